@@ -1,0 +1,57 @@
+# Needs GNU make 3.81 or later. Set-up is the work of scripts/bootstrap.py and talks on stderr.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+export VENV
+
+# value() takes the question as it was typed: make expands no $ in it, the shell sees a variable.
+override Q := $(value Q)
+export QUESTION := $(value Q)
+USAGE := usage: make ask Q="your question" [ARGS="--leaves 8 --json"]
+
+# PYTHON, when given, is the only candidate.
+PYTHONS = $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11)
+bootstrap = @for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then exec "$$python" scripts/bootstrap.py $(1); fi; \
+	done; \
+	echo 'error: no Python 3.11 or newer among:' $(PYTHONS) >&2; \
+	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
+
+.DEFAULT_GOAL := help
+.PHONY: help ask test test-unit lint bench setup lock clean
+
+help: ## show this list
+	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'VENV=dir (now $(VENV)) and PYTHON=python3 choose the environment; CMAKE_ARGS reaches llama.cpp.'
+
+ask: ## set up what is missing, then answer Q
+	$(if $(strip $(Q)),,$(error $(USAGE)))
+	$(call bootstrap,runtime)
+	@"$(BIN)/et-agent" ask $(value ARGS) -- "$$QUESTION"
+
+test: lint ## lint, then all tests, the small real model's included
+	"$(BIN)/python" -m pytest $(value ARGS)
+
+test-unit: setup ## the tests that need no model
+	"$(BIN)/python" -m pytest -m "not model" $(value ARGS)
+
+lint: setup ## ruff and a strict mypy
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+
+bench: setup ## print the benchmarks' figures
+	"$(BIN)/python" -m benchmarks.run $(value ARGS)
+
+setup: ## make or mend the virtual environment, development tools included
+	$(call bootstrap,dev)
+
+lock: ## resolve the dependencies anew (ARGS=--upgrade: to the newest)
+	$(call bootstrap,lock $(value ARGS))
+
+clean: ## remove the virtual environment and the tools' caches
+	$(call bootstrap,clean)

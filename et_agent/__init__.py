@@ -1,0 +1,66 @@
+"""A local model that knows when it does not know.
+
+from et_agent import EntropyTree, ask, load_model
+
+with load_model() as model:
+    result = ask(model, "How many legs have 3 cats and 2 birds?", decoder=EntropyTree(leaves=20))
+print(result.answer, result.distribution)
+"""
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from et_agent.answers import AnswerKind
+    from et_agent.asking import PendingAnswer, Progress, ask, submit
+    from et_agent.decoding import EntropyTree, Greedy, MultiChain
+    from et_agent.models.loading import load_model
+    from et_agent.models.scripted import ScriptedModel
+    from et_agent.results import AnswerShare, AskResult
+
+__all__ = [
+    "AnswerKind",
+    "AnswerShare",
+    "AskResult",
+    "EntropyTree",
+    "Greedy",
+    "MultiChain",
+    "PendingAnswer",
+    "Progress",
+    "ScriptedModel",
+    "ask",
+    "load_model",
+    "submit",
+]
+
+_HOMES = {
+    "AnswerKind": "et_agent.answers",
+    "AnswerShare": "et_agent.results",
+    "AskResult": "et_agent.results",
+    "EntropyTree": "et_agent.decoding",
+    "Greedy": "et_agent.decoding",
+    "MultiChain": "et_agent.decoding",
+    "PendingAnswer": "et_agent.asking",
+    "Progress": "et_agent.asking",
+    "ScriptedModel": "et_agent.models.scripted",
+    "ask": "et_agent.asking",
+    "load_model": "et_agent.models.loading",
+    "submit": "et_agent.asking",
+}
+
+# A library must not print: what llama.cpp says goes to handlers that the application chooses.
+logging.getLogger("et_agent").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use, so that `import et_agent` is fast and loads no shared library.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'et_agent' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

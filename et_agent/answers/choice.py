@@ -1,0 +1,151 @@
+"""Lettered options: those a question offers, and the one that a leaf picks."""
+
+# Unicode look-alikes are what models write.
+# ruff: noqa: RUF001
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
+from et_agent.answers.text import normalised
+
+__all__ = ["letter_in_prose", "letter_in_value", "options_of"]
+
+_LETTERS = "ABCDEFGHIJ"
+_MAX_CHARACTERS = 4000
+_MIN_OPTIONS_IN_A_ROW = 3
+_LINE_OPTION = re.compile(r"^[ \t]*(?:[-*] )?\(?\**([A-Ja-j])\**[).:][ \t]+(\S.*)$", re.MULTILINE)
+_INLINE_OPTION = re.compile(r"(?<![\w(])\(?([A-J])\)\s*|(?<![\w.])([A-J])[.:]\s+")
+_EXACT = re.compile(r"\(?\s*([A-Ja-j])\s*\)?[.):,;!]*")
+_WITH_TEXT = re.compile(
+    r"\(\s*([A-J])\s*\)|([A-J])\s*[).:](?=\s|$)|([A-J])\s+[-–—]\s|option\s+([A-J])\b"
+)
+_NAMED = re.compile(
+    r"\b(?:option|choice|letter|answer|statement)\s+(?:is\s+)?\(?([A-J])\b", re.IGNORECASE
+)
+_PARENTHESISED = re.compile(r"\(([A-J])\)")
+_LABELLED = re.compile(r"(?<![\w'])([A-J])[).:](?=\s|$)")
+_STANDALONE = re.compile(
+    r"(?<![\w'’.-])([B-HJ])(?![\w'’-])|(?<![\w'’.-])([AI])(?=[\s*]*[.!]?[\s*]*$)"
+)
+
+
+def options_of(question: str) -> Mapping[str, str]:
+    """Return the options of `question` by letter, in order; empty if it offers none.
+
+    Options stand one a line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, at
+    least three, and their letters run from A without a gap.
+    """
+    on_lines = _consecutive(
+        [(match[1].upper(), match[2].strip()) for match in _LINE_OPTION.finditer(question)]
+    )
+    if on_lines:
+        return MappingProxyType(on_lines)
+    in_a_row = _consecutive(_inline_options(question))
+    # Points A and B of a drawing look like two options in a row.
+    return MappingProxyType(in_a_row if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW else {})
+
+
+def letter_in_value(text: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter that a short string such as a box's content gives, else None.
+
+    Understood are "B", "(b)", "B) Paris", "B. Paris" and, if the question's options are known, the
+    text of exactly one of them. A letter that is not among the options is no answer.
+    """
+    cleaned = _clean(text)
+    exact = _EXACT.fullmatch(cleaned)
+    if exact is not None:
+        letter = _among(exact[1], options)
+        # "i" may be the text of an option: the imaginary unit.
+        return _letter_of_text(cleaned, options) if letter is None else letter
+    spelled_out = _letter_of_text(cleaned, options)
+    if spelled_out is not None:
+        return spelled_out
+    labelled = _WITH_TEXT.match(cleaned)
+    if labelled is not None:
+        return _among(next(filter(None, labelled.groups())), options)
+    return None
+
+
+def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter that a sentence settles on, else None.
+
+    In order: the whole line as a value, "option B", the last "(B)", the last "B." or "B)", a
+    capital that stands alone ("A" and "I" only at the end), the one option whose text occurs.
+    """
+    cleaned = _clean(line)
+    whole = letter_in_value(cleaned, options)
+    if whole is not None:
+        return whole
+    for pattern in (_NAMED, _PARENTHESISED, _LABELLED, _STANDALONE):
+        letters = [next(filter(None, match.groups())) for match in pattern.finditer(cleaned)]
+        known = [letter for letter in (_among(found, options) for found in letters) if letter]
+        if known:
+            return known[-1]
+    return _letter_of_mention(cleaned, options)
+
+
+def _clean(text: str) -> str:
+    shortened = text[:_MAX_CHARACTERS]
+    cleaned = strip_markdown(strip_delimiters(unwrap_text(strip_delimiters(shortened))))
+    return re.sub(r"\\[,;:! ]|[{}]", " ", cleaned).strip()
+
+
+def _among(letter: str, options: Mapping[str, str]) -> str | None:
+    capital = letter.upper()
+    return capital if not options or capital in options else None
+
+
+def _letter_of_text(text: str, options: Mapping[str, str]) -> str | None:
+    # Signs and points matter first ("-1" and "1", "3.6" and "36" or "Bb" and "bb").
+    for form in (_spelled, _folded, normalised):
+        wanted = form(text)
+        letters = [letter for letter, option in options.items() if form(option) == wanted]
+        if letters:
+            return letters[0] if len(letters) == 1 else None
+    return None
+
+
+def _spelled(text: str) -> str:
+    return " ".join(_clean(text).split()).rstrip(".")
+
+
+def _folded(text: str) -> str:
+    return _spelled(text).casefold()
+
+
+def _letter_of_mention(text: str, options: Mapping[str, str]) -> str | None:
+    words = f" {normalised(text)} "
+    mentioned = {
+        letter: normalised(option)
+        for letter, option in options.items()
+        if f" {normalised(option)} " in words
+    }
+    # "III only" also mentions "I only"; an option inside another mentioned one does not count.
+    outermost = [
+        letter
+        for letter, option in mentioned.items()
+        if not any(option != other and option in other for other in mentioned.values())
+    ]
+    return outermost[0] if len(outermost) == 1 else None
+
+
+def _inline_options(question: str) -> list[tuple[str, str]]:
+    starts = list(_INLINE_OPTION.finditer(question))
+    ends = [*(match.start() for match in starts), len(question)][1:]
+    return [
+        (match[1] or match[2], question[match.end() : end].strip().rstrip(",;").strip())
+        for match, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _consecutive(found: list[tuple[str, str]]) -> dict[str, str]:
+    # The last "A" opens the list of options: an earlier one belongs to the question's own words.
+    first = max((at for at, (letter, _) in enumerate(found) if letter == "A"), default=len(found))
+    options: dict[str, str] = {}
+    for letter, text in found[first:]:
+        if letter != _LETTERS[len(options)] or len(options) == len(_LETTERS) - 1:
+            break
+        options[letter] = text
+    return options if len(options) >= 2 else {}

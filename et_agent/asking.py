@@ -1,0 +1,438 @@
+"""Asking: a question goes in, an answer with its distribution comes out."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+from et_agent.answers import AnswerKind, extract, guess_kind, instruction
+from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
+from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.pilot import PilotProgress, measure_thresholds
+from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.decoding.tree import Finish
+from et_agent.errors import QuestionError, SettingsError
+from et_agent.models.base import LanguageModel, Message
+from et_agent.reporting import path_text, read_tree, statistics_of, tree_report
+from et_agent.results import AskResult, ModelId, Usage
+
+__all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
+
+Chat = Literal["model", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a question is.
+
+    Attributes:
+        tokens: Tokens generated so far.
+        leaves_done: Finished leaves, counted with their codes.
+        leaves: Leaves known so far, counted with their codes.
+        leading: (answer, share of the weight so far) of finished leaves, heaviest first.
+        seconds: Wall time so far.
+    """
+
+    tokens: int
+    leaves_done: int
+    leaves: int
+    leading: tuple[tuple[str, float], ...]
+    seconds: float
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class PendingAnswer:
+    """A question being decoded. Made by `submit`."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        question: str,
+        *,
+        decoder: DecoderSettings,
+        kind: AnswerKind,
+        seed: int,
+        system_prompt: str | None,
+        chat: Chat,
+        thresholds: Thresholds | None,
+        on_progress: ProgressCallback | None,
+    ) -> None:
+        self.question = question
+        self._model, self._decoder, self._seed, self._chat = model, decoder, seed, chat
+        self._kind = kind
+        self._reading_kind = guess_kind(question).kind if kind is AnswerKind.AUTO else kind
+        self._instruction = (
+            instruction(self._reading_kind) if system_prompt is None else system_prompt
+        )
+        self._on_progress = on_progress
+        self._last_progress = 0.0
+        self._labels: dict[Hashable, str] = {}
+        self._stop = model.info.stop_tokens
+        prompt = _prompt(model, question, self._instruction, chat)
+        request = RunRequest(
+            prompt_length=len(prompt),
+            stop_tokens=self._stop,
+            seed=seed,
+            thresholds=thresholds,
+            read_leaf=self._read_leaf,
+        )
+        if not isinstance(decoder, Decoder):  # a settings object of the caller's own
+            raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
+        self.ticket: Ticket = scheduler_of(model).submit(
+            prompt, decoder, request, on_step=self._note_step if on_progress else None
+        )
+
+    def _read_leaf(self, tokens: Sequence[int]) -> Hashable | None:
+        found = extract(
+            path_text(self._model, tokens),
+            self._reading_kind,
+            question=self.question,
+            finished=bool(tokens) and tokens[-1] in self._stop,
+        )
+        if found is None:
+            return None
+        self._labels.setdefault(found.key, found.value)
+        return found.key
+
+    def _note_step(self, ticket: Ticket) -> None:
+        now = time.perf_counter()
+        if now - self._last_progress < 0.1 and not ticket.run.finished:
+            return
+        self._last_progress = now
+        run = ticket.run
+        shares: dict[str, float] = {}
+        ended = [branch for branch in run.tree.branches if branch.finish is not None]
+        for branch in ended:
+            key = run.leaf_key(branch.id)
+            if key is not None:
+                label = self._labels[key]
+                shares[label] = shares.get(label, 0.0) + run.tree.weight(branch.id)
+        assert self._on_progress is not None
+        self._on_progress(
+            Progress(
+                tokens=run.tree.tokens_decoded,
+                leaves_done=sum(branch.codes for branch in ended),
+                leaves=run.tree.leaf_count(),
+                leading=tuple(sorted(shares.items(), key=lambda item: -item[1])[:5]),
+                seconds=ticket.seconds,
+            )
+        )
+
+    @property
+    def done(self) -> bool:
+        """Whether decoding has ended."""
+        return self.ticket.done
+
+    def cancel(self) -> None:
+        """Stop decoding within one step; `result` then tells what is known so far."""
+        self.ticket.cancel()
+
+    def result(self, timeout: float | None = None) -> AskResult:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds; ask again later.
+            EtAgentError: Decoding failed.
+        """
+        run = self.ticket.result(timeout)
+        tree = run.tree
+        reading = read_tree(self._model, tree, self.question, self._kind)
+        numbers = statistics_of(tree, reading.classes)
+        seconds = self.ticket.seconds
+        info = self._model.info
+        assert reading.kind.kind is not AnswerKind.AUTO
+        return AskResult(
+            question=self.question,
+            answer=numbers.answer,
+            distribution=numbers.distribution,
+            predictive_entropy=numbers.predictive_entropy,
+            predictive_entropy_normalised=numbers.predictive_entropy_normalised,
+            predictive_entropy_by_count=numbers.predictive_entropy_by_count,
+            ess=numbers.ess,
+            margin=numbers.margin,
+            cut_off_share=numbers.cut_off_share,
+            kind=reading.kind.kind.value,
+            kind_reason=reading.kind.reason,
+            complete=not run.cancelled,
+            notes=tuple(self._notes()),
+            usage=Usage(
+                prompt_tokens=len(self.ticket.prompt),
+                tokens_decoded=tree.tokens_decoded,
+                tokens_as_chains=tree.tokens_as_chains,
+                tokens_redone=self.ticket.redone,
+                leaves=tree.leaf_count(),
+                steps=self.ticket.steps,
+                seconds=seconds,
+                tokens_per_second=tree.tokens_decoded / seconds if seconds else 0.0,
+            ),
+            model=ModelId(name=info.name, fingerprint=info.fingerprint),
+            decoder={"name": type(self._decoder).__name__, **self._decoder.model_dump()},
+            instruction=self._instruction,
+            chat=self._chat,
+            seed=self._seed,
+            tree=tree_report(self._model, tree, reading),
+        )
+
+    def _notes(self) -> list[str]:
+        run, decoder, notes = self.ticket.run, self._decoder, []
+        if run.cancelled:
+            running = sum(b.finish is Finish.CANCELLED for b in run.tree.branches)
+            notes.append(f"interrupted: {running} leaves were not finished and count as no answer")
+        cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
+        if cut and run.max_tokens < decoder.max_tokens:
+            notes.append(
+                f"the context of {self._model.info.context} leaves room for {run.max_tokens} tokens "
+                f"after the prompt, so paths were cut there instead of at {decoder.max_tokens}"
+            )
+        if self.ticket.redone:
+            notes.append(
+                f"the context of {self._model.info.context} was too small for the whole tree: "
+                f"{self.ticket.redone} tokens were decoded again; a larger context is faster"
+            )
+        if isinstance(decoder, EntropyTree):
+            notes += self._tree_notes(decoder)
+        return notes
+
+    def _tree_notes(self, decoder: EntropyTree) -> list[str]:
+        notes = []
+        leaves = self.ticket.run.tree.leaf_count()
+        if leaves < decoder.leaves and not self.ticket.run.cancelled:
+            notes.append(
+                f"{leaves} of at most {decoder.leaves} leaves: nowhere else was the model unsure "
+                "enough to fork"
+            )
+        if decoder.reads_attention and not self._model.info.attention_layers:
+            notes.append("this model gives no attention: forks were chosen without it")
+        if (
+            decoder.tau is None
+            and decoder.schedule in ("rounds", "breadth_first")
+            and self.ticket.run.request.thresholds is None
+        ):
+            notes.append(
+                "no pilot for this model: tau is a percentile of this question's own tokens; "
+                "`et-agent pilot` measures it beforehand"
+            )
+        return notes
+
+
+def _prompt(model: LanguageModel, question: str, system: str, chat: Chat) -> list[int]:
+    if chat == "plain":
+        head = f"{system}\n\n" if system else ""
+        return model.plain_tokens(f"{head}Question: {question}\nAnswer:")
+    messages: list[Message] = [{"role": "user", "content": question}]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    return model.chat_tokens(messages)
+
+
+def check_text(text: object, what: str = "the question") -> str:
+    """Refuse what cannot be a question.
+
+    Raises:
+        QuestionError: Not a string, empty, with NUL bytes or with bytes that are not UTF-8.
+    """
+    if not isinstance(text, str):
+        raise QuestionError(f"{what} is a {type(text).__name__}, not a text")
+    if not text.strip():
+        raise QuestionError(f"{what} is empty: ask something")
+    if "\0" in text:
+        raise QuestionError(f"{what} holds a NUL byte: remove it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"{what} is not valid UTF-8 (character {error.start + 1}): convert it to UTF-8"
+        ) from error
+    return text
+
+
+def _kind(kind: AnswerKind | str) -> AnswerKind:
+    try:
+        return AnswerKind(kind)
+    except ValueError as error:
+        kinds = ", ".join(AnswerKind)
+        raise SettingsError(f"there is no answer kind {kind!r}: choose one of {kinds}") from error
+
+
+def submit(
+    model: LanguageModel,
+    question: str,
+    *,
+    decoder: DecoderSettings | None = None,
+    kind: AnswerKind | str = AnswerKind.AUTO,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+    thresholds: Thresholds | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> PendingAnswer:
+    """Start answering a question and return at once; questions of one model share batches.
+
+    Args:
+        model: A loaded model.
+        question: The question.
+        decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
+        kind: What an answer is: "number", "math", "choice", "text" or "auto".
+        seed: At least 0; the same seed, model and machine give the same tree.
+        system_prompt: Replaces the kind's default instruction; "" for none.
+        chat: "model" for the model's own chat template, "plain" for a plain prompt.
+        thresholds: Pilot thresholds; found by the model's fingerprint if None.
+        on_progress: Called about ten times a second, in the model's thread.
+
+    Raises:
+        QuestionError: The question is empty, not a text, or too long for the context.
+        SettingsError: A setting is out of range, or a pilot is needed and missing.
+        UnsupportedModelError: The model has no chat template.
+        ModelClosedError: The model was closed.
+    """
+    check_text(question)
+    if system_prompt:
+        check_text(system_prompt, "the system prompt")
+    kind = _kind(kind)
+    if seed < 0:
+        raise SettingsError(f"seed is {seed}: use 0 or more")
+    if thresholds is None and model.info.fingerprint:
+        thresholds = find_thresholds(model.info.fingerprint)
+    return PendingAnswer(
+        model,
+        question,
+        decoder=EntropyTree() if decoder is None else decoder,
+        kind=kind,
+        seed=seed,
+        system_prompt=system_prompt,
+        chat=chat,
+        thresholds=thresholds,
+        on_progress=on_progress,
+    )
+
+
+def run_pilot(
+    model: LanguageModel,
+    questions: Sequence[str],
+    *,
+    chains: int = 4,
+    temperature: float = 0.7,
+    max_tokens: int = 320,
+    seed: int = 0,
+    source: str = "",
+    kind: AnswerKind | str = AnswerKind.AUTO,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+    on_progress: PilotProgress | None = None,
+) -> Thresholds:
+    """Measure a model's thresholds on questions apart from those it is to answer.
+
+    Args:
+        model: A loaded model.
+        questions: 20 to 50 questions like those to come.
+        chains: Independent chains a question.
+        temperature: Sampling temperature.
+        max_tokens: Longest chain.
+        seed: At least 0.
+        source: Where the questions are from.
+        kind: Answer kind, which gives the instruction.
+        system_prompt: Replaces the kind's default instruction.
+        chat: "model" or "plain", as for `submit`.
+        on_progress: Told (questions done, questions, tokens) after each question.
+
+    Raises:
+        EtAgentError: As for `submit`.
+    """
+    prompts = []
+    for number, question in enumerate(questions, 1):
+        check_text(question, f"question {number} of the pilot")
+        wanted = _kind(kind)
+        reading = guess_kind(question).kind if wanted is AnswerKind.AUTO else wanted
+        system = instruction(reading) if system_prompt is None else system_prompt
+        prompts.append(_prompt(model, question, system, chat))
+    return measure_thresholds(
+        model,
+        prompts,
+        chains=chains,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        seed=seed,
+        source=source,
+        on_progress=on_progress,
+    )
+
+
+@overload
+def ask(
+    model: LanguageModel,
+    question: str,
+    *,
+    decoder: DecoderSettings | None = None,
+    kind: AnswerKind | str = AnswerKind.AUTO,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+) -> AskResult: ...
+
+
+@overload
+def ask(
+    model: LanguageModel,
+    question: list[str] | tuple[str, ...],
+    *,
+    decoder: DecoderSettings | None = None,
+    kind: AnswerKind | str = AnswerKind.AUTO,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+) -> list[AskResult]: ...
+
+
+def ask(
+    model: LanguageModel,
+    question: str | list[str] | tuple[str, ...],
+    *,
+    decoder: DecoderSettings | None = None,
+    kind: AnswerKind | str = AnswerKind.AUTO,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+) -> AskResult | list[AskResult]:
+    """Answer a question, or several in shared batches.
+
+    Args:
+        model: A loaded model.
+        question: A question, or a list of them.
+        decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
+        kind: What an answer is: "number", "math", "choice", "text" or "auto".
+        seed: At least 0; the same seed, model and machine give the same trees.
+        system_prompt: Replaces the kind's default instruction; "" for none.
+        chat: "model" for the model's own chat template, "plain" for a plain prompt.
+
+    Returns:
+        One result, or a list in the order of the questions.
+
+    Raises:
+        EtAgentError: As for `submit`; nothing is decoded when one question is refused.
+    """
+    questions = [question] if isinstance(question, str) else list(question)
+    for one in questions:
+        check_text(one)
+    pending: list[PendingAnswer] = []
+    try:
+        for one in questions:
+            pending.append(
+                submit(
+                    model,
+                    one,
+                    decoder=decoder,
+                    kind=kind,
+                    seed=seed,
+                    system_prompt=system_prompt,
+                    chat=chat,
+                )
+            )
+        results = [waiting.result() for waiting in pending]
+    except BaseException:
+        for waiting in pending:
+            waiting.cancel()
+        raise
+    return results[0] if isinstance(question, str) else results

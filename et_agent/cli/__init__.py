@@ -1,0 +1,1 @@
+"""The `et-agent` command. Everything heavy is imported when a command needs it."""

@@ -1,0 +1,271 @@
+"""`et-agent doctor`: versions, folders, what a model allows, and a self-test of a few seconds."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.guard import be_verbose, command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from et_agent.cli.self_test import Check
+    from et_agent.models.catalog import LocatedModel
+
+__all__ = ["doctor"]
+
+_SMALL_MODEL: Final = "smollm2-135m"
+_LEAST_DISK: Final = 2_000_000_000
+_FEATURES: Final = (
+    "AVX",
+    "AVX2",
+    "AVX512",
+    "AVX512_VNNI",
+    "AVX_VNNI",
+    "AMX_INT8",
+    "FMA",
+    "F16C",
+    "NEON",
+    "DOTPROD",
+    "MATMUL_INT8",
+    "SVE",
+)
+_SECONDS: Final = 900
+
+
+@command
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|hf:…",
+            help="Test this model.",
+            show_default="qwen2.5-coder-0.5b, or the small one if only that is there",
+        ),
+    ] = None,
+    pull: Annotated[bool, typer.Option("--pull", help="Download the model if need be.")] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads.",
+            show_default="the cores",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
+) -> int:
+    """Check this installation: every line is ok, warn or fail, with what to do."""
+    if verbose:
+        be_verbose()
+    from et_agent.cli.loading import check_load_settings
+
+    check_load_settings(context=None, threads=threads)
+    checks = []
+    for check in _checks(model, pull=pull, threads=threads):
+        checks.append(check)
+        if not as_json:
+            _print(check)
+    failed = any(check.status == "fail" for check in checks)
+    if as_json:
+        from et_agent.cli.terminal import write_line
+
+        data = {"ok": not failed, "checks": [asdict(check) for check in checks]}
+        write_line(json.dumps(data, indent=2))
+    return int(failed)
+
+
+def _print(check: "Check") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from et_agent.cli.terminal import output_console, visible
+
+    style = {"ok": "green", "warn": "yellow", "fail": "bold red"}[check.status]
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=4)
+    line.add_column(width=14, no_wrap=True)
+    line.add_column(overflow="fold")
+    line.add_row(Text(check.status, style=style), Text(check.name), Text(visible(check.detail)))
+    if check.fix:
+        line.add_row("", "", Text("fix: " + visible(check.fix), style="yellow"))
+    output_console().print(line)
+
+
+def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[Check]":
+    yield from _installation(threads)
+    yield from _folder()
+    located, found = _find_model(model, pull=pull)
+    yield from found
+    if located is None:
+        return
+    usable, features = _features(located)
+    yield from features
+    if usable:
+        yield from run_self_test(located, threads)
+
+
+def _installation(threads: int | None) -> "Iterator[Check]":
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from et_agent.cli.loading import core_count
+    from et_agent.cli.self_test import Check
+
+    for package in ("et-agent", "python", "llama-cpp-python", "numpy"):
+        try:
+            found = platform.python_version() if package == "python" else version(package)
+            yield Check(package, "ok", found)
+        except PackageNotFoundError:
+            if package == "et-agent":
+                yield Check(package, "warn", "runs from a source folder", "pip install -e .")
+            else:
+                yield Check(package, "fail", "is not installed", f"pip install {package}")
+    yield _cpu()
+    cores = core_count()
+    yield Check("threads", "ok", f"{threads or cores} of {cores} cores")
+
+
+def _cpu() -> "Check":
+    from et_agent.cli.self_test import Check
+
+    try:
+        import llama_cpp
+
+        text = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
+    except Exception as error:
+        # A library that cannot be loaded raises whatever its loader does.
+        return Check(
+            "llama.cpp",
+            "fail",
+            f"cannot be loaded: {error}",
+            "pip install --force-reinstall --no-binary llama-cpp-python llama-cpp-python",
+        )
+    pairs = (part.split("=") for part in text.replace("|", ":").split(":") if part.count("=") == 1)
+    used = [name.strip() for name, value in pairs if value.strip() == "1"]
+    known = [name for name in _FEATURES if name in used]
+    return Check("llama.cpp", "ok", f"built for {', '.join(known) or 'a plain CPU'}")
+
+
+def _folder() -> "Iterator[Check]":
+    import os
+    import shutil
+
+    from et_agent.cli.self_test import Check
+    from et_agent.models.download import human_bytes
+    from et_agent.models.files import cache_dir
+
+    folder = cache_dir()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+        yield Check("cache folder", "ok", str(folder))
+    else:
+        yield Check(
+            "cache folder",
+            "warn",
+            f"{folder} cannot be written: only what is there already can be used",
+            "set ET_AGENT_CACHE to a folder that can be written",
+        )
+    free = shutil.disk_usage(there).free
+    if free < _LEAST_DISK:
+        fix = "make room, or set ET_AGENT_CACHE to another disk"
+        yield Check("free disk", "warn", human_bytes(free), fix)
+    else:
+        yield Check("free disk", "ok", human_bytes(free))
+
+
+def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None, list[Check]]":
+    """The model to test, and what is to be said about it."""
+    from et_agent.cli.self_test import Check
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.errors import EtAgentError
+    from et_agent.models.catalog import DEFAULT_MODEL, list_models, locate
+
+    checks = []
+    spec = model or DEFAULT_MODEL
+    cached = {one.entry.name for one in list_models() if one.cached}
+    if model is None and not pull and DEFAULT_MODEL not in cached:
+        fix = f"et-agent models pull {DEFAULT_MODEL} (or: et-agent doctor --pull)"
+        checks.append(Check("default model", "warn", f"{DEFAULT_MODEL} is not cached", fix))
+        if _SMALL_MODEL not in cached:
+            return None, checks
+        spec = _SMALL_MODEL
+    try:
+        with shown_transfer() as progress:
+            located = locate(spec, download=pull, progress=progress)
+    except EtAgentError as error:
+        fix = "see the message" if pull else "see the message; --pull downloads it"
+        return None, [*checks, Check("model", "fail", str(error), fix)]
+    return located, [*checks, Check("model", "ok", f"{located.name}: {located.path}")]
+
+
+def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
+    from et_agent.cli.features import features_of, why_unusable
+    from et_agent.cli.self_test import Check
+    from et_agent.decoding.thresholds import find_thresholds
+    from et_agent.errors import EtAgentError
+    from et_agent.models.catalog import file_sha256
+    from et_agent.models.gguf import read_gguf
+
+    try:
+        header = read_gguf(located.path)
+        thresholds = find_thresholds(located.sha256 or file_sha256(located.path))
+    except EtAgentError as error:
+        return False, [Check("model file", "fail", str(error), "see the message")]
+    unusable = why_unusable(header)
+    if unusable:
+        detail = f"{located.name} ({header.architecture}): {unusable}"
+        return False, [Check("model file", "fail", detail, "see `et-agent models list`")]
+    size = (
+        f"{header.architecture}, {header.quantisation}, {header.n_params / 1e6:,.0f} M parameters"
+    )
+    checks = [Check("model file", "ok", size)]
+    for one in features_of(header, thresholds):
+        reason, _, fix = one.reason.partition(": ")
+        if one.possible:
+            checks.append(Check(f"allows {one.name}", "ok", one.reason))
+        else:
+            checks.append(Check(f"allows {one.name}", "warn", reason, fix))
+    return True, checks
+
+
+def run_self_test(located: "LocatedModel", threads: int | None) -> "list[Check]":
+    """The self-test in a child process, which a crash of llama.cpp may end."""
+    from et_agent.cli.guard import is_verbose
+    from et_agent.cli.self_test import Check
+
+    spec = located.name if located.entry is not None else str(located.path.absolute())
+    wanted = json.dumps({"spec": spec, "threads": threads})
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "et_agent.cli.self_test", wanted],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        fix = "use a smaller model, or fewer --threads"
+        return [Check("self-test", "fail", f"did not end within {_SECONDS} s", fix)]
+    if child.returncode == 0:
+        return [Check(**check) for check in json.loads(child.stdout)]
+    said = child.stderr.decode("utf-8", "replace").strip()
+    if is_verbose():
+        print(said, file=sys.stderr)
+    return [_crash(child.returncode, said)]
+
+
+def _crash(code: int, said: str) -> "Check":
+    from et_agent.cli.self_test import Check
+
+    if code < 0:
+        name = signal.Signals(-code).name
+        detail = f"llama.cpp ended the process ({name})"
+        fix = "build it for this CPU: pip install --force-reinstall --no-binary :all: llama-cpp-python"
+        return Check("self-test", "fail", detail, fix)
+    last = said.splitlines()[-1] if said else f"exit code {code}"
+    return Check("self-test", "fail", last, "`et-agent doctor --verbose` shows all of it")

@@ -1,0 +1,70 @@
+"""What a model file allows, told from its header alone."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from et_agent.decoding.thresholds import Thresholds
+    from et_agent.models.gguf import GgufInfo
+
+__all__ = ["Feature", "features_of", "why_unusable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that a model may allow.
+
+    Attributes:
+        name: "forks", "attention", "chat" or "pilot".
+        possible: Whether it does.
+        reason: Why, or why not and what to do.
+    """
+
+    name: str
+    possible: bool
+    reason: str
+
+
+def why_unusable(info: "GgufInfo") -> str | None:
+    """Why the file cannot answer questions at all; None when it can."""
+    reasons = (
+        (info.is_companion, "it accompanies a model and is none by itself"),
+        (info.is_embedding_only, "an embedding model, which generates no text"),
+        (info.is_recurrent, "a recurrent model, whose state cannot be forked"),
+        (info.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
+        (info.is_diffusion, "a diffusion model, which has no next token"),
+        (info.is_encoder_decoder, "an encoder-decoder model, which is not supported"),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Feature]:
+    """Forks, attention, chat template and pilot of a model file."""
+    unusable = why_unusable(info)
+    if unusable:
+        return [Feature(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")]
+    window = info.sliding_window
+    forks = "a KV cache, whose prefixes can be shared"
+    if window is not None:
+        forks += f"; the sliding window of {window} tokens is cached in full for them"
+    return [
+        Feature("forks", True, forks),
+        Feature("attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"),
+        _chat(info),
+        _pilot(thresholds),
+    ]
+
+
+def _chat(info: "GgufInfo") -> Feature:
+    if info.chat_template is None:
+        return Feature("chat", False, "no chat template (a base model?): use --chat plain")
+    return Feature("chat", True, "brings its own chat template")
+
+
+def _pilot(thresholds: "Thresholds | None") -> Feature:
+    if thresholds is None:
+        return Feature(
+            "pilot", False, "no thresholds yet: `et-agent pilot --model … --questions FILE`"
+        )
+    made = f"{thresholds.questions} questions, {thresholds.tokens:,} tokens, {thresholds.created}"
+    return Feature("pilot", True, made)

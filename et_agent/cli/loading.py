@@ -1,0 +1,63 @@
+"""How commands get a model; tests put a scripted one in its place."""
+
+import os
+from contextlib import AbstractContextManager, closing
+from typing import Final
+
+from et_agent.errors import ContextError, SettingsError
+from et_agent.models.base import LanguageModel
+from et_agent.models.progress import Progress
+
+__all__ = ["check_load_settings", "core_count", "open_model"]
+
+_SEQUENCES: Final = 64
+_MOST_SEQUENCES: Final = 256
+
+
+def check_load_settings(
+    *, context: int | None, threads: int | None, width: int | None = None
+) -> None:
+    """Refuse what llama.cpp would not survive or would silently replace.
+
+    Raises:
+        SettingsError: The threads or the width are out of range.
+        ContextError: The context is out of range.
+    """
+    if threads is not None and not 1 <= threads <= 512:
+        raise SettingsError(f"--threads is {threads}: use 1 to 512 (this machine: {core_count()})")
+    if width is not None and not 1 <= width <= _MOST_SEQUENCES:
+        raise SettingsError(f"--width is {width}: use 1 to {_MOST_SEQUENCES} (default 32)")
+    if context is not None and not 32 <= context <= 2**22:
+        raise ContextError(f"--context is {context}: use 32 to {2**22} (default 8192)")
+
+
+def open_model(
+    spec: str,
+    *,
+    context: int | None = None,
+    threads: int | None = None,
+    width: int | None = None,
+    attention: bool = True,
+    progress: Progress | None = None,
+) -> AbstractContextManager[LanguageModel]:
+    """Load a model; see `et_agent.load_model` for errors."""
+    from et_agent.models.loading import load_model
+
+    return closing(
+        load_model(
+            spec,
+            context=8192 if context is None else context,
+            threads=threads,
+            attention=attention,
+            best_width=32 if width is None else width,
+            max_sequences=max(_SEQUENCES, width or 0),
+            progress=progress,
+        )
+    )
+
+
+def core_count() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,96 @@
+"""Entry point of the `et-agent` command."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from et_agent.cli import guard
+from et_agent.cli.ask import ask
+from et_agent.cli.doctor import doctor
+from et_agent.cli.models import models_app
+from et_agent.cli.pilot import pilot
+from et_agent.cli.terminal import make_streams_safe
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="et-agent",
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(ask)
+app.add_typer(models_app, name="models")
+app.command()(doctor)
+app.command()(pilot)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"et-agent {version('et-agent')}")
+        except PackageNotFoundError:
+            print("et-agent, run from a source folder")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show the log, and tracebacks of bugs.")
+    ] = False,
+) -> None:
+    """A local model that knows when it does not know.
+
+    Entropy-tree decoding on llama.cpp: an answer, and how the model's belief is spread over answers.
+    """
+    del version
+    if verbose:
+        guard.be_verbose()
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code; see `guard` for the codes."""
+    make_streams_safe()
+    guard.reset()
+    try:
+        code: Any = get_command(app).main(
+            args=None if arguments is None else list(arguments),
+            prog_name="et-agent",
+            standalone_mode=False,
+        )
+    except typer.Abort:
+        return guard.INTERRUPTED
+    except Exception as error:
+        # Typer's usage errors have no common public name through its versions.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            return guard.tell_bug(error)
+        return _wrong_usage(error, str(message()))
+    return code if isinstance(code, int) else 0
+
+
+def _wrong_usage(error: Exception, message: str) -> int:
+    context = getattr(error, "ctx", None)
+    path = "et-agent" if context is None else str(context.command_path)
+    code = guard.fail(message, int(getattr(error, "exit_code", guard.USER_ERROR)))
+    print(f"try `{path} --help`", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

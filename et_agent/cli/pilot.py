@@ -1,0 +1,191 @@
+"""`et-agent pilot`: percentiles of a model's token entropy and attention become thresholds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.guard import be_verbose, command
+
+if TYPE_CHECKING:
+    from et_agent.decoding.thresholds import Thresholds
+
+__all__ = ["pilot"]
+
+_PERCENTILES: Final = (50, 60, 70, 80, 90, 95)
+
+
+@command
+def pilot(
+    questions: Annotated[
+        str,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help="Questions apart from those to answer "
+            'later: one a line, or JSON Lines with "question"; 20 to 50 will do.',
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|hf:…",
+            help="The model.",
+            show_default="qwen2.5-coder-0.5b",
+        ),
+    ] = None,
+    chains: Annotated[int, typer.Option(help="Chains a question.")] = 4,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write there instead of where `ask` finds it."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads.",
+            show_default="the cores",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
+) -> int:
+    """Measure the thresholds at which a model's trees fork."""
+    if verbose:
+        be_verbose()
+    from et_agent.asking import run_pilot
+    from et_agent.cli import loading
+    from et_agent.cli.decoders import DecoderName, decoder_settings
+    from et_agent.cli.questions import read_file
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.errors import SettingsError
+    from et_agent.models.catalog import DEFAULT_MODEL
+
+    if not 1 <= chains <= 256:
+        raise SettingsError(f"--chains is {chains}: use 1 to 256 (default 4)")
+    if seed < 0:
+        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    decoder_settings(
+        DecoderName.MULTI_CHAIN, {"temperature": temperature, "max_tokens": max_tokens}
+    )
+    loading.check_load_settings(context=None, threads=threads)
+    texts = [question.text for question in read_file(questions)]
+    target = None if output is None else _writable(output)
+    with shown_transfer() as progress:
+        opened = loading.open_model(model or DEFAULT_MODEL, threads=threads, progress=progress)
+    with opened as loaded, _Meter(len(texts)) as meter:
+        thresholds = run_pilot(
+            loaded,
+            texts,
+            chains=chains,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            source="standard input" if questions == "-" else Path(questions).name,
+            on_progress=meter.move,
+        )
+    saved = _save(thresholds, target)
+    _print(thresholds)
+    from et_agent.cli.terminal import visible, write_line
+
+    write_line(f"saved: {visible(str(saved))}")
+    if target is not None:
+        write_line("`et-agent ask` does not look there; without --output it would find it")
+    return 0
+
+
+def _writable(output: str) -> Path:
+    """The output path, refused before minutes of work when its folder cannot take it."""
+    from et_agent.errors import SettingsError
+
+    path = Path(output).expanduser()
+    if path.is_dir() or not path.parent.is_dir():
+        raise SettingsError(
+            f"--output {output} cannot be written: name a file in a folder that exists"
+        )
+    return path
+
+
+def _save(thresholds: "Thresholds", target: Path | None) -> Path:
+    from et_agent.decoding.thresholds import save_thresholds
+    from et_agent.errors import SettingsError
+    from et_agent.models.files import write_atomically
+
+    try:
+        if target is None:
+            return save_thresholds(thresholds)
+        write_atomically(target, thresholds.model_dump_json(indent=1) + "\n")
+        return target
+    except OSError as error:
+        where = target or "the folder of pilots"
+        raise SettingsError(
+            f"cannot write to {where}: {error.strerror or error}; name another file with --output"
+        ) from error
+
+
+def _print(thresholds: "Thresholds") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from et_agent.cli.terminal import one_line, output_console
+
+    console = output_console()
+    heading = (
+        f"{thresholds.model_name}: {thresholds.questions} questions, {thresholds.tokens:,} tokens, "
+        f"temperature {thresholds.temperature:g}"
+    )
+    console.print(Text(one_line(heading), style="bold"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("percentile", "entropy (nats)", "received attention", "prompt attention"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for percentile in _PERCENTILES:
+        received = thresholds.received_at(percentile)
+        prompt = thresholds.prompt_attention_at(percentile)
+        table.add_row(
+            str(percentile),
+            f"{thresholds.entropy_at(percentile):.4f}",
+            "none" if received is None else f"{received:.5f}",
+            "none" if prompt is None else f"{prompt:.4f}",
+        )
+    console.print(table)
+
+
+class _Meter:
+    """A bar on standard error while the pilot runs; nothing when that is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        from et_agent.cli.guard import is_verbose
+        from et_agent.cli.terminal import error_console
+
+        console = error_console()
+        self._bars = Progress(
+            TextColumn("pilot"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("questions, {task.fields[tokens]:,} tokens"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal or is_verbose(),
+        )
+        self._task = self._bars.add_task("pilot", total=total, tokens=0)
+
+    def __enter__(self) -> "_Meter":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def move(self, done: int, total: int, tokens: int) -> None:
+        """Show how far the pilot is."""
+        self._bars.update(self._task, completed=done, total=total, tokens=tokens)

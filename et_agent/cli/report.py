@@ -1,0 +1,193 @@
+"""The final print: answer, distribution, figures, cost, notes, tree."""
+
+from typing import TYPE_CHECKING, Final
+
+from et_agent.cli.terminal import bar, one_line, output_console, visible
+from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
+from et_agent.results import AnswerShare, AskResult
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+__all__ = ["decoder_name", "print_result"]
+
+_MOST_ROWS: Final = 12
+_NAMES: Final = {"EntropyTree": "entropy-tree", "MultiChain": "multi-chain", "Greedy": "greedy"}
+
+
+def print_result(result: AskResult, *, tree: bool, title: str = "") -> None:
+    """Print a result on standard output.
+
+    Args:
+        result: What to print.
+        tree: Draw the tree.
+        title: A heading with the question, for one of several.
+    """
+    from rich.padding import Padding
+    from rich.rule import Rule
+    from rich.text import Text
+
+    console = output_console()
+    if title:
+        console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+        console.print(Text(one_line(result.question), style="italic"))
+    console.print(_answer(result))
+    console.print(Padding(_distribution(result, console), (0, 0, 0, 1)))
+    console.print(Text(" " + _caveat(result), style="dim"))
+    console.print()
+    console.print(Padding(_figures(result), (0, 0, 0, 1)))
+    if tree and result.tree is not None and result.tree.nodes:
+        console.print()
+        # The last column stays free: some terminals wrap there.
+        lines = draw_tree(result.tree, console.width - 1, ascii_only=_is_ascii(console))
+        console.print(Text("\n").join(lines), soft_wrap=True)
+    if title:
+        console.print()
+
+
+def decoder_name(result: AskResult) -> str:
+    """The decoder's name as on the command line."""
+    name = str(result.decoder["name"])
+    return _NAMES.get(name, name)
+
+
+def _is_ascii(console: "Console") -> bool:
+    return not console.encoding.lower().startswith("utf")
+
+
+def _answer(result: AskResult) -> "RenderableType":
+    from rich.panel import Panel
+    from rich.text import Text
+
+    if result.answer is None:
+        text = Text("no leaf gave an answer", style="yellow")
+    else:
+        text = Text(visible(result.answer, keep="\n"), style="bold green")
+    if result.complete:
+        return Panel.fit(
+            text, title="answer", title_align="left", padding=(0, 2), border_style="green"
+        )
+    title = Text("INCOMPLETE: answer so far", style="bold yellow")
+    return Panel(
+        text,
+        title=title,
+        title_align="left",
+        padding=(0, 2),
+        border_style="yellow",
+        expand=False,
+        width=max(34, min(text.cell_len + 6, 78)),
+    )
+
+
+def _distribution(result: AskResult, console: "Console") -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=32)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("", width=20, no_wrap=True)
+    table.add_column("leaves", justify="right", no_wrap=True)
+    table.add_column("by count", justify="right", no_wrap=True)
+    shares = result.distribution
+    shown = shares if len(shares) <= _MOST_ROWS else shares[: _MOST_ROWS - 1]
+    for place, share in enumerate(shown):
+        lead = share.answer is not None and share.answer == result.answer
+        table.add_row(*_row(share, console), style="bold" if lead and place == 0 else "")
+    if hidden := shares[len(shown) :]:
+        table.add_row(
+            Text(f"{len(hidden)} more", style="dim"),
+            f"{sum(s.share for s in hidden):.1%}",
+            "",
+            str(sum(s.leaves for s in hidden)),
+            f"{sum(s.share_by_count for s in hidden):.1%}",
+        )
+    return table
+
+
+def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str, str]":
+    from rich.text import Text
+
+    if share.answer is None:
+        answer, colour = Text("(none)", style="yellow"), "yellow"
+    else:
+        answer, colour = Text(shorten(one_line(share.answer), 32)), "green"
+    return (
+        answer,
+        f"{share.share:.1%}",
+        Text(bar(share.share, 20, ascii_only=_is_ascii(console)), style=colour),
+        str(share.leaves),
+        f"{share.share_by_count:.1%}",
+    )
+
+
+def _caveat(result: AskResult) -> str:
+    if result.calibrated:
+        return "share: by path weight; by count: every leaf alike"
+    return "share: by path weight; uncalibrated, not the probability of being correct"
+
+
+def _figures(result: AskResult) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _figure_rows(result):
+        table.add_row(name, Text(value, style="yellow" if name == "note" else ""))
+    return table
+
+
+def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
+    usage = result.usage
+    rows = []
+    if result.confidence is not None:
+        sort = "calibrated" if result.calibrated else "uncalibrated"
+        rows.append(("confidence", f"{result.confidence:.3f} ({sort})"))
+    rows += [
+        (
+            "predictive entropy",
+            f"{result.predictive_entropy:.3f} nats, "
+            f"normalised {result.predictive_entropy_normalised:.3f}",
+        ),
+        ("effective samples", f"{result.ess:.1f} of {usage.leaves} leaves (ESS)"),
+        ("margin", f"{result.margin:.1%} between the first and the second answer"),
+        ("cut off", _cut_off(result)),
+        ("tokens", _tokens(result)),
+        (
+            "time",
+            f"{usage.seconds:.1f} s, {usage.tokens_per_second:,.0f} tokens/s, {usage.steps} steps",
+        ),
+        ("decoder", _decoder(result)),
+        ("model", one_line(result.model.name)),
+        ("kind", one_line(f"{result.kind}: {result.kind_reason}")),
+    ]
+    rows += [("note", visible(note)) for note in result.notes]
+    return rows
+
+
+def _cut_off(result: AskResult) -> str:
+    share = f"{result.cut_off_share:.1%} of the weight"
+    states = "" if result.tree is None else leaf_states(result.tree.leaves)
+    return f"{share} ({states})" if states else share
+
+
+def _tokens(result: AskResult) -> str:
+    usage = result.usage
+    text = f"{usage.tokens_decoded:,} decoded"
+    if usage.leaves > 1 and usage.tokens_as_chains:
+        saved = 1 - usage.tokens_decoded / usage.tokens_as_chains
+        text += f"; {usage.leaves} separate chains: {usage.tokens_as_chains:,} ({saved:.0%} saved)"
+    return text
+
+
+def _decoder(result: AskResult) -> str:
+    settings = result.decoder
+    parts = [decoder_name(result)]
+    if "schedule" in settings:
+        parts.append(f"schedule {settings['schedule']}")
+    parts.append(f"temperature {settings['temperature']:g}")
+    parts.append(f"seed {result.seed}")
+    return ", ".join(parts)

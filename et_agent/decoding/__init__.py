@@ -1,0 +1,28 @@
+"""How text is generated: decoders as pure state machines, and the scheduler that runs them."""
+
+from et_agent.decoding.base import Decoder, DecoderSettings, Run, RunRequest
+from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.greedy import Greedy
+from et_agent.decoding.multi_chain import MultiChain
+from et_agent.decoding.scheduler import Scheduler, Ticket, scheduler_of
+from et_agent.decoding.thresholds import Thresholds
+from et_agent.decoding.tree import Branch, Finish, Fork, ForkKind, Tree
+
+__all__ = [
+    "Branch",
+    "Decoder",
+    "DecoderSettings",
+    "EntropyTree",
+    "Finish",
+    "Fork",
+    "ForkKind",
+    "Greedy",
+    "MultiChain",
+    "Run",
+    "RunRequest",
+    "Scheduler",
+    "Thresholds",
+    "Ticket",
+    "Tree",
+    "scheduler_of",
+]

@@ -1,0 +1,270 @@
+"""What all decoders share: settings, the ask/tell protocol of a run, and the growing of a tree.
+
+A decoder never calls a model. Its run is asked which branches want their next token (`runnable`) and
+is told, branch by branch, the distribution and the attention that came back (`tell`). The order and
+the grouping of the calls are the caller's business, so many runs can share one batch.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Sequence, Set
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.thresholds import Thresholds
+from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
+from et_agent.errors import SettingsError
+
+__all__ = [
+    "Decoder",
+    "DecoderSettings",
+    "LeafReader",
+    "Run",
+    "RunRequest",
+    "side",
+    "sum_and_sample",
+]
+
+LeafReader = Callable[[Sequence[int]], Hashable | None]
+"""Reads the answer key off a finished path's tokens; None when the path gives no answer."""
+
+
+class DecoderSettings(BaseModel):
+    """Settings that every decoder has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    temperature: float = Field(default=0.7, ge=0.001, le=10, allow_inf_nan=False)
+    """Sampling temperature; logits are divided by it. Path weights are probabilities at it. For the
+    most likely tokens use `Greedy`, not a temperature near 0."""
+
+    max_tokens: int = Field(default=320, ge=1)
+    """Longest path in generated tokens; a longer one is cut off and keeps its weight."""
+
+    def __init__(self, **settings: object) -> None:
+        """Check the settings.
+
+        Raises:
+            SettingsError: A setting is unknown, out of range or contradicts another one.
+        """
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise SettingsError(_explain(type(self).__name__, error)) from error
+
+
+def _explain(name: str, error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"])
+        got = f" (got {item['input']!r})" if where and item["type"] != "missing" else ""
+        parts.append(f"{where}: {item['msg']}{got}" if where else str(item["msg"]))
+    return f"{name} settings: " + "; ".join(parts)
+
+
+class RunRequest:
+    """What a decoder needs to know about one question before it starts.
+
+    Args:
+        prompt_length: Prompt tokens, at least 1.
+        stop_tokens: Tokens that end a branch.
+        seed: Any integer >= 0; the same seed, model and machine give the same tree.
+        thresholds: Pilot thresholds of the model; None when there are none.
+        read_leaf: Tells schedules that look at answers what a finished path says.
+        room: Positions after the prompt that the context has; caps `max_tokens`.
+    """
+
+    def __init__(
+        self,
+        *,
+        prompt_length: int,
+        stop_tokens: Set[int],
+        seed: int = 0,
+        thresholds: Thresholds | None = None,
+        read_leaf: LeafReader | None = None,
+        room: int | None = None,
+    ) -> None:
+        self.prompt_length = prompt_length
+        self.stop_tokens = frozenset(stop_tokens)
+        self.seed = seed
+        self.thresholds = thresholds
+        self.read_leaf = read_leaf
+        self.room = room
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """Frozen settings that can start a run."""
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the run's draws."""
+        ...
+
+    @property
+    def reads_attention(self) -> bool:
+        """Whether the decoder's decisions use attention."""
+        ...
+
+    def start(self, request: RunRequest) -> "Run":
+        """Begin decoding one question."""
+        ...
+
+
+class Run:
+    """A decoding run: a tree, and the bookkeeping that all decoders need to grow it.
+
+    Subclasses implement `_take`; those that fork finished branches also `_fork_more`.
+    """
+
+    def __init__(self, settings: DecoderSettings, request: RunRequest) -> None:
+        self.settings = settings
+        self.request = request
+        self.tree = Tree(request.prompt_length)
+        self.temperature = settings.temperature
+        self.max_tokens = settings.max_tokens
+        if request.room is not None:
+            self.max_tokens = min(self.max_tokens, request.room)
+        self.cancelled = False
+        self._generators: dict[Lineage, np.random.Generator] = {}
+        self._running: dict[int, Branch] = {0: self.tree.branches[0]}
+        self._leaf_keys: dict[int, Hashable | None] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to decode."""
+        return not self._running
+
+    def runnable(self) -> list[int]:
+        """Branches that want their next token, oldest first."""
+        return list(self._running)
+
+    def may_fork(self, branch: int) -> bool:
+        """Whether a finished branch may still be forked, so that its cache entries are of use."""
+        del branch
+        return not self.finished
+
+    def tell(
+        self, branch: int, distribution: Distribution, attention: NDArray[np.float32] | None
+    ) -> None:
+        """Take the next-token distribution of a branch, and the attention of its last token.
+
+        Args:
+            branch: One of `runnable()`.
+            distribution: The branch's next token, at this run's temperature.
+            attention: float32 [prompt + path], the deciding query over its own path; None without.
+        """
+        if attention is not None:
+            self.tree.note_attention(branch, attention)
+        self._take(self._running[branch], distribution)
+        while not self._running and self._fork_more():
+            pass
+
+    def _take(self, branch: Branch, distribution: Distribution) -> None:
+        """Give a branch its next token, or fork it."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _fork_more(self) -> bool:
+        """Called when no branch runs any more: fork finished ones, or return False."""
+        return False
+
+    def cancel(self) -> None:
+        """Stop: running branches end where they are and keep their weights."""
+        self.cancelled = not self.finished
+        for branch in self._running.values():
+            branch.finish = Finish.CANCELLED
+        self._running.clear()
+
+    def uniform(self, branch: int) -> float:
+        """A uniform number in [0, 1) from the branch's own stream.
+
+        One stream a lineage keeps a tree the same however its batches were put together; branch
+        ids would not do, since they follow the order in which branches happened to fork.
+        """
+        return self._uniform(self.tree.branches[branch].lineage)
+
+    def _uniform(self, lineage: Lineage) -> float:
+        generator = self._generators.get(lineage)
+        if generator is None:
+            sequence = np.random.SeedSequence(entropy=self.request.seed, spawn_key=lineage)
+            generator = self._generators[lineage] = np.random.Generator(np.random.PCG64(sequence))
+        return generator.random()
+
+    def leaf_key(self, branch: int) -> Hashable | None:
+        """What a finished branch answers, None when nothing or when no reader was given."""
+        if self.request.read_leaf is None:
+            return None
+        if branch not in self._leaf_keys:
+            self._leaf_keys[branch] = self.request.read_leaf(self.tree.path(branch))
+        return self._leaf_keys[branch]
+
+    def _append(self, branch: Branch, side: Side, distribution: Distribution) -> None:
+        """Give a branch its next token and end it where it must."""
+        self._note(branch, side, distribution.entropy, distribution.varentropy)
+
+    def _note(self, branch: Branch, side: Side, entropy: float, varentropy: float) -> None:
+        branch.tokens.append(side.token)
+        branch.entropies.append(entropy)
+        branch.varentropies.append(varentropy)
+        branch.log_probs.append(side.log_prob)
+        branch.probabilities.append(side.probability)
+        if side.token in self.request.stop_tokens:
+            branch.finish = Finish.STOP
+        elif branch.end >= self.max_tokens:
+            branch.finish = Finish.LENGTH
+        if branch.finish is None:
+            self._running[branch.id] = branch
+        else:
+            self._running.pop(branch.id, None)
+
+    def _fork_here(
+        self,
+        branch: Branch,
+        kind: ForkKind,
+        sides: Sequence[Side],
+        shares: Sequence[float],
+        distribution: Distribution,
+    ) -> list[Branch]:
+        """Fork a branch at the token being decoded; it takes the first side itself."""
+        children = self.tree.fork(
+            branch.id, branch.end, kind, distribution.entropy, shares[0], shares[1:]
+        )
+        for child in children:
+            self.tree.inherit_attention(child.id)
+        for side_branch, side in zip([branch, *children], sides, strict=True):
+            self._append(side_branch, side, distribution)
+        return children
+
+    def _fork_back(
+        self, branch: Branch, position: int, kind: ForkKind, sides: Sequence[Side], share: float
+    ) -> list[Branch]:
+        """Fork a decoded position into `sides`, which share 1 - `share` by sum-and-sample.
+
+        All but the last side get their probability; the last stands for everything else.
+        """
+        index = position - branch.start
+        kept, *shares = sum_and_sample([share, *(one.probability for one in sides[:-1])])
+        entropy, varentropy = branch.entropies[index], branch.varentropies[index]
+        children = self.tree.fork(branch.id, position, kind, entropy, kept, shares)
+        for child, side in zip(children, sides, strict=True):
+            self.tree.inherit_attention(child.id)
+            self._note(child, side, entropy, varentropy)
+        return children
+
+
+def sum_and_sample(probabilities: Sequence[float]) -> list[float]:
+    """Shares of sides with these probabilities and, last, of the one that stands for the rest.
+
+    They sum to 1 and none is negative, even where float32 probabilities sum to a little more.
+    """
+    rest = max(0.0, 1.0 - math.fsum(probabilities))
+    total = math.fsum([*probabilities, rest])
+    return [one / total for one in (*probabilities, rest)]
+
+
+def side(token: int, distribution: Distribution) -> Side:
+    """`token` with its probabilities under `distribution`."""
+    return Side(token, distribution.probability(token), distribution.log_probability(token))

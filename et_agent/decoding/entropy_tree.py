@@ -1,0 +1,213 @@
+"""Entropy-Tree (arXiv 2601.15296): reasoning paths that fork only where the model is unsure.
+
+The settings live here, and the part that all schedules share: roots from arithmetic sampling and the
+drawing of tokens. When to fork is a schedule of its own in `schedules.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.tree import Alternatives, Branch, ForkKind
+from et_agent.errors import SettingsError
+
+__all__ = ["Coded", "EntropyTree", "ForkValue", "Importance", "Schedule", "TreeRun"]
+
+Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
+Importance = Literal["auto", "none", "received", "prompt"]
+ForkValue = Literal["entropy", "mass", "mass_per_token", "parting"]
+
+
+class EntropyTree(DecoderSettings):
+    """A tree of reasoning paths that forks where token entropy is high.
+
+    Schedules (what is unbiased and what is not, measured in `benchmarks/results/bias.json`):
+
+    - `stratified`: exact samples, spread evenly by arithmetic sampling (arXiv 2210.15458); shared
+      beginnings are decoded once. Unbiased.
+    - `online`: forks start when their token is decoded and look at nothing later. Unbiased.
+    - `rounds` (default): stratified roots, then rounds of forks at the best positions of finished
+      chains. Biased a little: the choice of a position has seen what came after it.
+    - `breadth_first`: as published, one chain, forks level by level. Biased in the same way, and
+      more, since one root decides everything.
+    """
+
+    schedule: Schedule = "rounds"
+    """When to fork."""
+    leaves: int = Field(default=20, ge=1, le=256)
+    """Leaves at most; fewer where the model is sure everywhere."""
+    roots: int = Field(default=8, ge=1, le=256)
+    """Arithmetic-sampling codes that start the tree (capped at `leaves`); `stratified` always
+    starts with all leaves and `breadth_first` with one."""
+    branching: int = Field(default=2, ge=2, le=8)
+    """Sides of a fork (b in the paper)."""
+    tau: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Least entropy of a fork, nats at temperature 1; None takes it from `percentile`."""
+    percentile: float = Field(default=80.0, ge=0, le=100, allow_inf_nan=False)
+    """Percentile of the pilot's token entropies that gives tau."""
+    importance: Importance = "auto"
+    """Attention filter. `received`: mean attention that a position received from later queries, for
+    schedules that fork finished chains. `prompt`: share of the deciding query's attention on the
+    prompt, for `online`. `auto`: the one that fits the schedule, where the model gives attention."""
+    delta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Least importance of a fork; None takes it from `importance_percentile`."""
+    importance_percentile: float = Field(default=25.0, ge=0, le=100, allow_inf_nan=False)
+    """Percentile of the pilot's importances that gives delta."""
+    value: ForkValue = "mass_per_token"
+    """How `rounds` ranks positions: `entropy`; `mass`, entropy x path weight; `mass_per_token`, the
+    same per token to redo; `parting`, that again x how much the answers behind it disagree."""
+    gap: int = Field(default=16, ge=1)
+    """`online`: least number of tokens between two forks of a path, so that forks spread out."""
+    exchangeable: bool = False
+    """Fork into a second sample of the same distribution with half the weight, instead of distinct
+    sides by sum-and-sample."""
+    settle: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    """`rounds`: fork no more once the leading answer has this share; None never stops early."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "EntropyTree":
+        if self.exchangeable and self.branching != 2:
+            raise ValueError("exchangeable forks have two sides: set branching=2")
+        if self.importance == "prompt" and self.schedule != "online":
+            raise ValueError("importance='prompt' needs schedule='online'; use 'received'")
+        if self.importance == "received" and self.schedule == "online":
+            raise ValueError(
+                "importance='received' needs later tokens, which schedule='online' has not seen: "
+                "use 'prompt'"
+            )
+        return self
+
+    @property
+    def reads_attention(self) -> bool:
+        """Whether attention can change which forks are made."""
+        return self.importance != "none" and self.schedule != "stratified"
+
+    def start(self, request: RunRequest) -> Run:
+        """Begin decoding one question.
+
+        Raises:
+            SettingsError: `online` without tau and without a pilot of this model.
+        """
+        from et_agent.decoding.schedules import BreadthFirstRun, OnlineRun, RoundsRun
+
+        match self.schedule:
+            case "stratified":
+                return TreeRun(self, request, roots=self.leaves)
+            case "online":
+                return OnlineRun(self, request, roots=min(self.roots, self.leaves))
+            case "rounds":
+                return RoundsRun(self, request, roots=min(self.roots, self.leaves))
+            case "breadth_first":
+                return BreadthFirstRun(self, request, roots=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Codes inside a branch's interval, rescaled to [0, 1), and that interval's width."""
+
+    codes: NDArray[np.float64]
+    width: float
+
+
+class TreeRun(Run):
+    """Codes of arithmetic sampling grow a tree; by itself this is the `stratified` schedule.
+
+    N codes are spread evenly over [0, 1) and shifted together by one random number. Each step sends
+    every code to the token whose interval holds it; where codes part, the branch forks. Every code
+    is an exact sample of the model's distribution, so equal shares a code are unbiased
+    (arXiv 2210.15458).
+
+    A branch samples freely, from a stream of its own, once its interval is no wider than 1/N: the
+    codes are 1/N apart, so wherever its code lies in the interval, it is alone there, and that it is
+    alone says nothing about what comes next. A code that only happens to be alone in a wider
+    interval goes on as a code: its neighbours' absence tells where in the interval it lies, and a
+    fresh draw in its place is biased (by tens of per cent on `benchmarks/bias.py`'s models).
+    """
+
+    settings: EntropyTree
+
+    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
+        super().__init__(settings, request)
+        shift = self.uniform(0)
+        self.tree.branches[0].codes = roots
+        self._spacing = 1.0 / roots
+        self._coded: dict[int, Coded] = {}
+        if roots > 1:
+            self._coded[0] = Coded((np.arange(roots) + shift) / roots, 1.0)
+        self.tau: float | None = settings.tau
+        if self.tau is None and request.thresholds is not None:
+            self.tau = request.thresholds.entropy_at(settings.percentile)
+
+    def may_fork(self, branch: int) -> bool:
+        """Finished branches are left alone here."""
+        del branch
+        return False
+
+    def _take(self, branch: Branch, distribution: Distribution) -> None:
+        coded = self._coded.pop(branch.id, None)
+        if coded is None:
+            self._take_free(branch, distribution)
+        else:
+            self._take_coded(branch, distribution, coded)
+
+    def _take_free(self, branch: Branch, distribution: Distribution) -> None:
+        """The next token of a branch that samples freely."""
+        token = distribution.draw(self.uniform(branch.id))
+        self._keep_alternatives(branch, token, distribution)
+        self._append(branch, side(token, distribution), distribution)
+
+    def _take_coded(self, branch: Branch, distribution: Distribution, coded: Coded) -> list[Branch]:
+        """Send a branch's codes on; fork where they part. Returns the new branches."""
+        parts = list(distribution.send(coded.codes))
+        # The branch itself goes with the most codes, so that long trunks keep one branch.
+        parts.sort(key=lambda part: -part[1].size)
+        sides = [side(token, distribution) for token, _ in parts]
+        children: list[Branch] = []
+        if len(parts) == 1:
+            self._append(branch, sides[0], distribution)
+        else:
+            shares = [part.size / coded.codes.size for _, part in parts]
+            children = self._fork_here(branch, ForkKind.STRATIFIED, sides, shares, distribution)
+        for owner, one, (_, part) in zip([branch, *children], sides, parts, strict=True):
+            owner.codes = part.size
+            width = coded.width * one.probability
+            if part.size > 1 or width > self._spacing:
+                self._coded[owner.id] = Coded(part, width)
+        return children
+
+    def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
+        """Draw and keep side tokens where the schedule may fork later; by default nowhere.
+
+        Asked of free draws only: where codes of one branch went the same way, the tokens they did
+        not take have their share in the branches of other shifts already, and a fork would count
+        them twice.
+        """
+
+    def _draw_alternatives(
+        self, branch: Branch, token: int, distribution: Distribution
+    ) -> Alternatives:
+        """The sides that a fork at the token being decoded would have."""
+        if self.settings.exchangeable:
+            fresh = distribution.draw(self.uniform(branch.id))
+            return Alternatives(top=(), rest=None, fresh=side(fresh, distribution))
+        top = distribution.top(self.settings.branching - 2, excluding=[token])
+        rest = distribution.draw_excluding(self.uniform(branch.id), [token, *top])
+        return Alternatives(
+            top=tuple(side(t, distribution) for t in top),
+            rest=None if rest is None else side(rest, distribution),
+            fresh=None,
+        )
+
+    def _require_tau(self) -> float:
+        if self.tau is None:
+            raise SettingsError(
+                f"schedule={self.settings.schedule!r} needs an entropy threshold that is fixed "
+                "beforehand, and this model has no pilot: run `et-agent pilot --model … "
+                "--questions FILE`, or pass tau (nats, for example 0.5)"
+            )
+        return self.tau

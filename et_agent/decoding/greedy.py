@@ -1,0 +1,30 @@
+"""One chain of the most likely tokens."""
+
+from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.tree import Branch
+
+__all__ = ["Greedy"]
+
+
+class Greedy(DecoderSettings):
+    """One chain of the most likely tokens; `temperature` only scales reported probabilities."""
+
+    @property
+    def reads_attention(self) -> bool:
+        """A chain does not look at attention."""
+        return False
+
+    def start(self, request: RunRequest) -> Run:
+        """Begin decoding one question."""
+        return _GreedyRun(self, request)
+
+
+class _GreedyRun(Run):
+    def _take(self, branch: Branch, distribution: Distribution) -> None:
+        self._append(branch, side(distribution.most_likely(), distribution), distribution)
+
+    def may_fork(self, branch: int) -> bool:
+        """A chain is never forked."""
+        del branch
+        return False

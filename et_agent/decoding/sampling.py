@@ -1,0 +1,228 @@
+"""Next-token distributions over the full vocabulary: entropy, draws, cumulative intervals.
+
+One pass over the logits of a step computes everything that is needed for all rows; afterwards the
+logits buffer itself holds the unnormalised probabilities at the decoding temperature, so nothing of
+vocabulary size is copied. Rows are worked on one after the other: a row of 150,000 float32 fits the
+second-level cache of a core, twenty rows do not.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.errors import DecodeError
+
+__all__ = ["Distribution", "StepDistributions"]
+
+_BLOCK: Final = 128
+_ONES: Final = np.ones(_BLOCK, dtype=np.float32)
+_RULED_OUT: Final = np.float32(-1e9)
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+def _block_sums(values: Floats) -> Doubles:
+    """Sums of consecutive blocks of 128 entries; BLAS is four times faster here than `sum`."""
+    whole = values.size - values.size % _BLOCK
+    sums = np.empty(-(-values.size // _BLOCK), dtype=np.float64)
+    sums[: whole // _BLOCK] = values[:whole].reshape(-1, _BLOCK) @ _ONES
+    if whole < values.size:
+        sums[-1] = values[whole:].sum(dtype=np.float64)
+    return sums
+
+
+class Distribution:
+    """The distribution of one branch's next token. Valid until the model's next decode.
+
+    Attributes:
+        entropy: Shannon entropy of the model's own distribution (temperature 1), nats, over the
+            full vocabulary: H = -sum p log p.
+        varentropy: Variance of -log p under p (temperature 1), nats squared.
+        temperature: Temperature of all draws and probabilities below; 1 or any positive number.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_cumulative",
+        "_log_total",
+        "_mass",
+        "_max",
+        "entropy",
+        "temperature",
+        "total",
+        "varentropy",
+    )
+
+    def __init__(self, logits: Floats, temperature: float, scratch: Floats) -> None:
+        """Turn `logits` [V] (overwritten) into a distribution; `scratch` [V] is a work buffer.
+
+        Raises:
+            DecodeError: A logit is NaN or +inf, or all are -inf; never read as "certain".
+        """
+        top = logits.max()
+        if not np.isfinite(top):
+            raise DecodeError(f"the model gave unusable logits (the largest is {top}): reload it")
+        np.subtract(logits, top, out=logits)
+        np.exp(logits, out=scratch)
+        blocks = _block_sums(scratch)
+        total = float(blocks.sum())
+        mean = float(scratch.dot(logits)) / total
+        if math.isnan(mean):  # 0 x -inf, of tokens that the model rules out
+            np.maximum(logits, _RULED_OUT, out=logits)
+            mean = float(scratch.dot(logits)) / total
+        np.multiply(scratch, logits, out=scratch)
+        square = float(scratch.dot(logits)) / total
+        self._log_total = float(np.log(total))
+        # max() clears the rounding of float32 sums: a certain token has entropy 0, not -1e-8.
+        self.entropy = max(0.0, self._log_total - mean)
+        self.varentropy = max(0.0, square - mean * mean)
+        self.temperature = temperature
+        if temperature != 1.0:
+            np.multiply(logits, np.float32(1.0 / temperature), out=logits)
+        np.exp(logits, out=logits)
+        self._mass = logits
+        self._blocks = _block_sums(logits)
+        self._cumulative: Doubles | None = None
+        self.total = float(self._blocks.sum())
+
+    def probability(self, token: int) -> float:
+        """Probability of `token` at the decoding temperature."""
+        return min(1.0, float(self._mass[token]) / self.total)
+
+    def log_probability(self, token: int) -> float:
+        """Log-probability of `token` under the model itself (temperature 1), nats."""
+        mass = float(self._mass[token])
+        if mass <= 0.0:
+            return -100.0 * self.temperature - self._log_total  # exp underflowed in float32
+        return min(0.0, float(np.log(mass)) * self.temperature - self._log_total)
+
+    def most_likely(self) -> int:
+        """The token of largest probability."""
+        return int(self._mass.argmax())
+
+    def top(self, count: int, excluding: Sequence[int] = ()) -> list[int]:
+        """The `count` most likely tokens in falling order, leaving out `excluding`.
+
+        Fewer are returned when fewer have any probability.
+        """
+        mass = self._mass
+        hidden = [(token, mass[token]) for token in excluding]
+        for token in excluding:
+            mass[token] = -1.0
+        found: list[int] = []
+        try:
+            for _ in range(count):
+                token = int(mass.argmax())
+                if mass[token] <= 0.0:
+                    break
+                hidden.append((token, mass[token]))
+                mass[token] = -1.0
+                found.append(token)
+        finally:
+            for token, value in hidden:
+                mass[token] = value
+        return found
+
+    def draw(self, u: float) -> int:
+        """The token whose interval of the cumulative distribution (by token id) holds u in [0, 1)."""
+        return self._find(u * self.total, self._blocks, self._cumulate())
+
+    def draw_excluding(self, u: float, tokens: Sequence[int]) -> int | None:
+        """As `draw`, from the distribution without `tokens`; None when nothing is left."""
+        mass = self._mass
+        hidden = [(token, mass[token]) for token in tokens]
+        blocks = self._blocks.copy()
+        try:
+            for token in tokens:
+                mass[token] = 0.0
+            for block in {token // _BLOCK for token in tokens}:
+                part = mass[block * _BLOCK : (block + 1) * _BLOCK]
+                blocks[block] = part.sum(dtype=np.float64)
+            cumulative = np.cumsum(blocks)
+            rest = float(cumulative[-1])
+            if rest <= 0.0:
+                return None
+            return self._find(u * rest, blocks, cumulative)
+        finally:
+            for token, value in hidden:
+                mass[token] = value
+
+    def send(self, codes: Doubles) -> Iterator[tuple[int, Doubles]]:
+        """Arithmetic sampling (arXiv 2210.15458): send codes through this distribution.
+
+        Args:
+            codes: Sorted numbers in [0, 1), float64 [n].
+
+        Yields:
+            (token, codes inside the token's interval, rescaled to [0, 1)), in token order.
+        """
+        position = 0
+        cumulative = self._cumulate()
+        while position < codes.size:
+            token = self._find(float(codes[position]) * self.total, self._blocks, cumulative)
+            low, high = self._interval(token, cumulative)
+            end = position + 1 + int(np.searchsorted(codes[position + 1 :] * self.total, high))
+            inside = (codes[position:end] * self.total - low) / max(high - low, 1e-300)
+            # Float32 sums leave a gap of 1e-7 at most between neighbours: stay inside [0, 1).
+            yield token, np.clip(inside, 0.0, np.nextafter(1.0, 0.0))
+            position = end
+
+    def _cumulate(self) -> Doubles:
+        if self._cumulative is None:
+            self._cumulative = np.cumsum(self._blocks)
+        return self._cumulative
+
+    def _find(self, target: float, blocks: Doubles, cumulative: Doubles) -> int:
+        block = int(np.searchsorted(cumulative, target, side="right"))
+        block = min(block, blocks.size - 1)
+        start = block * _BLOCK
+        inner = np.cumsum(self._mass[start : start + _BLOCK], dtype=np.float64)
+        # The block's sum comes from float32 BLAS, the inner one from float64: put both on one scale.
+        before = float(cumulative[block] - blocks[block])
+        scale = float(inner[-1]) / max(float(blocks[block]), 1e-300)
+        # A target on the block's edge may lie a rounding error before it.
+        within = max(0.0, target - before) * scale
+        offset = int(np.searchsorted(inner, within, side="right"))
+        if offset >= inner.size or (self._mass[start + offset] <= 0.0):
+            return self._last_with_mass(start, inner)
+        return start + offset
+
+    def _last_with_mass(self, start: int, inner: Doubles) -> int:
+        within = self._mass[start : start + inner.size]
+        present = np.flatnonzero(within > 0.0)
+        return start + int(present[-1]) if present.size else self.most_likely()
+
+    def _interval(self, token: int, cumulative: Doubles) -> tuple[float, float]:
+        block = token // _BLOCK
+        start = block * _BLOCK
+        inner = np.cumsum(self._mass[start : start + _BLOCK], dtype=np.float64)
+        before = float(cumulative[block] - self._blocks[block])
+        scale = float(self._blocks[block]) / max(float(inner[-1]), 1e-300)
+        offset = token - start
+        low = float(inner[offset - 1]) if offset else 0.0
+        return before + low * scale, before + float(inner[offset]) * scale
+
+
+class StepDistributions:
+    """The distributions of all rows of one decode step, computed in place over its logits."""
+
+    def __init__(self) -> None:
+        self._scratch: Floats = np.empty(0, dtype=np.float32)
+
+    def analyse(self, logits: Floats, temperatures: Sequence[float]) -> list[Distribution]:
+        """Distributions of the rows of `logits` [B, V], which is overwritten.
+
+        Args:
+            logits: float32 [B, V], writable and contiguous.
+            temperatures: The decoding temperature of each row, length B.
+        """
+        if self._scratch.size != logits.shape[1]:
+            self._scratch = np.empty(logits.shape[1], dtype=np.float32)
+        return [
+            Distribution(row, temperature, self._scratch)
+            for row, temperature in zip(logits, temperatures, strict=True)
+        ]

@@ -1,0 +1,418 @@
+"""Runs many decoders over one model in shared batches.
+
+The scheduler alone talks to the model. At every step it asks the runs which branches want a token,
+fills one batch up to the model's best width, decodes it in the model's owner thread and hands every
+run what came back. Runs that came first go first; later ones fill the rest of the batch, so several
+questions share it, and a new question joins at any step.
+
+A branch's place in the model's cache is only a cache: when cells or sequence ids run out, the least
+urgent branches lose theirs and are decoded again from the longest beginning that is left. A context
+too small for a whole tree therefore costs time, not leaves.
+"""
+
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from et_agent.decoding.base import Decoder, Run, RunRequest
+from et_agent.decoding.sampling import StepDistributions
+from et_agent.errors import ContextError, ModelClosedError, QuestionError
+from et_agent.models.base import Batch, LanguageModel, Step
+
+__all__ = ["Scheduler", "Ticket", "scheduler_of"]
+
+StepCallback = Callable[["Ticket"], None]
+
+
+@dataclass(slots=True)
+class _Place:
+    """A branch's sequence in the model's cache and how many of its tokens are there."""
+
+    sequence: int
+    length: int
+
+
+_Key = tuple["Ticket", int]
+
+
+@dataclass(slots=True)
+class _Row:
+    """One branch's part of the next batch: tokens to place, the last one's logits wanted if `done`."""
+
+    ticket: "Ticket"
+    branch: int
+    sequence: int
+    start: int
+    tokens: list[int]
+    done: bool
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A question on its way: wait for it, look at it, cancel it.
+
+    Attributes:
+        model: The model that decodes it.
+        prompt: Prompt tokens.
+        run: The decoder's run; read-only for others than the scheduler.
+        steps: Decode calls that this question took part in.
+        redone: Tokens that were decoded again because their cache entries had been given up.
+        started, ended: `time.perf_counter()` at the first batch and at the end; None before.
+    """
+
+    model: LanguageModel
+    prompt: Sequence[int]
+    run: Run
+    on_step: StepCallback | None = None
+    steps: int = 0
+    redone: int = 0
+    started: float | None = None
+    ended: float | None = None
+    _future: "Future[Run]" = field(default_factory=Future)
+    _cancel: bool = False
+    _places: dict[int, _Place] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from this question's first batch to its end, or to now."""
+        if self.started is None:
+            return 0.0
+        return (self.ended or time.perf_counter()) - self.started
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended, for whatever reason."""
+        return self._future.done()
+
+    def cancel(self) -> None:
+        """Stop within one step; what was decoded so far stays in the run's tree."""
+        self._cancel = True
+
+    def result(self, timeout: float | None = None) -> Run:
+        """Wait for the run.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+            EtAgentError: Decoding failed.
+        """
+        return self._future.result(timeout)
+
+
+class Scheduler:
+    """Shares one model's batches among runs. Use `scheduler_of`: one scheduler a model.
+
+    Args:
+        model: The model.
+        width: Rows in a batch at most; the model's best width if None.
+    """
+
+    def __init__(self, model: LanguageModel, *, width: int | None = None) -> None:
+        info = model.info
+        self._model_reference = weakref.ref(model)
+        self._width = min(width or info.best_width, info.max_outputs, info.max_sequences)
+        self._lock = threading.Lock()
+        self._arriving: list[Ticket] = []
+        self._tickets: list[Ticket] = []
+        self._running = False
+        self._free_sequences = list(range(info.max_sequences))[::-1]
+        self._distributions = StepDistributions()
+
+    @property
+    def _model(self) -> LanguageModel:
+        # Weak, since the registry below would otherwise keep every model alive; questions in work
+        # hold their model.
+        model = self._model_reference()
+        if model is None:
+            raise ModelClosedError("the model of this scheduler is gone: load it again")
+        return model
+
+    def submit(
+        self,
+        prompt: Sequence[int],
+        decoder: Decoder,
+        request: RunRequest,
+        *,
+        on_step: StepCallback | None = None,
+    ) -> Ticket:
+        """Queue a question.
+
+        Args:
+            prompt: Prompt tokens, at least one.
+            decoder: How to decode it.
+            request: What the decoder must know; its `room` is filled in here.
+            on_step: Called in the owner thread after each step that moved this question; keep it
+                short.
+
+        Raises:
+            QuestionError: The prompt is empty or leaves no room in the context.
+            ModelClosedError: The model was closed.
+        """
+        context = self._model.info.context
+        if not prompt:
+            raise QuestionError("the prompt is empty: ask something")
+        if len(prompt) >= context:
+            raise QuestionError(
+                f"the prompt has {len(prompt)} tokens and the context {context}: shorten the question "
+                f"or use a context of {len(prompt) + 512} or more"
+            )
+        request.room = context - len(prompt)
+        ticket = Ticket(self._model, prompt, decoder.start(request), on_step)
+        with self._lock:
+            if not self._running:
+                self._model.submit(self._serve)
+                self._running = True
+            self._arriving.append(ticket)
+        return ticket
+
+    def _serve(self) -> None:
+        """The loop, in the model's owner thread, until no question is left."""
+        while True:
+            with self._lock:
+                self._tickets += self._arriving
+                self._arriving.clear()
+                if not self._tickets:
+                    self._running = False
+                    return
+            try:
+                self._step()
+            except BaseException as error:
+                # Not only Exception: a caller that waits must hear of whatever stopped the loop.
+                self._fail(error)
+
+    def _step(self) -> None:
+        for ticket in list(self._tickets):
+            if ticket._cancel:
+                ticket.run.cancel()
+            if ticket.run.finished:
+                self._retire(ticket)
+        rows = self._choose()
+        if not rows:
+            if self._tickets:
+                raise self._too_small()
+            return
+        outputs = self._decode(rows)
+        for ticket in {id(row.ticket): row.ticket for row in outputs}.values():
+            ticket.steps += 1
+            try:
+                if ticket.on_step is not None:
+                    ticket.on_step(ticket)
+            except Exception as error:
+                self._retire(ticket, error)
+            if ticket.run.finished:
+                self._retire(ticket)
+            else:
+                self._release_ended(ticket)
+
+    def _decode(self, rows: list[_Row]) -> list[_Row]:
+        """Decode one batch and tell the runs; returns the rows that had outputs."""
+        step = self._model.decode(_batch(rows))
+        for row in rows:
+            row.ticket._places[row.branch].length += len(row.tokens)
+        outputs = [row for row in rows if row.done]
+        if outputs:
+            self._tell(outputs, step)
+        return outputs
+
+    def _tell(self, outputs: list[_Row], step: Step) -> None:
+        temperatures = [row.ticket.run.temperature for row in outputs]
+        distributions = self._distributions.analyse(step.logits, temperatures)
+        for index, (row, distribution) in enumerate(zip(outputs, distributions, strict=True)):
+            if row.ticket.done:
+                continue
+            attention = None if step.attention is None else step.attention.row(index)
+            try:
+                row.ticket.run.tell(row.branch, distribution, attention)
+            except Exception as error:
+                # One question's broken decoder must not stop the others.
+                self._retire(row.ticket, error)
+
+    def _choose(self) -> list[_Row]:
+        """The next batch: most urgent branches first, up to the width and what the cache holds."""
+        rows: list[_Row] = []
+        tokens_left, outputs_left = self._model.info.max_batch, self._width
+        chosen: set[_Key] = set()
+        for ticket in self._tickets:
+            for branch in ticket.run.runnable():
+                if not tokens_left or not outputs_left:
+                    return rows
+                row = self._plan(ticket, branch, tokens_left, rows, chosen)
+                if row is None:
+                    continue
+                rows.append(row)
+                chosen.add((ticket, branch))
+                tokens_left -= len(row.tokens)
+                outputs_left -= row.done
+        return rows
+
+    def _plan(
+        self, ticket: Ticket, branch: int, tokens_left: int, rows: list[_Row], chosen: set[_Key]
+    ) -> _Row | None:
+        """What a branch needs in this batch; None when the cache has no room for it now."""
+        tree = ticket.run.tree
+        total = len(ticket.prompt) + tree.branches[branch].end
+        keep = chosen | {(ticket, branch)}
+        place = ticket._places.get(branch)
+        if place is not None:
+            count = min(total - place.length, tokens_left)
+            if not self._make_room(count, rows, keep):
+                return None
+        else:
+            place = self._find_place(ticket, branch, total - 1, chosen)
+            if place is None:
+                return None
+            count = min(total - place.length, tokens_left)
+            # It waits until the branches that are in the cache can go on for a while.
+            if not self._make_room(count + 8 * len(rows), rows, keep, ticket):
+                self._drop(ticket, branch)
+                return None
+        if ticket.started is None:
+            ticket.started = time.perf_counter()
+        start, end = place.length, place.length + count
+        if start == total - 1:
+            tokens = tree.branches[branch].tokens[-1:] or [ticket.prompt[-1]]
+        else:
+            tokens = [*ticket.prompt, *tree.path(branch)][start:end]
+            ticket.redone += max(0, min(end, total - 1) - max(start, len(ticket.prompt)))
+        return _Row(ticket, branch, place.sequence, start, tokens, end == total)
+
+    def _find_place(
+        self, ticket: Ticket, branch: int, limit: int, chosen: set[_Key]
+    ) -> _Place | None:
+        """A sequence that shares the longest cached beginning of a branch, at most `limit` tokens."""
+        source, shared = self._nearest(ticket, branch, limit)
+        if not self._free_sequences:
+            keep = chosen if source is None else chosen | {(ticket, source)}
+            victim = self._victim(keep, finished_only=bool(chosen), after=ticket)
+            if victim is None:
+                if chosen or source is None:
+                    return None
+                # The only sequence holds what is to be forked: begin again from the prompt.
+                victim, source, shared = (ticket, source), None, 0
+            self._drop(*victim)
+        sequence = self._free_sequences.pop()
+        if source is not None:
+            self._model.fork(ticket._places[source].sequence, sequence, shared)
+        place = ticket._places[branch] = _Place(sequence, shared)
+        return place
+
+    @staticmethod
+    def _nearest(ticket: Ticket, branch: int, limit: int) -> tuple[int | None, int]:
+        """The cached branch of the same tree that shares the most, and how many tokens."""
+        best: tuple[int | None, int] = (None, 0)
+        for other, place in ticket._places.items():
+            common = len(ticket.prompt) + ticket.run.tree.shared(branch, other)
+            shared = min(place.length, common, limit)
+            if shared > best[1]:
+                best = (other, shared)
+        return best
+
+    def _make_room(
+        self, count: int, rows: list[_Row], keep: set[_Key], newcomer: Ticket | None = None
+    ) -> bool:
+        """Whether `count` more cells are to be had, giving up other branches' cells if need be.
+
+        A newcomer, which is not in the cache yet, pushes out finished branches of its own and later
+        questions only, unless nothing else is going.
+        """
+        needed = count + sum(len(row.tokens) for row in rows)
+        gentle = newcomer is not None and bool(rows)
+        while self._model.free_cells < needed:
+            victim = self._victim(keep, finished_only=gentle, after=newcomer if gentle else None)
+            if victim is None:
+                if rows:
+                    return False
+                raise self._too_small()
+            self._drop(*victim)
+        return True
+
+    def _too_small(self) -> ContextError:
+        return ContextError(
+            f"the context of {self._model.info.context} cells is too small for this question: "
+            "use a larger context"
+        )
+
+    def _victim(self, keep: set[_Key], *, finished_only: bool, after: Ticket | None) -> _Key | None:
+        """The least urgent cached branch outside `keep`, finished ones first."""
+        first = 0 if after is None else self._tickets.index(after)
+        for finished in (True,) if finished_only else (True, False):
+            for ticket in reversed(self._tickets[first:]):
+                for branch in sorted(ticket._places, reverse=True):
+                    ended = ticket.run.tree.branches[branch].finish is not None
+                    if ended == finished and (ticket, branch) not in keep:
+                        return ticket, branch
+        return None
+
+    def _drop(self, ticket: Ticket, branch: int) -> None:
+        place = ticket._places.pop(branch)
+        self._model.release(place.sequence)
+        self._free_sequences.append(place.sequence)
+
+    def _release_ended(self, ticket: Ticket) -> None:
+        """Free what no later fork can use: freed cells low in the cache keep attention short."""
+        for branch in list(ticket._places):
+            if ticket.run.tree.branches[branch].finish is None or ticket.run.may_fork(branch):
+                continue
+            self._drop(ticket, branch)
+
+    def _retire(self, ticket: Ticket, error: BaseException | None = None) -> None:
+        if ticket not in self._tickets:
+            return
+        self._tickets.remove(ticket)
+        try:
+            for branch in list(ticket._places):
+                self._drop(ticket, branch)
+        finally:  # a model that was closed meanwhile must not leave the caller waiting
+            ticket.run.tree.forget_rows()
+            ticket.ended = time.perf_counter()
+            if error is None:
+                ticket._future.set_result(ticket.run)
+            else:
+                ticket._future.set_exception(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Give every question in work the error and start over with an empty cache."""
+        failed, self._tickets = self._tickets, []
+        for place in [place for ticket in failed for place in ticket._places.values()]:
+            with contextlib.suppress(Exception):  # what broke the model may break this too
+                self._model.release(place.sequence)
+        self._free_sequences = list(range(self._model.info.max_sequences))[::-1]
+        for ticket in failed:
+            ticket._places.clear()
+            ticket.ended = time.perf_counter()
+            ticket._future.set_exception(error)
+
+
+def _batch(rows: list[_Row]) -> Batch:
+    count = sum(len(row.tokens) for row in rows)
+    tokens = np.empty(count, dtype=np.int32)
+    positions = np.empty(count, dtype=np.int32)
+    sequences = np.empty(count, dtype=np.int32)
+    outputs = np.zeros(count, dtype=np.bool_)
+    at = 0
+    for row in rows:
+        size = len(row.tokens)
+        tokens[at : at + size] = row.tokens
+        positions[at : at + size] = np.arange(row.start, row.start + size)
+        sequences[at : at + size] = row.sequence
+        at += size
+        outputs[at - 1] = row.done
+    return Batch(tokens, positions, sequences, outputs)
+
+
+_SCHEDULERS: "weakref.WeakKeyDictionary[LanguageModel, Scheduler]" = weakref.WeakKeyDictionary()
+_SCHEDULERS_LOCK = threading.Lock()
+
+
+def scheduler_of(model: LanguageModel) -> Scheduler:
+    """The one scheduler of a model, so that all callers share its batches."""
+    with _SCHEDULERS_LOCK:
+        scheduler = _SCHEDULERS.get(model)
+        if scheduler is None:
+            scheduler = _SCHEDULERS[model] = Scheduler(model)
+        return scheduler

@@ -1,0 +1,299 @@
+"""The schedules of the entropy tree that fork by entropy: online, rounds, breadth-first."""
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from et_agent.decoding.base import RunRequest, side, sum_and_sample
+from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
+
+__all__ = ["BreadthFirstRun", "OnlineRun", "RoundsRun"]
+
+# Without a threshold, alternatives are kept for every token that is not all but certain.
+_FLOOR = 0.02
+# Below this the chosen token has all the float32 probability there is, and no side can be drawn.
+_CERTAIN = 1e-6
+
+
+class OnlineRun(TreeRun):
+    """Forks start when their token is decoded; tau and delta are fixed beforehand.
+
+    Unbiased: at every step the weighted branches' expectation equals what it was before, whatever
+    was revealed so far decided about the fork (sum-and-sample, method notes).
+
+    The leaves that are not roots are shared out among the codes, and at each fork among its sides.
+    So the first branches cannot use them all up, and a branch's forks hang on nothing that other
+    branches do, hence not on how batches were put together.
+    """
+
+    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
+        super().__init__(settings, request, roots=roots)
+        self._spare = {0: settings.leaves - roots}
+        self._tau = self._require_tau()
+        self._delta = self._least_prompt_attention()
+
+    def _least_prompt_attention(self) -> float | None:
+        settings = self.settings
+        if settings.importance == "none":
+            return None
+        if settings.delta is not None:
+            return settings.delta
+        thresholds = self.request.thresholds
+        if thresholds is None:
+            return None
+        return thresholds.prompt_attention_at(settings.importance_percentile)
+
+    def _take_coded(self, branch: Branch, distribution: Distribution, coded: Coded) -> list[Branch]:
+        children = super()._take_coded(branch, distribution, coded)
+        self._share_out(self._spare[branch.id], [branch, *children])
+        return children
+
+    def _take_free(self, branch: Branch, distribution: Distribution) -> None:
+        if not self._wants_fork(branch, distribution):
+            super()._take_free(branch, distribution)
+            return
+        if self.settings.exchangeable:
+            tokens = [distribution.draw(self.uniform(branch.id)) for _ in range(2)]
+            kind, shares = ForkKind.EXCHANGEABLE, [0.5, 0.5]
+        else:
+            tokens = distribution.top(self._width(branch) - 1)
+            rest = distribution.draw_excluding(self.uniform(branch.id), tokens)
+            if rest is not None:
+                tokens.append(rest)
+            kind = ForkKind.DISTINCT
+            shares = sum_and_sample([distribution.probability(token) for token in tokens[:-1]])
+        sides = [side(token, distribution) for token in tokens]
+        if len(sides) == 1:
+            self._append(branch, sides[0], distribution)
+            return
+        children = self._fork_here(branch, kind, sides, shares, distribution)
+        self._share_out(self._spare[branch.id] - len(children), [branch, *children])
+
+    def _share_out(self, spare: int, owners: Sequence[Branch]) -> None:
+        """Give branches their part of the leaves that may still be made, evenly by codes."""
+        total, before = sum(owner.codes for owner in owners), 0
+        for owner in owners:
+            after = before + owner.codes
+            self._spare[owner.id] = spare * after // total - spare * before // total
+            before = after
+
+    def _width(self, branch: Branch) -> int:
+        return min(self.settings.branching, 1 + self._spare[branch.id])
+
+    def _wants_fork(self, branch: Branch, distribution: Distribution) -> bool:
+        if distribution.entropy < self._tau or self._width(branch) < 2:
+            return False
+        last = max(branch.forked, default=-self.settings.gap)
+        if branch.end - last < self.settings.gap:
+            return False
+        if self._delta is None or not branch.prompt_attention:
+            return True
+        return branch.prompt_attention[-1] >= self._delta
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    branch: Branch
+    position: int
+    value: float
+
+
+def _rank(candidate: _Candidate) -> tuple[float, Lineage, int]:
+    return (-candidate.value, candidate.branch.lineage, candidate.position)
+
+
+class _BackwardRun(TreeRun):
+    """Forks positions of finished chains, for which side tokens were drawn when they were decoded.
+
+    Sums are taken by `math.fsum`, which does not depend on the order of the branches: rounding must
+    not let batches change the ranking of positions.
+    """
+
+    def may_fork(self, branch: int) -> bool:
+        """Finished branches are what is forked, until the run ends."""
+        del branch
+        return not self.finished
+
+    def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
+        least = _FLOOR if self.tau is None else max(self.tau, _CERTAIN)
+        if distribution.entropy < least:
+            return
+        drawn = self._draw_alternatives(branch, token, distribution)
+        if drawn.top or drawn.rest is not None or drawn.fresh is not None:
+            branch.alternatives[branch.end] = drawn
+
+    def _least_entropy(self, branches: Iterable[Branch]) -> float:
+        if self.tau is not None:
+            return self.tau
+        seen = [entropy for branch in branches for entropy in branch.entropies]
+        return float(np.percentile(seen, self.settings.percentile)) if seen else math.inf
+
+    def _least_importance(self, branches: Iterable[Branch]) -> float | None:
+        settings = self.settings
+        if settings.importance == "none":
+            return None
+        if settings.delta is not None:
+            return settings.delta
+        thresholds = self.request.thresholds
+        if thresholds is not None and thresholds.received is not None:
+            return thresholds.received_at(settings.importance_percentile)
+        seen = np.concatenate([self.tree.importance(branch.id) for branch in branches])
+        seen = seen[np.isfinite(seen)]
+        return float(np.percentile(seen, settings.importance_percentile)) if seen.size else None
+
+    def _positions(self, branch: Branch, tau: float, delta: float | None) -> list[int]:
+        """Positions of a branch that may be forked: unsure, important, and not forked before."""
+        importance = self.tree.importance(branch.id) if delta is not None else None
+        positions = []
+        for position in branch.alternatives:
+            index = position - branch.start
+            if position in branch.forked or branch.entropies[index] < tau:
+                continue
+            if delta is not None and importance is not None:
+                got = importance[index]
+                if math.isfinite(got) and got < delta:
+                    continue
+            positions.append(position)
+        return positions
+
+    def _fork_at(self, candidate: _Candidate, room: int) -> None:
+        branch, position = candidate.branch, candidate.position
+        alternatives = branch.alternatives.pop(position)
+        if alternatives.fresh is not None:
+            self._fork_back(branch, position, ForkKind.EXCHANGEABLE, [alternatives.fresh], 0.5)
+            return
+        kept = branch.probabilities[position - branch.start]
+        sides = list(alternatives.top)
+        if alternatives.rest is not None:
+            sides.append(alternatives.rest)
+        if len(sides) > room:
+            sides = [self._one_of(sides, 1.0 - kept, branch)]
+        self._fork_back(branch, position, ForkKind.DISTINCT, sides, kept)
+
+    def _one_of(self, sides: list[Side], mass: float, branch: Branch) -> Side:
+        """One side for all, when there is room for no more; the last stands for the rest."""
+        left = self.uniform(branch.id) * mass
+        for one in sides[:-1]:
+            left -= one.probability
+            if left < 0:
+                return one
+        return sides[-1]
+
+
+class BreadthFirstRun(_BackwardRun):
+    """As published: one chain, then level by level forks on the chains of the last level.
+
+    Biased: positions are chosen by looking at finished chains, and everything hangs on one root.
+    Measured on scripted models in `benchmarks/results/bias.json`.
+    """
+
+    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
+        super().__init__(settings, request, roots=roots)
+        self._level: list[Branch] = [self.tree.branches[0]]
+
+    def _fork_more(self) -> bool:
+        level, known = self._level, len(self.tree.branches)
+        tau, delta = self._least_entropy(level), self._least_importance(level)
+        candidates = [
+            _Candidate(branch, position, branch.entropies[position - branch.start])
+            for branch in level
+            for position in self._positions(branch, tau, delta)
+        ]
+        candidates.sort(key=_rank)
+        for candidate in candidates:
+            room = self.settings.leaves - self.tree.leaf_count()
+            if room < 1:
+                break
+            self._fork_at(candidate, room)
+        self._level = self.tree.branches[known:]
+        return bool(self._level)
+
+
+class RoundsRun(_BackwardRun):
+    """Stratified roots, then rounds of forks at the best positions of all finished chains.
+
+    Biased, slightly: which position is forked depends on what came after it. Measured on scripted
+    models in `benchmarks/results/bias.json`.
+    """
+
+    def _fork_more(self) -> bool:
+        room = self.settings.leaves - self.tree.leaf_count()
+        if room < 1 or self._is_settled():
+            return False
+        known = len(self.tree.branches)
+        for candidate in self._best_of_each():
+            room = self.settings.leaves - self.tree.leaf_count()
+            if room < 1:
+                break
+            self._fork_at(candidate, room)
+        return len(self.tree.branches) > known
+
+    def _is_settled(self) -> bool:
+        settle = self.settings.settle
+        if settle is None or self.request.read_leaf is None:
+            return False
+        shares: dict[Hashable, float] = {}
+        for branch in self.tree.branches:
+            key = self.leaf_key(branch.id)
+            if key is not None:
+                shares[key] = shares.get(key, 0.0) + self.tree.weight(branch.id)
+        return max(shares.values(), default=0.0) >= settle
+
+    def _best_of_each(self) -> list[_Candidate]:
+        """The best position of every branch, best first: one fork a chain a round."""
+        branches = self.tree.branches
+        tau, delta = self._least_entropy(branches), self._least_importance(branches)
+        weights = self.tree.weights()
+        ends = np.array([branch.end for branch in branches])
+        mean_end = math.fsum((weights * ends).tolist())
+        best: list[_Candidate] = []
+        for branch in branches:
+            positions = self._positions(branch, tau, delta)
+            if not positions:
+                continue
+            shared = np.array([self.tree.shared(branch.id, other.id) for other in branches])
+            ranked = [
+                _Candidate(branch, p, self._value(branch, p, shared > p, weights, mean_end))
+                for p in positions
+            ]
+            best.append(max(ranked, key=lambda c: (c.value, -c.position)))
+        return sorted(best, key=_rank)
+
+    def _value(
+        self,
+        branch: Branch,
+        position: int,
+        through: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+        weights: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+        mean_end: float,
+    ) -> float:
+        entropy = branch.entropies[position - branch.start]
+        if self.settings.value == "entropy":
+            return entropy
+        mass = math.fsum(weights[through].tolist())
+        if self.settings.value == "mass":
+            return entropy * mass
+        # Half a mean chain is added to the tokens to redo, or forks in the last words, which can
+        # change nothing, would look like bargains.
+        redo = branch.end - position + 0.5 * mean_end
+        value = entropy * mass / redo
+        if self.settings.value == "parting":
+            value *= 1.0 + self._disagreement(through, weights)
+        return value
+
+    def _disagreement(
+        self,
+        through: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+        weights: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    ) -> float:
+        """Entropy, in nats, of the answers of the leaves behind a position."""
+        parts: dict[Hashable | None, list[float]] = {}
+        for index in np.flatnonzero(through).tolist():
+            parts.setdefault(self.leaf_key(index), []).append(float(weights[index]))
+        shares = [math.fsum(part) for part in parts.values()]
+        total = math.fsum(shares)
+        return -math.fsum(s / total * math.log(s / total) for s in shares if s > 0)

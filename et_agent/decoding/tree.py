@@ -1,0 +1,359 @@
+"""The token tree: branches that share beginnings, forks with local shares, leaves with path weights.
+
+Positions count generated tokens from 0; the prompt lies before them. A branch owns the tokens from
+`start` on and shares everything before with its parent. At a fork the branch that was there goes on
+as one of the sides, so every branch ends in exactly one leaf.
+
+A path weight is the product of the local shares of all forks on the path. The shares of one fork sum
+to 1, hence so do the weights of all leaves, whatever the order in which forks were added.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Alternatives", "Branch", "Finish", "Fork", "ForkKind", "Lineage", "Side", "Tree"]
+
+Lineage = tuple[int, ...]
+"""(position, side) of every fork at which a path left an older branch, first one first. It names a
+branch by where it is in the tree, while its id tells only when it was made."""
+
+
+class Finish(StrEnum):
+    """Why a branch ended."""
+
+    STOP = "stop"
+    """The model produced an end-of-generation token."""
+    LENGTH = "length"
+    """The token limit or the context's end cut the branch off."""
+    CANCELLED = "cancelled"
+    """The caller stopped the run first."""
+
+
+class ForkKind(StrEnum):
+    """How the sides of a fork came about, hence what their shares mean."""
+
+    INDEPENDENT = "independent"
+    """Independent samples with equal shares (roots of multi-chain); tokens may coincide."""
+    STRATIFIED = "stratified"
+    """Codes of arithmetic sampling that parted; a share is the fraction of the codes."""
+    DISTINCT = "distinct"
+    """Sum-and-sample: distinct tokens, the last one sampled from the rest."""
+    EXCHANGEABLE = "exchangeable"
+    """A second sample of the full conditional; both sides get half; tokens may coincide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A token that a branch could have taken.
+
+    Attributes:
+        token: The token.
+        probability: At the decoding temperature.
+        log_prob: At temperature 1, nats.
+    """
+
+    token: int
+    probability: float
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Sides drawn when a token was decoded, kept for a fork that may come later.
+
+    Attributes:
+        top: The most likely tokens after the chosen one.
+        rest: Sampled from the distribution without the chosen token and `top`; None when nothing
+            is left.
+        fresh: A second independent sample of the whole distribution; None when not asked for.
+    """
+
+    top: tuple[Side, ...]
+    rest: Side | None
+    fresh: Side | None
+
+
+@dataclass(slots=True)
+class Fork:
+    """A place where one path became several.
+
+    Attributes:
+        branch: The branch that was there and goes on as the first side.
+        position: Position of the first token in which the sides may differ.
+        kind: Where the sides come from.
+        entropy: Token entropy at the position, nats.
+        share: The share that `branch` keeps.
+        children: (branch, share) of the other sides; all shares sum to 1.
+    """
+
+    branch: int
+    position: int
+    kind: ForkKind
+    entropy: float
+    share: float
+    children: list[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class Branch:
+    """One branch: its own tokens and what was seen when each was chosen.
+
+    All lists run parallel to `tokens`.
+
+    Attributes:
+        id: Index in `Tree.branches`.
+        parent: The branch whose path is shared before `start`; None for the first branch.
+        start: Position of the first own token.
+        lineage: The forks that lead here; the same however batches were put together.
+        tokens: Own tokens, the end-of-generation token included.
+        entropies: Token entropy at temperature 1, nats.
+        varentropies: Variance of -log p at temperature 1, nats squared.
+        log_probs: Log-probability of the token at temperature 1, nats.
+        probabilities: Probability of the token at the decoding temperature.
+        prompt_attention: Share of attention that the deciding query gave the prompt; NaN without.
+        alternatives: Side tokens of positions that may be forked later, by position.
+        forked: Positions at which this branch is a side of a fork.
+        codes: How many arithmetic-sampling codes this branch carries (1 when it is free).
+        finish: Why it ended; None while it runs.
+        received: Attention that each position of prompt and path received from later queries of
+            this path, mean over heads and chosen layers, float32 [prompt + path]; None without.
+    """
+
+    id: int
+    parent: int | None
+    start: int
+    lineage: Lineage = ()
+    tokens: list[int] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
+    varentropies: list[float] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    prompt_attention: list[float] = field(default_factory=list)
+    alternatives: dict[int, Alternatives] = field(default_factory=dict)
+    forked: set[int] = field(default_factory=set)
+    codes: int = 1
+    finish: Finish | None = None
+    received: NDArray[np.float32] | None = None
+    attention_rows: list[NDArray[np.float16]] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        """One past the last position of the path, hence its length in tokens."""
+        return self.start + len(self.tokens)
+
+
+class Tree:
+    """A growing token tree over one prompt.
+
+    Args:
+        prompt_length: Number of prompt tokens, which lie before position 0.
+    """
+
+    def __init__(self, prompt_length: int) -> None:
+        self.prompt_length = prompt_length
+        self.branches: list[Branch] = [Branch(id=0, parent=None, start=0)]
+        self.forks: list[Fork] = []
+        self._forks_of: dict[int, list[Fork]] = {}
+        self._fork_into: dict[int, tuple[Fork, float]] = {}
+
+    def fork(
+        self,
+        branch: int,
+        position: int,
+        kind: ForkKind,
+        entropy: float,
+        share: float,
+        child_shares: Sequence[float],
+    ) -> list[Branch]:
+        """Add a fork and its child branches (without tokens yet).
+
+        Raises:
+            ValueError: The shares do not sum to 1, or the position is not on the branch's own part
+                or was forked before.
+        """
+        parent = self.branches[branch]
+        total = share + sum(child_shares)
+        if not abs(total - 1.0) <= 1e-9:
+            raise ValueError(f"fork shares sum to {total}, not to 1")
+        if not parent.start <= position <= parent.end:
+            raise ValueError(f"position {position} does not lie on branch {branch}")
+        if any(fork.position == position for fork in self._forks_of.get(branch, ())):
+            raise ValueError(f"position {position} of branch {branch} was forked before")
+        children = [
+            Branch(
+                id=len(self.branches) + i,
+                parent=branch,
+                start=position,
+                lineage=(*parent.lineage, position, i),
+            )
+            for i in range(len(child_shares))
+        ]
+        self.branches.extend(children)
+        fork = Fork(
+            branch,
+            position,
+            kind,
+            entropy,
+            share,
+            [(child.id, s) for child, s in zip(children, child_shares, strict=True)],
+        )
+        self.forks.append(fork)
+        self._forks_of.setdefault(branch, []).append(fork)
+        parent.forked.add(position)
+        for child, child_share in zip(children, child_shares, strict=True):
+            child.forked.add(position)
+            self._fork_into[child.id] = (fork, child_share)
+        return children
+
+    def segments(self, branch: int) -> list[tuple[Branch, int, int]]:
+        """The path of a branch as (branch, from, to) pieces of positions, first piece first."""
+        pieces: list[tuple[Branch, int, int]] = []
+        current = self.branches[branch]
+        end = current.end
+        while True:
+            if end > current.start:
+                pieces.append((current, current.start, end))
+            if current.parent is None:
+                return pieces[::-1]
+            end = min(end, current.start)
+            current = self.branches[current.parent]
+
+    def path(self, branch: int) -> list[int]:
+        """All tokens of a branch's path, the shared beginning included."""
+        tokens: list[int] = []
+        for piece, low, high in self.segments(branch):
+            tokens.extend(piece.tokens[low - piece.start : high - piece.start])
+        return tokens
+
+    def shared(self, one: int, other: int) -> int:
+        """How many positions two branches have in common."""
+        if one == other:
+            return self.branches[one].end
+        limits: dict[int, int] = {}
+        current, limit = self.branches[one], self.branches[one].end
+        while True:
+            limits[current.id] = limit
+            if current.parent is None:
+                break
+            limit = min(limit, current.start)
+            current = self.branches[current.parent]
+        current, limit = self.branches[other], self.branches[other].end
+        while current.id not in limits:
+            limit = min(limit, current.start)
+            assert current.parent is not None
+            current = self.branches[current.parent]
+        return min(limit, limits[current.id])
+
+    def weight(self, branch: int) -> float:
+        """Path weight of a branch's leaf: the product of the shares of all forks on its path."""
+        weight = 1.0
+        current = self.branches[branch]
+        limit = current.end + 1
+        while True:
+            for fork in self._forks_of.get(current.id, ()):
+                if fork.position < limit:
+                    weight *= fork.share
+            if current.parent is None:
+                return weight
+            into, share = self._fork_into[current.id]
+            weight *= share
+            # Sides of one fork exclude each other, and `<` leaves the parent's own share out.
+            limit = min(limit, into.position)
+            current = self.branches[current.parent]
+
+    def weights(self) -> NDArray[np.float64]:
+        """Path weights of all branches, float64 [branches]; they sum to 1."""
+        return np.array([self.weight(branch.id) for branch in self.branches], dtype=np.float64)
+
+    def leaf_count(self) -> int:
+        """Leaves, counted with their codes: what as many separate chains would have given."""
+        return sum(branch.codes for branch in self.branches)
+
+    def through(self, branch: int, position: int) -> Iterator[Branch]:
+        """The branches whose paths hold the token that `branch` owns at `position`."""
+        for other in self.branches:
+            if other.id == branch or self.shared(other.id, branch) > position:
+                yield other
+
+    @property
+    def tokens_decoded(self) -> int:
+        """Tokens that were generated for the tree, shared ones once."""
+        return sum(len(branch.tokens) for branch in self.branches)
+
+    @property
+    def tokens_as_chains(self) -> int:
+        """Tokens that as many separate chains would have needed."""
+        return sum(branch.codes * branch.end for branch in self.branches)
+
+    def importance(self, branch: int) -> NDArray[np.float64]:
+        """Mean attention that each own position received from the later queries of its path.
+
+        I_t of the Entropy-Tree paper in our reading [C in the method notes]: averaged over heads,
+        chosen layers and the number of later queries, since otherwise early tokens always win.
+
+        Returns:
+            float64 [own tokens]; NaN where no later query exists or attention was not read.
+        """
+        owner = self.branches[branch]
+        result = np.full(len(owner.tokens), np.nan)
+        if owner.received is None:
+            return result
+        # The query at path position p decides position p + 1; token t has end - 2 - t later ones.
+        later = owner.end - 2 - np.arange(owner.start, owner.end)
+        got = np.zeros(len(owner.tokens))
+        offset = self.prompt_length + owner.start
+        got[: owner.received.size - offset] = owner.received[offset:]
+        seen = later > 0
+        result[seen] = got[seen] / later[seen]
+        return result
+
+    def note_attention(self, branch: int, row: NDArray[np.float32]) -> None:
+        """Add the attention row of the query that decides this branch's next token.
+
+        Args:
+            branch: The branch.
+            row: float32 [prompt + path so far], weights of the deciding query over its own path.
+        """
+        owner = self.branches[branch]
+        size = row.size
+        received = np.zeros(size, dtype=np.float32)
+        if owner.received is not None:
+            received[: owner.received.size] = owner.received
+        received[: size - 1] += row[: size - 1]  # its own position is not a *later* one
+        owner.received = received
+        owner.prompt_attention.append(float(row[: self.prompt_length].sum()))
+        owner.attention_rows.append(row.astype(np.float16))
+
+    def inherit_attention(self, child: int) -> None:
+        """Give a new branch the sums of the queries on its shared path, no later ones."""
+        branch = self.branches[child]
+        assert branch.parent is not None
+        rows = self._rows(branch.parent, branch.start + 1)
+        if len(rows) <= branch.start:
+            return
+        received = np.zeros(rows[-1].size, dtype=np.float32)
+        for row in rows:
+            received[: row.size - 1] += row[:-1]
+        branch.received = received
+        branch.attention_rows = [rows[-1]]
+        branch.prompt_attention = [float(rows[-1][: self.prompt_length].sum(dtype=np.float64))]
+
+    def _rows(self, branch: int, count: int) -> list[NDArray[np.float16]]:
+        """The attention rows that decided the positions 0 to count - 1 of a branch's path."""
+        pieces: list[list[NDArray[np.float16]]] = []
+        current, limit = self.branches[branch], count
+        while True:
+            pieces.append(current.attention_rows[: max(0, limit - current.start)])
+            if current.parent is None:
+                return [row for piece in reversed(pieces) for row in piece]
+            limit = min(limit, current.start)
+            current = self.branches[current.parent]
+
+    def forget_rows(self) -> None:
+        """Drop the single attention rows, which only later forks need; the sums stay."""
+        for branch in self.branches:
+            branch.attention_rows.clear()

@@ -1,0 +1,75 @@
+"""Every exception that et-agent raises on purpose.
+
+    EtAgentError
+    ├── InputError              what the caller passed in cannot be used (also a ValueError)
+    │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
+    │   └── SettingsError         a setting is out of range or contradicts another one
+    ├── ModelError              the model cannot do what is asked of it
+    │   ├── ModelFileError        missing, truncated, not a GGUF file, wrong checksum
+    │   ├── ModelDownloadError    no source could deliver the file: no network, no space, all failed
+    │   ├── UnsupportedModelError the model cannot serve: embedding-only, recurrent, no chat template
+    │   ├── ContextError          the context window or sequence count is too small for the request
+    │   └── ModelClosedError      the model was closed before the call
+    └── DecodeError             llama.cpp failed while decoding
+
+Each message says what is wrong and what would fix it. The command line prints the message and exits
+with code 2 for an EtAgentError; anything else is a bug.
+"""
+
+__all__ = [
+    "ContextError",
+    "DecodeError",
+    "EtAgentError",
+    "InputError",
+    "ModelClosedError",
+    "ModelDownloadError",
+    "ModelError",
+    "ModelFileError",
+    "QuestionError",
+    "SettingsError",
+    "UnsupportedModelError",
+]
+
+
+class EtAgentError(Exception):
+    """Base class of all errors that et-agent raises on purpose."""
+
+
+class InputError(EtAgentError, ValueError):
+    """Raised when something that the caller passed in cannot be used."""
+
+
+class QuestionError(InputError):
+    """Raised when a question is empty, not text, or too long for the context."""
+
+
+class SettingsError(InputError):
+    """Raised when a setting is out of range or contradicts another one."""
+
+
+class ModelError(EtAgentError):
+    """Raised when the model cannot do what is asked of it."""
+
+
+class ModelFileError(ModelError):
+    """Raised when a model file is missing, truncated, not GGUF, or has the wrong checksum."""
+
+
+class ModelDownloadError(ModelError):
+    """Raised when no source could deliver a model file."""
+
+
+class UnsupportedModelError(ModelError):
+    """Raised when a model cannot serve: embedding-only, recurrent, no chat template."""
+
+
+class ContextError(ModelError):
+    """Raised when the context window or the number of sequences is too small for the request."""
+
+
+class ModelClosedError(ModelError):
+    """Raised when a model is used after it was closed."""
+
+
+class DecodeError(EtAgentError):
+    """Raised when llama.cpp fails while decoding."""

@@ -1,0 +1,1 @@
+"""Where logits and attention come from."""

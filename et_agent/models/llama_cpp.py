@@ -1,0 +1,455 @@
+"""The llama.cpp backend: one context, one owner thread, sequences that share their prefixes.
+
+The low-level API is used because `llama_cpp.Llama` gives one sequence at a time. Everything that
+makes llama.cpp abort the process (too many outputs, tokens, sequences; gaps in positions) is checked
+before each call.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import llama_cpp
+import numpy as np
+
+from et_agent.errors import (
+    ContextError,
+    DecodeError,
+    ModelClosedError,
+    ModelFileError,
+    UnsupportedModelError,
+)
+from et_agent.models.attention import AttentionReader, default_layers, layout_is_known
+from et_agent.models.base import Batch, Message, ModelInfo, Step
+from et_agent.models.cells import CellTable
+from et_agent.models.chat import ChatTemplate
+
+__all__ = ["LlamaCppModel"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("et_agent.llama_cpp")
+_MAX_BATCH: Final = 256
+_MAX_SEQUENCES: Final = 256  # LLAMA_MAX_SEQ
+_SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+
+
+def _route_logs() -> Any:
+    """Send llama.cpp's log lines to `logging`, whole lines at a time."""
+    levels = {3: logging.WARNING, 4: logging.ERROR}
+    pending: dict[str, Any] = {"text": "", "level": logging.DEBUG}
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    def on_log(level: int, text: bytes, _user_data: Any) -> None:
+        with contextlib.suppress(Exception):
+            if level != 5:  # GGML_LOG_LEVEL_CONT goes on with the line before
+                pending["level"] = levels.get(level, logging.DEBUG)
+            pending["text"] += text.decode("utf-8", "replace")
+            *lines, pending["text"] = pending["text"].split("\n")
+            for line in lines:
+                if line.strip(" ."):
+                    _log.log(pending["level"], "%s", line.rstrip())
+
+    llama_cpp.llama_log_set(on_log, ctypes.c_void_p(0))
+    return on_log
+
+
+_LOG_CALLBACK = _route_logs()
+
+
+class LlamaCppModel:
+    """A GGUF model with a shared cache of `context` cells.
+
+    Args:
+        path: The GGUF file.
+        name: Name for people; the file's stem if empty.
+        fingerprint: SHA-256 of the file, hex.
+        context: Cells of the cache, shared by all sequences.
+        threads: CPU threads; None takes the cores this process may use.
+        attention: Read attention weights where the build and the model allow it.
+        attention_layers: Layers to read; None takes two in the later half.
+        max_sequences: Sequences at once, at most 256. Each costs V x 4 bytes of output buffer.
+        best_width: Rows in a batch with the best tokens per second; the scheduler fills up to it.
+        gpu_layers: Layers on a GPU, if the build has one; -1 for all.
+        repack: Let llama.cpp repack weights for this CPU. `load_model` tries in a child process
+            whether that crashes.
+
+    Raises:
+        ModelFileError: llama.cpp cannot load the file.
+        UnsupportedModelError: An embedding-only, encoder-decoder, recurrent, hybrid or diffusion model.
+        ContextError: The context or the number of sequences is out of range.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        fingerprint: str = "",
+        context: int = 8192,
+        threads: int | None = None,
+        attention: bool = True,
+        attention_layers: tuple[int, ...] | None = None,
+        max_sequences: int = 64,
+        best_width: int = 32,
+        gpu_layers: int = -1,
+        repack: bool = True,
+    ) -> None:
+        if not 1 <= max_sequences <= _MAX_SEQUENCES:
+            raise ContextError(
+                f"{max_sequences} sequences were asked for and llama.cpp allows 1 to "
+                f"{_MAX_SEQUENCES}: use a value in that range"
+            )
+        if context < 32:
+            raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
+        self._closed = False
+        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
+        self._finalizer = weakref.finalize(self, self._owner.shutdown, wait=False)
+        self._context: Any = None
+        self._model: Any = None
+        try:
+            self._owner.submit(
+                self._load,
+                path,
+                context,
+                threads,
+                attention,
+                attention_layers,
+                max_sequences,
+                gpu_layers,
+                repack,
+            ).result()
+        except BaseException:
+            self.close()
+            raise
+        self._info = self._describe(path, name, fingerprint, context, best_width)
+
+    def _load(
+        self,
+        path: Path,
+        context: int,
+        threads: int | None,
+        attention: bool,
+        attention_layers: tuple[int, ...] | None,
+        max_sequences: int,
+        gpu_layers: int,
+        repack: bool,
+    ) -> None:
+        llama_cpp.llama_backend_init()
+        settings = llama_cpp.llama_model_default_params()
+        settings.n_gpu_layers = gpu_layers
+        settings.use_extra_bufts = repack
+        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
+        if not self._model:
+            self._model = None
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}: the file may be damaged or too new for this "
+                "version (its own words are in the log: --verbose)"
+            )
+        self._refuse_unfit(path)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        layers = int(llama_cpp.llama_model_n_layer(self._model))
+        heads = int(llama_cpp.llama_model_n_head(self._model))
+        self._reader: AttentionReader | None = None
+        if attention and layout_is_known():
+            chosen = default_layers(layers) if attention_layers is None else attention_layers
+            if any(not 0 <= layer < layers for layer in chosen):
+                raise ContextError(
+                    f"attention layers {chosen} are not all within 0 to {layers - 1}"
+                )
+            with contextlib.suppress(AttributeError):
+                padded = -(-context // 256) * 256
+                self._reader = AttentionReader(chosen, heads, padded, max_sequences)
+        self._make_context(context, threads, max_sequences)
+        self._cells = CellTable(context, max_sequences)
+        self._prepare_batch()
+
+    def _refuse_unfit(self, path: Path) -> None:
+        checks = (
+            (llama_cpp.llama_model_is_recurrent, "a recurrent model, whose state cannot be forked"),
+            (
+                llama_cpp.llama_model_is_hybrid,
+                "a hybrid model, whose recurrent state cannot be forked",
+            ),
+            (llama_cpp.llama_model_is_diffusion, "a diffusion model, which has no next token"),
+            (
+                llama_cpp.llama_model_has_encoder,
+                "an encoder model, which generates no text by itself",
+            ),
+        )
+        for check, what in checks:
+            if check(self._model):
+                raise UnsupportedModelError(
+                    f"{path.name} is {what}: choose a decoder-only transformer "
+                    "(see `et-agent models list`)"
+                )
+        if not llama_cpp.llama_model_has_decoder(self._model):
+            raise UnsupportedModelError(
+                f"{path.name} is an embedding model and generates no text: choose a chat model "
+                "(see `et-agent models list`)"
+            )
+
+    def _make_context(self, context: int, threads: int | None, max_sequences: int) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        settings = llama_cpp.llama_context_default_params()
+        settings.n_ctx = context
+        settings.n_batch = _MAX_BATCH
+        settings.n_ubatch = min(_MAX_BATCH, max(64, max_sequences))
+        settings.n_seq_max = max_sequences
+        # More outputs than this, or fewer than n_seq_max, would abort the process.
+        settings.n_outputs_max = max_sequences
+        settings.n_threads = settings.n_threads_batch = threads or cores or 1
+        settings.kv_unified = True
+        settings.swa_full = True
+        settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        settings.no_perf = True
+        if self._reader is not None:
+            settings.cb_eval = self._reader.callback
+        self._context = llama_cpp.llama_init_from_model(self._model, settings)
+        if not self._context:
+            self._context = None
+            raise ContextError(
+                f"llama.cpp could not make a context of {context} cells: use a smaller --context"
+            )
+        self._memory = llama_cpp.llama_get_memory(self._context)
+
+    def _prepare_batch(self) -> None:
+        self._tokens = np.zeros(_MAX_BATCH, dtype=np.int32)
+        self._positions = np.zeros(_MAX_BATCH, dtype=np.int32)
+        self._sequences = np.zeros(_MAX_BATCH, dtype=np.int32)
+        self._one_each = np.ones(_MAX_BATCH, dtype=np.int32)
+        self._outputs = np.zeros(_MAX_BATCH, dtype=np.int8)
+        start = self._sequences.ctypes.data
+        self._pointers = start + 4 * np.arange(_MAX_BATCH, dtype=np.uintp)
+
+        def pointer(array: Any, kind: Any) -> Any:
+            return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+        self._batch = llama_cpp.llama_batch(
+            n_tokens=0,
+            token=pointer(self._tokens, ctypes.c_int32),
+            embd=None,
+            pos=pointer(self._positions, ctypes.c_int32),
+            n_seq_id=pointer(self._one_each, ctypes.c_int32),
+            seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
+            logits=pointer(self._outputs, ctypes.c_int8),
+        )
+
+    def _describe(
+        self, path: Path, name: str, fingerprint: str, context: int, best_width: int
+    ) -> ModelInfo:
+        vocab = self._vocab
+        self._pieces: dict[int, bytes] = {}
+        template = llama_cpp.llama_model_chat_template(self._model, None)
+        self._bos = int(llama_cpp.llama_vocab_bos(vocab))
+        self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
+        self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
+        self._template: ChatTemplate | None = None
+        if template:
+            self._template = ChatTemplate(
+                template.decode("utf-8", "replace"),
+                self._token_text(self._bos),
+                self._token_text(int(llama_cpp.llama_vocab_eos(vocab))),
+            )
+        ends = llama_cpp.llama_vocab_is_eog
+        stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
+        sequences = int(llama_cpp.llama_n_seq_max(self._context))
+        return ModelInfo(
+            name=name or path.stem,
+            fingerprint=fingerprint,
+            vocabulary=self._n_vocab,
+            context=context,
+            max_sequences=sequences,
+            max_batch=_MAX_BATCH,
+            max_outputs=sequences,
+            best_width=max(1, min(best_width, sequences)),
+            stop_tokens=stop,
+            chat_template=self._template is not None,
+            attention_layers=() if self._reader is None else self._reader.layers,
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is and what it allows."""
+        return self._info
+
+    @property
+    def free_cells(self) -> int:
+        """Cells of the cache that no sequence uses."""
+        return self._cells.free
+
+    def _token_text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        return bytes(llama_cpp.llama_vocab_get_text(self._vocab, token)).decode("utf-8", "replace")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of plain text; control-token text in it stays plain text."""
+        return self._tokenize(text, control=False)
+
+    def _tokenize(self, text: str, *, control: bool) -> list[int]:
+        self._require_open()
+        data = text.encode("utf-8")
+        size = len(data) + 8
+        buffer = (llama_cpp.llama_token * size)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, control)
+        if count < 0:
+            raise DecodeError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
+        return list(buffer[:count])
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            self._require_open()
+            size = 64
+            while True:
+                buffer = ctypes.create_string_buffer(size)
+                count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+                if count >= 0:
+                    break
+                size = -count
+            piece = self._pieces[token] = bytes(buffer.raw[:count])
+        return piece
+
+    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """Tokens of a chat prompt; see `LanguageModel.chat_tokens`."""
+        if self._template is None:
+            raise UnsupportedModelError(
+                f"{self._info.name} carries no chat template (a base model?): pass --chat plain for a "
+                "plain prompt, or choose an instruct model (see `et-agent models list`)"
+            )
+        tokens: list[int] = []
+        for piece in self._template.pieces(messages):
+            if piece.control or not tokens:
+                tokens += self._tokenize(piece.text, control=piece.control)
+            else:
+                tokens += self._continue_tokens(piece.text)
+        return self._with_bos(tokens)
+
+    def plain_tokens(self, text: str) -> list[int]:
+        """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
+        return self._with_bos(self.tokenize(text))
+
+    def _with_bos(self, tokens: list[int]) -> list[int]:
+        if self._adds_bos and tokens[:1] != [self._bos]:
+            return [self._bos, *tokens]
+        return tokens
+
+    def _continue_tokens(self, text: str) -> list[int]:
+        """Tokens of text that goes on a line: SentencePiece would put a space before it."""
+        if not self._is_spm:
+            return self.tokenize(text)
+        lead = self.tokenize("\n")
+        tokens = self.tokenize("\n" + text)
+        return tokens[len(lead) :] if tokens[: len(lead)] == lead else self.tokenize(text)
+
+    def decode(self, batch: Batch) -> Step:
+        """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
+        self._require_open()
+        count = int(batch.tokens.size)
+        outputs = np.flatnonzero(batch.outputs)
+        self._check(batch, count, outputs.size)
+        self._tokens[:count] = batch.tokens
+        self._positions[:count] = batch.positions
+        self._sequences[:count] = batch.sequences
+        self._outputs[:count] = batch.outputs
+        self._batch.n_tokens = count
+        if self._reader is not None:
+            self._reader.begin(batch.outputs)
+        code = llama_cpp.llama_decode(self._context, self._batch)
+        if code != 0:
+            self._forget_everything()
+            raise DecodeError(
+                f"llama_decode failed with code {code} on {count} tokens; the cache was cleared"
+            )
+        rows = [(int(batch.sequences[i]), int(batch.positions[i])) for i in outputs]
+        build = cells = None
+        if self._reader is not None:
+            build, cells = self._reader.finish(self._cells, rows), self._reader.cells
+            if build is None or cells is None:
+                self._drop_attention()
+                build = cells = None
+        self._cells.place(batch.sequences.tolist(), cells)
+        pointer = llama_cpp.llama_get_logits(self._context)
+        logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
+        return Step(logits, build() if build is not None else None)
+
+    def _check(self, batch: Batch, count: int, outputs: int) -> None:
+        limits = self._info
+        if not 1 <= count <= limits.max_batch:
+            raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {count}")
+        if outputs > limits.max_outputs:
+            raise ContextError(
+                f"a batch has at most {limits.max_outputs} output rows, not {outputs}"
+            )
+        if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
+            raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
+        self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
+
+    def _drop_attention(self) -> None:
+        """Go on without attention: cells are unknown from here on, so rows would be wrong."""
+        error = None if self._reader is None else self._reader.error
+        _log.warning("attention is off from here on: the graph could not be read (%s)", error)
+        self._reader_off = self._reader  # the callback must outlive the context
+        self._reader = None
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Let the unused sequence `target` share the first `length` tokens of `source`."""
+        self._require_open()
+        if self._cells.length(target) or not 0 < length <= self._cells.length(source):
+            raise ContextError(
+                f"cannot fork {length} tokens of sequence {source} "
+                f"({self._cells.length(source)} long) into sequence {target} "
+                f"({self._cells.length(target)} long)"
+            )
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        self._cells.fork(source, target, length)
+
+    def release(self, sequence: int) -> None:
+        """Forget a sequence; cells that no other sequence shares become free."""
+        self._require_open()
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._cells.release(sequence)
+
+    def _forget_everything(self) -> None:
+        llama_cpp.llama_memory_clear(self._memory, False)
+        self._cells = CellTable(self._info.context, self._info.max_sequences)
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Run `work` in the owner thread."""
+        self._require_open()
+        return self._owner.submit(work)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ModelClosedError("this model was closed: load it again")
+
+    def close(self) -> None:
+        """Free the model; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(RuntimeError):
+            self._owner.submit(self._free).result()
+        self._finalizer()
+
+    def _free(self) -> None:
+        if self._context is not None:
+            llama_cpp.llama_free(self._context)
+        if self._model is not None:
+            llama_cpp.llama_model_free(self._model)
+        self._context = self._model = None
+
+    def __enter__(self) -> "LlamaCppModel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,209 @@
+"""From a finished run to a result: leaves are read, classes formed, the distribution computed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from et_agent.answers import (
+    AnswerClasses,
+    AnswerKind,
+    Extracted,
+    KindGuess,
+    answer_classes,
+    decide_kind,
+    extract,
+)
+from et_agent.decoding.tree import Branch, Finish, Tree
+from et_agent.models.base import LanguageModel
+from et_agent.results import AnswerShare, Leaf, Node, TreeReport
+from et_agent.uncertainty import (
+    answer_distribution,
+    cut_off_share,
+    effective_sample_size,
+    margin,
+    normalised_predictive_entropy,
+    predictive_entropy,
+    predictive_entropy_by_count,
+)
+
+__all__ = ["Reading", "Statistics", "path_text", "read_tree", "statistics_of", "tree_report"]
+
+
+def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
+    """Text of generated tokens; bytes that are no whole character become U+FFFD."""
+    return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the leaves of a tree say.
+
+    Attributes:
+        kind: The kind that was read, and why.
+        texts: Text of every branch's path.
+        answers: What each says; None for nothing.
+        classes: Which say the same.
+    """
+
+    kind: KindGuess
+    texts: list[str]
+    answers: list[Extracted | None]
+    classes: AnswerClasses
+
+
+def read_tree(model: LanguageModel, tree: Tree, question: str, kind: AnswerKind) -> Reading:
+    """Read every leaf; `auto` is decided from the question and from what the leaves say."""
+    texts = [path_text(model, tree.path(branch.id)) for branch in tree.branches]
+    if kind is AnswerKind.AUTO:
+        decided = decide_kind(question, texts)
+    else:
+        decided = KindGuess(kind, "asked for")
+    answers = [
+        extract(text, decided.kind, question=question, finished=branch.finish is Finish.STOP)
+        for text, branch in zip(texts, tree.branches, strict=True)
+    ]
+    return Reading(decided, texts, answers, answer_classes(answers, decided.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The numbers of a result; names as there."""
+
+    distribution: tuple[AnswerShare, ...]
+    answer: str | None
+    predictive_entropy: float
+    predictive_entropy_normalised: float
+    predictive_entropy_by_count: float
+    ess: float
+    margin: float
+    cut_off_share: float
+
+
+def statistics_of(tree: Tree, classes: AnswerClasses) -> Statistics:
+    """The distribution over answers and what follows from it."""
+    index = list(classes.index_of_leaf)
+    weights = tree.weights()
+    counts = np.array([branch.codes for branch in tree.branches])
+    found = answer_distribution(index, weights, counts, labels=list(classes.labels))
+    top = found.top_answer
+    return Statistics(
+        distribution=tuple(
+            AnswerShare(
+                answer=share.answer,
+                share=share.share,
+                share_by_count=share.count_share,
+                leaves=share.leaves,
+            )
+            for share in found.shares
+        ),
+        answer=None if top is None else top.answer,
+        predictive_entropy=predictive_entropy(index, weights),
+        predictive_entropy_normalised=normalised_predictive_entropy(index, weights, counts),
+        predictive_entropy_by_count=predictive_entropy_by_count(index, counts),
+        ess=effective_sample_size(weights, counts),
+        margin=margin(index, weights),
+        cut_off_share=cut_off_share(
+            [branch.finish is not Finish.STOP for branch in tree.branches], weights
+        ),
+    )
+
+
+def tree_report(model: LanguageModel, tree: Tree, reading: Reading) -> TreeReport:
+    """Nodes and leaves of a tree."""
+    builder = _NodeBuilder(model, tree)
+    builder.add(tree.branches[0], 0, None)
+    leaves = []
+    for branch in tree.branches:
+        answer, index = reading.answers[branch.id], reading.classes.index_of_leaf[branch.id]
+        log_probs = [
+            log_prob
+            for piece, low, high in tree.segments(branch.id)
+            for log_prob in piece.log_probs[low - piece.start : high - piece.start]
+        ]
+        leaves.append(
+            Leaf(
+                node=builder.last_node[branch.id],
+                weight=float(builder.weights[branch.id]),
+                count=branch.codes,
+                finish=(branch.finish or Finish.CANCELLED).value,
+                tokens=branch.end,
+                answer=None if index is None else reading.classes.labels[index],
+                found_by=None if answer is None or index is None else answer.found_by,
+                text=reading.texts[branch.id],
+                mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
+            )
+        )
+    leaves.sort(key=lambda leaf: (-leaf.weight, leaf.node))
+    return TreeReport(nodes=tuple(builder.nodes), leaves=tuple(leaves))
+
+
+class _NodeBuilder:
+    """Cuts branches into nodes at their forks."""
+
+    def __init__(self, model: LanguageModel, tree: Tree) -> None:
+        self.model, self.tree = model, tree
+        self.weights = tree.weights()
+        self.nodes: list[Node] = []
+        self.last_node: dict[int, int] = {}
+        self._forks = {(fork.branch, fork.position): fork for fork in tree.forks}
+        self._entered = {
+            child: (fork, share) for fork in tree.forks for child, share in fork.children
+        }
+
+    def add(self, branch: Branch, start: int, parent: int | None) -> None:
+        """Add the nodes of a branch from `start` on, and of all that forks off them."""
+        cuts = sorted(
+            position
+            for (owner, position) in self._forks
+            if owner == branch.id and position >= start
+        )
+        begin = start
+        for end in [*cuts, branch.end]:
+            if end > begin or (not self.nodes):
+                parent = self._node(branch, begin, end, parent)
+            fork = self._forks.get((branch.id, end)) if end in cuts else None
+            if fork is not None:
+                for child, _ in fork.children:
+                    self.add(self.tree.branches[child], end, parent)
+            begin = end
+        assert parent is not None
+        self.last_node[branch.id] = parent
+
+    def _node(self, branch: Branch, low: int, high: int, parent: int | None) -> int:
+        fork, share = self._forks.get((branch.id, low)), 1.0
+        if low == high:  # the empty first node of a tree that forks at once
+            fork = None
+        elif low == branch.start and branch.id in self._entered:
+            fork, share = self._entered[branch.id]
+        elif fork is not None:
+            share = fork.share
+        cut = slice(low - branch.start, high - branch.start)
+        importance = None
+        if branch.received is not None:
+            values = self.tree.importance(branch.id)[cut]
+            importance = tuple(float(v) if math.isfinite(v) else None for v in values)
+        if high > low:
+            below = float(sum(self.weights[b.id] for b in self.tree.through(branch.id, low)))
+        else:
+            below = 1.0
+        tokens = tuple(branch.tokens[cut])
+        self.nodes.append(
+            Node(
+                parent=parent,
+                start=low,
+                text=path_text(self.model, tokens),
+                tokens=tokens,
+                weight=min(1.0, below),
+                share=share,
+                fork=None if fork is None else fork.kind.value,
+                entropies=tuple(branch.entropies[cut]),
+                log_probs=tuple(branch.log_probs[cut]),
+                received=importance,
+                prompt_attention=tuple(branch.prompt_attention[cut])
+                if branch.prompt_attention
+                else None,
+            )
+        )
+        return len(self.nodes) - 1

@@ -1,0 +1,164 @@
+"""The result of a question: one schema for Python, `--json`, logs and stores."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["AnswerShare", "AskResult", "Leaf", "ModelId", "Node", "TreeReport", "Usage"]
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class AnswerShare(_Report):
+    """One answer's part of p(a|x)."""
+
+    answer: str | None
+    """The answer; None for leaves that gave none."""
+    share: float = Field(ge=0)
+    """Share by path weight, in [0, 1]."""
+    share_by_count: float = Field(ge=0)
+    """Share by number of leaves, in [0, 1]; biased for trees, there to compare."""
+    leaves: int = Field(ge=1)
+    """Leaves that give it, counted with their codes."""
+
+
+class Usage(_Report):
+    """What a question cost."""
+
+    prompt_tokens: int
+    """Tokens of the prompt."""
+    tokens_decoded: int
+    """Generated tokens, shared ones once."""
+    tokens_as_chains: int
+    """Tokens that as many separate chains would have needed."""
+    tokens_redone: int
+    """Tokens decoded again because the context was too small to keep them."""
+    leaves: int
+    """Leaves, counted with their codes."""
+    steps: int
+    """Decode calls that the question took part in."""
+    seconds: float
+    """Wall time from the question's first batch to its end."""
+    tokens_per_second: float
+    """`tokens_decoded` / `seconds`; other questions may have shared the batches."""
+
+
+class ModelId(_Report):
+    """The model that answered."""
+
+    name: str
+    """Catalog name or file name."""
+    fingerprint: str
+    """SHA-256 of the model file."""
+
+
+class Leaf(_Report):
+    """One finished path."""
+
+    node: int
+    """Index of its last node in `TreeReport.nodes`."""
+    weight: float
+    """Path weight; the weights of all leaves sum to 1."""
+    count: int
+    """How many arithmetic-sampling codes ended here; 1 for a free path."""
+    finish: Literal["stop", "length", "cancelled"]
+    """Why it ended: an end token, the token limit, or the caller."""
+    tokens: int
+    """Length of the whole path in tokens."""
+    answer: str | None
+    """What it answers, as the distribution names it; None for nothing."""
+    found_by: str | None
+    """Where the answer stood: "boxed", "answer is" or "last line"."""
+    text: str
+    """Text of the whole path."""
+    mean_log_prob: float
+    """Mean log-probability a token at temperature 1, nats."""
+
+
+class Node(_Report):
+    """A stretch of tokens between forks."""
+
+    parent: int | None
+    """Index of the node before; None for the first."""
+    start: int
+    """Position of the first token, counted from the first generated one."""
+    text: str
+    """Text of the tokens."""
+    tokens: tuple[int, ...]
+    """Token ids."""
+    weight: float
+    """Path weight of all leaves below, in [0, 1]."""
+    share: float
+    """Share of this side at the fork it begins with, in [0, 1]."""
+    fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
+    """Kind of the fork it begins with; None for the first node."""
+    entropies: tuple[float, ...]
+    """Token entropy at temperature 1, nats; the first is the entropy of the fork."""
+    log_probs: tuple[float, ...]
+    """Log-probability of each token at temperature 1, nats."""
+    received: tuple[float | None, ...] | None
+    """Mean attention that each token received from later tokens of its path; None without."""
+    prompt_attention: tuple[float, ...] | None
+    """Share of attention on the prompt when each token was decided; None without."""
+
+
+class TreeReport(_Report):
+    """The whole tree."""
+
+    nodes: tuple[Node, ...]
+    """Parents before children."""
+    leaves: tuple[Leaf, ...]
+    """Heaviest first."""
+
+
+class AskResult(_Report):
+    """An answer, how the model's belief is spread over answers, and what it cost."""
+
+    question: str
+    """The question as asked."""
+    answer: str | None
+    """The heaviest answer; None when no leaf gave one."""
+    confidence: float | None = None
+    """Calibrated P(correct); None until a calibrator is at hand."""
+    calibrated: bool = False
+    """Whether `confidence` comes from a calibrator."""
+    distribution: tuple[AnswerShare, ...]
+    """p(a|x), heaviest first; with "none" the shares sum to 1."""
+    predictive_entropy: float
+    """ET-PE, entropy of the distribution by path weight, nats (arXiv 2601.15296)."""
+    predictive_entropy_normalised: float
+    """The same divided by log(leaves), in [0, 1]."""
+    predictive_entropy_by_count: float
+    """Entropy of the distribution by number of leaves, nats."""
+    ess: float
+    """Effective sample size: how many independent chains the weights are worth (Kish 1965)."""
+    margin: float
+    """Share of the first answer minus that of the second."""
+    cut_off_share: float
+    """Weight of the leaves that did not end by themselves."""
+    kind: Literal["number", "math", "choice", "text"]
+    """Answer kind that was read."""
+    kind_reason: str
+    """How the kind was decided."""
+    complete: bool
+    """False when the run was interrupted."""
+    notes: tuple[str, ...]
+    """What the user should know: settings that were adapted, features that were off."""
+    usage: Usage
+    """What it cost."""
+    model: ModelId
+    """The model that answered."""
+    decoder: dict[str, str | int | float | bool | None]
+    """Name and settings of the decoder."""
+    instruction: str
+    """The system prompt that was used."""
+    chat: Literal["model", "plain"]
+    """Whether the model's chat template or a plain prompt was used."""
+    seed: int
+    """Seed of the run."""
+    tree: TreeReport | None
+    """The tree; left out of `--json` unless `--tree`."""

@@ -1,0 +1,121 @@
+"""Checked leaves: the arrays that every estimator here starts from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from et_agent.errors import InputError
+
+__all__ = ["Index", "Leaves", "Numbers", "check_counts", "check_leaves", "check_weights"]
+
+Index = Sequence[int | None]
+"""Answer class of each leaf, `[leaves]`; None for a leaf without an answer or cut off."""
+
+Numbers = Sequence[float] | Sequence[int] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+"""One number a leaf, `[leaves]`."""
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Leaves whose arrays agree in length and whose values are sound."""
+
+    index: tuple[int | None, ...]
+    """Answer class of each leaf, None for none."""
+
+    weights: npt.NDArray[np.float64]
+    """Path weights `[leaves]`, not negative, sum 1."""
+
+    counts: npt.NDArray[np.float64]
+    """Multiplicities `[leaves]`, whole numbers of at least 1."""
+
+    def share_of_class(self, numbers: npt.NDArray[np.float64]) -> dict[int | None, float]:
+        """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
+        classes = dict.fromkeys(self.index)
+        total = _exact_sum(numbers)
+        return {
+            member: _exact_sum(numbers[[leaf == member for leaf in self.index]]) / total
+            for member in classes
+        }
+
+
+def check_leaves(index: Index, weights: Numbers, counts: Numbers | None = None) -> Leaves:
+    """Return the leaves as arrays.
+
+    Args:
+        index: answer class of each leaf, `[leaves]`, None for none.
+        weights: path weights `[leaves]`, which sum to 1.
+        counts: multiplicities `[leaves]`; all 1 if not given.
+
+    Raises:
+        InputError: if there is no leaf, lengths differ, a class is negative, a weight is negative,
+            NaN or infinite, the weights do not sum to 1 within 1e-9, or a count is not a whole
+            number of at least 1.
+    """
+    classes = tuple(index)
+    if not classes:
+        raise InputError("there are no leaves; pass the answer class of at least one leaf")
+    for leaf, member in enumerate(classes):
+        whole = isinstance(member, int | np.integer) and not isinstance(member, bool)
+        if member is not None and not (whole and member >= 0):
+            raise InputError(
+                f"the answer class of leaf {leaf} is {member!r}; "
+                "pass None or the class's number, 0 or more"
+            )
+    checked_weights = check_weights(weights, leaves=len(classes))
+    return Leaves(classes, checked_weights, check_counts(counts, leaves=len(classes)))
+
+
+def check_weights(weights: Numbers, *, leaves: int) -> npt.NDArray[np.float64]:
+    """Return path weights as float64 `[leaves]`.
+
+    Raises:
+        InputError: as `check_leaves`.
+    """
+    array = np.array(weights, dtype=np.float64)
+    if array.shape != (leaves,):
+        raise InputError(
+            f"weights have shape {array.shape} for {leaves} leaves; pass one weight a leaf"
+        )
+    if leaves == 0:
+        raise InputError("there are no leaves; pass the weight of at least one leaf")
+    if not np.isfinite(array).all():
+        raise InputError("a path weight is NaN or infinite; the tree that made it is broken")
+    if (array < 0).any():
+        raise InputError(
+            f"a path weight is negative ({array.min():g}); weights are probabilities of paths"
+        )
+    total = _exact_sum(array)
+    if abs(total - 1) > _TOLERANCE:
+        raise InputError(
+            f"path weights sum to {total!r}, not 1; "
+            "keep the weight of cut-off leaves too, or divide by the sum"
+        )
+    return array
+
+
+def check_counts(counts: Numbers | None, *, leaves: int) -> npt.NDArray[np.float64]:
+    """Return multiplicities as float64 `[leaves]`, all 1 if `counts` is None.
+
+    Raises:
+        InputError: as `check_leaves`.
+    """
+    if counts is None:
+        return np.ones(leaves, dtype=np.float64)
+    array = np.array(counts, dtype=np.float64)
+    if array.shape != (leaves,):
+        raise InputError(
+            f"counts have shape {array.shape} for {leaves} leaves; pass one count a leaf"
+        )
+    if not (np.isfinite(array).all() and (array >= 1).all() and (array == np.round(array)).all()):
+        raise InputError("every count must be a whole number of at least 1; drop leaves of count 0")
+    return array
+
+
+def _exact_sum(numbers: npt.NDArray[np.float64]) -> float:
+    # fsum does not depend on the order, so neither do shares, ties and entropies.
+    return math.fsum(numbers.tolist())

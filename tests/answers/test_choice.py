@@ -1,0 +1,85 @@
+import pytest
+
+from et_agent.answers import extract
+from et_agent.answers.choice import letter_in_prose, options_of
+
+QUESTION = """What is the capital of France?
+A) Lyon
+B) Paris
+C) Nice
+D) Paris, Texas"""
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        QUESTION,
+        "Which?\n(A) Lyon\n(B) Paris\n(C) Nice\n(D) Paris, Texas",
+        "Which?\nA. Lyon\nB. Paris\nC. Nice\nD. Paris, Texas\n",
+        "Which? A) Lyon B) Paris C) Nice D) Paris, Texas",
+        "Which? (A) Lyon, (B) Paris, (C) Nice, (D) Paris, Texas",
+    ],
+)
+def test_options(question: str) -> None:
+    assert dict(options_of(question)) == {
+        "A": "Lyon",
+        "B": "Paris",
+        "C": "Nice",
+        "D": "Paris, Texas",
+    }
+
+
+@pytest.mark.parametrize(
+    "question", ["", "Points $A$ and $B.$ lie there.", "A. Smith met B. Jones"]
+)
+def test_no_options(question: str) -> None:
+    assert not options_of(question)
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        r"\boxed{B}",
+        r"\boxed{\text{(B)}}",
+        r"\boxed{b}",
+        r"\boxed{B) Paris}",
+        r"\boxed{\text{B. Paris}}",
+        r"\boxed{Paris}",
+        r"\boxed{paris.}",
+        "The answer is (B).",
+        "The answer is B: Paris",
+        "The answer is **B**.",
+        "The correct option is B) Paris.",
+        "Answer: B",
+        "B",
+        "(B)",
+        "**B) Paris**",
+        "B. Paris",
+        "Therefore, option B is correct.",
+        "A good guess would be B.",
+        "So it must be Paris.",
+    ],
+)
+def test_the_letter_is_found(leaf: str) -> None:
+    extracted = extract(leaf, "choice", question=QUESTION)
+    assert extracted is not None
+    assert extracted.value == "B"
+
+
+@pytest.mark.parametrize(
+    "leaf", [r"\boxed{E}", r"\boxed{Rome}", "I do not know.", "A city in Europe"]
+)
+def test_no_letter_of_the_question(leaf: str) -> None:
+    assert extract(leaf, "choice", question=QUESTION) is None
+
+
+def test_without_the_question_letters_still_count() -> None:
+    assert letter_in_prose("It is (C).", {}) == "C"
+
+
+def test_options_that_differ_in_sign_or_case_are_told_apart() -> None:
+    question = "Which?\nA) 1\nB) -1\nC) i\nD) Bb\nE) bb"
+    for letter, option in options_of(question).items():
+        extracted = extract(f"\\boxed{{{option}}}", "choice", question=question)
+        assert extracted is not None
+        assert extracted.value == letter

@@ -1,0 +1,104 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from et_agent.answers import AnswerKind, extract
+from et_agent.errors import SettingsError
+
+# fmt: off
+PIECES = [
+    "\\boxed{", "}", "{", "The answer is ", "####", "\n", "72", "1/2", "**", "$", "\\frac", "(B)",
+    "-", ".", ",", " ", "=", "\\text{", "x", "twelve", "A) ", "\\(", "e5", ":", "^", "_", "\\",
+]
+# fmt: on
+leaf_like = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join)
+QUESTION = "Which?\nA) one\nB) two"
+
+
+@given(st.text(max_size=200) | leaf_like, st.sampled_from(AnswerKind), st.booleans())
+def test_extract_never_fails(text: str, kind: AnswerKind, finished: bool) -> None:
+    for question in (None, QUESTION):
+        extracted = extract(text, kind, question=question, finished=finished)
+        assert extracted is None or (extracted.value and hash(extracted.key) is not None)
+
+
+@given(leaf_like, st.sampled_from([AnswerKind.NUMBER, AnswerKind.CHOICE]))
+def test_extract_reads_its_own_value_back(text: str, kind: AnswerKind) -> None:
+    first = extract(text, kind)
+    if first is not None:
+        again = extract(first.value, kind)
+        assert again is not None
+        assert (again.value, again.key) == (first.value, first.key)
+
+
+@given(st.text(alphabet="ab 12.,()'-\u00e9*", max_size=40), st.sampled_from(["text", "math"]))
+def test_a_boxed_value_reads_back(content: str, kind: str) -> None:
+    first = extract(f"\\boxed{{{content}}}", kind)
+    if first is not None:
+        again = extract(f"\\boxed{{{first.value}}}", kind)
+        assert again is not None
+        assert (again.value, again.key) == (first.value, first.key)
+
+
+@pytest.mark.parametrize("kind", list(AnswerKind))
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "{" * 100_000,
+        "\\boxed{" * 20_000,
+        "\\boxed{" + "{" * 10_000 + "}" * 10_000 + "}",
+        "\\boxed{" + "\\frac{" * 5_000,
+        " " * 100_000 + "x",
+        "answer is " * 10_000,
+        "1," * 50_000,
+        "\\boxed{" + "1" * 100_000 + "}",
+        "**a" * 30_000,
+        "(" * 50_000,
+        "one " * 20_000,
+    ],
+)
+def test_hostile_text_is_read_in_bounded_time(hostile: str, kind: AnswerKind) -> None:
+    started = time.perf_counter()
+    extract(hostile, kind, question=QUESTION)
+    assert time.perf_counter() - started < 2
+
+
+def test_the_finders_are_asked_in_order() -> None:
+    leaf = "It may be 3.\nThe answer is 4.\n\\boxed{5}\nThat was 6."
+    found = [extract(leaf.replace(gone, ""), "number") for gone in ("~", "\\boxed{5}")]
+    assert [(one.value, one.found_by) for one in found if one] == [
+        ("5", "boxed"),
+        ("4", "answer is"),
+    ]
+    last = extract("It may be 3.\nThat was 6.", "number")
+    assert last is not None
+    assert (last.value, last.found_by) == ("6", "last line")
+
+
+def test_a_box_of_another_kind_silences_the_last_line() -> None:
+    assert extract("\\boxed{unknown}\nas 2 of them left", "number") is None
+
+
+def test_a_leaf_that_was_cut_off_has_only_whole_answers() -> None:
+    assert extract("So 12 and 3", "number", finished=False) is None
+    assert extract("The answer is 12", "number", finished=False) is None
+    assert extract("\\boxed{12", "number", finished=False) is None
+    whole = extract("The answer is 12\nas 3", "number", finished=False)
+    assert whole is not None
+    assert whole.value == "12"
+    boxed = extract("\\boxed{12} and", "number", finished=False)
+    assert boxed is not None
+    assert boxed.value == "12"
+
+
+def test_auto_reads_by_the_kind_it_decides() -> None:
+    extracted = extract("\\boxed{B}", "auto", question=QUESTION)
+    assert extracted is not None
+    assert extracted.key == ("choice", "B")
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(SettingsError, match="choose one of: number"):
+        extract("5", "roman")

@@ -1,0 +1,26 @@
+import pytest
+
+import et_agent.answers
+from et_agent.answers import AnswerKind, instruction
+from et_agent.errors import SettingsError
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AnswerKind if kind is not AnswerKind.AUTO])
+def test_every_kind_asks_for_a_box(kind: AnswerKind) -> None:
+    assert "\\boxed{}" in instruction(kind)
+    assert instruction(kind.value) == instruction(kind)
+
+
+def test_auto_has_no_instruction_of_its_own() -> None:
+    with pytest.raises(SettingsError, match="guess_kind"):
+        instruction("auto")
+
+
+def test_the_public_names_exist() -> None:
+    assert et_agent.answers.__all__ == sorted(et_agent.answers.__all__, key=_isort)
+    for name in et_agent.answers.__all__:
+        assert hasattr(et_agent.answers, name)
+
+
+def _isort(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)

@@ -1,0 +1,23 @@
+"""Fixtures: the small real model, loaded once and shared; a cache apart from the user's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from et_agent.models.catalog import locate
+from et_agent.models.llama_cpp import LlamaCppModel
+from et_agent.models.loading import load_model
+
+SMALL_MODEL = "smollm2-135m"
+
+
+@pytest.fixture(scope="session")
+def small_model_path() -> Path:
+    return locate(SMALL_MODEL).path
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Iterator[LlamaCppModel]:
+    with load_model(SMALL_MODEL, context=4096, max_sequences=32) as model:
+        yield model

@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+
+from et_agent.uncertainty import answer_distribution, margin
+
+from .strategies import SomeLeaves, leaves_and_order, some_leaves
+
+
+@pytest.mark.parametrize(
+    ("index", "weights", "expected"),
+    [
+        ([0, 1, 1], [0.5, 0.25, 0.125 + 0.125], 0.0),
+        ([0, 1, 2], [0.5, 0.375, 0.125], 0.125),
+        ([0, None], [0.25, 0.75], 0.25),
+        ([None, None], [0.5, 0.5], 0.0),
+        ([3], [1.0], 1.0),
+    ],
+)
+def test_values_worked_by_hand(
+    index: list[int | None], weights: list[float], expected: float
+) -> None:
+    assert margin(index, weights) == expected
+
+
+@given(some_leaves())
+def test_bounds(leaves: SomeLeaves) -> None:
+    found = margin(leaves.index, leaves.weights)
+    top = answer_distribution(leaves.index, leaves.weights).top_answer
+    assert 0 <= found <= (0 if top is None else top.share)
+
+
+@given(leaves_and_order())
+def test_the_order_of_leaves_does_not_matter(pair: tuple[SomeLeaves, SomeLeaves]) -> None:
+    one, other = pair
+    assert margin(one.index, one.weights) == margin(other.index, other.weights)
