@@ -10,6 +10,7 @@ from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
 from et_agent.errors import QuestionError, SettingsError
@@ -200,10 +201,10 @@ class PendingAnswer:
         notes = []
         leaves = self.ticket.run.tree.leaf_count()
         if leaves < decoder.leaves and not self.ticket.run.cancelled:
-            notes.append(
-                f"{leaves} of at most {decoder.leaves} leaves: nowhere else was the model unsure "
-                "enough to fork"
-            )
+            why = "nowhere else was the model unsure enough to fork"
+            if isinstance(self.ticket.run, RoundsRun) and self.ticket.run.settled:
+                why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
+            notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
         if decoder.reads_attention and not self._model.info.attention_layers:
             notes.append("this model gives no attention: forks were chosen without it")
         if (

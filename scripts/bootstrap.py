@@ -27,11 +27,13 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
+import cpu_flags
+from cpu_flags import Build
 from setup_report import LLAMA, Display, PipReport, clock, describe_failure
 from toolchain import SetupError, base_python, check_compilers, core_count, missing_venv
 
@@ -73,10 +75,10 @@ def is_current(stamp: Mapping[str, str], key: Mapping[str, str], lock: str) -> b
     return stamp.get(lock) == key[lock] and stamp.get("project") == key["project"]
 
 
-def has_other_flags(stamp: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Tell whether CMAKE_ARGS asks for another build; unset, it asks for nothing."""
-    wanted = environ.get("CMAKE_ARGS", "")
-    return bool(wanted) and wanted != stamp.get("cmake_args", "")
+def has_asked_build(stamp: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Tell whether llama.cpp is built as CMAKE_ARGS and this CPU ask for."""
+    probe = cpu_flags.probe_version(amx=cpu_flags.has_amx())
+    return Build.from_stamp(stamp).is_asked_for(environ.get("CMAKE_ARGS", ""), probe)
 
 
 def pinned(lock: str, name: str) -> str:
@@ -128,6 +130,7 @@ class Environment:
     path: Path
     display: Display
     lock_descriptor: int = -1
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> Path:
@@ -210,6 +213,23 @@ class Environment:
         command = [str(self.python), "-m", "pip", "install", "--require-hashes"]
         self.run([*command, "-r", str(self.write_part("pip"))], "Updating pip failed.")
 
+    def environ(self) -> dict[str, str]:
+        """Add to the user's environment what pip and llama.cpp's build need."""
+        return build_environment(os.environ) | self.variables
+
+    def choose_build(self, build: Build) -> None:
+        """Let what runs from now on build llama.cpp so, with pip's cache for such builds."""
+        self.variables = build.environ(os.environ)
+        if not (name := build.cache_name()):
+            return
+        command = [str(self.python), "-m", "pip", "cache", "dir"]
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=self.environ()
+        )
+        # It fails where the user has switched the cache off, and then none is needed.
+        if not found.returncode:
+            self.variables["PIP_CACHE_DIR"] = str(Path(found.stdout.strip()) / name)
+
     def run(self, command: list[str], failure: str, report: PipReport | None = None) -> None:
         """Run a command with its output in the log.
 
@@ -225,7 +245,7 @@ class Environment:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
-                env=build_environment(os.environ),
+                env=self.environ(),
                 start_new_session=True,
                 # Should this script be killed, the lock holds until pip has ended too.
                 pass_fds=(self.lock_descriptor,) if self.lock_descriptor >= 0 else (),
@@ -285,7 +305,9 @@ class Environment:
     def has_wheel(self) -> bool:
         """Tell whether pip has kept a build of that version, of whatever Python."""
         command = [str(self.python), "-m", "pip", "cache", "list", LLAMA.replace("-", "_")]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=self.environ()
+        )
         return f"{llama_release()}-" in found.stdout
 
 
@@ -329,11 +351,11 @@ def only_one(environment: Environment) -> Iterator[None]:
 def set_up(environment: Environment, lock: str) -> None:
     """Bring the environment to the given lock, "runtime" or "dev"; do nothing if it is there."""
     key, stamp = stamp_key(ROOT), environment.stamp()
-    if is_current(stamp, key, lock) and not has_other_flags(stamp, os.environ):
+    if is_current(stamp, key, lock) and has_asked_build(stamp, os.environ):
         return
     with only_one(environment):
         stamp = environment.stamp()
-        if is_current(stamp, key, lock) and not has_other_flags(stamp, os.environ):
+        if is_current(stamp, key, lock) and has_asked_build(stamp, os.environ):
             return
         started = time.monotonic()
         say = environment.display.say
@@ -342,7 +364,7 @@ def set_up(environment: Environment, lock: str) -> None:
             environment.create()
         environment.stamp_file.unlink(missing_ok=True)
         try:
-            bring_up(environment, stamp, key, lock)
+            build = bring_up(environment, stamp, key, lock)
         except SetupError:
             # pip changes nothing unless it could fetch and build all, so what was there still is.
             if stamp:
@@ -356,34 +378,56 @@ def set_up(environment: Environment, lock: str) -> None:
                 "root": str(ROOT),
                 "python": os.path.realpath(environment.python),
                 "version": stamp.get("version", platform.python_version()),
-                "cmake_args": os.environ.get("CMAKE_ARGS", ""),
+                **asdict(build),
             }
         )
         say(f"ready in {clock(time.monotonic() - started)}; the log is {environment.log}")
 
 
+def wanted_build(environment: Environment, stamp: Mapping[str, str]) -> Build:
+    """Decide how llama.cpp is to be built; a build that is there and will do decides."""
+    present = Build.from_stamp(stamp)
+    if environment.has_llama() and has_asked_build(stamp, os.environ):
+        return present
+    # A later build keeps the user's flags of the first.
+    cmake_args = os.environ.get("CMAKE_ARGS") or present.cmake_args
+    if not cpu_flags.has_amx():
+        return Build(cmake_args)
+    version = cpu_flags.probe_version(amx=True)
+    if not cpu_flags.is_native(cmake_args):
+        return Build(cmake_args, probe=version)
+    probe = cpu_flags.compiler_probe(os.environ, cmake_args, environment.path)
+    flags, reason = cpu_flags.choose_flags(probe)
+    environment.display.say(f"  this CPU has AMX; {reason}")
+    if flags and cpu_flags.cmake_setting(cmake_args, "CMAKE_CXX_FLAGS"):
+        environment.display.say(
+            "  CMAKE_CXX_FLAGS in CMAKE_ARGS keeps them out: name them there too"
+        )
+    return Build(cmake_args, " ".join(flags), version)
+
+
 def bring_up(
     environment: Environment, stamp: Mapping[str, str], key: Mapping[str, str], lock: str
-) -> None:
+) -> Build:
     """Install the packages, llama.cpp in the build that is asked for, and the project."""
-    other_flags = has_other_flags(stamp, os.environ)
-    # A later build keeps the flags of the first.
-    if flags := os.environ.get("CMAKE_ARGS") or stamp.get("cmake_args"):
-        os.environ["CMAKE_ARGS"] = flags
     built = environment.has_llama()
-    # pip's cache does not know with which flags a wheel was built.
-    fresh = ["--no-cache-dir"] if flags and not built else []
+    build = wanted_build(environment, stamp)
+    environment.choose_build(build)
     if stamp.get(lock) != key[lock]:
-        if not built and (fresh or not environment.has_wheel()):
+        if not built and not environment.has_wheel():
             check_compilers(os.environ)
-        environment.install_locked(DEV_LOCK if lock == "dev" else RUNTIME_LOCK, *fresh)
-    if (built and other_flags) or not environment.imports_llama():
+        environment.install_locked(DEV_LOCK if lock == "dev" else RUNTIME_LOCK)
+    llama = ("--force-reinstall", "--no-deps")
+    if built and build.cache_name() != Build.from_stamp(stamp).cache_name():
+        environment.install_locked(environment.write_part(LLAMA), *llama)
+    if not environment.imports_llama():
+        # The wheel came from pip's cache, and of another machine.
         check_compilers(os.environ)
-        options = ("--no-cache-dir", "--force-reinstall", "--no-deps")
-        environment.install_locked(environment.write_part(LLAMA), *options)
+        environment.install_locked(environment.write_part(LLAMA), "--no-cache-dir", *llama)
         if not environment.imports_llama():
             raise SetupError(f"llama.cpp was built but does not load: see {environment.log}.")
     environment.install_project()
+    return build
 
 
 def make_locks(display: Display, options: list[str]) -> None:

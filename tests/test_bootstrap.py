@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,7 @@ def load(name: str) -> ModuleType:
 
 # They import one another by these names, as scripts do; each after what it needs.
 toolchain = load("toolchain")
+cpu_flags = load("cpu_flags")
 setup_report = load("setup_report")
 bootstrap = load("bootstrap")
 
@@ -106,11 +109,205 @@ def test_stamp_follows_locks_and_packaging_only(project: Path) -> None:
 
 
 def test_only_other_cmake_args_ask_for_another_build() -> None:
-    stamp = {"cmake_args": "-DGGML_CUDA=on"}
-    assert not bootstrap.has_other_flags(stamp, {})
-    assert not bootstrap.has_other_flags(stamp, {"CMAKE_ARGS": "-DGGML_CUDA=on"})
-    assert bootstrap.has_other_flags(stamp, {"CMAKE_ARGS": "-DGGML_VULKAN=on"})
-    assert bootstrap.has_other_flags({}, {"CMAKE_ARGS": "-DGGML_VULKAN=on"})
+    build = cpu_flags.Build(cmake_args="-DGGML_CUDA=on")
+    assert build.is_asked_for("", "")
+    assert build.is_asked_for("-DGGML_CUDA=on", "")
+    assert not build.is_asked_for("-DGGML_VULKAN=on", "")
+    assert not cpu_flags.Build().is_asked_for("-DGGML_VULKAN=on", "")
+
+
+def test_a_cpu_asks_for_a_build_that_was_probed() -> None:
+    probed = cpu_flags.Build(cpu_flags="-fno-dse", probe="v2")
+    assert probed.is_asked_for("", "v2")
+    assert probed.is_asked_for("", "")
+    assert not probed.is_asked_for("", "v3")
+    assert not cpu_flags.Build.from_stamp({"runtime": "ab"}).is_asked_for("", "v2")
+    assert cpu_flags.probe_version(amx=False) == ""
+    assert cpu_flags.probe_version(amx=True)
+
+
+def test_a_stamp_keeps_the_build() -> None:
+    build = cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse", "v2")
+    assert cpu_flags.Build.from_stamp({"runtime": "ab", **asdict(build)}) == build
+
+
+def test_amx_is_read_from_the_first_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    cpuinfo = tmp_path / "cpuinfo"
+    assert not cpu_flags.has_amx(cpuinfo)
+    cpuinfo.write_text("processor: 0\nflags\t: fpu amx_tile amx_int8\n", "utf-8")
+    assert cpu_flags.has_amx(cpuinfo)
+    cpuinfo.write_text("processor: 0\nflags\t: fpu avx2\n\nflags: amx_tile\n", "utf-8")
+    assert not cpu_flags.has_amx(cpuinfo)
+    cpuinfo.write_text("flags: amx_tile\n", "utf-8")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert not cpu_flags.has_amx(cpuinfo)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "flags", "message"),
+    [
+        (["NO_CODE"], (), "makes no AMX code"),
+        (["WORKS"], (), "works"),
+        (["FAILS", "WORKS"], cpu_flags.KEEP_STORES, "-fno-dse"),
+        (["FAILS", "FAILS", "WORKS"], cpu_flags.NO_AMX, "-mno-amx-tile"),
+        (["FAILS", "NO_CODE", "WORKS"], cpu_flags.NO_AMX, "-mno-amx-tile"),
+        (["FAILS", "FAILS", "NO_CODE"], (), "no flags help"),
+    ],
+)
+def test_flags_follow_from_the_probes(
+    outcomes: list[str], flags: tuple[str, ...], message: str
+) -> None:
+    left = iter(outcomes)
+    chosen, reason = cpu_flags.choose_flags(lambda source, flags: cpu_flags.Outcome[next(left)])
+    assert chosen == flags
+    assert message in reason
+    assert not list(left)
+
+
+def test_cpu_flags_follow_the_users_own() -> None:
+    build = cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse -fno-dce", "v2")
+    assert build.environ({"CXXFLAGS": "-g", "CMAKE_ARGS": ""}) == {
+        "CMAKE_ARGS": "-DGGML_CUDA=on",
+        "CFLAGS": "-fno-dse -fno-dce",
+        "CXXFLAGS": "-g -fno-dse -fno-dce",
+    }
+    assert cpu_flags.Build().environ({"CXXFLAGS": "-g"}) == {}
+
+
+def test_each_build_but_the_ordinary_has_its_own_cache() -> None:
+    builds = (
+        cpu_flags.Build("-DGGML_CUDA=on"),
+        cpu_flags.Build(cpu_flags="-DGGML_CUDA=on"),
+        cpu_flags.Build(probe="v2"),
+        cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse", "v2"),
+    )
+    names = {build.cache_name() for build in builds}
+    assert len(names) == len(builds)
+    assert all(re.fullmatch(r"et-agent-[0-9a-f]{12}", name) for name in names)
+    assert cpu_flags.Build().cache_name() == ""
+
+
+@pytest.mark.parametrize(
+    ("cmake_args", "native"),
+    [
+        ("", True),
+        ("-DGGML_CUDA=on", True),
+        ("-DGGML_NATIVE=OFF", False),
+        ("-DGGML_CUDA=on -DGGML_NATIVE:BOOL=off -DX=1", False),
+        ("-D GGML_NATIVE=0", False),
+        ("-DGGML_NATIVE=OFF -DGGML_NATIVE=ON", True),
+        ("-DMY_GGML_NATIVE=OFF", True),
+        ("-DX='unclosed -DGGML_NATIVE=OFF", False),
+    ],
+)
+def test_a_native_build_is_the_default(cmake_args: str, native: bool) -> None:
+    assert cpu_flags.is_native(cmake_args) is native
+
+
+def test_the_compiler_is_the_one_cmake_takes() -> None:
+    environ = {"CXX": "ccache g++-13"}
+    assert cpu_flags.cxx_compiler(environ, "") == "ccache g++-13"
+    assert cpu_flags.cxx_compiler(environ, "-DCMAKE_CXX_COMPILER=/opt/clang++") == "/opt/clang++"
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [("return 0;", "WORKS"), ("__builtin_trap();", "FAILS"), ("#error", "NO_CODE")],
+)
+def test_a_program_is_built_and_run(tmp_path: Path, body: str, outcome: str) -> None:
+    compiler = cpu_flags.cxx_compiler({}, "")
+    if not compiler:
+        pytest.skip("no C++ compiler")
+    source = f"int main() {{\n{body}\n}}\n"
+    found = cpu_flags.run_program(compiler, ["-O1"], source, tmp_path)
+    assert found is cpu_flags.Outcome[outcome]
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_compiler_nothing_is_probed(tmp_path: Path) -> None:
+    probe = cpu_flags.compiler_probe({"CXX": "nothing-cxx"}, "", tmp_path)
+    assert cpu_flags.choose_flags(probe)[0] == ()
+
+
+def recorded_environment(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, amx: bool, outcome: str = "FAILS"
+) -> Any:
+    """Make an environment that installs nothing, on a CPU and with a compiler as given."""
+
+    def probe(source: str, flags: tuple[str, ...]) -> Any:
+        return cpu_flags.Outcome["WORKS" if flags else outcome]
+
+    monkeypatch.setattr(cpu_flags, "has_amx", lambda: amx)
+    monkeypatch.setattr(cpu_flags, "compiler_probe", lambda environ, cmake_args, folder: probe)
+    for name in ("CMAKE_ARGS", "CFLAGS", "CXXFLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    environment = bootstrap.Environment(path, setup_report.Display(io.StringIO(), live=False))
+    (path / "bin").mkdir(parents=True)
+    pip = path / "bin" / "python"
+    pip.write_text(f"#!/bin/sh\necho '{path / 'cache'}'\n", "utf-8")
+    pip.chmod(0o755)
+    monkeypatch.setattr(environment, "installed", [], raising=False)
+    monkeypatch.setattr(environment, "has_wheel", lambda: True)
+    monkeypatch.setattr(environment, "imports_llama", lambda: True)
+    monkeypatch.setattr(environment, "install_project", lambda: None)
+    monkeypatch.setattr(
+        environment,
+        "install_locked",
+        lambda lock, *options: environment.installed.append((lock.name, *options)),
+    )
+    return environment
+
+
+def install_llama(path: Path) -> None:
+    folder = path / "lib" / "python3" / "site-packages"
+    (folder / f"{bootstrap.llama_release()}.dist-info").mkdir(parents=True)
+
+
+KEY = {"runtime": "r", "dev": "d", "project": "p"}
+
+
+def test_a_cpu_with_amx_builds_in_a_cache_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
+    build = bootstrap.bring_up(environment, {}, KEY, "runtime")
+    assert environment.installed == [("requirements.lock",)]
+    assert build.cpu_flags == environment.variables["CXXFLAGS"] == " ".join(cpu_flags.KEEP_STORES)
+    assert environment.variables["PIP_CACHE_DIR"] == str(tmp_path / "cache" / build.cache_name())
+    assert environment.display.stream.getvalue().count("this CPU has AMX") == 1
+
+
+def test_an_unprobed_environment_is_rebuilt_in_its_llama_part_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
+    install_llama(tmp_path)
+    build = bootstrap.bring_up(environment, KEY, KEY, "dev")
+    part = ("llama-cpp-python.lock", "--force-reinstall", "--no-deps")
+    assert environment.installed == [part]
+
+    stamp = {**KEY, "dev": "older", **asdict(build)}
+    environment.installed.clear()
+    monkeypatch.setattr(cpu_flags, "compiler_probe", None)
+    assert bootstrap.bring_up(environment, stamp, KEY, "dev") == build
+    assert environment.installed == [("requirements-dev.lock",)]
+    assert "CXXFLAGS" in environment.variables
+
+
+def test_a_build_for_any_cpu_gets_no_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
+    assert bootstrap.bring_up(environment, {}, KEY, "runtime").cpu_flags == ""
+    assert "CXXFLAGS" not in environment.variables
+    assert environment.display.stream.getvalue() == ""
+
+
+def test_a_cpu_without_amx_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = recorded_environment(tmp_path, monkeypatch, amx=False)
+    assert bootstrap.bring_up(environment, {}, KEY, "runtime") == cpu_flags.Build()
+    assert environment.variables == {}
 
 
 def test_pinned_takes_one_package_with_its_hashes() -> None:
@@ -185,7 +382,8 @@ def fake_environment(path: Path) -> None:
     version = platform.python_version()
     place = {"path": str(path.resolve()), "root": str(ROOT)}
     origin = {"python": interpreter, "version": version}
-    environment.write_stamp(bootstrap.stamp_key(ROOT) | place | origin)
+    probe = {"probe": cpu_flags.probe_version(amx=cpu_flags.has_amx())}
+    environment.write_stamp(bootstrap.stamp_key(ROOT) | place | origin | probe)
 
 
 def make(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

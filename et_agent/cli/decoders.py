@@ -65,7 +65,7 @@ _SCHEDULES_OF: Final[Mapping[str, frozenset[ScheduleName]]] = {
     "gap": frozenset({ScheduleName.ONLINE}),
 }
 _FIELDS_OF: Final[Mapping[DecoderName, frozenset[str]]] = {
-    DecoderName.MULTI_CHAIN: frozenset({"leaves", "temperature", "max_tokens"}),
+    DecoderName.MULTI_CHAIN: frozenset({"leaves", "temperature", "max_tokens", "seed"}),
     DecoderName.GREEDY: frozenset({"temperature", "max_tokens"}),
 }
 _RIVALS: Final = (("tau", "percentile"), ("delta", "importance_percentile"))
@@ -81,6 +81,8 @@ def decoder_settings(
     name: DecoderName, given: Mapping[str, Any], *, attention: bool = True
 ) -> "DecoderSettings":
     """Settings of a decoder from the options that were given, by field name.
+
+    A seed is no setting, but it too must apply.
 
     Raises:
         SettingsError: An option is out of range, contradicts another, or does not apply.
@@ -101,7 +103,11 @@ def decoder_settings(
         _check_applies(name, given)
     try:
         return makers[name](
-            **{k: str(v) if isinstance(v, StrEnum) else v for k, v in given.items()}
+            **{
+                field: str(value) if isinstance(value, StrEnum) else value
+                for field, value in given.items()
+                if field != "seed"
+            }
         )
     except SettingsError as error:
         if isinstance(error.__cause__, ValidationError):

@@ -1,10 +1,13 @@
 """The live display of `ask`: what is loaded, decoded and leading. Drawn in a thread of its own."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
 
 from et_agent.asking import Progress
 from et_agent.cli.terminal import bar, error_console, is_watched, one_line
@@ -36,6 +39,7 @@ class Board:
         self, questions: Sequence[str], *, model: str, decoder: str, shown: bool | None = None
     ) -> None:
         self.shown = is_watched() if shown is None else shown
+        self._ascii = not (sys.stderr.encoding or "").lower().startswith("utf")
         self.transfer = Transfer() if self.shown else PlainTransfer()
         self._questions = questions
         self._title = f"{one_line(model)}, {decoder}"
@@ -80,6 +84,8 @@ class Board:
                 console=error_console(),
                 refresh_per_second=8,
                 transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._live.start(refresh=True)
 
@@ -122,7 +128,7 @@ class Board:
         return Text(f"{self._spinner()} loading {self._title}")
 
     def _spinner(self) -> str:
-        frames = "|/-\\" if _is_ascii() else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+        frames = "|/-\\" if self._ascii else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         return frames[int(self._now * 8) % len(frames)]
 
     def _head(self, progress: dict[int, Progress]) -> "Text":
@@ -146,9 +152,9 @@ class Board:
             return [Text("  reading the question", style="dim")]
         share = progress.leaves_done / max(1, progress.leaves)
         line = Text("  leaves  ")
-        line.append(_bar(share, 24), "cyan")
+        self._add_bar(line, share, 24)
         line.append(f" {progress.leaves_done} done of {progress.leaves} known so far")
-        return [line, *(_leading(*one) for one in progress.leading[:_LEADING])]
+        return [line, *(self._leading(*one) for one in progress.leading[:_LEADING])]
 
     def _several(
         self, progress: dict[int, Progress], done: Sequence[bool]
@@ -157,7 +163,7 @@ class Board:
 
         total = len(self._questions)
         line = Text("  questions  ")
-        line.append(_bar(sum(done) / total, 24), "cyan")
+        self._add_bar(line, sum(done) / total, 24)
         line.append(f" {sum(done)} of {total} done")
         working = [i for i in progress if not done[i]]
         rows: list[RenderableType] = [line]
@@ -170,7 +176,7 @@ class Board:
         from rich.text import Text
 
         text = Text(f"  {index + 1:>4}  ", no_wrap=True, overflow="ellipsis")
-        text.append(_bar(progress.leaves_done / max(1, progress.leaves), 8).ljust(8), "cyan")
+        self._add_bar(text, progress.leaves_done / max(1, progress.leaves), 8)
         text.append(f" {progress.leaves_done:>3}/{progress.leaves:<3} ")
         if progress.leading:
             answer, share = progress.leading[0]
@@ -178,23 +184,17 @@ class Board:
         text.append(one_line(self._questions[index][:200]), "dim")
         return text
 
+    def _leading(self, answer: str, share: float) -> "Text":
+        from rich.text import Text
 
-def _leading(answer: str, share: float) -> "Text":
-    from rich.text import Text
+        text = Text("  ", no_wrap=True, overflow="ellipsis")
+        name = shorten(one_line(answer), 24)
+        text.append(name + " " * (26 - cell_len(name)), "bold")
+        text.append(f"{share:>6.1%} ")
+        text.append(bar(share, 24, ascii_only=self._ascii), "green")
+        return text
 
-    text = Text("  ", no_wrap=True, overflow="ellipsis")
-    name = shorten(one_line(answer), 24)
-    text.append(name + " " * (26 - Text(name).cell_len), "bold")
-    text.append(f"{share:>6.1%} ")
-    text.append(_bar(share, 24), "green")
-    return text
-
-
-def _is_ascii() -> bool:
-    import sys
-
-    return not (sys.stderr.encoding or "").lower().startswith("utf")
-
-
-def _bar(share: float, width: int) -> str:
-    return bar(share, width, ascii_only=_is_ascii())
+    def _add_bar(self, text: "Text", share: float, width: int) -> None:
+        filled = bar(share, width, ascii_only=self._ascii)
+        text.append(filled, "cyan")
+        text.append(("." if self._ascii else "·") * (width - len(filled)), "dim")

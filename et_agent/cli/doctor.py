@@ -83,17 +83,17 @@ def _print(check: "Check") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from et_agent.cli.terminal import output_console, visible
+    from et_agent.cli.terminal import output_console, print_block, visible
 
     style = {"ok": "green", "warn": "yellow", "fail": "bold red"}[check.status]
     line = Table.grid(padding=(0, 2, 0, 0))
     line.add_column(width=4)
-    line.add_column(width=14, no_wrap=True)
+    line.add_column(width=17, no_wrap=True)
     line.add_column(overflow="fold")
     line.add_row(Text(check.status, style=style), Text(check.name), Text(visible(check.detail)))
     if check.fix:
         line.add_row("", "", Text("fix: " + visible(check.fix), style="yellow"))
-    output_console().print(line)
+    print_block(output_console(), line)
 
 
 def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[Check]":
@@ -198,7 +198,7 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
         with shown_transfer() as progress:
             located = locate(spec, download=pull, progress=progress)
     except EtAgentError as error:
-        fix = "see the message" if pull else "see the message; --pull downloads it"
+        fix = "" if pull else "--pull downloads a model that is not cached"
         return None, [*checks, Check("model", "fail", str(error), fix)]
     return located, [*checks, Check("model", "ok", f"{located.name}: {located.path}")]
 
@@ -215,7 +215,7 @@ def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
         header = read_gguf(located.path)
         thresholds = find_thresholds(located.sha256 or file_sha256(located.path))
     except EtAgentError as error:
-        return False, [Check("model file", "fail", str(error), "see the message")]
+        return False, [Check("model file", "fail", str(error))]
     unusable = why_unusable(header)
     if unusable:
         detail = f"{located.name} ({header.architecture}): {unusable}"

@@ -7,6 +7,7 @@
 141  nobody reads standard output any more
 """
 
+import errno
 import functools
 import logging
 import os
@@ -38,6 +39,8 @@ BUG: Final = 1
 USER_ERROR: Final = 2
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
+
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 _log = logging.getLogger("et_agent")
 _state: dict[str, logging.Handler] = {}
@@ -94,6 +97,11 @@ def _guard(body: Callable[[], int]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS:
+            return tell_bug(error)
+        _forget_stdout()
+        return fail(f"cannot write the output: {error.strerror}")
     except Exception as error:
         return tell_bug(error)
 

@@ -63,7 +63,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from et_agent.cli.terminal import output_console
+    from et_agent.cli.terminal import output_console, print_block
     from et_agent.models.download import human_bytes
     from et_agent.models.files import cache_dir
 
@@ -84,7 +84,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
             ", ".join(marks),
         )
     console = output_console()
-    console.print(table)
+    print_block(console, table)
     console.print(Text(f"cache: {cache_dir()}", style="dim"), soft_wrap=True)
     return 0
 
@@ -169,7 +169,7 @@ def _print_info(facts: dict[str, Any], features: "list[Feature]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from et_agent.cli.terminal import one_line, output_console
+    from et_agent.cli.terminal import one_line, output_console, print_block
     from et_agent.models.download import human_bytes
 
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -193,4 +193,4 @@ def _print_info(facts: dict[str, Any], features: "list[Feature]") -> None:
             "yes  " if one.possible else "no   ", style="green" if one.possible else "yellow"
         )
         table.add_row(one.name, mark + Text(one.reason))
-    output_console().print(table)
+    print_block(output_console(), table)

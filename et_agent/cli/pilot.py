@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from et_agent.cli.ask import ChatName
 from et_agent.cli.guard import be_verbose, command
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def pilot(
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    chat: Annotated[
+        ChatName,
+        typer.Option(metavar="CHAT", help="model: its own chat template; plain: a plain prompt."),
+    ] = ChatName.MODEL,
     output: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write there instead of where `ask` finds it."),
@@ -83,6 +88,7 @@ def pilot(
             max_tokens=max_tokens,
             seed=seed,
             source="standard input" if questions == "-" else Path(questions).name,
+            chat="plain" if chat is ChatName.PLAIN else "model",
             on_progress=meter.move,
         )
     saved = _save(thresholds, target)
@@ -128,7 +134,7 @@ def _print(thresholds: "Thresholds") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from et_agent.cli.terminal import one_line, output_console
+    from et_agent.cli.terminal import one_line, output_console, print_block
 
     console = output_console()
     heading = (
@@ -148,7 +154,7 @@ def _print(thresholds: "Thresholds") -> None:
             "none" if received is None else f"{received:.5f}",
             "none" if prompt is None else f"{prompt:.4f}",
         )
-    console.print(table)
+    print_block(console, table)
 
 
 class _Meter:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.terminal import bar, one_line, output_console, visible
+from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult
 
@@ -32,11 +32,11 @@ def print_result(result: AskResult, *, tree: bool, title: str = "") -> None:
     if title:
         console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
         console.print(Text(one_line(result.question), style="italic"))
-    console.print(_answer(result))
-    console.print(Padding(_distribution(result, console), (0, 0, 0, 1)))
+    print_block(console, _answer(result))
+    print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
     console.print(Text(" " + _caveat(result), style="dim"))
     console.print()
-    console.print(Padding(_figures(result), (0, 0, 0, 1)))
+    print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
     if tree and result.tree is not None and result.tree.nodes:
         console.print()
         # The last column stays free: some terminals wrap there.
@@ -92,9 +92,9 @@ def _distribution(result: AskResult, console: "Console") -> "RenderableType":
     table.add_column("by count", justify="right", no_wrap=True)
     shares = result.distribution
     shown = shares if len(shares) <= _MOST_ROWS else shares[: _MOST_ROWS - 1]
-    for place, share in enumerate(shown):
+    for share in shown:
         lead = share.answer is not None and share.answer == result.answer
-        table.add_row(*_row(share, console), style="bold" if lead and place == 0 else "")
+        table.add_row(*_row(share, console), style="bold" if lead else "")
     if hidden := shares[len(shown) :]:
         table.add_row(
             Text(f"{len(hidden)} more", style="dim"),

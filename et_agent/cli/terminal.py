@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = [
     "bar",
@@ -17,6 +17,7 @@ __all__ = [
     "make_streams_safe",
     "one_line",
     "output_console",
+    "print_block",
     "say",
     "visible",
     "write_line",
@@ -53,7 +54,13 @@ def one_line(text: str, *, newline: str = " ") -> str:
 
 
 def make_streams_safe() -> None:
-    """Let standard output and error spell out what their encoding does not have."""
+    """Let standard output and error spell out what their encoding does not have.
+
+    A stream that the caller closed goes nowhere.
+    """
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -92,6 +99,18 @@ def _console(*, stderr: bool) -> "Console":
         markup=False,
         emoji=False,
     )
+
+
+def print_block(console: "Console", block: "RenderableType") -> None:
+    """Print something; without the spaces at line ends where no person watches."""
+    if console.is_terminal:
+        console.print(block)
+        return
+    with console.capture() as capture:
+        console.print(block, soft_wrap=False)
+    lines = [line.rstrip() for line in capture.get().split("\n")]
+    stream = console.file
+    stream.write("\n".join(lines))
 
 
 def write_line(text: str) -> None:

@@ -14,6 +14,7 @@ __all__ = ["draw_tree", "shorten"]
 
 _LONGEST_ANSWER: Final = 20
 _LEAST_TEXT: Final = 10
+_LEAST_EDGE: Final = 24  # holds a fork's words
 _MOST_WIDTH: Final = 160
 _STATES: Final = {"stop": "", "length": "cut off", "cancelled": "unfinished"}
 
@@ -51,15 +52,26 @@ def shorten(text: str, width: int, *, dots: str = "…", tail: float = 0.0) -> s
 
     if cell_len(text) <= width:
         return text
-    if width <= len(dots):
+    if width <= len(dots) + 2:
         return set_cell_size(text, max(width, 0))
-    room = width - len(dots)
+    if not tail:
+        return set_cell_size(text, width - len(dots)).rstrip() + dots
+    room = width - len(dots) - 2
     back = int(room * tail)
-    front = set_cell_size(text, room - back).rstrip()
-    if not back:
-        return front + dots
-    reverse = set_cell_size(text[::-1], back)
-    return front + dots + reverse[::-1].lstrip()
+    front = _to_word(text, room - back)
+    end = _to_word(text[::-1], back)[::-1]
+    return f"{front} {dots} {end}"
+
+
+def _to_word(text: str, width: int) -> str:
+    """Cut text to `width` columns and back to its last whole word, unless that costs much of it."""
+    from rich.cells import set_cell_size
+
+    cut = set_cell_size(text, width)
+    if text[len(cut) : len(cut) + 1].isspace():
+        return cut.strip()
+    whole = cut.rpartition(" ")[0]
+    return (whole if len(whole) > len(cut) // 2 else cut).strip()
 
 
 def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "list[Text]":
@@ -83,7 +95,7 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
 
     found = sum(leaf.count for leaf in tree.leaves)
     title = f"{found} {_s(found, 'leaf', 'leaves')}, {forks} {_s(forks, 'fork', 'forks')}"
-    head = Text.assemble(("Tree", "bold"), f"  {title}")
+    head = Text.assemble(("Tree", "bold"), f"  {shorten(title, left - 6, dots=guides.dots)}")
     head.append(" " * max(2, width - head.cell_len - edge.width) + edge.header(), "dim")
     drawn = [head]
     for line in lines:
@@ -147,13 +159,14 @@ def _left(line: _Line, width: int, step: int, guides: _Guides) -> "Text":
     text = text.removesuffix(guides.newline).rstrip() if line.leaves else text
     room = width - len(lead) - len(share)
     text = shorten(
-        text or "(end)" if line.node.tokens else text,
+        text or ("(end)" if line.node.tokens else "(start)"),
         room,
         dots=guides.dots,
         tail=0.0 if line.leaves else 0.4,
     )
     first, blank, rest = text.partition(" ")
-    drawn = Text(lead, style="dim")
+    drawn = Text()
+    drawn.append(lead, "dim")
     drawn.append(share, "cyan")
     drawn.append(first, "bold" if line.depth else "")
     drawn.append(blank + rest, "" if line.leaves else "dim")
@@ -165,7 +178,7 @@ def _answer(leaf: Leaf, guides: _Guides) -> str:
     state = _STATES[leaf.finish]
     answer = "" if leaf.answer is None else one_line(leaf.answer)
     if not state:
-        return shorten(answer or "none", _LONGEST_ANSWER, dots=guides.dots)
+        return shorten(answer or "(none)", _LONGEST_ANSWER, dots=guides.dots)
     if not answer:
         return state
     return f"{shorten(answer, _LONGEST_ANSWER - len(state) - 3, dots=guides.dots)} ({state})"
@@ -175,8 +188,9 @@ class _Edge:
     """The columns at the right edge."""
 
     def __init__(self, guides: _Guides, column: int, counted: bool) -> None:
-        self._guides, self._column, self._counted = guides, column, counted
-        self.width = column + 8 + 7 + (5 if counted else 0)
+        self._guides, self._counted = guides, counted
+        self._column = max(column, _LEAST_EDGE - 15)
+        self.width = self._column + 8 + 7 + (8 if counted else 0)
 
     def header(self) -> str:
         """Names of the columns."""
@@ -186,7 +200,7 @@ class _Edge:
         from rich.cells import set_cell_size
 
         row = f"{set_cell_size(answer, self._column)}{weight:>8}{tokens:>7}"
-        return f"{row}{count:>5}" if self._counted else row
+        return f"{row}{count:>8}" if self._counted else row
 
     def leaf(self, leaf: Leaf) -> "Text":
         """A leaf's columns."""

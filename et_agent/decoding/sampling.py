@@ -6,7 +6,6 @@ vocabulary size is copied. Rows are worked on one after the other: a row of 150,
 second-level cache of a core, twenty rows do not.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -67,13 +66,12 @@ class Distribution:
         if not np.isfinite(top):
             raise DecodeError(f"the model gave unusable logits (the largest is {top}): reload it")
         np.subtract(logits, top, out=logits)
+        if np.isneginf(logits.min()):  # tokens that the model rules out; 0 x -inf would be NaN
+            np.maximum(logits, _RULED_OUT, out=logits)
         np.exp(logits, out=scratch)
         blocks = _block_sums(scratch)
         total = float(blocks.sum())
         mean = float(scratch.dot(logits)) / total
-        if math.isnan(mean):  # 0 x -inf, of tokens that the model rules out
-            np.maximum(logits, _RULED_OUT, out=logits)
-            mean = float(scratch.dot(logits)) / total
         np.multiply(scratch, logits, out=scratch)
         square = float(scratch.dot(logits)) / total
         self._log_total = float(np.log(total))

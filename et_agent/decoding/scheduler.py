@@ -241,11 +241,12 @@ class Scheduler:
             for branch in ticket.run.runnable():
                 if not tokens_left or not outputs_left:
                     return rows
+                chosen.add((ticket, branch))
                 row = self._plan(ticket, branch, tokens_left, rows, chosen)
                 if row is None:
+                    chosen.discard((ticket, branch))
                     continue
                 rows.append(row)
-                chosen.add((ticket, branch))
                 tokens_left -= len(row.tokens)
                 outputs_left -= row.done
         return rows
@@ -256,19 +257,18 @@ class Scheduler:
         """What a branch needs in this batch; None when the cache has no room for it now."""
         tree = ticket.run.tree
         total = len(ticket.prompt) + tree.branches[branch].end
-        keep = chosen | {(ticket, branch)}
         place = ticket._places.get(branch)
         if place is not None:
             count = min(total - place.length, tokens_left)
-            if not self._make_room(count, rows, keep):
+            if not self._make_room(count, rows, chosen):
                 return None
         else:
-            place = self._find_place(ticket, branch, total - 1, chosen)
+            place = self._find_place(ticket, branch, total - 1, rows, chosen)
             if place is None:
                 return None
             count = min(total - place.length, tokens_left)
             # It waits until the branches that are in the cache can go on for a while.
-            if not self._make_room(count + 8 * len(rows), rows, keep, ticket):
+            if not self._make_room(count + 8 * len(rows), rows, chosen, ticket):
                 self._drop(ticket, branch)
                 return None
         if ticket.started is None:
@@ -282,15 +282,15 @@ class Scheduler:
         return _Row(ticket, branch, place.sequence, start, tokens, end == total)
 
     def _find_place(
-        self, ticket: Ticket, branch: int, limit: int, chosen: set[_Key]
+        self, ticket: Ticket, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]
     ) -> _Place | None:
         """A sequence that shares the longest cached beginning of a branch, at most `limit` tokens."""
         source, shared = self._nearest(ticket, branch, limit)
         if not self._free_sequences:
             keep = chosen if source is None else chosen | {(ticket, source)}
-            victim = self._victim(keep, finished_only=bool(chosen), after=ticket)
+            victim = self._victim(keep, finished_only=bool(rows), after=ticket)
             if victim is None:
-                if chosen or source is None:
+                if rows or source is None:
                     return None
                 # The only sequence holds what is to be forked: begin again from the prompt.
                 victim, source, shared = (ticket, source), None, 0
@@ -355,6 +355,8 @@ class Scheduler:
 
     def _release_ended(self, ticket: Ticket) -> None:
         """Free what no later fork can use: freed cells low in the cache keep attention short."""
+        if any(branch not in ticket._places for branch in ticket.run.runnable()):
+            return  # a branch that has just forked off may begin from one that ended
         for branch in list(ticket._places):
             if ticket.run.tree.branches[branch].finish is None or ticket.run.may_fork(branch):
                 continue

@@ -187,8 +187,11 @@ class _BackwardRun(TreeRun):
 class BreadthFirstRun(_BackwardRun):
     """As published: one chain, then level by level forks on the chains of the last level.
 
-    Biased: positions are chosen by looking at finished chains, and everything hangs on one root.
-    Measured on scripted models in `benchmarks/results/bias.json`.
+    Biased: positions are chosen by looking at finished chains. On three scripted models with 8
+    leaves (`benchmarks/results/bias.json`) the mean of p(a|x) is off by 0.009 or less, two standard
+    errors, when tau is fixed beforehand; by 0.18, 0.12 and 0.02 when tau is a percentile of the
+    question's own tokens, as published, since a chain then says where it may be forked. Everything
+    hangs on one root: the standard deviation is 0.14 to 0.27, where `rounds` has 0.09 to 0.17.
     """
 
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
@@ -216,13 +219,23 @@ class BreadthFirstRun(_BackwardRun):
 class RoundsRun(_BackwardRun):
     """Stratified roots, then rounds of forks at the best positions of all finished chains.
 
-    Biased, slightly: which position is forked depends on what came after it. Measured on scripted
-    models in `benchmarks/results/bias.json`.
+    Biased, slightly: which position is forked depends on what came after it. On three scripted
+    models with 8 leaves from 4 roots (`benchmarks/results/bias.json`) the mean of p(a|x) is off by
+    0.0003, 0.002 and 0.014 (standard errors 0.001, 0.001, 0.003); ranked by `entropy` alone by
+    0.0003, 0.014 and 0.039; with tau from the question's own tokens by up to 0.02; with
+    `settle`=0.9 by up to 0.06. From one root it is off by up to 0.04. Positions that several codes
+    of arithmetic sampling passed together are not forked (see `TreeRun`).
     """
+
+    settled = False
+    """Whether the leading answer's share stopped the rounds."""
 
     def _fork_more(self) -> bool:
         room = self.settings.leaves - self.tree.leaf_count()
-        if room < 1 or self._is_settled():
+        if room < 1:
+            return False
+        self.settled = self._is_settled()
+        if self.settled:
             return False
         known = len(self.tree.branches)
         for candidate in self._best_of_each():

@@ -78,7 +78,9 @@ def uneven() -> Toy:
 def grained() -> Toy:
     """A wide first interval that thirds follow: arithmetic codes alone in it say where they lie."""
     thirds = {2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
-    return from_table({(): {0: 0.75, 1: 0.25}, (0,): thirds, (1,): {4: 1.0}}, {2: "x", 3: "y", 4: "z"})
+    return from_table(
+        {(): {0: 0.75, 1: 0.25}, (0,): thirds, (1,): {4: 1.0}}, {2: "x", 3: "y", 4: "z"}
+    )
 
 
 def random_toy(seed: int, *, vocabulary: int = 5, depth: int = 5) -> Toy:

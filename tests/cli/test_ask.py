@@ -1,0 +1,316 @@
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from et_agent.answers import AnswerKind
+from et_agent.asking import Chat
+from et_agent.cli.ask import ChatName, KindName
+from et_agent.cli.decoders import ImportanceName, ScheduleName, ValueName
+from et_agent.decoding.entropy_tree import ForkValue, Importance, Schedule
+from et_agent.results import AskResult
+from tests.cli.conftest import Install, Run
+
+QUESTION = "How many clips were sold?"
+TREE = ("--temperature", "1")
+
+
+def test_names_are_those_of_the_library() -> None:
+    assert tuple(ScheduleName) == get_args(Schedule)
+    assert tuple(ImportanceName) == get_args(Importance)
+    assert tuple(ValueName) == get_args(ForkValue)
+    assert set(KindName) == set(map(str, AnswerKind))
+    assert tuple(ChatName) == get_args(Chat)
+
+
+def test_prints_answer_distribution_cost_and_tree(run: Run, install: Install) -> None:
+    install()
+    shown = run("ask", *TREE, QUESTION)
+    assert shown.code == 0
+    assert shown.err == ""
+    for part in ("72", "p(a|x)", "nats", "ESS", "saved)", "tokens/s", "uncalibrated", "fork"):
+        assert part in shown.out
+    assert "\x1b" not in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in shown.out.splitlines())
+
+
+def test_no_tree_leaves_it_out(run: Run, install: Install) -> None:
+    install()
+    assert "├" not in run("ask", *TREE, "--no-tree", QUESTION).out
+
+
+def test_json_is_one_document_and_nothing_else(run: Run, install: Install) -> None:
+    install()
+    shown = run("ask", *TREE, "--json", QUESTION)
+    document = json.loads(shown.out)
+    assert shown.err == ""
+    assert "tree" not in document
+    assert document["answer"] == "72"
+    assert document["confidence"] is None
+
+
+def test_json_with_tree_is_the_whole_result(run: Run, install: Install) -> None:
+    install()
+    result = AskResult.model_validate_json(run("ask", *TREE, "--json", "--tree", QUESTION).out)
+    assert result.tree is not None
+    assert sum(leaf.weight for leaf in result.tree.leaves) == pytest.approx(1)
+
+
+def test_several_questions_are_json_lines_in_order(run: Run, install: Install) -> None:
+    install()
+    lines = run("ask", *TREE, "--json", "one?", "two?", "three?").out.splitlines()
+    assert [json.loads(line)["question"] for line in lines] == ["one?", "two?", "three?"]
+
+
+def test_several_questions_have_headings_and_no_trees(run: Run, install: Install) -> None:
+    install()
+    out = run("ask", *TREE, "one?", "two?").out
+    assert out.index("1/2") < out.index("one?") < out.index("2/2") < out.index("two?")
+    assert "├" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.txt", "one?\n\n  two?  \r\n"),
+        ("q.txt", '\ufeff{"question": "one?", "id": 4}\n{"question": "two?"}\n'),
+        ("q.jsonl", '{"question": "one?"}\n{"question": "two?"}'),
+    ],
+)
+def test_questions_of_a_file(
+    run: Run, install: Install, tmp_path: Path, name: str, content: str
+) -> None:
+    install()
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+    lines = run("ask", *TREE, "--json", "--questions", str(file)).out.splitlines()
+    assert [json.loads(line)["question"] for line in lines] == ["one?", "two?"]
+
+
+def test_a_plain_file_may_have_braces(run: Run, install: Install, tmp_path: Path) -> None:
+    install()
+    file = tmp_path / "q.txt"
+    file.write_text("How many subsets has {1, 2}?\n{1} and {2}: how many?\n", encoding="utf-8")
+    lines = run("ask", *TREE, "--json", "--questions", str(file)).out.splitlines()
+    assert json.loads(lines[1])["question"] == "{1} and {2}: how many?"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        (b"one?\n\xff\xfe\n", 2, "UTF-8"),
+        (b"one?\nt\0wo\n", 2, "NUL"),
+        (b'{"question": "one?"}\n\n{"q": 3}\n', 3, '"question"'),
+        (b'{"question": "one?"}\n{"question": 3}\n', 2, '"question"'),
+        (b'{"question": "one?"}\nnot json\n', 2, "JSON"),
+        (b'{"question": "one?"}\n{"question": "\\ud800"}\n', 2, "UTF-8"),
+        (b"one?\n" + b"x" * 9000, 2, "context"),
+    ],
+)
+def test_a_bad_line_is_named_before_anything_is_decoded(
+    run: Run, install: Install, tmp_path: Path, content: bytes, line: int, says: str
+) -> None:
+    model = install()
+    file = tmp_path / "questions.txt"
+    file.write_bytes(content)
+    shown = run("ask", "--json", "--questions", str(file))
+    assert shown.code == 2
+    assert shown.out == ""
+    assert f"questions.txt, line {line}" in shown.err
+    assert says in shown.err
+    assert model.decoded == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_a_file_without_questions(
+    run: Run, install: Install, tmp_path: Path, content: bytes
+) -> None:
+    install()
+    file = tmp_path / "q.txt"
+    file.write_bytes(content)
+    shown = run("ask", "--questions", str(file))
+    assert shown.code == 2
+    assert "holds no question" in shown.err
+
+
+@pytest.mark.parametrize("where", ["missing.txt", "."])
+def test_a_file_that_cannot_be_read(run: Run, install: Install, tmp_path: Path, where: str) -> None:
+    install()
+    shown = run("ask", "--questions", str(tmp_path / where))
+    assert shown.code == 2
+    assert shown.err.startswith("error: cannot read the questions")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--tau", "0.5", "--percentile", "80"], "--tau and --percentile"),
+        (["--delta", "0.5", "--importance-percentile", "80"], "--delta and"),
+        (["--decoder", "multi-chain", "--tau", "0.5"], "--tau does not apply to --decoder multi"),
+        (["--decoder", "greedy", "--leaves", "3"], "--leaves does not apply to --decoder greedy"),
+        (["--decoder", "greedy", "--seed", "3"], "--seed does not apply"),
+        (["--decoder", "multi-chain", "--exchangeable"], "--exchangeable does not apply"),
+        (["--decoder", "multi-chain", "--b", "2", "--gap", "3"], "--b, --gap do not apply"),
+        (["--gap", "8"], "--gap does not apply to --schedule rounds"),
+        (["--schedule", "stratified", "--tau", "1"], "--tau does not apply to --schedule strat"),
+        (["--schedule", "online", "--settle", "1"], "use --schedule rounds"),
+        (["--importance", "none", "--delta", "0.1"], "--importance none"),
+        (["--no-attention", "--delta", "0.1"], "--no-attention"),
+        (["--no-attention", "--importance", "received"], "--no-attention"),
+        (["--importance", "prompt"], "schedule='online'"),
+        (["--exchangeable", "--b", "3"], "two sides"),
+        (["--leaves", "0"], "--leaves is 0: it should be greater than or equal to 1"),
+        (["--leaves", "-3"], "--leaves is -3"),
+        (["--b", "1"], "--b is 1: it should be"),
+        (["--temperature", "0"], "--temperature is 0.0: it should be greater than"),
+        (["--temperature", "nan"], "--temperature is nan"),
+        (["--tau", "inf"], "--tau is inf"),
+        (["--percentile", "101"], "--percentile is 101"),
+        (["--max-tokens", "0"], "--max-tokens is 0"),
+        (["--seed", "-1"], "--seed is -1: use 0 or more"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--threads", "-2"], "--threads is -2"),
+        (["--width", "0"], "--width is 0"),
+        (["--context", "0"], "--context is 0"),
+        (["--context", "99999999999"], "--context is 99999999999"),
+        (["--leaves", "many"], "'--leaves'"),
+        (["--kind", "colour"], "'--kind'"),
+        (["--no-such-option"], "No such option"),
+        (["--schedule", "online"], "et-agent pilot"),
+        (["--system", "@/no/such/file"], "cannot read the system prompt"),
+    ],
+)
+def test_options_that_cannot_be(run: Run, install: Install, options: list[str], says: str) -> None:
+    model = install()
+    shown = run("ask", *options, QUESTION)
+    assert shown.code == 2
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert says in shown.err
+    assert "Traceback" not in shown.err
+    assert "pydantic" not in shown.err
+    assert model.decoded == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "says"), [("", "empty"), ("  ", "empty"), ("a\0b", "NUL"), ("a\udcff", "UTF-8")]
+)
+def test_questions_that_cannot_be(run: Run, install: Install, question: str, says: str) -> None:
+    install()
+    shown = run("ask", question)
+    assert shown.code == 2
+    assert says in shown.err
+
+
+def test_no_question_at_all(run: Run, install: Install) -> None:
+    install()
+    assert run("ask").code == 2
+
+
+def test_a_model_without_chat_template(run: Run, install: Install) -> None:
+    install(chat_template=False)
+    shown = run("ask", QUESTION)
+    assert shown.code == 2
+    assert "--chat plain" in shown.err
+
+
+def test_chat_plain_works_without_a_template(run: Run, install: Install) -> None:
+    install(chat_template=False)
+    assert run("ask", "--chat", "plain", QUESTION).code == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--decoder", "greedy"],
+        ["--decoder", "multi-chain", "--leaves", "5"],
+        ["--schedule", "online", "--tau", "0.1", "--gap", "2"],
+        ["--schedule", "stratified", "--leaves", "9"],
+        ["--schedule", "breadth_first", "--tau", "0.1", "--temperature", "1"],
+        ["--value", "parting", "--settle", "0.9", "--roots", "3", "--exchangeable"],
+    ],
+)
+def test_every_decoder_prints(run: Run, install: Install, options: list[str]) -> None:
+    install()
+    shown = run("ask", *options, QUESTION)
+    assert (shown.code, shown.err) == (0, "")
+    assert "Tree" in shown.out
+
+
+def test_the_system_prompt_from_a_file(run: Run, install: Install, tmp_path: Path) -> None:
+    install()
+    file = tmp_path / "system.txt"
+    file.write_text("Be brief.\n", encoding="utf-8")
+    document = json.loads(run("ask", "--json", "--system", f"@{file}", QUESTION).out)
+    assert document["instruction"] == "Be brief."
+
+
+def test_the_system_prompt_may_be_empty(run: Run, install: Install) -> None:
+    install()
+    assert json.loads(run("ask", "--json", "--system", "", QUESTION).out)["instruction"] == ""
+
+
+def test_what_a_model_says_cannot_control_the_terminal(run: Run, install: Install) -> None:
+    install({"\x1b[2J[red]gone[/red] \u202e \\boxed{[bold]\x1b]0;title\x07x}": 1.0})
+    shown = run("ask", "--kind", "text", "Who\x1b[31m?", "[blink]when?")
+    assert shown.code == 0
+    assert "\x1b" not in shown.out
+    assert "\x07" not in shown.out
+    assert "\u202e" not in shown.out
+    assert "\\x1b" in shown.out
+    assert "[bold]" in shown.out
+    assert "[blink]when?" in shown.out
+
+
+def test_no_answer_is_said(run: Run, install: Install) -> None:
+    install({"I do not know": 1.0})
+    shown = run("ask", "--kind", "number", QUESTION)
+    assert shown.code == 0
+    assert "no leaf gave an answer" in shown.out
+
+
+def test_many_answers_are_summed_up(run: Run, install: Install) -> None:
+    install({f"It is {n}. \\boxed{{{n}}}": 1 / 20 for n in range(20)})
+    out = run("ask", *TREE, "--decoder", "multi-chain", "--leaves", "60", "--no-tree", QUESTION).out
+    assert " more " in out
+
+
+def test_a_bug_is_told_without_a_traceback(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("ups\x1b[31m")
+
+    monkeypatch.setattr("et_agent.cli.answering._print", broken)
+    shown = run("ask", QUESTION)
+    assert shown.code == 1
+    assert "ZeroDivisionError: ups\\x1b[31m" in shown.err
+    assert "--verbose" in shown.err
+    assert "Traceback" not in shown.err
+    install()
+    assert "Traceback" in run("ask", "--verbose", QUESTION).err
+
+
+def test_an_error_while_decoding_does_not_stop_the_others(run: Run, install: Install) -> None:
+    install(context=110)
+    shown = run("ask", "--json", "--max-tokens", "20", "one?", "two?")
+    assert shown.code == 0
+    assert len(shown.out.splitlines()) == 2
+
+
+def test_usage_errors_point_to_the_help(run: Run) -> None:
+    shown = run("frobnicate")
+    assert shown.code == 2
+    assert "--help" in shown.err
+
+
+def test_help_without_arguments(run: Run) -> None:
+    shown = run()
+    assert shown.code == 0
+    assert "doctor" in shown.out
+    assert run("models").code == 0
+    assert run("--version").out.startswith("et-agent")

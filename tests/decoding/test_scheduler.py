@@ -1,0 +1,435 @@
+"""Many decoders over one model, in contexts large and small, and what happens when things break."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from et_agent.decoding import (
+    EntropyTree,
+    Greedy,
+    MultiChain,
+    Run,
+    RunRequest,
+    Scheduler,
+    Ticket,
+    scheduler_of,
+)
+from et_agent.decoding.base import Decoder
+from et_agent.decoding.sampling import Distribution
+from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
+from et_agent.models.base import Batch, Step
+from et_agent.models.scripted import ScriptedModel
+from tests.decoding.play import shape
+
+END = 256
+DEPTH = 7
+
+
+def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
+    """A few tokens after every path, of all degrees of sureness; no path is longer than DEPTH."""
+    logits = np.full(258, -1e9, dtype=np.float32)
+    if len(tokens) >= DEPTH - 1:
+        logits[END] = 0.0
+        return logits
+    generator = np.random.default_rng([len(prompt), *tokens])
+    raw = generator.dirichlet([generator.choice([0.05, 0.5, 3.0])] * 4)
+    logits[[97, 98, 99, END]] = np.log(np.maximum(raw, 1e-30))
+    return logits
+
+
+def attention(tokens: Sequence[int]) -> NDArray[np.float32]:
+    raw = np.random.default_rng(list(tokens)).exponential(size=len(tokens))
+    return (raw / raw.sum()).astype(np.float32)
+
+
+def model_of(kind: type[ScriptedModel] = ScriptedModel, **changes: object) -> ScriptedModel:
+    return kind(script, **changes)  # type: ignore[arg-type]
+
+
+def submit(
+    scheduler: Scheduler,
+    model: ScriptedModel,
+    decoder: Decoder,
+    text: str = "ab",
+    seed: int = 0,
+    on_step: Callable[[Ticket], None] | None = None,
+) -> Ticket:
+    prompt = model.plain_tokens(text)
+    request = RunRequest(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    return scheduler.submit(prompt, decoder, request, on_step=on_step)
+
+
+DECODERS: list[Decoder] = [
+    EntropyTree(leaves=8, roots=3, tau=0.2, max_tokens=DEPTH, temperature=1),
+    EntropyTree(schedule="online", leaves=7, roots=2, tau=0.2, gap=1, max_tokens=DEPTH),
+    EntropyTree(schedule="stratified", leaves=6, max_tokens=DEPTH, temperature=1),
+    EntropyTree(schedule="breadth_first", leaves=7, branching=3, tau=0.2, max_tokens=DEPTH),
+    MultiChain(leaves=6, max_tokens=DEPTH, temperature=1),
+    Greedy(max_tokens=DEPTH),
+]
+
+
+def settle(model: ScriptedModel) -> None:
+    """Wait until the owner thread has nothing left to do."""
+    model.submit(lambda: None).result(10)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    context=st.integers(5 + 1 + DEPTH, 80),
+    sequences=st.integers(1, 10),
+    max_batch=st.integers(2, 20),
+    width=st.integers(1, 12),
+    picks=st.lists(st.integers(0, len(DECODERS) - 1), min_size=1, max_size=4),
+    attends=st.booleans(),
+)
+def test_small_contexts_cost_time_and_never_change_a_tree(
+    context: int,
+    sequences: int,
+    max_batch: int,
+    width: int,
+    picks: list[int],
+    attends: bool,
+) -> None:
+    given_attention = attention if attends else None
+    with (
+        model_of(attention=given_attention) as roomy,
+        model_of(
+            attention=given_attention,
+            context=context,
+            max_sequences=sequences,
+            max_batch=max_batch,
+            best_width=width,
+        ) as tight,
+    ):
+        pairs = []
+        for seed, pick in enumerate(picks):
+            text = "question"[: 2 + seed]
+            alone = submit(Scheduler(roomy), roomy, DECODERS[pick], text, seed).result(20)
+            pairs.append((alone, text, seed, DECODERS[pick]))
+        scheduler = Scheduler(tight)
+        tickets = [submit(scheduler, tight, d, text, seed) for _, text, seed, d in pairs]
+        for (alone, *_), ticket in zip(pairs, tickets, strict=True):
+            assert shape(ticket.result(20)) == shape(alone)
+            assert received(ticket.run) == received(alone)
+        settle(tight)
+        assert tight.free_cells == context, "every cell was given back"
+
+
+def received(run: Run) -> set[tuple[object, ...]]:
+    return {
+        (b.lineage, None if b.received is None else b.received.tobytes()) for b in run.tree.branches
+    }
+
+
+def test_redone_tokens_are_counted_and_none_are_redone_with_room() -> None:
+    decoder = EntropyTree(schedule="stratified", leaves=12, temperature=2, max_tokens=DEPTH)
+    with model_of() as roomy:
+        ticket = submit(Scheduler(roomy), roomy, decoder)
+        tree = ticket.result(20).tree
+        assert ticket.redone == 0
+        # Every token but the last of each path is decoded once, and the prompt once.
+        inner = tree.tokens_decoded - len(tree.branches)
+        assert roomy.decoded == len(ticket.prompt) + inner
+    with model_of(context=13, max_sequences=3) as tight:
+        ticket = submit(Scheduler(tight), tight, decoder)
+        ticket.result(20)
+        assert ticket.redone > 0
+
+
+def test_one_sequence_is_enough_for_a_tree() -> None:
+    decoder = EntropyTree(leaves=6, roots=1, tau=0.1, temperature=1, max_tokens=DEPTH)
+    with model_of(max_sequences=1) as model, model_of() as roomy:
+        run = submit(Scheduler(model), model, decoder).result(20)
+        assert run.tree.leaf_count() > 1
+        assert shape(run) == shape(submit(Scheduler(roomy), roomy, decoder).result(20))
+
+
+class Recording(ScriptedModel):
+    """Keeps every batch."""
+
+    batches: list[Batch]
+
+    def decode(self, batch: Batch) -> Step:
+        self.__dict__.setdefault("batches", []).append(batch)
+        return super().decode(batch)
+
+
+def gate(model: ScriptedModel) -> threading.Event:
+    """Hold the owner thread until the event is set, so that questions arrive together."""
+    event = threading.Event()
+    model.submit(lambda: event.wait(10))
+    return event
+
+
+def test_a_long_prompt_is_split_and_a_question_without_room_is_refused() -> None:
+    with model_of(Recording, max_batch=8, context=64) as model:
+        assert isinstance(model, Recording)
+        scheduler = Scheduler(model)
+        ticket = submit(scheduler, model, Greedy(max_tokens=3), "x" * 30)
+        assert ticket.result(20).tree.branches[0].end >= 1
+        assert [b.tokens.size for b in model.batches[:4]] == [8, 8, 8, 7]
+        assert [int(b.outputs.sum()) for b in model.batches[:4]] == [0, 0, 0, 1]
+        assert ticket.steps == ticket.run.tree.branches[0].end
+        with pytest.raises(QuestionError, match="64 tokens and the context 64"):
+            submit(scheduler, model, Greedy(), "x" * 63)
+        with pytest.raises(QuestionError, match="empty"):
+            scheduler.submit([], Greedy(), RunRequest(prompt_length=1, stop_tokens={END}))
+
+
+def test_the_contexts_end_cuts_paths_off() -> None:
+    with model_of(context=8) as model:
+        run = submit(Scheduler(model), model, MultiChain(leaves=5, temperature=5), "abc").result(20)
+        assert run.max_tokens == 4
+        assert max(branch.end for branch in run.tree.branches) == 4
+
+
+def test_first_come_first_served_and_later_questions_fill_the_batch() -> None:
+    with model_of(Recording, best_width=5) as model:
+        assert isinstance(model, Recording)
+        scheduler = Scheduler(model)
+        held = gate(model)
+        chains = MultiChain(leaves=4, temperature=3, max_tokens=DEPTH)
+        ended: list[str] = []
+        tickets = []
+        for name in ("first", "second", "third"):
+
+            def note(ticket: Ticket, name: str = name) -> None:
+                if ticket.run.finished:
+                    ended.append(name)
+
+            tickets.append(submit(scheduler, model, chains, name, on_step=note))
+        held.set()
+        for ticket in tickets:
+            ticket.result(20)
+        assert ended == ["first", "second", "third"]
+        widths = [int(batch.outputs.sum()) for batch in model.batches]
+        assert max(widths) == 5
+        assert widths[1] == 5, "the first question has 4 branches; another one fills the batch"
+
+
+def test_a_question_joins_while_others_are_decoded() -> None:
+    with model_of() as model:
+        scheduler = Scheduler(model)
+        joined: list[Ticket] = []
+
+        def join(_ticket: Ticket) -> None:
+            if not joined:
+                joined.append(submit(scheduler, model, Greedy(max_tokens=2), "late"))
+
+        submit(scheduler, model, MultiChain(leaves=3, max_tokens=4), on_step=join).result(20)
+        assert joined[0].result(20).finished
+
+
+def test_many_threads_submit_at_once() -> None:
+    with model_of(best_width=6) as model:
+        scheduler = scheduler_of(model)
+        assert scheduler is scheduler_of(model)
+        found: dict[int, Run] = {}
+
+        def work(seed: int) -> None:
+            decoder = DECODERS[seed % len(DECODERS)]
+            found[seed] = submit(scheduler, model, decoder, "thread", seed).result(20)
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len(found) == 12
+        for seed, run in found.items():
+            again = submit(scheduler, model, DECODERS[seed % len(DECODERS)], "thread", seed)
+            assert shape(again.result(20)) == shape(run)
+
+
+def test_cancel_ends_a_question_within_a_step_and_leaves_the_others() -> None:
+    with model_of() as model:
+        scheduler = Scheduler(model)
+        held = gate(model)
+        chains = MultiChain(leaves=3, temperature=3, max_tokens=DEPTH)
+        stopped = submit(
+            scheduler, model, chains, on_step=lambda t: t.cancel() if t.steps == 2 else None
+        )
+        before_it_began = submit(scheduler, model, chains)
+        before_it_began.cancel()
+        other = submit(scheduler, model, chains)
+        assert before_it_began.seconds == 0.0
+        held.set()
+        assert stopped.result(20).cancelled
+        assert stopped.steps == 2
+        assert stopped.run.tree.weights().sum() == pytest.approx(1.0)
+        assert before_it_began.result(20).cancelled
+        assert before_it_began.steps == 0
+        assert not other.result(20).cancelled
+        stopped.cancel()  # nothing happens any more
+        settle(model)
+        assert model.free_cells == model.info.context
+
+
+def test_result_waits_no_longer_than_asked() -> None:
+    with model_of() as model:
+        held = gate(model)
+        ticket = submit(Scheduler(model), model, Greedy(max_tokens=2))
+        with pytest.raises(TimeoutError):
+            ticket.result(0.01)
+        assert not ticket.done
+        held.set()
+        assert ticket.result(20).finished
+        assert ticket.done
+        assert ticket.seconds > 0
+
+
+class _Broken(Exception):
+    """Not one of ours."""
+
+
+class BrokenRun(Run):
+    def tell(
+        self, branch: int, distribution: Distribution, attention: NDArray[np.float32] | None
+    ) -> None:
+        raise _Broken
+
+
+class BrokenDecoder(Greedy):
+    def start(self, request: RunRequest) -> Run:
+        return BrokenRun(self, request)
+
+
+def raising(_ticket: Ticket) -> None:
+    raise _Broken
+
+
+@pytest.mark.parametrize("where", ["tell", "on_step"])
+def test_what_one_question_breaks_is_its_own_affair(where: str) -> None:
+    with model_of() as model:
+        scheduler = Scheduler(model)
+        held = gate(model)
+        good = submit(scheduler, model, MultiChain(leaves=3, max_tokens=DEPTH))
+        if where == "tell":
+            bad = submit(scheduler, model, BrokenDecoder())
+        else:
+            bad = submit(scheduler, model, MultiChain(leaves=3), on_step=raising)
+        late = submit(scheduler, model, MultiChain(leaves=3, max_tokens=DEPTH))
+        held.set()
+        with pytest.raises(_Broken):
+            bad.result(20)
+        assert good.result(20).finished
+        assert late.result(20).finished
+        settle(model)
+        assert model.free_cells == model.info.context
+
+
+class Failing(ScriptedModel):
+    """Fails at a chosen decode."""
+
+    fail_at = 3
+    calls = 0
+    error: BaseException = DecodeError("llama_decode failed")
+
+    def decode(self, batch: Batch) -> Step:
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise self.error
+        return super().decode(batch)
+
+
+@pytest.mark.parametrize("error", [DecodeError("failed"), ValueError("script"), SystemExit(3)])
+def test_a_failed_decode_reaches_everyone_who_waits_and_the_scheduler_goes_on(
+    error: BaseException,
+) -> None:
+    with model_of(Failing) as model:
+        assert isinstance(model, Failing)
+        model.error = error
+        scheduler = Scheduler(model)
+        held = gate(model)
+        chains = MultiChain(leaves=4, temperature=3, max_tokens=DEPTH)
+        tickets = [submit(scheduler, model, chains, text) for text in ("one", "two")]
+        held.set()
+        for ticket in tickets:
+            with pytest.raises(type(error)):
+                ticket.result(20)
+            assert ticket.done
+        assert submit(scheduler, model, chains, "three").result(20).finished
+        settle(model)
+        assert model.free_cells == model.info.context
+
+
+def test_closing_the_model_tells_everyone_who_waits() -> None:
+    model = model_of()
+    scheduler = Scheduler(model)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_ticket: Ticket) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    chains = MultiChain(leaves=3, temperature=3, max_tokens=DEPTH)
+    tickets = [submit(scheduler, model, chains, on_step=wait) for _ in range(2)]
+    assert begun.wait(10)
+    closing = threading.Thread(target=model.close)
+    closing.start()
+    while not model._closed:
+        pass
+    go_on.set()
+    for ticket in tickets:
+        with pytest.raises(ModelClosedError, match="load it again"):
+            ticket.result(10)
+    closing.join(10)
+    model.close()
+    with pytest.raises(ModelClosedError):
+        submit(scheduler, model, chains)
+    assert scheduler._arriving == [], "a refused question is not kept"
+
+
+class StrictRelease(ScriptedModel):
+    """Refuses to release after closing, as llama.cpp's model does."""
+
+    def release(self, sequence: int) -> None:
+        self._require_open()
+        super().release(sequence)
+
+
+def test_a_model_closed_in_the_last_step_leaves_nobody_waiting() -> None:
+    model = model_of(StrictRelease)
+    scheduler = Scheduler(model)
+
+    def close(ticket: Ticket) -> None:
+        if ticket.run.finished:
+            model._closed = True
+
+    first = submit(scheduler, model, Greedy(max_tokens=1), on_step=close)
+    assert first.result(10).finished
+    model.close()
+
+
+def test_a_scheduler_whose_model_is_gone_says_so() -> None:
+    model = model_of()
+    scheduler = Scheduler(model)
+    prompt = model.plain_tokens("q")
+    model.close()
+    del model
+    with pytest.raises(ModelClosedError, match="load it again"):
+        scheduler.submit(prompt, Greedy(), RunRequest(prompt_length=2, stop_tokens={END}))
+
+
+class Idle(Run):
+    """Never wants a token and never ends."""
+
+    def runnable(self) -> list[int]:
+        return []
+
+
+class IdleDecoder(Greedy):
+    def start(self, request: RunRequest) -> Run:
+        return Idle(self, request)
+
+
+def test_a_question_that_cannot_go_on_is_an_error_and_no_endless_loop() -> None:
+    with model_of() as model:
+        with pytest.raises(ContextError):
+            submit(Scheduler(model), model, IdleDecoder()).result(10)

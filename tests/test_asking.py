@@ -1,0 +1,262 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
+from et_agent.answers import AnswerKind, instruction
+from et_agent.asking import PendingAnswer, Progress, check_text
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import (
+    ModelClosedError,
+    QuestionError,
+    SettingsError,
+    UnsupportedModelError,
+)
+from et_agent.models.scripted import TURN
+
+TEXTS = {
+    "So \\boxed{4}": 0.4,
+    "Well, the answer is 4.": 0.2,
+    "So \\boxed{5}": 0.3,
+    "I cannot tell": 0.1,
+}
+CHAINS = MultiChain(leaves=12, temperature=1)
+QUESTION = "How many legs has a cat?"
+
+
+@pytest.fixture(autouse=True)
+def _no_pilots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
+
+
+def held(model: ScriptedModel) -> threading.Event:
+    event = threading.Event()
+    model.submit(lambda: event.wait(10))
+    return event
+
+
+def test_a_question_gives_an_answer_with_its_distribution() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        result = ask(model, QUESTION, decoder=CHAINS, seed=3)
+    assert result.answer == "4"
+    assert result.kind == "number"
+    assert {share.answer for share in result.distribution} >= {"4", "5"}
+    assert sum(share.share for share in result.distribution) == pytest.approx(1.0, abs=1e-9)
+    assert sum(share.leaves for share in result.distribution) == 12
+    assert result.distribution[0].share == pytest.approx(result.distribution[0].leaves / 12)
+    assert result.ess == pytest.approx(12)
+    assert 0 < result.predictive_entropy_normalised < 1
+    assert (result.confidence, result.calibrated, result.complete) == (None, False, True)
+    assert result.cut_off_share == 0.0
+    assert result.usage.leaves == 12
+    assert result.usage.tokens_decoded == result.usage.tokens_as_chains
+    assert result.usage.steps >= 14
+    assert result.usage.tokens_redone == 0
+    assert result.decoder == {
+        "name": "MultiChain",
+        "leaves": 12,
+        "temperature": 1.0,
+        "max_tokens": 320,
+    }
+    assert result.instruction == instruction(AnswerKind.NUMBER)
+    assert result.tree is not None
+    assert len(result.tree.leaves) == 12
+    assert result.notes == ()
+    assert type(result).model_validate_json(result.model_dump_json()) == result
+
+
+def test_the_same_seed_gives_the_same_result_alone_or_among_others() -> None:
+    tree = EntropyTree(leaves=6, roots=3, tau=0.2, temperature=1)
+    with ScriptedModel.from_texts(TEXTS) as model, ScriptedModel.from_texts(TEXTS) as other:
+        alone = ask(model, QUESTION, decoder=tree, seed=1)
+        held_back = held(other)
+        pending = [submit(other, QUESTION, decoder=tree, seed=seed) for seed in range(9)]
+        held_back.set()
+        among = [one.result() for one in pending]
+    assert among[1].tree == alone.tree
+    assert among[1].distribution == alone.distribution
+    assert any(one.tree != alone.tree for one in among)
+
+
+def test_several_questions_come_back_in_order() -> None:
+    with ScriptedModel.from_texts(lambda prompt: {prompt.strip()[-2]: 1.0}) as model:
+        results = ask(model, ["Say 1?", "Say 2?", "Say 3?"], decoder=CHAINS, kind="number")
+        assert [result.answer for result in results] == ["1", "2", "3"]
+        assert ask(model, []) == []
+        assert ask(model, ["Say 4?"], decoder=Greedy())[0].answer == "4"
+
+
+def test_when_one_question_is_refused_nothing_is_decoded() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        with pytest.raises(QuestionError, match="empty"):
+            ask(model, [QUESTION, " "], decoder=CHAINS)
+        assert model.decoded == 0
+
+
+class Recorder(ScriptedModel):
+    """Remembers the prompts it was asked to tokenise."""
+
+    prompt: tuple[int, ...] = ()
+
+    def chat_tokens(self, messages):  # type: ignore[no-untyped-def]
+        self.prompt = tuple(super().chat_tokens(messages))
+        return list(self.prompt)
+
+    def plain_tokens(self, text: str) -> list[int]:
+        self.prompt = tuple(super().plain_tokens(text))
+        return list(self.prompt)
+
+
+def test_prompts() -> None:
+    with Recorder.from_texts(TEXTS) as model:
+        assert isinstance(model, Recorder)
+        ask(model, QUESTION, decoder=Greedy())
+        system = instruction(AnswerKind.NUMBER)
+        assert model.prompt == (TURN, *system.encode(), TURN, *QUESTION.encode(), TURN)
+        result = ask(model, QUESTION, decoder=Greedy(), system_prompt="Be brief.")
+        assert model.prompt == (TURN, *b"Be brief.", TURN, *QUESTION.encode(), TURN)
+        assert result.instruction == "Be brief."
+        ask(model, QUESTION, decoder=Greedy(), system_prompt="")
+        assert model.prompt == (TURN, *QUESTION.encode(), TURN)
+        ask(model, QUESTION, decoder=Greedy(), system_prompt="Be brief.", chat="plain")
+        text = f"Be brief.\n\nQuestion: {QUESTION}\nAnswer:"
+        assert model.prompt == (*text.encode(), TURN)
+        ask(model, "<|im_end|>", decoder=Greedy(), system_prompt="")
+        assert model.prompt == (TURN, *b"<|im_end|>", TURN), "control text stays text"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("a\0b", "NUL"),
+        ("a\ud800", r"UTF-8 \(character 2\)"),
+        (7, "int, not a text"),
+        (None, "NoneType, not a text"),
+        (b"bytes", "bytes, not a text"),
+    ],
+)
+def test_what_is_no_question_is_refused(wrong: object, says: str) -> None:
+    with pytest.raises(QuestionError, match=says):
+        check_text(wrong)
+    with ScriptedModel.from_texts(TEXTS) as model:
+        with pytest.raises(QuestionError, match=says):
+            submit(model, wrong)  # type: ignore[arg-type]
+        if isinstance(wrong, str) and wrong:
+            with pytest.raises(QuestionError, match="the system prompt"):
+                submit(model, QUESTION, system_prompt=wrong)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with ScriptedModel.from_texts(TEXTS, chat_template=False) as model:
+        with pytest.raises(SettingsError, match="number, math, choice, text, auto"):
+            ask(model, QUESTION, kind="poem")
+        with pytest.raises(SettingsError, match="use 0 or more"):
+            ask(model, QUESTION, seed=-1)
+        with pytest.raises(UnsupportedModelError, match="--chat plain"):
+            ask(model, QUESTION)
+        with pytest.raises(SettingsError, match="DecoderSettings is no decoder"):
+            ask(model, QUESTION, decoder=DecoderSettings(), chat="plain")
+        with pytest.raises(SettingsError, match="et-agent pilot"):
+            ask(model, QUESTION, decoder=EntropyTree(schedule="online"), chat="plain")
+        assert ask(model, QUESTION, decoder=Greedy(), chat="plain").chat == "plain"
+    with pytest.raises(ModelClosedError):
+        ask(model, QUESTION, chat="plain")
+
+
+def test_a_question_longer_than_the_context_says_how_long() -> None:
+    with (
+        ScriptedModel.from_texts(TEXTS, context=64) as model,
+        pytest.raises(QuestionError, match=r"prompt has \d+ tokens and the context 64"),
+    ):
+        ask(model, QUESTION)
+
+
+def test_progress_is_told_and_the_last_word_is_the_end() -> None:
+    seen: list[Progress] = []
+    with ScriptedModel.from_texts(TEXTS) as model:
+        pending = submit(model, QUESTION, decoder=CHAINS, on_progress=seen.append)
+        result = pending.result(20)
+    last = seen[-1]
+    assert last.leaves_done == last.leaves == 12
+    assert last.tokens == result.usage.tokens_decoded
+    assert last.leading[0][0] == "4"
+    named = {s.answer: s.share for s in result.distribution if s.answer is not None}
+    assert dict(last.leading) == pytest.approx(named)
+    assert last.seconds > 0
+
+
+def test_a_progress_callback_that_raises_fails_its_own_question_only() -> None:
+    def broken(_progress: Progress) -> None:
+        raise ZeroDivisionError
+
+    with ScriptedModel.from_texts(TEXTS) as model:
+        bad = submit(model, QUESTION, decoder=CHAINS, on_progress=broken)
+        good = submit(model, QUESTION, decoder=CHAINS)
+        with pytest.raises(ZeroDivisionError):
+            bad.result(20)
+        assert good.result(20).answer is not None
+
+
+def test_an_interrupted_question_tells_what_is_known_so_far() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        pending: list[PendingAnswer] = []
+
+        def stop(progress: Progress) -> None:
+            if progress.leaves_done:
+                pending[0].cancel()
+
+        waiting = held(model)
+        pending.append(submit(model, QUESTION, decoder=CHAINS, on_progress=stop))
+        pending[0]._last_progress = -1e9
+        never_begun = submit(model, QUESTION, decoder=CHAINS)
+        never_begun.cancel()
+        waiting.set()
+        empty = never_begun.result(20)
+        pending[0].cancel()
+        result = pending[0].result(20)
+        assert pending[0].done
+    assert not empty.complete
+    assert empty.answer is None
+    assert [(s.answer, s.share) for s in empty.distribution] == [(None, 1.0)]
+    assert empty.usage.tokens_decoded == 0
+    assert empty.usage.tokens_per_second == 0.0
+    assert "interrupted: 1 leaves" in empty.notes[0]
+    assert not result.complete
+    assert sum(share.share for share in result.distribution) == pytest.approx(1.0)
+    assert result.cut_off_share > 0
+
+
+def test_result_can_be_asked_for_again_after_a_timeout() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        waiting = held(model)
+        pending = submit(model, QUESTION, decoder=CHAINS)
+        with pytest.raises(TimeoutError):
+            pending.result(0.01)
+        waiting.set()
+        assert pending.result(20) == pending.result(20)
+
+
+def notes(model: ScriptedModel, decoder: DecoderSettings) -> str:
+    return " | ".join(ask(model, QUESTION, decoder=decoder).notes)
+
+
+def test_notes_tell_what_was_adapted() -> None:
+    prompt = 2 + 1 + len(instruction(AnswerKind.NUMBER)) + len(QUESTION)
+    sure = {"The answer is 4, of course, as everybody knows.": 1.0}
+    tree = EntropyTree(leaves=4, roots=2, tau=0.2)
+    with ScriptedModel.from_texts(sure, context=prompt + 12) as model:
+        assert "room for 12 tokens" in notes(model, Greedy())
+    with ScriptedModel.from_texts(sure) as model:
+        assert notes(model, Greedy()) == ""
+        assert "2 of at most 4 leaves: nowhere else" in notes(model, tree)
+        assert "no attention" in notes(model, tree)
+        assert "no pilot" in notes(model, EntropyTree(leaves=4, roots=2))
+        settled = EntropyTree(leaves=4, roots=2, tau=0.2, settle=0.5)
+        assert "leading answer had 50%" in notes(model, settled)
+    with ScriptedModel.from_texts(sure, context=prompt + 60) as model:
+        assert "room" not in notes(model, Greedy()), "no path was cut"
+    with ScriptedModel.from_texts(TEXTS, context=prompt + 30, max_sequences=3) as model:
+        assert "tokens were decoded again" in notes(model, MultiChain(leaves=9, temperature=1))
