@@ -180,7 +180,7 @@ class PendingAnswer:
     def _notes(self) -> list[str]:
         run, decoder, notes = self.ticket.run, self._decoder, []
         if run.cancelled:
-            running = sum(b.finish is Finish.CANCELLED for b in run.tree.branches)
+            running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
             notes.append(f"interrupted: {running} leaves were not finished and count as no answer")
         cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
         if cut and run.max_tokens < decoder.max_tokens:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from et_agent.models.catalog import locate
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+
+if TYPE_CHECKING:
+    from et_agent.models.llama_cpp import LlamaCppModel
 
 SMALL_MODEL = "smollm2-135m"
 
@@ -18,6 +20,9 @@ def small_model_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_model() -> Iterator[LlamaCppModel]:
+def small_model() -> Iterator["LlamaCppModel"]:
+    # Imported here, so that unit tests alone need no llama.cpp.
+    from et_agent.models.loading import load_model
+
     with load_model(SMALL_MODEL, context=4096, max_sequences=32) as model:
         yield model

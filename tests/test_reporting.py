@@ -13,7 +13,7 @@ from tests.decoding.play import Toy, play, random_toy
 
 MODEL = ScriptedModel.from_texts({"x": 1.0})
 
-DECODERS = [
+DECODERS: list[EntropyTree | MultiChain] = [
     EntropyTree(schedule="stratified", leaves=6, temperature=1),
     EntropyTree(schedule="online", leaves=8, roots=1, tau=0.1, gap=1, branching=3),
     EntropyTree(schedule="rounds", leaves=10, roots=2, tau=0.1, temperature=1),

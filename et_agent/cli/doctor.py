@@ -204,7 +204,7 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
 
 
 def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
-    from et_agent.cli.features import features_of, why_unusable
+    from et_agent.cli.features import features_of
     from et_agent.cli.self_test import Check
     from et_agent.decoding.thresholds import find_thresholds
     from et_agent.errors import EtAgentError
@@ -216,7 +216,7 @@ def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
         thresholds = find_thresholds(located.sha256 or file_sha256(located.path))
     except EtAgentError as error:
         return False, [Check("model file", "fail", str(error))]
-    unusable = why_unusable(header)
+    unusable = header.why_unusable()
     if unusable:
         detail = f"{located.name} ({header.architecture}): {unusable}"
         return False, [Check("model file", "fail", detail, "see `et-agent models list`")]

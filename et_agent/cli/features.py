@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
     from et_agent.models.gguf import GgufInfo
 
-__all__ = ["Feature", "features_of", "why_unusable"]
+__all__ = ["Feature", "features_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,9 @@ class Feature:
     reason: str
 
 
-def why_unusable(info: "GgufInfo") -> str | None:
-    """Why the file cannot answer questions at all; None when it can."""
-    reasons = (
-        (info.is_companion, "it accompanies a model and is none by itself"),
-        (info.is_embedding_only, "an embedding model, which generates no text"),
-        (info.is_recurrent, "a recurrent model, whose state cannot be forked"),
-        (info.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
-        (info.is_diffusion, "a diffusion model, which has no next token"),
-        (info.is_encoder_decoder, "an encoder-decoder model, which is not supported"),
-    )
-    return next((reason for applies, reason in reasons if applies), None)
-
-
 def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Feature]:
     """Forks, attention, chat template and pilot of a model file."""
-    unusable = why_unusable(info)
+    unusable = info.why_unusable()
     if unusable:
         return [Feature(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")]
     window = info.sliding_window

@@ -160,10 +160,14 @@ class Distribution:
         """
         position = 0
         cumulative = self._cumulate()
+        # Rounding differs between finding a token and bounding it; a code so close to the edge goes
+        # with the codes before it, or one token would come twice.
+        slack = 1e-12 * self.total
         while position < codes.size:
             token = self._find(float(codes[position]) * self.total, self._blocks, cumulative)
             low, high = self._interval(token, cumulative)
-            end = position + 1 + int(np.searchsorted(codes[position + 1 :] * self.total, high))
+            later = codes[position + 1 :] * self.total
+            end = position + 1 + int(np.searchsorted(later, high + slack))
             inside = (codes[position:end] * self.total - low) / max(high - low, 1e-300)
             # Float32 sums leave a gap of 1e-7 at most between neighbours: stay inside [0, 1).
             yield token, np.clip(inside, 0.0, np.nextafter(1.0, 0.0))

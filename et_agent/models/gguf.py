@@ -87,6 +87,18 @@ class GgufInfo(BaseModel):
     metadata: dict[str, GgufValue]
     """Every key of the (first) file; long arrays are summarised by `GgufArray`."""
 
+    def why_unusable(self) -> str | None:
+        """Why the file cannot answer questions at all; None when it can."""
+        reasons = (
+            (self.is_companion, "a companion of a model (projector, draft, voice), none by itself"),
+            (self.is_embedding_only, "an embedding model, which generates no text"),
+            (self.is_recurrent, "a recurrent model, whose state cannot be forked"),
+            (self.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
+            (self.is_diffusion, "a diffusion model, which has no next token"),
+            (self.is_encoder_decoder, "an encoder-decoder model, which is not supported"),
+        )
+        return next((reason for applies, reason in reasons if applies), None)
+
 
 def read_gguf(path: str | os.PathLike[str]) -> GgufInfo:
     """Read and check the header of a GGUF file and of all its parts.

@@ -1,13 +1,13 @@
 """Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
 
-from et_agent.errors import ModelFileError, UnsupportedModelError
+from et_agent.errors import UnsupportedModelError
 from et_agent.models.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
-from et_agent.models.gguf import GgufInfo, read_gguf
+from et_agent.models.gguf import read_gguf
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.progress import Progress
 from et_agent.models.trial import may_repack
 
-__all__ = ["check_usable", "load_model"]
+__all__ = ["fingerprint_of", "load_model"]
 
 
 def load_model(
@@ -40,7 +40,12 @@ def load_model(
         ContextError: The context or the number of sequences is out of range.
     """
     located = locate(spec, progress=progress)
-    check_usable(read_gguf(located.path))
+    info = read_gguf(located.path)
+    if unusable := info.why_unusable():
+        raise UnsupportedModelError(
+            f"{located.path.name} ({info.architecture}) is {unusable}: choose a decoder-only "
+            "transformer (see `et-agent models list`)"
+        )
     fingerprint = fingerprint_of(located, progress)
     return LlamaCppModel(
         located.path,
@@ -59,30 +64,3 @@ def load_model(
 def fingerprint_of(located: LocatedModel, progress: Progress | None = None) -> str:
     """SHA-256 of a model file; hashing a file for the first time takes a few seconds a gigabyte."""
     return located.sha256 or file_sha256(located.path, progress=progress)
-
-
-def check_usable(info: GgufInfo) -> None:
-    """Refuse, before llama.cpp sees it, a file that holds no model of the right sort.
-
-    Raises:
-        UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
-        ModelFileError: The file is a companion of a model, not a model.
-    """
-    name = f"{info.path.name} ({info.architecture})"
-    fix = "choose a decoder-only transformer (see `et-agent models list`)"
-    if info.is_companion:
-        raise ModelFileError(f"{name} accompanies a model and is none by itself: {fix}")
-    if info.is_embedding_only:
-        raise UnsupportedModelError(
-            f"{name} is an embedding model and generates no text: choose a chat model "
-            "(see `et-agent models list`)"
-        )
-    reasons = (
-        (info.is_recurrent, "a recurrent model, whose state cannot be forked"),
-        (info.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
-        (info.is_diffusion, "a diffusion model, which has no next token"),
-        (info.is_encoder_decoder, "an encoder-decoder model, which is not supported"),
-    )
-    for applies, what in reasons:
-        if applies:
-            raise UnsupportedModelError(f"{name} is {what}: {fix}")

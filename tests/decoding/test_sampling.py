@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -145,6 +145,7 @@ codes_strategy = st.lists(
 ).map(sorted)
 
 
+@example(seed=1, size=128, codes=[0.99999, 1 - 2**-53])  # on the last token's very edge
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.sampled_from([1, 2, 5, 128, 200]), codes=codes_strategy)
 def test_every_code_goes_to_the_token_whose_interval_holds_it(

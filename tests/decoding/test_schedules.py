@@ -1,5 +1,8 @@
 """When rounds, breadth_first and online fork, and when they do not."""
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from et_agent.decoding import EntropyTree, ForkKind, Run, Thresholds
 from tests.decoding.play import Path, Toy, from_table, play, random_toy, uneven
 
+Attend = Callable[[Path], NDArray[np.float32]]
 FLAT = tuple(0.5 for _ in range(101))
 
 
@@ -129,7 +133,7 @@ def test_b_sides_are_the_top_and_one_of_the_rest() -> None:
         (fork,) = tree.forks
         assert len(fork.children) == 2
         chosen = tree.branches[0].tokens[0]
-        top = [token for token in (1, 2) if token != chosen][0]
+        top = next(token for token in (1, 2) if token != chosen)
         assert tree.branches[1].tokens[0] == top
         assert tree.weight(1) == pytest.approx({1: 0.4, 2: 0.3}[top], abs=1e-6)
         assert tree.branches[2].tokens[0] not in (top, chosen)
@@ -185,7 +189,7 @@ def test_online_keeps_the_gap_between_forks_of_a_path() -> None:
         forked = sorted(
             {p for piece, low, high in tree.segments(branch.id) for p in piece.forked if p < high}
         )
-        assert all(b - a >= 3 for a, b in zip(forked, forked[1:], strict=False))
+        assert all(b - a >= 3 for a, b in pairwise(forked))
 
 
 def test_online_does_not_fork_where_one_token_is_all_there_is() -> None:
@@ -195,7 +199,7 @@ def test_online_does_not_fork_where_one_token_is_all_there_is() -> None:
     assert tree.leaf_count() == 1
 
 
-def attends(prompt_share: float) -> "object":
+def attends(prompt_share: float) -> Attend:
     def row(path: Path) -> NDArray[np.float32]:
         size = 2 + len(path)
         values = np.zeros(size, dtype=np.float32)
@@ -225,14 +229,14 @@ def test_online_filters_by_attention_on_the_prompt(share: float, forks: bool, pi
     run = play(
         decoder,
         chain_toy([1.0, 0.5, 1.0, 0.5]),
-        attention=attends(share),  # type: ignore[arg-type]
+        attention=attends(share),
         prompt_length=2,
         thresholds=thresholds(prompt_attention=True) if pilot else None,
     )
     assert bool(run.tree.forks) == forks
 
 
-def looked_at(position: int) -> "object":
+def looked_at(position: int) -> Attend:
     """Later tokens look at one position of the path only."""
 
     def row(path: Path) -> NDArray[np.float32]:
@@ -259,7 +263,7 @@ def test_backward_forks_are_filtered_by_attention_received(schedule: str, given_
     run = play(
         decoder,
         chain_toy([0.6, 0.8, 0.6, 0.6, 1.0]),
-        attention=looked_at(1),  # type: ignore[arg-type]
+        attention=looked_at(1),
         prompt_length=2,
         thresholds=thresholds(received=True) if given_by == "pilot" else None,
     )
@@ -268,7 +272,7 @@ def test_backward_forks_are_filtered_by_attention_received(schedule: str, given_
     off = play(
         decoder.model_copy(update={"importance": "none"}),
         chain_toy([0.6, 0.8, 0.6, 0.6, 1.0]),
-        attention=looked_at(1),  # type: ignore[arg-type]
+        attention=looked_at(1),
         prompt_length=2,
     )
     assert off.tree.forks[0].position != 1

@@ -16,7 +16,7 @@ PROMPT = 3
 def attention_row(path: tuple[int, ...]) -> NDArray[np.float32]:
     """A row that sums to 1 over prompt and path, another one for every path."""
     raw = np.random.default_rng([7, *path]).exponential(size=PROMPT + len(path))
-    return (raw / raw.sum()).astype(np.float32)
+    return np.asarray(raw / raw.sum(), dtype=np.float32)
 
 
 def grown(*lengths: int) -> Tree:
@@ -109,7 +109,7 @@ def test_tokens_are_counted_once_in_the_tree_and_each_time_in_chains() -> None:
     assert tree.leaf_count() == 3
 
 
-DECODERS = [
+DECODERS: list[EntropyTree | MultiChain] = [
     EntropyTree(schedule="stratified", leaves=6, temperature=1),
     EntropyTree(schedule="online", leaves=8, roots=3, tau=0.2, gap=1, temperature=1),
     EntropyTree(schedule="online", leaves=8, roots=1, tau=0.1, gap=2, branching=3),

@@ -15,7 +15,7 @@ from et_agent.errors import (
 from et_agent.models.attention import StepAttention
 from et_agent.models.base import Batch, Step
 from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import check_usable, load_model
+from et_agent.models.loading import load_model
 from et_agent.models.trial import may_repack
 from tests.models.gguf_builder import write_gguf
 
@@ -283,7 +283,6 @@ def test_models_of_the_wrong_sort_are_refused_by_name(tmp_path: Path, architectu
     write_gguf(path, {"general.architecture": architecture}, {})
     with pytest.raises(UnsupportedModelError, match=architecture):
         load_model(str(path))
-    assert callable(check_usable)
 
 
 def test_the_trial_keeps_its_verdict(
