@@ -122,6 +122,7 @@ class Scheduler:
         self._running = False
         self._free_sequences = list(range(info.max_sequences))[::-1]
         self._distributions = StepDistributions()
+        self._mean_path = 128.0
 
     @property
     def _model(self) -> LanguageModel:
@@ -267,8 +268,9 @@ class Scheduler:
             if place is None:
                 return None
             count = min(total - place.length, tokens_left)
-            # It waits until the branches that are in the cache can go on for a while.
-            if not self._make_room(count + 8 * len(rows), rows, chosen, ticket):
+            # It waits until the branches that are in the cache have room for what they may still
+            # need: to push it out again half-way would cost more than the wait.
+            if not self._make_room(count + self._growth(rows), rows, chosen, ticket):
                 self._drop(ticket, branch)
                 return None
         if ticket.started is None:
@@ -280,6 +282,13 @@ class Scheduler:
             tokens = [*ticket.prompt, *tree.path(branch)][start:end]
             ticket.redone += max(0, min(end, total - 1) - max(start, len(ticket.prompt)))
         return _Row(ticket, branch, place.sequence, start, tokens, end == total)
+
+    def _growth(self, rows: list[_Row]) -> int:
+        """Cells that branches in work will still need, by the mean length of paths so far."""
+        return sum(
+            max(8, round(self._mean_path) - row.ticket.run.tree.branches[row.branch].end)
+            for row in rows
+        )
 
     def _find_place(
         self, ticket: Ticket, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]
@@ -370,7 +379,11 @@ class Scheduler:
             for branch in list(ticket._places):
                 self._drop(ticket, branch)
         finally:  # a model that was closed meanwhile must not leave the caller waiting
-            ticket.run.tree.forget_rows()
+            ends = [branch.end for branch in ticket.run.tree.branches]
+        # A running mean: the questions of one caller tend to be of one kind.
+        mean = sum(ends) / len(ends)
+        self._mean_path = 0.7 * self._mean_path + 0.3 * mean
+        ticket.run.tree.forget_rows()
             ticket.ended = time.perf_counter()
             if error is None:
                 ticket._future.set_result(ticket.run)
