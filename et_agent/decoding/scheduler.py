@@ -380,10 +380,9 @@ class Scheduler:
                 self._drop(ticket, branch)
         finally:  # a model that was closed meanwhile must not leave the caller waiting
             ends = [branch.end for branch in ticket.run.tree.branches]
-        # A running mean: the questions of one caller tend to be of one kind.
-        mean = sum(ends) / len(ends)
-        self._mean_path = 0.7 * self._mean_path + 0.3 * mean
-        ticket.run.tree.forget_rows()
+            # A running mean: the questions of one caller tend to be of one kind.
+            self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
+            ticket.run.tree.forget_rows()
             ticket.ended = time.perf_counter()
             if error is None:
                 ticket._future.set_result(ticket.run)
