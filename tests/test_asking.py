@@ -258,5 +258,5 @@ def test_notes_tell_what_was_adapted() -> None:
         assert "leading answer had 50%" in notes(model, settled)
     with ScriptedModel.from_texts(sure, context=prompt + 60) as model:
         assert "room" not in notes(model, Greedy()), "no path was cut"
-    with ScriptedModel.from_texts(TEXTS, context=prompt + 30, max_sequences=3) as model:
-        assert "tokens were decoded again" in notes(model, MultiChain(leaves=9, temperature=1))
+    with ScriptedModel.from_texts(TEXTS, max_sequences=1) as model:
+        assert "tokens were decoded again" in notes(model, tree)

@@ -285,10 +285,12 @@ class Scheduler:
 
     def _growth(self, rows: list[_Row]) -> int:
         """Cells that branches in work will still need, by the mean length of paths so far."""
-        return sum(
-            max(8, round(self._mean_path) - row.ticket.run.tree.branches[row.branch].end)
-            for row in rows
-        )
+        growth = 0
+        for row in rows:
+            run = row.ticket.run
+            expected = min(round(self._mean_path), run.max_tokens)
+            growth += max(8, expected - run.tree.branches[row.branch].end)
+        return growth
 
     def _find_place(
         self, ticket: Ticket, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]

@@ -192,7 +192,6 @@ def test_a_small_context_costs_time_not_leaves(small_model_path: Path) -> None:
         ticket = Scheduler(tight).submit(prompt, decoder, request)
         tree = ticket.result(300).tree
         assert tree.leaf_count() == 6
-        assert ticket.redone > 0
         assert tight.free_cells == 128
 
 
