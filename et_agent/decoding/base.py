@@ -145,7 +145,7 @@ class Run:
     def may_fork(self, branch: int) -> bool:
         """Whether a finished branch may still be forked, so that its cache entries are of use."""
         del branch
-        return not self.finished
+        return False
 
     def tell(
         self, branch: int, distribution: Distribution, attention: NDArray[np.float32] | None

@@ -148,11 +148,6 @@ class TreeRun(Run):
         if self.tau is None and request.thresholds is not None:
             self.tau = request.thresholds.entropy_at(settings.percentile)
 
-    def may_fork(self, branch: int) -> bool:
-        """Finished branches are left alone here."""
-        del branch
-        return False
-
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         coded = self._coded.pop(branch.id, None)
         if coded is None:

@@ -23,8 +23,3 @@ class Greedy(DecoderSettings):
 class _GreedyRun(Run):
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         self._append(branch, side(distribution.most_likely(), distribution), distribution)
-
-    def may_fork(self, branch: int) -> bool:
-        """A chain is never forked."""
-        del branch
-        return False

@@ -41,8 +41,3 @@ class _MultiChainRun(Run):
         else:
             token = distribution.draw(self.uniform(branch.id))
             self._append(branch, side(token, distribution), distribution)
-
-    def may_fork(self, branch: int) -> bool:
-        """Chains are never forked."""
-        del branch
-        return False
