@@ -46,7 +46,10 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class PendingAnswer:
-    """A question being decoded. Made by `submit`."""
+    """A question being decoded. Made by `submit`.
+
+    The constructor checks and prepares; `scheduler.queue(pending.ticket)` sets it going.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class PendingAnswer:
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
-        self.ticket: Ticket = scheduler_of(model).submit(
+        self.ticket: Ticket = scheduler_of(model).prepare(
             prompt, decoder, request, on_step=self._note_step if on_progress else None
         )
 
@@ -289,10 +292,37 @@ def submit(
         UnsupportedModelError: The model has no chat template.
         ModelClosedError: The model was closed.
     """
+    pending = _prepare(
+        model,
+        question,
+        decoder=decoder,
+        kind=kind,
+        seed=seed,
+        system_prompt=system_prompt,
+        chat=chat,
+        thresholds=thresholds,
+        on_progress=on_progress,
+    )
+    scheduler_of(model).queue(pending.ticket)
+    return pending
+
+
+def _prepare(
+    model: LanguageModel,
+    question: str,
+    *,
+    decoder: DecoderSettings | None,
+    kind: AnswerKind | str,
+    seed: int,
+    system_prompt: str | None,
+    chat: Chat,
+    thresholds: Thresholds | None,
+    on_progress: ProgressCallback | None,
+) -> PendingAnswer:
+    """Check everything that `submit` was given; nothing is decoded yet."""
     check_text(question)
     if system_prompt:
         check_text(system_prompt, "the system prompt")
-    kind = _kind(kind)
     if seed < 0:
         raise SettingsError(f"seed is {seed}: use 0 or more")
     if thresholds is None and model.info.fingerprint:
@@ -301,7 +331,7 @@ def submit(
         model,
         question,
         decoder=EntropyTree() if decoder is None else decoder,
-        kind=kind,
+        kind=_kind(kind),
         seed=seed,
         system_prompt=system_prompt,
         chat=chat,
@@ -415,22 +445,22 @@ def ask(
         EtAgentError: As for `submit`; nothing is decoded when one question is refused.
     """
     questions = [question] if isinstance(question, str) else list(question)
-    for one in questions:
-        check_text(one)
-    pending: list[PendingAnswer] = []
+    pending = [
+        _prepare(
+            model,
+            one,
+            decoder=decoder,
+            kind=kind,
+            seed=seed,
+            system_prompt=system_prompt,
+            chat=chat,
+            thresholds=None,
+            on_progress=None,
+        )
+        for one in questions
+    ]
+    scheduler_of(model).queue(*(waiting.ticket for waiting in pending))
     try:
-        for one in questions:
-            pending.append(
-                submit(
-                    model,
-                    one,
-                    decoder=decoder,
-                    kind=kind,
-                    seed=seed,
-                    system_prompt=system_prompt,
-                    chat=chat,
-                )
-            )
         results = [waiting.result() for waiting in pending]
     except BaseException:
         for waiting in pending:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, closing
 from typing import Final
 
 from et_agent.errors import ContextError, SettingsError
-from et_agent.models.base import LanguageModel
+from et_agent.models.base import DEFAULT_WIDTH, LanguageModel
 from et_agent.models.progress import Progress
 
 __all__ = ["check_load_settings", "core_count", "open_model"]
@@ -26,7 +26,9 @@ def check_load_settings(
     if threads is not None and not 1 <= threads <= 512:
         raise SettingsError(f"--threads is {threads}: use 1 to 512 (this machine: {core_count()})")
     if width is not None and not 1 <= width <= _MOST_SEQUENCES:
-        raise SettingsError(f"--width is {width}: use 1 to {_MOST_SEQUENCES} (default 32)")
+        raise SettingsError(
+            f"--width is {width}: use 1 to {_MOST_SEQUENCES} (default {DEFAULT_WIDTH})"
+        )
     if context is not None and not 32 <= context <= 2**22:
         raise ContextError(f"--context is {context}: use 32 to {2**22} (default 8192)")
 
@@ -49,7 +51,7 @@ def open_model(
             context=8192 if context is None else context,
             threads=threads,
             attention=attention,
-            best_width=32 if width is None else width,
+            best_width=DEFAULT_WIDTH if width is None else width,
             max_sequences=max(_SEQUENCES, width or 0),
             progress=progress,
         )

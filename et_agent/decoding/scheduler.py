@@ -141,7 +141,25 @@ class Scheduler:
         *,
         on_step: StepCallback | None = None,
     ) -> Ticket:
-        """Queue a question.
+        """Prepare a question and queue it.
+
+        Raises:
+            QuestionError: The prompt is empty or leaves no room in the context.
+            ModelClosedError: The model was closed.
+        """
+        ticket = self.prepare(prompt, decoder, request, on_step=on_step)
+        self.queue(ticket)
+        return ticket
+
+    def prepare(
+        self,
+        prompt: Sequence[int],
+        decoder: Decoder,
+        request: RunRequest,
+        *,
+        on_step: StepCallback | None = None,
+    ) -> Ticket:
+        """Check a question and start its run, but decode nothing yet.
 
         Args:
             prompt: Prompt tokens, at least one.
@@ -152,7 +170,6 @@ class Scheduler:
 
         Raises:
             QuestionError: The prompt is empty or leaves no room in the context.
-            ModelClosedError: The model was closed.
         """
         context = self._model.info.context
         if not prompt:
@@ -163,13 +180,19 @@ class Scheduler:
                 f"or use a context of {len(prompt) + 512} or more"
             )
         request.room = context - len(prompt)
-        ticket = Ticket(self._model, prompt, decoder.start(request), on_step)
+        return Ticket(self._model, prompt, decoder.start(request), on_step)
+
+    def queue(self, *tickets: Ticket) -> None:
+        """Let prepared questions be decoded, all of them or none.
+
+        Raises:
+            ModelClosedError: The model was closed.
+        """
         with self._lock:
             if not self._running:
                 self._model.submit(self._serve)
                 self._running = True
-            self._arriving.append(ticket)
-        return ticket
+            self._arriving += tickets
 
     def _serve(self) -> None:
         """The loop, in the model's owner thread, until no question is left."""

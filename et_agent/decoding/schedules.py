@@ -114,9 +114,9 @@ class _BackwardRun(TreeRun):
     """
 
     def may_fork(self, branch: int) -> bool:
-        """Finished branches are what is forked, until the run ends."""
+        """Finished branches are what is forked, as long as there are leaves to be had."""
         del branch
-        return not self.finished
+        return not self.finished and self.tree.leaf_count() < self.settings.leaves
 
     def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
         least = _FLOOR if self.tau is None else max(self.tau, _CERTAIN)

@@ -1,16 +1,18 @@
-"""Attention weights read out of llama.cpp's running graph, without changing it.
+"""Attention weights worked out from llama.cpp's running graph, without changing it.
 
-llama.cpp calls back before and after each graph node. For the chosen layers the softmax node is read
-while its buffer is alive; its columns are cache cells, which the index input of the cache's SET_ROWS
-nodes ties to the tokens of the batch. With flash attention there is no such node, so it is off.
+Flash attention never stores its weights, but its graph node has all that goes into them: queries,
+keys, mask and scale. llama.cpp calls back after the nodes of the chosen layers; queries and mask of
+the wanted rows are copied there, and the keys of the new cells are added to a float32 copy of those
+layers' key caches. A row is then a softmax over the cells of its own path.
 
-The layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known` compares it
-with what this module was written for, and attention stays off on any other.
+Columns are cache cells, which the index input of the cache's SET_ROWS nodes ties to the tokens of
+the batch. The layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known`
+compares it with what this module was written for, and attention stays off on any other.
 """
 
 import ctypes
-import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import llama_cpp
@@ -21,22 +23,32 @@ from et_agent.models.cells import CellTable
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
 
-_log = logging.getLogger("et_agent.llama_cpp")
+Floats = NDArray[np.float32]
 
 # Offsets in ggml_tensor, bytes (llama-cpp-python 0.3.36).
+_TYPE: Final = 0
 _BUFFER: Final = 8
 _SIZES: Final = 16
 _STRIDES: Final = 48
 _OP: Final = 80
+_PARAMETERS: Final = 84
 _SOURCES: Final = 152
+_VIEWED: Final = 232
 _DATA: Final = 248
 _NAME: Final = 256
 _OVERHEAD: Final = 368
-_SOFTMAX_PREFIX: Final = b"kq_soft_max-"
 _INDEX_INPUT: Final = b"attn_inp_k_idxs"
+# Float32, float16, int64, and the bits of bfloat16, by ggml's numbers.
+_TYPES: Final[dict[int, np.dtype[Any]]] = {
+    0: np.dtype(np.float32),
+    1: np.dtype(np.float16),
+    27: np.dtype(np.int64),
+    30: np.dtype(np.uint16),
+}
 
 _I32 = ctypes.c_int32.from_address
 _PTR = ctypes.c_void_p.from_address
+_THREE_FLOATS = (ctypes.c_float * 3).from_address
 _FOUR_LONGS = (ctypes.c_int64 * 4).from_address
 
 
@@ -72,28 +84,97 @@ def _op_number(name: bytes) -> int:
     raise AttributeError(f"this llama.cpp has no operation {name.decode()}")
 
 
+@dataclass(slots=True)
+class _Layer:
+    """What was seen of one layer.
+
+    Attributes:
+        keys: float32 [key-value heads, cells, d], the keys of all cells written so far; None before
+            the first decode.
+        cells: Cells of this decode's tokens, one array a micro-batch.
+        queries: float32 [rows, key-value heads, group, d] of this decode, one array a micro-batch.
+        masks: float16 [rows, n_kv], the same way.
+        seen: Tokens of this decode seen so far.
+        scale, cap: Factor of the scores, and soft cap or 0.
+    """
+
+    keys: Floats | None = None
+    cells: list[NDArray[np.int64]] = field(default_factory=list)
+    queries: list[Floats] = field(default_factory=list)
+    masks: list[NDArray[np.float16]] = field(default_factory=list)
+    seen: int = 0
+    scale: float = 1.0
+    cap: float = 0.0
+
+    def begin(self) -> None:
+        self.cells.clear()
+        self.queries.clear()
+        self.masks.clear()
+        self.seen = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(len(queries) for queries in self.queries)
+
+    def weights(self, index: int, cells: NDArray[np.int64]) -> Floats:
+        """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)]."""
+        query, mask = self.find(index)
+        assert self.keys is not None
+        scores: Floats = np.matmul(query, self.keys.take(cells, axis=1).transpose(0, 2, 1))
+        scores *= self.scale
+        if self.cap:
+            np.tanh(scores, out=scores)
+            scores *= self.cap
+        scores += mask[cells]
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        return scores
+
+    def find(self, index: int) -> tuple[Floats, NDArray[np.float16]]:
+        """Query and mask of an output row."""
+        for queries, masks in zip(self.queries, self.masks, strict=True):
+            if index < len(queries):
+                return queries[index], masks[index]
+            index -= len(queries)
+        raise IndexError("there is no such output row")
+
+
 class StepAttention:
     """Attention of the output rows of one decode; valid until the next one."""
 
-    def __init__(
-        self, sums: NDArray[np.float32], scale: float, table: CellTable, rows: list[tuple[int, int]]
-    ) -> None:
-        self._sums, self._scale, self._table, self._rows = sums, scale, table, rows
+    def __init__(self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]]) -> None:
+        self._layers, self._table, self._rows = layers, table, rows
 
-    def row(self, index: int) -> NDArray[np.float32]:
-        """Attention of output row `index` over its own path, float32 [position + 1]."""
+    def row(self, index: int) -> Floats:
+        """Attention of output row `index` over its own path, float32 [position + 1].
+
+        Mean over heads and chosen layers; it sums to 1.
+        """
+        mean: Floats = self.weights(index).mean(axis=(0, 1))
+        return mean
+
+    def weights(self, index: int) -> Floats:
+        """The same for each layer and head, float32 [layers, heads, position + 1].
+
+        Where a model has attention sinks, this is the attention given to the path, without the
+        share that goes into the sinks.
+        """
         sequence, position = self._rows[index]
         cells = self._table.path(sequence, position + 1)
-        row: NDArray[np.float32] = self._sums[index].take(cells)
-        row *= self._scale
-        return row
+        found = [layer.weights(index, cells) for layer in self._layers]
+        return np.concatenate([part.reshape(1, -1, cells.size) for part in found])
 
-    def outside(self, index: int) -> float:
-        """Attention of output row `index` on cells that are not on its path; 0 if all is well."""
+    def strangers(self, index: int) -> int:
+        """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""
         sequence, position = self._rows[index]
-        others = self._sums[index].copy()
-        others[self._table.path(sequence, position + 1)] = 0
-        return float(others.sum()) * self._scale
+        path = self._table.path(sequence, position + 1)
+        found = 0
+        for layer in self._layers:
+            visible = np.isfinite(layer.find(index)[1])
+            visible[path] = False
+            found += int(np.count_nonzero(visible))
+        return found
 
 
 class AttentionReader:
@@ -101,18 +182,16 @@ class AttentionReader:
 
     Args:
         layers: Layers to read; the result is their mean.
-        heads: Attention heads of the model.
-        cells: Size of the cache, padded as llama.cpp pads it.
-        max_outputs: Most output rows in a batch.
+        cells: Size of the cache.
 
     Raises:
         AttributeError: This llama.cpp lacks a function or operation that is needed.
     """
 
-    def __init__(self, layers: tuple[int, ...], heads: int, cells: int, max_outputs: int) -> None:
+    def __init__(self, layers: tuple[int, ...], cells: int) -> None:
         self.layers = layers
-        self._heads = heads
-        self._softmax = _op_number(b"SOFT_MAX")
+        self._size = cells
+        self._flash = _op_number(b"FLASH_ATTN_EXT")
         self._set_rows = _op_number(b"SET_ROWS")
         self._is_host = _function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)
         self._get = _function(
@@ -123,13 +202,8 @@ class AttentionReader:
             ctypes.c_size_t,
             ctypes.c_size_t,
         )
-        self._wanted = {_SOFTMAX_PREFIX + str(layer).encode(): layer for layer in layers}
-        self._sums = np.zeros((max_outputs, cells), dtype=np.float32)
+        self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in layers}
         self._outputs: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        self._cache_names = {b"cache_k_l" + str(layer).encode(): layer for layer in layers}
-        self._cells: dict[int, list[NDArray[np.int64]]] = {layer: [] for layer in layers}
-        self._offset = dict.fromkeys(layers, 0)
-        self._filled = dict.fromkeys(layers, 0)
         self.error: Exception | None = None
         self._armed = False
         # llama.cpp keeps the pointer for the context's life, so the object must live as long.
@@ -138,9 +212,8 @@ class AttentionReader:
     def begin(self, outputs: NDArray[np.bool_]) -> None:
         """Get ready for a decode whose rows with `outputs` [N] are wanted."""
         self._outputs = outputs
-        for layer in self.layers:
-            self._cells[layer].clear()
-            self._offset[layer] = self._filled[layer] = 0
+        for layer in self._layers.values():
+            layer.begin()
         self.error = None
         self._armed = True
 
@@ -154,17 +227,17 @@ class AttentionReader:
             rows: (sequence, position) of the output rows.
         """
         self._armed = False
-        if self.error is not None or any(count != len(rows) for count in self._filled.values()):
+        layers = list(self._layers.values())
+        if self.error is not None or any(layer.rows != len(rows) for layer in layers):
             return None
-        scale = 1.0 / (self._heads * len(self.layers))
-        return lambda: StepAttention(self._sums, scale, table, rows)
+        return lambda: StepAttention(layers, table, rows)
 
     @property
     def cells(self) -> NDArray[np.int64] | None:
         """Cells that the tokens of the last batch got, int64 [N]; None when they were not seen."""
-        found = [np.concatenate(parts) for parts in self._cells.values() if parts]
+        found = [np.concatenate(layer.cells) for layer in self._layers.values() if layer.cells]
         # Layers may lie in different caches (sliding window), whose cells must then agree.
-        if len(found) < len(self.layers) or found[0].size != self._outputs.size:
+        if len(found) < len(self._layers) or found[0].size != self._outputs.size:
             return None
         if any(not np.array_equal(found[0], other) for other in found[1:]):
             return None
@@ -177,8 +250,8 @@ class AttentionReader:
         try:
             if ask:
                 op = _I32(tensor + _OP).value
-                if op == self._softmax:
-                    return ctypes.string_at(tensor + _NAME) in self._wanted
+                if op == self._flash:
+                    return self._layer_of(_PTR(tensor + _SOURCES + 8).value) is not None
                 if op == self._set_rows:
                     self._note_cells(tensor)
                 return False
@@ -188,52 +261,69 @@ class AttentionReader:
             self._armed = False
         return not ask
 
+    def _layer_of(self, tensor: int | None) -> _Layer | None:
+        """The chosen layer whose key cache a tensor is, or is a view of."""
+        while tensor is not None:
+            # A view's name is that of what it views and " (view)"; a permuted one ends differently.
+            found = self._layers.get(ctypes.string_at(tensor + _NAME).partition(b" ")[0])
+            if found is not None:
+                return found
+            tensor = _PTR(tensor + _VIEWED).value
+        return None
+
     def _note_cells(self, tensor: int) -> None:
         """Keep the cells of a micro-batch, told by the cache writes of the chosen layers."""
-        layer = self._cache_names.get(ctypes.string_at(tensor + _NAME).partition(b" ")[0])
+        layer = self._layer_of(tensor)
         index = _PTR(tensor + _SOURCES + 8).value
         if layer is None or index is None or ctypes.string_at(index + _NAME) != _INDEX_INPUT:
             return
-        count = _FOUR_LONGS(index + _SIZES)[0]
-        values = self._array(index, (count,), np.dtype(np.int64)).copy()
-        self._cells[layer].append(values)
+        layer.cells.append(self._array(index).ravel().copy())
 
     def _read(self, tensor: int) -> None:
-        layer = self._wanted[ctypes.string_at(tensor + _NAME)]
-        keys, tokens, heads, _ = _FOUR_LONGS(tensor + _SIZES)
-        weights = self._array(tensor, (heads, tokens, keys), np.dtype(np.float32))
-        offset = self._offset[layer]
-        wanted = self._outputs[offset : offset + tokens]
-        self._offset[layer] = offset + tokens
-        count = int(np.count_nonzero(wanted))
-        if count == 0:
-            return
-        chosen = weights if count == tokens else weights[:, np.flatnonzero(wanted)]
-        start = self._filled[layer]
-        target = self._sums[start : start + count]
-        if layer == self.layers[0]:
-            np.add.reduce(chosen, axis=0, out=target[:, :keys])
-            target[:, keys:] = 0
-        else:
-            target[:, :keys] += np.add.reduce(chosen, axis=0)
-        self._filled[layer] = start + count
-
-    def _array(self, tensor: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """A tensor's data: in place on the CPU, fetched from another device."""
-        size = int(np.prod(shape)) * dtype.itemsize
-        strides = _FOUR_LONGS(tensor + _STRIDES)
-        packed = dtype.itemsize
-        for axis, length in enumerate(reversed(shape)):
-            if strides[axis] != packed:
-                raise RuntimeError("an attention tensor is not packed")
-            packed *= length
-        buffer, data = _PTR(tensor + _BUFFER).value, _PTR(tensor + _DATA).value
-        if data is not None and (buffer is None or self._is_host(buffer)):
-            return (
-                np.ctypeslib.as_array((ctypes.c_byte * size).from_address(data))
-                .view(dtype)
-                .reshape(shape)
+        query, key, _, mask = (_PTR(tensor + _SOURCES + 8 * at).value for at in range(4))
+        layer = self._layer_of(key)
+        assert layer is not None
+        assert query is not None
+        assert key is not None
+        scale, slopes, layer.cap = _THREE_FLOATS(tensor + _PARAMETERS)
+        if slopes or mask is None:
+            raise RuntimeError("this model has no attention mask, or biases by distance (ALiBi)")
+        # ggml divides by the cap before tanh and multiplies afterwards.
+        layer.scale = scale / layer.cap if layer.cap else scale
+        queries = self._array(query)[0]  # [heads, tokens, d]
+        keys = self._array(key)[0]  # [key-value heads, n_kv, d]
+        tokens, groups = queries.shape[1], keys.shape[0]
+        cells = layer.cells[-1]
+        if layer.keys is None:
+            layer.keys = np.zeros((groups, self._size, keys.shape[2]), dtype=np.float32)
+        layer.keys[:, cells] = _floats(keys[:, cells])
+        wanted = np.flatnonzero(self._outputs[layer.seen : layer.seen + tokens])
+        layer.seen += tokens
+        if wanted.size:
+            chosen = queries[:, wanted].transpose(1, 0, 2)
+            layer.queries.append(
+                chosen.reshape(wanted.size, groups, -1, chosen.shape[2]).astype(np.float32)
             )
-        held = np.empty(shape, dtype=dtype)
-        self._get(tensor, held.ctypes.data, 0, size)
-        return held
+            layer.masks.append(self._array(mask)[0, 0][wanted])
+
+    def _array(self, tensor: int) -> NDArray[Any]:
+        """A tensor's data, slowest axis first: in place on the CPU, fetched from another device."""
+        dtype: np.dtype[Any] = _TYPES[_I32(tensor + _TYPE).value]
+        shape = tuple(_FOUR_LONGS(tensor + _SIZES))[::-1]
+        strides = tuple(_FOUR_LONGS(tensor + _STRIDES))[::-1]
+        size = dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        buffer, data = _PTR(tensor + _BUFFER).value, _PTR(tensor + _DATA).value
+        held: Any
+        if data is not None and (buffer is None or self._is_host(buffer)):
+            held = (ctypes.c_byte * size).from_address(data)
+        else:
+            held = np.empty(size, dtype=np.uint8)
+            self._get(tensor, held.ctypes.data, 0, size)
+        return np.ndarray(shape, dtype=dtype, buffer=held, strides=strides)
+
+
+def _floats(values: NDArray[Any]) -> Floats:
+    """Float32 of float32, float16, or bfloat16 in uint16."""
+    if values.dtype == np.uint16:
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32)

@@ -13,9 +13,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Attention", "Batch", "LanguageModel", "Message", "ModelInfo", "Step"]
+__all__ = ["DEFAULT_WIDTH", "Attention", "Batch", "LanguageModel", "Message", "ModelInfo", "Step"]
 
 T = TypeVar("T")
+
+DEFAULT_WIDTH = 16
+"""Rows in a batch. More bring little on few cores: each row then shares the cache with more cells."""
 
 Message = Mapping[str, str]
 """A chat message: `role` ("system", "user", "assistant") and `content`."""
@@ -74,7 +77,7 @@ class Attention(Protocol):
         """Attention of output row `index` over its own path, mean over heads and chosen layers.
 
         Returns:
-            float32 [position + 1], summing to 1 (less with attention sinks).
+            float32 [position + 1], summing to 1.
         """
         ...
 

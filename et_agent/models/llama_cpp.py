@@ -9,8 +9,9 @@ import contextlib
 import ctypes
 import logging
 import os
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,7 +27,7 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.models.attention import AttentionReader, default_layers, layout_is_known
-from et_agent.models.base import Batch, Message, ModelInfo, Step
+from et_agent.models.base import DEFAULT_WIDTH, Batch, Message, ModelInfo, Step
 from et_agent.models.cells import CellTable
 from et_agent.models.chat import ChatTemplate
 
@@ -38,6 +39,9 @@ _log = logging.getLogger("et_agent.llama_cpp")
 _MAX_BATCH: Final = 256
 _MAX_SEQUENCES: Final = 256  # LLAMA_MAX_SEQ
 _SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+_GGML_F16: Final = 1
+_GGML_BF16: Final = 30
+_CLOSED: Final = "this model was closed: load it again"
 
 
 def _route_logs() -> Any:
@@ -61,6 +65,14 @@ def _route_logs() -> Any:
 
 
 _LOG_CALLBACK = _route_logs()
+
+
+def _cache_type() -> int:
+    """Type of the cache's entries: bfloat16 where the CPU multiplies it, float16 elsewhere."""
+    features = bytes(llama_cpp.llama_print_system_info())
+    if b"AVX512_BF16 = 1" in features and not llama_cpp.llama_supports_gpu_offload():
+        return _GGML_BF16
+    return _GGML_F16
 
 
 class LlamaCppModel:
@@ -97,7 +109,7 @@ class LlamaCppModel:
         attention: bool = True,
         attention_layers: tuple[int, ...] | None = None,
         max_sequences: int = 64,
-        best_width: int = 32,
+        best_width: int = DEFAULT_WIDTH,
         gpu_layers: int = -1,
         repack: bool = True,
     ) -> None:
@@ -109,6 +121,7 @@ class LlamaCppModel:
         if context < 32:
             raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
         self._closed = False
+        self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
         self._finalizer = weakref.finalize(self, self._owner.shutdown, wait=False)
         self._context: Any = None
@@ -156,7 +169,6 @@ class LlamaCppModel:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         layers = int(llama_cpp.llama_model_n_layer(self._model))
-        heads = int(llama_cpp.llama_model_n_head(self._model))
         self._reader: AttentionReader | None = None
         if attention and layout_is_known():
             chosen = default_layers(layers) if attention_layers is None else attention_layers
@@ -165,8 +177,7 @@ class LlamaCppModel:
                     f"attention layers {chosen} are not all within 0 to {layers - 1}"
                 )
             with contextlib.suppress(AttributeError):
-                padded = -(-context // 256) * 256
-                self._reader = AttentionReader(chosen, heads, padded, max_sequences)
+                self._reader = AttentionReader(chosen, context)
         self._make_context(context, threads, max_sequences)
         self._cells = CellTable(context, max_sequences)
         self._prepare_batch()
@@ -208,7 +219,9 @@ class LlamaCppModel:
         settings.n_threads = settings.n_threads_batch = threads or cores or 1
         settings.kv_unified = True
         settings.swa_full = True
-        settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        # Without it every row would be multiplied with the cells of all other branches too.
+        settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        settings.type_k = settings.type_v = _cache_type()
         settings.no_perf = True
         if self._reader is not None:
             settings.cb_eval = self._reader.callback
@@ -295,11 +308,13 @@ class LlamaCppModel:
         return self._tokenize(text, control=False)
 
     def _tokenize(self, text: str, *, control: bool) -> list[int]:
-        self._require_open()
         data = text.encode("utf-8")
         size = len(data) + 8
         buffer = (llama_cpp.llama_token * size)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, control)
+        with self._vocab_in_use():
+            count = llama_cpp.llama_tokenize(
+                self._vocab, data, len(data), buffer, size, False, control
+            )
         if count < 0:
             raise DecodeError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
         return list(buffer[:count])
@@ -308,11 +323,13 @@ class LlamaCppModel:
         """The bytes a token stands for; empty for control tokens."""
         piece = self._pieces.get(token)
         if piece is None:
-            self._require_open()
             size = 64
             while True:
                 buffer = ctypes.create_string_buffer(size)
-                count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+                with self._vocab_in_use():
+                    count = llama_cpp.llama_token_to_piece(
+                        self._vocab, token, buffer, size, 0, False
+                    )
                 if count >= 0:
                     break
                 size = -count
@@ -426,11 +443,21 @@ class LlamaCppModel:
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` in the owner thread."""
         self._require_open()
-        return self._owner.submit(work)
+        try:
+            return self._owner.submit(work)
+        except RuntimeError as error:  # closed by another thread since the line above
+            raise ModelClosedError(_CLOSED) from error
+
+    @contextlib.contextmanager
+    def _vocab_in_use(self) -> Iterator[None]:
+        """Texts are tokenised in the caller's thread: the model must not be freed meanwhile."""
+        with self._vocab_lock:
+            self._require_open()
+            yield
 
     def _require_open(self) -> None:
         if self._closed:
-            raise ModelClosedError("this model was closed: load it again")
+            raise ModelClosedError(_CLOSED)
 
     def close(self) -> None:
         """Free the model; safe to call twice."""
@@ -442,11 +469,12 @@ class LlamaCppModel:
         self._finalizer()
 
     def _free(self) -> None:
-        if self._context is not None:
-            llama_cpp.llama_free(self._context)
-        if self._model is not None:
-            llama_cpp.llama_model_free(self._model)
-        self._context = self._model = None
+        with self._vocab_lock:
+            if self._context is not None:
+                llama_cpp.llama_free(self._context)
+            if self._model is not None:
+                llama_cpp.llama_model_free(self._model)
+            self._context = self._model = None
 
     def __enter__(self) -> "LlamaCppModel":
         return self

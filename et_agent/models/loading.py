@@ -1,6 +1,7 @@
 """Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
 
 from et_agent.errors import UnsupportedModelError
+from et_agent.models.base import DEFAULT_WIDTH
 from et_agent.models.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
 from et_agent.models.gguf import read_gguf
 from et_agent.models.llama_cpp import LlamaCppModel
@@ -17,7 +18,7 @@ def load_model(
     threads: int | None = None,
     attention: bool = True,
     max_sequences: int = 64,
-    best_width: int = 32,
+    best_width: int = DEFAULT_WIDTH,
     gpu_layers: int = -1,
     progress: Progress | None = None,
 ) -> LlamaCppModel:

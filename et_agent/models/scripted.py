@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
-from et_agent.models.base import Batch, Message, ModelInfo, Step
+from et_agent.models.base import DEFAULT_WIDTH, Batch, Message, ModelInfo, Step
 from et_agent.models.cells import CellTable
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
@@ -66,7 +66,7 @@ class ScriptedModel:
         context: int = 8192,
         max_sequences: int = 64,
         max_batch: int = 256,
-        best_width: int = 32,
+        best_width: int = DEFAULT_WIDTH,
         chat_template: bool = True,
     ) -> None:
         self._script = script

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from et_agent.errors import (
     ModelFileError,
     UnsupportedModelError,
 )
-from et_agent.models.attention import StepAttention
+from et_agent.models.attention import (
+    _PTR,
+    _SOURCES,
+    AttentionReader,
+    StepAttention,
+    _floats,
+)
 from et_agent.models.base import Batch, Step
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
@@ -142,8 +149,51 @@ def test_attention_covers_the_own_path_and_nothing_else(small_model: LlamaCppMod
             row = attention.row(index)
             assert row.size == lengths[sequence]
             assert row.sum() == pytest.approx(1, abs=1e-3)
-            assert attention.outside(index) == pytest.approx(0, abs=1e-6)
+            assert attention.strangers(index) == 0
     _release(small_model, *lengths)
+
+
+class _Witness(AttentionReader):
+    """Keeps values and output of the flash attention nodes, to check the weights by."""
+
+    def __init__(self, layers: tuple[int, ...], cells: int) -> None:
+        super().__init__(layers, cells)
+        self.seen: list[tuple[Logits, Logits]] = []
+
+    def _read(self, tensor: int) -> None:
+        super()._read(tensor)
+        values = _PTR(tensor + _SOURCES + 16).value
+        assert values is not None
+        self.seen.append((_floats(self._array(values)[0]), self._array(tensor)[0].copy()))
+
+
+def test_attention_weights_are_those_of_llama_cpp(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights times values give the output of llama.cpp's own attention, in every layer and head."""
+    monkeypatch.setattr("et_agent.models.llama_cpp.AttentionReader", _Witness)
+    with LlamaCppModel(
+        small_model_path, context=512, max_sequences=8, attention_layers=(0, 11, 29), repack=False
+    ) as model:
+        prompt = model.chat_tokens([{"role": "user", "content": "Name a colour, then a fruit."}])
+        _in_owner(model, _batch(_prompt_rows(prompt, 0)))
+        _fork(model, 0, 1, len(prompt))
+        _fork(model, 0, 2, len(prompt) - 3)
+        lengths = [len(prompt), len(prompt), len(prompt) - 3]
+        for step in range(4):
+            reader = model._reader
+            assert isinstance(reader, _Witness)
+            reader.seen.clear()
+            rows = [(1000 + 7 * s + step, lengths[s] + step, s, True) for s in range(3)]
+            _, attention = _in_owner(model, _batch(rows))
+            for layer, (values, outputs) in enumerate(reader.seen):
+                for index, (_, position, sequence, _) in enumerate(rows):
+                    weights = attention.weights(index)[layer]
+                    held = values[:, model._cells.path(sequence, position + 1)]
+                    groups = weights.reshape(len(held), -1, position + 1)
+                    mine = np.matmul(groups, held).reshape(outputs[index].shape)
+                    np.testing.assert_allclose(mine, outputs[index], rtol=0.02, atol=0.02)
+                    assert _cosine(mine.ravel(), outputs[index].ravel()) > 0.999
 
 
 def test_attention_of_a_prompt_longer_than_a_micro_batch(small_model: LlamaCppModel) -> None:
@@ -249,6 +299,22 @@ def test_a_closed_model_says_so(small_model_path: Path) -> None:
         model.tokenize("x")
     with pytest.raises(ModelClosedError):
         model.submit(lambda: None)
+
+
+def test_closing_while_other_threads_tokenise(small_model_path: Path) -> None:
+    model = LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False)
+    with ThreadPoolExecutor(4) as pool:
+
+        def work() -> None:
+            while True:
+                model.tokenize("How many eggs are in two dozen?")
+                model.submit(lambda: None)
+
+        futures = [pool.submit(work) for _ in range(4)]
+        model.close()
+        for future in futures:
+            with pytest.raises(ModelClosedError):
+                future.result(60)
 
 
 def test_without_attention(small_model_path: Path) -> None:
