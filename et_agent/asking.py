@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Final, Literal, get_args, overload
 
 from et_agent.answers import AnswerKind, extract, guess_kind, instruction
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
@@ -21,6 +21,10 @@ from et_agent.results import AskResult, ModelId, Usage
 __all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
 
 Chat = Literal["model", "plain"]
+
+PLAIN_STOP: Final = "\nQuestion:"
+"""Where a base model, done with its answer, begins another question of its own."""
+_STOP_TOKENS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class PendingAnswer:
             seed=seed,
             thresholds=thresholds,
             read_leaf=self._read_leaf,
+            ends=self._asks_on if chat == "plain" else None,
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
@@ -89,13 +94,17 @@ class PendingAnswer:
             prompt, decoder, request, on_step=self._note_step if on_progress else None
         )
 
+    def _asks_on(self, tokens: Sequence[int]) -> bool:
+        """Whether a path of a plain prompt has begun a question of its own."""
+        return PLAIN_STOP in path_text(self._model, tokens[-_STOP_TOKENS:])
+
     def _read_leaf(self, tokens: Sequence[int]) -> Hashable | None:
-        found = extract(
-            path_text(self._model, tokens),
-            self._reading_kind,
-            question=self.question,
-            finished=bool(tokens) and tokens[-1] in self._stop,
-        )
+        finished = bool(tokens) and tokens[-1] in self._stop
+        text = path_text(self._model, tokens)
+        if self._chat == "plain":
+            text, stop, _ = text.partition(PLAIN_STOP)
+            finished = finished or bool(stop)
+        found = extract(text, self._reading_kind, question=self.question, finished=finished)
         if found is None:
             return None
         self._labels.setdefault(found.key, found.value)
@@ -143,7 +152,8 @@ class PendingAnswer:
         """
         run = self.ticket.result(timeout)
         tree = run.tree
-        reading = read_tree(self._model, tree, self.question, self._kind)
+        stop = PLAIN_STOP if self._chat == "plain" else None
+        reading = read_tree(self._model, tree, self.question, self._kind, stop=stop)
         numbers = statistics_of(tree, reading.classes)
         seconds = self.ticket.seconds
         info = self._model.info
@@ -184,12 +194,19 @@ class PendingAnswer:
         run, decoder, notes = self.ticket.run, self._decoder, []
         if run.cancelled:
             running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
-            notes.append(f"interrupted: {running} leaves were not finished and count as no answer")
+            notes.append(
+                f"interrupted: {running} leaves were not finished; those without an answer so far "
+                "count as none"
+            )
         cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
         if cut and run.max_tokens < decoder.max_tokens:
+            info = self._model.info
+            what = f"the context of {info.context}"
+            if info.longest_path < info.context:
+                what = f"this model's longest path of {info.longest_path} tokens"
             notes.append(
-                f"the context of {self._model.info.context} leaves room for {run.max_tokens} tokens "
-                f"after the prompt, so paths were cut there instead of at {decoder.max_tokens}"
+                f"{what} leaves room for {run.max_tokens} tokens after the prompt, so paths were cut "
+                f"there instead of at {decoder.max_tokens}"
             )
         if self.ticket.redone:
             notes.append(
@@ -204,7 +221,7 @@ class PendingAnswer:
         notes = []
         leaves = self.ticket.run.tree.leaf_count()
         if leaves < decoder.leaves and not self.ticket.run.cancelled:
-            why = "nowhere else was the model unsure enough to fork"
+            why = "no other position meets the settings for a fork"
             if isinstance(self.ticket.run, RoundsRun) and self.ticket.run.settled:
                 why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
             notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
@@ -323,8 +340,10 @@ def _prepare(
     check_text(question)
     if system_prompt:
         check_text(system_prompt, "the system prompt")
-    if seed < 0:
-        raise SettingsError(f"seed is {seed}: use 0 or more")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+    if chat not in get_args(Chat):
+        raise SettingsError(f"chat is {chat!r}: use 'model' or 'plain'")
     if thresholds is None and model.info.fingerprint:
         thresholds = find_thresholds(model.info.fingerprint)
     return PendingAnswer(

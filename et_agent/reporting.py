@@ -53,11 +53,23 @@ class Reading:
     classes: AnswerClasses
 
 
-def read_tree(model: LanguageModel, tree: Tree, question: str, kind: AnswerKind) -> Reading:
-    """Read every leaf; `auto` is decided from the question and from what the leaves say."""
+def read_tree(
+    model: LanguageModel, tree: Tree, question: str, kind: AnswerKind, *, stop: str | None = None
+) -> Reading:
+    """Read every leaf; `auto` is decided from the question and from what the leaves say.
+
+    Args:
+        model: The model that made the tree.
+        tree: The tree.
+        question: The question as asked.
+        kind: The answer kind.
+        stop: A text that ends a leaf; it and what follows are left out.
+    """
     texts = [path_text(model, tree.path(branch.id)) for branch in tree.branches]
+    if stop is not None:
+        texts = [text.partition(stop)[0] for text in texts]
     if kind is AnswerKind.AUTO:
-        decided = decide_kind(question, texts)
+        decided = decide_kind(question, texts, tree.weights().tolist())
     else:
         decided = KindGuess(kind, "asked for")
     answers = [

@@ -131,11 +131,12 @@ class AskResult(_Report):
     predictive_entropy: float
     """ET-PE, entropy of the distribution by path weight, nats (arXiv 2601.15296)."""
     predictive_entropy_normalised: float
-    """The same divided by log(leaves), in [0, 1]."""
+    """The same divided by log(leaves), in [0, 1]; compare it between trees of equally many leaves."""
     predictive_entropy_by_count: float
     """Entropy of the distribution by number of leaves, nats."""
     ess: float
-    """Effective sample size: how many independent chains the weights are worth (Kish 1965)."""
+    """Effective sample size of the path weights (Kish 1965): how many leaves of equal weight they are
+    worth. Leaves that share a beginning depend on each other, which is not in it."""
     margin: float
     """Share of the first answer minus that of the second."""
     cut_off_share: float

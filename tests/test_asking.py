@@ -153,7 +153,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
     with ScriptedModel.from_texts(TEXTS, chat_template=False) as model:
         with pytest.raises(SettingsError, match="number, math, choice, text, auto"):
             ask(model, QUESTION, kind="poem")
-        with pytest.raises(SettingsError, match="use 0 or more"):
+        with pytest.raises(SettingsError, match="0 or more"):
             ask(model, QUESTION, seed=-1)
         with pytest.raises(UnsupportedModelError, match="--chat plain"):
             ask(model, QUESTION)
@@ -251,7 +251,7 @@ def test_notes_tell_what_was_adapted() -> None:
         assert "room for 12 tokens" in notes(model, Greedy())
     with ScriptedModel.from_texts(sure) as model:
         assert notes(model, Greedy()) == ""
-        assert "2 of at most 4 leaves: nowhere else" in notes(model, tree)
+        assert "2 of at most 4 leaves: no other position" in notes(model, tree)
         assert "no attention" in notes(model, tree)
         assert "no pilot" in notes(model, EntropyTree(leaves=4, roots=2))
         settled = EntropyTree(leaves=4, roots=2, tau=0.2, settle=0.5)
@@ -260,3 +260,39 @@ def test_notes_tell_what_was_adapted() -> None:
         assert "room" not in notes(model, Greedy()), "no path was cut"
     with ScriptedModel.from_texts(TEXTS, max_sequences=1) as model:
         assert "tokens were decoded again" in notes(model, tree)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True, "1"])
+def test_seeds_that_are_none(seed: object) -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        with pytest.raises(SettingsError, match="whole number"):
+            ask(model, QUESTION, seed=seed)  # type: ignore[call-overload]
+        assert model.decoded == 0
+
+
+def test_chats_that_are_none() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        with pytest.raises(SettingsError, match="'model' or 'plain'"):
+            ask(model, QUESTION, chat="Plain")  # type: ignore[call-overload]
+        assert model.decoded == 0
+
+
+def test_nothing_is_decoded_when_one_question_is_too_long() -> None:
+    with ScriptedModel.from_texts(TEXTS, context=400) as model:
+        with pytest.raises(QuestionError, match="context"):
+            ask(model, [QUESTION, "x" * 500], decoder=CHAINS)
+        assert model.decoded == 0
+
+
+def test_a_base_model_that_asks_on_is_stopped_and_its_own_answer_read() -> None:
+    text = " 4\n\nQuestion: How many has a bird?\nAnswer: 2\n"
+    with ScriptedModel.from_texts({text: 1.0}) as model:
+        result = ask(model, QUESTION, decoder=CHAINS, chat="plain")
+        assert result.answer == "4"
+        assert result.cut_off_share == 0
+        assert result.tree is not None
+        assert {leaf.text for leaf in result.tree.leaves} == {" 4\n"}
+        assert result.usage.tokens_decoded == 12 * len(" 4\n\nQuestion:")
+        # A chat model may say so: there it is a text like any other.
+        chat = ask(model, QUESTION, decoder=Greedy())
+        assert chat.answer == "2"

@@ -145,7 +145,7 @@ def _consecutive(found: list[tuple[str, str]]) -> dict[str, str]:
     first = max((at for at, (letter, _) in enumerate(found) if letter == "A"), default=len(found))
     options: dict[str, str] = {}
     for letter, text in found[first:]:
-        if letter != _LETTERS[len(options)] or len(options) == len(_LETTERS) - 1:
+        if len(options) == len(_LETTERS) or letter != _LETTERS[len(options)]:
             break
         options[letter] = text
     return options if len(options) >= 2 else {}

@@ -3,8 +3,8 @@
 # Unicode look-alikes are what models write.
 # ruff: noqa: RUF001
 
+import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,22 +101,32 @@ def guess_kind(question: str) -> KindGuess:
     return KindGuess(AnswerKind.TEXT, "The question asks for words, not for a number or an option.")
 
 
-def decide_kind(question: str, leaves: Sequence[str]) -> KindGuess:
+def decide_kind(
+    question: str, leaves: Sequence[str], weights: Sequence[float] | None = None
+) -> KindGuess:
     r"""Refine the guess by what the leaves' boxes and "answer is" say.
 
     A `choice` stays one, and so does `math`, which reads numbers and words just as well. Otherwise
-    the sort of answer that more than half of the leaves with a box or a marker give wins over the
-    guess. Leaves without box or marker have no say.
+    the sort of answer that has more than half of the weight of the leaves with a box or a marker
+    wins over the guess. Leaves without box or marker have no say.
 
     Args:
         question: the question as asked.
         leaves: the text of each leaf.
+        weights: the path weight of each leaf; all alike if not given.
     """
     guess = guess_kind(question)
-    sorts = Counter(sort for sort in map(_sort_of_answer, leaves) if sort is not None)
-    if guess.kind is AnswerKind.CHOICE or not sorts:
+    shares: dict[AnswerKind, list[float]] = {}
+    each = [1.0] * len(leaves) if weights is None else weights
+    for leaf, weight in zip(leaves, each, strict=True):
+        found = _sort_of_answer(leaf)
+        if found is not None:
+            shares.setdefault(found, []).append(weight)
+    # fsum: the order of the leaves must not decide between equals.
+    sorts = {sort: math.fsum(parts) for sort, parts in shares.items()}
+    told = math.fsum(sorts.values())
+    if guess.kind is AnswerKind.CHOICE or not told:
         return guess
-    told = sorts.total()
     sort, votes = min(sorts.items(), key=lambda item: (-item[1], item[0].value))
     if guess.kind is AnswerKind.MATH or sort is guess.kind or votes <= told * _MIN_READABLE_SHARE:
         return guess
@@ -125,7 +135,8 @@ def decide_kind(question: str, leaves: Sequence[str]) -> KindGuess:
         AnswerKind.MATH: "mathematical expressions",
         AnswerKind.TEXT: "words",
     }
-    reason = f"{votes} of {told} leaves give {names[sort]}, though the question suggested "
+    share = f"{votes / told:.0%} of the answers are"
+    reason = f"{share} {names[sort]}, though the question suggested "
     return KindGuess(sort, f"{reason}{guess.kind.value}.")
 
 

@@ -44,7 +44,8 @@ _NUMBER = re.compile(
     rf"|\(?-?{_LITERAL}\)?\s?/\s?\(?{_LITERAL}\)?(?!\d)"
     rf"|{_LITERAL})(?!\d|\.\d|:\d)"
 )
-_UNIT = r"(?:[A-Za-z°%µ][\w²³./%°^{}()-]*\s*){1,5}"
+# Possessive: without it a long run of letters is split in billions of ways.
+_UNIT = r"(?:[A-Za-z°%µ][\w²³./%°^{}()-]*+\s*+){1,5}+"
 _TRAILING_UNIT = re.compile(rf"(?<=[\d.)\s])\s*{_UNIT}$")
 _LATEX_UNIT = re.compile(
     r"(?<=[\d}\s.])\\(?:text|mbox|mathrm|textrm|textbf)\s*\{[^{}]*[A-Za-z][^{}]*\}"

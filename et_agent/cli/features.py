@@ -33,7 +33,7 @@ def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Featu
     window = info.sliding_window
     forks = "a KV cache, whose prefixes can be shared"
     if window is not None:
-        forks += f"; the sliding window of {window} tokens is cached in full for them"
+        forks += f"; paths, prompt included, end at its sliding window of {window} tokens"
     return [
         Feature("forks", True, forks),
         Feature("attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"),

@@ -75,6 +75,7 @@ class RunRequest:
         thresholds: Pilot thresholds of the model; None when there are none.
         read_leaf: Tells schedules that look at answers what a finished path says.
         room: Positions after the prompt that the context has; caps `max_tokens`.
+        ends: Tells whether a path has ended although its last token is no stop token.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class RunRequest:
         thresholds: Thresholds | None = None,
         read_leaf: LeafReader | None = None,
         room: int | None = None,
+        ends: Callable[[Sequence[int]], bool] | None = None,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -93,6 +95,7 @@ class RunRequest:
         self.thresholds = thresholds
         self.read_leaf = read_leaf
         self.room = room
+        self.ends = ends
 
 
 @runtime_checkable
@@ -173,7 +176,7 @@ class Run:
 
     def cancel(self) -> None:
         """Stop: running branches end where they are and keep their weights."""
-        self.cancelled = not self.finished
+        self.cancelled |= not self.finished
         for branch in self._running.values():
             branch.finish = Finish.CANCELLED
         self._running.clear()
@@ -211,7 +214,7 @@ class Run:
         branch.varentropies.append(varentropy)
         branch.log_probs.append(side.log_prob)
         branch.probabilities.append(side.probability)
-        if side.token in self.request.stop_tokens:
+        if self._has_stopped(branch):
             branch.finish = Finish.STOP
         elif branch.end >= self.max_tokens:
             branch.finish = Finish.LENGTH
@@ -219,6 +222,12 @@ class Run:
             self._running[branch.id] = branch
         else:
             self._running.pop(branch.id, None)
+
+    def _has_stopped(self, branch: Branch) -> bool:
+        request = self.request
+        if branch.tokens[-1] in request.stop_tokens:
+            return True
+        return request.ends is not None and request.ends(self.tree.path(branch.id))
 
     def _fork_here(
         self,

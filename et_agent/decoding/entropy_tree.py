@@ -69,10 +69,12 @@ class EntropyTree(DecoderSettings):
     """`online`: least number of tokens between two forks of a path, so that forks spread out."""
     exchangeable: bool = False
     """Fork into a second sample of the same distribution with half the weight, instead of distinct
-    sides by sum-and-sample. Mostly less precise (`benchmarks/results/bias.json`)."""
+    sides by sum-and-sample. Which is more precise differs by model (`benchmarks/results/bias.json`):
+    on the scripted ones mostly distinct sides with `rounds`, mostly exchangeable ones with `online`."""
     settle: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """`rounds`: fork no more once the leading answer has this share; None never stops early. It adds
-    bias towards the leading answer: up to 0.06 at 0.9 (`benchmarks/results/bias.json`)."""
+    bias towards the leading answer: up to 0.06 at 0.9 (`benchmarks/results/bias.json`). Leaves are
+    read as the question suggests, and two spellings of one expression count as two answers."""
 
     @model_validator(mode="after")
     def _check(self) -> "EntropyTree":

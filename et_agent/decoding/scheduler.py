@@ -171,15 +171,21 @@ class Scheduler:
         Raises:
             QuestionError: The prompt is empty or leaves no room in the context.
         """
-        context = self._model.info.context
+        info = self._model.info
         if not prompt:
             raise QuestionError("the prompt is empty: ask something")
-        if len(prompt) >= context:
+        if len(prompt) >= info.context:
             raise QuestionError(
-                f"the prompt has {len(prompt)} tokens and the context {context}: shorten the question "
-                f"or use a context of {len(prompt) + 512} or more"
+                f"the prompt has {len(prompt)} tokens and the context {info.context}: shorten the "
+                f"question or use a context of {len(prompt) + 512} or more"
             )
-        request.room = context - len(prompt)
+        if len(prompt) >= info.longest_path:
+            raise QuestionError(
+                f"the prompt has {len(prompt)} tokens and a path of {info.name} at most "
+                f"{info.longest_path} (training length or sliding window): shorten the question or "
+                "choose another model"
+            )
+        request.room = min(info.context, info.longest_path) - len(prompt)
         return Ticket(self._model, prompt, decoder.start(request), on_step)
 
     def queue(self, *tickets: Ticket) -> None:
@@ -221,8 +227,9 @@ class Scheduler:
                 raise self._too_small()
             return
         outputs = self._decode(rows)
-        for ticket in {id(row.ticket): row.ticket for row in outputs}.values():
+        for ticket in {id(row.ticket): row.ticket for row in rows}.values():
             ticket.steps += 1
+        for ticket in {id(row.ticket): row.ticket for row in outputs}.values():
             try:
                 if ticket.on_step is not None:
                     ticket.on_step(ticket)

@@ -10,6 +10,7 @@ from et_agent.decoding.base import RunRequest, side, sum_and_sample
 from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
+from et_agent.errors import SettingsError
 
 __all__ = ["BreadthFirstRun", "OnlineRun", "RoundsRun"]
 
@@ -43,9 +44,16 @@ class OnlineRun(TreeRun):
         if settings.delta is not None:
             return settings.delta
         thresholds = self.request.thresholds
-        if thresholds is None:
-            return None
-        return thresholds.prompt_attention_at(settings.importance_percentile)
+        found = None
+        if thresholds is not None:
+            found = thresholds.prompt_attention_at(settings.importance_percentile)
+        if found is None and settings.importance == "prompt":
+            raise SettingsError(
+                "importance='prompt' needs a least share of attention that is fixed beforehand, and "
+                "this model has no pilot that measured it: run `et-agent pilot --model … "
+                "--questions FILE`, or pass delta (for example 0.2)"
+            )
+        return found
 
     def _take_coded(self, branch: Branch, distribution: Distribution, coded: Coded) -> list[Branch]:
         children = super()._take_coded(branch, distribution, coded)

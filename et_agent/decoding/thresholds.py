@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field
 
 from et_agent.errors import SettingsError
-from et_agent.models.files import write_atomically
+from et_agent.models.files import cache_dir, write_atomically
 
 __all__ = ["Thresholds", "find_thresholds", "save_thresholds", "thresholds_folder"]
 
@@ -72,9 +72,9 @@ def _at(points: tuple[float, ...], percentile: float) -> float:
 
 def thresholds_folder() -> Path:
     """Where pilots of the user's own models are kept."""
-    base = os.environ.get("ET_AGENT_CACHE")
-    folder = Path(base) if base else Path(platformdirs.user_data_dir("et-agent"))
-    return folder / "pilots"
+    if os.environ.get("ET_AGENT_CACHE"):
+        return cache_dir() / "pilots"
+    return Path(platformdirs.user_data_dir("et-agent")) / "pilots"
 
 
 def find_thresholds(model_sha256: str) -> Thresholds | None:
@@ -86,7 +86,12 @@ def find_thresholds(model_sha256: str) -> Thresholds | None:
     name = f"{model_sha256}.json"
     own = thresholds_folder() / name
     if own.is_file():
-        return _read(own.read_bytes(), str(own))
+        try:
+            return _read(own.read_bytes(), str(own))
+        except OSError as error:
+            raise SettingsError(
+                f"the pilot file {own} cannot be read: {error.strerror or error}; mend its rights"
+            ) from error
     shipped = resources.files("et_agent.decoding") / "pilots" / name
     if shipped.is_file():
         return _read(shipped.read_bytes(), name)

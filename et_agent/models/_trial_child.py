@@ -12,9 +12,7 @@ from et_agent.models.llama_cpp import LlamaCppModel
 
 def main(path: str, repack: str) -> None:
     """Decode one token alone and many together: they take different code in llama.cpp."""
-    with LlamaCppModel(
-        Path(path), context=256, max_sequences=4, attention=False, repack=repack == "1"
-    ) as model:
+    with LlamaCppModel(Path(path), context=256, max_sequences=4, repack=repack == "1") as model:
         for size in (1, 48):
             batch = Batch(
                 tokens=np.arange(size, dtype=np.int32) % model.info.vocabulary,

@@ -275,7 +275,10 @@ class AttentionReader:
         """Keep the cells of a micro-batch, told by the cache writes of the chosen layers."""
         layer = self._layer_of(tensor)
         index = _PTR(tensor + _SOURCES + 8).value
-        if layer is None or index is None or ctypes.string_at(index + _NAME) != _INDEX_INPUT:
+        if layer is None or index is None:
+            return
+        # On another device the input is a copy, named `DEVICE#attn_inp_k_idxs#0`.
+        if _INDEX_INPUT not in ctypes.string_at(index + _NAME).split(b"#"):
             return
         layer.cells.append(self._array(index).ravel().copy())
 

@@ -30,9 +30,10 @@ class ModelInfo:
 
     Attributes:
         name: Catalog name or file name.
-        fingerprint: SHA-256 of the model file; of the script for a scripted model.
+        fingerprint: SHA-256 of the model file; a constant for scripted models.
         vocabulary: Number of tokens V.
         context: Cells of the shared cache.
+        longest_path: Most positions of one sequence, prompt included.
         max_sequences: Sequences that may live at once.
         max_batch: Most tokens in a batch.
         max_outputs: Most rows with logits in a batch.
@@ -46,6 +47,7 @@ class ModelInfo:
     fingerprint: str
     vocabulary: int
     context: int
+    longest_path: int
     max_sequences: int
     max_batch: int
     max_outputs: int

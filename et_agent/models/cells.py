@@ -35,6 +35,19 @@ class CellTable:
         """Tokens that a sequence holds."""
         return self._lengths[sequence]
 
+    def require(self, *sequences: int) -> None:
+        """Refuse sequence ids that do not exist.
+
+        Raises:
+            ContextError: One is out of range.
+        """
+        for sequence in sequences:
+            if not 0 <= sequence < len(self._cells):
+                raise ContextError(
+                    f"sequence {sequence} is out of range: the model was loaded with "
+                    f"{len(self._cells)} sequences"
+                )
+
     def path(self, sequence: int, length: int) -> Ints:
         """Cells of the first `length` positions of a sequence, int64 [length]."""
         return self._cells[sequence][:length]
@@ -53,11 +66,7 @@ class CellTable:
             )
         ends: dict[int, int] = {}
         for position, sequence in zip(positions, sequences, strict=True):
-            if not 0 <= sequence < len(self._cells):
-                raise ContextError(
-                    f"sequence {sequence} is out of range: the model was loaded with "
-                    f"{len(self._cells)} sequences"
-                )
+            self.require(sequence)
             expected = ends.get(sequence, self._lengths[sequence])
             if position != expected:
                 raise ContextError(

@@ -7,6 +7,7 @@ before each call.
 
 import contextlib
 import ctypes
+import dataclasses
 import logging
 import os
 import threading
@@ -75,6 +76,29 @@ def _cache_type() -> int:
     return _GGML_F16
 
 
+class _Native:
+    """What must be freed: held apart from the model, so that a forgotten model is freed too."""
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.context: Any = None
+        self.reader: AttentionReader | None = None  # its callback must outlive the context
+
+    def free(self) -> None:
+        """Free context and model, in the owner thread; safe to call twice."""
+        if self.context is not None:
+            llama_cpp.llama_free(self.context)
+        if self.model is not None:
+            llama_cpp.llama_model_free(self.model)
+        self.context = self.model = self.reader = None
+
+
+def _let_go(owner: ThreadPoolExecutor, native: _Native) -> None:
+    with contextlib.suppress(RuntimeError):
+        owner.submit(native.free)
+    owner.shutdown(wait=False)
+
+
 class LlamaCppModel:
     """A GGUF model with a shared cache of `context` cells.
 
@@ -123,7 +147,8 @@ class LlamaCppModel:
         self._closed = False
         self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
-        self._finalizer = weakref.finalize(self, self._owner.shutdown, wait=False)
+        self._native = _Native()
+        self._finalizer = weakref.finalize(self, _let_go, self._owner, self._native)
         self._context: Any = None
         self._model: Any = None
         try:
@@ -138,10 +163,10 @@ class LlamaCppModel:
                 gpu_layers,
                 repack,
             ).result()
+            self._info = self._describe(path, name, fingerprint, context, best_width)
         except BaseException:
             self.close()
             raise
-        self._info = self._describe(path, name, fingerprint, context, best_width)
 
     def _load(
         self,
@@ -154,6 +179,7 @@ class LlamaCppModel:
         gpu_layers: int,
         repack: bool,
     ) -> None:
+        self._owner_thread = threading.get_ident()
         llama_cpp.llama_backend_init()
         settings = llama_cpp.llama_model_default_params()
         settings.n_gpu_layers = gpu_layers
@@ -165,13 +191,14 @@ class LlamaCppModel:
                 f"llama.cpp cannot load {path}: the file may be damaged or too new for this "
                 "version (its own words are in the log: --verbose)"
             )
+        self._native.model = self._model
         self._refuse_unfit(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         layers = int(llama_cpp.llama_model_n_layer(self._model))
         self._reader: AttentionReader | None = None
-        if attention and layout_is_known():
-            chosen = default_layers(layers) if attention_layers is None else attention_layers
+        chosen = default_layers(layers) if attention_layers is None else attention_layers
+        if attention and chosen and layout_is_known():
             if any(not 0 <= layer < layers for layer in chosen):
                 raise ContextError(
                     f"attention layers {chosen} are not all within 0 to {layers - 1}"
@@ -231,6 +258,7 @@ class LlamaCppModel:
             raise ContextError(
                 f"llama.cpp could not make a context of {context} cells: use a smaller --context"
             )
+        self._native.context, self._native.reader = self._context, self._reader
         self._memory = llama_cpp.llama_get_memory(self._context)
 
     def _prepare_batch(self) -> None:
@@ -261,16 +289,11 @@ class LlamaCppModel:
         vocab = self._vocab
         self._pieces: dict[int, bytes] = {}
         template = llama_cpp.llama_model_chat_template(self._model, None)
+        self._template_text = template.decode("utf-8", "replace") if template else ""
         self._bos = int(llama_cpp.llama_vocab_bos(vocab))
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
         self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
         self._template: ChatTemplate | None = None
-        if template:
-            self._template = ChatTemplate(
-                template.decode("utf-8", "replace"),
-                self._token_text(self._bos),
-                self._token_text(int(llama_cpp.llama_vocab_eos(vocab))),
-            )
         ends = llama_cpp.llama_vocab_is_eog
         stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
         sequences = int(llama_cpp.llama_n_seq_max(self._context))
@@ -279,14 +302,33 @@ class LlamaCppModel:
             fingerprint=fingerprint,
             vocabulary=self._n_vocab,
             context=context,
+            longest_path=self._longest_path(context),
             max_sequences=sequences,
             max_batch=_MAX_BATCH,
             max_outputs=sequences,
             best_width=max(1, min(best_width, sequences)),
             stop_tokens=stop,
-            chat_template=self._template is not None,
+            chat_template=bool(self._template_text),
             attention_layers=() if self._reader is None else self._reader.layers,
         )
+
+    def _longest_path(self, context: int) -> int:
+        """Positions a path may have: what the model was trained for, within a sliding window.
+
+        llama.cpp gives cells that have left the window of their only sequence to others, even with
+        `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
+        """
+        trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        architecture = self._metadata("general.architecture")
+        window = self._metadata(f"{architecture}.attention.sliding_window")
+        limits = [trained, int(window) if window.isdigit() else 0]
+        return min([context, *(limit for limit in limits if limit > 0)])
+
+    def _metadata(self, key: str) -> str:
+        """A value of the file's metadata as text; empty when there is none."""
+        buffer = ctypes.create_string_buffer(256)
+        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     @property
     def info(self) -> ModelInfo:
@@ -301,7 +343,9 @@ class LlamaCppModel:
     def _token_text(self, token: int) -> str:
         if token < 0:
             return ""
-        return bytes(llama_cpp.llama_vocab_get_text(self._vocab, token)).decode("utf-8", "replace")
+        with self._vocab_in_use():
+            text = bytes(llama_cpp.llama_vocab_get_text(self._vocab, token))
+        return text.decode("utf-8", "replace")
 
     def tokenize(self, text: str) -> list[int]:
         """Tokens of plain text; control-token text in it stays plain text."""
@@ -338,10 +382,16 @@ class LlamaCppModel:
 
     def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of a chat prompt; see `LanguageModel.chat_tokens`."""
-        if self._template is None:
+        if not self._template_text:
             raise UnsupportedModelError(
                 f"{self._info.name} carries no chat template (a base model?): pass --chat plain for a "
                 "plain prompt, or choose an instruct model (see `et-agent models list`)"
+            )
+        if self._template is None:
+            with self._vocab_in_use():
+                eos = int(llama_cpp.llama_vocab_eos(self._vocab))
+            self._template = ChatTemplate(
+                self._template_text, self._token_text(self._bos), self._token_text(eos)
             )
         tokens: list[int] = []
         for piece in self._template.pieces(messages):
@@ -415,12 +465,13 @@ class LlamaCppModel:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""
         error = None if self._reader is None else self._reader.error
         _log.warning("attention is off from here on: the graph could not be read (%s)", error)
-        self._reader_off = self._reader  # the callback must outlive the context
-        self._reader = None
+        self._reader = None  # the context keeps calling it: `_native` holds it as long
+        self._info = dataclasses.replace(self._info, attention_layers=())
 
     def fork(self, source: int, target: int, length: int) -> None:
         """Let the unused sequence `target` share the first `length` tokens of `source`."""
         self._require_open()
+        self._cells.require(source, target)
         if self._cells.length(target) or not 0 < length <= self._cells.length(source):
             raise ContextError(
                 f"cannot fork {length} tokens of sequence {source} "
@@ -433,6 +484,7 @@ class LlamaCppModel:
     def release(self, sequence: int) -> None:
         """Forget a sequence; cells that no other sequence shares become free."""
         self._require_open()
+        self._cells.require(sequence)
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         self._cells.release(sequence)
 
@@ -460,20 +512,20 @@ class LlamaCppModel:
             raise ModelClosedError(_CLOSED)
 
     def close(self) -> None:
-        """Free the model; safe to call twice."""
+        """Free the model; safe to call twice, and from a callback in the model's own thread."""
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(RuntimeError):
-            self._owner.submit(self._free).result()
+        if threading.get_ident() == getattr(self, "_owner_thread", None):
+            self._free()
+        else:
+            with contextlib.suppress(RuntimeError):
+                self._owner.submit(self._free).result()
         self._finalizer()
 
     def _free(self) -> None:
         with self._vocab_lock:
-            if self._context is not None:
-                llama_cpp.llama_free(self._context)
-            if self._model is not None:
-                llama_cpp.llama_model_free(self._model)
+            self._native.free()
             self._context = self._model = None
 
     def __enter__(self) -> "LlamaCppModel":

@@ -56,6 +56,7 @@ class ScriptedModel:
         max_batch: Most tokens in a batch.
         best_width: Rows the scheduler fills a batch up to.
         chat_template: Whether the model has one.
+        longest_path: Most positions of a path; the context if None.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ScriptedModel:
         max_batch: int = 256,
         best_width: int = DEFAULT_WIDTH,
         chat_template: bool = True,
+        longest_path: int | None = None,
     ) -> None:
         self._script = script
         self._attention = attention
@@ -82,6 +84,7 @@ class ScriptedModel:
             fingerprint=hashlib.sha256(b"scripted").hexdigest(),
             vocabulary=VOCABULARY,
             context=context,
+            longest_path=context if longest_path is None else longest_path,
             max_sequences=max_sequences,
             max_batch=max_batch,
             max_outputs=max_sequences,

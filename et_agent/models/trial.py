@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,13 @@ def may_repack(path: Path, fingerprint: str) -> bool:
     if key in verdicts:
         return verdicts[key]
     repack = True
-    if not _survives(path, repack=True):
+    survived = _survives(path, repack=True)
+    if survived is None:
+        _log.warning("the trial of %s was stopped from outside; it is tried again next time", path)
+        return True
+    if not survived:
         _log.warning("llama.cpp crashed on %s with repacked weights: trying without", path.name)
-        if not _survives(path, repack=False):
+        if _survives(path, repack=False) is False:
             raise ModelFileError(
                 f"llama.cpp crashes on {path}: the file is damaged or of a kind that this version "
                 "cannot run; download it again, or choose another model"
@@ -48,16 +53,22 @@ def may_repack(path: Path, fingerprint: str) -> bool:
     return repack
 
 
-def _survives(path: Path, *, repack: bool) -> bool:
-    """Try in a child; a Python error there is left to the parent, which words it."""
+def _survives(path: Path, *, repack: bool) -> bool | None:
+    """Try in a child; a Python error there is left to the parent, which words it.
+
+    None when the child ran out of time or was killed, by a lack of memory for one: that says
+    nothing about the file.
+    """
     command = [sys.executable, "-m", "et_agent.models._trial_child", str(path), str(int(repack))]
     try:
         child = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return False
-    return child.returncode >= 0 and child.returncode < 128
+        return None
+    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+        return None
+    return 0 <= child.returncode < 128
 
 
 def _build() -> str:

@@ -83,3 +83,11 @@ def test_options_that_differ_in_sign_or_case_are_told_apart() -> None:
         extracted = extract(f"\\boxed{{{option}}}", "choice", question=question)
         assert extracted is not None
         assert extracted.value == letter
+
+
+def test_ten_options_are_all_known() -> None:
+    question = "Which?\n" + "\n".join(f"{letter}) word {letter}" for letter in "ABCDEFGHIJ")
+    assert list(options_of(question)) == list("ABCDEFGHIJ")
+    found = extract("\\boxed{J}", "choice", question=question)
+    assert found is not None
+    assert found.value == "J"

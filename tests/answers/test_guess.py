@@ -49,4 +49,12 @@ def test_leaves_refine_the_guess(question: str, contents: list[str], kind: str) 
 def test_the_reason_names_the_votes() -> None:
     decided = decide_kind("How many?", ["\\boxed{2k}", "The answer is $3k$.", "no idea"])
     assert decided.kind is AnswerKind.MATH
-    assert decided.reason.startswith("2 of 2 leaves give mathematical expressions")
+    assert decided.reason.startswith("100% of the answers are mathematical expressions")
+
+
+def test_the_kind_goes_by_path_weight_not_by_branches() -> None:
+    question = "Which fruit did she buy?"
+    leaves = ["\\boxed{12}", "\\boxed{ripe apples}", "\\boxed{green pears}"]
+    assert decide_kind(question, leaves).kind is AnswerKind.TEXT
+    assert decide_kind(question, leaves, [0.9, 0.05, 0.05]).kind is AnswerKind.NUMBER
+    assert decide_kind(question, leaves, [0.0, 0.0, 0.0]).kind is AnswerKind.TEXT

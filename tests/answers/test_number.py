@@ -1,3 +1,4 @@
+import time
 from fractions import Fraction
 
 import pytest
@@ -179,3 +180,10 @@ def test_equality_does_not_depend_on_the_way_of_writing(top: int, bottom: int) -
         f"({top})/{bottom}",
     ]
     assert {number_in_value(way) for way in ways} == {Fraction(top, bottom)}
+
+
+@pytest.mark.parametrize("filler", ["A" * 1900, "ha " * 600, "a.b" * 600, "m/s " * 450])
+def test_long_runs_of_letters_are_read_at_once(filler: str) -> None:
+    started = time.perf_counter()
+    number_in_value(f"5 {filler}!")
+    assert time.perf_counter() - started < 1.0

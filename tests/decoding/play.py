@@ -101,6 +101,27 @@ def random_toy(seed: int, *, vocabulary: int = 5, depth: int = 5) -> Toy:
     return Toy(row, frozenset({0}), lambda path: str(sum(path) % 3))
 
 
+_FLAT = tuple(0.5 for _ in range(101))
+
+
+def thresholds(
+    entropy: tuple[float, ...] = _FLAT, *, received: bool = False, prompt_attention: bool = False
+) -> Thresholds:
+    """A pilot whose percentiles are all 0.5 where not given."""
+    return Thresholds(
+        model_sha256="0" * 64,
+        model_name="toy",
+        created="2026-01-01",
+        questions=1,
+        tokens=1,
+        temperature=1.0,
+        source="test",
+        entropy=entropy,
+        received=_FLAT if received else None,
+        prompt_attention=_FLAT if prompt_attention else None,
+    )
+
+
 def play(
     decoder: Decoder,
     toy: Toy,

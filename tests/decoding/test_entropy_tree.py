@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from et_agent.decoding import EntropyTree, Finish, ForkKind, Greedy, MultiChain, Run, Thresholds
+from et_agent.decoding import EntropyTree, Finish, ForkKind, Greedy, MultiChain, Run
 from et_agent.decoding.base import sum_and_sample
 from et_agent.errors import EtAgentError, SettingsError
-from tests.decoding.play import from_table, play, random_toy, shape, uneven
+from tests.decoding.play import from_table, play, random_toy, shape, thresholds, uneven
 
 
 @st.composite
@@ -130,19 +130,7 @@ def test_a_code_stays_a_code_until_its_interval_holds_no_other() -> None:
 
 
 def test_tau_comes_from_settings_then_from_the_pilot() -> None:
-    percentiles = tuple(float(p) for p in range(101))
-    pilot = Thresholds(
-        model_sha256="0" * 64,
-        model_name="toy",
-        created="2026-01-01",
-        questions=1,
-        tokens=1,
-        temperature=1.0,
-        source="test",
-        entropy=percentiles,
-        received=None,
-        prompt_attention=None,
-    )
+    pilot = thresholds(tuple(float(p) for p in range(101)))
     sure = EntropyTree(schedule="online", leaves=5, roots=1, gap=1, percentile=50)
     assert len(play(sure, uneven(), thresholds=pilot).tree.forks) == 0  # tau = 50 nats
     unsure = EntropyTree(schedule="online", leaves=5, roots=1, gap=1, percentile=0)

@@ -1,6 +1,6 @@
 import pytest
 
-from et_agent.decoding import Finish, ForkKind, MultiChain
+from et_agent.decoding import Finish, ForkKind, MultiChain, RunRequest
 from et_agent.errors import SettingsError
 from tests.decoding.play import play, random_toy, uneven
 
@@ -58,3 +58,11 @@ def test_bad_settings() -> None:
         MultiChain(leaves=0)
     with pytest.raises(SettingsError, match="temperature"):
         MultiChain(temperature=float("nan"))
+
+
+def test_a_second_cancel_changes_nothing() -> None:
+    run = MultiChain(leaves=2).start(RunRequest(prompt_length=1, stop_tokens={0}))
+    run.cancel()
+    run.cancel()
+    assert run.cancelled
+    assert run.finished

@@ -175,7 +175,7 @@ def test_a_long_prompt_is_split_and_a_question_without_room_is_refused() -> None
         assert ticket.result(20).tree.branches[0].end >= 1
         assert [b.tokens.size for b in model.batches[:4]] == [8, 8, 8, 7]
         assert [int(b.outputs.sum()) for b in model.batches[:4]] == [0, 0, 0, 1]
-        assert ticket.steps == ticket.run.tree.branches[0].end
+        assert ticket.steps == ticket.run.tree.branches[0].end + 3
         with pytest.raises(QuestionError, match="64 tokens and the context 64"):
             submit(scheduler, model, Greedy(), "x" * 63)
         with pytest.raises(QuestionError, match="empty"):

@@ -9,26 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from et_agent.decoding import EntropyTree, ForkKind, Run, Thresholds
-from tests.decoding.play import Path, Toy, from_table, play, random_toy, uneven
+from et_agent.decoding import EntropyTree, ForkKind, Run
+from et_agent.errors import SettingsError
+from tests.decoding.play import Path, Toy, from_table, play, random_toy, thresholds, uneven
 
 Attend = Callable[[Path], NDArray[np.float32]]
-FLAT = tuple(0.5 for _ in range(101))
-
-
-def thresholds(*, received: bool = False, prompt_attention: bool = False) -> Thresholds:
-    return Thresholds(
-        model_sha256="0" * 64,
-        model_name="toy",
-        created="2026-01-01",
-        questions=1,
-        tokens=1,
-        temperature=1.0,
-        source="test",
-        entropy=FLAT,
-        received=FLAT if received else None,
-        prompt_attention=FLAT if prompt_attention else None,
-    )
 
 
 def chain_toy(probabilities: list[float], *, ways: int = 2) -> Toy:
@@ -234,6 +219,15 @@ def test_online_filters_by_attention_on_the_prompt(share: float, forks: bool, pi
         thresholds=thresholds(prompt_attention=True) if pilot else None,
     )
     assert bool(run.tree.forks) == forks
+
+
+def test_a_prompt_filter_without_a_least_share_is_refused() -> None:
+    decoder = EntropyTree(schedule="online", roots=1, tau=0.1, importance="prompt")
+    with pytest.raises(SettingsError, match="pass delta"):
+        play(decoder, chain_toy([0.5]))
+    with pytest.raises(SettingsError, match="pass delta"):
+        play(decoder, chain_toy([0.5]), thresholds=thresholds())
+    play(decoder.model_copy(update={"importance": "auto"}), chain_toy([0.5]))
 
 
 def looked_at(position: int) -> Attend:
