@@ -15,7 +15,7 @@ from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.models.base import LanguageModel, Message
-from et_agent.reporting import path_text, read_tree, statistics_of, tree_report
+from et_agent.reporting import Statistics, path_text, read_tree, statistics_of, tree_report
 from et_agent.results import AskResult, ModelId, Usage
 
 __all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
@@ -25,6 +25,7 @@ Chat = Literal["model", "plain"]
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 _STOP_TOKENS: Final = 16
+_MUCH_CUT_OFF: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class PendingAnswer:
             kind=reading.kind.kind.value,
             kind_reason=reading.kind.reason,
             complete=not run.cancelled,
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *_doubts(numbers, run.max_tokens)),
             usage=Usage(
                 prompt_tokens=len(self.ticket.prompt),
                 tokens_decoded=tree.tokens_decoded,
@@ -237,6 +238,21 @@ class PendingAnswer:
                 "`et-agent pilot` measures it beforehand"
             )
         return notes
+
+
+def _doubts(numbers: Statistics, max_tokens: int) -> list[str]:
+    """What makes the numbers say less than they seem to."""
+    notes = []
+    if numbers.cut_off_share >= _MUCH_CUT_OFF:
+        notes.append(
+            f"paths with {numbers.cut_off_share:.0%} of the weight did not end within {max_tokens} "
+            "tokens: allow more tokens"
+        )
+    if numbers.answer is None:
+        notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
+    elif sum(share.share for share in numbers.distribution if share.answer is None) > 0.5:
+        notes.append("most of the weight gave no answer: the answer shown is that of a minority")
+    return notes
 
 
 def _prompt(model: LanguageModel, question: str, system: str, chat: Chat) -> list[int]:

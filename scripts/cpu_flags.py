@@ -127,7 +127,7 @@ def choose_flags(probe: Probe) -> tuple[tuple[str, ...], str]:
         return (), "the compiler's AMX code works: no flags are needed"
     for program, flags in ((AMX_PROGRAM, KEEP_STORES), (PLAIN_PROGRAM, NO_AMX)):
         if probe(program, flags) is Outcome.WORKS:
-            return flags, f"the compiler's AMX code crashes: {' '.join(flags)} added"
+            return flags, f"a fault of the compiler is built around with {' '.join(flags)}"
     return (
         (),
         "the compiler's AMX code crashes and no flags help: try another, CC=clang CXX=clang++",

@@ -296,3 +296,20 @@ def test_a_base_model_that_asks_on_is_stopped_and_its_own_answer_read() -> None:
         # A chat model may say so: there it is a text like any other.
         chat = ask(model, QUESTION, decoder=Greedy())
         assert chat.answer == "2"
+
+
+def test_numbers_that_say_less_than_they_seem_to_come_with_a_note() -> None:
+    long = {"Let me think about it for a long time. \\boxed{4}": 1.0}
+    with ScriptedModel.from_texts(long) as model:
+        result = ask(model, QUESTION, decoder=MultiChain(leaves=3, max_tokens=10))
+        assert result.predictive_entropy == 0
+        said = " | ".join(result.notes)
+        assert "100% of the weight did not end within 10 tokens" in said
+        assert "does not mean that the model is sure" in said
+    rare = {"\\boxed{4}": 0.2, "who knows": 0.8}
+    with ScriptedModel.from_texts(rare) as model:
+        result = ask(model, QUESTION, decoder=MultiChain(leaves=20, temperature=1), kind="number")
+        assert result.answer == "4"
+        assert "that of a minority" in " | ".join(result.notes)
+    with ScriptedModel.from_texts({"\\boxed{4}": 0.6, "\\boxed{5}": 0.4}) as model:
+        assert ask(model, QUESTION, decoder=CHAINS).notes == ()
