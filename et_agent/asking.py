@@ -15,7 +15,7 @@ from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.models.base import LanguageModel, Message
-from et_agent.reporting import Reading, path_text, read_tree, statistics_of, tree_report
+from et_agent.reporting import Statistics, path_text, read_tree, statistics_of, tree_report
 from et_agent.results import AskResult, ModelId, Usage
 
 __all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
@@ -140,23 +140,9 @@ class PendingAnswer:
         """Whether decoding has ended."""
         return self.ticket.done
 
-    def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
-        """Call back when decoding has ended, in the model's thread or, if it has, at once."""
-        self.ticket.add_done_callback(lambda _: callback(self))
-
     def cancel(self) -> None:
         """Stop decoding within one step; `result` then tells what is known so far."""
         self.ticket.cancel()
-
-    def reading(self) -> Reading:
-        """What the leaves of the finished tree say.
-
-        Raises:
-            EtAgentError: Decoding failed.
-        """
-        stop = PLAIN_STOP if self._chat == "plain" else None
-        tree = self.ticket.result().tree
-        return read_tree(self._model, tree, self.question, self._kind, stop=stop)
 
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
@@ -167,7 +153,8 @@ class PendingAnswer:
         """
         run = self.ticket.result(timeout)
         tree = run.tree
-        reading = self.reading()
+        stop = PLAIN_STOP if self._chat == "plain" else None
+        reading = read_tree(self._model, tree, self.question, self._kind, stop=stop)
         numbers = statistics_of(tree, reading.classes)
         seconds = self.ticket.seconds
         info = self._model.info
