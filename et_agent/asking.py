@@ -61,17 +61,30 @@ class PendingAnswer:
         model: LanguageModel,
         question: str,
         *,
-        decoder: DecoderSettings,
-        kind: AnswerKind,
+        decoder: DecoderSettings | None,
+        kind: AnswerKind | str,
         seed: int,
         system_prompt: str | None,
         chat: Chat,
         thresholds: Thresholds | None,
         on_progress: ProgressCallback | None,
     ) -> None:
+        check_text(question)
+        if system_prompt:
+            check_text(system_prompt, "the system prompt")
+        kind = _kind(kind)
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+        if chat not in get_args(Chat):
+            raise SettingsError(f"chat is {chat!r}: use 'model' or 'plain'")
+        if thresholds is None and model.info.fingerprint:
+            thresholds = find_thresholds(model.info.fingerprint)
+        if decoder is None:
+            decoder = EntropyTree()
         self.question = question
         self._model, self._decoder, self._seed, self._chat = model, decoder, seed, chat
         self._kind = kind
+        self._stop_text = PLAIN_STOP if chat == "plain" else None
         self._reading_kind = guess_kind(question).kind if kind is AnswerKind.AUTO else kind
         self._instruction = (
             instruction(self._reading_kind) if system_prompt is None else system_prompt
@@ -87,7 +100,7 @@ class PendingAnswer:
             seed=seed,
             thresholds=thresholds,
             read_leaf=self._read_leaf,
-            ends=self._asks_on if chat == "plain" else None,
+            ends=self._asks_on if self._stop_text else None,
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
@@ -102,8 +115,8 @@ class PendingAnswer:
     def _read_leaf(self, tokens: Sequence[int]) -> Hashable | None:
         finished = bool(tokens) and tokens[-1] in self._stop
         text = path_text(self._model, tokens)
-        if self._chat == "plain":
-            text, stop, _ = text.partition(PLAIN_STOP)
+        if self._stop_text:
+            text, stop, _ = text.partition(self._stop_text)
             finished = finished or bool(stop)
         found = extract(text, self._reading_kind, question=self.question, finished=finished)
         if found is None:
@@ -153,8 +166,7 @@ class PendingAnswer:
         """
         run = self.ticket.result(timeout)
         tree = run.tree
-        stop = PLAIN_STOP if self._chat == "plain" else None
-        reading = read_tree(self._model, tree, self.question, self._kind, stop=stop)
+        reading = read_tree(self._model, tree, self.question, self._kind, stop=self._stop_text)
         numbers = statistics_of(tree, reading.classes)
         seconds = self.ticket.seconds
         info = self._model.info
@@ -325,7 +337,7 @@ def submit(
         UnsupportedModelError: The model has no chat template.
         ModelClosedError: The model was closed.
     """
-    pending = _prepare(
+    pending = PendingAnswer(
         model,
         question,
         decoder=decoder,
@@ -338,41 +350,6 @@ def submit(
     )
     scheduler_of(model).queue(pending.ticket)
     return pending
-
-
-def _prepare(
-    model: LanguageModel,
-    question: str,
-    *,
-    decoder: DecoderSettings | None,
-    kind: AnswerKind | str,
-    seed: int,
-    system_prompt: str | None,
-    chat: Chat,
-    thresholds: Thresholds | None,
-    on_progress: ProgressCallback | None,
-) -> PendingAnswer:
-    """Check everything that `submit` was given; nothing is decoded yet."""
-    check_text(question)
-    if system_prompt:
-        check_text(system_prompt, "the system prompt")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
-    if chat not in get_args(Chat):
-        raise SettingsError(f"chat is {chat!r}: use 'model' or 'plain'")
-    if thresholds is None and model.info.fingerprint:
-        thresholds = find_thresholds(model.info.fingerprint)
-    return PendingAnswer(
-        model,
-        question,
-        decoder=EntropyTree() if decoder is None else decoder,
-        kind=_kind(kind),
-        seed=seed,
-        system_prompt=system_prompt,
-        chat=chat,
-        thresholds=thresholds,
-        on_progress=on_progress,
-    )
 
 
 def run_pilot(
@@ -481,7 +458,7 @@ def ask(
     """
     questions = [question] if isinstance(question, str) else list(question)
     pending = [
-        _prepare(
+        PendingAnswer(
             model,
             one,
             decoder=decoder,
