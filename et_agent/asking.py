@@ -15,7 +15,14 @@ from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.models.base import LanguageModel, Message
-from et_agent.reporting import Statistics, path_text, read_tree, statistics_of, tree_report
+from et_agent.reporting import (
+    Reading,
+    Statistics,
+    path_text,
+    read_tree,
+    statistics_of,
+    tree_report,
+)
 from et_agent.results import AskResult, ModelId, Usage
 
 __all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
@@ -153,9 +160,22 @@ class PendingAnswer:
         """Whether decoding has ended."""
         return self.ticket.done
 
+    def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
+        """Call back when decoding has ended, in the model's thread or, if it has, at once."""
+        self.ticket.add_done_callback(lambda _: callback(self))
+
     def cancel(self) -> None:
         """Stop decoding within one step; `result` then tells what is known so far."""
         self.ticket.cancel()
+
+    def reading(self) -> Reading:
+        """What the leaves of the finished tree say.
+
+        Raises:
+            EtAgentError: Decoding failed.
+        """
+        tree = self.ticket.result().tree
+        return read_tree(self._model, tree, self.question, self._kind, stop=self._stop_text)
 
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
@@ -166,7 +186,7 @@ class PendingAnswer:
         """
         run = self.ticket.result(timeout)
         tree = run.tree
-        reading = read_tree(self._model, tree, self.question, self._kind, stop=self._stop_text)
+        reading = self.reading()
         numbers = statistics_of(tree, reading.classes)
         seconds = self.ticket.seconds
         info = self._model.info

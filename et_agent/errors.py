@@ -2,7 +2,9 @@
 
     EtAgentError
     ├── InputError              what the caller passed in cannot be used (also a ValueError)
+    │   ├── DataError             a data set or a row of it is missing or cannot be read
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
+    │   ├── StoreError            a file of evaluation runs, or a run in it, cannot be used
     │   └── SettingsError         a setting is out of range or contradicts another one
     ├── ModelError              the model cannot do what is asked of it
     │   ├── ModelFileError        missing, truncated, not a GGUF file, wrong checksum
@@ -18,6 +20,7 @@ with code 2 for an EtAgentError; anything else is a bug.
 
 __all__ = [
     "ContextError",
+    "DataError",
     "DecodeError",
     "EtAgentError",
     "InputError",
@@ -27,6 +30,7 @@ __all__ = [
     "ModelFileError",
     "QuestionError",
     "SettingsError",
+    "StoreError",
     "UnsupportedModelError",
 ]
 
@@ -41,6 +45,14 @@ class InputError(EtAgentError, ValueError):
 
 class QuestionError(InputError):
     """Raised when a question is empty, not text, or too long for the context."""
+
+
+class DataError(InputError):
+    """Raised when a data set, or a row of one, is missing or cannot be read."""
+
+
+class StoreError(InputError):
+    """Raised when a file of evaluation runs, or a run in it, cannot be used."""
 
 
 class SettingsError(InputError):

@@ -1,7 +1,7 @@
 """What a leaf says, and when two leaves say the same."""
 
 from et_agent.answers.equivalence import AnswerClasses, answer_classes, equivalence_classes
-from et_agent.answers.extraction import Extracted, extract
+from et_agent.answers.extraction import Extracted, extract, read_value
 from et_agent.answers.finders import FINDERS, find_boxed, find_last_line, find_marked
 from et_agent.answers.guess import KindGuess, decide_kind, guess_kind
 from et_agent.answers.kinds import AnswerKind, instruction
@@ -23,5 +23,6 @@ __all__ = [
     "find_marked",
     "guess_kind",
     "instruction",
+    "read_value",
     "shared_worker",
 ]

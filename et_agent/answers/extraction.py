@@ -24,7 +24,7 @@ from et_agent.answers.number import (
 )
 from et_agent.answers.text import MAX_ANSWER_CHARACTERS, first_sentence, normalised, readable
 
-__all__ = ["Extracted", "extract"]
+__all__ = ["Extracted", "extract", "read_value"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,25 @@ def extract(
             return Extracted(found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
     return None
+
+
+def read_value(
+    text: str, kind: AnswerKind | str, *, question: str | None = None
+) -> Extracted | None:
+    """Return an answer that stands by itself, such as a data set's; None if `kind` cannot read it.
+
+    Args:
+        text: the answer, as it would stand in a box.
+        kind: how to read it; not `auto`.
+        question: for `choice`, maps an option's text to its letter.
+
+    Raises:
+        SettingsError: if `kind` is unknown or `auto`.
+    """
+    decided = require_decided(kind)
+    options = options_of(question) if question and decided is AnswerKind.CHOICE else {}
+    reading = _READERS[decided](Found(text, "boxed"), options)
+    return None if reading is None else Extracted(text, reading.value, reading.key, "boxed")
 
 
 def _candidates(text: str, *, finished: bool) -> list[Found]:

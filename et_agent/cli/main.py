@@ -10,6 +10,7 @@ from typer.main import get_command
 from et_agent.cli import guard
 from et_agent.cli.ask import ask
 from et_agent.cli.doctor import doctor
+from et_agent.cli.evaluation import eval_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.terminal import make_streams_safe
@@ -26,6 +27,7 @@ app.command()(ask)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(pilot)
+app.add_typer(eval_app, name="eval")
 
 
 def _print_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
 from et_agent.errors import SettingsError
@@ -151,7 +151,11 @@ class Run:
         return False
 
     def tell(
-        self, branch: int, distribution: Distribution, attention: NDArray[np.float32] | None
+        self,
+        branch: int,
+        distribution: Distribution,
+        attention: NDArray[np.float32] | None,
+        near: NDArray[np.float32] | None = None,
     ) -> None:
         """Take the next-token distribution of a branch, and the attention of its last token.
 
@@ -159,9 +163,11 @@ class Run:
             branch: One of `runnable()`.
             distribution: The branch's next token, at this run's temperature.
             attention: float32 [prompt + path], the deciding query over its own path; None without.
+            near: float32 [layers, heads, 2], what it gives the token before it and itself; None
+                when that is not known.
         """
         if attention is not None:
-            self.tree.note_attention(branch, attention)
+            self.tree.note_attention(branch, attention, near)
         self._take(self._running[branch], distribution)
         while not self._running and self._fork_more():
             pass
@@ -206,12 +212,11 @@ class Run:
 
     def _append(self, branch: Branch, side: Side, distribution: Distribution) -> None:
         """Give a branch its next token and end it where it must."""
-        self._note(branch, side, distribution.entropy, distribution.varentropy)
+        self._note(branch, side, distribution.statistics)
 
-    def _note(self, branch: Branch, side: Side, entropy: float, varentropy: float) -> None:
+    def _note(self, branch: Branch, side: Side, statistics: TokenStatistics) -> None:
         branch.tokens.append(side.token)
-        branch.entropies.append(entropy)
-        branch.varentropies.append(varentropy)
+        branch.statistics.append(statistics)
         branch.log_probs.append(side.log_prob)
         branch.probabilities.append(side.probability)
         if self._has_stopped(branch):
@@ -239,7 +244,7 @@ class Run:
     ) -> list[Branch]:
         """Fork a branch at the token being decoded; it takes the first side itself."""
         children = self.tree.fork(
-            branch.id, branch.end, kind, distribution.entropy, shares[0], shares[1:]
+            branch.id, branch.end, kind, distribution.statistics.entropy, shares[0], shares[1:]
         )
         for child in children:
             self.tree.inherit_attention(child.id)
@@ -256,11 +261,11 @@ class Run:
         """
         index = position - branch.start
         kept, *shares = sum_and_sample([share, *(one.probability for one in sides[:-1])])
-        entropy, varentropy = branch.entropies[index], branch.varentropies[index]
-        children = self.tree.fork(branch.id, position, kind, entropy, kept, shares)
+        statistics = branch.statistics[index]
+        children = self.tree.fork(branch.id, position, kind, statistics.entropy, kept, shares)
         for child, side in zip(children, sides, strict=True):
             self.tree.inherit_attention(child.id)
-            self._note(child, side, entropy, varentropy)
+            self._note(child, side, statistics)
         return children
 
 

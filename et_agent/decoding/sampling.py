@@ -7,18 +7,19 @@ second-level cache of a core, twenty rows do not.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import DecodeError
 
-__all__ = ["Distribution", "StepDistributions"]
+__all__ = ["Distribution", "StepDistributions", "TokenStatistics"]
 
 _BLOCK: Final = 128
 _ONES: Final = np.ones(_BLOCK, dtype=np.float32)
 _RULED_OUT: Final = np.float32(-1e9)
+_TOP: Final = 20  # tokens in DeepConf's token confidence
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -34,13 +35,42 @@ def _block_sums(values: Floats) -> Doubles:
     return sums
 
 
+class TokenStatistics(NamedTuple):
+    """What a next-token distribution tells about the model's certainty, all at temperature 1.
+
+    Attributes:
+        entropy: -sum p log p over the full vocabulary, nats.
+        varentropy: Variance of -log p under p, nats squared.
+        certainty: Self-certainty, KL(uniform || p) = -(1/V) sum log p - log V, nats; tokens that
+            the model rules out are left out (arXiv 2502.18581).
+        confidence: -mean log p of the 20 most likely tokens, nats (DeepConf, arXiv 2508.15260).
+        lead: p1 - p2, the two most likely tokens' (CoT-decoding, arXiv 2402.10200).
+    """
+
+    entropy: float
+    varentropy: float
+    certainty: float
+    confidence: float
+    lead: float
+
+
+def _largest(values: Floats) -> Floats:
+    """The 20 largest values, rising; fewer where there are fewer."""
+    count = min(_TOP, values.size)
+    # A few hundred candidates instead of the vocabulary: the largest value is 0 here.
+    for floor in (-6.0, -12.0, -24.0):
+        candidates = values[values > floor]
+        if candidates.size >= count:
+            values = candidates
+            break
+    return np.sort(np.partition(values, values.size - count)[-count:])
+
+
 class Distribution:
     """The distribution of one branch's next token. Valid until the model's next decode.
 
     Attributes:
-        entropy: Shannon entropy of the model's own distribution (temperature 1), nats, over the
-            full vocabulary: H = -sum p log p.
-        varentropy: Variance of -log p under p (temperature 1), nats squared.
+        statistics: Certainty of the model's own distribution (temperature 1).
         temperature: Temperature of all draws and probabilities below; 1 or any positive number.
     """
 
@@ -50,10 +80,9 @@ class Distribution:
         "_log_total",
         "_mass",
         "_max",
-        "entropy",
+        "statistics",
         "temperature",
         "total",
-        "varentropy",
     )
 
     def __init__(self, logits: Floats, temperature: float, scratch: Floats) -> None:
@@ -66,8 +95,14 @@ class Distribution:
         if not np.isfinite(top):
             raise DecodeError(f"the model gave unusable logits (the largest is {top}): reload it")
         np.subtract(logits, top, out=logits)
+        size = logits.size
         if np.isneginf(logits.min()):  # tokens that the model rules out; 0 x -inf would be NaN
             np.maximum(logits, _RULED_OUT, out=logits)
+            allowed = logits[logits > _RULED_OUT]
+            size, mean_logit = allowed.size, float(allowed.mean(dtype=np.float64))
+        else:
+            mean_logit = float(_block_sums(logits).sum()) / size
+        largest = _largest(logits).astype(np.float64)
         np.exp(logits, out=scratch)
         blocks = _block_sums(scratch)
         total = float(blocks.sum())
@@ -75,9 +110,15 @@ class Distribution:
         np.multiply(scratch, logits, out=scratch)
         square = float(scratch.dot(logits)) / total
         self._log_total = float(np.log(total))
+        second = float(np.exp(largest[-2])) if largest.size > 1 else 0.0
         # max() clears the rounding of float32 sums: a certain token has entropy 0, not -1e-8.
-        self.entropy = max(0.0, self._log_total - mean)
-        self.varentropy = max(0.0, square - mean * mean)
+        self.statistics = TokenStatistics(
+            entropy=max(0.0, self._log_total - mean),
+            varentropy=max(0.0, square - mean * mean),
+            certainty=max(0.0, self._log_total - mean_logit - float(np.log(size))),
+            confidence=self._log_total - float(largest.mean()),
+            lead=(1.0 - second) / total,
+        )
         self.temperature = temperature
         if temperature != 1.0:
             np.multiply(logits, np.float32(1.0 / temperature), out=logits)

@@ -62,6 +62,8 @@ class Ticket:
         prompt: Prompt tokens.
         run: The decoder's run; read-only for others than the scheduler.
         steps: Decode calls that this question took part in.
+        cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
+            share batches sum to the time that passed.
         redone: Tokens that were decoded again because their cache entries had been given up.
         started, ended: `time.perf_counter()` at the first batch and at the end; None before.
     """
@@ -71,6 +73,7 @@ class Ticket:
     run: Run
     on_step: StepCallback | None = None
     steps: int = 0
+    cost: float = 0.0
     redone: int = 0
     started: float | None = None
     ended: float | None = None
@@ -89,6 +92,10 @@ class Ticket:
     def done(self) -> bool:
         """Whether the run has ended, for whatever reason."""
         return self._future.done()
+
+    def add_done_callback(self, callback: Callable[["Ticket"], None]) -> None:
+        """Call back when the run has ended, in the owner thread or, if it has, at once."""
+        self._future.add_done_callback(lambda _: callback(self))
 
     def cancel(self) -> None:
         """Stop within one step; what was decoded so far stays in the run's tree."""
@@ -226,7 +233,11 @@ class Scheduler:
             if self._tickets:
                 raise self._too_small()
             return
+        began = time.perf_counter()
         outputs = self._decode(rows)
+        per_token = (time.perf_counter() - began) / sum(len(row.tokens) for row in rows)
+        for row in rows:
+            row.ticket.cost += per_token * len(row.tokens)
         for ticket in {id(row.ticket): row.ticket for row in rows}.values():
             ticket.steps += 1
         for ticket in {id(row.ticket): row.ticket for row in outputs}.values():
@@ -256,9 +267,11 @@ class Scheduler:
         for index, (row, distribution) in enumerate(zip(outputs, distributions, strict=True)):
             if row.ticket.done:
                 continue
-            attention = None if step.attention is None else step.attention.row(index)
+            attention = near = None
+            if step.attention is not None:
+                attention, near = step.attention.row(index), step.attention.near(index)
             try:
-                row.ticket.run.tell(row.branch, distribution, attention)
+                row.ticket.run.tell(row.branch, distribution, attention, near)
             except Exception as error:
                 # One question's broken decoder must not stop the others.
                 self._retire(row.ticket, error)

@@ -93,7 +93,7 @@ class OnlineRun(TreeRun):
         return min(self.settings.branching, 1 + self._spare[branch.id])
 
     def _wants_fork(self, branch: Branch, distribution: Distribution) -> bool:
-        if distribution.entropy < self._tau or self._width(branch) < 2:
+        if distribution.statistics.entropy < self._tau or self._width(branch) < 2:
             return False
         last = max(branch.forked, default=-self.settings.gap)
         if branch.end - last < self.settings.gap:
@@ -128,7 +128,7 @@ class _BackwardRun(TreeRun):
 
     def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
         least = _FLOOR if self.tau is None else max(self.tau, _CERTAIN)
-        if distribution.entropy < least:
+        if distribution.statistics.entropy < least:
             return
         drawn = self._draw_alternatives(branch, token, distribution)
         if drawn.top or drawn.rest is not None or drawn.fresh is not None:
@@ -159,7 +159,7 @@ class _BackwardRun(TreeRun):
         positions = []
         for position in branch.alternatives:
             index = position - branch.start
-            if position in branch.forked or branch.entropies[index] < tau:
+            if position in branch.forked or branch.statistics[index].entropy < tau:
                 continue
             if delta is not None and importance is not None:
                 got = importance[index]
@@ -210,7 +210,7 @@ class BreadthFirstRun(_BackwardRun):
         level, known = self._level, len(self.tree.branches)
         tau, delta = self._least_entropy(level), self._least_importance(level)
         candidates = [
-            _Candidate(branch, position, branch.entropies[position - branch.start])
+            _Candidate(branch, position, branch.statistics[position - branch.start].entropy)
             for branch in level
             for position in self._positions(branch, tau, delta)
         ]
@@ -292,7 +292,7 @@ class RoundsRun(_BackwardRun):
         weights: "np.ndarray[tuple[int], np.dtype[np.float64]]",
         mean_end: float,
     ) -> float:
-        entropy = branch.entropies[position - branch.start]
+        entropy = branch.statistics[position - branch.start].entropy
         if self.settings.value == "entropy":
             return entropy
         mass = math.fsum(weights[through].tolist())

@@ -15,6 +15,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.decoding.sampling import TokenStatistics
+
 __all__ = ["Alternatives", "Branch", "Finish", "Fork", "ForkKind", "Lineage", "Side", "Tree"]
 
 Lineage = tuple[int, ...]
@@ -110,11 +112,12 @@ class Branch:
         start: Position of the first own token.
         lineage: The forks that lead here; the same however batches were put together.
         tokens: Own tokens, the end-of-generation token included.
-        entropies: Token entropy at temperature 1, nats.
-        varentropies: Variance of -log p at temperature 1, nats squared.
+        statistics: How sure the model was, temperature 1.
         log_probs: Log-probability of the token at temperature 1, nats.
         probabilities: Probability of the token at the decoding temperature.
-        prompt_attention: Share of attention that the deciding query gave the prompt; NaN without.
+        prompt_attention: Share of attention that the deciding query gave the prompt; empty without.
+        near_attention: What the deciding query gave the token before it and itself, float16
+            [layers, heads, 2]; empty without.
         alternatives: Side tokens of positions that may be forked later, by position.
         forked: Positions at which this branch is a side of a fork.
         codes: How many arithmetic-sampling codes this branch carries (1 when it is free).
@@ -128,17 +131,22 @@ class Branch:
     start: int
     lineage: Lineage = ()
     tokens: list[int] = field(default_factory=list)
-    entropies: list[float] = field(default_factory=list)
-    varentropies: list[float] = field(default_factory=list)
+    statistics: list[TokenStatistics] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     prompt_attention: list[float] = field(default_factory=list)
+    near_attention: list[NDArray[np.float16]] = field(default_factory=list)
     alternatives: dict[int, Alternatives] = field(default_factory=dict)
     forked: set[int] = field(default_factory=set)
     codes: int = 1
     finish: Finish | None = None
     received: NDArray[np.float32] | None = None
     attention_rows: list[NDArray[np.float16]] = field(default_factory=list)
+
+    @property
+    def entropies(self) -> list[float]:
+        """Token entropy at temperature 1, nats."""
+        return [one.entropy for one in self.statistics]
 
     @property
     def end(self) -> int:
@@ -208,6 +216,11 @@ class Tree:
             child.forked.add(position)
             self._fork_into[child.id] = (fork, child_share)
         return children
+
+    def fork_into(self, branch: int) -> Fork | None:
+        """The fork that a branch came from; None for the first branch."""
+        found = self._fork_into.get(branch)
+        return None if found is None else found[0]
 
     def segments(self, branch: int) -> list[tuple[Branch, int, int]]:
         """The path of a branch as (branch, from, to) pieces of positions, first piece first."""
@@ -311,12 +324,15 @@ class Tree:
         result[seen] = got[seen] / later[seen]
         return result
 
-    def note_attention(self, branch: int, row: NDArray[np.float32]) -> None:
+    def note_attention(
+        self, branch: int, row: NDArray[np.float32], near: NDArray[np.float32] | None = None
+    ) -> None:
         """Add the attention row of the query that decides this branch's next token.
 
         Args:
             branch: The branch.
             row: float32 [prompt + path so far], weights of the deciding query over its own path.
+            near: float32 [layers, heads, 2], what it gives the token before it and itself.
         """
         owner = self.branches[branch]
         size = row.size
@@ -327,6 +343,8 @@ class Tree:
         owner.received = received
         owner.prompt_attention.append(float(row[: self.prompt_length].sum()))
         owner.attention_rows.append(row.astype(np.float16))
+        if near is not None:
+            owner.near_attention.append(near.astype(np.float16))
 
     def inherit_attention(self, child: int) -> None:
         """Give a new branch the sums of the queries on its shared path, no later ones."""
@@ -341,6 +359,8 @@ class Tree:
         branch.received = received
         branch.attention_rows = [rows[-1]]
         branch.prompt_attention = [float(rows[-1][: self.prompt_length].sum(dtype=np.float64))]
+        parent = self.branches[branch.parent]
+        branch.near_attention = parent.near_attention[branch.start - parent.start :][:1]
 
     def _rows(self, branch: int, count: int) -> list[NDArray[np.float16]]:
         """The attention rows that decided the positions 0 to count - 1 of a branch's path."""

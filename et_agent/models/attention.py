@@ -145,6 +145,7 @@ class StepAttention:
 
     def __init__(self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]]) -> None:
         self._layers, self._table, self._rows = layers, table, rows
+        self._known: tuple[int, Floats] | None = None
 
     def row(self, index: int) -> Floats:
         """Attention of output row `index` over its own path, float32 [position + 1].
@@ -154,16 +155,26 @@ class StepAttention:
         mean: Floats = self.weights(index).mean(axis=(0, 1))
         return mean
 
+    def near(self, index: int) -> Floats:
+        """What output row `index` gives the token before it and itself, [layers, heads, 2]."""
+        weights = self.weights(index)
+        if weights.shape[2] > 1:
+            return weights[:, :, -2:]
+        return np.concatenate([np.full_like(weights, np.nan), weights], axis=2)
+
     def weights(self, index: int) -> Floats:
         """The same for each layer and head, float32 [layers, heads, position + 1].
 
         Where a model has attention sinks, this is the attention given to the path, without the
         share that goes into the sinks.
         """
-        sequence, position = self._rows[index]
-        cells = self._table.path(sequence, position + 1)
-        found = [layer.weights(index, cells) for layer in self._layers]
-        return np.concatenate([part.reshape(1, -1, cells.size) for part in found])
+        if self._known is None or self._known[0] != index:
+            sequence, position = self._rows[index]
+            cells = self._table.path(sequence, position + 1)
+            found = [layer.weights(index, cells) for layer in self._layers]
+            joined = np.concatenate([part.reshape(1, -1, cells.size) for part in found])
+            self._known = index, joined
+        return self._known[1]
 
     def strangers(self, index: int) -> int:
         """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""

@@ -83,6 +83,14 @@ class Attention(Protocol):
         """
         ...
 
+    def near(self, index: int) -> NDArray[np.float32]:
+        """What output row `index` gives the token before it and itself.
+
+        Returns:
+            float32 [layers, heads, 2]; the first is NaN for the first token of all.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

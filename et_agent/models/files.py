@@ -33,6 +33,7 @@ __all__ = [
     "recorded_sha256",
     "remember_sha256",
     "require_space",
+    "try_locked",
     "write_atomically",
 ]
 
@@ -183,6 +184,25 @@ def locked(path: Path, progress: Progress, *, poll_seconds: float = 0.2) -> Iter
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """Hold an advisory lock on `path` if no other process or thread does; yields whether it is held.
+
+    The lock ends with the process, however that dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    held = False
+    try:
+        held = _try_lock(handle) and _is_same_file(handle, path)
+        yield held
+    finally:
+        if held:
+            with contextlib.suppress(OSError):
+                path.unlink()
         os.close(handle)
 
 

@@ -44,6 +44,11 @@ class ScriptedAttention:
         """Attention of output row `index` over its own path, float32 [position + 1]."""
         return self._rows[index]
 
+    def near(self, index: int) -> NDArray[np.float32]:
+        """What output row `index` gives the token before it and itself, float32 [1, 1, 2]."""
+        padded = np.concatenate([[np.float32(np.nan)], self._rows[index]])
+        return padded[-2:].reshape(1, 1, 2)
+
 
 class ScriptedModel:
     """Plays back a script.

@@ -52,7 +52,7 @@ def check_sound(run: Run) -> None:
     assert tree.leaf_count() <= leaves
     running = set(run.runnable())
     for branch in tree.branches:
-        parallel = (branch.entropies, branch.varentropies, branch.log_probs, branch.probabilities)
+        parallel = (branch.statistics, branch.log_probs, branch.probabilities)
         assert {len(column) for column in parallel} == {len(branch.tokens)}
         assert (branch.finish is None) == (branch.id in running)
         assert branch.end <= run.max_tokens

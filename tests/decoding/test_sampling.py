@@ -33,8 +33,10 @@ def test_entropies_and_probabilities_equal_a_float64_softmax(size: int, temperat
     found, model = made(logits, temperature), exact(logits)
     surprise = -np.log(model)
     mean = float(model @ surprise)
-    assert found.entropy == pytest.approx(mean, abs=2e-5)
-    assert found.varentropy == pytest.approx(float(model @ (surprise - mean) ** 2), abs=2e-4)
+    assert found.statistics.entropy == pytest.approx(mean, abs=2e-5)
+    assert found.statistics.varentropy == pytest.approx(
+        float(model @ (surprise - mean) ** 2), abs=2e-4
+    )
     at = exact(logits, temperature)
     for token in {0, size // 2, size - 1, int(logits.argmax())}:
         assert found.probability(token) == pytest.approx(at[token], rel=1e-5)
@@ -105,7 +107,7 @@ def test_one_token_has_everything(size: int, temperature: float) -> None:
     logits = np.full(size, -1e9, dtype=np.float32)
     logits[size // 2] = 17.0
     found = made(logits, temperature)
-    assert (found.entropy, found.varentropy) == (0.0, 0.0)
+    assert (found.statistics.entropy, found.statistics.varentropy) == (0.0, 0.0)
     assert {found.draw(u) for u in (0.0, 0.5, 1 - 2**-53)} == {size // 2}
     assert found.top(3) == [size // 2]
     assert found.draw_excluding(0.5, [size // 2]) is None
@@ -119,8 +121,8 @@ def test_one_token_has_everything(size: int, temperature: float) -> None:
 def test_tokens_that_the_model_rules_out_with_infinity_have_no_probability() -> None:
     logits = np.array([-np.inf, 0.0, 0.0, -np.inf], dtype=np.float32)
     found = made(logits, 0.7)
-    assert found.entropy == pytest.approx(np.log(2), abs=1e-6)
-    assert found.varentropy == pytest.approx(0.0, abs=1e-6)
+    assert found.statistics.entropy == pytest.approx(np.log(2), abs=1e-6)
+    assert found.statistics.varentropy == pytest.approx(0.0, abs=1e-6)
     assert {found.draw(u) for u in np.linspace(0, 0.999, 50)} == {1, 2}
 
 

@@ -289,7 +289,11 @@ class BrokenError(Exception):
 
 class BrokenRun(Run):
     def tell(
-        self, branch: int, distribution: Distribution, attention: NDArray[np.float32] | None
+        self,
+        branch: int,
+        distribution: Distribution,
+        attention: NDArray[np.float32] | None,
+        near: NDArray[np.float32] | None = None,
     ) -> None:
         raise BrokenError
 

@@ -1,0 +1,287 @@
+"""`et-agent eval`: runs over data sets, reports, comparisons."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.ask import ChatName
+from et_agent.cli.guard import be_verbose, command
+
+if TYPE_CHECKING:
+    from et_agent.evaluation.records import QuestionRecord
+    from et_agent.evaluation.running import EvaluationProgress
+    from et_agent.evaluation.store import RunStore
+
+__all__ = ["eval_app"]
+
+eval_app = typer.Typer(
+    help="Measure answers and their confidence on data sets; resumable.", no_args_is_help=True
+)
+
+_Store = Annotated[
+    str | None,
+    typer.Option("--store", metavar="FILE", help="File of runs.", show_default="the user's own"),
+]
+_CHUNK_HELP: Final = "Questions, a fixed shuffle's first; more later extends the run."
+
+
+def _open_store(path: str | None) -> "RunStore":
+    from et_agent.evaluation.store import RunStore, default_store_path
+
+    return RunStore(default_store_path() if path is None else Path(path).expanduser())
+
+
+@eval_app.command("run")
+@command
+def run(
+    data: Annotated[
+        str,
+        typer.Option(metavar="NAME[:SPLIT]|FILE", help="Data set; see `et-agent eval data`."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH|hf:…", show_default="qwen2.5-coder-0.5b", help="Model."),
+    ] = None,
+    decoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:FIELD=VALUE,…]",
+            help="entropy-tree, multi-chain or greedy; several are run on the same questions.",
+            show_default="entropy-tree",
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(help=_CHUNK_HELP, show_default="all of them")
+    ] = None,
+    leaves: Annotated[int | None, typer.Option(help="Leaves.", show_default="20")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longest path in tokens.", show_default="320")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Sampling temperature.", show_default="0.7")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    sample_seed: Annotated[int, typer.Option(help="Seed of the shuffle of the questions.")] = 0,
+    system_prompt: Annotated[
+        str | None, typer.Option(help="Replaces the answer kind's instruction.")
+    ] = None,
+    chat: Annotated[ChatName, typer.Option(help="model or plain prompt.")] = ChatName.MODEL,
+    store: _Store = None,
+    context: Annotated[int | None, typer.Option(help="Cache cells.", show_default="8192")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="the cores")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Branches in a batch at most.", show_default="16")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
+) -> int:
+    """Decode a data set's questions; the same call again goes on where this one stopped."""
+    if verbose:
+        be_verbose()
+    from et_agent.cli import loading
+    from et_agent.cli.terminal import say, write_line
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.errors import SettingsError
+    from et_agent.evaluation.datasets import load_items
+    from et_agent.evaluation.decoders import parse_decoder
+    from et_agent.evaluation.items import sample
+    from et_agent.evaluation.running import evaluate
+    from et_agent.models.catalog import DEFAULT_MODEL
+
+    if seed < 0:
+        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    loading.check_load_settings(context=context, threads=threads, width=width)
+    shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
+    decoders = {spec: parse_decoder(spec, **shared) for spec in decoder or ["entropy-tree"]}
+    items = sample(load_items(data), questions, seed=sample_seed)
+    with _open_store(store) as runs, shown_transfer() as progress:
+        opened = loading.open_model(
+            model or DEFAULT_MODEL,
+            context=context,
+            threads=threads,
+            width=width,
+            progress=progress,
+        )
+        with opened as loaded, _Meter() as meter:
+            done, skipped = evaluate(
+                loaded,
+                items,
+                decoders,
+                runs,
+                data=data,
+                seed=seed,
+                system_prompt=system_prompt,
+                chat="plain" if chat is ChatName.PLAIN else "model",
+                on_progress=meter.move,
+            )
+    for one in skipped:
+        say(f"left out {one.item}: {one.reason}")
+    for info in done:
+        write_line(f"{info.name}: {info.questions} questions")
+    return 0
+
+
+@eval_app.command("list")
+@command
+def list_runs(store: _Store = None) -> int:
+    """List the runs of a store."""
+    from et_agent.cli.terminal import visible, write_line
+
+    with _open_store(store) as runs:
+        found = runs.runs()
+        write_line(f"{visible(str(runs.path))}: {len(found)} runs")
+    for info in found:
+        write_line(f"  {info.name}: {info.questions} questions, begun {info.created}")
+    return 0
+
+
+@eval_app.command("report")
+@command
+def report(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Runs, or beginnings of names.")
+    ],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the report.")],
+    store: _Store = None,
+    plots: Annotated[bool, typer.Option(help="Draw pictures; needs matplotlib.")] = True,
+) -> int:
+    """Write tables (Markdown, JSON) and pictures (PNG) of runs."""
+    from et_agent.cli.terminal import visible, write_line
+    from et_agent.evaluation.report import write_report
+
+    with _open_store(store) as runs:
+        found = [runs.run(name) for name in names]
+        records = {info.name: runs.records(info) for info in found}
+    configs = {info.name: info.config for info in found}
+    for path in write_report(records, Path(out).expanduser(), configs=configs, plots=plots):
+        write_line(visible(str(path)))
+    return 0
+
+
+@eval_app.command("compare")
+@command
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B")],
+    estimator: Annotated[
+        list[str] | None,
+        typer.Option(help="Estimators to compare.", show_default="top-share, et-pe, et-pe-count"),
+    ] = None,
+    store: _Store = None,
+) -> int:
+    """Paired differences of two runs, and which of them are real."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.evaluation import summaries
+    from et_agent.evaluation.report import comparison_lines
+
+    with _open_store(store) as runs:
+        one, other = runs.run(first), runs.run(second)
+        sides = runs.records(one), runs.records(other)
+    chosen = tuple(estimator or ("top-share", "et-pe", "et-pe-count"))
+    found = summaries.compare(*sides, estimators=chosen)
+    for line in comparison_lines(one.name, other.name, found):
+        write_line(line)
+    return 0
+
+
+@eval_app.command("score")
+@command
+def score(
+    name: Annotated[str, typer.Argument(metavar="RUN")],
+    estimator: Annotated[
+        list[str] | None, typer.Option(help="Estimators.", show_default="all that are measured")
+    ] = None,
+    store: _Store = None,
+) -> int:
+    """Score a stored run with estimators, without decoding again."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.evaluation.report import shown
+    from et_agent.evaluation.summaries import summarise
+
+    with _open_store(store) as runs:
+        records: list[QuestionRecord] = runs.records(runs.run(name))
+    summary = summarise(records, estimators=estimator)
+    write_line(f"{'estimator':<28}{'questions':>10}  AUROC")
+    for one in summary.estimators:
+        write_line(f"{one.name:<28}{one.measured:>10}  {shown(one.metrics['AUROC'])}")
+    missing = set(estimator or ()) - {one.name for one in summary.estimators}
+    for absent in sorted(missing):
+        write_line(f"{absent:<28}{0:>10}  not measured in this run")
+    return 0
+
+
+@eval_app.command("estimators")
+@command
+def estimators() -> int:
+    """List the estimators with their source and cost."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.uncertainty.estimators import ESTIMATORS
+
+    for one in ESTIMATORS.values():
+        write_line(f"{one.name:<28}{one.direction:<13}{one.cost:<7}{one.source}")
+    return 0
+
+
+@eval_app.command("data")
+@command
+def data_sets() -> int:
+    """List the data sets with their splits and licences."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.evaluation.datasets import DATASETS
+
+    for one in DATASETS.values():
+        splits = ", ".join(one.splits)
+        write_line(f"{one.name:<14}{one.title}\n{'':<14}splits: {splits}; licence: {one.licence}")
+    return 0
+
+
+class _Meter:
+    """A bar on standard error while questions are decoded; a line now and then without terminal."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from et_agent.cli.guard import is_verbose
+        from et_agent.cli.terminal import error_console
+
+        console = error_console()
+        self._shown = console.is_terminal and not is_verbose()
+        self._bars = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=not self._shown,
+        )
+        self._task = self._bars.add_task("loading", total=None)
+
+    def __enter__(self) -> "_Meter":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def move(self, progress: "EvaluationProgress") -> None:
+        """Show how far the runs are."""
+        from et_agent.cli.terminal import say
+
+        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+        text = (
+            f"{progress.tokens_per_second:.0f} tokens/s, accuracy {progress.accuracy:.2f} "
+            f"({progress.run}){left}"
+        )
+        self._bars.update(
+            self._task, completed=progress.done, total=progress.total, description=text
+        )
+        if not self._shown:
+            say(f"{progress.done}/{progress.total} {text}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

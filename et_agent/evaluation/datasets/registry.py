@@ -1,0 +1,67 @@
+"""The data sets by name, and how a name becomes questions."""
+
+from pathlib import Path
+
+from et_agent.errors import DataError
+from et_agent.evaluation.datasets.base import Dataset
+from et_agent.evaluation.datasets.locating import locate_files
+from et_agent.evaluation.datasets.mathematics import AIME24, AIME25, MATH500
+from et_agent.evaluation.datasets.multiple_choice import GPQA_DIAMOND, GPQA_MAIN, MMLU
+from et_agent.evaluation.datasets.open_questions import NQ_OPEN
+from et_agent.evaluation.datasets.own import own_dataset
+from et_agent.evaluation.datasets.science import SCIBENCH
+from et_agent.evaluation.datasets.word_problems import GSM8K, SVAMP, SVAMP_SAMPLE
+from et_agent.evaluation.items import Item
+
+__all__ = ["DATASETS", "find_dataset", "load_items"]
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        SVAMP,
+        SVAMP_SAMPLE,
+        GSM8K,
+        MATH500,
+        AIME24,
+        AIME25,
+        SCIBENCH,
+        MMLU,
+        GPQA_MAIN,
+        GPQA_DIAMOND,
+        NQ_OPEN,
+    )
+}
+"""Known data sets by name."""
+
+
+def find_dataset(spec: str) -> tuple[Dataset, str]:
+    """The data set and split of `NAME`, `NAME:SPLIT` or a path to .jsonl or .csv.
+
+    Raises:
+        DataError: There is none.
+    """
+    name, _, split = spec.partition(":")
+    if name.lower() in DATASETS:
+        return DATASETS[name.lower()], split or "test"
+    if spec.lower().endswith((".jsonl", ".csv")):
+        return own_dataset(Path(spec).expanduser().absolute()), "test"
+    known = ", ".join(DATASETS)
+    raise DataError(
+        f"there is no data set {spec!r}: choose one of {known}, or a .jsonl or .csv file"
+    )
+
+
+def load_items(spec: str) -> list[Item]:
+    """All questions of a data set.
+
+    Args:
+        spec: A name such as "svamp", a name with a split such as "gsm8k:train", or a path.
+
+    Raises:
+        DataError: There is no such set or split, a file is missing, or a row is damaged.
+    """
+    dataset, split = find_dataset(spec)
+    items = list(dataset.read(locate_files(dataset, split), split))
+    if not items:
+        raise DataError(f"{spec} holds no questions: fetch its files again")
+    return items

@@ -1,0 +1,43 @@
+"""Decoders written in one line: `entropy-tree`, `entropy-tree:schedule=online,roots=4`."""
+
+from typing import Final
+
+from et_agent.decoding import EntropyTree, Greedy, MultiChain
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import SettingsError
+
+__all__ = ["parse_decoder"]
+
+_CLASSES: Final[dict[str, type[DecoderSettings]]] = {
+    "entropy-tree": EntropyTree,
+    "multi-chain": MultiChain,
+    "greedy": Greedy,
+}
+
+
+def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
+    """The settings that a line describes.
+
+    Args:
+        spec: A decoder's name, perhaps with fields of its settings after a colon.
+        shared: Fields for every decoder that has them; those of the line come first.
+
+    Raises:
+        SettingsError: There is no such decoder or field, or a value is out of range.
+    """
+    name, _, rest = spec.partition(":")
+    decoder = _CLASSES.get(name.strip())
+    if decoder is None:
+        raise SettingsError(f"there is no decoder {name!r}: choose one of {', '.join(_CLASSES)}")
+    fields: dict[str, object] = {
+        key: value
+        for key, value in shared.items()
+        if key in decoder.model_fields and value is not None
+    }
+    for part in filter(None, (part.strip() for part in rest.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise SettingsError(f"{spec!r}: write field=value, not {part!r}")
+        # None is how `tau` and the like say "from the pilot".
+        fields[key.strip()] = None if value.strip().lower() == "none" else value.strip()
+    return decoder(**fields)

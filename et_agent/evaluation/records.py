@@ -1,0 +1,93 @@
+"""What is kept of a decoded question: leaf statistics, answers, costs.
+
+Everything that estimators and metrics need is here, so that neither texts nor logits are read again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.errors import DataError, InputError
+from et_agent.uncertainty.leaf_table import LeafTable
+
+__all__ = ["QuestionRecord"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionRecord:
+    """One question of a run.
+
+    Attributes:
+        item: Id of the question.
+        kind: Answer kind that was read.
+        subject: As the data set has it.
+        answers: Answer of each class, as results show it.
+        right: Whether each class is a right answer.
+        leaves: Leaf statistics.
+        prompt_tokens: Tokens of the prompt.
+        tokens_decoded: Generated tokens, shared ones once.
+        tokens_as_chains: Tokens that as many separate chains would have needed.
+        seconds: Time of its share of all decode steps that it took part in.
+        extras: Values of estimators that need the model, by name.
+    """
+
+    item: str
+    kind: str
+    subject: str
+    answers: tuple[str, ...]
+    right: tuple[bool, ...]
+    leaves: LeafTable
+    prompt_tokens: int
+    tokens_decoded: int
+    tokens_as_chains: int
+    seconds: float
+    extras: Mapping[str, Any]
+
+    @property
+    def correct(self) -> bool:
+        """Whether the weighted vote is right; no answer is wrong."""
+        top = self.leaves.top
+        return top is not None and self.right[top]
+
+    @property
+    def leaf_right(self) -> NDArray[np.bool_]:
+        """Whether each leaf is right, bool [leaves]."""
+        return np.array([*self.right, False])[self.leaves.answer]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types; `extras` are kept apart."""
+        return {
+            "item": self.item,
+            "kind": self.kind,
+            "subject": self.subject,
+            "answers": list(self.answers),
+            "right": list(self.right),
+            "leaves": self.leaves.as_lists(),
+            "prompt_tokens": self.prompt_tokens,
+            "tokens_decoded": self.tokens_decoded,
+            "tokens_as_chains": self.tokens_as_chains,
+            "seconds": round(self.seconds, 4),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], extras: Mapping[str, Any]) -> Self:
+        """The inverse of `as_json`.
+
+        Raises:
+            DataError: A field is missing or too many.
+        """
+        try:
+            return cls(
+                **{
+                    **values,
+                    "answers": tuple(values["answers"]),
+                    "right": tuple(values["right"]),
+                    "leaves": LeafTable.from_lists(values["leaves"]),
+                },
+                extras=extras,
+            )
+        except (KeyError, TypeError, InputError) as error:
+            raise DataError(f"a stored question cannot be read: {error}") from error

@@ -1,0 +1,271 @@
+"""Decodes the questions of a data set and keeps each as soon as it is finished."""
+
+import contextlib
+import hashlib
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from et_agent.asking import Chat, PendingAnswer, submit
+from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.errors import QuestionError
+from et_agent.evaluation.grading import gold_answers, is_right
+from et_agent.evaluation.items import Item
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.models.base import LanguageModel
+from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
+from et_agent.uncertainty.measuring import leaf_table, traces
+from et_agent.uncertainty.similarity import mean_rouge_l
+
+__all__ = ["EvaluationProgress", "Skipped", "evaluate", "question_seed"]
+
+_CHUNK: Final = 16
+"""Questions of one decoder before the next one has its turn, so that partial runs are paired."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationProgress:
+    """How far an evaluation is.
+
+    Attributes:
+        run: Name of the run that just got a question.
+        done, total: Questions of all runs, those of earlier calls included.
+        tokens_per_second: Of this call.
+        accuracy: Of the run that just got a question, all its questions included.
+        seconds_left: Estimate; None before the first question.
+    """
+
+    run: str
+    done: int
+    total: int
+    tokens_per_second: float
+    accuracy: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A question that could not be asked.
+
+    Attributes:
+        item: Its id.
+        reason: Why.
+    """
+
+    item: str
+    reason: str
+
+
+def question_seed(seed: int, item: Item) -> int:
+    """The seed of a question: its own, the same for every decoder."""
+    digest = hashlib.sha256(f"{seed}/{item.id}".encode()).digest()
+    return int.from_bytes(digest[:6])
+
+
+def evaluate(
+    model: LanguageModel,
+    items: Sequence[Item],
+    decoders: Mapping[str, DecoderSettings],
+    store: RunStore,
+    *,
+    data: str,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+    thresholds: Thresholds | None = None,
+    on_progress: Callable[[EvaluationProgress], None] | None = None,
+) -> tuple[list[RunInfo], list[Skipped]]:
+    """Decode every question with every decoder; what is finished already is left alone.
+
+    Args:
+        model: A loaded model.
+        items: The questions; give a run more of them later to extend it.
+        decoders: Settings by name.
+        store: Where runs are kept.
+        data: Name of the data set and split, for the configuration.
+        seed: Seed of the run; each question gets one of its own from it.
+        system_prompt: Replaces the default instruction of each answer kind.
+        chat: "model" or "plain", as for `et_agent.submit`.
+        thresholds: Pilot thresholds; found by the model's fingerprint if None.
+        on_progress: Called after every question.
+
+    Returns:
+        The runs, in the order of `decoders`, and the questions that could not be asked.
+
+    Raises:
+        StoreError: The store cannot be used, or another process works on one of the runs.
+        DataError: An item's accepted answers cannot be read.
+        EtAgentError: Decoding failed; what was finished before is kept.
+    """
+    for item in items:
+        gold_answers(item)
+    if thresholds is None and model.info.fingerprint:
+        thresholds = find_thresholds(model.info.fingerprint)
+    evaluation = _Evaluation(
+        model=model,
+        store=store,
+        seed=seed,
+        system_prompt=system_prompt,
+        chat=chat,
+        thresholds=thresholds,
+        on_progress=on_progress,
+    )
+    shared = {
+        "data": data,
+        "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
+        "seed": seed,
+        "system_prompt": system_prompt,
+        "chat": chat,
+        "thresholds": None if thresholds is None else thresholds.model_dump(mode="json"),
+        "attention_layers": list(model.info.attention_layers),
+    }
+    runs = {}
+    for name, decoder in decoders.items():
+        settings = {"name": type(decoder).__name__, **decoder.model_dump(mode="json")}
+        label = f"{data}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
+        runs[name] = store.begin(label, {**shared, "decoder": settings})
+    skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
+    return [store.run(run.name) for run in runs.values()], skipped
+
+
+class _Evaluation:
+    def __init__(
+        self,
+        *,
+        model: LanguageModel,
+        store: RunStore,
+        seed: int,
+        system_prompt: str | None,
+        chat: Chat,
+        thresholds: Thresholds | None,
+        on_progress: Callable[[EvaluationProgress], None] | None,
+    ) -> None:
+        self._model, self._store = model, store
+        self._seed, self._system_prompt, self._chat = seed, system_prompt, chat
+        self._thresholds, self._on_progress = thresholds, on_progress
+        self._started = time.perf_counter()
+        self._tokens = 0
+        self._done = 0
+        self._done_before = 0
+        self._total = 0
+        self._right: dict[int, list[bool]] = {}
+
+    def work(
+        self, runs: Sequence[tuple[RunInfo, DecoderSettings]], items: Sequence[Item]
+    ) -> list[Skipped]:
+        wanted = {item.id for item in items}
+        finished: dict[int, set[str]] = {}
+        for run, _ in runs:
+            known = [r for r in self._store.records(run) if r.item in wanted]
+            finished[run.id] = {record.item for record in known}
+            self._right[run.id] = [record.correct for record in known]
+            self._done += len(known)
+        self._done_before, self._total = self._done, len(items) * len(runs)
+        skipped: dict[str, Skipped] = {}
+        with _all_locked(self._store, [run for run, _ in runs]):
+            for start in range(0, len(items), _CHUNK):
+                for run, decoder in runs:
+                    chunk = items[start : start + _CHUNK]
+                    todo = [item for item in chunk if item.id not in finished[run.id]]
+                    for one in self._decode(run, decoder, todo):
+                        skipped[one.item] = one
+        return list(skipped.values())
+
+    def _decode(
+        self, run: RunInfo, decoder: DecoderSettings, items: Sequence[Item]
+    ) -> list[Skipped]:
+        ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
+        pending: dict[PendingAnswer, Item] = {}
+        skipped: list[Skipped] = []
+        try:
+            for item in items:
+                try:
+                    one = self._submit(item, decoder)
+                except QuestionError as error:
+                    skipped.append(Skipped(item.id, str(error)))
+                    self._total -= 1
+                    continue
+                pending[one] = item
+                one.add_done_callback(ended.put)
+            while pending:
+                one = ended.get()
+                self._keep(run, pending.pop(one), one)
+        finally:
+            for one in pending:
+                one.cancel()
+        return skipped
+
+    def _submit(self, item: Item, decoder: DecoderSettings) -> PendingAnswer:
+        return submit(
+            self._model,
+            item.question,
+            decoder=decoder,
+            kind=item.kind,
+            seed=question_seed(self._seed, item),
+            system_prompt=self._system_prompt,
+            chat=self._chat,
+            thresholds=self._thresholds,
+        )
+
+    def _keep(self, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
+        record, texts, arrays = _record(self._model, item, pending)
+        self._store.add(run, record, texts, arrays)
+        self._done += 1
+        self._tokens += record.tokens_decoded
+        self._right[run.id].append(record.correct)
+        if self._on_progress is None:
+            return
+        elapsed = time.perf_counter() - self._started
+        fresh = self._done - self._done_before
+        right = self._right[run.id]
+        self._on_progress(
+            EvaluationProgress(
+                run=run.name,
+                done=self._done,
+                total=self._total,
+                tokens_per_second=self._tokens / elapsed,
+                accuracy=sum(right) / len(right),
+                seconds_left=elapsed / fresh * (self._total - self._done),
+            )
+        )
+
+
+def _record(
+    model: LanguageModel, item: Item, pending: PendingAnswer
+) -> tuple[QuestionRecord, list[str], dict[str, Any]]:
+    ticket = pending.ticket
+    tree = ticket.result().tree
+    reading = pending.reading()
+    raw = [None if found is None else found.raw for found in reading.answers]
+    leaves = leaf_table(tree, reading.classes.index_of_leaf, raw, model.token_bytes)
+    paths = [tree.path(branch.id) for branch in tree.branches]
+    similarity = mean_rouge_l(paths, [branch.codes for branch in tree.branches])
+    record = QuestionRecord(
+        item=item.id,
+        kind=item.kind.value,
+        subject=item.subject,
+        answers=reading.classes.labels,
+        right=tuple(is_right(answer, item) for answer in reading.classes.labels),
+        leaves=leaves,
+        prompt_tokens=len(ticket.prompt),
+        tokens_decoded=tree.tokens_decoded,
+        tokens_as_chains=tree.tokens_as_chains,
+        seconds=ticket.cost,
+        extras={} if similarity is None else {SIMILARITY: similarity},
+    )
+    return record, reading.texts, traces(tree)
+
+
+def _all_locked(store: RunStore, runs: Sequence[RunInfo]) -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    try:
+        for run in runs:
+            stack.enter_context(store.working_on(run))
+    except BaseException:
+        stack.close()
+        raise
+    return stack

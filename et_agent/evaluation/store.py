@@ -1,0 +1,326 @@
+"""Runs in a SQLite file: one transaction a question, so that nothing finished is ever lost."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from et_agent.errors import StoreError
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.models.files import try_locked
+
+__all__ = ["RunInfo", "RunStore", "default_store_path"]
+
+_APPLICATION: Final = 0x65744167  # "etAg": tells our files from other SQLite files
+
+
+def default_store_path() -> Path:
+    """The store of `ET_AGENT_RUNS`, or `runs.sqlite` in the user's data directory."""
+    named = os.environ.get("ET_AGENT_RUNS")
+    if named:
+        return Path(named).expanduser()
+    return Path(platformdirs.user_data_dir("et-agent", appauthor=False)) / "runs.sqlite"
+
+
+def _first_schema(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
+        "digest TEXT NOT NULL UNIQUE, config TEXT NOT NULL, created TEXT NOT NULL)"
+    )
+    connection.execute(
+        "CREATE TABLE questions (run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, "
+        "item TEXT NOT NULL, record TEXT NOT NULL, texts BLOB NOT NULL, traces BLOB NOT NULL, "
+        "finished TEXT NOT NULL, PRIMARY KEY (run, item))"
+    )
+    connection.execute(
+        "CREATE TABLE extras (run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, "
+        "item TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, "
+        "PRIMARY KEY (run, item, name))"
+    )
+
+
+# Numbered by position; never change one that was released, append instead.
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first_schema,)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run: one decoder on one sample of one data set with one model.
+
+    Attributes:
+        id: Its number in the store.
+        name: Its name, unique in the store.
+        config: Everything that decides what is decoded.
+        created: When it was begun, ISO 8601, UTC.
+        questions: Questions that are finished.
+    """
+
+    id: int
+    name: str
+    config: Mapping[str, Any]
+    created: str
+    questions: int
+
+
+class RunStore:
+    """A file of runs.
+
+    Args:
+        path: The file; made with its folders if it is not there.
+
+    Raises:
+        StoreError: It is no store of runs, or of a later version, or cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            with self._told():
+                self._open()
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StoreError(
+                f"{path} cannot be opened: {error}. Check folder and rights."
+            ) from error
+
+    def _open(self) -> None:
+        run = self._connection.execute
+        try:
+            # In one transaction, or another process could make the tables in between.
+            run("BEGIN")
+            version = int(run("PRAGMA user_version").fetchone()[0])
+            tables = int(run("SELECT count(*) FROM sqlite_master").fetchone()[0])
+            application = int(run("PRAGMA application_id").fetchone()[0])
+            run("COMMIT")
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise StoreError(f"{self.path} is no store of runs: choose another file") from error
+        if application != _APPLICATION and tables:
+            self._connection.close()
+            raise StoreError(f"{self.path} is a database of something else: choose another file")
+        if version > len(_MIGRATIONS):
+            self._connection.close()
+            raise StoreError(
+                f"{self.path} was written by a later et-agent (store version {version}, this one "
+                f"knows {len(_MIGRATIONS)}): upgrade et-agent, or choose another file"
+            )
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
+        for number in range(version, len(_MIGRATIONS)):
+            with self._transaction():
+                # Another process may have been quicker.
+                if int(run("PRAGMA user_version").fetchone()[0]) == number:
+                    _MIGRATIONS[number](self._connection)
+                    run(f"PRAGMA user_version = {number + 1}")
+                    run(f"PRAGMA application_id = {_APPLICATION}")
+
+    def begin(self, name: str, config: Mapping[str, Any]) -> RunInfo:
+        """The run of this configuration: a new one, or the one to go on with.
+
+        Args:
+            name: Name of a new run; a number is added when it is taken.
+            config: Everything that decides what is decoded, in plain JSON types.
+        """
+        text = json.dumps(config, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT name FROM runs WHERE digest = ?", (digest,)
+            ).fetchone()
+            if known is None:
+                taken = {row[0] for row in connection.execute("SELECT name FROM runs")}
+                free = next(one for one in _names(name) if one not in taken)
+                connection.execute(
+                    "INSERT INTO runs (name, digest, config, created) VALUES (?, ?, ?, ?)",
+                    (free, digest, text, _now()),
+                )
+                known = (free,)
+        return self.run(known[0])
+
+    def runs(self) -> list[RunInfo]:
+        """All runs, oldest first."""
+        with self._told():
+            rows = self._connection.execute(
+                "SELECT id, name, config, created, "
+                "(SELECT count(*) FROM questions WHERE run = runs.id) FROM runs ORDER BY id"
+            ).fetchall()
+        return [RunInfo(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in rows]
+
+    def run(self, name: str) -> RunInfo:
+        """A run by its name, or by a beginning of it that no other run has.
+
+        Raises:
+            StoreError: There is none, or there are several.
+        """
+        runs = self.runs()
+        found = [run for run in runs if run.name == name] or [
+            run for run in runs if run.name.startswith(name)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(run.name for run in found)
+            raise StoreError(f"{name!r} begins several runs of {self.path}: {names}")
+        names = ", ".join(run.name for run in runs) or "none yet"
+        raise StoreError(f"there is no run {name!r} in {self.path}: it has {names}")
+
+    def finished(self, run: RunInfo) -> set[str]:
+        """Ids of the finished questions."""
+        with self._told():
+            rows = self._connection.execute("SELECT item FROM questions WHERE run = ?", (run.id,))
+            return {row[0] for row in rows}
+
+    def add(
+        self,
+        run: RunInfo,
+        record: QuestionRecord,
+        texts: Sequence[str],
+        traces: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Keep a finished question, all of it or nothing.
+
+        Args:
+            run: Its run.
+            record: Its statistics.
+            texts: Texts of the leaves.
+            traces: Arrays along the tokens of the tree.
+
+        Raises:
+            StoreError: The disk is full, or the question is there already.
+        """
+        packed = zlib.compress(json.dumps(list(texts)).encode())
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **traces)  # type: ignore[arg-type]
+        values = (
+            run.id,
+            record.item,
+            json.dumps(record.as_json()),
+            packed,
+            buffer.getvalue(),
+            _now(),
+        )
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?)", values)
+            connection.executemany(
+                "INSERT INTO extras VALUES (?, ?, ?, ?)",
+                [(run.id, record.item, k, json.dumps(v)) for k, v in record.extras.items()],
+            )
+
+    def add_extra(self, run: RunInfo, item: str, name: str, value: object) -> None:
+        """Keep the value of an estimator that needed the model."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO extras VALUES (?, ?, ?, ?)",
+                (run.id, item, name, json.dumps(value)),
+            )
+
+    def records(self, run: RunInfo) -> list[QuestionRecord]:
+        """All finished questions of a run, by id."""
+        extras: dict[str, dict[str, Any]] = {}
+        with self._told():
+            for item, name, value in self._connection.execute(
+                "SELECT item, name, value FROM extras WHERE run = ?", (run.id,)
+            ):
+                extras.setdefault(item, {})[name] = json.loads(value)
+            rows = self._connection.execute(
+                "SELECT item, record FROM questions WHERE run = ? ORDER BY item", (run.id,)
+            ).fetchall()
+        return [
+            QuestionRecord.from_json(json.loads(text), extras.get(item, {})) for item, text in rows
+        ]
+
+    def texts(self, run: RunInfo, item: str) -> list[str]:
+        """Texts of a question's leaves, in the order of its `LeafTable`."""
+        packed = self._blob(run, item, "texts")
+        texts: list[str] = json.loads(zlib.decompress(packed))
+        return texts
+
+    def traces(self, run: RunInfo, item: str) -> dict[str, NDArray[Any]]:
+        """Arrays along the tokens of a question's tree."""
+        packed = self._blob(run, item, "traces")
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def _blob(self, run: RunInfo, item: str, column: str) -> bytes:
+        with self._told():
+            row = self._connection.execute(
+                f"SELECT {column} FROM questions WHERE run = ? AND item = ?",
+                (run.id, item),
+            ).fetchone()
+        if row is None:
+            raise StoreError(f"run {run.name} has no finished question {item!r}")
+        return bytes(row[0])
+
+    @contextlib.contextmanager
+    def working_on(self, run: RunInfo) -> Iterator[None]:
+        """Keep other processes from decoding the same run meanwhile.
+
+        Raises:
+            StoreError: Another process is at it.
+        """
+        lock = self.path.with_name(f".{self.path.name}.{run.id}.lock")
+        with try_locked(lock) as held:
+            if not held:
+                raise StoreError(
+                    f"another process is working on the run {run.name} of {self.path}: wait for it, "
+                    "or stop it"
+                )
+            yield
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            full = "full" in str(error)
+            fix = "free some space and call again: what is finished is kept" if full else "check it"
+            raise StoreError(f"{self.path}: {error}; {fix}") from error
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

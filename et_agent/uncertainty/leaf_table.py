@@ -1,0 +1,180 @@
+"""Statistics of all leaves of a tree as columns: what estimators and calibrators start from."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.errors import InputError
+
+__all__ = ["FORKS", "LeafTable"]
+
+FORKS: Final = ("independent", "stratified", "distinct", "exchangeable")
+"""Kinds of fork, as `decoding.tree.ForkKind` has them."""
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeafTable:
+    """Statistics of all leaves of one tree, as columns of one length, in the order of their making.
+
+    Means run over the tokens of the whole path; probabilities, entropies and log-probabilities are
+    the model's own (temperature 1). A column of NaN was not measured.
+
+    Attributes:
+        answer: Class of the leaf's answer, -1 for none.
+        weight: Path weight; all sum to 1.
+        count: Codes of arithmetic sampling that ended here; 1 for a free path.
+        finish: 0 ended by itself, 1 cut off at the token limit, 2 cancelled.
+        tokens: Length of the path.
+        parent: The leaf, by number, whose path is shared before `start`; -1 for the first leaf.
+        start: Length of the beginning that was there before; only the rest was decoded for it.
+        fork: How it parted from its parent, an index into `FORKS`; -1 for the first leaf.
+        log_prob: Log-probability of the path, nats.
+        entropy: Mean token entropy, nats.
+        peak_entropy: Largest token entropy, nats.
+        certainty: Mean self-certainty, KL(uniform || p), nats (arXiv 2502.18581).
+        confidence: Mean token confidence, -mean log p of the 20 most likely tokens, nats
+            (DeepConf, arXiv 2508.15260).
+        tail_confidence: The same over the last 64 tokens.
+        lowest_confidence: The least mean over a window of 64 tokens.
+        bottom_confidence: Mean over the lowest tenth of all windows.
+        answer_margin: Mean of p1 - p2, the two most likely tokens', over the tokens of the answer
+            (CoT-decoding, arXiv 2402.10200).
+        rauq: RAUQ, largest over the layers that are read (arXiv 2505.20045).
+        attention_score: Mean log attention of a token on itself.
+        prompt_attention: Mean share of attention on the prompt.
+    """
+
+    answer: Ints
+    weight: Doubles
+    count: Ints
+    finish: Ints
+    tokens: Ints
+    parent: Ints
+    start: Ints
+    fork: Ints
+    log_prob: Doubles
+    entropy: Doubles
+    peak_entropy: Doubles
+    certainty: Doubles
+    confidence: Doubles
+    tail_confidence: Doubles
+    lowest_confidence: Doubles
+    bottom_confidence: Doubles
+    answer_margin: Doubles
+    rauq: Doubles
+    attention_score: Doubles
+    prompt_attention: Doubles
+
+    def __len__(self) -> int:
+        return int(self.weight.size)
+
+    @property
+    def classes(self) -> int:
+        """Number of answer classes."""
+        return int(self.answer.max(initial=-1)) + 1
+
+    @property
+    def shares(self) -> Doubles:
+        """Share of each answer class by path weight, float64 [classes]."""
+        return self.share_of_classes(self.weight)
+
+    @property
+    def count_shares(self) -> Doubles:
+        """Share of each answer class by number of leaves, float64 [classes]."""
+        return self.share_of_classes(self.count / self.count.sum())
+
+    def share_of_classes(self, weights: Doubles) -> Doubles:
+        """Sum of `weights` [leaves] of each answer class, float64 [classes]."""
+        given = self.answer >= 0
+        sums = np.bincount(self.answer[given], weights[given], minlength=self.classes)
+        return sums.astype(np.float64)
+
+    @property
+    def top(self) -> int | None:
+        """Class of the heaviest answer, the first of equals; None when no leaf gave one."""
+        shares = self.shares
+        return int(shares.argmax()) if shares.size else None
+
+    @property
+    def tokens_decoded(self) -> int:
+        """Generated tokens, shared ones once."""
+        return int((self.tokens - self.start).sum())
+
+    def capped(self, leaves: int) -> Self:
+        """The tree as it was before the leaf that brought it over `leaves` was made.
+
+        The weight of a leaf that is taken away goes back to those that go on where it left them, in
+        proportion to their weights; that of a sample beside others (independent, stratified) goes
+        to all. The first leaf always stays.
+        """
+        made = np.cumsum(self.count)
+        kept = max(1, int(np.searchsorted(made, leaves, side="right")))
+        weight = self.weight.copy()
+        for one in range(len(self) - 1, kept - 1, -1):
+            beside = FORKS[self.fork[one]] in ("independent", "stratified")
+            heirs = [at for at in range(one) if beside or self._passes(at, one)]
+            total = weight[heirs].sum()
+            weight[heirs] += weight[one] * (weight[heirs] / total if total else 1 / len(heirs))
+        columns = {one.name: getattr(self, one.name)[:kept] for one in fields(self)}
+        return type(self)(**{**columns, "weight": weight[:kept] / weight[:kept].sum()})
+
+    def _passes(self, leaf: int, other: int) -> bool:
+        """Whether the path of an earlier leaf holds the token at which `other` left its parent."""
+        position, parent = int(self.start[other]), int(self.parent[other])
+        while True:
+            if leaf == parent:
+                return True
+            # Before its own start a leaf goes the way of its parent.
+            if leaf < 0 or int(self.start[leaf]) <= position:
+                return False
+            leaf = int(self.parent[leaf])
+
+    def top_weights(self) -> Doubles:
+        """Weights of the leaves of the heaviest answer, rescaled to sum 1; of all without one."""
+        chosen = self.answer == self.top if self.top is not None else np.ones(len(self), bool)
+        weights = np.where(chosen, self.weight, 0.0)
+        total = weights.sum()
+        return weights / total if total > 0 else np.where(chosen, 1.0 / chosen.sum(), 0.0)
+
+    def as_lists(self) -> dict[str, list[float | int | None]]:
+        """Plain lists for JSON; NaN becomes None and floats keep seven digits, weights all."""
+        return {one.name: _listed(getattr(self, one.name), one.name) for one in fields(self)}
+
+    @classmethod
+    def from_lists(cls, columns: Mapping[str, list[Any]]) -> Self:
+        """The inverse of `as_lists`.
+
+        Raises:
+            InputError: A column is missing, too many or of another length.
+        """
+        names = {one.name for one in fields(cls)}
+        if set(columns) != names:
+            odd = sorted(names.symmetric_difference(columns))
+            raise InputError(f"leaf columns differ from what is expected: {', '.join(odd)}")
+        arrays = {name: _array(name, values) for name, values in columns.items()}
+        if len({array.size for array in arrays.values()}) != 1:
+            raise InputError("leaf columns have different lengths")
+        return cls(**arrays)
+
+
+_WHOLE = frozenset({"answer", "count", "finish", "tokens", "parent", "start", "fork"})
+
+
+def _listed(column: NDArray[Any], name: str) -> list[float | int | None]:
+    if name in _WHOLE:
+        return [int(value) for value in column]
+    digits = 17 if name == "weight" else 7
+    return [None if math.isnan(v) else float(f"{v:.{digits}g}") for v in column.tolist()]
+
+
+def _array(name: str, values: list[Any]) -> NDArray[Any]:
+    if name in _WHOLE:
+        return np.array(values, dtype=np.int64)
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)

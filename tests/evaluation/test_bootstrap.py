@@ -1,0 +1,51 @@
+import math
+
+import numpy as np
+import pytest
+
+from et_agent.errors import SettingsError
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
+
+
+def test_the_first_row_is_the_sample_itself() -> None:
+    drawn = Resamples(7, resamples=50, seed=1)
+    assert drawn.counts.shape == (51, 7)
+    assert drawn.counts[0].tolist() == [1.0] * 7
+    assert (drawn.counts.sum(axis=1) == 7).all()
+    assert np.array_equal(drawn.counts, Resamples(7, resamples=50, seed=1).counts)
+
+
+def test_an_interval_covers_a_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        values = (rng.random(80) < 0.7).astype(float)
+        counts = Resamples(80, resamples=400, seed=trial).counts
+        found = interval(counts @ values / 80, 80)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.7 <= found.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_what_is_undefined_has_no_limits() -> None:
+    assert interval(np.array([math.nan, 0.5, 0.6]), 3) == Interval(None, None, None, 3)
+    assert interval(np.array([0.5, 0.5, math.nan]), 3) == Interval(0.5, None, None, 3)
+
+
+def test_a_difference_is_real_when_zero_lies_outside() -> None:
+    assert Interval(0.1, 0.05, 0.2, 9).excludes_zero
+    assert Interval(-0.1, -0.2, -0.05, 9).excludes_zero
+    assert not Interval(0.1, -0.05, 0.2, 9).excludes_zero
+    assert not Interval(0.1, None, None, 9).excludes_zero
+
+
+def test_pooling_takes_every_set_alike() -> None:
+    found = pooled([lambda c: c.mean(axis=1) * 1.0, lambda c: c.mean(axis=1) * 3.0], [5, 50])
+    assert found.value == pytest.approx(2.0)
+    assert found.questions == 55
+
+
+def test_nothing_to_resample() -> None:
+    with pytest.raises(SettingsError):
+        Resamples(0)

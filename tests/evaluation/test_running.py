@@ -1,0 +1,183 @@
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from et_agent.answers import AnswerKind
+from et_agent.decoding import EntropyTree, MultiChain
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import DataError, StoreError
+from et_agent.evaluation.items import Item
+from et_agent.evaluation.running import EvaluationProgress, evaluate, question_seed
+from et_agent.evaluation.store import RunStore
+from et_agent.models.scripted import ScriptedModel
+from tests.evaluation.conftest import half_knowing_model, sums
+
+DECODERS: dict[str, DecoderSettings] = {
+    "tree": EntropyTree(leaves=8, roots=3, tau=0.1),
+    "chains": MultiChain(leaves=8),
+}
+
+
+def test_runs_are_kept_graded_and_gone_on_with(tmp_path: Path) -> None:
+    items = sums(20)
+    seen: list[EvaluationProgress] = []
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        runs, skipped = evaluate(
+            model, items[:6], DECODERS, store, data="sums", on_progress=seen.append
+        )
+        assert not skipped
+        assert [run.name for run in runs] == ["sums-scripted-tree", "sums-scripted-chains"]
+        assert [one.done for one in seen] == list(range(1, 13))
+        assert seen[-1].total == 12
+        assert seen[-1].seconds_left == 0
+        first = {run.name: store.records(run) for run in runs}
+        decoded = model.decoded
+        evaluate(model, items[:6], DECODERS, store, data="sums")
+        assert model.decoded == decoded
+        longer, _ = evaluate(model, items, DECODERS, store, data="sums")
+        assert [run.id for run in longer] == [run.id for run in runs]
+        assert [run.questions for run in longer] == [20, 20]
+        for run in longer:
+            again = {record.item: record.as_json() for record in store.records(run)}
+            for record in first[run.name]:
+                assert again[record.item] == record.as_json()
+            for record in store.records(run):
+                number = int(record.item.rpartition("/")[2])
+                assert record.right == tuple(a == str(4 * number) for a in record.answers)
+                assert record.leaves.weight.sum() == pytest.approx(1.0)
+                assert record.tokens_decoded == record.leaves.tokens_decoded
+                assert record.seconds > 0
+                texts = store.texts(run, record.item)
+                assert len(texts) == len(record.leaves)
+                for text, answer in zip(texts, record.leaves.answer, strict=True):
+                    if answer >= 0:
+                        assert record.answers[answer] in text
+                traces = store.traces(run, record.item)
+                assert traces["length"].sum() == record.tokens_decoded
+                assert np.isfinite(traces["entropies"]).all()
+
+
+def test_questions_have_seeds_of_their_own() -> None:
+    items = sums(50)
+    assert len({question_seed(0, item) for item in items}) == 50
+    assert question_seed(0, items[0]) != question_seed(1, items[0])
+
+
+def test_other_settings_are_another_run(tmp_path: Path) -> None:
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        names = []
+        for leaves in (2, 3):
+            decoder = MultiChain(leaves=leaves)
+            runs, _ = evaluate(model, sums(1), {"chains": decoder}, store, data="sums")
+            names.append(runs[0].name)
+        runs, _ = evaluate(model, sums(1), {"chains": decoder}, store, data="sums", seed=1)
+        names.append(runs[0].name)
+    assert names == ["sums-scripted-chains", "sums-scripted-chains-2", "sums-scripted-chains-3"]
+
+
+def test_a_question_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
+    long = Item(id="long", question="x" * 3000, kind=AnswerKind.NUMBER, golds=("1",))
+    with (
+        ScriptedModel.from_texts({"\\boxed{1}": 1.0}, context=1000) as model,
+        RunStore(tmp_path / "r.sqlite") as store,
+    ):
+        short = Item(id="short", question="How many?", kind=AnswerKind.NUMBER, golds=("1",))
+        runs, skipped = evaluate(model, [long, short], DECODERS, store, data="x")
+        assert [run.questions for run in runs] == [1, 1]
+    (one,) = skipped
+    assert one.item == "long"
+    assert "context" in one.reason
+
+
+def test_unreadable_golds_are_told_before_anything_is_decoded(tmp_path: Path) -> None:
+    bad = Item(id="bad", question="How many?", kind=AnswerKind.NUMBER, golds=("many",))
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        with pytest.raises(DataError, match="bad"):
+            evaluate(model, [*sums(2), bad], DECODERS, store, data="x")
+        assert model.decoded == 0
+
+
+def test_an_interrupted_run_keeps_what_is_finished(tmp_path: Path) -> None:
+    def stop(progress: EvaluationProgress) -> None:
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(model, sums(10), DECODERS, store, data="sums", on_progress=stop)
+        assert sum(run.questions for run in store.runs()) == 3
+        runs, _ = evaluate(model, sums(10), DECODERS, store, data="sums")
+        assert [run.questions for run in runs] == [10, 10]
+
+
+def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        runs, _ = evaluate(model, sums(1), DECODERS, store, data="sums")
+        with store.working_on(runs[1]), pytest.raises(StoreError, match="another process"):
+            evaluate(model, sums(2), DECODERS, store, data="sums")
+        # The lock of the first run was given back.
+        with store.working_on(runs[0]):
+            pass
+
+
+_WORKER = """
+import sys
+from pathlib import Path
+from et_agent.evaluation.running import evaluate
+from et_agent.evaluation.store import RunStore
+from tests.evaluation.conftest import half_knowing_model, sums
+from tests.evaluation.test_running import DECODERS
+with half_knowing_model() as model, RunStore(Path(sys.argv[1])) as store:
+    def told(progress):
+        print(progress.done, flush=True)
+    evaluate(model, sums(30), DECODERS, store, data="sums", on_progress=told)
+"""
+
+
+def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    rng = random.Random(0)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    kills = 0
+    before: dict[tuple[int, str], str] = {}
+    while kills < 20:
+        with subprocess.Popen(
+            [sys.executable, "-c", _WORKER, str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        ) as worker:
+            assert worker.stdout is not None
+            if kills % 4:
+                worker.stdout.readline()
+            time.sleep(rng.uniform(0, 0.05))
+            worker.kill()
+        kills += 1
+        if path.is_file():
+            before = _check(path, before)
+    done = subprocess.run(
+        [sys.executable, "-c", _WORKER, str(path)], env=environment, capture_output=True, check=True
+    )
+    assert done.returncode == 0
+    after = _check(path, before)
+    assert len(after) == 60
+    assert {item for _, item in after} == {item.id for item in sums(30)}
+
+
+def _check(path: Path, before: dict[tuple[int, str], str]) -> dict[tuple[int, str], str]:
+    """What was finished is there, whole and unchanged; once each by the table's primary key."""
+    with RunStore(path) as store:
+        now = {
+            (run.id, record.item): json.dumps(record.as_json())
+            for run in store.runs()
+            for record in store.records(run)
+        }
+    assert before.items() <= now.items()
+    return now

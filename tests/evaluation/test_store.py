@@ -1,0 +1,171 @@
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from et_agent.errors import StoreError
+from et_agent.evaluation.store import RunStore, default_store_path
+from tests.evaluation.conftest import record, table
+
+TRACES: dict[str, NDArray[Any]] = {
+    "tokens": np.arange(5, dtype=np.int32),
+    "entropies": np.ones(5, dtype=np.float16),
+}
+
+
+def test_a_question_is_kept_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "runs.sqlite"
+    with RunStore(path) as store:
+        run = store.begin("a", {"seed": 1})
+        one = record("x/1", table([0]), [True], extras={"lexical-similarity": 0.5})
+        store.add(run, one, ["text: ü"], TRACES)
+    with RunStore(path) as store:
+        run = store.run("a")
+        assert run.questions == 1
+        assert run.config == {"seed": 1}
+        assert store.finished(run) == {"x/1"}
+        (again,) = store.records(run)
+        assert again.as_json() == one.as_json()
+        assert again.extras == {"lexical-similarity": 0.5}
+        assert store.texts(run, "x/1") == ["text: ü"]
+        traces = store.traces(run, "x/1")
+        assert traces["tokens"].tolist() == [0, 1, 2, 3, 4]
+        assert traces["entropies"].dtype == np.float16
+        store.add_extra(run, "x/1", "p-true", 0.75)
+        assert store.records(run)[0].extras["p-true"] == 0.75
+
+
+def test_the_same_configuration_is_the_same_run(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        one = store.begin("a", {"seed": 1, "x": 2})
+        assert store.begin("other name", {"x": 2, "seed": 1}).id == one.id
+        assert store.begin("a", {"seed": 2}).name == "a-2"
+        assert store.begin("a", {"seed": 3}).name == "a-3"
+        assert [run.name for run in store.runs()] == ["a", "a-2", "a-3"]
+
+
+def test_finding_runs(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        with pytest.raises(StoreError, match="none yet"):
+            store.run("a")
+        store.begin("svamp-tree", {"seed": 1})
+        store.begin("svamp-chains", {"seed": 2})
+        assert store.run("svamp-t").name == "svamp-tree"
+        with pytest.raises(StoreError, match="begins several runs"):
+            store.run("svamp")
+        with pytest.raises(StoreError, match="svamp-tree, svamp-chains"):
+            store.run("gsm8k")
+
+
+def test_a_question_is_kept_once(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        run = store.begin("a", {})
+        store.add(run, record("x/1", table([0]), [True]), ["t"], TRACES)
+        with pytest.raises(StoreError):
+            store.add(run, record("x/1", table([0]), [False]), ["u"], TRACES)
+        assert store.records(run)[0].correct
+        with pytest.raises(StoreError, match="no finished question"):
+            store.texts(run, "x/2")
+
+
+def test_another_sort_of_file_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to be looked at as one" * 20)
+    with pytest.raises(StoreError, match="no store of runs"):
+        RunStore(text)
+    other = tmp_path / "other.sqlite"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE things (id INTEGER)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="something else"):
+        RunStore(other)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        RunStore(text / "below" / "a file")
+
+
+def test_a_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    RunStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="upgrade et-agent"):
+        RunStore(path)
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    with RunStore(path) as store:
+        run = store.begin("a", {})
+        store.add(run, record("x/1", table([0]), [True]), ["t"], TRACES)
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        rng = np.random.default_rng(0)
+        noise = {"tokens": rng.integers(0, 2**30, 50_000, dtype=np.int64)}
+        with pytest.raises(StoreError, match="free some space"):
+            store.add(run, record("x/2", table([0]), [True]), ["t"], noise)
+        assert store.finished(run) == {"x/1"}
+    with RunStore(path) as store:
+        assert store.finished(store.run("a")) == {"x/1"}
+
+
+def test_two_processes_on_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    script = (
+        "import sys; from pathlib import Path; from et_agent.evaluation.store import RunStore\n"
+        "store = RunStore(Path(sys.argv[1])); run = store.begin('a', {})\n"
+        "with store.working_on(run):\n print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with RunStore(path) as store:
+            run = store.begin("a", {})
+            with (
+                pytest.raises(StoreError, match="another process is working"),
+                store.working_on(run),
+            ):
+                pass
+            with store.working_on(store.begin("b", {"other": 1})):
+                pass
+            other.kill()
+            other.wait()
+            with store.working_on(run):
+                pass
+
+
+def test_two_threads_open_a_new_store_at_once(tmp_path: Path) -> None:
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            RunStore(tmp_path / "runs.sqlite").close()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ET_AGENT_RUNS", str(tmp_path / "x.sqlite"))
+    assert default_store_path() == tmp_path / "x.sqlite"
+    monkeypatch.delenv("ET_AGENT_RUNS")
+    assert default_store_path().name == "runs.sqlite"
