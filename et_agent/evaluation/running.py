@@ -21,7 +21,7 @@ from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARIT
 from et_agent.uncertainty.measuring import leaf_table, traces
 from et_agent.uncertainty.similarity import mean_rouge_l
 
-__all__ = ["EvaluationProgress", "Skipped", "evaluate", "question_seed"]
+__all__ = ["EvaluationProgress", "Skipped", "evaluate", "question_seed", "record_of"]
 
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
@@ -212,7 +212,7 @@ class _Evaluation:
         )
 
     def _keep(self, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
-        record, texts, arrays = _record(self._model, item, pending)
+        record, texts, arrays = record_of(self._model, item, pending)
         self._store.add(run, record, texts, arrays)
         self._done += 1
         self._tokens += record.tokens_decoded
@@ -234,9 +234,10 @@ class _Evaluation:
         )
 
 
-def _record(
+def record_of(
     model: LanguageModel, item: Item, pending: PendingAnswer
 ) -> tuple[QuestionRecord, list[str], dict[str, Any]]:
+    """What is kept of a finished question: its record, the leaf texts, arrays along tokens."""
     ticket = pending.ticket
     tree = ticket.result().tree
     reading = pending.reading()

@@ -46,6 +46,7 @@ class LeafTable:
         bottom_confidence: Mean over the lowest tenth of all windows.
         answer_margin: Mean of p1 - p2, the two most likely tokens', over the tokens of the answer
             (CoT-decoding, arXiv 2402.10200).
+        answer_log_prob: Log-probability of the answer's tokens, nats.
         rauq: RAUQ, largest over the layers that are read (arXiv 2505.20045).
         attention_score: Mean log attention of a token on itself.
         prompt_attention: Mean share of attention on the prompt.
@@ -68,6 +69,7 @@ class LeafTable:
     lowest_confidence: Doubles
     bottom_confidence: Doubles
     answer_margin: Doubles
+    answer_log_prob: Doubles
     rauq: Doubles
     attention_score: Doubles
     prompt_attention: Doubles

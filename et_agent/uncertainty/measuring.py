@@ -94,6 +94,7 @@ def _leaf(
         "confidence": _mean(confidence),
         **_windows(confidence),
         "answer_margin": math.nan if span is None else _mean(lead[span]),
+        "answer_log_prob": math.nan if span is None else float(log_probs[span].sum()),
         "rauq": math.nan if attended is None else rauq(log_probs, attended),
         "attention_score": math.nan if attended is None else _attention_score(attended),
         "prompt_attention": _mean(np.array(prompt_attention, dtype=np.float64)),

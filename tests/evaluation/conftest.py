@@ -23,6 +23,7 @@ FLOATS = [
     "lowest_confidence",
     "bottom_confidence",
     "answer_margin",
+    "answer_log_prob",
     "rauq",
     "attention_score",
     "prompt_attention",

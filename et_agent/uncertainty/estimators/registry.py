@@ -3,6 +3,7 @@
 from typing import Final
 
 from et_agent.errors import SettingsError
+from et_agent.uncertainty.estimators.answer_mass import ANSWER_MASS
 from et_agent.uncertainty.estimators.base import Estimator
 from et_agent.uncertainty.estimators.et_pe import ET_PE, ET_PE_COUNT
 from et_agent.uncertainty.estimators.lexical_similarity import LEXICAL_SIMILARITY
@@ -27,6 +28,7 @@ ESTIMATORS: Final[dict[str, Estimator]] = {
         TOP_SHARE,
         TOP_SHARE_COUNT,
         MARGIN,
+        ANSWER_MASS,
         PE,
         LN_PE,
         SEMANTIC_ENTROPY,

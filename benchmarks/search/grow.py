@@ -1,0 +1,134 @@
+"""Trees of many settings, all grown from the first chains of a pool."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PrivateAttr
+
+from benchmarks.search.pool import restore
+from et_agent.decoding import EntropyTree
+from et_agent.decoding.base import Run, RunRequest
+from et_agent.decoding.entropy_tree import TreeRun
+from et_agent.decoding.schedules import BreadthFirstRun, RoundsRun
+from et_agent.decoding.tree import Branch
+
+__all__ = ["SETTINGS", "Grown", "Setting"]
+
+Ranking = Literal["as set", "random", "varentropy", "unlikely"]
+_LEAVES: Final = 16
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to fork.
+
+    Attributes:
+        roots: Chains to start from.
+        fields: Fields of `EntropyTree`.
+        ranking: Rankings that the package does not have: positions at random; those of Decoding Tree
+            Sketching (H <= 2.5, varentropy > 1.5; arXiv 2511.00640) by entropy; the least likely
+            tokens first (TreeRL).
+    """
+
+    roots: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    ranking: Ranking = "as set"
+
+    def decoder(self, arrays: Mapping[str, NDArray[Any]]) -> "Grown":
+        decoder = Grown(leaves=_LEAVES, roots=self.roots, **self.fields)
+        decoder._arrays, decoder._setting = arrays, self
+        return decoder
+
+
+class Grown(EntropyTree):
+    """An entropy tree whose roots are there already."""
+
+    _arrays: Mapping[str, NDArray[Any]] = PrivateAttr(default_factory=dict)
+    _setting: Setting = PrivateAttr(default_factory=lambda: Setting(1))
+
+    def start(self, request: RunRequest) -> Run:
+        if self.schedule == "breadth_first":
+            run: Run = _GrownBreadth(self, request, roots=1)
+        else:
+            run = _GrownRounds(self, request, roots=self.roots)
+        return run
+
+
+def _plant(run: TreeRun) -> None:
+    """Put the pool's chains where the run would have decoded its roots, and fork them."""
+    settings = run.settings
+    assert isinstance(settings, Grown)
+    variant = "fresh" if settings.exchangeable else "third" if settings.branching == 3 else "second"
+    run.tree = restore(settings._arrays, run.request.prompt_length, settings.roots, variant)
+    run._coded.clear()
+    run._running.clear()
+
+
+class _GrownRounds(RoundsRun):
+    def __init__(self, settings: Grown, request: RunRequest, *, roots: int) -> None:
+        super().__init__(settings, request, roots=roots)
+        self._ranking = settings._setting.ranking
+        _plant(self)
+        while not self._running and self._fork_more():
+            pass
+
+    def _positions(self, branch: Branch, tau: float, delta: float | None) -> list[int]:
+        if self._ranking == "random":
+            return [p for p in branch.alternatives if p not in branch.forked]
+        found = super()._positions(branch, tau, delta)
+        if self._ranking == "varentropy":
+            rows = {p: branch.statistics[p - branch.start] for p in found}
+            found = [p for p, row in rows.items() if row.entropy <= 2.5 and row.varentropy > 1.5]
+        return found
+
+    def _value(
+        self,
+        branch: Branch,
+        position: int,
+        through: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+        weights: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+        mean_end: float,
+    ) -> float:
+        if self._ranking == "random":
+            name = f"{self.request.seed}/{branch.lineage}/{position}"
+            return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
+        if self._ranking == "unlikely":
+            mass = math.fsum(weights[through].tolist())
+            return mass * -branch.log_probs[position - branch.start]
+        return super()._value(branch, position, through, weights, mean_end)
+
+
+class _GrownBreadth(BreadthFirstRun):
+    def __init__(self, settings: Grown, request: RunRequest, *, roots: int) -> None:
+        super().__init__(settings, request, roots=roots)
+        _plant(self)
+        self._level = list(self.tree.branches)
+        while not self._running and self._fork_more():
+            pass
+
+
+_PLAIN: Final = {"importance": "none"}
+SETTINGS: Final[dict[str, Setting]] = {
+    "r4": Setting(4, _PLAIN),
+    "r4-random": Setting(4, _PLAIN, "random"),
+    "r4-mass": Setting(4, {**_PLAIN, "value": "mass"}),
+    "r4-entropy": Setting(4, {**_PLAIN, "value": "entropy"}),
+    "r4-parting": Setting(4, {**_PLAIN, "value": "parting"}),
+    "r8": Setting(8, _PLAIN),
+    "r8-mass": Setting(8, {**_PLAIN, "value": "mass"}),
+    "r1": Setting(1, _PLAIN),
+    "breadth": Setting(1, {**_PLAIN, "schedule": "breadth_first"}),
+    "r4-exchangeable": Setting(4, {**_PLAIN, "exchangeable": True}),
+    "r4-received": Setting(4, {"importance": "received"}),
+    "r4-p60": Setting(4, {**_PLAIN, "percentile": 60}),
+    "r4-p90": Setting(4, {**_PLAIN, "percentile": 90}),
+    "r4-b3": Setting(4, {**_PLAIN, "branching": 3}),
+    "r4-varentropy": Setting(4, _PLAIN, "varentropy"),
+    "r4-unlikely": Setting(4, _PLAIN, "unlikely"),
+}
+"""By name; `r4` is four roots and the package's own defaults without attention filter."""

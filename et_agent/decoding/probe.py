@@ -1,0 +1,74 @@
+"""Reads what the model would say next after texts that it is given, and decodes nothing itself."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from et_agent.decoding.base import DecoderSettings, Run, RunRequest
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.tree import Branch, Finish, ForkKind
+
+__all__ = ["Probe", "ProbeRun"]
+
+
+class Probe(DecoderSettings):
+    """Continuations of one prompt, whose beginnings are evaluated once, and tokens to look for."""
+
+    continuations: tuple[tuple[int, ...], ...] = Field(min_length=1)
+    """Tokens after the prompt, none of them empty."""
+    words: tuple[tuple[int, ...], ...] = Field(min_length=1)
+    """Groups of tokens whose probabilities are summed."""
+    temperature: float = Field(default=1.0, gt=0, le=10, allow_inf_nan=False)
+    """Temperature of the probabilities."""
+
+    @property
+    def reads_attention(self) -> bool:
+        """A probe does not look at attention."""
+        return False
+
+    def start(self, request: RunRequest) -> "ProbeRun":
+        """Begin reading."""
+        return ProbeRun(self, request)
+
+
+class ProbeRun(Run):
+    """The reading; its branches are the continuations.
+
+    Attributes:
+        probabilities: float64 [continuations, words]; NaN until a continuation is read.
+    """
+
+    settings: Probe
+
+    def __init__(self, settings: Probe, request: RunRequest) -> None:
+        super().__init__(settings, request)
+        shape = (len(settings.continuations), len(settings.words))
+        self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
+
+    def tell(
+        self,
+        branch: int,
+        distribution: Distribution,
+        attention: NDArray[np.float32] | None,
+        near: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Take the distribution after the prompt or after a continuation."""
+        del attention, near
+        ended = self._running.pop(branch)
+        ended.finish = Finish.STOP
+        if branch == 0:
+            self._continue(ended)
+            return
+        self.probabilities[branch - 1] = [
+            sum(distribution.probability(token) for token in word) for word in self.settings.words
+        ]
+
+    def _continue(self, root: Branch) -> None:
+        count = len(self.settings.continuations)
+        share = 1.0 / (count + 1)
+        children = self.tree.fork(
+            root.id, 0, ForkKind.INDEPENDENT, 0.0, 1.0 - count * share, [share] * count
+        )
+        for child, tokens in zip(children, self.settings.continuations, strict=True):
+            child.tokens = list(tokens)
+            self._running[child.id] = child

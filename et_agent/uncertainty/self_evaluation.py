@@ -1,0 +1,117 @@
+"""What the model itself says of its answers: whether one is right, whether two mean the same.
+
+Both read the probabilities of two words after a chat prompt, so nothing is decoded. The prompts'
+common beginning is evaluated once.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.decoding.base import RunRequest
+from et_agent.decoding.probe import Probe, ProbeRun
+from et_agent.decoding.scheduler import scheduler_of
+from et_agent.models.base import LanguageModel
+
+__all__ = ["meaning_classes", "p_true"]
+
+_MOST_IDEAS: Final = 10
+
+
+def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed: str) -> float:
+    """Probability that the model gives "True" against "False", asked whether its answer is right.
+
+    P(True) of Kadavath et al. 2022 with brainstormed ideas shown, zero-shot.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: The question.
+        answers: Its sampled answers; the first ten are shown.
+        proposed: The one to judge.
+
+    Returns:
+        In [0, 1]; NaN when the model gives neither word any probability.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+        QuestionError: The prompt does not fit the context.
+    """
+    ideas = "\n".join(answers[:_MOST_IDEAS])
+    text = (
+        f"Question: {question}\n\nSome ideas that came up:\n{ideas}\n\n"
+        f"Proposed answer: {proposed}\n\n"
+        "Is the proposed answer true or false? Reply with one word, True or False."
+    )
+    return float(_shares(model, [text], ("True", "False"))[0])
+
+
+def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
+    """Group answers that entail each other, as the model itself sees it.
+
+    The clustering of semantic entropy (Farquhar et al. 2024): an answer joins the first class whose
+    first member it entails and is entailed by; here with the model's own "Yes" against "No" in place
+    of a second model.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: The question that the answers are to.
+        answers: Answers, all different.
+
+    Returns:
+        For each answer the index of the first answer of its class.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+        QuestionError: The prompt does not fit the context.
+    """
+    classes: list[int] = []
+    for at, answer in enumerate(answers):
+        first = sorted(set(classes))
+        pairs = [(answers[one], answer) for one in first]
+        texts = [
+            f"Question: {question}\n\nFirst answer: {a}\nSecond answer: {b}\n\n"
+            "Does the first answer imply the second one? Reply with one word, Yes or No."
+            for one, other in pairs
+            for a, b in ((one, other), (other, one))
+        ]
+        found = at
+        if texts:
+            implied = _shares(model, texts, ("Yes", "No")).reshape(-1, 2) > 0.5
+            same = np.flatnonzero(implied.all(axis=1))
+            if same.size:
+                found = first[int(same[0])]
+        classes.append(found)
+    return classes
+
+
+def _shares(
+    model: LanguageModel, texts: Sequence[str], words: tuple[str, str]
+) -> NDArray[np.float64]:
+    """Probability of the first word against the second as the reply, float64 [texts]."""
+    prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
+    # At least one token stays with every continuation.
+    common = min(len(prompt) for prompt in prompts) - 1
+    for at in range(common):
+        if any(prompt[at] != prompts[0][at] for prompt in prompts):
+            common = at
+            break
+    yes_tokens, no_tokens = (_first_tokens(model, word) for word in words)
+    probe = Probe(
+        continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
+        words=(tuple(yes_tokens - no_tokens), tuple(no_tokens - yes_tokens)),
+    )
+    request = RunRequest(prompt_length=common, stop_tokens=model.info.stop_tokens)
+    run = scheduler_of(model).submit(prompts[0][:common], probe, request).result()
+    assert isinstance(run, ProbeRun)
+    yes, no = run.probabilities.T
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = yes / (yes + no)
+    return shares
+
+
+def _first_tokens(model: LanguageModel, word: str) -> set[int]:
+    """The tokens that the usual spellings of a word begin with."""
+    spellings = (word, word.lower(), word.upper(), f" {word}", f" {word.lower()}")
+    return {model.tokenize(one)[0] for one in spellings}

@@ -1,0 +1,30 @@
+from collections.abc import Mapping
+
+import pytest
+
+from et_agent.models.scripted import ScriptedModel
+from et_agent.uncertainty.self_evaluation import meaning_classes, p_true
+
+
+def judging(prompt: str) -> Mapping[str, float]:
+    if "true or false" in prompt:
+        sure = 0.9 if "Proposed answer: Paris" in prompt else 0.2
+        return {"True": sure / 2, "False": (1 - sure) / 2, "Perhaps": 0.5}
+    first = prompt.partition("First answer: ")[2].partition("\n")[0].lower()
+    second = prompt.partition("Second answer: ")[2].partition("\n")[0].lower()
+    return {"Yes": 0.9, "No": 0.1} if second in first else {"Yes": 0.3, "No": 0.7}
+
+
+def test_p_true_is_the_share_of_true_against_false() -> None:
+    with ScriptedModel.from_texts(judging) as model:
+        assert p_true(model, "Capital?", ["Paris", "Lyon"], "Paris") == pytest.approx(0.9, abs=1e-6)
+        assert p_true(model, "Capital?", ["Paris", "Lyon"], "Lyon") == pytest.approx(0.2, abs=1e-6)
+
+
+def test_answers_that_imply_each_other_are_one_class() -> None:
+    answers = ["Paris", "Lyon", "in Paris", "paris", "LYON"]
+    with ScriptedModel.from_texts(judging) as model:
+        # "in Paris" implies "Paris", but not the other way round.
+        assert meaning_classes(model, "Capital?", answers) == [0, 1, 2, 0, 1]
+        assert meaning_classes(model, "Capital?", []) == []
+        assert meaning_classes(model, "Capital?", ["Paris"]) == [0]
