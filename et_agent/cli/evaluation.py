@@ -1,5 +1,6 @@
 """`et-agent eval`: runs over data sets, reports, comparisons."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,7 +12,7 @@ from et_agent.cli.guard import be_verbose, command
 if TYPE_CHECKING:
     from et_agent.evaluation.records import QuestionRecord
     from et_agent.evaluation.running import EvaluationProgress
-    from et_agent.evaluation.store import RunStore
+    from et_agent.evaluation.store import RunInfo, RunStore
 
 __all__ = ["eval_app"]
 
@@ -191,7 +192,15 @@ def compare(
 def score(
     name: Annotated[str, typer.Argument(metavar="RUN")],
     estimator: Annotated[
-        list[str] | None, typer.Option(help="Estimators.", show_default="all that are measured")
+        list[str] | None,
+        typer.Option(
+            help="Estimators; those of cost `model` ask the run's model what is missing.",
+            show_default="all that are measured",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH|hf:…", help="The run's model.", show_default="by its name"),
     ] = None,
     store: _Store = None,
 ) -> int:
@@ -199,9 +208,14 @@ def score(
     from et_agent.cli.terminal import write_line
     from et_agent.evaluation.report import shown
     from et_agent.evaluation.summaries import summarise
+    from et_agent.uncertainty.estimators import find_estimator
 
+    for wanted in estimator or ():
+        find_estimator(wanted)
     with _open_store(store) as runs:
-        records: list[QuestionRecord] = runs.records(runs.run(name))
+        info = runs.run(name)
+        _ask_the_model(runs, info, model, estimator or ())
+        records: list[QuestionRecord] = runs.records(info)
     summary = summarise(records, estimators=estimator)
     write_line(f"{'estimator':<28}{'questions':>10}  AUROC")
     for one in summary.estimators:
@@ -210,6 +224,32 @@ def score(
     for absent in sorted(missing):
         write_line(f"{absent:<28}{0:>10}  not measured in this run")
     return 0
+
+
+def _ask_the_model(
+    store: "RunStore", run: "RunInfo", model: str | None, estimators: Sequence[str]
+) -> None:
+    """Fill in what estimators that ask the model need and the run has not got yet."""
+    from et_agent.cli import loading
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.evaluation.datasets import load_items
+    from et_agent.evaluation.self_scoring import ask_the_model, needed_extras
+
+    records = store.records(run)
+    missing = [
+        name
+        for name in needed_extras(estimators)
+        if any(name not in record.extras for record in records)
+    ]
+    if not missing:
+        return
+    items = {item.id: item for item in load_items(run.config["data"])}
+    with (
+        shown_transfer() as progress,
+        loading.open_model(model or run.config["model"]["name"], progress=progress) as loaded,
+        _Meter() as meter,
+    ):
+        ask_the_model(store, run, loaded, items, missing, meter.count)
 
 
 @eval_app.command("estimators")
@@ -279,6 +319,10 @@ class _Meter:
         )
         if not self._shown:
             say(f"{progress.done}/{progress.total} {text}")
+
+    def count(self, done: int, total: int) -> None:
+        """Show how many questions are done."""
+        self._bars.update(self._task, completed=done, total=total, description="asking the model")
 
 
 def _duration(seconds: float) -> str:

@@ -151,22 +151,26 @@ class LeafTable:
 
     @classmethod
     def from_lists(cls, columns: Mapping[str, list[Any]]) -> Self:
-        """The inverse of `as_lists`.
+        """The inverse of `as_lists`; a measurement that was not taken then is NaN.
 
         Raises:
-            InputError: A column is missing, too many or of another length.
+            InputError: A column that every tree has is missing, one is unknown, or they have
+                different lengths.
         """
         names = {one.name for one in fields(cls)}
-        if set(columns) != names:
-            odd = sorted(names.symmetric_difference(columns))
+        odd = sorted((_NEEDED - set(columns)) | (set(columns) - names))
+        if odd:
             raise InputError(f"leaf columns differ from what is expected: {', '.join(odd)}")
         arrays = {name: _array(name, values) for name, values in columns.items()}
+        for name in names - set(arrays):
+            arrays[name] = np.full(len(columns["weight"]), np.nan)
         if len({array.size for array in arrays.values()}) != 1:
             raise InputError("leaf columns have different lengths")
         return cls(**arrays)
 
 
 _WHOLE = frozenset({"answer", "count", "finish", "tokens", "parent", "start", "fork"})
+_NEEDED = _WHOLE | {"weight"}
 
 
 def _listed(column: NDArray[Any], name: str) -> list[float | int | None]:
