@@ -252,6 +252,41 @@ def _ask_the_model(
         ask_the_model(store, run, loaded, items, missing, meter.count)
 
 
+@eval_app.command("export")
+@command
+def export(
+    name: Annotated[str, typer.Argument(metavar="RUN")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A name ending in .jsonl.gz.")],
+    store: _Store = None,
+) -> int:
+    """Write a run's statistics and answers, without leaf texts, into a small file."""
+    from et_agent.cli.terminal import visible, write_line
+    from et_agent.evaluation.exchange import export_run
+
+    path = Path(file).expanduser()
+    with _open_store(store) as runs:
+        count = export_run(runs, runs.run(name), path)
+    write_line(f"{visible(str(path))}: {count} questions")
+    return 0
+
+
+@eval_app.command("import")
+@command
+def import_(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Exported runs.")],
+    store: _Store = None,
+) -> int:
+    """Put exported runs into the store, to report, score or go on with them."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.evaluation.exchange import import_run
+
+    with _open_store(store) as runs:
+        for file in files:
+            info = import_run(runs, Path(file).expanduser())
+            write_line(f"{info.name}: {info.questions} questions")
+    return 0
+
+
 @eval_app.command("estimators")
 @command
 def estimators() -> int:

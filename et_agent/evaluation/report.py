@@ -159,17 +159,29 @@ def _pass_cell(summary: RunSummary, k: int) -> str:
 
 
 def comparison_lines(first: str, second: str, found: Comparison) -> list[str]:
-    """A comparison as a Markdown table: first minus second."""
+    """A comparison as Markdown tables: first minus second, then at equal cost where that can be."""
+    lines = [
+        f"{first} minus {second}, {found.questions} common questions.",
+        "",
+        *_difference_table(found.differences),
+    ]
+    for one in found.at_equal_cost:
+        lines += [
+            "",
+            f"At equal {one.cost}: {first} minus {one.chains:.1f} chains of {second}.",
+            "",
+            *_difference_table(one.differences),
+        ]
+    return lines
+
+
+def _difference_table(differences: Mapping[str, Interval]) -> list[str]:
     rows = [
         [
             name,
             shown(one, digits=1 if name in ("tokens", "seconds") else 3),
             "undefined" if one.value is None else "yes" if one.excludes_zero else "no",
         ]
-        for name, one in found.differences.items()
+        for name, one in differences.items()
     ]
-    return [
-        f"{first} minus {second}, {found.questions} common questions.",
-        "",
-        *_table(["metric", "difference [95 %]", "real"], rows),
-    ]
+    return _table(["metric", "difference [95 %]", "real"], rows)

@@ -21,7 +21,7 @@ from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARIT
 from et_agent.uncertainty.measuring import leaf_table, traces
 from et_agent.uncertainty.similarity import mean_rouge_l
 
-__all__ = ["EvaluationProgress", "Skipped", "evaluate", "question_seed", "record_of"]
+__all__ = ["EvaluationProgress", "Skipped", "begin_run", "evaluate", "question_seed", "record_of"]
 
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
@@ -103,8 +103,7 @@ def evaluate(
     """
     for item in items:
         gold_answers(item)
-    if thresholds is None and model.info.fingerprint:
-        thresholds = find_thresholds(model.info.fingerprint)
+    thresholds = _thresholds(model, thresholds)
     evaluation = _Evaluation(
         model=model,
         store=store,
@@ -114,22 +113,56 @@ def evaluate(
         thresholds=thresholds,
         on_progress=on_progress,
     )
-    shared = {
+    runs = {
+        name: begin_run(
+            store,
+            model,
+            decoder,
+            name,
+            data=data,
+            seed=seed,
+            system_prompt=system_prompt,
+            chat=chat,
+            thresholds=thresholds,
+        )
+        for name, decoder in decoders.items()
+    }
+    skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
+    return [store.run(run.name) for run in runs.values()], skipped
+
+
+def begin_run(
+    store: RunStore,
+    model: LanguageModel,
+    decoder: DecoderSettings,
+    name: str,
+    *,
+    data: str,
+    seed: int = 0,
+    system_prompt: str | None = None,
+    chat: Chat = "model",
+    thresholds: Thresholds | None = None,
+) -> RunInfo:
+    """The run that `evaluate` would go on with, or a new one; see there for the arguments."""
+    found = _thresholds(model, thresholds)
+    config = {
         "data": data,
         "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
         "seed": seed,
         "system_prompt": system_prompt,
         "chat": chat,
-        "thresholds": None if thresholds is None else thresholds.model_dump(mode="json"),
+        "thresholds": None if found is None else found.model_dump(mode="json"),
         "attention_layers": list(model.info.attention_layers),
+        "decoder": {"name": type(decoder).__name__, **decoder.model_dump(mode="json")},
     }
-    runs = {}
-    for name, decoder in decoders.items():
-        settings = {"name": type(decoder).__name__, **decoder.model_dump(mode="json")}
-        label = f"{data}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
-        runs[name] = store.begin(label, {**shared, "decoder": settings})
-    skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
-    return [store.run(run.name) for run in runs.values()], skipped
+    label = f"{data}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
+    return store.begin(label, config)
+
+
+def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | None:
+    if given is None and model.info.fingerprint:
+        return find_thresholds(model.info.fingerprint)
+    return given
 
 
 class _Evaluation:

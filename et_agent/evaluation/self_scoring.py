@@ -1,5 +1,6 @@
 """Estimators that ask the model, over stored runs: nothing is decoded again."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -69,4 +70,5 @@ def _value(name: str, model: LanguageModel, item: Item, record: QuestionRecord) 
     top = record.leaves.top
     if top is None:
         return None
-    return p_true(model, item.question, record.answers, record.answers[top])
+    value = p_true(model, item.question, record.answers, record.answers[top])
+    return None if math.isnan(value) else value

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
+from et_agent.evaluation.equal_cost import Chains, Cost
 from et_agent.evaluation.metrics import METRICS, auroc, first_right, pass_at_k
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.uncertainty.estimators import ESTIMATORS, Estimator, find_estimator
@@ -17,8 +18,10 @@ from et_agent.uncertainty.estimators import ESTIMATORS, Estimator, find_estimato
 __all__ = [
     "Comparison",
     "CurvePoint",
+    "EqualCost",
     "EstimatorSummary",
     "RunSummary",
+    "at_equal_cost",
     "compare",
     "curve",
     "scores_of",
@@ -207,10 +210,92 @@ class Comparison:
     Attributes:
         questions: Their number.
         differences: By metric; `Interval.excludes_zero` tells which are real.
+        at_equal_cost: Where the second run is multi-chain and cost no less: the first against as
+            many chains as cost the same.
     """
 
     questions: int
     differences: dict[str, Interval]
+    at_equal_cost: list["EqualCost"]
+
+
+@dataclass(frozen=True, slots=True)
+class EqualCost:
+    """A run against as many independent chains as cost the same.
+
+    Attributes:
+        cost: What is equal.
+        chains: Number of chains; between two whole numbers figures are interpolated.
+        differences: By metric, the run minus the chains.
+    """
+
+    cost: Cost
+    chains: float
+    differences: dict[str, Interval]
+
+
+def at_equal_cost(
+    first: Sequence[QuestionRecord],
+    chains: Sequence[QuestionRecord],
+    *,
+    cost: Cost = "tokens",
+    estimators: Sequence[str] = ("top-share", "et-pe", "et-pe-count"),
+) -> tuple[float, dict[str, Callable[[Doubles], Doubles]]]:
+    """What a run has over as many independent chains as cost the same, on common questions.
+
+    Args:
+        first: A run.
+        chains: A run of multi-chain on the same questions.
+        cost: What is equal.
+        estimators: Estimators whose AUROC is compared.
+
+    Returns:
+        The number of chains that cost the same, and by metric the differences, first minus chains,
+        as a function of `counts` [R, common questions by id] for `Resamples` and `pooled`.
+
+    Raises:
+        DataError: The second run is no multi-chain, costs less, or has no question in common.
+    """
+    ours, theirs = _common(first, chains)
+    reference = Chains(theirs)
+    k = reference.as_dear_as(ours, cost)
+    right = np.array([record.correct for record in ours], dtype=np.float64)
+    found = np.array([record.leaf_right.any() for record in ours], dtype=np.float64)
+    accuracy, any_right = right - reference.accuracy(k), found - reference.pass_any(k)
+    differences: dict[str, Callable[[Doubles], Doubles]] = {
+        "accuracy": lambda counts: _means(accuracy, counts),
+        "any leaf right": lambda counts: _means(any_right, counts),
+    }
+    for name in estimators:
+        differences[f"AUROC {name}"] = _auroc_gap(ours, reference, k, name)
+    return k, differences
+
+
+def _auroc_gap(
+    ours: Sequence[QuestionRecord], reference: Chains, k: float, name: str
+) -> Callable[[Doubles], Doubles]:
+    def gap(counts: Doubles) -> Doubles:
+        scores = scores_of(ours, find_estimator(name))
+        known = ~np.isnan(scores)
+        right = np.array([record.correct for record in ours])[known]
+        return auroc(right, scores[known], counts[:, known]) - reference.auroc(k, name, counts)
+
+    return gap
+
+
+def _means(values: Doubles, counts: Doubles) -> Doubles:
+    found: Doubles = counts @ values / counts.sum(axis=1)
+    return found
+
+
+def _common(
+    first: Sequence[QuestionRecord], second: Sequence[QuestionRecord]
+) -> tuple[list[QuestionRecord], list[QuestionRecord]]:
+    by_item = {record.item: record for record in second}
+    pairs = [(one, by_item[one.item]) for one in first if one.item in by_item]
+    if not pairs:
+        raise DataError("the runs have no finished question in common: choose runs on one data set")
+    return [one for one, _ in pairs], [other for _, other in pairs]
 
 
 def compare(
@@ -226,15 +311,11 @@ def compare(
     Raises:
         DataError: They have no question in common.
     """
-    by_item = {record.item: record for record in second}
-    pairs = [(one, by_item[one.item]) for one in first if one.item in by_item]
-    if not pairs:
-        raise DataError("the runs have no finished question in common: choose runs on one data set")
-    ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
-    drawn = Resamples(len(pairs), resamples=resamples, seed=seed)
+    ours, theirs = _common(first, second)
+    drawn = Resamples(len(ours), resamples=resamples, seed=seed)
 
     def mean(value: Callable[[QuestionRecord], float]) -> Interval:
-        gaps = [value(one) - value(other) for one, other in pairs]
+        gaps = [value(one) - value(other) for one, other in zip(ours, theirs, strict=True)]
         return _mean(np.array(gaps, dtype=np.float64), drawn)
 
     differences = {
@@ -249,5 +330,22 @@ def compare(
             auroc(np.array([r.correct for r in side]), scores_of(side, chosen), drawn.counts)
             for side in (ours, theirs)
         ]
-        differences[f"AUROC {name}"] = interval(values[0] - values[1], len(pairs))
-    return Comparison(len(pairs), differences)
+        differences[f"AUROC {name}"] = interval(values[0] - values[1], len(ours))
+    return Comparison(len(ours), differences, _equal_costs(ours, theirs, estimators, drawn))
+
+
+def _equal_costs(
+    ours: Sequence[QuestionRecord],
+    theirs: Sequence[QuestionRecord],
+    estimators: Sequence[str],
+    drawn: Resamples,
+) -> list[EqualCost]:
+    found: list[EqualCost] = []
+    for cost in get_args(Cost):
+        try:
+            k, gaps = at_equal_cost(ours, theirs, cost=cost, estimators=estimators)
+        except DataError:
+            continue
+        intervals = {name: interval(gap(drawn.counts), len(ours)) for name, gap in gaps.items()}
+        found.append(EqualCost(cost, k, intervals))
+    return found

@@ -54,13 +54,13 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("et-agent", appauthor=False)) / "models"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that readers see the old or the new one, never a half."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a small file so that readers see the old or the new one, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)  # another user may share the cache

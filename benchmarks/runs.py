@@ -1,0 +1,145 @@
+"""The runs behind the tables: resumable, and gone on with from the results that are committed.
+
+    ET_AGENT_DATA=…/raw python -m benchmarks.runs STORE [--only svamp,gsm8k] [--minutes 60]
+
+Every run is a beginning of the same seeded shuffle of its data set, so that longer runs hold shorter
+ones. Tuning never sees these questions: it uses the train splits.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from et_agent.decoding.base import DecoderSettings
+from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.decoders import parse_decoder
+from et_agent.evaluation.exchange import export_run, import_run
+from et_agent.evaluation.items import sample
+from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
+from et_agent.evaluation.store import RunStore
+from et_agent.models.loading import load_model
+
+RESULTS: Final = Path(__file__).parent / "results" / "runs"
+SAMPLE_SEED: Final = 0
+SEED: Final = 0
+SMALL, LARGER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
+
+
+DECODERS: Final = {
+    "multi-chain": "multi-chain",
+    "entropy-tree": "entropy-tree",
+    "greedy": "greedy",
+    "breadth-first": "entropy-tree:schedule=breadth_first",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A data set, and how many of its questions each decoder gets."""
+
+    name: str
+    data: str
+    questions: Mapping[str, int]
+    model: str = SMALL
+    leaves: int = 16
+    max_tokens: int = 320
+
+    def decoder(self, name: str) -> DecoderSettings:
+        return parse_decoder(DECODERS[name], leaves=self.leaves, max_tokens=self.max_tokens)
+
+
+def _both(count: int) -> dict[str, int]:
+    return {"multi-chain": count, "entropy-tree": count}
+
+
+PLANS: Final = (
+    Plan("svamp", "svamp", {**_both(200), "greedy": 100, "breadth-first": 100}),
+    Plan("gsm8k", "gsm8k", {**_both(100), "greedy": 100}),
+    Plan("mmlu", "mmlu", {**_both(150), "greedy": 150}),
+    Plan("nq-open", "nq-open", _both(1000)),
+    Plan("math500", "math500", _both(50), max_tokens=512),
+    Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
+    Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
+    Plan("svamp-1.5b", "svamp", _both(40), model=LARGER, leaves=12),
+    Plan("gsm8k-1.5b", "gsm8k", _both(40), model=LARGER, leaves=12),
+)
+
+
+def file_of(plan: Plan, decoder: str) -> Path:
+    """Where the results of one decoder on one set are kept."""
+    return RESULTS / f"{plan.name}-{decoder}.jsonl.gz"
+
+
+@dataclass
+class _Clock:
+    """Stops the work when its time is over; what is finished is kept."""
+
+    minutes: float | None
+    began: float = field(default_factory=time.monotonic)
+
+    def note(self, progress: EvaluationProgress) -> None:
+        print(
+            f"{time.strftime('%H:%M:%S')} {progress.run}: {progress.done}/{progress.total}, "
+            f"{progress.tokens_per_second:.0f} tokens/s, accuracy {progress.accuracy:.3f}, "
+            f"{(progress.seconds_left or 0) / 60:.0f} min left",
+            file=sys.stderr,
+            flush=True,
+        )
+        if self.minutes is not None and time.monotonic() - self.began > 60 * self.minutes:
+            raise KeyboardInterrupt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--only", help="names of plans, by comma")
+    parser.add_argument("--decoders", help="names of decoders, by comma")
+    parser.add_argument("--minutes", type=float, help="stop after about as long")
+    options = parser.parse_args()
+    only = options.only.split(",") if options.only else [plan.name for plan in PLANS]
+    chosen = [plan for plan in PLANS if plan.name in only]
+    clock = _Clock(options.minutes)
+    with RunStore(options.store) as store:
+        for path in sorted(RESULTS.glob("*.jsonl.gz")):
+            import_run(store, path)
+        for plan in chosen:
+            _work(store, plan, options.decoders.split(",") if options.decoders else None, clock)
+
+
+def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock) -> None:
+    wanted = {
+        name: count
+        for name, count in plan.questions.items()
+        if decoders is None or name in decoders
+    }
+    if not wanted:
+        return
+    items = load_items(plan.data)
+    with load_model(plan.model) as model:
+        runs = {
+            name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=SEED)
+            for name in wanted
+        }
+        try:
+            # Levels, so that the questions that all decoders get come first.
+            for count in sorted(set(wanted.values())):
+                evaluate(
+                    model,
+                    sample(items, count, seed=SAMPLE_SEED),
+                    {name: plan.decoder(name) for name in wanted if wanted[name] >= count},
+                    store,
+                    data=plan.data,
+                    seed=SEED,
+                    on_progress=clock.note,
+                )
+        finally:
+            for name, run in runs.items():
+                export_run(store, run, file_of(plan, name))
+
+
+if __name__ == "__main__":
+    main()

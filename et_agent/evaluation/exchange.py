@@ -1,0 +1,78 @@
+"""Runs as small files: statistics and answers, without leaf texts and token arrays.
+
+A file is gzipped JSON lines: a header with the run's name and configuration, then a question a line.
+Read back into a store, a run can be scored, reported and gone on with; only texts are missing.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from et_agent.errors import DataError
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.models.files import write_atomically
+
+__all__ = ["export_run", "import_run", "read_run"]
+
+_FORMAT: Final = "et-agent run 1"
+
+
+def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
+    """Write a run; returns the number of questions.
+
+    The same questions give the same bytes, so that version control sees no change where none is.
+    """
+    records = store.records(run)
+    header = {"format": _FORMAT, "name": run.name, "config": dict(run.config)}
+    lines = [header, *({**one.as_json(), "extras": dict(one.extras)} for one in records)]
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, gzip.compress(text.encode(), mtime=0))
+    return len(records)
+
+
+def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
+    """A file's run: name, configuration, questions.
+
+    Raises:
+        DataError: The file cannot be read, is no run, or a line is damaged.
+    """
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}. Fetch or export it again.") from error
+    rows: list[Any] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: this is not JSON. Export it again.") from error
+    if not rows or not isinstance(rows[0], dict) or rows[0].get("format") != _FORMAT:
+        raise DataError(f"{path} is no exported run of this version: export it again")
+    records = []
+    for number, row in enumerate(rows[1:], 2):
+        try:
+            extras = row.pop("extras")
+            records.append(QuestionRecord.from_json(row, extras))
+        except (AttributeError, KeyError, DataError) as error:
+            raise DataError(f"{path}, line {number}: {error}. Export it again.") from error
+    return rows[0]["name"], rows[0]["config"], records
+
+
+def import_run(store: RunStore, path: Path) -> RunInfo:
+    """Put a file's questions into a store; those that are there already stay as they are.
+
+    Raises:
+        DataError: See `read_run`.
+        StoreError: Another process works on the run, or the disk is full.
+    """
+    name, config, records = read_run(path)
+    run = store.begin(name, config)
+    with store.working_on(run):
+        known = store.finished(run)
+        for record in records:
+            if record.item not in known:
+                store.add(run, record, [], {})
+    return store.run(run.name)
