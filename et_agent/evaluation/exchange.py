@@ -56,7 +56,7 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
         try:
             extras = row.pop("extras")
             records.append(QuestionRecord.from_json(row, extras))
-        except (AttributeError, KeyError, DataError) as error:
+        except (AttributeError, KeyError, TypeError, DataError) as error:
             raise DataError(f"{path}, line {number}: {error}. Export it again.") from error
     return rows[0]["name"], rows[0]["config"], records
 

@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from et_agent.asking import Chat, PendingAnswer, submit
@@ -155,7 +156,9 @@ def begin_run(
         "attention_layers": list(model.info.attention_layers),
         "decoder": {"name": type(decoder).__name__, **decoder.model_dump(mode="json")},
     }
-    label = f"{data}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
+    # A file of the user's own goes by its name.
+    known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
+    label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
     return store.begin(label, config)
 
 
