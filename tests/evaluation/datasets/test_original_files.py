@@ -1,10 +1,13 @@
 """The original files, where they are at hand: every row is read, every accepted answer too."""
 
 import os
+import random
+import time
 from pathlib import Path
 
 import pytest
 
+from et_agent.answers.worker import shared_worker
 from et_agent.evaluation.datasets import DATASETS, load_items
 from et_agent.evaluation.grading import gold_answers, is_right
 
@@ -48,3 +51,24 @@ def test_every_row_is_read(spec: str) -> None:
         assert found
         if item.kind.value != "math":
             assert is_right(found[0].value, item), item.id
+
+
+def test_mathematics_compares_as_it_should() -> None:
+    """Every accepted answer equals itself, wrong ones differ, and nothing takes long."""
+    assert FOLDER is not None
+    if not (Path(FOLDER) / DATASETS["math500"].splits["test"][0].path).is_file():
+        pytest.skip("math500 is not in ET_AGENT_DATA")
+    items = load_items("math500")
+    rng = random.Random(0)
+    pairs = [(item, item.golds[0], True) for item in items]
+    while len(pairs) < len(items) + 200:
+        item, other = rng.sample(items, 2)
+        if gold_answers(item)[0].key != gold_answers(other)[0].key:
+            pairs.append((item, other.golds[0], False))
+    worker = shared_worker()
+    for item, answer, right in pairs:
+        began = time.monotonic()
+        # By math-verify itself, too: equal texts never reach it.
+        assert worker.equal(item.golds[0], answer) in (right, None), (item.id, answer)
+        assert is_right(answer, item) is right, (item.id, answer)
+        assert time.monotonic() - began < 2.0, (item.id, answer)
