@@ -1,1 +1,30 @@
 """Measures how much a confidence is worth: data sets, runs, estimators, metrics, reports."""
+
+from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.exchange import export_run, import_run, read_run
+from et_agent.evaluation.items import Item, sample
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import write_report
+from et_agent.evaluation.running import EvaluationProgress, evaluate
+from et_agent.evaluation.self_scoring import ask_the_model
+from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.evaluation.summaries import compare, curve, summarise
+
+__all__ = [
+    "EvaluationProgress",
+    "Item",
+    "QuestionRecord",
+    "RunInfo",
+    "RunStore",
+    "ask_the_model",
+    "compare",
+    "curve",
+    "evaluate",
+    "export_run",
+    "import_run",
+    "load_items",
+    "read_run",
+    "sample",
+    "summarise",
+    "write_report",
+]

@@ -103,7 +103,7 @@ def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what:
         tokens, values, _ = zip(*found, strict=True)
         axes.plot(tokens, values, label=name, color=_COLOURS[at % 6], marker=_MARKS[at % 6])
         for x, y, k in (found[0], found[-1]) if len(found) > 1 else found:
-            axes.annotate(f"{k}", (x, y), textcoords="offset points", xytext=(4, -11), fontsize=8)
+            axes.annotate(f"{k}", (x, y), textcoords="offset points", xytext=(5, 5), fontsize=8)
         drawn = True
     titles = {
         "pass_any": ("any leaf right", "A right answer among the leaves, by cost"),
@@ -163,7 +163,8 @@ def _reliability(axes: "Axes", runs: Runs) -> bool:
         bins = equal_mass_bins(scores, 10)
         said = [float(scores[part].mean()) for part in bins]
         was = [float(right[part].mean()) for part in bins]
-        axes.plot(said, was, label=name, color=_COLOURS[at % 6], marker=_MARKS[at % 6])
+        mark = _MARKS[at % 6]
+        axes.plot(said, was, label=name, color=_COLOURS[at % 6], marker=mark, clip_on=False)
     axes.set(
         xlabel="top share (uncalibrated)",
         ylabel="accuracy",
