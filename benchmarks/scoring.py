@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.machine import describe
 from benchmarks.runs import RESULTS
 from et_agent.evaluation.exchange import read_run
+from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.store import RunStore
-from et_agent.evaluation.summaries import scores_of
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 

@@ -7,7 +7,7 @@ Writes benchmarks/results/evaluation.md and .json, and the README's table and fi
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 
 from benchmarks.runs import DECODERS, PLANS, RESULTS, file_of
 from et_agent.errors import DataError
-from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
+from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
 from et_agent.evaluation.exchange import read_run
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
-from et_agent.evaluation.summaries import RunSummary, at_equal_cost, scores_of, summarise
-from et_agent.uncertainty.estimators import ESTIMATORS
+from et_agent.evaluation.scores import scores_of
+from et_agent.evaluation.summaries import EqualCost, RunSummary, at_equal_cost, summarise
+from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 
 OUT: Final = RESULTS.parent
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
+LEAST: Final = 5
+"""Right and wrong answers that a set must have on both sides to be pooled."""
 Doubles = NDArray[np.float64]
-Gap = Callable[[Doubles], Doubles]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Set:
     """One set's runs by decoder."""
 
     name: str
+    model: str
     runs: Mapping[str, Sequence[QuestionRecord]]
 
 
@@ -50,7 +53,7 @@ def load() -> list[Set]:
                 if records:
                     runs[decoder] = records
         if runs:
-            found.append(Set(plan.name, runs))
+            found.append(Set(plan.name, plan.model, runs))
     return found
 
 
@@ -85,56 +88,76 @@ def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
 
 
 def equal_cost(sets: Sequence[Set], decoder: str = "entropy-tree") -> dict[str, Any]:
-    """The tree minus as many chains as cost the same tokens, set by set and pooled."""
+    """The tree minus as many chains as cost the same tokens, set by set and pooled by model."""
     found: dict[str, Any] = {}
-    gaps: list[tuple[dict[str, Gap], int]] = []
-    for one in sets:
+    kept: dict[str, list[EqualCost]] = {}
+    for at, one in enumerate(sets):
         if decoder not in one.runs or "multi-chain" not in one.runs:
             continue
         ours, theirs = one.runs[decoder], one.runs["multi-chain"]
         try:
-            k, functions = at_equal_cost(ours, theirs, estimators=COMPARED)
+            equal = at_equal_cost(ours, theirs, estimators=COMPARED, seed=at)
         except DataError as error:
             found[one.name] = {"left out": str(error)}
             continue
-        size = len({r.item for r in ours} & {r.item for r in theirs})
-        drawn = Resamples(size)
-        gaps.append((functions, size))
-        found[one.name] = {
-            "questions": size,
-            "chains": k,
-            **{n: asdict(interval(gap(drawn.counts), size)) for n, gap in functions.items()},
-        }
-    if gaps:
-        sizes = [size for _, size in gaps]
-        found["pooled"] = {"questions": sum(sizes)} | {
-            name: asdict(pooled([functions[name] for functions, _ in gaps], sizes))
-            for name in gaps[0][0]
+        found[one.name] = {"questions": equal.questions, "chains": equal.chains} | equal.intervals
+        if _tells(ours) and _tells(theirs):
+            kept.setdefault(one.model, []).append(equal)
+    for model, parts in kept.items():
+        questions = sum(part.questions for part in parts)
+        found[f"pooled, {model}"] = {"questions": questions, "sets": len(parts)} | {
+            name: pooled([part.differences[name] for part in parts], questions)
+            for name in parts[0].differences
         }
     return found
 
 
+def _tells(records: Sequence[QuestionRecord]) -> bool:
+    """Whether a set has enough of both kinds for an AUROC; others are not pooled."""
+    right = sum(record.correct for record in records)
+    return LEAST <= right <= len(records) - LEAST
+
+
 def estimator_means(sets: Sequence[Set], decoder: str) -> list[tuple[str, Interval, int]]:
-    """AUROC of every estimator, mean over the sets in which it is defined."""
+    """AUROC of every estimator, mean over the sets that have enough right and wrong answers."""
     found = []
+    usable = [one for one in sets if _tells(one.runs.get(decoder, ()))]
     for name, estimator in ESTIMATORS.items():
-        functions, sizes = [], []
-        for one in sets:
-            records = one.runs.get(decoder, ())
-            scores = scores_of(records, estimator)
-            known = ~np.isnan(scores)
-            right = np.array([r.correct for r in records], dtype=np.bool_)[known]
-            if not 0 < right.sum() < right.size:
-                continue
-            functions.append(_auroc_of(right, scores[known]))
-            sizes.append(int(known.sum()))
-        if functions:
-            found.append((name, pooled(functions, sizes), len(functions)))
+        parts, questions = [], 0
+        for at, one in enumerate(usable):
+            values = _aurocs(one.runs[decoder], estimator, at)
+            if values is not None:
+                parts.append(values)
+                questions += len(one.runs[decoder])
+        if parts:
+            found.append((name, pooled(parts, questions), len(parts)))
     return sorted(found, key=lambda row: -(row[1].value or 0))
 
 
-def _auroc_of(right: NDArray[np.bool_], scores: Doubles) -> Gap:
-    return lambda counts: auroc(right, scores, counts)
+def _aurocs(records: Sequence[QuestionRecord], estimator: Estimator, seed: int) -> Doubles | None:
+    scores = scores_of(records, estimator)
+    known = ~np.isnan(scores)
+    right = np.array([record.correct for record in records])[known]
+    if not 0 < right.sum() < right.size:
+        return None
+    counts = Resamples(len(records), resamples=1000, seed=seed).counts
+    return auroc(right, scores[known], counts[:, known])
+
+
+def weights_against_counts(sets: Sequence[Set], decoder: str) -> tuple[Interval, int] | None:
+    """AUROC of ET-PE by weight minus by count, paired, mean over sets."""
+    parts, questions = [], 0
+    for at, one in enumerate(sets):
+        records = one.runs.get(decoder, ())
+        if not _tells(records):
+            continue
+        weighed, counted = (
+            _aurocs(records, ESTIMATORS[name], at) for name in ("et-pe", "et-pe-count")
+        )
+        if weighed is not None and counted is not None:
+            parts.append(weighed - counted)
+            questions += len(records)
+    return (pooled(parts, questions), len(parts)) if parts else None
 
 
 def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
@@ -149,10 +172,18 @@ def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list
         if "left out" in one:
             rows.append([name, "-", "-", one["left out"], *[""] * (len(columns) - 1)])
             continue
-        chains = f"{one['chains']:.1f}" if "chains" in one else "-"
-        cells = [shown(Interval(**one[column])) for column in columns]
+        chains = f"{one['chains'].value:.1f}" if "chains" in one else f"{one['sets']} sets"
+        cells = [shown(one[column]) for column in columns]
         rows.append([name, str(one["questions"]), chains, *cells])
     lines += table(["set", "questions", "chains", *columns], rows)
+    found = weights_against_counts(sets, "entropy-tree")
+    if found is not None:
+        gap, count = found
+        lines += [
+            "",
+            f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
+        ]
+    lines += ["", f"Sets with fewer than {LEAST} right or wrong answers are not pooled."]
     for decoder in ("entropy-tree", "multi-chain"):
         lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
         means = estimator_means(sets, decoder)
@@ -161,6 +192,12 @@ def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list
             [[name, shown(mean), str(count)] for name, mean, count in means],
         )
     return lines
+
+
+def _plain(one: object) -> Any:
+    if isinstance(one, Interval):
+        return asdict(one)
+    raise TypeError(type(one))
 
 
 def main() -> None:
@@ -176,7 +213,9 @@ def main() -> None:
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
     }
-    (OUT / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (OUT / "evaluation.json").write_text(
+        json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8"
+    )
     text = "\n".join(markdown(sets, summaries, equal)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")

@@ -2,9 +2,7 @@
 
     python -m benchmarks.search.study FOLDER [--out benchmarks/results/search.json]
 
-Trees are compared with independent chains at equal tokens: k chains cost k mean chains, and between two
-whole k the chains' figure is interpolated. Chains' figures are expectations over all subsets of the
-pool: pass@k exactly, AUROC over random subsets.
+Trees are compared with independent chains at equal tokens, see `et_agent.evaluation.equal_cost`.
 
 `worth` is how many independent chains a tree's distribution is worth: the expected squared error of k
 chains is G / k with G = 1 - sum p^2, so a tree of squared error E is worth G / E of them. The truth is
@@ -20,18 +18,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.evaluation.bootstrap import Resamples
-from et_agent.evaluation.metrics import auroc, pass_at_k
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval
+from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import shown
 from et_agent.evaluation.store import RunStore
-from et_agent.evaluation.summaries import scores_of
-from et_agent.uncertainty.estimators import ESTIMATORS
+from et_agent.evaluation.summaries import at_equal_cost, summarise
 
 ROOTS: Final = 8
 """Chains of the pool from which trees may grow; the others are the truth."""
-SUBSETS: Final = 24
-KS: Final = tuple(range(1, 21))
-MINUS: Final = " minus chains'"
+COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
 Doubles = NDArray[np.float64]
 
 
@@ -49,126 +45,82 @@ def squared(one: dict[str, float], other: dict[str, float]) -> float:
     return sum((one.get(a, 0.0) - other.get(a, 0.0)) ** 2 for a in set(one) | set(other))
 
 
-class Chains:
-    """What independent chains reach, question by question."""
-
-    def __init__(self, pool: Sequence[QuestionRecord]) -> None:
-        self.pool = pool
-        self.tokens = float(np.mean([one.leaves.tokens.mean() for one in pool]))
-        self.truth = [shares(one, slice(ROOTS, None)) for one in pool]
-        n = len(pool[0].leaves) - ROOTS
-        # Unbiased 1 - sum p^2: two different chains of the truth disagree.
-        self.spread = np.array(
-            [(1 - sum(p * p for p in one.values())) * n / (n - 1) for one in self.truth]
-        )
-        self.truth_error = self.spread / n
-        self.right_at = np.array([[_pass(one, k) for k in KS] for one in pool])
-        rng = np.random.default_rng(0)
-        self._drawn = {k: [_subset(pool, k, rng) for _ in range(SUBSETS)] for k in KS}
-
-    def between(self, tokens: float) -> tuple[int, int, float]:
-        """The two numbers of chains that cost about this much, and the weight of the larger."""
-        k = min(max(tokens / self.tokens, KS[0]), KS[-1])
-        low = min(int(k), KS[-1] - 1)
-        return low, low + 1, k - low
-
-    def pass_any(self, tokens: float) -> Doubles:
-        low, high, part = self.between(tokens)
-        found: Doubles = self.right_at[:, low - 1] * (1 - part) + self.right_at[:, high - 1] * part
-        return found
-
-    def auroc(self, tokens: float, estimator: str, counts: NDArray[Any]) -> Doubles:
-        low, high, part = self.between(tokens)
-        return self._auroc(low, estimator, counts) * (1 - part) + part * self._auroc(
-            high, estimator, counts
-        )
-
-    def _auroc(self, k: int, estimator: str, counts: NDArray[Any]) -> Doubles:
-        found = [auroc(right, scores[estimator], counts) for right, scores in self._drawn[k]]
-        means: Doubles = np.nanmean(found, axis=0)
-        return means
-
-    def accuracy(self, tokens: float) -> float:
-        low, high, part = self.between(tokens)
-        means = [np.mean([right.mean() for right, _ in self._drawn[k]]) for k in (low, high)]
-        return float(means[0] * (1 - part) + means[1] * part)
+def worth(
+    records: Sequence[QuestionRecord], pool: Sequence[QuestionRecord], counts: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Chains that a tree is worth, and the same over the chains that cost as much; float64 [R]."""
+    truth = [shares(one, slice(ROOTS, None)) for one in pool]
+    n = len(pool[0].leaves) - ROOTS
+    # Unbiased 1 - sum p^2: two different chains of the truth disagree.
+    spread = np.array([(1 - sum(p * p for p in one.values())) * n / (n - 1) for one in truth])
+    errors = np.array([squared(shares(o), t) for o, t in zip(records, truth, strict=True)])
+    found = (counts @ spread) / (counts @ (errors - spread / n))
+    return found, found / Chains(pool).as_dear_as(records, "tokens", counts)
 
 
-def _pass(record: QuestionRecord, k: int) -> float:
-    value = pass_at_k(len(record.leaves), int(record.leaf_right.sum()), k)
-    assert value is not None
-    return value
+def row(records: Sequence[QuestionRecord], pool: Sequence[QuestionRecord]) -> dict[str, Any]:
+    """The figures of one setting."""
+    size = len(records)
+    counts = Resamples(size, resamples=1000).counts
+    summary = summarise(records, estimators=COMPARED, resamples=1000)
+    equal = at_equal_cost(records, pool, estimators=COMPARED)
+    chains, density = worth(records, pool, counts)
+    return {
+        "questions": size,
+        "tokens": summary.tokens,
+        "chains at equal tokens": equal.chains,
+        "leaves": summary.leaves,
+        "ess": summary.ess,
+        "worth in chains": interval(chains, size),
+        "worth over equal chains": interval(density, size),
+        "accuracy": summary.accuracy,
+        "any leaf right": float(np.mean([one.leaf_right.any() for one in records])),
+        "AUROC": {one.name: one.metrics["AUROC"] for one in summary.estimators},
+        "minus chains": equal.intervals,
+    }
 
 
-_COMPARED: Final = (
-    "top-share",
-    "et-pe",
-    "et-pe-count",
-    "answer-mass",
-    "cot-margin",
-    "deepconf-tail",
+def line(name: str, found: dict[str, Any]) -> list[str]:
+    gaps = found["minus chains"]
+    return [
+        name,
+        str(found["questions"]),
+        f"{found['tokens'].value:.0f} = {found['chains at equal tokens'].value:.1f}",
+        f"{found['leaves']:.1f}",
+        shown(found["worth over equal chains"], digits=2),
+        f"{found['any leaf right']:.3f}; {_gap(gaps['any leaf right'])}",
+        f"{found['accuracy'].value:.3f}; {_gap(gaps['accuracy'])}",
+        *(
+            f"{found['AUROC'][e].value or 0:.3f}; {_gap(gaps['AUROC ' + e])}"
+            for e in ("top-share", "et-pe", "et-pe-count")
+        ),
+    ]
+
+
+HEADER: Final = (
+    "setting",
+    "questions",
+    "tokens = chains",
+    "leaves",
+    "worth over equal chains",
+    "any right",
+    "accuracy",
+    "AUROC top share",
+    "AUROC ET-PE",
+    "AUROC ET-PE by count",
 )
 
 
-def _subset(
-    pool: Sequence[QuestionRecord], k: int, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], dict[str, Doubles]]:
-    chosen = [record_of_chains(one, rng.permutation(len(one.leaves))[:k]) for one in pool]
-    right = np.array([one.correct for one in chosen])
-    return right, {name: scores_of(chosen, ESTIMATORS[name]) for name in _COMPARED}
+def _gap(one: Interval) -> str:
+    if one.value is None or one.low is None or one.high is None:
+        return "undefined"
+    return f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
 
 
-def record_of_chains(record: QuestionRecord, chosen: NDArray[np.int64]) -> QuestionRecord:
-    """The record of some of the chains."""
-    from dataclasses import fields, replace
-
-    columns = {one.name: getattr(record.leaves, one.name)[chosen] for one in fields(record.leaves)}
-    columns["weight"] = np.full(chosen.size, 1 / chosen.size)
-    # Classes that nobody has left keep their number: shares of 0 change nothing.
-    return replace(record, leaves=type(record.leaves)(**columns))
-
-
-def row(records: Sequence[QuestionRecord], chains: Chains) -> dict[str, Any]:
-    """The figures of one setting."""
-    tokens = float(np.mean([one.tokens_decoded for one in records]))
-    drawn = Resamples(len(records), resamples=1000, seed=0)
-    counts = np.vstack([np.ones((1, len(records)), dtype=drawn.counts.dtype), drawn.counts])
-    right = np.array([one.correct for one in records])
-    any_right = np.array([float(one.leaf_right.any()) for one in records])
-    errors = np.array(
-        [squared(shares(one), truth) for one, truth in zip(records, chains.truth, strict=True)]
-    )
-    errors = errors - chains.truth_error
-    worth = (counts @ chains.spread) / (counts @ errors)
-    gain = counts @ (any_right - chains.pass_any(tokens)) / counts.sum(axis=1)
-    found: dict[str, Any] = {
-        "questions": len(records),
-        "tokens": tokens,
-        "chains at equal tokens": tokens / chains.tokens,
-        "leaves": float(np.mean([one.leaves.count.sum() for one in records])),
-        "worth in chains": _three(worth),
-        "worth a chain's tokens": _three(worth / (tokens / chains.tokens)),
-        "accuracy": float(right.mean()),
-        "chains' accuracy": chains.accuracy(tokens),
-        "any right": float(any_right.mean()),
-        "any right minus chains'": _three(gain),
-    }
-    for estimator in _COMPARED:
-        ours = auroc(right, scores_of(records, ESTIMATORS[estimator]), counts)
-        theirs = chains.auroc(tokens, estimator, counts)
-        found[f"AUROC {estimator}"] = float(ours[0])
-        found[f"AUROC {estimator}{MINUS}"] = _three(ours - theirs)
-    return found
-
-
-def _auroc_cell(found: dict[str, Any], name: str) -> str:
-    return f"{name} {found['AUROC ' + name]:.3f} ({found['AUROC ' + name + MINUS][0]:+.3f})"
-
-
-def _three(values: Doubles) -> list[float]:
-    """Value and 95 % interval; the first is the sample itself, the others resamples."""
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-    return [float(values[0]), float(low), float(high)]
+def _plain(one: object) -> Any:
+    if isinstance(one, Interval):
+        return [one.value, one.low, one.high]
+    raise TypeError(type(one))
 
 
 def main() -> None:
@@ -180,24 +132,16 @@ def main() -> None:
         runs = {run.name.removeprefix("search-"): store.records(run) for run in store.runs()}
     pool = {one.item: one for one in runs.pop("pool")}
     rows: dict[str, Any] = {}
+    print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     for name, records in runs.items():
         common = [one for one in records if one.item in pool]
-        if not common:
+        if len(common) < 2:
             continue
-        found = row(common, Chains([pool[one.item] for one in common]))
-        rows[name] = found
-        worth, gain = found["worth a chain's tokens"], found["any right minus chains'"]
-        better = found["accuracy"] - found["chains' accuracy"]
-        print(
-            f"{name:<18}{found['questions']:>4} q {found['tokens']:>6.0f} tok = "
-            f"{found['chains at equal tokens']:>4.1f} chains, leaves {found['leaves']:>4.1f}, worth "
-            f"{found['worth in chains'][0]:>5.1f} ({worth[0]:.2f} [{worth[1]:.2f}, {worth[2]:.2f}] a "
-            f"token), any {found['any right']:.3f} ({gain[0]:+.3f} [{gain[1]:+.3f}, {gain[2]:+.3f}]), "
-            f"acc {found['accuracy']:.3f} ({better:+.3f}), AUROC "
-            + ", ".join(_auroc_cell(found, name) for name in ("top-share", "et-pe", "et-pe-count"))
-        )
+        rows[name] = row(common, [pool[one.item] for one in common])
+        print("| " + " | ".join(line(name, rows[name])) + " |")
     if options.out is not None:
-        options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(rows, indent=1, default=_plain)
+        options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Confidence intervals by resampling questions, paired and stratified by data set."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,13 +57,16 @@ class Resamples:
         self.counts: Doubles = np.concatenate([np.ones((1, size)), drawn])
 
 
-def interval(values: Doubles, questions: int, *, level: float = 0.95) -> Interval:
-    """The interval out of a statistic's values.
+def interval(
+    values: Doubles, questions: int, *, level: float = 0.95, basic: bool = False
+) -> Interval:
+    """The percentile interval out of a statistic's values.
 
     Args:
         values: float64 [R + 1], the sample's own value first; NaN where undefined.
         questions: Questions that they rest on.
         level: Coverage of the interval.
+        basic: Take the basic interval, from 0 on, for a statistic that resampling pushes up (ECE).
 
     Returns:
         Limits are None when more than a tenth of the resamples are undefined.
@@ -75,19 +78,16 @@ def interval(values: Doubles, questions: int, *, level: float = 0.95) -> Interva
     if defined.size < 0.9 * rest.size:
         return Interval(own, None, None, questions)
     low, high = np.percentile(defined, [50 * (1 - level), 50 * (1 + level)])
+    if basic:
+        low, high = max(0.0, 2 * own - high), max(0.0, 2 * own - low)
     return Interval(own, float(low), float(high), questions)
 
 
-def pooled(
-    statistics: Sequence[Callable[[Doubles], Doubles]], sizes: Sequence[int], *, seed: int = 0
-) -> Interval:
-    """Mean of a statistic over data sets, each resampled by itself (stratified).
+def pooled(values: Sequence[Doubles], questions: int) -> Interval:
+    """Mean of a statistic over data sets that were resampled each by itself (stratified).
 
     Args:
-        statistics: For each set, values [R + 1] by counts [R + 1, n].
-        sizes: Questions of each set.
-        seed: At least 0.
+        values: For each set, values [R + 1] as for `interval`; draw the sets with different seeds.
+        questions: Questions of all sets.
     """
-    drawn = [Resamples(size, seed=seed + at) for at, size in enumerate(sizes)]
-    values = [one(counts.counts) for one, counts in zip(statistics, drawn, strict=True)]
-    return interval(np.mean(values, axis=0), sum(sizes))
+    return interval(np.mean(values, axis=0), questions)

@@ -13,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import DataError
-from et_agent.evaluation.metrics import auroc, pass_at_k
+from et_agent.evaluation.metrics import pass_at_k
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.uncertainty.estimators import find_estimator
+from et_agent.evaluation.scores import scores_of
+from et_agent.uncertainty.estimators import Estimator
 from et_agent.uncertainty.leaf_table import FORKS
 
 __all__ = ["Chains", "Cost", "are_chains", "some_chains"]
 
 Doubles = NDArray[np.float64]
 Cost = Literal["tokens", "seconds"]
-SUBSETS: Final = 16
 _INDEPENDENT: Final = FORKS.index("independent")
+# Subsets times questions: enough that the subsets' noise is far below that of the questions.
+_DRAWS: Final = 4000
+_SUBSETS: Final = (4, 200)
 
 
 def are_chains(records: Sequence[QuestionRecord]) -> bool:
@@ -37,20 +40,38 @@ def are_chains(records: Sequence[QuestionRecord]) -> bool:
 
 
 def some_chains(record: QuestionRecord, chosen: NDArray[np.int64]) -> QuestionRecord:
-    """The record as if only some of its independent chains had been decoded.
+    """The record as it would be if only some of its independent chains had been decoded.
 
-    Answer classes keep their numbers, also those that no chosen chain has.
+    Answer classes are numbered anew by their first chain: ties go to the lowest number, and the
+    numbers of the whole run would let its other chains break them. `extras` describe the whole run
+    and go.
     """
     columns = {
         one.name: getattr(record.leaves, one.name)[chosen]
         for one in dataclasses.fields(record.leaves)
     }
+    known = list(dict.fromkeys(one for one in columns["answer"].tolist() if one >= 0))
+    number = {-1: -1, **{one: at for at, one in enumerate(known)}}
+    columns["answer"] = np.array([number[one] for one in columns["answer"].tolist()], np.int64)
     columns["weight"] = np.full(chosen.size, 1.0 / chosen.size)
-    return dataclasses.replace(record, leaves=type(record.leaves)(**columns))
+    leaves = type(record.leaves)(**columns)
+    return dataclasses.replace(
+        record,
+        leaves=leaves,
+        answers=tuple(record.answers[one] for one in known),
+        right=tuple(record.right[one] for one in known),
+        tokens_decoded=int(leaves.tokens.sum()),
+        tokens_as_chains=int(leaves.tokens.sum()),
+        seconds=record.seconds * chosen.size / len(record.leaves),
+        extras={},
+    )
 
 
 class Chains:
     """What fewer of a run's chains would have reached.
+
+    `counts` is how often each question is in each resample, float64 [R, questions]; k is how many
+    chains are taken, one number a resample, float64 [R].
 
     Args:
         records: Questions with K independent chains each.
@@ -68,86 +89,107 @@ class Chains:
         self._seed = seed
         self._subsets: dict[int, list[list[QuestionRecord]]] = {}
 
-    def as_dear_as(self, others: Sequence[QuestionRecord], cost: Cost) -> float:
-        """How many chains cost on the mean as much as other records: k, rarely whole, 1 to K.
+    def as_dear_as(self, others: Sequence[QuestionRecord], cost: Cost, counts: Doubles) -> Doubles:
+        """How many chains cost as much as other records on the same questions, float64 [R].
 
         Raises:
-            DataError: They cost more than all chains, or than less than one.
+            DataError: On the sample itself, the first row, they cost more than all chains or less
+                than one.
         """
-        theirs = sum(_cost(record, cost) for record in others) / len(others)
-        ours = sum(_cost(record, cost) for record in self.records) / len(self.records)
-        k = self.count * theirs / ours
-        if not 1.0 <= k <= self.count * 1.02:  # a little more than all of them is still "all"
+        theirs = counts @ np.array([_cost(record, cost) for record in others])
+        ours = counts @ np.array([_cost(record, cost) for record in self.records])
+        k: Doubles = self.count * theirs / ours
+        if not 1.0 <= k[0] <= self.count * 1.02:  # a little more than all of them is still "all"
             raise DataError(
-                f"the other run costs as much as {k:.1f} chains and there are {self.count}: "
+                f"the other run costs as much as {k[0]:.1f} chains and there are {self.count}: "
                 "equal cost cannot be had"
             )
-        return min(k, float(self.count))
+        return np.clip(k, 1.0, self.count)
 
-    def pass_any(self, k: float) -> Doubles:
-        """Chance that a right answer is among k chains, float64 [questions]."""
+    def pass_any(self, k: Doubles, counts: Doubles) -> Doubles:
+        """Share of questions with a right answer among k chains, float64 [R]."""
 
-        def exactly(whole: int) -> Doubles:
+        def whole(size: int) -> Doubles:
             values = [
-                pass_at_k(self.count, int(record.leaf_right.sum()), whole)
-                for record in self.records
+                pass_at_k(self.count, int(record.leaf_right.sum()), size) for record in self.records
             ]
-            return np.array(values, dtype=np.float64)
+            return _means(np.array(values, dtype=np.float64), counts)
 
-        return self._between(exactly, k)
+        return self._between(whole, k)
 
-    def accuracy(self, k: float) -> Doubles:
-        """Chance that the vote of k chains is right, float64 [questions]."""
+    def accuracy(self, k: Doubles, counts: Doubles) -> Doubles:
+        """Share of questions that the vote of k chains gets right, float64 [R]."""
 
-        def exactly(whole: int) -> Doubles:
-            drawn = [[record.correct for record in subset] for subset in self._drawn(whole)]
-            means: Doubles = np.mean(drawn, axis=0, dtype=np.float64)
-            return means
+        def whole(size: int) -> Doubles:
+            drawn = [[record.correct for record in subset] for subset in self._drawn(size)]
+            return _means(np.mean(drawn, axis=0, dtype=np.float64), counts)
 
-        return self._between(exactly, k)
+        return self._between(whole, k)
 
-    def auroc(self, k: float, estimator: str, counts: Doubles) -> Doubles:
-        """Mean AUROC of an estimator over subsets of k chains, float64 [R].
+    def auroc(self, k: Doubles, estimator: Estimator, counts: Doubles) -> Doubles:
+        """AUROC of an estimator over k chains, float64 [R]; NaN where undefined.
 
-        Args:
-            k: Number of chains.
-            estimator: Its name.
-            counts: How often each question is in each resample, float64 [R, questions].
+        The chance that, in one random subset of chains for every question, a right answer has more
+        confidence than a wrong one: pairs are pooled over subsets.
         """
-        chosen = find_estimator(estimator)
 
-        def exactly(whole: int) -> Doubles:
-            found = []
-            for subset in self._drawn(whole):
-                scores = [chosen.confidence(one.leaves, one.extras) for one in subset]
-                known = np.array([score is not None for score in scores])
-                right = np.array([one.correct for one in subset])[known]
-                values = np.array([score for score in scores if score is not None])
-                found.append(auroc(right, values, counts[:, known]))
-            means: Doubles = np.mean(found, axis=0)
-            return means
+        def whole(size: int) -> Doubles:
+            shape = (len(self.records), len(self.records))
+            above, pairs = np.zeros(shape), np.zeros(shape)
+            for subset in self._drawn(size):
+                scores = scores_of(subset, estimator)
+                correct = np.array([one.correct for one in subset])
+                right = correct & ~np.isnan(scores)
+                wrong = ~correct & ~np.isnan(scores)
+                equal = scores[right, None] == scores[None, wrong]
+                higher = scores[right, None] > scores[None, wrong]
+                place = np.ix_(right, wrong)
+                above[place] += higher + 0.5 * equal
+                pairs[place] += 1.0
+            weighed = ((counts @ pairs) * counts).sum(axis=1)
+            found = np.full(weighed.shape, np.nan)
+            np.divide(
+                ((counts @ above) * counts).sum(axis=1), weighed, out=found, where=weighed > 0
+            )
+            return found
 
-        return self._between(exactly, k)
+        return self._between(whole, k)
 
-    def _between(self, exactly: Callable[[int], Doubles], k: float) -> Doubles:
-        low = max(1, min(int(k), self.count - 1))
-        if k == low:
-            return exactly(low)
-        return exactly(low) * (1 - (k - low)) + exactly(low + 1) * (k - low)
+    def _between(self, whole: Callable[[int], Doubles], k: Doubles) -> Doubles:
+        """Interpolate between whole numbers of chains, for each resample its own two."""
+        low = np.clip(np.floor(k).astype(np.int64), 1, max(1, self.count - 1))
+        part = k - low
+        sizes = sorted({*low.tolist(), *(low[part > 0] + 1).tolist()})
+        values = {size: whole(size) for size in sizes}
+        at = np.arange(k.size)
+        table = np.array([values.get(size, values[sizes[-1]]) for size in range(max(sizes) + 2)])
+        found: Doubles = table[low, at]
+        inside = part > 0
+        found[inside] = (
+            found[inside] * (1 - part[inside]) + table[low[inside] + 1, at[inside]] * part[inside]
+        )
+        return found
 
-    def _drawn(self, whole: int) -> list[list[QuestionRecord]]:
-        if whole not in self._subsets:
-            generator = np.random.default_rng([self._seed, whole])
-            # All of the chains have but one subset.
-            repeats = 1 if whole >= self.count else SUBSETS
-            self._subsets[whole] = [
+    def _drawn(self, size: int) -> list[list[QuestionRecord]]:
+        if size not in self._subsets:
+            generator = np.random.default_rng([self._seed, size])
+            least, most = _SUBSETS
+            repeats = min(most, max(least, _DRAWS // len(self.records)))
+            if size >= self.count:
+                repeats = 1  # all of the chains have but one subset
+            self._subsets[size] = [
                 [
-                    some_chains(record, np.sort(generator.permutation(self.count)[:whole]))
+                    some_chains(record, np.sort(generator.permutation(self.count)[:size]))
                     for record in self.records
                 ]
                 for _ in range(repeats)
             ]
-        return self._subsets[whole]
+        return self._subsets[size]
+
+
+def _means(values: Doubles, counts: Doubles) -> Doubles:
+    found: Doubles = counts @ values / counts.sum(axis=1)
+    return found
 
 
 def _cost(record: QuestionRecord, cost: Cost) -> float:

@@ -12,7 +12,7 @@ against scikit-learn's.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,6 @@ __all__ = [
     "brier",
     "ece",
     "equal_mass_bins",
-    "first_right",
     "pass_at_k",
     "prr",
     "risk_coverage",
@@ -66,8 +65,13 @@ def _checked(right: ArrayLike, confidence: ArrayLike) -> tuple[Bools, Doubles]:
 
 def _grouped(right: Bools, confidence: Doubles, counts: Doubles) -> tuple[Doubles, Doubles]:
     """Right and wrong answers of each level of confidence, highest first; float64 [R, levels]."""
+    if np.isnan(confidence).any():
+        raise DataError("a confidence is NaN: leave the question out, or choose another estimator")
     order = np.argsort(-confidence, kind="stable")
     ordered = confidence[order]
+    if not order.size:
+        nothing = np.zeros((counts.shape[0], 0))
+        return nothing, nothing
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     taken = counts[:, order]
     labels = right[order]
@@ -218,18 +222,3 @@ def pass_at_k(total: int, right: int, k: int) -> float | None:
     if k > total:
         return None
     return 1.0 - math.comb(total - right, k) / math.comb(total, k)
-
-
-def first_right(right: Sequence[bool] | Bools, counts: Sequence[int] | NDArray[np.int64]) -> float:
-    """How many leaves, in the order of their making, it takes to have a right one; inf if never.
-
-    Args:
-        right: Whether each leaf is right.
-        counts: Codes of each leaf.
-    """
-    made = 0
-    for is_right, count in zip(right, counts, strict=True):
-        if is_right:
-            return made + 1
-        made += int(count)
-    return math.inf

@@ -9,7 +9,8 @@ import numpy as np
 from et_agent.errors import SettingsError
 from et_agent.evaluation.metrics import equal_mass_bins, risk_coverage
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.summaries import CurvePoint, RunSummary, scores_of
+from et_agent.evaluation.scores import scores_of
+from et_agent.evaluation.summaries import CurvePoint, RunSummary
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 if TYPE_CHECKING:
@@ -96,14 +97,21 @@ def _pass_at_k(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
 def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what: str) -> bool:
     drawn = False
     for at, (name, points) in enumerate(curves.items()):
-        found = [(p.tokens, getattr(p, what), p.leaves) for p in points]
-        found = [point for point in found if point[1] is not None]
+        found = [(p, getattr(p, what)) for p in points]
+        found = [(p, one) for p, one in found if one.value is not None]
         if not found:
             continue
-        tokens, values, _ = zip(*found, strict=True)
+        tokens = [p.tokens for p, _ in found]
+        values = [one.value for _, one in found]
         axes.plot(tokens, values, label=name, color=_COLOURS[at % 6], marker=_MARKS[at % 6])
-        for x, y, k in (found[0], found[-1]) if len(found) > 1 else found:
-            axes.annotate(f"{k}", (x, y), textcoords="offset points", xytext=(5, 5), fontsize=8)
+        lows = [one.value if one.low is None else one.low for _, one in found]
+        highs = [one.value if one.high is None else one.high for _, one in found]
+        axes.fill_between(tokens, lows, highs, color=_COLOURS[at % 6], alpha=0.12)
+        for p, one in {id(p): (p, one) for p, one in (found[0], found[-1])}.values():
+            where = (p.tokens, one.value)
+            axes.annotate(
+                f"{p.leaves}", where, textcoords="offset points", xytext=(5, 5), fontsize=8
+            )
         drawn = True
     titles = {
         "pass_any": ("any leaf right", "A right answer among the leaves, by cost"),

@@ -103,7 +103,8 @@ def _markdown(
         "",
         "## pass@k",
         "",
-        "Unbiased estimator; in parentheses the tree with at most k leaves.",
+        "Unbiased for exchangeable leaves; trees of fewer than k leaves count with all they have. In "
+        "parentheses: the tree as it was with at most k leaves.",
         "",
     ]
     lines += _table(
@@ -133,9 +134,9 @@ def _markdown(
                 [
                     str(point.leaves),
                     f"{point.tokens:.0f}",
-                    f"{point.accuracy:.3f}",
-                    f"{point.pass_any:.3f}",
-                    "undefined" if point.auroc is None else f"{point.auroc:.3f}",
+                    shown(point.accuracy),
+                    shown(point.pass_any),
+                    shown(point.auroc),
                 ]
                 for point in curves[name]
             ],
@@ -154,8 +155,9 @@ def _auroc(summary: RunSummary, name: str) -> str:
 def _pass_cell(summary: RunSummary, k: int) -> str:
     if k not in summary.pass_at:
         return "-"
-    capped = summary.capped_pass_at[k].value
-    return f"{shown(summary.pass_at[k])} ({capped:.3f})"
+    if k not in summary.capped_pass_at:
+        return shown(summary.pass_at[k])
+    return f"{shown(summary.pass_at[k])} ({summary.capped_pass_at[k].value:.3f})"
 
 
 def comparison_lines(first: str, second: str, found: Comparison) -> list[str]:
@@ -168,9 +170,9 @@ def comparison_lines(first: str, second: str, found: Comparison) -> list[str]:
     for one in found.at_equal_cost:
         lines += [
             "",
-            f"At equal {one.cost}: {first} minus {one.chains:.1f} chains of {second}.",
+            f"At equal {one.cost}: {first} minus {one.chains.value:.1f} chains of {second}.",
             "",
-            *_difference_table(one.differences),
+            *_difference_table(one.intervals),
         ]
     return lines
 

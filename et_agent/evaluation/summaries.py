@@ -1,6 +1,6 @@
 """Tables out of stored records: one run, curves against cost, and two runs compared."""
 
-import math
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
-from et_agent.evaluation.equal_cost import Chains, Cost
-from et_agent.evaluation.metrics import METRICS, auroc, first_right, pass_at_k
+from et_agent.evaluation.equal_cost import Chains, Cost, are_chains
+from et_agent.evaluation.metrics import METRICS, auroc, pass_at_k
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.scores import scores_of
+from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS, Estimator, find_estimator
+from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = [
     "Comparison",
@@ -24,13 +27,11 @@ __all__ = [
     "at_equal_cost",
     "compare",
     "curve",
-    "scores_of",
     "summarise",
 ]
 
 Doubles = NDArray[np.float64]
 _KS: Final = (1, 2, 4, 8, 16, 20)
-_PROBABILITIES: Final = frozenset({"top-share", "top-share-count", "p-true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ class RunSummary:
     Attributes:
         questions: Their number.
         accuracy: Of the weighted vote.
-        pass_at: By k, the unbiased estimator on leaves as if exchangeable.
-        capped_pass_at: By k, the tree as it was with at most k leaves.
+        accuracy_by_count: Of the vote in which every leaf counts alike.
+        pass_at: By k, the unbiased estimator on leaves as if exchangeable; trees of fewer than k
+            leaves count with all they have.
+        capped_pass_at: By k, the tree as it was with at most k leaves; from the number of its
+            roots on.
         tokens, seconds: Means a question; seconds are shares of batches.
         leaves, ess: Means a question.
         cut_off: Mean weight of leaves that did not end.
@@ -65,6 +69,7 @@ class RunSummary:
 
     questions: int
     accuracy: Interval
+    accuracy_by_count: Interval
     pass_at: dict[int, Interval]
     capped_pass_at: dict[int, Interval]
     tokens: Interval
@@ -73,12 +78,6 @@ class RunSummary:
     ess: float
     cut_off: float
     estimators: list[EstimatorSummary]
-
-
-def scores_of(records: Sequence[QuestionRecord], estimator: Estimator) -> Doubles:
-    """Confidence of each question, float64 [n]; NaN where the estimator was not measured."""
-    found = [estimator.confidence(record.leaves, record.extras) for record in records]
-    return np.array([math.nan if value is None else value for value in found])
 
 
 def summarise(
@@ -107,22 +106,26 @@ def summarise(
     def mean(value: Callable[[QuestionRecord], float]) -> Interval:
         return _mean(np.array([value(record) for record in records], dtype=np.float64), drawn)
 
+    def mean_of(value: Callable[[LeafTable], float]) -> float:
+        return float(np.mean([value(record.leaves) for record in records]))
+
     def pass_at(k: int) -> Interval:
         return mean(lambda record: _pass_at(record, k))
 
     def capped_pass_at(k: int) -> Interval:
-        return mean(lambda record: _made_right(record) <= k)
+        return mean(lambda record: float(_capped(record, k).leaf_right.any()))
 
     return RunSummary(
         questions=len(records),
         accuracy=mean(lambda record: record.correct),
+        accuracy_by_count=mean(_right_by_count),
         pass_at={k: pass_at(k) for k in ks},
-        capped_pass_at={k: capped_pass_at(k) for k in ks},
+        capped_pass_at={k: capped_pass_at(k) for k in ks if k >= _least_cap(records)},
         tokens=mean(lambda record: record.tokens_decoded),
         seconds=mean(lambda record: record.seconds),
-        leaves=float(np.mean([record.leaves.count.sum() for record in records])),
-        ess=float(-np.mean(scores_of(records, ESTIMATORS["ess"]))),
-        cut_off=float(-np.mean(scores_of(records, ESTIMATORS["cut-off"]))),
+        leaves=mean_of(lambda leaves: float(leaves.count.sum())),
+        ess=mean_of(lambda leaves: effective_sample_size(leaves.weight, leaves.count)),
+        cut_off=mean_of(lambda leaves: float(leaves.weight[leaves.finish != 0].sum())),
         estimators=measured,
     )
 
@@ -139,8 +142,20 @@ def _pass_at(record: QuestionRecord, k: int) -> float:
     return value
 
 
-def _made_right(record: QuestionRecord) -> float:
-    return first_right(record.leaf_right, record.leaves.count)
+def _right_by_count(record: QuestionRecord) -> float:
+    shares = record.leaves.count_shares
+    return float(record.right[int(shares.argmax())]) if shares.size else 0.0
+
+
+def _capped(record: QuestionRecord, leaves: int) -> QuestionRecord:
+    """The record as if its tree had stopped at so many leaves; extras describe the whole and go."""
+    table = record.leaves.capped(leaves)
+    return replace(record, leaves=table, extras={})
+
+
+def _least_cap(records: Sequence[QuestionRecord]) -> int:
+    """The fewest leaves that a tree can be capped to: codes of arithmetic sampling come together."""
+    return max(record.leaves.coded for record in records)
 
 
 def _estimator_summary(
@@ -156,9 +171,11 @@ def _estimator_summary(
     if measured:
         counts = drawn.counts[:, known]
         for name, metric in METRICS.items():
-            if name in ("ECE", "Brier") and estimator.name not in _PROBABILITIES:
+            if name in ("ECE", "Brier") and not estimator.probability:
                 continue
-            metrics[name] = interval(metric(right[known], scores[known], counts), measured)
+            metrics[name] = interval(
+                metric(right[known], scores[known], counts), measured, basic=name == "ECE"
+            )
     return EstimatorSummary(estimator.name, measured, metrics)
 
 
@@ -169,38 +186,149 @@ class CurvePoint:
     Attributes:
         leaves: The cap.
         tokens: Mean generated tokens a question.
-        accuracy, pass_any: Of the weighted vote, and of any leaf.
-        auroc: Of the estimator; None where undefined.
+        accuracy, pass_any: Of the vote, and of any leaf.
+        auroc: Of the estimator.
     """
 
     leaves: int
     tokens: float
-    accuracy: float
-    pass_any: float
-    auroc: float | None
+    accuracy: Interval
+    pass_any: Interval
+    auroc: Interval
 
 
 def curve(
-    records: Sequence[QuestionRecord], caps: Sequence[int], *, estimator: str = "top-share"
+    records: Sequence[QuestionRecord],
+    caps: Sequence[int],
+    *,
+    estimator: str = "top-share",
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> list[CurvePoint]:
-    """The run with fewer leaves, from what is stored."""
+    """The run with fewer leaves, from what is stored.
+
+    Independent chains are exchangeable, so their points are means over all, or many, subsets. Of other
+    trees it is the tree as it was then; caps below the number of its roots are left out.
+    """
     chosen = find_estimator(estimator)
+    counts = Resamples(len(records), resamples=resamples, seed=seed).counts
+    size = len(records)
+    if are_chains(records):
+        reference = Chains(records)
+        tokens = float(np.mean([record.leaves.tokens.mean() for record in records]))
+        points = []
+        for cap in (cap for cap in caps if cap <= reference.count):
+            k = np.full(len(counts), float(cap))
+            points.append(
+                CurvePoint(
+                    cap,
+                    tokens * cap,
+                    interval(reference.accuracy(k, counts), size),
+                    interval(reference.pass_any(k, counts), size),
+                    interval(reference.auroc(k, chosen, counts), size),
+                )
+            )
+        return points
     points = []
-    for cap in caps:
-        capped = [replace(record, leaves=record.leaves.capped(cap)) for record in records]
+    for cap in (cap for cap in caps if cap >= _least_cap(records)):
+        capped = [_capped(record, cap) for record in records]
         right = np.array([record.correct for record in capped])
-        scores = scores_of(capped, chosen)
-        value = float(auroc(right, scores, np.ones((1, right.size)))[0])
+        found = np.array([record.leaf_right.any() for record in capped], dtype=np.float64)
         points.append(
             CurvePoint(
-                leaves=cap,
-                tokens=float(np.mean([record.leaves.tokens_decoded for record in capped])),
-                accuracy=float(right.mean()),
-                pass_any=float(np.mean([record.leaf_right.any() for record in capped])),
-                auroc=None if math.isnan(value) else value,
+                cap,
+                float(np.mean([record.leaves.tokens_decoded for record in capped])),
+                interval(_means(right.astype(np.float64), counts), size),
+                interval(_means(found, counts), size),
+                interval(_auroc(right, scores_of(capped, chosen), counts), size),
             )
         )
     return points
+
+
+def _means(values: Doubles, counts: Doubles) -> Doubles:
+    found: Doubles = counts @ values / counts.sum(axis=1)
+    return found
+
+
+def _auroc(right: NDArray[np.bool_], scores: Doubles, counts: Doubles) -> Doubles:
+    """AUROC over the questions that have a score, float64 [R]; NaN where there are none."""
+    known = ~np.isnan(scores)
+    return auroc(right[known], scores[known], counts[:, known])
+
+
+@dataclass(frozen=True, slots=True)
+class EqualCost:
+    """A run against as many independent chains as cost the same.
+
+    Attributes:
+        cost: What is equal.
+        questions: Common questions.
+        chains: Number of chains; between two whole numbers figures are interpolated.
+        differences: By metric, the run minus the chains, float64 [R]: on the sample itself, then on
+            each resample.
+    """
+
+    cost: Cost
+    questions: int
+    chains: Interval
+    differences: dict[str, Doubles]
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """The differences with their 95 % intervals."""
+        return {name: interval(one, self.questions) for name, one in self.differences.items()}
+
+
+def at_equal_cost(
+    first: Sequence[QuestionRecord],
+    chains: Sequence[QuestionRecord],
+    *,
+    cost: Cost = "tokens",
+    estimators: Sequence[str] = ("top-share", "et-pe", "et-pe-count"),
+    resamples: int = 1000,
+    seed: int = 0,
+) -> EqualCost:
+    """What a run has over as many independent chains as cost the same, on common questions.
+
+    The number of chains is found anew in every resample, since the ratio of costs varies too.
+
+    Args:
+        first: A run.
+        chains: A run of multi-chain on the same questions.
+        cost: What is equal.
+        estimators: Estimators whose AUROC is compared; they must rest on the leaves alone.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        DataError: The second run is no multi-chain, costs less, or has no question in common.
+    """
+    ours, theirs = _common(first, chains)
+    counts = Resamples(len(ours), resamples=resamples, seed=seed).counts
+    reference = Chains(theirs)
+    k = reference.as_dear_as(ours, cost, counts)
+    right = np.array([record.correct for record in ours])
+    found = np.array([record.leaf_right.any() for record in ours], dtype=np.float64)
+    differences = {
+        "accuracy": _means(right.astype(np.float64), counts) - reference.accuracy(k, counts),
+        "any leaf right": _means(found, counts) - reference.pass_any(k, counts),
+    }
+    for name in estimators:
+        chosen = find_estimator(name)
+        gap = _auroc(right, scores_of(ours, chosen), counts) - reference.auroc(k, chosen, counts)
+        differences[f"AUROC {name}"] = gap
+    return EqualCost(cost, len(ours), interval(k, len(ours)), differences)
+
+
+def _common(
+    first: Sequence[QuestionRecord], second: Sequence[QuestionRecord]
+) -> tuple[list[QuestionRecord], list[QuestionRecord]]:
+    by_item = {record.item: record for record in second}
+    pairs = [(one, by_item[one.item]) for one in first if one.item in by_item]
+    if not pairs:
+        raise DataError("the runs have no finished question in common: choose runs on one data set")
+    return [one for one, _ in pairs], [other for _, other in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,86 +344,7 @@ class Comparison:
 
     questions: int
     differences: dict[str, Interval]
-    at_equal_cost: list["EqualCost"]
-
-
-@dataclass(frozen=True, slots=True)
-class EqualCost:
-    """A run against as many independent chains as cost the same.
-
-    Attributes:
-        cost: What is equal.
-        chains: Number of chains; between two whole numbers figures are interpolated.
-        differences: By metric, the run minus the chains.
-    """
-
-    cost: Cost
-    chains: float
-    differences: dict[str, Interval]
-
-
-def at_equal_cost(
-    first: Sequence[QuestionRecord],
-    chains: Sequence[QuestionRecord],
-    *,
-    cost: Cost = "tokens",
-    estimators: Sequence[str] = ("top-share", "et-pe", "et-pe-count"),
-) -> tuple[float, dict[str, Callable[[Doubles], Doubles]]]:
-    """What a run has over as many independent chains as cost the same, on common questions.
-
-    Args:
-        first: A run.
-        chains: A run of multi-chain on the same questions.
-        cost: What is equal.
-        estimators: Estimators whose AUROC is compared.
-
-    Returns:
-        The number of chains that cost the same, and by metric the differences, first minus chains,
-        as a function of `counts` [R, common questions by id] for `Resamples` and `pooled`.
-
-    Raises:
-        DataError: The second run is no multi-chain, costs less, or has no question in common.
-    """
-    ours, theirs = _common(first, chains)
-    reference = Chains(theirs)
-    k = reference.as_dear_as(ours, cost)
-    right = np.array([record.correct for record in ours], dtype=np.float64)
-    found = np.array([record.leaf_right.any() for record in ours], dtype=np.float64)
-    accuracy, any_right = right - reference.accuracy(k), found - reference.pass_any(k)
-    differences: dict[str, Callable[[Doubles], Doubles]] = {
-        "accuracy": lambda counts: _means(accuracy, counts),
-        "any leaf right": lambda counts: _means(any_right, counts),
-    }
-    for name in estimators:
-        differences[f"AUROC {name}"] = _auroc_gap(ours, reference, k, name)
-    return k, differences
-
-
-def _auroc_gap(
-    ours: Sequence[QuestionRecord], reference: Chains, k: float, name: str
-) -> Callable[[Doubles], Doubles]:
-    def gap(counts: Doubles) -> Doubles:
-        scores = scores_of(ours, find_estimator(name))
-        known = ~np.isnan(scores)
-        right = np.array([record.correct for record in ours])[known]
-        return auroc(right, scores[known], counts[:, known]) - reference.auroc(k, name, counts)
-
-    return gap
-
-
-def _means(values: Doubles, counts: Doubles) -> Doubles:
-    found: Doubles = counts @ values / counts.sum(axis=1)
-    return found
-
-
-def _common(
-    first: Sequence[QuestionRecord], second: Sequence[QuestionRecord]
-) -> tuple[list[QuestionRecord], list[QuestionRecord]]:
-    by_item = {record.item: record for record in second}
-    pairs = [(one, by_item[one.item]) for one in first if one.item in by_item]
-    if not pairs:
-        raise DataError("the runs have no finished question in common: choose runs on one data set")
-    return [one for one, _ in pairs], [other for _, other in pairs]
+    at_equal_cost: list[EqualCost]
 
 
 def compare(
@@ -307,6 +356,8 @@ def compare(
     seed: int = 0,
 ) -> Comparison:
     """Paired differences of two runs with 95 % bootstrap intervals over common questions.
+
+    An estimator is compared on the questions for which both runs have it.
 
     Raises:
         DataError: They have no question in common.
@@ -326,26 +377,15 @@ def compare(
     }
     for name in estimators:
         chosen = find_estimator(name)
-        values = [
-            auroc(np.array([r.correct for r in side]), scores_of(side, chosen), drawn.counts)
-            for side in (ours, theirs)
-        ]
-        differences[f"AUROC {name}"] = interval(values[0] - values[1], len(ours))
-    return Comparison(len(ours), differences, _equal_costs(ours, theirs, estimators, drawn))
-
-
-def _equal_costs(
-    ours: Sequence[QuestionRecord],
-    theirs: Sequence[QuestionRecord],
-    estimators: Sequence[str],
-    drawn: Resamples,
-) -> list[EqualCost]:
-    found: list[EqualCost] = []
+        scores = [scores_of(side, chosen) for side in (ours, theirs)]
+        known = ~np.isnan(scores[0]) & ~np.isnan(scores[1])
+        one, other = (
+            auroc(np.array([r.correct for r in side])[known], values[known], drawn.counts[:, known])
+            for side, values in zip((ours, theirs), scores, strict=True)
+        )
+        differences[f"AUROC {name}"] = interval(one - other, int(known.sum()))
+    costs = []
     for cost in get_args(Cost):
-        try:
-            k, gaps = at_equal_cost(ours, theirs, cost=cost, estimators=estimators)
-        except DataError:
-            continue
-        intervals = {name: interval(gap(drawn.counts), len(ours)) for name, gap in gaps.items()}
-        found.append(EqualCost(cost, k, intervals))
-    return found
+        with contextlib.suppress(DataError):  # no chains, or too few of them
+            costs.append(at_equal_cost(ours, theirs, cost=cost, estimators=estimators, seed=seed))
+    return Comparison(len(ours), differences, costs)

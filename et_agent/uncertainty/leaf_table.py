@@ -96,13 +96,22 @@ class LeafTable:
         """Sum of `weights` [leaves] of each answer class, float64 [classes]."""
         given = self.answer >= 0
         sums = np.bincount(self.answer[given], weights[given], minlength=self.classes)
-        return sums.astype(np.float64)
+        # Twenty times 0.05 is more than 1 in floating point.
+        return np.minimum(sums.astype(np.float64), 1.0)
 
     @property
     def top(self) -> int | None:
         """Class of the heaviest answer, the first of equals; None when no leaf gave one."""
         shares = self.shares
         return int(shares.argmax()) if shares.size else None
+
+    @property
+    def coded(self) -> int:
+        """How many leaves codes of arithmetic sampling stand for, which come all together."""
+        stratified = FORKS.index("stratified")
+        if not (self.fork == stratified).any():
+            return 1
+        return int(self.count[(self.fork == stratified) | (self.fork < 0)].sum())
 
     @property
     def tokens_decoded(self) -> int:

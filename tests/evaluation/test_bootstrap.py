@@ -41,9 +41,16 @@ def test_a_difference_is_real_when_zero_lies_outside() -> None:
 
 
 def test_pooling_takes_every_set_alike() -> None:
-    found = pooled([lambda c: c.mean(axis=1) * 1.0, lambda c: c.mean(axis=1) * 3.0], [5, 50])
-    assert found.value == pytest.approx(2.0)
-    assert found.questions == 55
+    one, other = Resamples(5, seed=0).counts, Resamples(50, seed=1).counts
+    found = pooled([one @ np.ones(5), 3.0 * (other @ np.ones(50)) / 10], 55)
+    assert found == Interval(10.0, 10.0, 10.0, 55)
+
+
+def test_a_basic_interval_takes_off_what_resampling_adds() -> None:
+    found = interval(np.array([0.1, *np.linspace(0.1, 0.2, 101)]), 10, basic=True)
+    assert found.low == pytest.approx(0.0025)
+    assert found.high == pytest.approx(0.0975)
+    assert interval(np.array([0.01, *np.linspace(0.0, 0.5, 101)]), 10, basic=True).low == 0.0
 
 
 def test_nothing_to_resample() -> None:

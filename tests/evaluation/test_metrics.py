@@ -137,10 +137,13 @@ def test_pass_at_k_beyond_its_samples() -> None:
             metrics.pass_at_k(total, right, k)
 
 
-def test_the_first_right_leaf_counts_codes() -> None:
-    assert metrics.first_right([False, True, True], [3, 1, 1]) == 4
-    assert metrics.first_right([True], [5]) == 1
-    assert metrics.first_right([False, False], [1, 1]) == math.inf
+def test_nan_is_refused_and_nothing_is_undefined() -> None:
+    counts = np.ones((2, 2))
+    with pytest.raises(DataError, match="NaN"):
+        metrics.auroc(np.array([True, False]), np.array([0.5, np.nan]), counts)
+    nothing = metrics.auroc(np.array([], dtype=np.bool_), np.array([]), np.ones((2, 0)))
+    assert np.isnan(nothing).all()
+    assert nothing.shape == (2,)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.2, 0.7, 1.0]), min_size=1, max_size=60))

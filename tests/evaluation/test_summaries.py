@@ -3,8 +3,10 @@ import pytest
 
 from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.summaries import compare, curve, scores_of, summarise
+from et_agent.evaluation.scores import scores_of
+from et_agent.evaluation.summaries import compare, curve, summarise
 from et_agent.uncertainty.estimators import ESTIMATORS
+from et_agent.uncertainty.leaf_table import FORKS
 from tests.evaluation.conftest import record, table
 
 
@@ -38,6 +40,7 @@ def test_a_summary() -> None:
     # By hand: a wrong sure question has no right leaf, an unsure one at least the second.
     assert found.capped_pass_at[1].value == pytest.approx(10 / 20)
     assert found.capped_pass_at[2].value == pytest.approx(19 / 20)
+    assert found.accuracy_by_count.value == pytest.approx(0.5)
     assert set(found.pass_at) == {1, 2, 4}
     assert found.pass_at[1].value == pytest.approx((9 * 0.75 + 9 * 0.25 + 0.5) / 20)
     assert found.leaves == 4
@@ -94,16 +97,54 @@ def test_what_was_not_measured_is_no_score() -> None:
         assert np.isnan(scores_of(records, ESTIMATORS[name])).all()
     found = summarise(records, estimators=["rauq", "top-share"], resamples=10)
     assert [one.name for one in found.estimators] == ["top-share"]
+    gap = compare(records, records, estimators=["p-true"], resamples=10).differences["AUROC p-true"]
+    assert gap.value is None
+
+
+def test_no_answer_at_all_is_least_confident() -> None:
+    silent = record("q/0", table([-1, -1], answer_margin=[np.nan] * 2), [])
+    known = record("q/1", table([0, 1], answer_margin=[0.1, 0.1]), [True, False])
+    for name, estimator in ESTIMATORS.items():
+        scores = scores_of([silent, known], estimator)
+        if np.isnan(scores[1]):  # not measured for any question: not for this one either
+            assert np.isnan(scores[0]), name
+        else:
+            assert scores[0] < scores[1], name
+
+
+def test_shares_of_twenty_leaves_stay_probabilities() -> None:
+    records = [record(f"q/{at}", table([0] * 20), [at == 0]) for at in range(2)]
+    summary = summarise(records, estimators=["top-share"], resamples=10)
+    assert summary.estimators[0].metrics["Brier"].value == pytest.approx(0.5)
 
 
 def test_a_curve_over_fewer_leaves() -> None:
     points = curve(some(), [1, 2, 4])
     assert [point.leaves for point in points] == [1, 2, 4]
     assert [point.tokens for point in points] == [10.0, 20.0, 40.0]
-    assert points[0].accuracy == pytest.approx(0.5)
-    assert points[0].pass_any == pytest.approx(0.5)
-    assert points[-1].pass_any == pytest.approx(19 / 20)
-    assert points[-1].auroc == pytest.approx(0.9)
+    # Chains are exchangeable: one of them is right as often as a random leaf is.
+    single = (9 * 0.75 + 9 * 0.25 + 0.5) / 20
+    assert points[0].pass_any.value == pytest.approx(single)
+    assert points[0].accuracy.value == pytest.approx(single, abs=0.03)
+    assert points[-1].pass_any.value == pytest.approx(19 / 20)
+    assert points[-1].auroc.value == pytest.approx(0.9)
+    assert points[-1].auroc.low is not None
+
+
+def test_a_tree_with_fewer_leaves_is_the_tree_as_it_was() -> None:
+    coded = FORKS.index("stratified")
+    forked = FORKS.index("distinct")
+    leaves = table(
+        [0, 1, 1], [0.3, 0.5, 0.2], count=[1, 2, 1], fork=[-1, coded, forked], start=[0, 0, 5]
+    )
+    records = [record(f"q/{at}", leaves, [False, True]) for at in range(3)]
+    # Three codes came together; with two leaves there was no such tree.
+    points = curve(records, [1, 2, 3, 4], resamples=10)
+    assert [point.leaves for point in points] == [3, 4]
+    assert [point.tokens for point in points] == [20.0, 25.0]
+    found = summarise(records, resamples=10)
+    assert set(found.capped_pass_at) == {4}
+    assert found.capped_pass_at[4].value == 1.0
 
 
 def test_a_paired_comparison() -> None:

@@ -32,4 +32,5 @@ ANSWER_MASS = Estimator(
     "tokens given the path",
     "free",
     _answer_mass,
+    probability=True,
 )

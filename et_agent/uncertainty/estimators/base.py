@@ -1,5 +1,6 @@
 """What an estimator is."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,7 @@ class Estimator:
         source: Paper, and what is ours about it.
         cost: "free" over statistics that decoding leaves behind; "model" when the model is asked.
         score: Computes it.
+        probability: Whether the score is meant as a probability of being right, in [0, 1].
     """
 
     name: str
@@ -29,10 +31,16 @@ class Estimator:
     source: str
     cost: Literal["free", "model"]
     score: Score
+    probability: bool = False
 
     def confidence(self, leaves: LeafTable, extras: Mapping[str, Any]) -> float | None:
-        """The score with its sign turned so that more is surer; None when it was not measured."""
+        """The score with its sign turned so that more is surer; None when it was not measured.
+
+        A tree in which no leaf gave an answer is as unsure as can be: -inf, or 0 for a probability.
+        """
+        if leaves.top is None:
+            return 0.0 if self.probability else -math.inf
         value = self.score(leaves, extras)
-        if value is None or value != value:  # NaN: never "certain"
+        if value is None or math.isnan(value):  # never "certain"
             return None
         return value if self.direction == "confidence" else -value

@@ -17,4 +17,4 @@ def _p_true(leaves: LeafTable, extras: Mapping[str, Any]) -> float | None:
     return None if value is None else float(value)
 
 
-P_TRUE = Estimator(NAME, "confidence", "Kadavath et al. 2022", "model", _p_true)
+P_TRUE = Estimator(NAME, "confidence", "Kadavath et al. 2022", "model", _p_true, probability=True)

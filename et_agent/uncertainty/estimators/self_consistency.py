@@ -18,8 +18,7 @@ def _share(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
 
 def _share_by_count(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
     del extras
-    top = leaves.top
-    return 0.0 if top is None else float(leaves.count_shares[top])
+    return float(leaves.count_shares.max(initial=0.0))
 
 
 def _margin(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
@@ -28,7 +27,12 @@ def _margin(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
 
 
 TOP_SHARE = Estimator(
-    "top-share", "confidence", "self-consistency, Wang et al. 2023; by path weight", "free", _share
+    "top-share",
+    "confidence",
+    "self-consistency, Wang et al. 2023; by path weight",
+    "free",
+    _share,
+    probability=True,
 )
 TOP_SHARE_COUNT = Estimator(
     "top-share-count",
@@ -36,6 +40,7 @@ TOP_SHARE_COUNT = Estimator(
     "self-consistency, Wang et al. 2023; leaves counted alike",
     "free",
     _share_by_count,
+    probability=True,
 )
 MARGIN = Estimator(
     "margin", "confidence", "share of the first answer minus the second's", "free", _margin
