@@ -17,10 +17,10 @@ from typing import Final
 from et_agent.decoding.base import DecoderSettings
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
-from et_agent.evaluation.exchange import export_run, import_run
+from et_agent.evaluation.exchange import export_run, import_run, read_run
 from et_agent.evaluation.items import sample
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
-from et_agent.evaluation.store import RunStore
+from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.models.loading import load_model
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
@@ -138,7 +138,16 @@ def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock
                 )
         finally:
             for name, run in runs.items():
-                export_run(store, run, file_of(plan, name))
+                _export(store, run, file_of(plan, name))
+
+
+def _export(store: RunStore, run: RunInfo, path: Path) -> None:
+    """Write the run unless other settings' results, with more questions, are there."""
+    held = read_run(path)[2] if path.is_file() else []
+    if store.run(run.name).questions < len(held):
+        print(f"{path} holds more questions and stays: remove it to replace it", file=sys.stderr)
+        return
+    export_run(store, run, path)
 
 
 if __name__ == "__main__":

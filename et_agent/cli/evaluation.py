@@ -24,7 +24,7 @@ _Store = Annotated[
     str | None,
     typer.Option("--store", metavar="FILE", help="File of runs.", show_default="the user's own"),
 ]
-_CHUNK_HELP: Final = "Questions, a fixed shuffle's first; more later extends the run."
+_QUESTIONS_HELP: Final = "Questions, a fixed shuffle's first; more later extends the run."
 
 
 def _open_store(path: str | None) -> "RunStore":
@@ -53,7 +53,7 @@ def run(
         ),
     ] = None,
     questions: Annotated[
-        int | None, typer.Option(help=_CHUNK_HELP, show_default="all of them")
+        int | None, typer.Option(help=_QUESTIONS_HELP, show_default="all of them")
     ] = None,
     leaves: Annotated[int | None, typer.Option(help="Leaves.", show_default="20")] = None,
     max_tokens: Annotated[
@@ -121,7 +121,7 @@ def run(
         say(f"left out {one.item}: {one.reason}")
     for info in done:
         write_line(f"{info.name}: {info.questions} questions")
-    return 0
+    return 1 if skipped else 0
 
 
 @eval_app.command("list")

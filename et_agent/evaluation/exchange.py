@@ -49,7 +49,8 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
             rows.append(json.loads(line))
         except ValueError as error:
             raise DataError(f"{path}, line {number}: this is not JSON. Export it again.") from error
-    if not rows or not isinstance(rows[0], dict) or rows[0].get("format") != _FORMAT:
+    head = rows[0] if rows and isinstance(rows[0], dict) else {}
+    if head.get("format") != _FORMAT or not {"name", "config"} <= set(head):
         raise DataError(f"{path} is no exported run of this version: export it again")
     records = []
     for number, row in enumerate(rows[1:], 2):
@@ -58,7 +59,7 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
             records.append(QuestionRecord.from_json(row, extras))
         except (AttributeError, KeyError, TypeError, DataError) as error:
             raise DataError(f"{path}, line {number}: {error}. Export it again.") from error
-    return rows[0]["name"], rows[0]["config"], records
+    return head["name"], head["config"], records
 
 
 def import_run(store: RunStore, path: Path) -> RunInfo:
@@ -70,6 +71,8 @@ def import_run(store: RunStore, path: Path) -> RunInfo:
     """
     name, config, records = read_run(path)
     run = store.begin(name, config)
+    if {record.item for record in records} <= store.finished(run):
+        return run
     with store.working_on(run):
         known = store.finished(run)
         for record in records:

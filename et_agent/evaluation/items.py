@@ -1,5 +1,6 @@
 """A question with its accepted answers, whatever data set it is from."""
 
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ class Item:
     golds: tuple[str, ...]
     tolerance: float = 0.0
     subject: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of what is asked and accepted."""
+        parts = [self.question, self.kind.value, *self.golds, str(self.tolerance)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def sample(items: Sequence[Item], count: int | None, *, seed: int = 0) -> list[Item]:

@@ -22,6 +22,7 @@ class QuestionRecord:
 
     Attributes:
         item: Id of the question.
+        question: The item's fingerprint, which tells whether it is still the same question.
         kind: Answer kind that was read.
         subject: As the data set has it.
         answers: Answer of each class, as results show it.
@@ -35,6 +36,7 @@ class QuestionRecord:
     """
 
     item: str
+    question: str
     kind: str
     subject: str
     answers: tuple[str, ...]
@@ -61,6 +63,7 @@ class QuestionRecord:
         """Plain types; `extras` are kept apart."""
         return {
             "item": self.item,
+            "question": self.question,
             "kind": self.kind,
             "subject": self.subject,
             "answers": list(self.answers),

@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import Chat, PendingAnswer, submit
+from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
-from et_agent.errors import QuestionError
+from et_agent.errors import (
+    DataError,
+    EtAgentError,
+    ModelClosedError,
+    QuestionError,
+    SettingsError,
+    StoreError,
+)
 from et_agent.evaluation.grading import gold_answers, is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
@@ -95,12 +104,15 @@ def evaluate(
         on_progress: Called after every question.
 
     Returns:
-        The runs, in the order of `decoders`, and the questions that could not be asked.
+        The runs, in the order of `decoders`, and the questions that could not be asked or whose
+        decoding failed; the next call tries these again.
 
     Raises:
         StoreError: The store cannot be used, or another process works on one of the runs.
-        DataError: An item's accepted answers cannot be read.
-        EtAgentError: Decoding failed; what was finished before is kept.
+        DataError: An item's accepted answers cannot be read, or a question changed since a run that
+            is to be gone on with.
+        SettingsError: Two decoders are the same.
+        ModelClosedError: The model was closed; what was finished before is kept.
     """
     for item in items:
         gold_answers(item)
@@ -114,6 +126,10 @@ def evaluate(
         thresholds=thresholds,
         on_progress=on_progress,
     )
+    if len({(type(one).__name__, one.model_dump_json()) for one in decoders.values()}) < len(
+        decoders
+    ):
+        raise SettingsError(f"two of {', '.join(decoders)} are the same settings: name one of them")
     runs = {
         name: begin_run(
             store,
@@ -152,7 +168,15 @@ def begin_run(
         "seed": seed,
         "system_prompt": system_prompt,
         "chat": chat,
-        "thresholds": None if found is None else found.model_dump(mode="json"),
+        # Chains know no thresholds: a new pilot must not make another run of them.
+        "thresholds": found.model_dump(mode="json")
+        if found is not None and isinstance(decoder, EntropyTree)
+        else None,
+        "instructions": {
+            kind.value: instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO
+        }
+        if system_prompt is None
+        else None,
         "attention_layers": list(model.info.attention_layers),
         "decoder": {"name": type(decoder).__name__, **decoder.model_dump(mode="json")},
     }
@@ -160,6 +184,14 @@ def begin_run(
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
     label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
     return store.begin(label, config)
+
+
+def _check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
+    if record.question != item.fingerprint:
+        raise DataError(
+            f"{item.id} is not the question any more that the run {run.name} has under this name: "
+            "restore the data, or use another --store"
+        )
 
 
 def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | None:
@@ -193,16 +225,18 @@ class _Evaluation:
     def work(
         self, runs: Sequence[tuple[RunInfo, DecoderSettings]], items: Sequence[Item]
     ) -> list[Skipped]:
-        wanted = {item.id for item in items}
+        wanted = {item.id: item for item in items}
         finished: dict[int, set[str]] = {}
-        for run, _ in runs:
-            known = [r for r in self._store.records(run) if r.item in wanted]
-            finished[run.id] = {record.item for record in known}
-            self._right[run.id] = [record.correct for record in known]
-            self._done += len(known)
-        self._done_before, self._total = self._done, len(items) * len(runs)
         skipped: dict[str, Skipped] = {}
         with _all_locked(self._store, [run for run, _ in runs]):
+            for run, _ in runs:
+                known = [r for r in self._store.records(run) if r.item in wanted]
+                for record in known:
+                    _check_same(record, wanted[record.item], run)
+                finished[run.id] = {record.item for record in known}
+                self._right[run.id] = [record.correct for record in known]
+                self._done += len(known)
+            self._done_before, self._total = self._done, len(items) * len(runs)
             for start in range(0, len(items), _CHUNK):
                 for run, decoder in runs:
                     chunk = items[start : start + _CHUNK]
@@ -214,26 +248,55 @@ class _Evaluation:
     def _decode(
         self, run: RunInfo, decoder: DecoderSettings, items: Sequence[Item]
     ) -> list[Skipped]:
+        """Decode questions together; those that fail once more, each alone."""
+        skipped, failed = self._decode_together(run, decoder, items)
+        for item in failed:
+            told, again = self._decode_together(run, decoder, [item])
+            skipped += told
+            skipped += [Skipped(item.id, str(error)) for error in again.values()]
+        self._total -= len(skipped)
+        return skipped
+
+    def _decode_together(
+        self, run: RunInfo, decoder: DecoderSettings, items: Sequence[Item]
+    ) -> tuple[list[Skipped], dict[Item, EtAgentError]]:
+        """Decode questions in shared batches, where one may bring down those beside it."""
         ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
         pending: dict[PendingAnswer, Item] = {}
         skipped: list[Skipped] = []
+        failed: dict[Item, EtAgentError] = {}
         try:
             for item in items:
                 try:
                     one = self._submit(item, decoder)
                 except QuestionError as error:
                     skipped.append(Skipped(item.id, str(error)))
-                    self._total -= 1
                     continue
                 pending[one] = item
                 one.add_done_callback(ended.put)
             while pending:
                 one = ended.get()
-                self._keep(run, pending.pop(one), one)
+                item = pending[one]
+                try:
+                    self._keep(run, item, one)
+                except (StoreError, ModelClosedError):
+                    raise
+                except EtAgentError as error:
+                    failed[item] = error
+                finally:
+                    del pending[one]
         finally:
-            for one in pending:
-                one.cancel()
-        return skipped
+            self._save_ended(run, pending)
+        return skipped, failed
+
+    def _save_ended(self, run: RunInfo, pending: Mapping[PendingAnswer, Item]) -> None:
+        """On the way out: keep what is finished already, stop the rest."""
+        ended = [one for one in pending if one.done]
+        for one in pending:
+            one.cancel()
+        for one in ended:
+            with contextlib.suppress(EtAgentError):
+                self._store.add(run, *record_of(self._model, pending[one], one))
 
     def _submit(self, item: Item, decoder: DecoderSettings) -> PendingAnswer:
         return submit(
@@ -277,12 +340,12 @@ def record_of(
     ticket = pending.ticket
     tree = ticket.result().tree
     reading = pending.reading()
-    raw = [None if found is None else found.raw for found in reading.answers]
-    leaves = leaf_table(tree, reading.classes.index_of_leaf, raw, model.token_bytes)
+    leaves = leaf_table(tree, reading.classes.index_of_leaf, reading.answers, model.token_bytes)
     paths = [tree.path(branch.id) for branch in tree.branches]
     similarity = mean_rouge_l(paths, [branch.codes for branch in tree.branches])
     record = QuestionRecord(
         item=item.id,
+        question=item.fingerprint,
         kind=item.kind.value,
         subject=item.subject,
         answers=reading.classes.labels,

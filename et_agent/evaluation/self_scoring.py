@@ -70,5 +70,7 @@ def _value(name: str, model: LanguageModel, item: Item, record: QuestionRecord) 
     top = record.leaves.top
     if top is None:
         return None
-    value = p_true(model, item.question, record.answers, record.answers[top])
+    # Samples with repetitions, as they came: how often an idea came up is part of the question.
+    ideas = [record.answers[one] for one in record.leaves.answer.tolist() if one >= 0]
+    value = p_true(model, item.question, ideas, record.answers[top])
     return None if math.isnan(value) else value

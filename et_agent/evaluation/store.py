@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -37,7 +38,8 @@ def default_store_path() -> Path:
 def _first_schema(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
-        "digest TEXT NOT NULL UNIQUE, config TEXT NOT NULL, created TEXT NOT NULL)"
+        "digest TEXT NOT NULL UNIQUE, config TEXT NOT NULL, created TEXT NOT NULL, "
+        "made_with TEXT NOT NULL)"
     )
     connection.execute(
         "CREATE TABLE questions (run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, "
@@ -145,8 +147,9 @@ class RunStore:
                 taken = {row[0] for row in connection.execute("SELECT name FROM runs")}
                 free = next(one for one in _names(name) if one not in taken)
                 connection.execute(
-                    "INSERT INTO runs (name, digest, config, created) VALUES (?, ?, ?, ?)",
-                    (free, digest, text, _now()),
+                    "INSERT INTO runs (name, digest, config, created, made_with) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (free, digest, text, _now(), json.dumps(_versions())),
                 )
                 known = (free,)
         return self.run(known[0])
@@ -291,7 +294,12 @@ class RunStore:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:  # an open transaction would stop the next one
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -299,8 +307,11 @@ class RunStore:
         try:
             yield
         except sqlite3.Error as error:
-            full = "full" in str(error)
-            fix = "free some space and call again: what is finished is kept" if full else "check it"
+            fix = "call again; if it stays, choose another file"
+            if "full" in str(error):
+                fix = "free some space and call again: what is finished is kept"
+            elif "locked" in str(error):
+                fix = "another program is using the file: wait for it"
             raise StoreError(f"{self.path}: {error}; {fix}") from error
 
     def close(self) -> None:
@@ -312,6 +323,15 @@ class RunStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _versions() -> dict[str, str]:
+    """What a run was begun with; to be read by people, other versions may go on with it."""
+    found = {}
+    for name in ("et-agent", "llama-cpp-python", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _names(name: str) -> Iterator[str]:

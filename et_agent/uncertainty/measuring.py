@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.answers import Extracted
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
@@ -24,7 +25,7 @@ _TINY: Final = 1e-12
 def leaf_table(
     tree: Tree,
     classes: Sequence[int | None],
-    answers: Sequence[str | None],
+    answers: Sequence[Extracted | None],
     token_bytes: Callable[[int], bytes],
 ) -> LeafTable:
     """The statistics of all leaves of a finished tree, in the order of their making.
@@ -32,18 +33,18 @@ def leaf_table(
     Args:
         tree: The tree.
         classes: Answer class of each leaf, None for none.
-        answers: The answer as each leaf has it in its text, None for none.
+        answers: What each leaf says, None for nothing.
         token_bytes: The bytes a token stands for.
     """
-    answer = [-1 if index is None else index for index in classes]
+    given = [-1 if index is None else index for index in classes]
     rows = [
-        _leaf(tree, branch, text, token_bytes)
-        for branch, text in zip(tree.branches, answers, strict=True)
+        _leaf(tree, branch, answer, token_bytes)
+        for branch, answer in zip(tree.branches, answers, strict=True)
     ]
     columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
     branches = tree.branches
     return LeafTable(
-        answer=np.array(answer, dtype=np.int64),
+        answer=np.array(given, dtype=np.int64),
         weight=tree.weights(),
         count=np.array([branch.codes for branch in branches], dtype=np.int64),
         finish=np.array([_FINISHES[_finish(b)] for b in branches], dtype=np.int64),
@@ -65,7 +66,7 @@ def _finish(branch: Branch) -> Finish:
 
 
 def _leaf(
-    tree: Tree, branch: Branch, answer: str | None, token_bytes: Callable[[int], bytes]
+    tree: Tree, branch: Branch, answer: Extracted | None, token_bytes: Callable[[int], bytes]
 ) -> dict[str, float]:
     pieces = tree.segments(branch.id)
 
@@ -122,15 +123,22 @@ def _windows(confidence: Doubles) -> dict[str, float]:
     }
 
 
-def answer_tokens(pieces: Sequence[bytes], answer: str | None) -> slice | None:
-    """The tokens that hold the last occurrence of an answer's text; None when it is not found."""
-    if not answer:
+def answer_tokens(pieces: Sequence[bytes], answer: Extracted | None) -> slice | None:
+    """The tokens that hold a leaf's answer; None when it is not found.
+
+    The last braces around the answer's text, as in a box, else its last occurrence; of a longer text
+    the value that was read from it.
+    """
+    if answer is None or not answer.raw:
         return None
     ends = np.cumsum([len(piece) for piece in pieces])
-    wanted = answer.encode()
-    start = b"".join(pieces).rfind(wanted)
+    text, wanted = b"".join(pieces), answer.raw.encode()
+    start = text.rfind(b"{" + wanted + b"}") + 1 or text.rfind(wanted)
     if start < 0:
         return None
+    within = wanted.rfind(answer.value.encode())
+    if within >= 0:
+        start, wanted = start + within, answer.value.encode()
     first = int(np.searchsorted(ends, start, side="right"))
     last = int(np.searchsorted(ends, start + len(wanted) - 1, side="right"))
     return slice(first, last + 1)

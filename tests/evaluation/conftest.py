@@ -57,6 +57,7 @@ def table(
 
 def record(item: str, leaves: LeafTable, right: Sequence[bool], **other: Any) -> QuestionRecord:
     settings: dict[str, Any] = {
+        "question": "",
         "kind": "number",
         "subject": "",
         "answers": tuple(str(number) for number in range(len(right))),

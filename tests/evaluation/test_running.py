@@ -1,9 +1,11 @@
+import dataclasses
 import json
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,12 @@ import pytest
 from et_agent.answers import AnswerKind
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
-from et_agent.errors import DataError, StoreError
+from et_agent.errors import DataError, DecodeError, SettingsError, StoreError
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.running import EvaluationProgress, evaluate, question_seed
 from et_agent.evaluation.store import RunStore
 from et_agent.models.scripted import ScriptedModel
-from tests.evaluation.conftest import half_knowing_model, sums
+from tests.evaluation.conftest import half_knowing_model, half_known, sums
 
 DECODERS: dict[str, DecoderSettings] = {
     "tree": EntropyTree(leaves=8, roots=3, tau=0.1),
@@ -112,9 +114,52 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path: Path) -> None:
     with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
         with pytest.raises(KeyboardInterrupt):
             evaluate(model, sums(10), DECODERS, store, data="sums", on_progress=stop)
-        assert sum(run.questions for run in store.runs()) == 3
+        # Those that ended before the others were stopped are kept too.
+        assert sum(run.questions for run in store.runs()) >= 3
         runs, _ = evaluate(model, sums(10), DECODERS, store, data="sums")
         assert [run.questions for run in runs] == [10, 10]
+
+
+def test_a_question_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        evaluate(model, sums(2), DECODERS, store, data="sums")
+        one, other = sums(2)
+        changed = dataclasses.replace(one, golds=("99",))
+        with pytest.raises(DataError, match="sums/0 is not the question any more"):
+            evaluate(model, [changed, other], DECODERS, store, data="sums")
+
+
+def test_two_names_for_the_same_settings(tmp_path: Path) -> None:
+    twice = {"one": MultiChain(leaves=2), "other": MultiChain(leaves=2)}
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        with pytest.raises(SettingsError, match="one, other"):
+            evaluate(model, sums(2), twice, store, data="sums")
+        assert not store.runs()
+
+
+def test_a_question_whose_decoding_fails_stops_no_other(tmp_path: Path) -> None:
+    """One question breaks the batch for all beside it; tried alone, only it fails."""
+
+    def texts(prompt: str) -> Mapping[str, float]:
+        if "What is 2 " in prompt:
+            raise DecodeError("the model gave unusable logits")
+        return half_known(prompt)
+
+    told: list[EvaluationProgress] = []
+    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+        runs, skipped = evaluate(
+            model, sums(5), DECODERS, store, data="sums", on_progress=told.append
+        )
+        assert [run.questions for run in runs] == [4, 4]
+    assert [(one.item, one.reason) for one in skipped] == [
+        ("sums/2", "the model gave unusable logits")
+    ]
+    assert told[-1].done == 8
+    # The next call tries it again.
+    with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
+        runs, skipped = evaluate(model, sums(5), DECODERS, store, data="sums")
+        assert [run.questions for run in runs] == [5, 5]
+        assert not skipped
 
 
 def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
@@ -129,10 +174,11 @@ def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
 
 _WORKER = """
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from et_agent.evaluation.running import evaluate
 from et_agent.evaluation.store import RunStore
-from tests.evaluation.conftest import half_knowing_model, sums
+from tests.evaluation.conftest import half_knowing_model, half_known, sums
 from tests.evaluation.test_running import DECODERS
 with half_knowing_model() as model, RunStore(Path(sys.argv[1])) as store:
     def told(progress):
@@ -157,7 +203,9 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path)
             assert worker.stdout is not None
             if kills % 4:
                 worker.stdout.readline()
-            time.sleep(rng.uniform(0, 0.05))
+                time.sleep(rng.uniform(0, 0.05))
+            else:  # while it starts
+                time.sleep(rng.uniform(0.2, 1.5))
             worker.kill()
         kills += 1
         if path.is_file():

@@ -3,19 +3,35 @@ import math
 import numpy as np
 import pytest
 
+from et_agent.answers import Extracted
 from et_agent.uncertainty.measuring import answer_tokens, rauq
 from et_agent.uncertainty.similarity import mean_rouge_l, rouge_l
 
 
+def says(raw: str, value: str | None = None) -> Extracted:
+    return Extracted(raw=raw, value=raw if value is None else value, key=raw, found_by="boxed")
+
+
 def test_the_tokens_of_an_answer() -> None:
     pieces = [b"It is ", b"\\box", b"ed{", b"1", b"2", b"}", b""]
-    assert answer_tokens(pieces, "12") == slice(3, 5)
-    assert answer_tokens(pieces, "It") == slice(0, 1)
-    assert answer_tokens(pieces, "13") is None
+    assert answer_tokens(pieces, says("12")) == slice(3, 5)
+    assert answer_tokens(pieces, says("It")) == slice(0, 1)
+    assert answer_tokens(pieces, says("13")) is None
     assert answer_tokens(pieces, None) is None
-    assert answer_tokens([b"12 or ", b"12"], "12") == slice(1, 2)
+    assert answer_tokens([b"12 or ", b"12"], says("12")) == slice(1, 2)
     euro = "€".encode()
-    assert answer_tokens([b"a", euro[:1], euro[1:], b"b"], "€") == slice(1, 3)
+    assert answer_tokens([b"a", euro[:1], euro[1:], b"b"], says("€")) == slice(1, 3)
+
+
+def test_the_box_comes_before_later_words() -> None:
+    pieces = [b"{", b"5", b"}", b" of", b" the", b" 15", b" cats"]
+    assert answer_tokens(pieces, says("5")) == slice(1, 2)
+
+
+def test_of_a_line_only_the_value() -> None:
+    pieces = [b"The answer is", b" 72", b" clips", b" in all"]
+    assert answer_tokens(pieces, says(" 72 clips in all", "72")) == slice(1, 2)
+    assert answer_tokens(pieces, says(" 72 clips in all", "seventy-two")) == slice(1, 4)
 
 
 def test_rauq_by_hand() -> None:
