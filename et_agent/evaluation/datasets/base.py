@@ -32,13 +32,13 @@ class DataFile:
         path: Where it lies below the data folder.
         urls: Where it can be had, tried in order; empty when its authors ask not to spread it.
         sha256: Checksum of the version that was measured; None for files of the user's.
-        member: Its name inside the archive that `urls` lead to; empty for a plain file.
+        archived: Whether `urls` lead to an archive that holds it, among others.
     """
 
     path: str
     urls: tuple[str, ...] = ()
     sha256: str | None = None
-    member: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ class Row:
         try:
             return self.values[key]
         except (KeyError, IndexError, TypeError):
-            raise self.damaged(f"there is no field {key!r}") from None
+            known = ", ".join(map(str, self.values)) if isinstance(self.values, dict) else ""
+            told = f"; the fields are {known}" if known else ""
+            raise self.damaged(f"there is no field {key!r}{told}") from None
 
     def damaged(self, what: str) -> DataError:
         """The error for a row that cannot be read."""

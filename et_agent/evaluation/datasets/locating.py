@@ -29,7 +29,8 @@ def data_folder() -> Path | None:
 def locate_files(dataset: Dataset, split: str) -> list[Path]:
     """Paths of the files of a split, fetched into the cache where they are nowhere else.
 
-    Files in `ET_AGENT_DATA` are taken as they are; fetched ones are checked.
+    Files in `ET_AGENT_DATA` are taken as they are; fetched ones are checked where a checksum
+    is known.
 
     Raises:
         DataError: There is no such split, or a file is nowhere to be had.
@@ -44,7 +45,7 @@ def _locate(dataset: Dataset, file: DataFile) -> Path:
     folder = data_folder()
     # An absolute path stays what it is: a user's own file.
     places = [] if folder is None else [folder / file.path]
-    cached = cache_dir().parent / "data" / file.path
+    cached = cache_dir() / "data" / file.path
     for place in (*places, cached):
         if place.is_file():
             return place
@@ -68,6 +69,7 @@ def _fetch(dataset: Dataset, file: DataFile, target: Path) -> Path:
             continue
         if target.is_file():
             return target
+        said.append(f"  - {url}: the archive does not hold it")
     raise DataError(
         f"{file.path} of {dataset.name} is not here and could not be fetched:\n"
         + "\n".join(said)
@@ -86,7 +88,7 @@ def _download(url: str) -> bytes:
 
 def _publish(content: bytes, file: DataFile, target: Path) -> None:
     """Put what was fetched into the cache; an archive is unpacked whole, below its own folder."""
-    if not file.member:
+    if not file.archived:
         _check(content, file)
         _write(target, content)
         return

@@ -110,7 +110,7 @@ MMLU = Dataset(
             DataFile(
                 f"mmlu/{split}/{subject}_{split}.csv",
                 (_ARCHIVE,),
-                member=f"data/{split}/{subject}_{split}.csv",
+                archived=True,
             )
             for subject in _SUBJECTS
         )

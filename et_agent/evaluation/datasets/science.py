@@ -23,8 +23,9 @@ _FILES = {
     "thermo": "723e550d350dbb13644bf72eda5f19a5d8978aa5abd1c779399051618604494b",
 }
 _RAW = "https://raw.githubusercontent.com/mandyyyyii/scibench/main/dataset/original/"
-# A unit may carry the power of ten that the answer is a multiple of: "$10^{5}$ J".
-_POWER = re.compile(r"10\s*\^\s*\{?\s*([-\u2212]?\d+)\s*\}?")
+# A unit may carry the power of ten that the answer is a multiple of: "$10^{5}$ J". Braces around the
+# exponent go with it, those around the whole stay.
+_POWER = re.compile(r"10\s*\^\s*(?:\{\s*([-\u2212]?\d+)\s*\}|([-\u2212]?\d+))")
 
 
 def _scibench(paths: Sequence[Path], split: str) -> Iterator[Item]:
@@ -41,8 +42,8 @@ def _item(row: Row, book: str) -> Item:
     unit = str(row.any("unit")).strip()
     power = _POWER.search(unit)
     if power is not None:
-        answer = f"{answer}e{power[1].replace('−', '-')}"  # noqa: RUF001
-    plain = _plain(_POWER.sub("", unit))
+        answer = f"{answer}e{(power[1] or power[2]).replace('−', '-')}"  # noqa: RUF001
+    plain = _plain(unit if power is None else unit.replace(power[0], "", 1))
     question = row.text("problem_text")
     if plain:
         question += f" Give the answer in {plain}."
@@ -59,7 +60,10 @@ def _item(row: Row, book: str) -> Item:
 
 def _plain(unit: str) -> str:
     """A unit without dollar signs, or nothing when only those are left."""
-    inside = unit.replace("\\times", "").strip().strip("$").strip()
+    inside = unit.replace("\\times", "").replace("\\mathrm{}", "").strip()
+    if inside in ("$", "\\$", "$\\$$", "$\\$"):
+        return "dollars"
+    inside = inside.strip("$").strip()
     return f"${inside}$" if "\\" in inside or "^" in inside else inside
 
 

@@ -86,10 +86,7 @@ def test_an_archive_is_unpacked_and_its_odd_names_are_not(server: tuple[Path, st
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    files = [
-        DataFile(f"toy/test/{name}.csv", (f"{url}/data.tar",), member=f"data/test/{name}.csv")
-        for name in "xy"
-    ]
+    files = [DataFile(f"toy/test/{name}.csv", (f"{url}/data.tar",), archived=True) for name in "xy"]
     paths = locate_files(dataset(*files), "test")
     assert [path.read_text() for path in paths] == ["data/test/x.csv", "data/test/y.csv"]
     root = paths[0].parents[2]

@@ -90,7 +90,8 @@ def test_scibench_numbers_units_and_powers(folder: Path) -> None:
     assert [item.golds[0] for item in items] == ["65.49", "-2", "89034.79", "4.5e-3"]
     assert [item.tolerance for item in items] == [0.05] * 4
     assert items[0].question == "What? Give the answer in $\\mathrm{kJ} \\mathrm{mol}^{-1}$."
-    assert items[1].question == items[2].question == "What?"
+    assert items[1].question == "What?"
+    assert items[2].question == "What? Give the answer in dollars."
     assert items[3].question == "What? Give the answer in m."
     for item in items:
         assert gold_answers(item)
