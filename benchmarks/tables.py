@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,11 +23,12 @@ from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
-from et_agent.evaluation.summaries import EqualCost, RunSummary, at_equal_cost, summarise
+from et_agent.evaluation.summaries import EqualCost, RunSummary, at_equal_cost, curve, summarise
 from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 
 OUT: Final = RESULTS.parent
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
+MARKS: Final = ("<!-- evaluation: made by benchmarks/tables.py -->", "<!-- evaluation end -->")
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
 Doubles = NDArray[np.float64]
@@ -194,6 +196,108 @@ def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list
     return lines
 
 
+def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
+    """The tree beside chains that cost as much, one row a set."""
+    rows = []
+    for one in sets:
+        found = equal.get(one.name, {"left out": ""})
+        if "left out" in found:
+            continue
+        tree = summaries[one.name, "entropy-tree"]
+        aurocs = {e.name: e.metrics["AUROC"] for e in tree.estimators}
+        rows.append(
+            [
+                one.name,
+                str(found["questions"]),
+                f"{tree.tokens.value:.0f} = {found['chains'].value:.1f} chains",
+                f"{tree.accuracy.value:.3f} ({signed(found['accuracy'])})",
+                f"{any_right(one.runs['entropy-tree']):.3f} ({signed(found['any leaf right'])})",
+                f"{_value(aurocs['top-share'])} ({signed(found['AUROC top-share'])})",
+            ]
+        )
+    for name, found in equal.items():
+        if name.startswith("pooled"):
+            gaps = [signed(found[key]) for key in ("accuracy", "any leaf right", "AUROC top-share")]
+            rows.append([f"**{name}**", str(found["questions"]), f"{found['sets']} sets", *gaps])
+    header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC of the share"]
+    return table(header, rows)
+
+
+def any_right(records: Sequence[QuestionRecord]) -> float:
+    return float(np.mean([one.leaf_right.any() for one in records]))
+
+
+def signed(one: Interval) -> str:
+    """A difference with its sign and interval."""
+    if one.value is None:
+        return "undefined"
+    limits = "" if one.low is None else f" [{one.low:+.3f}, {one.high:+.3f}]"
+    return f"{one.value:+.3f}{limits}"
+
+
+def _value(one: Interval) -> str:
+    return "undefined" if one.value is None else f"{one.value:.3f}"
+
+
+def draw(sets: Sequence[Set], path: Path) -> None:
+    """Chains from one to all as a line, the tree as a point: any leaf right and AUROC by tokens."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown_sets = [one for one in sets if {"entropy-tree", "multi-chain"} <= set(one.runs)][:4]
+    if not shown_sets:
+        return
+    figure = Figure(figsize=(3.1 * len(shown_sets), 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(shown_sets), squeeze=False)
+    for column, one in enumerate(shown_sets):
+        chains, tree = one.runs["multi-chain"], one.runs["entropy-tree"]
+        most = len(chains[0].leaves)
+        points = curve(chains, range(1, most + 1))
+        leaves = max(int(record.leaves.count.sum()) for record in tree)
+        (whole,) = curve(tree, [leaves])
+        for row, what in enumerate(("pass_any", "auroc")):
+            plot = axes[row][column]
+            known = [(p.tokens, getattr(p, what)) for p in points]
+            known = [(x, y) for x, y in known if y.value is not None and y.low is not None]
+            xs = [x for x, _ in known]
+            plot.plot(xs, [y.value for _, y in known], color="#0072B2", label="multi-chain")
+            lows, highs = [y.low for _, y in known], [y.high for _, y in known]
+            plot.fill_between(xs, lows, highs, color="#0072B2", alpha=0.12)
+            mine = getattr(whole, what)
+            if mine.value is not None and mine.low is not None:
+                error = [[mine.value - mine.low], [mine.high - mine.value]]
+                plot.errorbar(
+                    [whole.tokens],
+                    [mine.value],
+                    error,
+                    fmt="o",
+                    color="#D55E00",
+                    label="entropy tree",
+                )
+            plot.grid(alpha=0.25)
+            plot.spines[["top", "right"]].set_visible(False)
+            plot.set_xlim(left=0)
+        axes[0][column].set_title(f"{one.name} ({len(tree)} questions)", fontsize=10)
+        axes[1][column].set_xlabel("generated tokens a question")
+    axes[0][0].set_ylabel("any leaf right")
+    axes[1][0].set_ylabel("AUROC of the top share")
+    axes[0][0].legend(frameon=False, loc="lower right", fontsize=9)
+    figure.savefig(path, dpi=130)
+
+
+def put_into_readme(lines: Sequence[str]) -> None:
+    """Replace what stands between the README's two marks."""
+    path = OUT.parents[1] / "README.md"
+    text = path.read_text(encoding="utf-8")
+    before, mark, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not mark or not end:
+        raise SystemExit(f"README.md has lost its marks {MARKS[0]} and {MARKS[1]}: put them back")
+    body = "\n".join(["", *lines, ""])
+    path.write_text(before + mark + body + end + after, encoding="utf-8")
+
+
 def _plain(one: object) -> Any:
     if isinstance(one, Interval):
         return asdict(one)
@@ -218,6 +322,8 @@ def main() -> None:
     )
     text = "\n".join(markdown(sets, summaries, equal)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
+    put_into_readme(readme_table(sets, summaries, equal))
+    draw(sets, OUT / "evaluation.png")
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")
 
 

@@ -11,7 +11,7 @@ from et_agent.answers import Extracted
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
-__all__ = ["answer_tokens", "leaf_table", "rauq", "traces"]
+__all__ = ["answer_tokens", "leaf_table", "rauq", "traces", "windows"]
 
 Doubles = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def _leaf(
         "peak_entropy": float(entropy.max()) if entropy.size else math.nan,
         "certainty": _mean(certainty),
         "confidence": _mean(confidence),
-        **_windows(confidence),
+        **windows(confidence),
         "answer_margin": math.nan if span is None else _mean(lead[span]),
         "answer_log_prob": math.nan if span is None else float(log_probs[span].sum()),
         "rauq": math.nan if attended is None else rauq(log_probs, attended),
@@ -106,7 +106,7 @@ def _mean(values: Doubles) -> float:
     return float(values.mean()) if values.size else math.nan
 
 
-def _windows(confidence: Doubles) -> dict[str, float]:
+def windows(confidence: Doubles) -> dict[str, float]:
     """DeepConf's tail, lowest group and bottom tenth of groups (arXiv 2508.15260)."""
     if not confidence.size:
         return dict.fromkeys(
