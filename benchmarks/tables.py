@@ -253,7 +253,7 @@ def draw(sets: Sequence[Set], path: Path) -> None:
     for column, one in enumerate(shown_sets):
         chains, tree = one.runs["multi-chain"], one.runs["entropy-tree"]
         most = len(chains[0].leaves)
-        points = curve(chains, range(1, most + 1))
+        points = curve(chains, [k for k in (1, 2, 3, 4, 6, 8, 12, 16) if k <= most])
         leaves = max(int(record.leaves.count.sum()) for record in tree)
         (whole,) = curve(tree, [leaves])
         for row, what in enumerate(("pass_any", "auroc")):

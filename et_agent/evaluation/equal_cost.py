@@ -25,7 +25,7 @@ Doubles = NDArray[np.float64]
 Cost = Literal["tokens", "seconds"]
 _INDEPENDENT: Final = FORKS.index("independent")
 # Subsets times questions: enough that the subsets' noise is far below that of the questions.
-_DRAWS: Final = 4000
+_DRAWS: Final = 1600
 _SUBSETS: Final = (4, 200)
 
 
