@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args, overload
 
-from et_agent.answers import AnswerKind, extract, guess_kind, instruction
+from et_agent.answers import AnswerKind, extract, guess_kind, instruction, mentions
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
@@ -107,6 +107,7 @@ class PendingAnswer:
             seed=seed,
             thresholds=thresholds,
             read_leaf=self._read_leaf,
+            read_tokens=self._read_tokens,
             ends=self._asks_on if self._stop_text else None,
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
@@ -130,6 +131,12 @@ class PendingAnswer:
             return None
         self._labels.setdefault(found.key, found.value)
         return found.key
+
+    def _read_tokens(self, tokens: Sequence[int]) -> list[bool]:
+        """Which tokens of a finished path say something of its answer: digits, or a word of it."""
+        key = self._read_leaf(tokens)
+        pieces = [self._model.token_bytes(token).decode("utf-8", "ignore") for token in tokens]
+        return mentions(pieces, None if key is None else self._labels[key])
 
     def _note_step(self, ticket: Ticket) -> None:
         now = time.perf_counter()
@@ -255,6 +262,8 @@ class PendingAnswer:
         leaves = self.ticket.run.tree.leaf_count()
         if leaves < decoder.leaves and not self.ticket.run.cancelled:
             why = "no other position meets the settings for a fork"
+            if decoder.schedule == "rounds" and decoder.value == "worth":
+                why = "no other fork would be worth its tokens"
             if isinstance(self.ticket.run, RoundsRun) and self.ticket.run.settled:
                 why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
             notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
@@ -263,6 +272,7 @@ class PendingAnswer:
         if (
             decoder.tau is None
             and decoder.schedule in ("rounds", "breadth_first")
+            and (decoder.schedule, decoder.value) != ("rounds", "worth")
             and self.ticket.run.request.thresholds is None
         ):
             notes.append(

@@ -86,7 +86,7 @@ class _Search:
             decoder = ALONE[name]
         else:
             with np.load(self._path(item), allow_pickle=False) as arrays:
-                decoder = SETTINGS[name].decoder(dict(arrays), self._model.token_bytes)
+                decoder = SETTINGS[name].decoder(dict(arrays))
         seed = question_seed(SAMPLE_SEED, item)
         return submit(self._model, item.question, decoder=decoder, kind=item.kind, seed=seed)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -19,7 +19,7 @@ from et_agent.decoding.tree import Branch
 
 __all__ = ["SETTINGS", "Grown", "Setting"]
 
-Ranking = Literal["as set", "random", "varentropy", "unlikely", "gain", "decisive"]
+Ranking = Literal["as set", "random", "varentropy", "unlikely"]
 _LEAVES: Final = 16
 
 
@@ -32,21 +32,20 @@ class Setting:
         fields: Fields of `EntropyTree`.
         ranking: Rankings that the package does not have: positions at random; those of Decoding Tree
             Sketching (H <= 2.5, varentropy > 1.5; arXiv 2511.00640) by entropy; the least likely
-            tokens first (TreeRL); `gain`, see `_gain`; `decisive`, the same with what is known of
-            tokens with digits.
+            tokens first (TreeRL).
         leaves: At most.
+        blind: Whether `worth` is not told which tokens speak of the answer.
     """
 
     roots: int
     fields: Mapping[str, Any] = field(default_factory=dict)
     ranking: Ranking = "as set"
     leaves: int = _LEAVES
+    blind: bool = False
 
-    def decoder(
-        self, arrays: Mapping[str, NDArray[Any]], token_bytes: Callable[[int], bytes]
-    ) -> "Grown":
+    def decoder(self, arrays: Mapping[str, NDArray[Any]]) -> "Grown":
         decoder = Grown(leaves=self.leaves, roots=self.roots, **self.fields)
-        decoder._arrays, decoder._setting, decoder._token_bytes = arrays, self, token_bytes
+        decoder._arrays, decoder._setting = arrays, self
         return decoder
 
 
@@ -55,7 +54,6 @@ class Grown(EntropyTree):
 
     _arrays: Mapping[str, NDArray[Any]] = PrivateAttr(default_factory=dict)
     _setting: Setting = PrivateAttr(default_factory=lambda: Setting(1))
-    _token_bytes: Callable[[int], bytes] = PrivateAttr(default=lambda _: b"")
 
     def start(self, request: RunRequest) -> Run:
         if self.schedule == "breadth_first":
@@ -79,7 +77,8 @@ class _GrownRounds(RoundsRun):
     def __init__(self, settings: Grown, request: RunRequest, *, roots: int) -> None:
         super().__init__(settings, request, roots=roots)
         self._ranking = settings._setting.ranking
-        self._token_bytes = settings._token_bytes
+        if settings._setting.blind:
+            request.read_tokens = None
         _plant(self)
         while not self._running and self._fork_more():
             pass
@@ -107,26 +106,7 @@ class _GrownRounds(RoundsRun):
         if self._ranking == "unlikely":
             mass = math.fsum(weights[through].tolist())
             return mass * -branch.log_probs[position - branch.start]
-        if self._ranking in ("gain", "decisive"):
-            return self._gain(branch, position, math.fsum(weights[through].tolist()))
         return super()._value(branch, position, through, weights, mean_end)
-
-    def _gain(self, branch: Branch, position: int, mass: float) -> float:
-        """How much a fork into distinct sides lowers the squared error of p(a|x), by token to redo.
-
-        A sample a of weight w becomes p a + (1 - p) b, b from the other side. The expected squared
-        error falls by 2 w^2 p (1 - p) P(a != b): w^2 (1 - |mu|^2) before, with mu the mean of both sides,
-        and w^2 (p^2 (1 - |mu_a|^2) + (1 - p)^2 (1 - |mu_b|^2)) after.
-        """
-        index = position - branch.start
-        p = branch.probabilities[index]
-        place = position / branch.end
-        token = self._token_bytes(branch.tokens[index])
-        # Measured on forks at random positions (`forks.py`).
-        changes = 0.65 * (1.0 - place)
-        if self._ranking == "decisive" and any(48 <= byte <= 57 for byte in token):
-            changes = 0.75
-        return mass * mass * p * (1.0 - p) * changes / (branch.end - position + 8)
 
 
 class _GrownBreadth(BreadthFirstRun):
@@ -138,25 +118,30 @@ class _GrownBreadth(BreadthFirstRun):
             pass
 
 
-_PLAIN: Final = {"importance": "none"}
+_PLAIN: Final = {"importance": "none", "value": "mass_per_token"}
+_WORTH: Final = {"value": "worth"}
 SETTINGS: Final[dict[str, Setting]] = {
-    "r8-decisive": Setting(8, {**_PLAIN, "tau": 0.05}, "decisive"),
-    "r8-gain": Setting(8, {**_PLAIN, "tau": 0.05}, "gain"),
+    "r8-worth": Setting(8, _WORTH),
+    "r8-worth-all": Setting(8, {**_WORTH, "least_worth": 0.0}),
+    "r8-worth-2": Setting(8, {**_WORTH, "least_worth": 2.0}),
+    "r4-worth": Setting(4, _WORTH),
+    "r8-worth-blind": Setting(8, _WORTH, blind=True),
+    "r8-worth-fresh": Setting(8, {**_WORTH, "exchangeable": True}),
+    "r8-worth-b3": Setting(8, {**_WORTH, "branching": 3}),
     "r4": Setting(4, _PLAIN),
     "r4-random": Setting(4, _PLAIN, "random"),
     "r4-mass": Setting(4, {**_PLAIN, "value": "mass"}),
     "r4-entropy": Setting(4, {**_PLAIN, "value": "entropy"}),
     "r4-parting": Setting(4, {**_PLAIN, "value": "parting"}),
     "r8": Setting(8, _PLAIN),
-    "r8-mass": Setting(8, {**_PLAIN, "value": "mass"}),
     "r1": Setting(1, _PLAIN),
     "breadth": Setting(1, {**_PLAIN, "schedule": "breadth_first"}),
     "r4-exchangeable": Setting(4, {**_PLAIN, "exchangeable": True}),
-    "r4-received": Setting(4, {"importance": "received"}),
+    "r4-received": Setting(4, {**_PLAIN, "importance": "received"}),
     "r4-p60": Setting(4, {**_PLAIN, "percentile": 60}),
     "r4-p90": Setting(4, {**_PLAIN, "percentile": 90}),
     "r4-b3": Setting(4, {**_PLAIN, "branching": 3}),
     "r4-varentropy": Setting(4, _PLAIN, "varentropy"),
     "r4-unlikely": Setting(4, _PLAIN, "unlikely"),
 }
-"""By name; `r4` is four roots and the package's own defaults without attention filter."""
+"""By name. `r4` is four roots, forked by entropy x path weight by token to redo, without attention."""

@@ -5,6 +5,7 @@ from et_agent.answers.extraction import Extracted, extract, read_value
 from et_agent.answers.finders import FINDERS, find_boxed, find_last_line, find_marked
 from et_agent.answers.guess import KindGuess, decide_kind, guess_kind
 from et_agent.answers.kinds import AnswerKind, instruction
+from et_agent.answers.mentions import mentions
 from et_agent.answers.worker import MathWorker, shared_worker
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "find_marked",
     "guess_kind",
     "instruction",
+    "mentions",
     "read_value",
     "shared_worker",
 ]

@@ -207,8 +207,8 @@ def ask(
         ValueName | None,
         typer.Option(
             metavar="NAME",
-            help="How rounds ranks positions: entropy, mass, mass_per_token or parting.",
-            show_default="mass_per_token",
+            help="How rounds ranks positions: worth, entropy, mass, mass_per_token or parting.",
+            show_default="worth",
             rich_help_panel=_FORKS,
         ),
     ] = None,

@@ -45,6 +45,7 @@ class ValueName(StrEnum):
 
     ENTROPY = "entropy"
     MASS = "mass"
+    WORTH = "worth"
     MASS_PER_TOKEN = "mass_per_token"
     PARTING = "parting"
 

@@ -24,10 +24,14 @@ __all__ = [
     "LeafReader",
     "Run",
     "RunRequest",
+    "TokenReader",
     "side",
     "sum_and_sample",
 ]
 
+TokenReader = Callable[[Sequence[int]], Sequence[bool]]
+"""The tokens of a finished path to whether each says something of the answer: a number or a word of
+it."""
 LeafReader = Callable[[Sequence[int]], Hashable | None]
 """Reads the answer key off a finished path's tokens; None when the path gives no answer."""
 
@@ -74,6 +78,7 @@ class RunRequest:
         seed: Any integer >= 0; the same seed, model and machine give the same tree.
         thresholds: Pilot thresholds of the model; None when there are none.
         read_leaf: Tells schedules that look at answers what a finished path says.
+        read_tokens: Tells them which of its tokens say something of the answer.
         room: Positions after the prompt that the context has; caps `max_tokens`.
         ends: Tells whether a path has ended although its last token is no stop token.
     """
@@ -86,6 +91,7 @@ class RunRequest:
         seed: int = 0,
         thresholds: Thresholds | None = None,
         read_leaf: LeafReader | None = None,
+        read_tokens: TokenReader | None = None,
         room: int | None = None,
         ends: Callable[[Sequence[int]], bool] | None = None,
     ) -> None:
@@ -94,6 +100,7 @@ class RunRequest:
         self.seed = seed
         self.thresholds = thresholds
         self.read_leaf = read_leaf
+        self.read_tokens = read_tokens
         self.room = room
         self.ends = ends
 

@@ -20,7 +20,7 @@ __all__ = ["Coded", "EntropyTree", "ForkValue", "Importance", "Schedule", "TreeR
 
 Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
 Importance = Literal["auto", "none", "received", "prompt"]
-ForkValue = Literal["entropy", "mass", "mass_per_token", "parting"]
+ForkValue = Literal["worth", "entropy", "mass", "mass_per_token", "parting"]
 
 
 class EntropyTree(DecoderSettings):
@@ -51,20 +51,26 @@ class EntropyTree(DecoderSettings):
     branching: int = Field(default=2, ge=2, le=8)
     """Sides of a fork (b in the paper)."""
     tau: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Least entropy of a fork, nats at temperature 1; None takes it from `percentile`."""
+    """Least entropy of a fork, nats at temperature 1; None takes it from `percentile`, or for value
+    `worth` allows every position that is not all but certain."""
     percentile: float = Field(default=80.0, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's token entropies that gives tau."""
     importance: Importance = "auto"
     """Attention filter. `received`: mean attention that a position received from later queries, for
     schedules that fork finished chains. `prompt`: share of the deciding query's attention on the
-    prompt, for `online`. `auto`: the one that fits the schedule, where the model gives attention."""
+    prompt, for `online`. `auto`: the one that fits the schedule, where the model gives attention;
+    none with value `worth`."""
     delta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Least importance of a fork; None takes it from `importance_percentile`."""
     importance_percentile: float = Field(default=25.0, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's importances that gives delta."""
-    value: ForkValue = "mass_per_token"
-    """How `rounds` ranks positions: `entropy`; `mass`, entropy x path weight; `mass_per_token`, the
-    same per token to redo; `parting`, that again x how much the answers behind it disagree."""
+    value: ForkValue = "worth"
+    """How `rounds` ranks positions: `worth`, what a fork takes off the squared error of p(a|x) by
+    token, over what one more chain would; `entropy`; `mass`, entropy x path weight;
+    `mass_per_token`, the same per token to redo; `parting`, that again x how much the answers behind
+    it disagree."""
+    least_worth: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """`rounds` with `worth`: least worth of a fork; where none has it, the tree stays smaller."""
     gap: int = Field(default=16, ge=1)
     """`online`: least number of tokens between two forks of a path, so that forks spread out."""
     exchangeable: bool = False
@@ -92,6 +98,9 @@ class EntropyTree(DecoderSettings):
     @property
     def reads_attention(self) -> bool:
         """Whether attention can change which forks are made."""
+        if self.importance == "auto" and self.schedule == "rounds":
+            # Importance tells nothing of whether a fork changes the answer (docs/experiments.md).
+            return self.value != "worth"
         return self.importance != "none" and self.schedule != "stratified"
 
     def start(self, request: RunRequest) -> Run:
