@@ -262,7 +262,7 @@ class PendingAnswer:
         leaves = self.ticket.run.tree.leaf_count()
         if leaves < decoder.leaves and not self.ticket.run.cancelled:
             why = "no other position meets the settings for a fork"
-            if decoder.schedule == "rounds" and decoder.value == "worth":
+            if decoder.by_worth:
                 why = "no other fork would be worth its tokens"
             if isinstance(self.ticket.run, RoundsRun) and self.ticket.run.settled:
                 why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
@@ -272,7 +272,7 @@ class PendingAnswer:
         if (
             decoder.tau is None
             and decoder.schedule in ("rounds", "breadth_first")
-            and (decoder.schedule, decoder.value) != ("rounds", "worth")
+            and decoder.entropy_percentile is not None
             and self.ticket.run.request.thresholds is None
         ):
             notes.append(

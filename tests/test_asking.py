@@ -246,15 +246,15 @@ def notes(model: ScriptedModel, decoder: DecoderSettings) -> str:
 def test_notes_tell_what_was_adapted() -> None:
     prompt = 2 + 1 + len(instruction(AnswerKind.NUMBER)) + len(QUESTION)
     sure = {"The answer is 4, of course, as everybody knows.": 1.0}
-    tree = EntropyTree(leaves=4, roots=2, tau=0.2)
+    tree = EntropyTree(value="mass_per_token", leaves=4, roots=2, tau=0.2)
     with ScriptedModel.from_texts(sure, context=prompt + 12) as model:
         assert "room for 12 tokens" in notes(model, Greedy())
     with ScriptedModel.from_texts(sure) as model:
         assert notes(model, Greedy()) == ""
         assert "2 of at most 4 leaves: no other position" in notes(model, tree)
         assert "no attention" in notes(model, tree)
-        assert "no pilot" in notes(model, EntropyTree(leaves=4, roots=2))
-        settled = EntropyTree(leaves=4, roots=2, tau=0.2, settle=0.5)
+        assert "no pilot" in notes(model, EntropyTree(value="mass_per_token", leaves=4, roots=2))
+        settled = EntropyTree(value="mass_per_token", leaves=4, roots=2, tau=0.2, settle=0.5)
         assert "leading answer had 50%" in notes(model, settled)
     with ScriptedModel.from_texts(sure, context=prompt + 60) as model:
         assert "room" not in notes(model, Greedy()), "no path was cut"

@@ -212,6 +212,14 @@ def ask(
             rich_help_panel=_FORKS,
         ),
     ] = None,
+    least_worth: Annotated[
+        float | None,
+        typer.Option(
+            help="Least worth of a fork; 1 is what as many tokens of a new chain would bring.",
+            show_default="1",
+            rich_help_panel=_FORKS,
+        ),
+    ] = None,
     settle: Annotated[
         float | None,
         typer.Option(
@@ -283,6 +291,7 @@ def ask(
         "delta": delta,
         "importance_percentile": importance_percentile,
         "value": value,
+        "least_worth": least_worth,
         "gap": gap,
         "exchangeable": exchangeable or None,
         "settle": settle,

@@ -43,9 +43,9 @@ class ImportanceName(StrEnum):
 class ValueName(StrEnum):
     """Rankings of positions, as `et_agent.decoding.entropy_tree.ForkValue`."""
 
+    WORTH = "worth"
     ENTROPY = "entropy"
     MASS = "mass"
-    WORTH = "worth"
     MASS_PER_TOKEN = "mass_per_token"
     PARTING = "parting"
 
@@ -62,6 +62,7 @@ _SCHEDULES_OF: Final[Mapping[str, frozenset[ScheduleName]]] = {
     "importance_percentile": _FORKING,
     "exchangeable": _FORKING,
     "value": _ROUNDS,
+    "least_worth": _ROUNDS,
     "settle": _ROUNDS,
     "gap": frozenset({ScheduleName.ONLINE}),
 }
@@ -134,12 +135,21 @@ def _check_tree(given: Mapping[str, Any], *, attention: bool) -> None:
                 f"{option(field)} does not apply to --schedule {schedule}: leave it out, or use "
                 f"--schedule {' or '.join(s for s in ScheduleName if s in fitting)}"
             )
+    if "least_worth" in given and given.get("value", ValueName.WORTH) != ValueName.WORTH:
+        raise SettingsError(f"--least-worth does not apply to --value {given['value']}")
     importance = given.get("importance", ImportanceName.AUTO)
+    by_worth = (
+        schedule is ScheduleName.ROUNDS and given.get("value", ValueName.WORTH) == ValueName.WORTH
+    )
     for field in _NEEDS_ATTENTION:
         if field in given and importance == ImportanceName.NONE:
             raise SettingsError(f"{option(field)} does not apply to --importance none")
         if field in given and not attention:
             raise SettingsError(f"{option(field)} needs attention: leave out --no-attention")
+        if field in given and by_worth and importance == ImportanceName.AUTO:
+            raise SettingsError(
+                f"{option(field)} does not apply to --value worth by itself: add --importance received"
+            )
     if not attention and importance in {ImportanceName.RECEIVED, ImportanceName.PROMPT}:
         raise SettingsError(f"--importance {importance} needs attention: leave out --no-attention")
 

@@ -5,7 +5,7 @@ drawing of tokens. When to fork is a schedule of its own in `schedules.py`.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ __all__ = ["Coded", "EntropyTree", "ForkValue", "Importance", "Schedule", "TreeR
 Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
 Importance = Literal["auto", "none", "received", "prompt"]
 ForkValue = Literal["worth", "entropy", "mass", "mass_per_token", "parting"]
+
+
+SURE: Final = 0.02
+"""Below this entropy, nats, a token is all but certain."""
+_PERCENTILE: Final = 80.0
 
 
 class EntropyTree(DecoderSettings):
@@ -51,10 +56,10 @@ class EntropyTree(DecoderSettings):
     branching: int = Field(default=2, ge=2, le=8)
     """Sides of a fork (b in the paper)."""
     tau: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Least entropy of a fork, nats at temperature 1; None takes it from `percentile`, or for value
-    `worth` allows every position that is not all but certain."""
-    percentile: float = Field(default=80.0, ge=0, le=100, allow_inf_nan=False)
-    """Percentile of the pilot's token entropies that gives tau."""
+    """Least entropy of a fork, nats at temperature 1; None takes it from `percentile`."""
+    percentile: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    """Percentile of the pilot's token entropies that gives tau; None is 80, but for value `worth` no
+    threshold at all."""
     importance: Importance = "auto"
     """Attention filter. `received`: mean attention that a position received from later queries, for
     schedules that fork finished chains. `prompt`: share of the deciding query's attention on the
@@ -98,10 +103,22 @@ class EntropyTree(DecoderSettings):
     @property
     def reads_attention(self) -> bool:
         """Whether attention can change which forks are made."""
-        if self.importance == "auto" and self.schedule == "rounds":
+        if self.importance == "auto" and self.by_worth:
             # Importance tells nothing of whether a fork changes the answer (docs/experiments.md).
-            return self.value != "worth"
+            return False
         return self.importance != "none" and self.schedule != "stratified"
+
+    @property
+    def by_worth(self) -> bool:
+        """Whether forks are chosen by their worth."""
+        return self.schedule == "rounds" and self.value == "worth"
+
+    @property
+    def entropy_percentile(self) -> float | None:
+        """The percentile that gives tau; None for no threshold."""
+        if self.percentile is None:
+            return None if self.by_worth else _PERCENTILE
+        return self.percentile
 
     def start(self, request: RunRequest) -> Run:
         """Begin decoding one question.
@@ -156,8 +173,11 @@ class TreeRun(Run):
         if roots > 1:
             self._coded[0] = Coded((np.arange(roots) + shift) / roots, 1.0)
         self.tau: float | None = settings.tau
-        if self.tau is None and request.thresholds is not None:
-            self.tau = request.thresholds.entropy_at(settings.percentile)
+        percentile = settings.entropy_percentile
+        if self.tau is None and percentile is None:
+            self.tau = SURE
+        elif self.tau is None and percentile is not None and request.thresholds is not None:
+            self.tau = request.thresholds.entropy_at(percentile)
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         coded = self._coded.pop(branch.id, None)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from et_agent.decoding.base import RunRequest, side, sum_and_sample
-from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
+from et_agent.decoding.entropy_tree import SURE, Coded, EntropyTree, TreeRun
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
 from et_agent.errors import SettingsError
 
 __all__ = ["BreadthFirstRun", "OnlineRun", "RoundsRun"]
 
-# Without a threshold, alternatives are kept for every token that is not all but certain.
-_FLOOR = 0.02
 # How much oftener than two chains the sides of a fork differ at a token that speaks of the answer.
 _SAID = 1.15
 # Tokens added to those to redo: a step of the batch costs more than its tokens when few are left.
@@ -131,7 +129,8 @@ class _BackwardRun(TreeRun):
         return not self.finished and self.tree.leaf_count() < self.settings.leaves
 
     def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
-        least = _FLOOR if self.tau is None else max(self.tau, _CERTAIN)
+        # Without a threshold, for every token that is not all but certain.
+        least = SURE if self.tau is None else max(self.tau, _CERTAIN)
         if distribution.statistics.entropy < least:
             return
         drawn = self._draw_alternatives(branch, token, distribution)
@@ -142,7 +141,9 @@ class _BackwardRun(TreeRun):
         if self.tau is not None:
             return self.tau
         seen = [entropy for branch in branches for entropy in branch.entropies]
-        return float(np.percentile(seen, self.settings.percentile)) if seen else math.inf
+        percentile = self.settings.entropy_percentile
+        assert percentile is not None  # or there would be a tau
+        return float(np.percentile(seen, percentile)) if seen else math.inf
 
     def _least_importance(self, branches: Iterable[Branch]) -> float | None:
         settings = self.settings
@@ -245,8 +246,6 @@ class RoundsRun(_BackwardRun):
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
         super().__init__(settings, request, roots=roots)
         self._said: dict[int, Sequence[bool]] = {}
-        if settings.value == "worth" and settings.tau is None:
-            self.tau = _FLOOR
 
     def _fork_more(self) -> bool:
         room = self.settings.leaves - self.tree.leaf_count()

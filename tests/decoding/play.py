@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.base import Decoder, LeafReader, Run, RunRequest
+from et_agent.decoding.base import Decoder, LeafReader, Run, RunRequest, TokenReader
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.thresholds import Thresholds
 
@@ -133,6 +133,7 @@ def play(
     thresholds: Thresholds | None = None,
     prompt_length: int = 1,
     read_leaf: LeafReader | None = None,
+    read_tokens: TokenReader | None = None,
     room: int | None = None,
 ) -> Run:
     """Run a decoder to its end.
@@ -149,6 +150,7 @@ def play(
             seed=seed,
             thresholds=thresholds,
             read_leaf=read_leaf,
+            read_tokens=read_tokens,
             room=room,
         )
     )

@@ -181,7 +181,8 @@ def test_settings_that_cannot_work_are_refused_by_name(
 def test_settings_are_frozen_and_tell_what_they_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         EntropyTree().leaves = 3  # type: ignore[misc]
-    assert EntropyTree().reads_attention
+    assert EntropyTree(value="entropy").reads_attention
+    assert not EntropyTree().reads_attention
     assert not EntropyTree(importance="none").reads_attention
     assert not EntropyTree(schedule="stratified").reads_attention
 

@@ -65,7 +65,9 @@ def submit(
 
 
 DECODERS: list[Decoder] = [
-    EntropyTree(leaves=8, roots=3, tau=0.2, max_tokens=DEPTH, temperature=1),
+    EntropyTree(
+        value="mass_per_token", leaves=8, roots=3, tau=0.2, max_tokens=DEPTH, temperature=1
+    ),
     EntropyTree(schedule="online", leaves=7, roots=2, tau=0.2, gap=1, max_tokens=DEPTH),
     EntropyTree(schedule="stratified", leaves=6, max_tokens=DEPTH, temperature=1),
     EntropyTree(schedule="breadth_first", leaves=7, branching=3, tau=0.2, max_tokens=DEPTH),
@@ -143,7 +145,9 @@ def test_redone_tokens_are_counted_and_none_are_redone_with_room() -> None:
 
 
 def test_one_sequence_is_enough_for_a_tree() -> None:
-    decoder = EntropyTree(leaves=6, roots=1, tau=0.1, temperature=1, max_tokens=DEPTH)
+    decoder = EntropyTree(
+        value="mass_per_token", leaves=6, roots=1, tau=0.1, temperature=1, max_tokens=DEPTH
+    )
     with model_of(max_sequences=1) as model, model_of() as roomy:
         run = submit(Scheduler(model), model, decoder).result(20)
         assert run.tree.leaf_count() > 1

@@ -1,6 +1,6 @@
 """When rounds, breadth_first and online fork, and when they do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -68,7 +68,9 @@ def test_positions_that_several_codes_passed_together_are_not_forked() -> None:
     # One token has 0.9: most seeds send both codes through it, and stratified roots have then
     # counted what the other token is worth.
     toy = chain_toy([0.9])
-    decoder = EntropyTree(schedule="rounds", leaves=6, roots=2, tau=0.05, temperature=1)
+    decoder = EntropyTree(
+        value="mass_per_token", schedule="rounds", leaves=6, roots=2, tau=0.05, temperature=1
+    )
     together = [
         run
         for seed in range(60)
@@ -79,7 +81,9 @@ def test_positions_that_several_codes_passed_together_are_not_forked() -> None:
 
 
 def test_one_fork_a_chain_a_round() -> None:
-    decoder = EntropyTree(schedule="rounds", leaves=16, roots=1, tau=0.2, temperature=1)
+    decoder = EntropyTree(
+        value="mass_per_token", schedule="rounds", leaves=16, roots=1, tau=0.2, temperature=1
+    )
     rounds: list[int] = []
     known = 0
 
@@ -245,6 +249,7 @@ def looked_at(position: int) -> Attend:
 @pytest.mark.parametrize("given_by", ["delta", "pilot", "own percentile"])
 def test_backward_forks_are_filtered_by_attention_received(schedule: str, given_by: str) -> None:
     decoder = EntropyTree(
+        value="mass_per_token",
         schedule=schedule,
         roots=1,
         leaves=2,
@@ -272,12 +277,52 @@ def test_backward_forks_are_filtered_by_attention_received(schedule: str, given_
     assert off.tree.forks[0].position != 1
 
 
+@pytest.mark.parametrize(("says", "position"), [(True, 8), (False, 2)])
+def test_a_token_that_speaks_of_the_answer_is_worth_more(says: bool, position: int) -> None:
+    toy = chain_toy([0.999, 0.999, 0.6, 0.999, 0.999, 0.999, 0.999, 0.999, 0.6, 0.999])
+    decoder = EntropyTree(leaves=2, roots=1, temperature=1, tau=0.1, least_worth=0.0)
+
+    def speaks(path: Sequence[int]) -> list[bool]:
+        return [at == 8 for at in range(len(path))]
+
+    for seed in range(5):
+        run = play(decoder, toy, seed, read_tokens=speaks if says else None)
+        assert [fork.position for fork in run.tree.forks] == [position]
+
+
+def test_a_fork_that_is_worth_less_than_a_chain_is_not_made() -> None:
+    toy = chain_toy([0.6] * 8)
+    sizes = []
+    for least in (0.0, 1.0, 1e9):
+        decoder = EntropyTree(leaves=12, roots=4, temperature=1, least_worth=least)
+        run = play(decoder, toy, 3, read_tokens=lambda path: [True] * len(path))
+        sizes.append(run.tree.leaf_count())
+    assert sizes[0] == 12
+    assert sizes[0] >= sizes[1] >= sizes[2] == 4
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99))
+def test_what_a_fork_takes_off_the_squared_error(seed: int, p: float) -> None:
+    """The identity behind `worth`, term by term over all pairs of answers."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.dirichlet([0.5] * 4), rng.dirichlet([0.5] * 4)
+    mean = p * a + (1 - p) * b
+    eye = np.eye(4)
+    before = sum(m * ((eye[k] - mean) ** 2).sum() for k, m in enumerate(mean))
+    after = sum(
+        a[i] * b[j] * ((p * eye[i] + (1 - p) * eye[j] - mean) ** 2).sum()
+        for i in range(4)
+        for j in range(4)
+    )
+    assert before - after == pytest.approx(2 * p * (1 - p) * (1 - a @ b), abs=1e-12)
+
+
 def test_settle_stops_the_rounds() -> None:
     settings = {"schedule": "rounds", "leaves": 12, "roots": 4, "tau": 0.2, "temperature": 1}
     toy = chain_toy([0.6] * 6)
 
     def leaves(settle: float | None, says: str | None, *, reader: bool = True) -> int:
-        decoder = EntropyTree(**settings, settle=settle)
+        decoder = EntropyTree(value="mass_per_token", **settings, settle=settle)
         return play(decoder, toy, read_leaf=(lambda _: says) if reader else None).tree.leaf_count()
 
     assert leaves(None, "same") == 12
@@ -305,7 +350,13 @@ def test_parting_prefers_positions_behind_which_answers_differ() -> None:
 @pytest.mark.parametrize("schedule", ["rounds", "breadth_first"])
 def test_without_tau_a_percentile_of_the_questions_own_tokens_serves(schedule: str) -> None:
     decoder = EntropyTree(
-        schedule=schedule, roots=1, leaves=2, percentile=90, temperature=1, importance="none"
+        value="mass_per_token",
+        schedule=schedule,
+        roots=1,
+        leaves=2,
+        percentile=90,
+        temperature=1,
+        importance="none",
     )
     run = play(decoder, chain_toy([0.9, 0.9, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]))
     assert run.tree.forks[0].position == 2
@@ -314,6 +365,7 @@ def test_without_tau_a_percentile_of_the_questions_own_tokens_serves(schedule: s
 def test_exchangeable_sides_get_half_each() -> None:
     for schedule in ("online", "rounds", "breadth_first"):
         decoder = EntropyTree(
+            value="mass_per_token",
             schedule=schedule,
             roots=1,
             leaves=6,
@@ -330,7 +382,9 @@ def test_exchangeable_sides_get_half_each() -> None:
 
 
 def test_finished_branches_stay_of_use_while_rounds_may_fork_them() -> None:
-    decoder = EntropyTree(schedule="rounds", roots=2, leaves=4, tau=0.2, temperature=1)
+    decoder = EntropyTree(
+        value="mass_per_token", schedule="rounds", roots=2, leaves=4, tau=0.2, temperature=1
+    )
     seen = set()
 
     def watch(run: Run) -> None:
