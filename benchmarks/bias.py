@@ -78,6 +78,7 @@ class Script:
             stop_tokens=frozenset(self.answers),
             seed=seed,
             read_leaf=lambda tokens: self.answers.get(tokens[-1]),
+            read_tokens=lambda tokens: [token in self.answers for token in tokens],
         )
         run = decoder.start(request)
         while not run.finished:
@@ -141,7 +142,7 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
 
     def tree(**settings: object) -> EntropyTree:
         fixed = {"leaves": LEAVES, "tau": script.tau, "temperature": script.temperature, "gap": 1}
-        return EntropyTree(**fixed | settings)
+        return EntropyTree(**fixed | {"value": "mass_per_token"} | settings)
 
     yield "stratified", tree(schedule="stratified")
     for exchangeable, sides in ((False, "distinct"), (True, "exchangeable")):
@@ -151,6 +152,9 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
         yield f"rounds, 4 roots, {sides}", tree(schedule="rounds", roots=4, **sort)
         yield f"rounds, 1 root, {sides}", tree(schedule="rounds", roots=1, **sort)
         yield f"breadth_first, {sides}", tree(schedule="breadth_first", **sort)
+    worth = {"schedule": "rounds", "roots": 4, "value": "worth", "tau": None}
+    yield "rounds, 4 roots, by worth", tree(**worth)
+    yield "rounds, 4 roots, by worth, whatever it is", tree(**worth, least_worth=0.0)
     yield "rounds, 4 roots, by entropy", tree(schedule="rounds", roots=4, value="entropy")
     yield "rounds, 4 roots, settle 0.9", tree(schedule="rounds", roots=4, settle=0.9)
     own = {"tau": None, "percentile": 80}

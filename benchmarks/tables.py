@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.documents import put
 from benchmarks.runs import DECODERS, PLANS, RESULTS, file_of
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
@@ -28,7 +29,6 @@ from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 
 OUT: Final = RESULTS.parent
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
-MARKS: Final = ("<!-- evaluation: made by benchmarks/tables.py -->", "<!-- evaluation end -->")
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
 Doubles = NDArray[np.float64]
@@ -286,18 +286,6 @@ def draw(sets: Sequence[Set], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def put_into_readme(lines: Sequence[str]) -> None:
-    """Replace what stands between the README's two marks."""
-    path = OUT.parents[1] / "README.md"
-    text = path.read_text(encoding="utf-8")
-    before, mark, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not mark or not end:
-        raise SystemExit(f"README.md has lost its marks {MARKS[0]} and {MARKS[1]}: put them back")
-    body = "\n".join(["", *lines, ""])
-    path.write_text(before + mark + body + end + after, encoding="utf-8")
-
-
 def _plain(one: object) -> Any:
     if isinstance(one, Interval):
         return asdict(one)
@@ -322,7 +310,7 @@ def main() -> None:
     )
     text = "\n".join(markdown(sets, summaries, equal)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
-    put_into_readme(readme_table(sets, summaries, equal))
+    put("README.md", "evaluation", readme_table(sets, summaries, equal))
     draw(sets, OUT / "evaluation.png")
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")
 

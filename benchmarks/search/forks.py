@@ -7,6 +7,7 @@ Positions of `r4-random` were drawn at random, so its forks tell about all posit
 
 import argparse
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.answers import mentions
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunStore
+from et_agent.models.loading import load_model
 from et_agent.uncertainty.leaf_table import FORKS
 
 
@@ -85,38 +88,58 @@ def read(folder: Path, name: str) -> list[ForkSeen]:
         ]
 
 
-def table(forks: Sequence[ForkSeen], values: NDArray[np.float64], edges: Sequence[float]) -> None:
+def table(
+    forks: Sequence[ForkSeen], values: Sequence[float], edges: Sequence[float]
+) -> list[dict[str, float]]:
+    """Forks by the bin that their value falls into."""
+    rows = []
     for low, high in itertools.pairwise(edges):
         chosen = [one for one, v in zip(forks, values, strict=True) if low <= v < high]
         if not chosen:
             continue
-        wrong = [one for one in chosen if not one.parent_right]
-        mended = sum(one.child_right for one in wrong)
-        redo = sum(one.redo for one in wrong)
-        print(
-            f"  {low:6.2f} to {high:6.2f}: {len(chosen):4} forks, changed "
-            f"{np.mean([one.changed for one in chosen]):.2f}, redone "
-            f"{np.mean([one.redo for one in chosen]):4.0f} tokens, mended "
-            f"{mended / max(1, len(wrong)):.3f} of the wrong = "
-            f"{1000 * mended / max(1, redo):.2f} a thousand tokens"
+        redo = sum(one.redo for one in chosen)
+        spread = np.exp([one.log_prob for one in chosen])
+        gains = 2 * spread * (1 - spread) * [one.changed for one in chosen]
+        rows.append(
+            {
+                "from": low,
+                "to": high,
+                "forks": len(chosen),
+                "changed": float(np.mean([one.changed for one in chosen])),
+                "redone": redo / len(chosen),
+                "2p(1-p) where changed, by 1000 tokens": 1000 * float(gains.sum()) / redo,
+            }
         )
+    return rows
+
+
+PLACES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.01)
+ENTROPIES = (0, 0.02, 0.1, 0.3, 0.6, 0.9, 1.2, 20)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", default="r4-random")
+    parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="for the texts of tokens")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    for name in options.runs.split(","):
-        forks = read(options.folder, name)
-        print(f"{name}: {len(forks)} forks of roots")
-        print(" by place on the path")
-        table(forks, np.array([one.place for one in forks]), (0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.01))
-        print(" by entropy")
-        entropies = np.array([one.entropy for one in forks])
-        table(forks, entropies, (0, 0.02, 0.1, 0.3, 0.6, 0.9, 1.2, 20))
-        print(" by varentropy")
-        table(forks, np.array([one.varentropy for one in forks]), (0, 0.1, 0.5, 1, 2, 4, 100))
+    forks = [one for name in options.runs.split(",") for one in read(options.folder, name)]
+    with load_model(options.model) as model:
+        pieces = [model.token_bytes(one.token).decode("utf-8", "ignore") for one in forks]
+    digits = mentions(pieces, None)
+    kinds = {
+        "with a digit": [one for one, digit in zip(forks, digits, strict=True) if digit],
+        "other": [one for one, digit in zip(forks, digits, strict=True) if not digit],
+    }
+    found: dict[str, object] = {"runs": options.runs}
+    for kind, chosen in kinds.items():
+        found[f"{kind}, by place on the path"] = table(chosen, [f.place for f in chosen], PLACES)
+        found[f"{kind}, by entropy"] = table(chosen, [f.entropy for f in chosen], ENTROPIES)
+    text = json.dumps(found, indent=1)
+    print(text)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tables of the search, out of its store.
 
-    python -m benchmarks.search.study FOLDER [--out benchmarks/results/search.json]
+    python -m benchmarks.search.study FOLDER [--publish]
 
 Trees are compared with independent chains at equal tokens, see `et_agent.evaluation.equal_cost`.
 
@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.documents import put
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.records import QuestionRecord
@@ -25,6 +26,7 @@ from et_agent.evaluation.report import shown
 from et_agent.evaluation.store import RunStore
 from et_agent.evaluation.summaries import at_equal_cost, summarise
 
+RESULTS: Final = Path(__file__).parents[1] / "results" / "search.json"
 ROOTS: Final = 8
 """Chains of the pool from which trees may grow; the others are the truth."""
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
@@ -126,22 +128,27 @@ def _plain(one: object) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--publish", action="store_true", help="write results and document")
     options = parser.parse_args()
     with RunStore(options.folder / "runs.sqlite") as store:
         runs = {run.name.removeprefix("search-"): store.records(run) for run in store.runs()}
     pool = {one.item: one for one in runs.pop("pool")}
     rows: dict[str, Any] = {}
-    print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     for name, records in runs.items():
         common = [one for one in records if one.item in pool]
         if len(common) < 2:
             continue
         rows[name] = row(common, [pool[one.item] for one in common])
-        print("| " + " | ".join(line(name, rows[name])) + " |")
-    if options.out is not None:
+    for name, found in sorted(
+        rows.items(), key=lambda one: -one[1]["worth over equal chains"].value
+    ):
+        lines.append("| " + " | ".join(line(name, found)) + " |")
+    print("\n".join(lines))
+    if options.publish:
         text = json.dumps(rows, indent=1, default=_plain)
-        options.out.write_text(text + "\n", encoding="utf-8")
+        RESULTS.write_text(text + "\n", encoding="utf-8")
+        put("docs/experiments.md", "search", lines)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from et_agent.errors import SettingsError
 
 __all__ = ["BreadthFirstRun", "OnlineRun", "RoundsRun"]
 
-# How much oftener than two chains the sides of a fork differ at a token that speaks of the answer.
-_SAID = 1.15
 # Tokens added to those to redo: a step of the batch costs more than its tokens when few are left.
 _FEW = 8
 # Below this the chosen token has all the float32 probability there is, and no side can be drawn.
@@ -336,12 +334,12 @@ class RoundsRun(_BackwardRun):
         sample of everything that gets half the weight takes w^2 (1 - p) P(a != b) / 2 off.
 
         P(a != b) / P(a != a') was measured on forks at random positions (docs/experiments.md): it is
-        about 1.15 for tokens that say something of the answer, wherever they are, and for others
-        falls from 1 at the beginning to 0 at the end.
+        about 1 for tokens that say something of the answer, wherever they are, and for others falls
+        from 1 at the beginning to 0 at the end.
         """
         p = branch.probabilities[position - branch.start]
         spread = 0.5 * (1.0 - p) if self.settings.exchangeable else 2.0 * p * (1.0 - p)
-        changes = _SAID if self._says(branch, position) else 1.0 - position / branch.end
+        changes = 1.0 if self._says(branch, position) else 1.0 - position / branch.end
         chains = 1.0 / math.fsum((weights * weights).tolist())
         of_a_chain = 1.0 / (chains * (chains + 1.0)) / mean_end
         return mass * mass * spread * changes / (branch.end - position + _FEW) / of_a_chain
