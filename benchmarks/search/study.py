@@ -145,8 +145,14 @@ def main() -> None:
     ):
         lines.append("| " + " | ".join(line(name, found)) + " |")
     print("\n".join(lines))
+    known = summarise(list(pool.values()), resamples=1000).estimators
+    scores = {one.name: one.metrics["AUROC"] for one in known}
+    told = ["| estimator | AUROC |", "|---|---|"]
+    told += [f"| {name} | {shown(one)} |" for name, one in scores.items()]
     if options.publish:
-        text = json.dumps(rows, indent=1, default=_plain)
+        found = {"settings": rows, "estimators of the pool": scores}
+        text = json.dumps(found, indent=1, default=_plain)
+        put("docs/experiments.md", "estimators", told)
         RESULTS.write_text(text + "\n", encoding="utf-8")
         put("docs/experiments.md", "search", lines)
 
