@@ -24,7 +24,7 @@ from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.store import RunStore
-from et_agent.evaluation.summaries import at_equal_cost, summarise
+from et_agent.evaluation.summaries import at_equal_cost, curve, summarise
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "search.json"
 ROOTS: Final = 8
@@ -119,6 +119,56 @@ def _gap(one: Interval) -> str:
     return f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
 
 
+def draw(rows: dict[str, Any], pool: Sequence[QuestionRecord], path: Path) -> None:
+    """The frontier: what settings reach for their tokens, chains as a line with its interval."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13.5, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    points = curve(pool, [1, 2, 3, 4, 6, 8, 10, 12, 14, 16])
+    panels: list[tuple[str, Any, Any]] = [
+        (
+            "worth, in independent chains",
+            [(p.tokens, p.leaves, p.leaves, p.leaves) for p in points],
+            lambda row: row["worth in chains"].value,
+        ),
+        (
+            "any leaf right",
+            [(p.tokens, p.pass_any.value, p.pass_any.low, p.pass_any.high) for p in points],
+            lambda row: row["any leaf right"],
+        ),
+        (
+            "AUROC of the top share",
+            [(p.tokens, p.auroc.value, p.auroc.low, p.auroc.high) for p in points],
+            lambda row: row["AUROC"]["top-share"].value,
+        ),
+    ]
+    whole = {name: row for name, row in rows.items() if row["questions"] == len(pool)}
+    for plot, (label, line_of, value_of) in zip(figure.subplots(1, 3), panels, strict=True):
+        xs, values, lows, highs = zip(*line_of, strict=True)
+        plot.plot(xs, values, color="#0072B2", label="multi-chain")
+        plot.fill_between(xs, lows, highs, color="#0072B2", alpha=0.12)
+        for at, (name, row) in enumerate(sorted(whole.items(), key=lambda one: value_of(one[1]))):
+            x, y = row["tokens"].value, value_of(row)
+            strong = "worth" in name or name == "tree"
+            plot.plot([x], [y], "o", color="#D55E00" if strong else "#009E73", markersize=5)
+            side = 6 if at % 2 else -6
+            plot.annotate(
+                name,
+                (x, y),
+                textcoords="offset points",
+                xytext=(side, 3),
+                ha="left" if at % 2 else "right",
+                fontsize=8,
+            )
+        plot.set(xlabel="generated tokens a question", ylabel=label, xlim=(0, None))
+        plot.grid(alpha=0.25)
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
 def _plain(one: object) -> Any:
     if isinstance(one, Interval):
         return [one.value, one.low, one.high]
@@ -153,6 +203,7 @@ def main() -> None:
         found = {"settings": rows, "estimators of the pool": scores}
         text = json.dumps(found, indent=1, default=_plain)
         put("docs/experiments.md", "estimators", told)
+        draw(rows, list(pool.values()), RESULTS.with_suffix(".png"))
         RESULTS.write_text(text + "\n", encoding="utf-8")
         put("docs/experiments.md", "search", lines)
 
