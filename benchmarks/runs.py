@@ -7,6 +7,7 @@ ones. Tuning never sees these questions: it uses the train splits.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -103,11 +104,16 @@ def main() -> None:
     only = options.only.split(",") if options.only else [plan.name for plan in PLANS]
     chosen = [plan for plan in PLANS if plan.name in only]
     clock = _Clock(options.minutes)
+    # As Ctrl-C: results are exported on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with RunStore(options.store) as store:
         for path in sorted(RESULTS.glob("*.jsonl.gz")):
             import_run(store, path)
-        for plan in chosen:
-            _work(store, plan, options.decoders.split(",") if options.decoders else None, clock)
+        try:
+            for plan in chosen:
+                _work(store, plan, options.decoders.split(",") if options.decoders else None, clock)
+        except KeyboardInterrupt:
+            print("stopped; the same call goes on", file=sys.stderr)
 
 
 def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock) -> None:

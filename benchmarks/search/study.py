@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
-from et_agent.evaluation.equal_cost import Chains
+from et_agent.evaluation.equal_cost import Chains, some_chains
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.store import RunStore
@@ -183,6 +183,9 @@ def main() -> None:
     with RunStore(options.folder / "runs.sqlite") as store:
         runs = {run.name.removeprefix("search-"): store.records(run) for run in store.runs()}
     pool = {one.item: one for one in runs.pop("pool")}
+    for roots in (4, 8):
+        # What trees start from, for comparison: these chains may be better or worse than others.
+        runs[f"r{roots}-alone"] = [some_chains(one, np.arange(roots)) for one in pool.values()]
     rows: dict[str, Any] = {}
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     for name, records in runs.items():

@@ -232,10 +232,12 @@ class RoundsRun(_BackwardRun):
 
     Biased, slightly: which position is forked depends on what came after it. On three scripted
     models with 8 leaves from 4 roots (`benchmarks/results/bias.json`) the mean of p(a|x) is off by
-    0.0003, 0.002 and 0.014 (standard errors 0.001, 0.001, 0.003); ranked by `entropy` alone by
-    0.0003, 0.014 and 0.039; with tau from the question's own tokens by up to 0.02; with
-    `settle`=0.9 by up to 0.06. From one root it is off by up to 0.04. Positions that several codes
-    of arithmetic sampling passed together are not forked (see `TreeRun`).
+    0.0003, 0.006 and 0.028 (standard errors 0.001, 0.001, 0.003) when ranked by `worth`, whatever it
+    is (paths of these models are so short that no fork is worth a chain); by `mass_per_token` by
+    0.0003, 0.002 and 0.014; by `entropy` alone by 0.0003, 0.014 and 0.039. With tau from the
+    question's own tokens it is up to 0.02, with `settle`=0.9 up to 0.06, from one root up to 0.04.
+    Positions that several codes of arithmetic sampling passed together are not forked (see
+    `TreeRun`).
     """
 
     settled = False
