@@ -1,9 +1,9 @@
 """A local model that knows when it does not know.
 
-from et_agent import EntropyTree, ask, load_model
+from et_agent import ask, load_model
 
 with load_model() as model:
-    result = ask(model, "How many legs have 3 cats and 2 birds?", decoder=EntropyTree(leaves=20))
+    result = ask(model, "How many legs have 3 cats and 2 birds?")
 print(result.answer, result.distribution)
 """
 

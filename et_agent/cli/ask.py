@@ -128,7 +128,7 @@ def ask(
     leaves: Annotated[
         int | None,
         typer.Option(
-            help="Leaves at most, or chains.", show_default="20", rich_help_panel=_DECODER
+            help="Leaves at most, or chains.", show_default="16", rich_help_panel=_DECODER
         ),
     ] = None,
     temperature: Annotated[

@@ -55,7 +55,7 @@ def run(
     questions: Annotated[
         int | None, typer.Option(help=_QUESTIONS_HELP, show_default="all of them")
     ] = None,
-    leaves: Annotated[int | None, typer.Option(help="Leaves.", show_default="20")] = None,
+    leaves: Annotated[int | None, typer.Option(help="Leaves.", show_default="16")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Longest path in tokens.", show_default="320")
     ] = None,

@@ -48,7 +48,7 @@ class EntropyTree(DecoderSettings):
 
     schedule: Schedule = "rounds"
     """When to fork."""
-    leaves: int = Field(default=20, ge=1, le=256)
+    leaves: int = Field(default=16, ge=1, le=256)
     """Leaves at most; fewer where the model is sure everywhere."""
     roots: int = Field(default=8, ge=1, le=256)
     """Arithmetic-sampling codes that start the tree (capped at `leaves`); `stratified` always

@@ -36,6 +36,7 @@ class LeafTable:
         start: Length of the beginning that was there before; only the rest was decoded for it.
         fork: How it parted from its parent, an index into `FORKS`; -1 for the first leaf.
         log_prob: Log-probability of the path, nats.
+        tail_log_prob: Mean log-probability of the last 64 tokens, nats a token.
         entropy: Mean token entropy, nats.
         peak_entropy: Largest token entropy, nats.
         certainty: Mean self-certainty, KL(uniform || p), nats (arXiv 2502.18581).
@@ -61,6 +62,7 @@ class LeafTable:
     start: Ints
     fork: Ints
     log_prob: Doubles
+    tail_log_prob: Doubles
     entropy: Doubles
     peak_entropy: Doubles
     certainty: Doubles

@@ -89,6 +89,7 @@ def _leaf(
     span = answer_tokens([token_bytes(token) for token in tree.path(branch.id)], answer)
     return {
         "log_prob": float(log_probs.sum()),
+        "tail_log_prob": _mean(log_probs[-WINDOW:]),
         "entropy": _mean(entropy),
         "peak_entropy": float(entropy.max()) if entropy.size else math.nan,
         "certainty": _mean(certainty),

@@ -15,6 +15,7 @@ from et_agent.uncertainty.leaf_table import LeafTable
 
 FLOATS = [
     "log_prob",
+    "tail_log_prob",
     "entropy",
     "peak_entropy",
     "certainty",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from et_agent.decoding import EntropyTree, MultiChain
-from et_agent.uncertainty.measuring import leaf_table
+from et_agent.uncertainty.measuring import WINDOW, leaf_table
 from tests.decoding.play import play, random_toy, uneven
 from tests.evaluation.conftest import table
 
@@ -24,13 +24,14 @@ def test_the_table_of_a_tree(schedule: str) -> None:
         assert leaves.weight.tolist() == tree.weights().tolist()
         assert leaves.tokens_decoded == tree.tokens_decoded
         assert int(leaves.count.sum()) == tree.leaf_count()
-        for branch, log_prob in zip(tree.branches, leaves.log_prob, strict=True):
-            own = sum(
-                piece.log_probs[at - piece.start]
+        for at, branch in enumerate(tree.branches):
+            own = [
+                log_prob
                 for piece, low, high in tree.segments(branch.id)
-                for at in range(low, high)
-            )
-            assert log_prob == pytest.approx(own)
+                for log_prob in piece.log_probs[low - piece.start : high - piece.start]
+            ]
+            assert leaves.log_prob[at] == pytest.approx(sum(own))
+            assert leaves.tail_log_prob[at] == pytest.approx(np.mean(own[-WINDOW:]))
 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "breadth_first"])
