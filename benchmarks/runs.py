@@ -3,10 +3,12 @@
     ET_AGENT_DATA=…/raw python -m benchmarks.runs STORE [--only svamp,gsm8k] [--minutes 60]
 
 Every run is a beginning of the same seeded shuffle of its data set, so that longer runs hold shorter
-ones. Tuning never sees these questions: it uses the train splits.
+ones. Tuning never sees the questions of `PLANS`: it uses the train splits, as the calibrators do,
+whose questions are those of `TRAINING`.
 """
 
 import argparse
+import re
 import signal
 import sys
 import time
@@ -19,7 +21,7 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.exchange import export_run, import_run, read_run
-from et_agent.evaluation.items import sample
+from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.models.loading import load_model
@@ -48,9 +50,22 @@ class Plan:
     model: str = SMALL
     leaves: int = 16
     max_tokens: int = 320
+    apart_from: str | None = None
+    """A data set: questions that begin as one of it, numbers aside, are left out."""
 
     def decoder(self, name: str) -> DecoderSettings:
         return parse_decoder(DECODERS[name], leaves=self.leaves, max_tokens=self.max_tokens)
+
+    def items(self) -> list[Item]:
+        found = load_items(self.data)
+        if self.apart_from is None:
+            return found
+        told = {_story(item) for item in load_items(self.apart_from)}
+        return [item for item in found if _story(item) not in told]
+
+
+def _story(item: Item) -> str:
+    return re.sub(r"\d+", "#", item.question).partition(".")[0].lower()
 
 
 def _both(count: int) -> dict[str, int]:
@@ -68,6 +83,19 @@ PLANS: Final = (
     Plan("svamp-1.5b", "svamp", _both(40), model=LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", _both(40), model=LARGER, leaves=12),
 )
+
+_TREE: Final = "entropy-tree"
+TRAINING: Final = (
+    Plan("train-gsm8k", "gsm8k:train", {_TREE: 150}),
+    Plan("train-svamp", "svamp:train", {_TREE: 150}, apart_from="svamp"),
+    Plan("train-mmlu", "mmlu:val", {_TREE: 200}),
+    Plan("train-nq-open", "nq-open:train", {_TREE: 600}),
+    Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 80}, model=LARGER),
+    Plan("train-svamp-1.5b", "svamp:train", {_TREE: 80}, model=LARGER, apart_from="svamp"),
+    Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 100}, model=LARGER),
+    Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 200}, model=LARGER),
+)
+"""What the shipped calibrators are fitted on."""
 
 
 def file_of(plan: Plan, decoder: str) -> Path:
@@ -101,8 +129,11 @@ def main() -> None:
     parser.add_argument("--decoders", help="names of decoders, by comma")
     parser.add_argument("--minutes", type=float, help="stop after about as long")
     options = parser.parse_args()
-    only = options.only.split(",") if options.only else [plan.name for plan in PLANS]
-    chosen = [plan for plan in PLANS if plan.name in only]
+    plans = {plan.name: plan for plan in (*PLANS, *TRAINING)}
+    only = options.only.split(",") if options.only else list(plans)
+    if unknown := sorted(set(only) - set(plans)):
+        parser.error(f"unknown plans {', '.join(unknown)}: choose from {', '.join(plans)}")
+    chosen = [plans[name] for name in only]
     clock = _Clock(options.minutes)
     # As Ctrl-C: results are exported on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -124,7 +155,7 @@ def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock
     }
     if not wanted:
         return
-    items = load_items(plan.data)
+    items = plan.items()
     with load_model(plan.model) as model:
         runs = {
             name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=SEED)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args, overload
 
 from et_agent.answers import AnswerKind, extract, guess_kind, instruction, mentions
+from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part
+from et_agent.calibration.finding import find_calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
@@ -13,7 +15,7 @@ from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
-from et_agent.errors import QuestionError, SettingsError
+from et_agent.errors import CalibrationError, QuestionError, SettingsError
 from et_agent.models.base import LanguageModel, Message
 from et_agent.reporting import (
     Reading,
@@ -23,11 +25,15 @@ from et_agent.reporting import (
     statistics_of,
     tree_report,
 )
-from et_agent.results import AskResult, ModelId, Usage
+from et_agent.results import AskResult, ConfidencePart, ModelId, Usage
+from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.measuring import leaf_table
 
 __all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
 
 Chat = Literal["model", "plain"]
+Calibration = Calibrator | Literal["auto"] | None
+"""A calibrator, "auto" for one that holds for model, decoder and prompt if there is any, or None."""
 
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
@@ -75,6 +81,7 @@ class PendingAnswer:
         chat: Chat,
         thresholds: Thresholds | None,
         on_progress: ProgressCallback | None,
+        calibrator: Calibration = "auto",
     ) -> None:
         check_text(question)
         if system_prompt:
@@ -96,6 +103,14 @@ class PendingAnswer:
         self._instruction = (
             instruction(self._reading_kind) if system_prompt is None else system_prompt
         )
+        self._calibrator = calibrator
+        if isinstance(calibrator, Calibrator):
+            calibrator.check(self._fingerprint(self._reading_kind))
+        elif calibrator not in ("auto", None):
+            raise SettingsError(
+                f"calibrator is {calibrator!r}: pass a Calibrator (Calibrator.load reads a file), "
+                "'auto' or None"
+            )
         self._on_progress = on_progress
         self._last_progress = 0.0
         self._labels: dict[Hashable, str] = {}
@@ -115,6 +130,18 @@ class PendingAnswer:
         self.ticket: Ticket = scheduler_of(model).prepare(
             prompt, decoder, request, on_step=self._note_step if on_progress else None
         )
+
+    def _fingerprint(self, kind: AnswerKind) -> Fingerprint:
+        """What a calibrator has to hold for."""
+        return Fingerprint.of(
+            model=self._model.info.fingerprint,
+            decoder=self._settings(),
+            instructions={kind.value: self._instruction},
+            chat=self._chat,
+        )
+
+    def _settings(self) -> dict[str, str | int | float | bool | None]:
+        return {"name": type(self._decoder).__name__, **self._decoder.model_dump()}
 
     def _asks_on(self, tokens: Sequence[int]) -> bool:
         """Whether a path of a plain prompt has begun a question of its own."""
@@ -184,6 +211,39 @@ class PendingAnswer:
         tree = self.ticket.result().tree
         return read_tree(self._model, tree, self.question, self._kind, stop=self._stop_text)
 
+    def leaves(self, reading: Reading) -> LeafTable:
+        """Statistics of the finished tree's leaves, what estimators and calibrators start from.
+
+        Args:
+            reading: What the leaves say.
+
+        Raises:
+            EtAgentError: Decoding failed.
+        """
+        tree = self.ticket.result().tree
+        classes = reading.classes.index_of_leaf
+        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+
+    def _confidence(self, reading: Reading) -> tuple[Confidence | None, list[str]]:
+        """P(correct) of the answer, and what the user should know about it."""
+        calibrator = self._calibrator
+        if calibrator is None or all(index is None for index in reading.classes.index_of_leaf):
+            return None, []
+        if self.ticket.run.cancelled:
+            return None, ["no confidence: the calibrator knows finished trees only"]
+        asked = self._fingerprint(reading.kind.kind)
+        try:
+            if calibrator == "auto":
+                calibrator = find_calibrator(asked)
+                if calibrator is None:
+                    return None, []
+            else:
+                calibrator.check(asked)
+            return calibrator.confidence(self.leaves(reading), reading.kind.kind.value), []
+        except CalibrationError as error:
+            # A decoded tree must not be lost to a calibrator that does not fit it.
+            return None, [f"no confidence: {error}"]
+
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
@@ -195,12 +255,19 @@ class PendingAnswer:
         tree = run.tree
         reading = self.reading()
         numbers = statistics_of(tree, reading.classes)
+        confidence, doubts = self._confidence(reading)
         seconds = self.ticket.seconds
         info = self._model.info
         assert reading.kind.kind is not AnswerKind.AUTO
         return AskResult(
             question=self.question,
             answer=numbers.answer,
+            confidence=None if confidence is None else confidence.value,
+            calibrated=confidence is not None,
+            confidence_parts=() if confidence is None else tuple(map(_part, confidence.parts)),
+            share=max(
+                (one.share for one in numbers.distribution if one.answer is not None), default=0
+            ),
             distribution=numbers.distribution,
             predictive_entropy=numbers.predictive_entropy,
             predictive_entropy_normalised=numbers.predictive_entropy_normalised,
@@ -211,7 +278,7 @@ class PendingAnswer:
             kind=reading.kind.kind.value,
             kind_reason=reading.kind.reason,
             complete=not run.cancelled,
-            notes=(*self._notes(), *_doubts(numbers, run.max_tokens)),
+            notes=(*self._notes(), *_doubts(numbers, run.max_tokens), *doubts),
             usage=Usage(
                 prompt_tokens=len(self.ticket.prompt),
                 tokens_decoded=tree.tokens_decoded,
@@ -223,7 +290,7 @@ class PendingAnswer:
                 tokens_per_second=tree.tokens_decoded / seconds if seconds else 0.0,
             ),
             model=ModelId(name=info.name, fingerprint=info.fingerprint),
-            decoder={"name": type(self._decoder).__name__, **self._decoder.model_dump()},
+            decoder=self._settings(),
             instruction=self._instruction,
             chat=self._chat,
             seed=self._seed,
@@ -280,6 +347,12 @@ class PendingAnswer:
                 "`et-agent pilot` measures it beforehand"
             )
         return notes
+
+
+def _part(part: Part) -> ConfidencePart:
+    return ConfidencePart(
+        feature=part.feature, meaning=part.meaning, value=part.value, log_odds=part.log_odds
+    )
 
 
 def _doubts(numbers: Statistics, max_tokens: int) -> list[str]:
@@ -347,6 +420,7 @@ def submit(
     chat: Chat = "model",
     thresholds: Thresholds | None = None,
     on_progress: ProgressCallback | None = None,
+    calibrator: Calibration = "auto",
 ) -> PendingAnswer:
     """Start answering a question and return at once; questions of one model share batches.
 
@@ -360,9 +434,12 @@ def submit(
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         on_progress: Called about ten times a second, in the model's thread.
+        calibrator: Gives the confidence; "auto" finds the one that holds for model, decoder and
+            prompt, if there is any.
 
     Raises:
         QuestionError: The question is empty, not a text, or too long for the context.
+        CalibratorMismatchError: The calibrator that was passed holds for something else.
         SettingsError: A setting is out of range, or a pilot is needed and missing.
         UnsupportedModelError: The model has no chat template.
         ModelClosedError: The model was closed.
@@ -377,6 +454,7 @@ def submit(
         chat=chat,
         thresholds=thresholds,
         on_progress=on_progress,
+        calibrator=calibrator,
     )
     scheduler_of(model).queue(pending.ticket)
     return pending
@@ -443,6 +521,7 @@ def ask(
     seed: int = 0,
     system_prompt: str | None = None,
     chat: Chat = "model",
+    calibrator: Calibration = "auto",
 ) -> AskResult: ...
 
 
@@ -456,6 +535,7 @@ def ask(
     seed: int = 0,
     system_prompt: str | None = None,
     chat: Chat = "model",
+    calibrator: Calibration = "auto",
 ) -> list[AskResult]: ...
 
 
@@ -468,6 +548,7 @@ def ask(
     seed: int = 0,
     system_prompt: str | None = None,
     chat: Chat = "model",
+    calibrator: Calibration = "auto",
 ) -> AskResult | list[AskResult]:
     """Answer a question, or several in shared batches.
 
@@ -479,6 +560,7 @@ def ask(
         seed: At least 0; the same seed, model and machine give the same trees.
         system_prompt: Replaces the kind's default instruction; "" for none.
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
+        calibrator: As for `submit`.
 
     Returns:
         One result, or a list in the order of the questions.
@@ -498,6 +580,7 @@ def ask(
             chat=chat,
             thresholds=None,
             on_progress=None,
+            calibrator=calibrator,
         )
         for one in questions
     ]

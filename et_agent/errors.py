@@ -2,6 +2,9 @@
 
     EtAgentError
     ├── InputError              what the caller passed in cannot be used (also a ValueError)
+    │   ├── CalibrationError      labels or features that nothing can be fitted to, a damaged calibrator
+    │   │   ├── CalibratorMismatchError  a calibrator of another model, decoder or prompt
+    │   │   └── RiskControlError         no threshold keeps the error where it is wanted
     │   ├── DataError             a data set or a row of it is missing or cannot be read
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
     │   ├── StoreError            a file of evaluation runs, or a run in it, cannot be used
@@ -19,6 +22,8 @@ with code 2 for an EtAgentError; anything else is a bug.
 """
 
 __all__ = [
+    "CalibrationError",
+    "CalibratorMismatchError",
     "ContextError",
     "DataError",
     "DecodeError",
@@ -29,6 +34,7 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "QuestionError",
+    "RiskControlError",
     "SettingsError",
     "StoreError",
     "UnsupportedModelError",
@@ -45,6 +51,18 @@ class InputError(EtAgentError, ValueError):
 
 class QuestionError(InputError):
     """Raised when a question is empty, not text, or too long for the context."""
+
+
+class CalibrationError(InputError):
+    """Raised when labels or features cannot be fitted, or a calibrator cannot be read."""
+
+
+class CalibratorMismatchError(CalibrationError):
+    """Raised when a calibrator was fitted for another model, decoder, prompt or answer kind."""
+
+
+class RiskControlError(CalibrationError):
+    """Raised when no threshold keeps the error where it is wanted."""
 
 
 class DataError(InputError):

@@ -4,7 +4,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AnswerShare", "AskResult", "Leaf", "ModelId", "Node", "TreeReport", "Usage"]
+__all__ = [
+    "AnswerShare",
+    "AskResult",
+    "ConfidencePart",
+    "Leaf",
+    "ModelId",
+    "Node",
+    "TreeReport",
+    "Usage",
+]
 
 
 class _Report(BaseModel):
@@ -24,6 +33,19 @@ class AnswerShare(_Report):
     """Share by number of leaves, in [0, 1]; biased for trees, there to compare."""
     leaves: int = Field(ge=1)
     """Leaves that give it, counted with their codes."""
+
+
+class ConfidencePart(_Report):
+    """What one feature of the tree adds to the confidence."""
+
+    feature: str
+    """Its name."""
+    meaning: str
+    """What it is."""
+    value: float
+    """Its value in this tree."""
+    log_odds: float
+    """What it adds to the log-odds, compared with an average question of the calibrator's."""
 
 
 class Usage(_Report):
@@ -123,9 +145,14 @@ class AskResult(_Report):
     answer: str | None
     """The heaviest answer; None when no leaf gave one."""
     confidence: float | None = None
-    """Calibrated P(correct); None until a calibrator is at hand."""
+    """Calibrated P(correct); None without a calibrator for this model, decoder and prompt, and when
+    no leaf gave an answer."""
     calibrated: bool = False
     """Whether `confidence` comes from a calibrator."""
+    confidence_parts: tuple[ConfidencePart, ...] = ()
+    """What moved the confidence, the strongest first."""
+    share: float = Field(ge=0, le=1)
+    """Share of the answer by path weight, 0 for no answer: not a probability of being correct."""
     distribution: tuple[AnswerShare, ...]
     """p(a|x), heaviest first; with "none" the shares sum to 1."""
     predictive_entropy: float

@@ -92,7 +92,7 @@ class _Search:
         return submit(self._model, item.question, decoder=decoder, kind=item.kind, seed=seed)
 
     def _keep(self, name: str, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
-        record, texts, traces = record_of(self._model, item, pending)
+        record, texts, traces = record_of(item, pending)
         if name == "pool":
             grown = pending.ticket.result()
             assert isinstance(grown, Pool)

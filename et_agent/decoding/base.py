@@ -17,6 +17,7 @@ from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
 from et_agent.errors import SettingsError
+from et_agent.validation import explained
 
 __all__ = [
     "Decoder",
@@ -57,16 +58,7 @@ class DecoderSettings(BaseModel):
         try:
             super().__init__(**settings)
         except ValidationError as error:
-            raise SettingsError(_explain(type(self).__name__, error)) from error
-
-
-def _explain(name: str, error: ValidationError) -> str:
-    parts = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"])
-        got = f" (got {item['input']!r})" if where and item["type"] != "missing" else ""
-        parts.append(f"{where}: {item['msg']}{got}" if where else str(item["msg"]))
-    return f"{name} settings: " + "; ".join(parts)
+            raise SettingsError(explained(f"{type(self).__name__} settings", error)) from error
 
 
 class RunRequest:

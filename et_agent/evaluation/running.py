@@ -28,7 +28,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.models.base import LanguageModel
 from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
-from et_agent.uncertainty.measuring import leaf_table, traces
+from et_agent.uncertainty.measuring import traces
 from et_agent.uncertainty.similarity import mean_rouge_l
 
 __all__ = ["EvaluationProgress", "Skipped", "begin_run", "evaluate", "question_seed", "record_of"]
@@ -296,7 +296,7 @@ class _Evaluation:
             one.cancel()
         for one in ended:
             with contextlib.suppress(EtAgentError):
-                self._store.add(run, *record_of(self._model, pending[one], one))
+                self._store.add(run, *record_of(pending[one], one))
 
     def _submit(self, item: Item, decoder: DecoderSettings) -> PendingAnswer:
         return submit(
@@ -308,10 +308,11 @@ class _Evaluation:
             system_prompt=self._system_prompt,
             chat=self._chat,
             thresholds=self._thresholds,
+            calibrator=None,
         )
 
     def _keep(self, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
-        record, texts, arrays = record_of(self._model, item, pending)
+        record, texts, arrays = record_of(item, pending)
         self._store.add(run, record, texts, arrays)
         self._done += 1
         self._tokens += record.tokens_decoded
@@ -334,13 +335,13 @@ class _Evaluation:
 
 
 def record_of(
-    model: LanguageModel, item: Item, pending: PendingAnswer
+    item: Item, pending: PendingAnswer
 ) -> tuple[QuestionRecord, list[str], dict[str, Any]]:
     """What is kept of a finished question: its record, the leaf texts, arrays along tokens."""
     ticket = pending.ticket
     tree = ticket.result().tree
     reading = pending.reading()
-    leaves = leaf_table(tree, reading.classes.index_of_leaf, reading.answers, model.token_bytes)
+    leaves = pending.leaves(reading)
     paths = [tree.path(branch.id) for branch in tree.branches]
     similarity = mean_rouge_l(paths, [branch.codes for branch in tree.branches])
     record = QuestionRecord(

@@ -1,0 +1,28 @@
+"""A calibrated P(correct), and thresholds with a guarantee."""
+
+from et_agent.calibration.calibrator import Calibrator, Confidence, DataUsed, Part
+from et_agent.calibration.features import FEATURES, feature_columns, feature_row
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.calibration.monitoring import DriftMonitor
+from et_agent.calibration.risk_control import (
+    Costs,
+    RiskControl,
+    Threshold,
+    threshold_for_coverage,
+)
+
+__all__ = [
+    "FEATURES",
+    "Calibrator",
+    "Confidence",
+    "Costs",
+    "DataUsed",
+    "DriftMonitor",
+    "Fingerprint",
+    "Part",
+    "RiskControl",
+    "Threshold",
+    "feature_columns",
+    "feature_row",
+    "threshold_for_coverage",
+]

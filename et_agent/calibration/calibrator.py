@@ -1,0 +1,368 @@
+"""From features of a tree to P(correct): fitting, keeping as JSON, applying, explaining."""
+
+import json
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from et_agent.calibration.features import FEATURES, feature_columns, feature_row
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.calibration.fitting import (
+    CANDIDATES,
+    LEAST_EACH,
+    LEAST_QUESTIONS,
+    choose,
+    folds,
+    log_loss,
+    usable_features,
+)
+from et_agent.calibration.mappings import Isotonic, Logistic, Mapping
+from et_agent.errors import CalibrationError, CalibratorMismatchError
+from et_agent.models.files import write_atomically
+from et_agent.uncertainty.leaf_table import LeafTable
+
+__all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
+
+Doubles = NDArray[np.float64]
+
+SCHEMA: Final = 1
+AUTO: Final = "auto"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class DataUsed(_Document):
+    """Questions that a calibrator was fitted on."""
+
+    name: str
+    """Data set and split."""
+    questions: int
+    """How many."""
+    right: int
+    """How many of them were answered rightly."""
+
+
+class CalibratorFile(_Document):
+    """A fitted calibrator as JSON; nothing in it is code."""
+
+    schema_version: int = SCHEMA
+    """Version of this format."""
+    created: str
+    """Day of fitting, ISO 8601, UTC."""
+    fingerprint: Fingerprint | None
+    """What it holds for; None when the caller keeps track of it."""
+    data: tuple[DataUsed, ...]
+    """What it was fitted on."""
+    method: str
+    """Candidate that was fitted."""
+    losses: dict[str, float]
+    """Mean log loss on held-out questions, nats, of each candidate that was tried."""
+    held_out: dict[str, float]
+    """Metrics of the whole procedure, the choice included, on held-out questions."""
+    mapping: Mapping
+    """The fitted map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one feature adds.
+
+    Attributes:
+        feature: Its name.
+        meaning: What it is.
+        value: Its value in this tree.
+        log_odds: What it adds to the log-odds, compared with an average question.
+    """
+
+    feature: str
+    meaning: str
+    value: float
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """P(correct) of one tree.
+
+    Attributes:
+        value: P(correct), in (0, 1).
+        parts: What moved it, the strongest first; empty where the map has no such parts.
+        base: P(correct) of a question whose features are all average.
+    """
+
+    value: float
+    parts: tuple[Part, ...]
+    base: float | None
+
+
+class Calibrator:
+    """P(correct) from the features of a tree, in the style of scikit-learn.
+
+    Candidates (`et_agent.calibration.fitting.CANDIDATES`) are compared by log loss on held-out
+    questions, and the simplest that is no worse than the best by a standard error is taken.
+
+    Args:
+        method: A candidate's name, or "auto" to choose.
+        features: Columns of `feature_columns()` to use; None for all that were measured.
+        fingerprint: What the questions were decoded with; None to keep track of it elsewhere.
+        data: What the questions are, for the record.
+        seed: Of the folds.
+
+    Attributes:
+        mapping_: The fitted map.
+        method_: Candidate that was fitted.
+        losses_: Mean held-out log loss of each candidate, nats.
+        held_out_: P(correct) of each question by a calibrator that did not see its group, [n]; the
+            choice of the candidate is repeated without it (nested cross-validation). NaN after
+            `load`-ing, or where a fold could not be fitted.
+        metrics_: Metrics of `held_out_`.
+        classes_: The labels, 0 and 1.
+    """
+
+    def __init__(
+        self,
+        method: str = AUTO,
+        *,
+        features: Sequence[str] | None = None,
+        fingerprint: Fingerprint | None = None,
+        data: Sequence[DataUsed] = (),
+        seed: int = 0,
+    ) -> None:
+        self.method = method
+        self.features = features
+        self.fingerprint = fingerprint
+        self.data = data
+        self.seed = seed
+
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:  # noqa: N803
+        """Fit to labelled questions.
+
+        Args:
+            X: Rows of `feature_row`, float64 [n, columns].
+            y: 1 where the answer is right, 0 where it is wrong, [n].
+            groups: What belongs together, such as the same question with fewer leaves; rows of a
+                group are never split between fitting and judging. None for every row alone.
+
+        Raises:
+            CalibrationError: Too few labels, one class only, labels other than 0 and 1, NaN in a
+                feature, an unknown method, or scikit-learn is missing.
+        """
+        if self.method != AUTO and self.method not in CANDIDATES:
+            known = ", ".join((AUTO, *CANDIDATES))
+            raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
+        rows, labels, together = _checked(X, y, groups)
+        features = usable_features(rows, self.features)
+        self.held_out_: Doubles = np.full(labels.size, np.nan)
+        for train, held in folds(labels, together, self.seed):
+            mapping, _, _ = self._fitted(rows[train], labels[train], together[train], features)
+            self.held_out_[held] = mapping.predict(rows[held])
+        self.mapping_, self.method_, self.losses_ = self._fitted(rows, labels, together, features)
+        judged = ~np.isnan(self.held_out_)
+        self.metrics_: dict[str, float] = {
+            "log_loss": float(log_loss(labels[judged], self.held_out_[judged]).mean())
+        }
+        self.classes_ = np.array([0, 1])
+        self.created_ = datetime.now(UTC).date().isoformat()
+        return self
+
+    def _fitted(
+        self,
+        rows: Doubles,
+        labels: NDArray[np.int64],
+        groups: NDArray[np.int64],
+        features: tuple[str, ...],
+    ) -> "tuple[Mapping, str, AbstractMapping[str, float]]":
+        name: str = self.method
+        losses: AbstractMapping[str, float] = {}
+        if name == AUTO:
+            choice = choose(rows, labels, groups, features, self.seed)
+            name, losses = choice.name, choice.losses
+        return CANDIDATES[name].fit(rows, labels, groups, features, self.seed), name, losses
+
+    def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
+        """P(wrong) and P(correct), float64 [n, 2].
+
+        Raises:
+            CalibrationError: Not fitted, wrong columns, or NaN in a feature that is used.
+        """
+        rows = _rows(X)
+        right = self._mapping().predict(rows)
+        return np.column_stack([1.0 - right, right])
+
+    def confidence(self, leaves: LeafTable, kind: str) -> Confidence:
+        """P(correct) of the top answer of one tree, and what moved it.
+
+        Raises:
+            CalibrationError: Not fitted, no leaf gave an answer, or a feature was not measured.
+        """
+        mapping, row = self._mapping(), feature_row(leaves, kind)[None, :]
+        value = float(mapping.predict(row)[0])
+        if isinstance(mapping, Isotonic):
+            return Confidence(value, (), None)
+        logistic = mapping if isinstance(mapping, Logistic) else mapping.score
+        columns = feature_columns()
+        parts = [
+            Part(name, _meaning(name), float(row[0, columns.index(name)]), float(part))
+            for name, part in zip(logistic.features, logistic.parts(row)[0], strict=True)
+            if part
+        ]
+        parts.sort(key=lambda part: -abs(part.log_odds))
+        base = float(1.0 / (1.0 + np.exp(-logistic.intercept)))
+        return Confidence(value, tuple(parts), base)
+
+    def check(self, asked: Fingerprint) -> None:
+        """Refuse trees that this calibrator says nothing of.
+
+        Raises:
+            CalibratorMismatchError: Another model, decoder, prompt or answer kind.
+        """
+        problems = [] if self.fingerprint is None else self.fingerprint.problems(asked)
+        if problems:
+            raise CalibratorMismatchError(
+                f"the calibrator was fitted for something else ({'; '.join(problems)}). Ask as it "
+                "was fitted, or fit one: et-agent eval run --data … --model …, then "
+                "et-agent calibrate fit RUN"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the calibrator as JSON, whole or not at all; returns the path.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        target = Path(path)
+        write_atomically(target, self.document().model_dump_json(indent=1) + "\n")
+        return target
+
+    def document(self) -> CalibratorFile:
+        """The calibrator as plain data.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        return CalibratorFile(
+            mapping=self._mapping(),
+            created=self.created_,
+            fingerprint=self.fingerprint,
+            data=tuple(self.data),
+            method=self.method_,
+            losses=dict(self.losses_),
+            held_out=dict(self.metrics_),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a calibrator that `save` wrote.
+
+        Raises:
+            CalibrationError: The file cannot be read, is damaged, or is of a later et-agent.
+        """
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise CalibrationError(
+                f"the calibrator {path} cannot be read: {error.strerror or error}"
+            ) from error
+        return cls.from_json(text, str(path))
+
+    @classmethod
+    def from_json(cls, text: bytes | str, where: str = "calibrator") -> Self:
+        """Read a calibrator's JSON.
+
+        Raises:
+            CalibrationError: It is damaged, or of a later et-agent.
+        """
+        try:
+            values: Any = json.loads(text)
+        except ValueError as error:
+            raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
+        version = values.get("schema_version") if isinstance(values, dict) else None
+        if not isinstance(version, int) or version < 1:
+            raise CalibrationError(f"{where} is no calibrator of et-agent")
+        if version > SCHEMA:
+            raise CalibrationError(
+                f"{where} was written by a later et-agent (schema {version}, this one knows "
+                f"{SCHEMA}): upgrade et-agent, or fit the calibrator again"
+            )
+        try:
+            found = CalibratorFile.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise CalibrationError(
+                f"{where} is damaged ({place}: {first['msg']}): fit the calibrator again"
+            ) from error
+        made = cls(fingerprint=found.fingerprint, data=found.data)
+        made.mapping_, made.method_ = found.mapping, found.method
+        made.losses_, made.metrics_ = found.losses, found.held_out
+        made.created_, made.classes_ = found.created, np.array([0, 1])
+        made.held_out_ = np.array([])
+        return made
+
+    def _mapping(self) -> Mapping:
+        if not hasattr(self, "mapping_"):
+            raise CalibrationError("this calibrator is not fitted: call fit, or load one")
+        return self.mapping_
+
+
+def _meaning(column: str) -> str:
+    return FEATURES[column].meaning if column in FEATURES else "kind of answer"
+
+
+def _rows(values: ArrayLike) -> Doubles:
+    rows = np.asarray(values, dtype=np.float64)
+    width = len(feature_columns())
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise CalibrationError(
+            f"features have the shape {rows.shape}: rows of {width} columns are needed, as "
+            "feature_row makes them"
+        )
+    return rows
+
+
+def _checked(
+    features: ArrayLike, y: ArrayLike, groups: ArrayLike | None
+) -> tuple[Doubles, NDArray[np.int64], NDArray[np.int64]]:
+    rows = _rows(features)
+    labels = np.asarray(y)
+    if labels.shape != (rows.shape[0],):
+        raise CalibrationError(f"{rows.shape[0]} rows and {labels.size} labels do not go together")
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        raise CalibrationError("labels must be 1 for right and 0 for wrong, nothing else")
+    together = np.arange(labels.size) if groups is None else np.asarray(groups)
+    if together.shape != labels.shape:
+        raise CalibrationError(
+            f"{labels.size} labels and {together.size} groups do not go together"
+        )
+    _, numbers = np.unique(together, return_inverse=True)
+    whole = labels.astype(np.int64)
+    _require_enough(whole, numbers.astype(np.int64))
+    return rows, whole, numbers.astype(np.int64)
+
+
+def _require_enough(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+    total = np.unique(groups).size
+    right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
+    if total and not (right and wrong):
+        raise CalibrationError(
+            f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
+            "calibration needs both"
+        )
+    missing = max(LEAST_QUESTIONS - total, 0)
+    if missing or min(right, wrong) < LEAST_EACH:
+        raise CalibrationError(
+            f"{total} labelled questions, {right} right and {wrong} wrong, are too few: at least "
+            f"{LEAST_QUESTIONS} are needed, {LEAST_EACH} of each. Label more"
+            + (f" ({missing} at least)" if missing else "")
+        )

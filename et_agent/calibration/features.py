@@ -1,0 +1,128 @@
+"""What a calibrator sees of a tree: a row of numbers, worked out from its leaf statistics."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.answers import AnswerKind
+from et_agent.errors import CalibrationError
+from et_agent.uncertainty.estimators import ESTIMATORS
+from et_agent.uncertainty.leaf_table import LeafTable
+
+__all__ = ["FEATURES", "Feature", "feature_columns", "feature_row"]
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One number of a tree.
+
+    Attributes:
+        name: Short name.
+        meaning: What it is, with its unit, for a person.
+        value: Computes it from a tree with at least one answer; NaN when it was not measured.
+    """
+
+    name: str
+    meaning: str
+    value: Callable[[LeafTable], float]
+
+
+def _estimated(
+    name: str, transform: Callable[[float], float] = lambda value: value
+) -> Callable[[LeafTable], float]:
+    score = ESTIMATORS[name].score
+
+    def value(leaves: LeafTable) -> float:
+        found = score(leaves, {})
+        return math.nan if found is None else transform(found)
+
+    return value
+
+
+def _share(leaves: LeafTable) -> float:
+    """Log-odds of the top share, drawn in by half a leaf so that unanimity stays finite."""
+    size = float(leaves.count.sum())
+    share = float(leaves.shares.max())
+    return math.log((share * size + 0.5) / ((1.0 - share) * size + 0.5))
+
+
+def _unanswered(leaves: LeafTable) -> float:
+    return float(leaves.weight[leaves.answer < 0].sum())
+
+
+def _tail(leaves: LeafTable) -> float:
+    return float(leaves.top_weights() @ leaves.tail_log_prob)
+
+
+def _length(leaves: LeafTable) -> float:
+    return math.log(max(1.0, float(leaves.top_weights() @ leaves.tokens)))
+
+
+FEATURES: Final[dict[str, Feature]] = {
+    one.name: one
+    for one in (
+        Feature("share", "log-odds of the answer's share by path weight", _share),
+        Feature("entropy", "predictive entropy by path weight, nats", _estimated("et-pe")),
+        Feature(
+            "margin", "share of the first answer minus that of the second", _estimated("margin")
+        ),
+        Feature("ess", "log of the effective sample size", _estimated("ess", math.log)),
+        Feature("cut_off", "weight of paths that did not end by themselves", _estimated("cut-off")),
+        Feature("unanswered", "weight of the paths that gave no answer", _unanswered),
+        Feature(
+            "log_prob",
+            "mean log-probability of the winning paths, nats a token",
+            _estimated("perplexity", lambda value: -math.log(value)),
+        ),
+        Feature("tail_log_prob", "the same over their last 64 tokens, nats a token", _tail),
+        Feature(
+            "certainty", "self-certainty of the winning paths, nats", _estimated("self-certainty")
+        ),
+        Feature(
+            "rauq", "RAUQ of the winning paths, nats a token; needs attention", _estimated("rauq")
+        ),
+        Feature("length", "log of the winning paths' mean length in tokens", _length),
+    )
+}
+"""Features of the tree, by name; `feature_columns` adds those of the answer kind."""
+
+
+def feature_columns() -> tuple[str, ...]:
+    """Names of the columns of `feature_row`: features of the tree, then one a kind, 0 or 1."""
+    kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
+    return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
+
+
+def feature_row(leaves: LeafTable, kind: str) -> Doubles:
+    """What a calibrator sees of a tree, float64 [columns]; NaN where it was not measured.
+
+    Raises:
+        CalibrationError: No leaf gave an answer, so that there is nothing to be sure of.
+    """
+    if leaves.top is None:
+        raise CalibrationError("no leaf gave an answer: there is nothing to be confident in")
+    values = [feature.value(leaves) for feature in FEATURES.values()]
+    return np.array(
+        [*values, *(float(name == f"kind_{kind}") for name in feature_columns()[len(values) :])]
+    )
+
+
+def check_columns(features: Sequence[str]) -> tuple[str, ...]:
+    """Refuse names of columns that do not exist.
+
+    Raises:
+        CalibrationError: One is unknown, or none is given.
+    """
+    unknown = sorted(set(features) - set(feature_columns()))
+    if unknown or not features:
+        raise CalibrationError(
+            f"unknown features: {', '.join(unknown) or 'none given'}; "
+            f"choose from {', '.join(feature_columns())}"
+        )
+    return tuple(features)

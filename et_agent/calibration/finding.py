@@ -1,0 +1,73 @@
+"""Which calibrator holds for a tree: the user's own first, then those shipped with the package."""
+
+import functools
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from et_agent.calibration.calibrator import Calibrator
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.errors import CalibrationError
+from et_agent.models.files import cache_dir
+
+__all__ = ["calibrators_folder", "find_calibrator", "known_calibrators", "save_calibrator"]
+
+_SHIPPED: Final = "shipped"
+
+
+def calibrators_folder() -> Path:
+    """Where calibrators of the user's own are kept."""
+    if os.environ.get("ET_AGENT_CACHE"):
+        return cache_dir() / "calibrators"
+    return Path(platformdirs.user_data_dir("et-agent", appauthor=False)) / "calibrators"
+
+
+def known_calibrators() -> list[tuple[Path, Calibrator]]:
+    """All calibrators at hand with their files, the user's own first.
+
+    Raises:
+        CalibrationError: A file is damaged.
+    """
+    shipped = Path(str(resources.files("et_agent.calibration") / _SHIPPED))
+    found = []
+    for folder in (calibrators_folder(), shipped):
+        for path in sorted(folder.glob("*.json")):
+            found.append((path, _read(str(path), path.stat().st_mtime_ns)))
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: str, changed: int) -> Calibrator:
+    del changed
+    return Calibrator.load(path)
+
+
+def find_calibrator(asked: Fingerprint) -> Calibrator | None:
+    """The first calibrator at hand that holds for what is asked; None if there is none.
+
+    Raises:
+        CalibrationError: A file is damaged.
+    """
+    for _, calibrator in known_calibrators():
+        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(asked):
+            return calibrator
+    return None
+
+
+def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
+    """Keep a calibrator among the user's own, so that it is found; returns the path.
+
+    Raises:
+        CalibrationError: It is not fitted, or carries no fingerprint.
+    """
+    fingerprint = calibrator.fingerprint
+    if fingerprint is None:
+        raise CalibrationError(
+            "a calibrator without fingerprint cannot be found again: give it one"
+        )
+    kinds = "-".join(sorted(fingerprint.instructions))
+    place = calibrators_folder() if folder is None else folder
+    return calibrator.save(place / f"{fingerprint.model[:12]}-{kinds}.json")

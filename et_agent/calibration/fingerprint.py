@@ -1,0 +1,112 @@
+"""What a calibrator holds for: model, decoder, prompt and answer kinds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from et_agent.errors import CalibrationError
+
+__all__ = ["Fingerprint"]
+
+_FREE: Final = frozenset({"leaves", "max_tokens"})
+
+
+class Fingerprint(BaseModel):
+    """What the confidence of a tree hangs on besides the question.
+
+    The token limit is left out, since it acts only on the paths that reach it, and what it cuts off
+    is a feature. The leaves asked for may be any number between the least and the most that the
+    calibrator has seen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: str
+    """SHA-256 of the model file."""
+    decoder: dict[str, str | int | float | bool | None]
+    """Name and settings of the decoder, without `leaves` and `max_tokens`."""
+    leaves: tuple[int, int]
+    """The fewest and the most leaves asked for."""
+    instructions: dict[str, str]
+    """System prompt of each answer kind that it holds for."""
+    chat: str
+    """Prompt style."""
+
+    @classmethod
+    def of_run(cls, config: Mapping[str, Any], kinds: Sequence[str]) -> Self:
+        """That of an evaluation run.
+
+        Args:
+            config: Configuration of the run.
+            kinds: Answer kinds of its questions.
+        """
+        prompt, decoder = config["system_prompt"], config["decoder"]
+        own = config["instructions"] if prompt is None else dict.fromkeys(kinds, prompt)
+        return cls.of(
+            model=config["model"]["fingerprint"],
+            decoder=decoder,
+            instructions={kind: own[kind] for kind in sorted(set(kinds))},
+            chat=config["chat"],
+        )
+
+    @classmethod
+    def of(
+        cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
+    ) -> Self:
+        """That of a decoder's settings, as in `AskResult.decoder`."""
+        leaves = decoder.get("leaves", 1)
+        return cls(
+            model=model,
+            decoder={name: value for name, value in decoder.items() if name not in _FREE},
+            leaves=(leaves, leaves),
+            instructions=dict(instructions),
+            chat=chat,
+        )
+
+    def joined(self, other: Self) -> Self:
+        """That of questions of both.
+
+        Raises:
+            CalibrationError: They differ in more than leaves and answer kinds.
+        """
+        if problems := list(self._differences(other)):
+            raise CalibrationError(
+                f"these runs do not go together: {'; '.join(problems)}. Fit a calibrator for each"
+            )
+        for kind, text in other.instructions.items():
+            if self.instructions.get(kind, text) != text:
+                raise CalibrationError(f"these runs ask for {kind} in different words")
+        return self.model_copy(
+            update={
+                "leaves": (
+                    min(self.leaves[0], other.leaves[0]),
+                    max(self.leaves[1], other.leaves[1]),
+                ),
+                "instructions": {**self.instructions, **other.instructions},
+            }
+        )
+
+    def problems(self, asked: Self) -> list[str]:
+        """Why a calibrator with this fingerprint says nothing of a tree with another; [] if it does."""
+        found = list(self._differences(asked))
+        low, high = self.leaves
+        if not (low <= asked.leaves[0] and asked.leaves[1] <= high):
+            found.append(f"{asked.leaves[0]} leaves instead of {low} to {high}")
+        for kind, text in asked.instructions.items():
+            if kind not in self.instructions:
+                found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")
+            elif self.instructions[kind] != text:
+                found.append("another system prompt")
+        return found
+
+    def _differences(self, other: Self) -> Iterator[str]:
+        if self.model != other.model:
+            yield f"model {other.model[:12] or 'without fingerprint'} instead of {self.model[:12]}"
+        names = sorted(set(self.decoder) | set(other.decoder))
+        for name in names:
+            ours, theirs = self.decoder.get(name), other.decoder.get(name)
+            if ours != theirs:
+                yield f"decoder {name} {theirs} instead of {ours}"
+        if self.chat != other.chat:
+            yield f"chat {other.chat} instead of {self.chat}"

@@ -1,0 +1,267 @@
+"""How each candidate map is fitted, and which one a set of labelled questions can bear.
+
+scikit-learn does the fitting and is imported here alone; using a fitted map needs only numpy.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.calibration.features import check_columns, feature_columns
+from et_agent.calibration.libraries import sklearn_module
+from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
+from et_agent.calibration.mappings import Mapping as FittedMap
+from et_agent.errors import CalibrationError
+
+__all__ = [
+    "CANDIDATES",
+    "LEAST_EACH",
+    "LEAST_QUESTIONS",
+    "Candidate",
+    "Choice",
+    "choose",
+    "folds",
+    "isotonic_with",
+    "log_loss",
+    "usable_features",
+]
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int], FittedMap]
+"""(rows [n, columns], labels [n], groups [n], features, seed) to a map."""
+
+LEAST_QUESTIONS: Final = 50
+"""Fewer labelled questions fit nothing."""
+LEAST_EACH: Final = 10
+"""Right and wrong answers that are needed on each side."""
+_FOLDS: Final = 5
+_PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
+_CONSTANT: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to fit.
+
+    Attributes:
+        name: Short name.
+        source: Where it is from.
+        least: Labelled questions below which it is not tried, since it would overfit.
+        fit: Fits it.
+    """
+
+    name: str
+    source: str
+    least: int
+    fit: Fit
+
+
+def folds(
+    labels: Ints, groups: Ints, seed: int, count: int = _FOLDS
+) -> Iterator[tuple[Ints, Ints]]:
+    """Training and held-out rows of each fold; a group stays together, classes are spread evenly."""
+    splitter = sklearn_module("model_selection").StratifiedGroupKFold(
+        n_splits=count, shuffle=True, random_state=seed
+    )
+    for train, held in splitter.split(np.zeros((labels.size, 1)), labels, groups):
+        # A fold without both classes teaches nothing.
+        if 0 < labels[train].sum() < train.size:
+            yield train, held
+
+
+def log_loss(labels: Ints, probabilities: Doubles) -> Doubles:
+    """Log loss of each question, nats, [n]; infinite for certainty that was wrong."""
+    with np.errstate(divide="ignore"):
+        return -np.log(np.where(labels == 1, probabilities, 1.0 - probabilities))
+
+
+def _logistic(rows: Doubles, labels: Ints, features: tuple[str, ...], penalty: float) -> Logistic:
+    known = feature_columns()
+    values = rows[:, [known.index(name) for name in features]]
+    means, scales = values.mean(axis=0), values.std(axis=0)
+    # A feature that never changes can tell nothing.
+    moving = scales > _CONSTANT
+    scales = np.where(moving, scales, 1.0)
+    model = sklearn_module("linear_model").LogisticRegression(C=penalty, max_iter=1000)
+    model.fit((values - means) / scales, labels)
+    return Logistic(
+        features=features,
+        means=tuple(means.tolist()),
+        scales=tuple(scales.tolist()),
+        coefficients=tuple(np.where(moving, model.coef_[0], 0.0).tolist()),
+        intercept=float(model.intercept_[0]),
+    )
+
+
+def _platt(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> Logistic:
+    del groups, features, seed
+    return _logistic(rows, labels, ("share",), 10.0)
+
+
+def _penalty(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> float:
+    """The ridge penalty with the least log loss on held-out questions."""
+    splits = list(folds(labels, groups, seed))
+    losses = {}
+    for penalty in _PENALTIES:
+        parts = [
+            (held, _logistic(rows[train], labels[train], features, penalty))
+            for train, held in splits
+        ]
+        found = [log_loss(labels[held], part.predict(rows[held])) for held, part in parts]
+        losses[penalty] = float(np.concatenate(found).mean())
+    return min(losses, key=lambda penalty: losses[penalty])
+
+
+def _regularised(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> Logistic:
+    penalty = _penalty(rows, labels, groups, features, seed)
+    return _logistic(rows, labels, features, penalty)
+
+
+def _isotonic(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> Isotonic:
+    del groups, features, seed
+    shares = rows[:, feature_columns().index("share")]
+    # Never 0 or 1: a rule of succession on the whole set bounds what it can have learnt.
+    edge = 1.0 / (labels.size + 2)
+    model = sklearn_module("isotonic").IsotonicRegression(
+        y_min=edge, y_max=1 - edge, out_of_bounds="clip"
+    )
+    model.fit(shares, labels)
+    return Isotonic(
+        feature="share",
+        knots=tuple(model.X_thresholds_.tolist()),
+        values=tuple(np.clip(model.y_thresholds_, 0.0, 1.0).tolist()),
+    )
+
+
+def _venn_abers(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> VennAbers:
+    """The score is fitted on all questions, calibrated on scores from outside its own folds."""
+    penalty = _penalty(rows, labels, groups, features, seed)
+    whole = _logistic(rows, labels, features, penalty)
+    scores = np.zeros(labels.size)
+    for train, held in folds(labels, groups, seed + 1):
+        part = _logistic(rows[train], labels[train], features, penalty)
+        scores[held] = part.log_odds(rows[held])
+    knots = np.unique(scores)
+    gaps = (knots[1:] + knots[:-1]) / 2
+    places = np.empty(2 * knots.size + 1)
+    places[1::2], places[2:-1:2] = knots, gaps
+    places[0], places[-1] = knots[0] - 1.0, knots[-1] + 1.0
+    bounds = [
+        [isotonic_with(scores, labels, place, label) for place in places.tolist()]
+        for label in (0, 1)
+    ]
+    return VennAbers(
+        score=whole,
+        knots=tuple(knots.tolist()),
+        lower=tuple(bounds[0]),
+        upper=tuple(bounds[1]),
+    )
+
+
+def isotonic_with(scores: Doubles, labels: Ints, place: float, label: int) -> float:
+    """Isotonic regression's value at `place` when it joins the calibration scores with `label`."""
+    values, at, counts = np.unique(
+        np.append(scores, place), return_inverse=True, return_counts=True
+    )
+    means = np.bincount(at, np.append(labels, label).astype(np.float64)) / counts
+    regression = sklearn_module("isotonic").isotonic_regression
+    fitted = regression(means, sample_weight=counts.astype(np.float64))
+    return float(min(1.0, max(0.0, fitted[np.searchsorted(values, place)])))
+
+
+CANDIDATES: Final[Mapping[str, Candidate]] = {
+    one.name: one
+    for one in (
+        Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, _platt),
+        Candidate(
+            "logistic", "logistic over all features, ridge by cross-validation", 100, _regularised
+        ),
+        Candidate("isotonic", "Zadrozny & Elkan 2002: rising in the share", 200, _isotonic),
+        Candidate(
+            "venn-abers", "Vovk, Petej & Fedorova 2015, over the logistic score", 200, _venn_abers
+        ),
+    )
+}
+"""Candidates, the simplest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What cross-validation says of the candidates.
+
+    Attributes:
+        name: The simplest candidate that is no worse than the best by one standard error.
+        losses: Mean log loss on held-out questions, nats, by candidate.
+    """
+
+    name: str
+    losses: Mapping[str, float]
+
+
+def choose(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> Choice:
+    """Choose a candidate by its log loss on held-out questions.
+
+    The simplest whose mean loss exceeds the best one's by no more than the standard error of their
+    paired difference (Breiman et al. 1984, the rule of one standard error).
+    """
+    splits = list(folds(labels, groups, seed))
+    each: dict[str, Doubles] = {}
+    for candidate in CANDIDATES.values():
+        if np.unique(groups).size < candidate.least:
+            continue
+        found = np.full(labels.size, np.nan)
+        for train, held in splits:
+            fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed)
+            found[held] = log_loss(labels[held], fitted.predict(rows[held]))
+        each[candidate.name] = _by_group(found, groups)
+    losses = {name: float(found.mean()) for name, found in each.items()}
+    best = min(losses, key=lambda name: losses[name])
+    for name, found in each.items():
+        difference = found - each[best]
+        error = float(difference.std(ddof=1)) / math.sqrt(difference.size)
+        if losses[name] - losses[best] <= error:
+            return Choice(name, losses)
+    return Choice(best, losses)
+
+
+def _by_group(values: Doubles, groups: Ints) -> Doubles:
+    """Mean of each group, [groups]; rows of NaN, which no fold held out, are left aside."""
+    known = ~np.isnan(values)
+    _, at = np.unique(groups[known], return_inverse=True)
+    return np.asarray(np.bincount(at, values[known]) / np.bincount(at), dtype=np.float64)
+
+
+def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns to fit: those asked for, or all of them that were measured everywhere.
+
+    Raises:
+        CalibrationError: A column that was asked for was not measured.
+    """
+    known = feature_columns()
+    measured = [name for at, name in enumerate(known) if np.isfinite(rows[:, at]).all()]
+    if features is None:
+        return tuple(measured)
+    missing = [name for name in check_columns(features) if name not in measured]
+    if missing:
+        raise CalibrationError(
+            f"a feature is NaN or infinite in some question: {', '.join(missing)}. Leave it out, or "
+            "the questions in which it was not measured"
+        )
+    return tuple(features)

@@ -1,0 +1,36 @@
+"""What fitting needs and using a fitted calibrator does not."""
+
+import importlib
+from types import ModuleType
+
+from et_agent.errors import CalibrationError
+
+__all__ = ["scipy_module", "sklearn_module"]
+
+
+def sklearn_module(name: str) -> ModuleType:
+    """A module of scikit-learn.
+
+    Raises:
+        CalibrationError: It is not installed.
+    """
+    return _module(f"sklearn.{name}")
+
+
+def scipy_module(name: str) -> ModuleType:
+    """A module of scipy, which comes with scikit-learn.
+
+    Raises:
+        CalibrationError: It is not installed.
+    """
+    return _module(f"scipy.{name}")
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise CalibrationError(
+            "fitting needs scikit-learn: install et-agent with the extra eval "
+            "(pip install 'et-agent[eval]')"
+        ) from error

@@ -1,0 +1,148 @@
+"""Fitted maps from features to P(correct): plain numbers, which JSON holds and numpy applies."""
+
+import itertools
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from et_agent.calibration.features import feature_columns
+from et_agent.errors import CalibrationError
+
+__all__ = ["Isotonic", "Logistic", "Mapping", "VennAbers"]
+
+Doubles = NDArray[np.float64]
+_LIMIT: Final = 35.0  # beyond it the logistic function is 0 or 1 in floating point
+
+
+class _Fitted(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+def _columns(rows: Doubles, names: tuple[str, ...]) -> Doubles:
+    known = feature_columns()
+    values = rows[:, [known.index(name) for name in names]]
+    missing = [name for at, name in enumerate(names) if not np.isfinite(values[:, at]).all()]
+    if missing:
+        raise CalibrationError(
+            f"not measured: {', '.join(missing)}. A calibrator that was fitted with them cannot be "
+            "used here: switch on what they need (rauq: attention), or fit one without them"
+        )
+    return values
+
+
+class Logistic(_Fitted):
+    """P = 1 / (1 + exp(-(intercept + coefficients . standardised features)))."""
+
+    form: Literal["logistic"] = "logistic"
+    features: tuple[str, ...]
+    """Columns that it reads."""
+    means: tuple[float, ...]
+    """Their means over the questions it was fitted on."""
+    scales: tuple[float, ...]
+    """Their standard deviations there."""
+    coefficients: tuple[float, ...]
+    """Log-odds by standard deviation."""
+    intercept: float
+    """Log-odds of a question with average features."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Logistic":
+        sizes = {len(self.features), len(self.means), len(self.scales), len(self.coefficients)}
+        if len(sizes) != 1 or not set(self.features) <= set(feature_columns()):
+            raise ValueError("features, means, scales and coefficients do not go together")
+        if any(scale <= 0 for scale in self.scales):
+            raise ValueError("a scale is not above 0")
+        return self
+
+    def parts(self, rows: Doubles) -> Doubles:
+        """What each feature adds to the log-odds, compared with its average; [n, features]."""
+        values = _columns(rows, self.features)
+        standardised = (values - np.array(self.means)) / np.array(self.scales)
+        parts: Doubles = standardised * np.array(self.coefficients)
+        return parts
+
+    def log_odds(self, rows: Doubles) -> Doubles:
+        """Log-odds of being right, [n]."""
+        total = self.intercept + self.parts(rows).sum(axis=1)
+        return np.asarray(np.clip(total, -_LIMIT, _LIMIT), dtype=np.float64)
+
+    def predict(self, rows: Doubles) -> Doubles:
+        """P(correct), [n]."""
+        return 1.0 / (1.0 + np.exp(-self.log_odds(rows)))
+
+
+class _Steps(_Fitted):
+    @staticmethod
+    def _rising(values: tuple[float, ...]) -> bool:
+        return all(a < b for a, b in itertools.pairwise(values))
+
+
+class Isotonic(_Steps):
+    """A rising function of one feature, linear between knots (Zadrozny & Elkan 2002)."""
+
+    form: Literal["isotonic"] = "isotonic"
+    feature: str
+    """Column that it reads."""
+    knots: tuple[float, ...] = Field(min_length=1)
+    """Values of the feature, rising."""
+    values: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """P(correct) there."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Isotonic":
+        if len(self.knots) != len(self.values) or not self._rising(self.knots):
+            raise ValueError("knots must rise, with a value each")
+        if self.feature not in feature_columns():
+            raise ValueError(f"there is no feature {self.feature!r}")
+        return self
+
+    def predict(self, rows: Doubles) -> Doubles:
+        """P(correct), [n]."""
+        found = _columns(rows, (self.feature,))[:, 0]
+        return np.interp(found, self.knots, self.values)
+
+
+class VennAbers(_Steps):
+    """Inductive Venn-Abers prediction over a logistic score (Vovk, Petej & Fedorova 2015).
+
+    The calibration scores are joined by the new one, once with label 0 and once with label 1; isotonic
+    regression gives p0 and p1, and the probability is p1 / (1 - p0 + p1), which minimises the worst
+    log loss. Both are step functions of the score, tabulated at each calibration score and between.
+    """
+
+    form: Literal["venn-abers"] = "venn-abers"
+    score: Logistic
+    """The score that is calibrated."""
+    knots: tuple[float, ...] = Field(min_length=1)
+    """Distinct calibration scores, log-odds, rising."""
+    lower: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """p0: below the first knot, at it, between it and the second, and so on, above the last."""
+    upper: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """p1 at the same places."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "VennAbers":
+        places = 2 * len(self.knots) + 1
+        if {len(self.lower), len(self.upper)} != {places} or not self._rising(self.knots):
+            raise ValueError("knots must rise, with bounds at and between them")
+        return self
+
+    def bounds(self, rows: Doubles) -> tuple[Doubles, Doubles]:
+        """p0 and p1, [n] each: one of them is the calibrated probability."""
+        scores, knots = self.score.log_odds(rows), np.array(self.knots)
+        # Twice the knots below, and one more when the score is a knot itself.
+        place = np.searchsorted(knots, scores, "left") + np.searchsorted(knots, scores, "right")
+        return np.array(self.lower)[place], np.array(self.upper)[place]
+
+    def predict(self, rows: Doubles) -> Doubles:
+        """P(correct), [n]."""
+        lower, upper = self.bounds(rows)
+        return upper / (1.0 - lower + upper)
+
+
+Mapping = Annotated[Logistic | Isotonic | VennAbers, Field(discriminator="form")]
+"""Any of them."""

@@ -1,0 +1,248 @@
+"""Thresholds on a confidence: with a bound on the error, for a coverage, or by what mistakes cost."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from et_agent.calibration.libraries import scipy_module
+from et_agent.errors import CalibrationError, RiskControlError
+from et_agent.validation import explained
+
+__all__ = ["Costs", "RiskControl", "Threshold", "threshold_for_coverage"]
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_GRID: Final = 100
+"""Thresholds are tried in steps of 1 / 100, fixed beforehand."""
+_MOST_QUESTIONS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A confidence from which on questions are answered, and what the labelled ones say of it.
+
+    Attributes:
+        value: Answer where the confidence is at least this.
+        coverage: Share of the labelled questions that are answered.
+        answered: Their number.
+        errors: Wrong answers among them.
+        p_value: Chance of so few errors if the error rate were the target or more.
+        error_bound: Upper bound of the error rate among answered questions at the confidence asked
+            for, by itself (Clopper & Pearson 1934).
+    """
+
+    value: float
+    coverage: float
+    answered: int
+    errors: int
+    p_value: float
+    error_bound: float
+
+
+class RiskControl:
+    """The threshold of largest coverage whose error among answered questions is bounded.
+
+    Learn then Test (Angelopoulos et al. 2021) with exact binomial p-values over a fixed sequence of
+    thresholds: from 1 - `target_error`, above which a calibrated confidence has no larger error by
+    itself, downwards in steps of 0.01, as long as each is significant. With probability
+    `confidence` over the labelled questions, the error among later answered questions of the same
+    sort is at most the target. The labelled questions must be apart from those the calibrator was
+    fitted on.
+
+    Args:
+        target_error: Largest share of wrong answers among the answered, in (0, 1).
+        confidence: How surely, in (0, 1).
+        start: First threshold of the sequence; None for 1 - `target_error`. It must not be chosen
+            by looking at the labels.
+
+    Attributes:
+        threshold_: What was found.
+    """
+
+    def __init__(
+        self, target_error: float = 0.05, confidence: float = 0.95, *, start: float | None = None
+    ) -> None:
+        self.target_error = target_error
+        self.confidence = confidence
+        self.start = start
+
+    def fit(self, confidences: ArrayLike, right: ArrayLike) -> Self:
+        """Find the threshold.
+
+        Args:
+            confidences: P(correct) of each labelled question, float64 [n]; no answer counts as 0.
+            right: Whether it was answered rightly, [n].
+
+        Raises:
+            RiskControlError: No threshold qualifies; the message says how many more labelled
+                questions would be needed, or that none would help.
+            CalibrationError: Settings out of range, NaN, or lengths that differ.
+        """
+        self._check()
+        scores, labels = checked_pairs(confidences, right)
+        found: Threshold | None = None
+        for value in self._sequence():
+            tried = self._tried(value, scores, labels)
+            if tried.p_value > 1.0 - self.confidence:
+                break
+            found = tried
+        if found is None:
+            raise RiskControlError(self._why_not(scores, labels))
+        self.threshold_ = found
+        return self
+
+    def _check(self) -> None:
+        for name, value in (("target_error", self.target_error), ("confidence", self.confidence)):
+            if not 0.0 < value < 1.0:
+                raise CalibrationError(f"{name} is {value}: use a number between 0 and 1")
+        if self.start is not None and not 0.0 <= self.start <= 1.0:
+            raise CalibrationError(f"start is {self.start}: use a confidence from 0 to 1")
+
+    def _sequence(self) -> list[float]:
+        start = 1.0 - self.target_error if self.start is None else self.start
+        first = math.floor(start * _GRID + 1e-9)
+        return [start, *(step / _GRID for step in range(first, -1, -1) if step / _GRID < start)]
+
+    def _tried(self, value: float, scores: Doubles, labels: Bools) -> Threshold:
+        chosen = scores >= value
+        answered, errors = int(chosen.sum()), int((~labels[chosen]).sum())
+        return Threshold(
+            value=value,
+            coverage=answered / scores.size if scores.size else 0.0,
+            answered=answered,
+            errors=errors,
+            p_value=_p_value(errors, answered, self.target_error),
+            error_bound=_upper_bound(errors, answered, self.confidence),
+        )
+
+    def _why_not(self, scores: Doubles, labels: Bools) -> str:
+        first = self._tried(self._sequence()[0], scores, labels)
+        what = (
+            f"no threshold keeps the error at {self.target_error:g} or less with confidence "
+            f"{self.confidence:g}"
+        )
+        if not scores.size:
+            return f"{what}: there are no labelled questions"
+        if not first.answered:
+            return (
+                f"{what}: none of {scores.size} labelled questions has a confidence of "
+                f"{first.value:.2f} or more. Allow a larger error, or use a stronger model"
+            )
+        rate = first.errors / first.answered
+        if rate >= self.target_error:
+            return (
+                f"{what}: of {first.answered} answers with a confidence of {first.value:.2f} or more "
+                f"{first.errors} are wrong ({rate:.0%}), so more labels would not help. Allow a "
+                "larger error, fit the calibrator anew, or use a stronger model"
+            )
+        needed = _answers_needed(rate, self.target_error, 1.0 - self.confidence)
+        more = math.ceil(needed / first.coverage) - scores.size
+        return (
+            f"{what} on {scores.size} labelled questions ({first.answered} answered, {first.errors} "
+            f"wrong): at this rate about {max(1, more)} more labelled questions are needed"
+        )
+
+
+def _p_value(errors: int, answered: int, target: float) -> float:
+    """P(at most so many errors) among so many answers at an error rate of `target`."""
+    if not answered:
+        return 1.0
+    return float(scipy_module("stats").binom.cdf(errors, answered, target))
+
+
+def _upper_bound(errors: int, answered: int, confidence: float) -> float:
+    if errors >= answered:
+        return 1.0
+    return float(scipy_module("stats").beta.ppf(confidence, errors + 1, answered - errors))
+
+
+def _answers_needed(rate: float, target: float, level: float) -> int:
+    """Answers at which errors of this rate become significant."""
+
+    def enough(answers: int) -> bool:
+        return _p_value(math.ceil(rate * answers), answers, target) <= level
+
+    high = max(1, math.ceil(math.log(level) / math.log1p(-target)))
+    while not enough(high) and high < _MOST_QUESTIONS:
+        high *= 2
+    low = high // 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bools]:
+    """Confidences and labels of one length.
+
+    Raises:
+        CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], a label is neither
+            0 nor 1.
+    """
+    scores, labels = np.asarray(confidences, dtype=np.float64), np.asarray(right)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise CalibrationError(
+            f"{scores.size} confidences and {labels.size} labels do not go together"
+        )
+    if np.isnan(scores).any() or ((scores < 0) | (scores > 1)).any():
+        raise CalibrationError("a confidence is NaN or outside [0, 1]: leave the question out")
+    if labels.size and (labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all()):
+        raise CalibrationError("labels must be 1 for right and 0 for wrong, nothing else")
+    return scores, labels.astype(np.bool_)
+
+
+def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
+    """The highest threshold at which at least a share of the questions is answered.
+
+    With a budget of escalations of 20 %, the coverage is 0.8.
+
+    Args:
+        confidences: P(correct) of questions like those to come, float64 [n]; labels are not needed.
+        coverage: Share to answer, in [0, 1]. Equal confidences are answered together.
+
+    Raises:
+        CalibrationError: No questions, NaN, or a share outside [0, 1].
+    """
+    scores, _ = checked_pairs(confidences, np.zeros(np.size(confidences)))
+    if not scores.size:
+        raise CalibrationError("no confidences: a coverage needs questions like those to come")
+    if not 0.0 <= coverage <= 1.0:
+        raise CalibrationError(f"coverage is {coverage}: use a share from 0 to 1")
+    wanted = math.ceil(coverage * scores.size - 1e-9)
+    return float(np.sort(scores)[::-1][max(0, wanted - 1)])
+
+
+class Costs(BaseModel):
+    """What each outcome costs, in any one unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    wrong: float = Field(gt=0, allow_inf_nan=False)
+    """A wrong answer."""
+    abstain: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """No answer."""
+    escalate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Passing the question on; None where that is not possible."""
+    ask: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Asking the user back; None where that is not possible."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the costs.
+
+        Raises:
+            CalibrationError: One is below 0, or unknown.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise CalibrationError(explained("costs", error)) from error
+
+    def threshold(self) -> float:
+        """The confidence from which on answering costs least: 1 - min(other costs) / wrong."""
+        others = [cost for cost in (self.abstain, self.escalate, self.ask) if cost is not None]
+        return min(1.0, max(0.0, 1.0 - min(others) / self.wrong))

@@ -1,0 +1,261 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from et_agent.calibration import Calibrator, DataUsed, Fingerprint, feature_row
+from et_agent.calibration.fitting import CANDIDATES, isotonic_with
+from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
+from et_agent.errors import CalibrationError, CalibratorMismatchError
+from tests.calibration.conftest import COLUMNS, questions
+from tests.evaluation.conftest import table
+
+SHARE = COLUMNS.index("share")
+
+
+def fingerprint(**changes: Any) -> Fingerprint:
+    values: dict[str, Any] = {
+        "model": "ab" * 32,
+        "decoder": {"name": "EntropyTree", "roots": 8, "leaves": 16, "max_tokens": 320},
+        "instructions": {"number": "Think."},
+        "chat": "model",
+    }
+    return Fingerprint.of(**{**values, **changes})
+
+
+@pytest.mark.parametrize("method", CANDIDATES)
+def test_each_method_recovers_known_probabilities(method: str) -> None:
+    rows, labels, _ = questions(800)
+    fresh, _, truth = questions(500, seed=1)
+    found = Calibrator(method).fit(rows, labels).predict_proba(fresh)
+    assert found.shape == (500, 2)
+    assert np.allclose(found.sum(axis=1), 1.0)
+    error = np.abs(found[:, 1] - truth).mean()
+    # Those that see the share alone miss what the log-probability tells.
+    assert error < (0.19 if method in ("platt", "isotonic") else 0.06)
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_not() -> None:
+    rows, labels, _ = questions(400)
+    assert Calibrator().fit(rows, labels).method_ == "logistic"
+    rng = np.random.default_rng(2)
+    alone = (rng.random(400) < 1.0 / (1.0 + np.exp(-rows[:, SHARE]))).astype(int)
+    fitted = Calibrator().fit(rows, alone)
+    assert fitted.method_ == "platt"
+    assert set(fitted.losses_) == set(CANDIDATES)
+
+
+def test_few_questions_try_only_what_they_can_bear() -> None:
+    rows, labels, _ = questions(60)
+    fitted = Calibrator().fit(rows, labels)
+    assert set(fitted.losses_) == {"platt"}
+
+
+def test_platt_is_scikit_learns_logistic_regression() -> None:
+    rows, labels, _ = questions(300)
+    found = Calibrator("platt").fit(rows, labels).predict_proba(rows)
+    share = (rows[:, [SHARE]] - rows[:, SHARE].mean()) / rows[:, SHARE].std()
+    known = LogisticRegression(C=10.0).fit(share, labels).predict_proba(share)
+    assert found == pytest.approx(known)
+
+
+def test_isotonic_is_scikit_learns() -> None:
+    rows, labels, _ = questions(300)
+    found = Calibrator("isotonic").fit(rows, labels).predict_proba(rows)[:, 1]
+    edge = 1 / 302
+    known = IsotonicRegression(y_min=edge, y_max=1 - edge).fit_transform(rows[:, SHARE], labels)
+    assert found == pytest.approx(known)
+
+
+def test_venn_abers_bounds_are_isotonic_regressions_with_the_new_score() -> None:
+    """Vovk, Petej and Fedorova 2015, with scikit-learn's regression over ties and gaps."""
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 12, 60).astype(float)
+    labels = (rng.random(60) < scores / 12).astype(int)
+    for place in (-1.0, 0.0, 3.5, 4.0, 11.0, 12.5):
+        for label in (0, 1):
+            known = IsotonicRegression().fit(np.append(scores, place), np.append(labels, label))
+            found = isotonic_with(scores, labels, place, label)
+            assert found == pytest.approx(float(known.predict([place])[0]))
+
+
+def test_venn_abers_stays_between_its_bounds() -> None:
+    rows, labels, _ = questions(250)
+    fitted = Calibrator("venn-abers").fit(rows, labels).mapping_
+    assert isinstance(fitted, VennAbers)
+    fresh, _, _ = questions(200, seed=5)
+    lower, upper = fitted.bounds(fresh)
+    probability = fitted.predict(fresh)
+    assert ((probability >= lower - 1e-12) & (probability <= upper + 1e-12)).all()
+    assert (np.diff(probability[np.argsort(fitted.score.log_odds(fresh))]) >= -1e-9).all()
+
+
+def test_venn_abers_on_a_hand_worked_case() -> None:
+    """Scores 0 and 1 with labels 0 and 1; a new one between them joins either neighbour."""
+    score = Logistic(
+        features=("share",), means=(0.0,), scales=(1.0,), coefficients=(1.0,), intercept=0.0
+    )
+    found = VennAbers(
+        score=score,
+        knots=(0.0, 1.0),
+        lower=(0.0, 0.0, 0.0, 0.5, 0.5),
+        upper=(0.5, 0.5, 1.0, 1.0, 1.0),
+    )
+    rows = np.zeros((5, len(COLUMNS)))
+    rows[:, SHARE] = [-1.0, 0.0, 0.5, 1.0, 2.0]
+    lower, upper = found.bounds(rows)
+    assert lower.tolist() == [0.0, 0.0, 0.0, 0.5, 0.5]
+    assert upper.tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]
+    assert found.predict(rows) == pytest.approx([1 / 3, 1 / 3, 0.5, 2 / 3, 2 / 3])
+
+
+def test_held_out_confidences_never_saw_their_group() -> None:
+    """Rows of a group are copies, so that a leak would show as a perfect fit."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.normal(size=(80, len(COLUMNS))), 5, axis=0)
+    labels = np.repeat(rng.integers(0, 2, 80), 5)
+    groups = np.repeat(np.arange(80), 5)
+    fitted = Calibrator("isotonic").fit(rows, labels, groups)
+    known = ~np.isnan(fitted.held_out_)
+    assert known.all()
+    assert np.corrcoef(fitted.held_out_, labels)[0, 1] < 0.35
+
+
+def test_saved_and_read_back(tmp_path: Path) -> None:
+    rows, labels, _ = questions(300)
+    for method in CANDIDATES:
+        fitted = Calibrator(
+            method,
+            fingerprint=fingerprint(),
+            data=[DataUsed(name="gsm8k:train", questions=300, right=int(labels.sum()))],
+        ).fit(rows, labels)
+        again = Calibrator.load(fitted.save(tmp_path / "calibrator.json"))
+        assert again.predict_proba(rows).tolist() == fitted.predict_proba(rows).tolist()
+        assert again.fingerprint == fitted.fingerprint
+        assert again.document() == fitted.document()
+
+
+def test_what_moved_the_confidence_adds_up() -> None:
+    rows, labels, _ = questions(400)
+    fitted = Calibrator("logistic").fit(rows, labels)
+    leaves = table([0, 0, 0, 1], log_prob=[-4.0] * 4)
+    found = fitted.confidence(leaves, "number")
+    assert found.base is not None
+    odds = np.log(found.base / (1 - found.base)) + sum(part.log_odds for part in found.parts)
+    assert found.value == pytest.approx(1 / (1 + np.exp(-odds)))
+    sizes = [abs(part.log_odds) for part in found.parts]
+    assert sizes == sorted(sizes, reverse=True)
+    expected = fitted.predict_proba(feature_row(leaves, "number")[None, :])[0, 1]
+    assert found.value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "cd" * 32}, "model cdcdcdcdcdcd"),
+        ({"decoder": {"name": "EntropyTree", "roots": 4, "leaves": 16}}, "roots 4 instead of 8"),
+        ({"decoder": {"name": "EntropyTree", "roots": 8, "leaves": 40}}, "40 leaves"),
+        ({"instructions": {"choice": "Think."}}, "kind choice instead of number"),
+        ({"instructions": {"number": "Guess."}}, "another system prompt"),
+        ({"chat": "plain"}, "chat plain"),
+    ],
+)
+def test_another_fingerprint_is_refused_with_the_fix(change: dict[str, Any], message: str) -> None:
+    fitted = Calibrator(fingerprint=fingerprint())
+    fitted.check(fingerprint())
+    fitted.check(fingerprint(decoder={"name": "EntropyTree", "roots": 8, "leaves": 16}))
+    with pytest.raises(CalibratorMismatchError, match=message) as refused:
+        fitted.check(fingerprint(**change))
+    assert "et-agent calibrate fit" in str(refused.value)
+
+
+def test_fingerprints_join() -> None:
+    both = fingerprint().joined(
+        fingerprint(
+            decoder={"name": "EntropyTree", "roots": 8, "leaves": 12},
+            instructions={"choice": "Pick."},
+        )
+    )
+    assert both.leaves == (12, 16)
+    assert set(both.instructions) == {"number", "choice"}
+    with pytest.raises(CalibrationError, match="different words"):
+        fingerprint().joined(fingerprint(instructions={"number": "Guess."}))
+    with pytest.raises(CalibrationError, match="do not go together"):
+        fingerprint().joined(fingerprint(model="00"))
+
+
+def test_bad_labels_and_features() -> None:
+    rows, labels, _ = questions(100)
+    with pytest.raises(CalibrationError, match="at least 50 are needed"):
+        Calibrator().fit(rows[:30], labels[:30])
+    with pytest.raises(CalibrationError, match="all 100 labelled questions were answered rightly"):
+        Calibrator().fit(rows, np.ones(100))
+    few = np.ones(100)
+    few[:5] = 0
+    with pytest.raises(CalibrationError, match="5 wrong"):
+        Calibrator().fit(rows, few)
+    with pytest.raises(CalibrationError, match="labels must be 1"):
+        Calibrator().fit(rows, labels * 2)
+    with pytest.raises(CalibrationError, match="labels must be 1"):
+        Calibrator().fit(rows, np.where(labels, "yes", "no"))
+    with pytest.raises(CalibrationError, match="do not go together"):
+        Calibrator().fit(rows, labels[:-1])
+    with pytest.raises(CalibrationError, match="do not go together"):
+        Calibrator().fit(rows, labels, groups=[1, 2])
+    with pytest.raises(CalibrationError, match="shape"):
+        Calibrator().fit(rows[:, :3], labels)
+    with pytest.raises(CalibrationError, match="no method"):
+        Calibrator("magic").fit(rows, labels)
+    with pytest.raises(CalibrationError, match="unknown features: mood"):
+        Calibrator(features=["mood"]).fit(rows, labels)
+    with pytest.raises(CalibrationError, match="not fitted"):
+        Calibrator().predict_proba(rows)
+
+
+def test_what_was_not_measured_is_never_certain() -> None:
+    rows, labels, _ = questions(200)
+    rows[3, COLUMNS.index("rauq")] = np.nan
+    with pytest.raises(CalibrationError, match="rauq"):
+        Calibrator("logistic", features=["share", "rauq"]).fit(rows, labels)
+    without = Calibrator("logistic").fit(rows, labels).mapping_
+    assert isinstance(without, Logistic)
+    assert "rauq" not in without.features
+    rows[3, COLUMNS.index("rauq")] = 0.5
+    fitted = Calibrator("logistic").fit(rows, labels)
+    rows[0, COLUMNS.index("rauq")] = np.nan
+    with pytest.raises(CalibrationError, match="not measured: rauq"):
+        fitted.predict_proba(rows)
+    with pytest.raises(CalibrationError, match="no leaf gave an answer"):
+        fitted.confidence(table([-1, -1]), "number")
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    rows, labels, _ = questions(200)
+    path = Calibrator("isotonic").fit(rows, labels).save(tmp_path / "calibrator.json")
+    good = json.loads(path.read_text())
+
+    def written(text: str) -> Path:
+        path.write_text(text)
+        return path
+
+    with pytest.raises(CalibrationError, match="later et-agent"):
+        Calibrator.load(written(json.dumps({**good, "schema_version": 99})))
+    with pytest.raises(CalibrationError, match="not JSON"):
+        Calibrator.load(written("{"))
+    with pytest.raises(CalibrationError, match="no calibrator"):
+        Calibrator.load(written("[]"))
+    broken = {**good, "mapping": {**good["mapping"], "values": [0.5]}}
+    with pytest.raises(CalibrationError, match=r"damaged \(mapping"):
+        Calibrator.load(written(json.dumps(broken)))
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        Calibrator.load(tmp_path / "absent.json")
+
+
+def test_isotonic_knots_must_rise() -> None:
+    with pytest.raises(ValueError, match="knots must rise"):
+        Isotonic(feature="share", knots=(1.0, 0.0), values=(0.1, 0.2))
