@@ -1,12 +1,12 @@
 """Asking: a question goes in, an answer with its distribution comes out."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args, overload
 
 from et_agent.answers import AnswerKind, extract, guess_kind, instruction, mentions
-from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part
+from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part, features_of
 from et_agent.calibration.finding import find_calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
@@ -29,7 +29,16 @@ from et_agent.results import AskResult, ConfidencePart, ModelId, Usage
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
 
-__all__ = ["Chat", "PendingAnswer", "Progress", "ask", "check_text", "run_pilot", "submit"]
+__all__ = [
+    "Calibration",
+    "Chat",
+    "PendingAnswer",
+    "Progress",
+    "ask",
+    "check_text",
+    "run_pilot",
+    "submit",
+]
 
 Chat = Literal["model", "plain"]
 Calibration = Calibrator | Literal["auto"] | None
@@ -224,14 +233,21 @@ class PendingAnswer:
         classes = reading.classes.index_of_leaf
         return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
-    def _confidence(self, reading: Reading) -> tuple[Confidence | None, list[str]]:
+    def _features(self, reading: Reading) -> dict[str, float | None]:
+        """The tree's features; none when no leaf gave an answer or the run was cut short."""
+        answered = any(index is not None for index in reading.classes.index_of_leaf)
+        if not answered or self.ticket.run.cancelled:
+            return {}
+        return features_of(self.leaves(reading))
+
+    def _confidence(
+        self, features: Mapping[str, float | None], kind: AnswerKind
+    ) -> tuple[Confidence | None, list[str]]:
         """P(correct) of the answer, and what the user should know about it."""
         calibrator = self._calibrator
-        if calibrator is None or all(index is None for index in reading.classes.index_of_leaf):
+        if calibrator is None or not features:
             return None, []
-        if self.ticket.run.cancelled:
-            return None, ["no confidence: the calibrator knows finished trees only"]
-        asked = self._fingerprint(reading.kind.kind)
+        asked = self._fingerprint(kind)
         try:
             if calibrator == "auto":
                 calibrator = find_calibrator(asked)
@@ -239,7 +255,7 @@ class PendingAnswer:
                     return None, []
             else:
                 calibrator.check(asked)
-            return calibrator.confidence(self.leaves(reading), reading.kind.kind.value), []
+            return calibrator.confidence(features, kind.value), []
         except CalibrationError as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
             return None, [f"no confidence: {error}"]
@@ -255,7 +271,8 @@ class PendingAnswer:
         tree = run.tree
         reading = self.reading()
         numbers = statistics_of(tree, reading.classes)
-        confidence, doubts = self._confidence(reading)
+        features = self._features(reading)
+        confidence, doubts = self._confidence(features, reading.kind.kind)
         seconds = self.ticket.seconds
         info = self._model.info
         assert reading.kind.kind is not AnswerKind.AUTO

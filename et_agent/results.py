@@ -151,6 +151,9 @@ class AskResult(_Report):
     """Whether `confidence` comes from a calibrator."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """What moved the confidence, the strongest first."""
+    features: dict[str, float | None] = {}
+    """What calibrators see of the tree (`et_agent.calibration.FEATURES`), None where it was not
+    measured; empty without an answer and for a tree that was cut short."""
     share: float = Field(ge=0, le=1)
     """Share of the answer by path weight, 0 for no answer: not a probability of being correct."""
     distribution: tuple[AnswerShare, ...]

@@ -1,7 +1,7 @@
 """A calibrated P(correct), and thresholds with a guarantee."""
 
 from et_agent.calibration.calibrator import Calibrator, Confidence, DataUsed, Part
-from et_agent.calibration.features import FEATURES, feature_columns, feature_row
+from et_agent.calibration.features import FEATURES, feature_columns, feature_row, features_of
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.monitoring import DriftMonitor
 from et_agent.calibration.risk_control import (
@@ -24,5 +24,6 @@ __all__ = [
     "Threshold",
     "feature_columns",
     "feature_row",
+    "features_of",
     "threshold_for_coverage",
 ]

@@ -26,7 +26,6 @@ from et_agent.calibration.fitting import (
 from et_agent.calibration.mappings import Isotonic, Logistic, Mapping
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.models.files import write_atomically
-from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
@@ -70,6 +69,8 @@ class CalibratorFile(_Document):
     """Mean log loss on held-out questions, nats, of each candidate that was tried."""
     held_out: dict[str, float]
     """Metrics of the whole procedure, the choice included, on held-out questions."""
+    reliability: tuple[tuple[float, float, int], ...] = ()
+    """Mean confidence, accuracy and number of held-out questions, by bins of confidence."""
     mapping: Mapping
     """The fitted map."""
 
@@ -127,6 +128,8 @@ class Calibrator:
             choice of the candidate is repeated without it (nested cross-validation). NaN after
             `load`-ing, or where a fold could not be fitted.
         metrics_: Metrics of `held_out_`.
+        reliability_: Mean confidence, accuracy and number of questions by bins of `held_out_`;
+            empty unless it was set.
         classes_: The labels, 0 and 1.
     """
 
@@ -172,6 +175,7 @@ class Calibrator:
         self.metrics_: dict[str, float] = {
             "log_loss": float(log_loss(labels[judged], self.held_out_[judged]).mean())
         }
+        self.reliability_: tuple[tuple[float, float, int], ...] = ()
         self.classes_ = np.array([0, 1])
         self.created_ = datetime.now(UTC).date().isoformat()
         return self
@@ -200,13 +204,17 @@ class Calibrator:
         right = self._mapping().predict(rows)
         return np.column_stack([1.0 - right, right])
 
-    def confidence(self, leaves: LeafTable, kind: str) -> Confidence:
+    def confidence(self, features: AbstractMapping[str, float | None], kind: str) -> Confidence:
         """P(correct) of the top answer of one tree, and what moved it.
 
+        Args:
+            features: The tree's features, as `features_of` gives them and results have them.
+            kind: Answer kind.
+
         Raises:
-            CalibrationError: Not fitted, no leaf gave an answer, or a feature was not measured.
+            CalibrationError: Not fitted, or a feature that is used was not measured.
         """
-        mapping, row = self._mapping(), feature_row(leaves, kind)[None, :]
+        mapping, row = self._mapping(), feature_row(features, kind)[None, :]
         value = float(mapping.predict(row)[0])
         if isinstance(mapping, Isotonic):
             return Confidence(value, (), None)
@@ -259,6 +267,7 @@ class Calibrator:
             method=self.method_,
             losses=dict(self.losses_),
             held_out=dict(self.metrics_),
+            reliability=self.reliability_,
         )
 
     @classmethod
@@ -306,6 +315,7 @@ class Calibrator:
         made = cls(fingerprint=found.fingerprint, data=found.data)
         made.mapping_, made.method_ = found.mapping, found.method
         made.losses_, made.metrics_ = found.losses, found.held_out
+        made.reliability_ = found.reliability
         made.created_, made.classes_ = found.created, np.array([0, 1])
         made.held_out_ = np.array([])
         return made

@@ -1,7 +1,8 @@
 """What a calibrator sees of a tree: a row of numbers, worked out from its leaf statistics."""
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from et_agent.errors import CalibrationError
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["FEATURES", "Feature", "feature_columns", "feature_row"]
+__all__ = ["FEATURES", "Feature", "feature_columns", "feature_row", "features_of"]
 
 Doubles = NDArray[np.float64]
 
@@ -93,24 +94,43 @@ FEATURES: Final[dict[str, Feature]] = {
 """Features of the tree, by name; `feature_columns` adds those of the answer kind."""
 
 
+@functools.cache
 def feature_columns() -> tuple[str, ...]:
     """Names of the columns of `feature_row`: features of the tree, then one a kind, 0 or 1."""
     kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
     return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
 
 
-def feature_row(leaves: LeafTable, kind: str) -> Doubles:
-    """What a calibrator sees of a tree, float64 [columns]; NaN where it was not measured.
+def features_of(leaves: LeafTable) -> dict[str, float | None]:
+    """The features of a tree by name, None where one was not measured.
 
     Raises:
         CalibrationError: No leaf gave an answer, so that there is nothing to be sure of.
     """
     if leaves.top is None:
         raise CalibrationError("no leaf gave an answer: there is nothing to be confident in")
-    values = [feature.value(leaves) for feature in FEATURES.values()]
-    return np.array(
-        [*values, *(float(name == f"kind_{kind}") for name in feature_columns()[len(values) :])]
-    )
+    values = {name: feature.value(leaves) for name, feature in FEATURES.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
+    """What a calibrator sees of a tree, float64 [columns]; NaN where it was not measured.
+
+    Args:
+        features: As `features_of` gives them, and results have them.
+        kind: Answer kind.
+
+    Raises:
+        CalibrationError: A feature is missing, or the kind is unknown.
+    """
+    kinds = feature_columns()[len(FEATURES) :]
+    if missing := sorted(set(FEATURES) - set(features)):
+        raise CalibrationError(f"features of a tree are missing: {', '.join(missing)}")
+    if f"kind_{kind}" not in kinds:
+        raise CalibrationError(f"there is no answer kind {kind!r}")
+    found = [features[name] for name in FEATURES]
+    values = [math.nan if value is None else float(value) for value in found]
+    return np.array([*values, *(float(name == f"kind_{kind}") for name in kinds)])
 
 
 def check_columns(features: Sequence[str]) -> tuple[str, ...]:

@@ -40,14 +40,37 @@ class Fingerprint(BaseModel):
         Args:
             config: Configuration of the run.
             kinds: Answer kinds of its questions.
+
+        Raises:
+            CalibrationError: The configuration is not one that `et-agent eval run` writes.
         """
-        prompt, decoder = config["system_prompt"], config["decoder"]
-        own = config["instructions"] if prompt is None else dict.fromkeys(kinds, prompt)
+        try:
+            prompt, decoder = config["system_prompt"], config["decoder"]
+            own = config["instructions"] if prompt is None else dict.fromkeys(kinds, prompt)
+            return cls.of(
+                model=config["model"]["fingerprint"],
+                decoder=decoder,
+                instructions={kind: own[kind] for kind in sorted(set(kinds))},
+                chat=config["chat"],
+            )
+        except (KeyError, TypeError) as error:
+            raise CalibrationError(
+                f"the run does not say how it was decoded ({error} is missing): "
+                "make it with `et-agent eval run`"
+            ) from error
+
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any]) -> Self:
+        """That of a result, `AskResult` as plain data.
+
+        Raises:
+            KeyError: It is none.
+        """
         return cls.of(
-            model=config["model"]["fingerprint"],
-            decoder=decoder,
-            instructions={kind: own[kind] for kind in sorted(set(kinds))},
-            chat=config["chat"],
+            model=result["model"]["fingerprint"],
+            decoder=result["decoder"],
+            instructions={result["kind"]: result["instruction"]},
+            chat=result["chat"],
         )
 
     @classmethod

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from et_agent.asking import Chat, PendingAnswer, submit
+from et_agent.asking import Calibration, Chat, PendingAnswer, submit
+from et_agent.calibration import Calibrator
 from et_agent.cli import loading
 from et_agent.cli.decoders import DecoderName
 from et_agent.cli.display import Board
@@ -41,6 +43,8 @@ class Asking:
     threads: int | None
     width: int | None
     attention: bool
+    calibrator: str | None
+    explain: bool
     as_json: bool
     tree: bool | None
     lines: bool
@@ -53,6 +57,7 @@ def answer(asking: Asking) -> int:
         EtAgentError: Nothing could be answered.
     """
     loading.check_load_settings(context=asking.context, threads=asking.threads, width=asking.width)
+    calibration = _calibration(asking.calibrator)
     spec = asking.model or DEFAULT_MODEL
     texts = [question.text for question in asking.questions]
     shown = is_watched() and not is_verbose()
@@ -69,10 +74,22 @@ def answer(asking: Asking) -> int:
             attention=asking.attention,
             progress=board.transfer,
         ) as model:
-            return _answer_with(model, asking, board, interrupts)
+            return _answer_with(model, asking, calibration, board, interrupts)
 
 
-def _answer_with(model: LanguageModel, asking: Asking, board: Board, interrupts: Interrupts) -> int:
+def _calibration(given: str | None) -> Calibration:
+    if given is None:
+        return "auto"
+    return None if given == "none" else Calibrator.load(Path(given).expanduser())
+
+
+def _answer_with(
+    model: LanguageModel,
+    asking: Asking,
+    calibration: Calibration,
+    board: Board,
+    interrupts: Interrupts,
+) -> int:
     # A slot is emptied once it is printed: thousands of trees would not fit into memory.
     pending: list[PendingAnswer | None] = []
 
@@ -86,7 +103,7 @@ def _answer_with(model: LanguageModel, asking: Asking, board: Board, interrupts:
         return one is None or one.done
 
     with _waiting(model, on_error=cancel):
-        _submit_all(model, asking, board, pending)
+        _submit_all(model, asking, calibration, board, pending)
         interrupts.on_interrupt = cancel
         board.begin(is_done, lambda: interrupts.happened)
     try:
@@ -111,7 +128,11 @@ def _waiting(model: LanguageModel, *, on_error: Callable[[], None]) -> Iterator[
 
 
 def _submit_all(
-    model: LanguageModel, asking: Asking, board: Board, pending: list[PendingAnswer | None]
+    model: LanguageModel,
+    asking: Asking,
+    calibration: Calibration,
+    board: Board,
+    pending: list[PendingAnswer | None],
 ) -> None:
     try:
         for index, question in enumerate(asking.questions):
@@ -125,6 +146,7 @@ def _submit_all(
                     system_prompt=asking.system_prompt,
                     chat=asking.chat,
                     on_progress=board.callback(index),
+                    calibrator=calibration,
                 )
             )
     except QuestionError as error:
@@ -162,7 +184,8 @@ def _print(asking: Asking, result: AskResult, index: int, total: int) -> None:
         write_line(f"question {index + 1} of {total}: INCOMPLETE, not begun")
         return
     tree = total == 1 if asking.tree is None else asking.tree
-    print_result(result, tree=tree, title=f"{index + 1}/{total}" if total > 1 else "")
+    title = f"{index + 1}/{total}" if total > 1 else ""
+    print_result(result, tree=tree, explain=asking.explain, title=title)
     sys.stdout.flush()
 
 

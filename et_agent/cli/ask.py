@@ -262,6 +262,24 @@ def ask(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Gives the confidence; `none` for none.",
+            show_default="the one that fits",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            metavar="",
+            help="Tell what moved the confidence.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -317,6 +335,8 @@ def ask(
             threads=threads,
             width=width,
             attention=not no_attention,
+            calibrator=calibrator,
+            explain=explain,
             as_json=as_json,
             tree=tree,
             lines=questions_file is not None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from et_agent.evaluation.running import EvaluationProgress
     from et_agent.evaluation.store import RunInfo, RunStore
 
-__all__ = ["eval_app"]
+__all__ = ["eval_app", "open_store"]
 
 eval_app = typer.Typer(
     help="Measure answers and their confidence on data sets; resumable.", no_args_is_help=True
@@ -27,7 +27,8 @@ _Store = Annotated[
 _QUESTIONS_HELP: Final = "Questions, a fixed shuffle's first; more later extends the run."
 
 
-def _open_store(path: str | None) -> "RunStore":
+def open_store(path: str | None) -> "RunStore":
+    """The store at a path; the user's own for None."""
     from et_agent.evaluation.store import RunStore, default_store_path
 
     return RunStore(default_store_path() if path is None else Path(path).expanduser())
@@ -97,7 +98,7 @@ def run(
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     decoders = {spec: parse_decoder(spec, **shared) for spec in decoder or ["entropy-tree"]}
     items = sample(load_items(data), questions, seed=sample_seed)
-    with _open_store(store) as runs, shown_transfer() as progress:
+    with open_store(store) as runs, shown_transfer() as progress:
         opened = loading.open_model(
             model or DEFAULT_MODEL,
             context=context,
@@ -130,7 +131,7 @@ def list_runs(store: _Store = None) -> int:
     """List the runs of a store."""
     from et_agent.cli.terminal import visible, write_line
 
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         found = runs.runs()
         write_line(f"{visible(str(runs.path))}: {len(found)} runs")
     for info in found:
@@ -152,7 +153,7 @@ def report(
     from et_agent.cli.terminal import visible, write_line
     from et_agent.evaluation.report import write_report
 
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         found = [runs.run(name) for name in names]
         records = {info.name: runs.records(info) for info in found}
     configs = {info.name: info.config for info in found}
@@ -177,7 +178,7 @@ def compare(
     from et_agent.evaluation import summaries
     from et_agent.evaluation.report import comparison_lines
 
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         one, other = runs.run(first), runs.run(second)
         sides = runs.records(one), runs.records(other)
     chosen = tuple(estimator or ("top-share", "et-pe", "et-pe-count"))
@@ -212,7 +213,7 @@ def score(
 
     for wanted in estimator or ():
         find_estimator(wanted)
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         info = runs.run(name)
         _ask_the_model(runs, info, model, estimator or ())
         records: list[QuestionRecord] = runs.records(info)
@@ -264,7 +265,7 @@ def export(
     from et_agent.evaluation.exchange import export_run
 
     path = Path(file).expanduser()
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         count = export_run(runs, runs.run(name), path)
     write_line(f"{visible(str(path))}: {count} questions")
     return 0
@@ -280,7 +281,7 @@ def import_(
     from et_agent.cli.terminal import write_line
     from et_agent.evaluation.exchange import import_run
 
-    with _open_store(store) as runs:
+    with open_store(store) as runs:
         for file in files:
             info = import_run(runs, Path(file).expanduser())
             write_line(f"{info.name}: {info.questions} questions")

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from et_agent.cli import guard
 from et_agent.cli.ask import ask
+from et_agent.cli.calibration import calibrate_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.models import models_app
@@ -28,6 +29,7 @@ app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(pilot)
 app.add_typer(eval_app, name="eval")
+app.add_typer(calibrate_app, name="calibrate")
 
 
 def _print_version(wanted: bool) -> None:

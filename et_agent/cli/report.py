@@ -16,12 +16,13 @@ _MOST_ROWS: Final = 12
 _NAMES: Final = {"EntropyTree": "entropy-tree", "MultiChain": "multi-chain", "Greedy": "greedy"}
 
 
-def print_result(result: AskResult, *, tree: bool, title: str = "") -> None:
+def print_result(result: AskResult, *, tree: bool, explain: bool = False, title: str = "") -> None:
     """Print a result on standard output.
 
     Args:
         result: What to print.
         tree: Draw the tree.
+        explain: Tell what moved the confidence.
         title: A heading with the question, for one of several.
     """
     from rich.padding import Padding
@@ -37,6 +38,9 @@ def print_result(result: AskResult, *, tree: bool, title: str = "") -> None:
     console.print(Text(" " + _caveat(result), style="dim"))
     console.print()
     print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
+    if explain:
+        console.print()
+        print_block(console, Padding(_explanation(result), (0, 0, 0, 1)))
     if tree and result.tree is not None and result.tree.nodes:
         console.print()
         # The last column stays free: some terminals wrap there.
@@ -123,8 +127,8 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
 
 
 def _caveat(result: AskResult) -> str:
-    if result.calibrated:
-        return "share: by path weight; by count: every leaf alike"
+    if result.confidence is not None:
+        return "share: by path weight; the confidence below is calibrated, the share is not"
     return "share: by path weight; uncalibrated, not the probability of being correct"
 
 
@@ -144,8 +148,9 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     usage = result.usage
     rows = []
     if result.confidence is not None:
-        sort = "calibrated" if result.calibrated else "uncalibrated"
-        rows.append(("confidence", f"{result.confidence:.3f} ({sort})"))
+        rows.append(("confidence", f"{result.confidence:.1%}, calibrated P(correct)"))
+    elif result.features:
+        rows.append(("confidence", "no calibrator for this model and these settings"))
     rows += [
         (
             "predictive entropy",
@@ -166,6 +171,26 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     ]
     rows += [("note", visible(note)) for note in result.notes]
     return rows
+
+
+def _explanation(result: AskResult) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    if result.confidence is None:
+        return Text("no calibrated confidence to explain", style="yellow")
+    if not result.confidence_parts:
+        return Text("this confidence rises with the share of the answer alone", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("moved the confidence", no_wrap=True)
+    table.add_column("by, log-odds", justify="right", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("", style="dim")
+    for part in result.confidence_parts:
+        style = "green" if part.log_odds > 0 else "red"
+        by = Text(f"{part.log_odds:+.2f}", style=style)
+        table.add_row(part.feature, by, f"{part.value:.3g}", part.meaning)
+    return table
 
 
 def _cut_off(result: AskResult) -> str:

@@ -1,119 +1,215 @@
-"""Labelled questions of evaluation runs, as a calibrator takes them."""
+"""Labelled questions, of evaluation runs or of the user's own, as a calibrator takes them."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.calibration import Calibrator, DataUsed, Fingerprint, feature_row
-from et_agent.errors import CalibrationError
-from et_agent.evaluation.metrics import METRICS, value_of
+from et_agent.calibration import (
+    Calibrator,
+    DataUsed,
+    Fingerprint,
+    feature_row,
+    features_of,
+)
+from et_agent.errors import CalibrationError, DataError
+from et_agent.evaluation.metrics import METRICS, reliability, value_of
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.store import RunInfo
 
-__all__ = ["Labelled", "calibrate", "labelled"]
+__all__ = [
+    "Labelled",
+    "calibrate",
+    "confidences",
+    "labelled_file",
+    "labelled_run",
+]
+
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Trees as rows of features, with labels.
+    """Trees with an answer, as rows of features, with labels.
 
     Attributes:
+        data: What the questions are.
+        fingerprint: What they were decoded with.
         rows: Features, float64 [n, columns].
-        right: Whether the top answer is right, int64 [n].
+        right: 1 where the top answer is right, int64 [n].
+        share: Its share by path weight, float64 [n].
         groups: Number of the question, int64 [n].
-        items: Its id, [n].
     """
 
-    rows: NDArray[np.float64]
+    data: DataUsed
+    fingerprint: Fingerprint
+    rows: Doubles
     right: NDArray[np.int64]
+    share: Doubles
     groups: NDArray[np.int64]
-    items: tuple[str, ...]
 
 
-def labelled(records: Sequence[QuestionRecord], caps: Sequence[int] = ()) -> Labelled:
-    """The features and labels of stored questions; those without any answer are left out.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    features: Doubles
+    right: bool
+    share: float
+    group: int
+
+
+def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row]) -> Labelled:
+    if not rows:
+        raise CalibrationError(f"{data}: no question has an answer, so there is nothing to fit")
+    # A question counts once, however many sizes of its tree there are.
+    whole = {row.group: row.right for row in reversed(rows)}
+    return Labelled(
+        data=DataUsed(name=data, questions=len(whole), right=sum(whole.values())),
+        fingerprint=fingerprint,
+        rows=np.array([row.features for row in rows]),
+        right=np.array([row.right for row in rows], dtype=np.int64),
+        share=np.array([row.share for row in rows]),
+        groups=np.array([row.group for row in rows], dtype=np.int64),
+    )
+
+
+def labelled_run(
+    config: Mapping[str, Any], records: Sequence[QuestionRecord], *, caps: Sequence[int] = ()
+) -> Labelled:
+    """The questions of an evaluation run; those without any answer are left out.
 
     Args:
-        records: Questions of a run.
-        caps: Numbers of leaves at which each tree is taken once more, as it was then.
+        config: The run's configuration.
+        records: Its questions.
+        caps: Fewer leaves at which each tree is taken once more, as it was then, so that a
+            calibrator holds for these too.
 
     Raises:
         CalibrationError: No question has an answer.
     """
-    rows: list[NDArray[np.float64]] = []
-    right: list[int] = []
-    groups: list[int] = []
-    items: list[str] = []
+    rows = []
     for group, record in enumerate(records):
-        trees = [record.leaves]
-        sizes = {int(record.leaves.count.sum())}
-        for cap in caps:
-            tree = record.leaves.capped(cap)
-            # A tree that was smaller anyway is not counted twice.
-            if int(tree.count.sum()) not in sizes:
-                sizes.add(int(tree.count.sum()))
-                trees.append(tree)
-        for tree in trees:
+        for tree in _sizes(record, caps):
             if tree.top is None:
                 continue
-            rows.append(feature_row(tree, record.kind))
-            right.append(int(record.right[tree.top]))
-            groups.append(group)
-            items.append(record.item)
-    if not rows:
-        raise CalibrationError("no question has an answer: there is nothing to fit")
-    return Labelled(np.array(rows), np.array(right), np.array(groups), tuple(items))
+            features = feature_row(features_of(tree), record.kind)
+            share = float(tree.shares.max())
+            rows.append(_Row(features, record.right[tree.top], share, group))
+    fingerprint = Fingerprint.of_run(config, sorted({record.kind for record in records}))
+    if caps:
+        low, high = fingerprint.leaves
+        fingerprint = fingerprint.model_copy(update={"leaves": (min(low, *caps), high)})
+    return _joined(config["data"], fingerprint, rows)
+
+
+def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[Any]:
+    yield record.leaves
+    sizes = {int(record.leaves.count.sum())}
+    for cap in caps:
+        tree = record.leaves.capped(cap)
+        # A tree that was as small anyway is not counted twice.
+        if int(tree.count.sum()) not in sizes:
+            sizes.add(int(tree.count.sum()))
+            yield tree
+
+
+def labelled_file(path: Path) -> Labelled:
+    """Results of `et-agent ask --json`, a line each, to which `"right": true` or `false` was added.
+
+    Raises:
+        DataError: The file cannot be read, or a line is damaged or has no label.
+        CalibrationError: The results do not go together, or none has an answer.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    rows: list[_Row] = []
+    fingerprint: Fingerprint | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        result = _result(line, where)
+        if not result["features"]:
+            continue
+        try:
+            found = Fingerprint.of_result(result)
+            features = feature_row(result["features"], result["kind"])
+            rows.append(_Row(features, result["right"], float(result["share"]), number))
+            fingerprint = found if fingerprint is None else fingerprint.joined(found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: {error}") from error
+    if fingerprint is None:
+        raise CalibrationError(f"{path} holds no result with an answer")
+    return _joined(path.name, fingerprint, rows)
+
+
+def _result(line: str, where: str) -> dict[str, Any]:
+    try:
+        result = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: this is not JSON") from error
+    if not isinstance(result, dict) or not isinstance(result.get("features"), dict):
+        raise DataError(f"{where}: this is no result of `et-agent ask --json`")
+    right = result.get("right")
+    if right not in (True, False):  # 0 and 1 among them
+        raise DataError(f'{where}: add "right": true or "right": false')
+    return {**result, "right": bool(right)}
 
 
 def calibrate(
-    runs: Sequence[tuple[RunInfo, Sequence[QuestionRecord]]],
+    sets: Sequence[Labelled],
     *,
     method: str = "auto",
     features: Sequence[str] | None = None,
-    caps: Sequence[int] = (),
     seed: int = 0,
 ) -> Calibrator:
-    """Fit a calibrator to evaluation runs.
+    """Fit a calibrator to labelled questions, and judge it on those it did not see.
 
     Args:
-        runs: Runs of one model, decoder and prompt style, with their questions.
+        sets: Questions of one model, decoder and prompt.
         method: As for `Calibrator`.
         features: As for `Calibrator`.
-        caps: Fewer leaves at which it is to hold too: each tree is also taken as it was then.
         seed: Of the folds.
 
     Raises:
-        CalibrationError: The runs do not go together, or see `Calibrator.fit`.
+        CalibrationError: The sets do not go together, or see `Calibrator.fit`.
     """
-    fingerprint: Fingerprint | None = None
-    parts, data = [], []
-    for info, records in runs:
-        kinds = sorted({record.kind for record in records})
-        found = Fingerprint.of_run(info.config, kinds)
-        low, high = found.leaves
-        found = found.model_copy(update={"leaves": (min((low, *caps)), high)})
-        fingerprint = found if fingerprint is None else fingerprint.joined(found)
-        part = labelled(records, caps)
-        parts.append(part)
-        data.append(
-            DataUsed(
-                name=info.config["data"],
-                questions=len(records),
-                right=sum(record.correct for record in records),
-            )
-        )
-    offsets = np.cumsum([0, *(int(part.groups.max()) + 1 for part in parts)])
+    if not sets:
+        raise CalibrationError("no labelled questions: name a run, or a file of labelled results")
+    fingerprint = sets[0].fingerprint
+    for one in sets[1:]:
+        fingerprint = fingerprint.joined(one.fingerprint)
+    offsets = np.cumsum([0, *(int(one.groups.max()) + 1 for one in sets)])
     calibrator = Calibrator(
-        method, features=features, fingerprint=fingerprint, data=tuple(data), seed=seed
+        method,
+        features=features,
+        fingerprint=fingerprint,
+        data=tuple(one.data for one in sets),
+        seed=seed,
     )
-    right = np.concatenate([part.right for part in parts])
-    groups = [part.groups + offset for part, offset in zip(parts, offsets, strict=False)]
-    calibrator.fit(np.concatenate([part.rows for part in parts]), right, np.concatenate(groups))
+    right = np.concatenate([one.right for one in sets])
+    groups = [one.groups + offset for one, offset in zip(sets, offsets[:-1], strict=True)]
+    calibrator.fit(np.concatenate([one.rows for one in sets]), right, np.concatenate(groups))
     judged = ~np.isnan(calibrator.held_out_)
+    confidence, labels = calibrator.held_out_[judged], right[judged] == 1
     for name in ("AUROC", "ECE", "Brier"):
-        value = value_of(METRICS[name], right[judged] == 1, calibrator.held_out_[judged])
+        value = value_of(METRICS[name], labels, confidence)
         if value is not None:
             calibrator.metrics_[name] = value
+    calibrator.reliability_ = reliability(labels, confidence)
     return calibrator
+
+
+def confidences(calibrator: Calibrator, labelled: Labelled) -> Doubles:
+    """P(correct) of each tree, float64 [n].
+
+    Raises:
+        CalibratorMismatchError: The calibrator holds for something else.
+        CalibrationError: A feature that is used was not measured.
+    """
+    calibrator.check(labelled.fingerprint)
+    return calibrator.predict_proba(labelled.rows)[:, 1]

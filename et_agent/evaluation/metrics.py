@@ -21,6 +21,7 @@ from et_agent.errors import DataError
 
 __all__ = [
     "METRICS",
+    "Bins",
     "Metric",
     "auprc",
     "aurc",
@@ -30,6 +31,7 @@ __all__ = [
     "equal_mass_bins",
     "pass_at_k",
     "prr",
+    "reliability",
     "risk_coverage",
     "value_of",
 ]
@@ -191,6 +193,18 @@ def equal_mass_bins(confidence: Doubles, bins: int) -> list[NDArray[np.int64]]:
             limits.add(int(np.searchsorted(ordered, ordered[edge - 1], side="right")))
     edges = sorted(limits)
     return [order[low:high] for low, high in itertools.pairwise(edges)]
+
+
+Bins = tuple[tuple[float, float, int], ...]
+"""(mean confidence, accuracy, questions) of each bin."""
+
+
+def reliability(right: Bools, confidence: Doubles, bins: int = 10) -> Bins:
+    """Confidence against accuracy over bins of about equally many questions."""
+    return tuple(
+        (float(confidence[one].mean()), float(right[one].mean()), int(one.size))
+        for one in equal_mass_bins(confidence, bins)
+    )
 
 
 def risk_coverage(right: ArrayLike, confidence: ArrayLike) -> tuple[Doubles, Doubles]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from et_agent.errors import SettingsError
-from et_agent.evaluation.metrics import equal_mass_bins, risk_coverage
+from et_agent.evaluation.metrics import Bins, reliability, risk_coverage
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.summaries import CurvePoint, RunSummary
@@ -16,7 +16,7 @@ from et_agent.uncertainty.estimators import ESTIMATORS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_all"]
+__all__ = ["draw_all", "draw_reliability"]
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart, and marks for print.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -48,7 +48,7 @@ def draw_all(
         ("auroc-over-tokens.png", lambda axes: _over_tokens(axes, curves, "auroc")),
         ("roc.png", lambda axes: _roc(axes, runs)),
         ("risk-coverage.png", lambda axes: _risk_coverage(axes, runs)),
-        ("reliability.png", lambda axes: _reliability(axes, runs)),
+        ("reliability.png", lambda axes: _shares(axes, runs)),
         ("estimators.png", lambda axes: _estimators(axes, summaries)),
     ]
     written = [_save(folder / name, draw) for name, draw in pictures]
@@ -163,18 +163,41 @@ def _risk_coverage(axes: "Axes", runs: Runs) -> bool:
     return bool(runs)
 
 
-def _reliability(axes: "Axes", runs: Runs) -> bool:
+def _shares(axes: "Axes", runs: Runs) -> bool:
+    bins = {
+        name: reliability(
+            np.array([record.correct for record in records]),
+            scores_of(records, ESTIMATORS["top-share"]),
+        )
+        for name, records in runs.items()
+    }
+    return _reliability(axes, bins, "top share (uncalibrated)")
+
+
+def draw_reliability(bins: Mapping[str, Bins], path: Path) -> Path:
+    """Draw accuracy over calibrated confidence as PNG.
+
+    Args:
+        bins: Bins by the name that the legend shows.
+        path: The file.
+
+    Raises:
+        SettingsError: matplotlib is not installed, or there are no bins.
+    """
+    drawn = _save(path, lambda axes: _reliability(axes, bins, "confidence"))
+    if drawn is None:
+        raise SettingsError("there is nothing to draw")
+    return drawn
+
+
+def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="calibrated")
-    for at, (name, records) in enumerate(runs.items()):
-        right = np.array([record.correct for record in records])
-        scores = scores_of(records, ESTIMATORS["top-share"])
-        bins = equal_mass_bins(scores, 10)
-        said = [float(scores[part].mean()) for part in bins]
-        was = [float(right[part].mean()) for part in bins]
+    for at, (name, parts) in enumerate(bins.items()):
+        said, was = [part[0] for part in parts], [part[1] for part in parts]
         mark = _MARKS[at % 6]
         axes.plot(said, was, label=name, color=_COLOURS[at % 6], marker=mark, clip_on=False)
     axes.set(
-        xlabel="top share (uncalibrated)",
+        xlabel=what,
         ylabel="accuracy",
         title="Reliability, bins of equal mass",
         xlim=(0, 1),
@@ -182,7 +205,7 @@ def _reliability(axes: "Axes", runs: Runs) -> bool:
         aspect="equal",
     )
     axes.legend(frameon=False)
-    return bool(runs)
+    return any(bins.values())
 
 
 def _entropies(axes: "Axes", records: Sequence[QuestionRecord], name: str) -> bool:

@@ -7,7 +7,14 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from et_agent.calibration import Calibrator, DataUsed, Fingerprint, feature_row
+from et_agent.calibration import (
+    FEATURES,
+    Calibrator,
+    DataUsed,
+    Fingerprint,
+    feature_row,
+    features_of,
+)
 from et_agent.calibration.fitting import CANDIDATES, isotonic_with
 from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
 from et_agent.errors import CalibrationError, CalibratorMismatchError
@@ -143,14 +150,14 @@ def test_saved_and_read_back(tmp_path: Path) -> None:
 def test_what_moved_the_confidence_adds_up() -> None:
     rows, labels, _ = questions(400)
     fitted = Calibrator("logistic").fit(rows, labels)
-    leaves = table([0, 0, 0, 1], log_prob=[-4.0] * 4)
-    found = fitted.confidence(leaves, "number")
+    features = features_of(table([0, 0, 0, 1], log_prob=[-4.0] * 4))
+    found = fitted.confidence(features, "number")
     assert found.base is not None
     odds = np.log(found.base / (1 - found.base)) + sum(part.log_odds for part in found.parts)
     assert found.value == pytest.approx(1 / (1 + np.exp(-odds)))
     sizes = [abs(part.log_odds) for part in found.parts]
     assert sizes == sorted(sizes, reverse=True)
-    expected = fitted.predict_proba(feature_row(leaves, "number")[None, :])[0, 1]
+    expected = fitted.predict_proba(feature_row(features, "number")[None, :])[0, 1]
     assert found.value == pytest.approx(expected)
 
 
@@ -231,7 +238,15 @@ def test_what_was_not_measured_is_never_certain() -> None:
     with pytest.raises(CalibrationError, match="not measured: rauq"):
         fitted.predict_proba(rows)
     with pytest.raises(CalibrationError, match="no leaf gave an answer"):
-        fitted.confidence(table([-1, -1]), "number")
+        features_of(table([-1, -1]))
+    features = features_of(table([0], rauq=[np.nan]))
+    assert features["rauq"] is None
+    with pytest.raises(CalibrationError, match="not measured: rauq"):
+        fitted.confidence(features, "number")
+    with pytest.raises(CalibrationError, match="features of a tree are missing: certainty"):
+        fitted.confidence({name: 0.0 for name in FEATURES if name != "certainty"}, "number")
+    with pytest.raises(CalibrationError, match="no answer kind 'mood'"):
+        fitted.confidence(features, "mood")
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -1,0 +1,237 @@
+"""`et-agent calibrate`: labelled questions become a confidence; whether it still fits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.evaluation import open_store
+from et_agent.cli.guard import command
+
+if TYPE_CHECKING:
+    from et_agent.calibration.calibrator import CalibratorFile
+    from et_agent.evaluation.calibrating import Labelled
+
+__all__ = ["calibrate_app"]
+
+calibrate_app = typer.Typer(
+    help="Turn shares into calibrated confidences, and watch them.", no_args_is_help=True
+)
+
+_Runs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN…", help="Evaluation runs, or beginnings of their names."),
+]
+_Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help='Results of `et-agent ask --json`, a line each, with "right": true or false added.',
+    ),
+]
+_Store = Annotated[
+    str | None,
+    typer.Option("--store", metavar="FILE", help="File of runs.", show_default="the user's own"),
+]
+_WIDTH: Final = 30
+
+
+def _labelled(
+    runs: list[str] | None, labels: list[str] | None, store: str | None, caps: tuple[int, ...] = ()
+) -> "list[Labelled]":
+    from et_agent.errors import CalibrationError
+    from et_agent.evaluation.calibrating import labelled_file, labelled_run
+
+    sets = []
+    if runs:
+        with open_store(store) as opened:
+            for name in runs:
+                info = opened.run(name)
+                sets.append(labelled_run(info.config, opened.records(info), caps=caps))
+    sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
+    if not sets:
+        raise CalibrationError("no labelled questions: name a run, or --labels FILE")
+    return sets
+
+
+@calibrate_app.command("fit")
+@command
+def fit(
+    runs: _Runs = None,
+    labels: _Labels = None,
+    method: Annotated[
+        str,
+        typer.Option(help="platt, logistic, isotonic, venn-abers, or auto, which compares them."),
+    ] = "auto",
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(help="Features to use.", show_default="all that were measured"),
+    ] = None,
+    also_leaves: Annotated[
+        list[int] | None,
+        typer.Option(help="Fewer leaves for which it is to hold too; of runs only."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Where to write.", show_default="where `et-agent ask` finds it"
+        ),
+    ] = None,
+    store: _Store = None,
+) -> int:
+    """Fit a calibrator to labelled questions."""
+    from et_agent.calibration.finding import save_calibrator
+    from et_agent.cli.terminal import visible, write_line
+    from et_agent.errors import SettingsError
+    from et_agent.evaluation.calibrating import calibrate
+
+    if any(cap < 1 for cap in also_leaves or ()):
+        raise SettingsError("--also-leaves takes numbers of 1 or more")
+    sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
+    calibrator = calibrate(sets, method=method, features=feature, seed=seed)
+    target = None if output is None else Path(output).expanduser()
+    try:
+        path = save_calibrator(calibrator) if target is None else calibrator.save(target)
+    except OSError as error:
+        raise SettingsError(
+            f"the calibrator cannot be written: {error}; choose --output"
+        ) from error
+    _print(calibrator.document())
+    write_line(f"saved: {visible(str(path))}")
+    if target is not None:
+        write_line("use it with `et-agent ask --calibrator FILE`")
+    return 0
+
+
+@calibrate_app.command("show")
+@command
+def show(
+    calibrator: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="A calibrator.", show_default="all that `et-agent ask` finds"
+        ),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the reliability diagram as PNG.")
+    ] = None,
+) -> int:
+    """Tell what a calibrator is, and draw its reliability diagram."""
+    from et_agent.calibration import Calibrator
+    from et_agent.calibration.finding import known_calibrators
+    from et_agent.cli.terminal import visible, write_line
+
+    if calibrator is None:
+        found = known_calibrators()
+    else:
+        path = Path(calibrator).expanduser()
+        found = [(path, Calibrator.load(path))]
+    if not found:
+        write_line("no calibrators: fit one with `et-agent calibrate fit`")
+    for path, one in found:
+        write_line(visible(str(path)))
+        _print(one.document())
+        write_line("")
+    if out is not None:
+        from et_agent.evaluation.plots import draw_reliability
+
+        bins = {path.stem: one.reliability_ for path, one in found}
+        write_line(visible(str(draw_reliability(bins, Path(out).expanduser()))))
+    return 0
+
+
+@calibrate_app.command("check")
+@command
+def check(
+    runs: _Runs = None,
+    labels: _Labels = None,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that fits"),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Chance of a false alarm, ever.")] = 0.05,
+    store: _Store = None,
+) -> int:
+    """Tell whether a calibrator still fits fresh labelled questions; exit code 1 if it does not."""
+    from et_agent.calibration import Calibrator, DriftMonitor
+    from et_agent.calibration.finding import find_calibrator
+    from et_agent.cli.terminal import write_line
+    from et_agent.errors import CalibratorMismatchError
+    from et_agent.evaluation.calibrating import confidences
+    from et_agent.evaluation.metrics import METRICS, value_of
+
+    drifted = False
+    for one in _labelled(runs, labels, store):
+        if calibrator is not None:
+            found: Calibrator | None = Calibrator.load(Path(calibrator).expanduser())
+        else:
+            found = find_calibrator(one.fingerprint)
+        if found is None:
+            raise CalibratorMismatchError(
+                f"no calibrator holds for {one.data.name}: fit one with `et-agent calibrate fit`"
+            )
+        scores = confidences(found, one)
+        monitor = DriftMonitor(alpha).update(scores, one.right)
+        write_line(
+            f"{one.data.name}: {one.data.questions} questions, {one.data.right} right "
+            f"({one.right.mean():.1%}), mean confidence {scores.mean():.1%}"
+        )
+        for name in ("ECE", "Brier", "AUROC"):
+            ours = value_of(METRICS[name], one.right, scores)
+            raw = value_of(METRICS[name], one.right, one.share)
+            write_line(f"  {name:<6}{_number(ours)}   (share: {_number(raw)})")
+        if monitor.drifted:
+            drifted = True
+            write_line(
+                f"  DRIFT: the confidence is {monitor.way} here (evidence {monitor.evidence:.3g}, "
+                f"alarm at {1 / alpha:g}). Fit it anew with `et-agent calibrate fit`"
+            )
+        else:
+            write_line(
+                f"  no drift found (evidence {monitor.evidence:.2f}, alarm at {1 / alpha:g})"
+            )
+    return 1 if drifted else 0
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _print(document: "CalibratorFile") -> None:
+    from et_agent.calibration.features import FEATURES
+    from et_agent.calibration.mappings import Isotonic, Logistic
+    from et_agent.cli.terminal import bar, one_line, output_console, write_line
+
+    fingerprint = document.fingerprint
+    if fingerprint is not None:
+        low, high = fingerprint.leaves
+        leaves = f"{low}" if low == high else f"{low} to {high}"
+        write_line(
+            f"  model {fingerprint.model[:12]}, {fingerprint.decoder['name']} of {leaves} leaves, "
+            f"answers: {', '.join(fingerprint.instructions)}"
+        )
+    for one in document.data:
+        name = one_line(one.name)
+        write_line(f"  fitted on {one.questions} questions of {name}, {one.right} right")
+    tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
+    write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
+    measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
+    write_line(f"  on held-out questions: {measured}")
+    mapping = document.mapping
+    if not isinstance(mapping, Isotonic):
+        logistic = mapping if isinstance(mapping, Logistic) else mapping.score
+        ranked = sorted(
+            zip(logistic.features, logistic.coefficients, strict=True), key=lambda one: -abs(one[1])
+        )
+        for name, weight in ranked:
+            if weight:
+                meaning = FEATURES[name].meaning if name in FEATURES else "kind of answer"
+                write_line(f"    {weight:+.2f}  {name}: {meaning}")
+    if document.reliability:
+        ascii_only = not output_console().encoding.lower().startswith("utf")
+        write_line("  confidence  accuracy")
+        for said, was, count in document.reliability:
+            drawn = bar(was, _WIDTH, ascii_only=ascii_only)
+            write_line(f"  {said:>9.1%}  {was:>8.1%}  {drawn:<{_WIDTH}}  of {count}")
