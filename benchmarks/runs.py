@@ -2,6 +2,10 @@
 
     ET_AGENT_DATA=…/raw python -m benchmarks.runs STORE [--only svamp,gsm8k] [--minutes 60]
 
+A plan may be given a number of its questions to stop at (`--only svamp:48,gsm8k:32`), so that all sets
+grow evenly over several calls. On two cores two calls, each with a store of its own and
+`taskset -c 0` or `1` before it, decode as many tokens as one call with both cores.
+
 Every run is a beginning of the same seeded shuffle of its data set, so that longer runs hold shorter
 ones. Tuning never sees the questions of `PLANS`: it uses the train splits, as the calibrators do,
 whose questions are those of `TRAINING`.
@@ -13,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -125,15 +129,12 @@ class _Clock:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--only", help="names of plans, by comma")
+    parser.add_argument("--only", help="names of plans, by comma; NAME:N stops at N questions")
     parser.add_argument("--decoders", help="names of decoders, by comma")
     parser.add_argument("--minutes", type=float, help="stop after about as long")
     options = parser.parse_args()
     plans = {plan.name: plan for plan in (*PLANS, *TRAINING)}
-    only = options.only.split(",") if options.only else list(plans)
-    if unknown := sorted(set(only) - set(plans)):
-        parser.error(f"unknown plans {', '.join(unknown)}: choose from {', '.join(plans)}")
-    chosen = [plans[name] for name in only]
+    chosen = _chosen(options.only.split(",") if options.only else list(plans), plans, parser)
     clock = _Clock(options.minutes)
     # As Ctrl-C: results are exported on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -145,6 +146,25 @@ def main() -> None:
                 _work(store, plan, options.decoders.split(",") if options.decoders else None, clock)
         except KeyboardInterrupt:
             print("stopped; the same call goes on", file=sys.stderr)
+
+
+def _chosen(
+    wanted: list[str], plans: Mapping[str, Plan], parser: argparse.ArgumentParser
+) -> list[Plan]:
+    """The plans that were asked for, each with no more questions than its number after a colon."""
+    found = []
+    for one in wanted:
+        name, _, most = one.partition(":")
+        if name not in plans:
+            parser.error(f"unknown plan {name}: choose from {', '.join(plans)}")
+        if most and not most.isdecimal():
+            parser.error(f"{one}: write a number of questions after the colon")
+        plan = plans[name]
+        if most:
+            capped = {key: min(count, int(most)) for key, count in plan.questions.items()}
+            plan = replace(plan, questions=capped)
+        found.append(plan)
+    return found
 
 
 def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock) -> None:

@@ -282,6 +282,7 @@ class PendingAnswer:
             confidence=None if confidence is None else confidence.value,
             calibrated=confidence is not None,
             confidence_parts=() if confidence is None else tuple(map(_part, confidence.parts)),
+            features=features,
             share=max(
                 (one.share for one in numbers.distribution if one.answer is not None), default=0
             ),

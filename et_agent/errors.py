@@ -6,6 +6,7 @@
     │   │   ├── CalibratorMismatchError  a calibrator of another model, decoder or prompt
     │   │   └── RiskControlError         no threshold keeps the error where it is wanted
     │   ├── DataError             a data set or a row of it is missing or cannot be read
+    │   ├── PolicyError           a gate's policy is unsound, or has no such topic
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
     │   ├── StoreError            a file of evaluation runs, or a run in it, cannot be used
     │   └── SettingsError         a setting is out of range or contradicts another one
@@ -15,7 +16,8 @@
     │   ├── UnsupportedModelError the model cannot serve: embedding-only, recurrent, no chat template
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
-    └── DecodeError             llama.cpp failed while decoding
+    ├── DecodeError             llama.cpp failed while decoding
+    └── EscalationError         the target of an escalation failed, hung or gave no answer
 
 Each message says what is wrong and what would fix it. The command line prints the message and exits
 with code 2 for an EtAgentError; anything else is a bug.
@@ -27,12 +29,14 @@ __all__ = [
     "ContextError",
     "DataError",
     "DecodeError",
+    "EscalationError",
     "EtAgentError",
     "InputError",
     "ModelClosedError",
     "ModelDownloadError",
     "ModelError",
     "ModelFileError",
+    "PolicyError",
     "QuestionError",
     "RiskControlError",
     "SettingsError",
@@ -69,6 +73,10 @@ class DataError(InputError):
     """Raised when a data set, or a row of one, is missing or cannot be read."""
 
 
+class PolicyError(InputError):
+    """Raised when a gate's policy is unsound, or has no such topic."""
+
+
 class StoreError(InputError):
     """Raised when a file of evaluation runs, or a run in it, cannot be used."""
 
@@ -103,3 +111,7 @@ class ModelClosedError(ModelError):
 
 class DecodeError(EtAgentError):
     """Raised when llama.cpp fails while decoding."""
+
+
+class EscalationError(EtAgentError):
+    """Raised when the target of an escalation failed, took too long, or gave no answer."""

@@ -6,6 +6,7 @@ import pytest
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import PendingAnswer, Progress, check_text
+from et_agent.calibration import FEATURES
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import (
     ModelClosedError,
@@ -313,3 +314,12 @@ def test_numbers_that_say_less_than_they_seem_to_come_with_a_note() -> None:
         assert "that of a minority" in " | ".join(result.notes)
     with ScriptedModel.from_texts({"\\boxed{4}": 0.6, "\\boxed{5}": 0.4}) as model:
         assert ask(model, QUESTION, decoder=CHAINS).notes == ()
+
+
+def test_results_carry_the_features_that_calibrators_see() -> None:
+    with ScriptedModel.from_texts(TEXTS) as model:
+        result = ask(model, QUESTION, decoder=CHAINS)
+        assert set(result.features) == set(FEATURES)
+        assert result.features["margin"] == pytest.approx(result.margin)
+    with ScriptedModel.from_texts({"who knows": 1.0}) as model:
+        assert ask(model, QUESTION, decoder=CHAINS).features == {}, "no answer"

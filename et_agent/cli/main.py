@@ -12,6 +12,7 @@ from et_agent.cli.ask import ask
 from et_agent.cli.calibration import calibrate_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
+from et_agent.cli.gating import gate_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.terminal import make_streams_safe
@@ -30,6 +31,7 @@ app.command()(doctor)
 app.command()(pilot)
 app.add_typer(eval_app, name="eval")
 app.add_typer(calibrate_app, name="calibrate")
+app.add_typer(gate_app, name="gate")
 
 
 def _print_version(wanted: bool) -> None:

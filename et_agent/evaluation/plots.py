@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from et_agent.errors import SettingsError
 from et_agent.evaluation.metrics import Bins, reliability, risk_coverage
@@ -16,11 +17,12 @@ from et_agent.uncertainty.estimators import ESTIMATORS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_all", "draw_reliability"]
+__all__ = ["draw_all", "draw_reliability", "draw_risk_coverage"]
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart, and marks for print.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKS: Final = ("o", "s", "^", "D", "v", "P")
+Doubles = NDArray[np.float64]
 Runs = Mapping[str, Sequence[QuestionRecord]]
 
 
@@ -47,7 +49,7 @@ def draw_all(
         ("pass-over-tokens.png", lambda axes: _over_tokens(axes, curves, "pass_any")),
         ("auroc-over-tokens.png", lambda axes: _over_tokens(axes, curves, "auroc")),
         ("roc.png", lambda axes: _roc(axes, runs)),
-        ("risk-coverage.png", lambda axes: _risk_coverage(axes, runs)),
+        ("risk-coverage.png", lambda axes: _risks(axes, runs)),
         ("reliability.png", lambda axes: _shares(axes, runs)),
         ("estimators.png", lambda axes: _estimators(axes, summaries)),
     ]
@@ -147,15 +149,43 @@ def _roc(axes: "Axes", runs: Runs) -> bool:
     return drawn
 
 
-def _risk_coverage(axes: "Axes", runs: Runs) -> bool:
-    for at, (name, records) in enumerate(runs.items()):
-        right = np.array([record.correct for record in records])
-        coverage, risk = risk_coverage(right, scores_of(records, ESTIMATORS["top-share"]))
+def draw_risk_coverage(runs: Mapping[str, tuple[NDArray[np.bool_], Doubles]], path: Path) -> Path:
+    """Draw error over the share of questions answered as PNG.
+
+    Args:
+        runs: Which answers are right, and their confidence, by the name that the legend shows.
+        path: The file.
+
+    Raises:
+        SettingsError: matplotlib is not installed, or there are no runs.
+    """
+    drawn = _save(path, lambda axes: _risk_coverage(axes, runs, "confidence"))
+    if drawn is None:
+        raise SettingsError("there is nothing to draw")
+    return drawn
+
+
+def _risks(axes: "Axes", runs: Runs) -> bool:
+    pairs = {
+        name: (
+            np.array([record.correct for record in records], dtype=np.bool_),
+            scores_of(records, ESTIMATORS["top-share"]),
+        )
+        for name, records in runs.items()
+    }
+    return _risk_coverage(axes, pairs, "top share")
+
+
+def _risk_coverage(
+    axes: "Axes", runs: Mapping[str, tuple[NDArray[np.bool_], Doubles]], what: str
+) -> bool:
+    for at, (name, (right, confidence)) in enumerate(runs.items()):
+        coverage, risk = risk_coverage(right, confidence)
         axes.plot(coverage, risk, label=name, color=_COLOURS[at % 6])
     axes.set(
         xlabel="share of questions answered, surest first",
         ylabel="error among them",
-        title="Risk and coverage of the top share",
+        title=f"Risk and coverage of the {what}",
         xlim=(0, 1),
         ylim=(0, 1),
     )

@@ -1,0 +1,189 @@
+"""`et-agent gate`: what a gate did, and what one would do."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from et_agent.cli.evaluation import open_store
+from et_agent.cli.guard import command
+
+if TYPE_CHECKING:
+    from et_agent.calibration import Calibrator
+
+__all__ = ["gate_app"]
+
+gate_app = typer.Typer(
+    help="Answer, escalate, abstain or ask back, by confidence.", no_args_is_help=True
+)
+
+_Log = Annotated[str, typer.Option("--log", metavar="FILE", help="File of decisions.")]
+
+
+@gate_app.command("report")
+@command
+def report(
+    log: _Log,
+    topic: Annotated[str | None, typer.Option(help="Only this topic or tool.")] = None,
+) -> int:
+    """Rates of the actions, realised error where labels came back, cost, drift."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.gate import DecisionLog
+
+    with DecisionLog(_existing(log)) as opened:
+        found = opened.report(topic)
+    write_line(f"{found.decisions} decisions")
+    for action, count in found.actions.items():
+        share = f"{count / found.decisions:.1%}" if found.decisions else "-"
+        write_line(f"  {action.value:<9}{count:>7}  {share:>6}")
+    if found.answered_labelled:
+        error = found.errors / found.answered_labelled
+        write_line(
+            f"error among answered: {error:.1%} ({found.errors} of {found.answered_labelled} labelled)"
+        )
+    else:
+        write_line("error among answered: unknown, no labels (`et-agent gate label`)")
+    if found.decisions:
+        write_line(
+            f"cost: {found.tokens / found.decisions:,.0f} tokens and "
+            f"{found.seconds / found.decisions:.1f} s a decision, {found.calls} escalation calls"
+        )
+    if found.drift is not None:
+        write_line(
+            f"DRIFT: the confidence is {found.drift.way}: fit it anew"
+            if found.drift.drifted
+            else f"no drift found in {found.drift.questions} labels "
+            f"(evidence {found.drift.evidence:.2f}, alarm at {1 / found.drift.alpha:g})"
+        )
+    return 0
+
+
+@gate_app.command("label")
+@command
+def label(
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="Trace id of a decision.")],
+    verdict: Annotated[str, typer.Argument(metavar="right|wrong", help="How the answer was.")],
+    log: _Log,
+) -> int:
+    """Say whether the answer that was judged was right."""
+    from et_agent.errors import SettingsError
+    from et_agent.gate import DecisionLog
+
+    if verdict not in ("right", "wrong"):
+        raise SettingsError(f"the label is {verdict!r}: write right or wrong")
+    with DecisionLog(_existing(log)) as opened:
+        opened.label(trace, verdict == "right")
+    return 0
+
+
+@gate_app.command("simulate")
+@command
+def simulate(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Runs, or beginnings of names.")
+    ],
+    target_error: Annotated[
+        list[float] | None,
+        typer.Option(help="Error among answered questions to keep.", show_default="0.1, 0.2"),
+    ] = None,
+    answer_at: Annotated[
+        list[float] | None, typer.Option(help="Thresholds to try as they are.")
+    ] = None,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Calibrator; `none` takes the share.",
+            show_default="the one that fits",
+        ),
+    ] = None,
+    splits: Annotated[int, typer.Option(help="Random halves for each target.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the halves.")] = 0,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the risk-coverage plot as PNG.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", metavar="FILE", help="File of runs.", show_default="the user's own"
+        ),
+    ] = None,
+) -> int:
+    """Coverage, error and cost of a gate over stored evaluation runs."""
+    import numpy as np
+
+    from et_agent.cli.terminal import visible, write_line
+    from et_agent.errors import SettingsError
+    from et_agent.evaluation.gating import guarantee, outcome, run_confidences
+    from et_agent.evaluation.plots import draw_risk_coverage
+
+    for value in [*(target_error or ()), *(answer_at or ())]:
+        if not 0 < value < 1:
+            raise SettingsError(f"{value} is no share between 0 and 1")
+    if splits < 1:
+        raise SettingsError("--splits takes a number of 1 or more")
+    drawn = {}
+    for name in names:
+        with open_store(store) as runs:
+            info = runs.run(name)
+            records = runs.records(info)
+        found = _calibrator(calibrator, info.config, [record.kind for record in records])
+        confidence = run_confidences(records, found)
+        right = np.array([record.correct for record in records], dtype=np.bool_)
+        drawn[info.name] = (right, confidence)
+        sort = "share, not calibrated" if found is None else "calibrated confidence"
+        write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {sort}")
+        for threshold in answer_at or ():
+            one = outcome(confidence, right, threshold)
+            write_line(
+                f"  from {threshold:.2f} on: {one.coverage:.1%} answered, error {_share(one.error)}, "
+                f"{1 - one.coverage:.1%} to escalate or abstain from"
+            )
+        for target in target_error or (0.1, 0.2):
+            kept = guarantee(confidence, right, target, splits=splits, seed=seed)
+            write_line(
+                f"  error at most {target:g}: {kept.coverage:.1%} answered, error "
+                f"{_share(kept.error)}, above the target in {kept.broken:.1%} of {splits} halves; "
+                f"a threshold qualified in {kept.certified:.0%}"
+            )
+        tokens = np.mean([record.tokens_decoded for record in records])
+        write_line(f"  {tokens:,.0f} tokens a question before any escalation")
+    if out is not None:
+        write_line(visible(str(draw_risk_coverage(drawn, Path(out).expanduser()))))
+    return 0
+
+
+def _calibrator(given: str | None, config: object, kinds: list[str]) -> "Calibrator | None":
+    from typing import Any, cast
+
+    from et_agent.calibration import Calibrator, Fingerprint
+    from et_agent.calibration.finding import find_calibrator
+    from et_agent.errors import CalibratorMismatchError
+
+    if given == "none":
+        return None
+    asked = Fingerprint.of_run(cast("dict[str, Any]", config), kinds)
+    if given is not None:
+        found = Calibrator.load(Path(given).expanduser())
+        found.check(asked)
+        return found
+    shipped = find_calibrator(asked)
+    if shipped is None:
+        raise CalibratorMismatchError(
+            "no calibrator holds for this run: fit one with `et-agent calibrate fit`, or take the "
+            "share with --calibrator none"
+        )
+    return shipped
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
+
+
+def _existing(path: str) -> Path:
+    from et_agent.errors import StoreError
+
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise StoreError(f"{path} is not there: a gate with a log makes it")
+    return found

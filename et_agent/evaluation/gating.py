@@ -1,0 +1,195 @@
+"""What a gate would have done on stored runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.calibration import Calibrator, RiskControl, feature_row, features_of
+from et_agent.errors import DataError, RiskControlError
+from et_agent.evaluation.records import QuestionRecord
+
+__all__ = ["Cascade", "Guarantee", "Outcome", "cascade", "guarantee", "outcome", "run_confidences"]
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_SPLITS: Final = 200
+
+
+def run_confidences(records: Sequence[QuestionRecord], calibrator: Calibrator | None) -> Doubles:
+    """Confidence of each question, float64 [n]; the share without a calibrator, 0 for no answer.
+
+    Raises:
+        CalibrationError: A feature that the calibrator uses was not measured.
+    """
+    found = np.zeros(len(records))
+    answered = [at for at, record in enumerate(records) if record.leaves.top is not None]
+    if calibrator is None:
+        found[answered] = [float(records[at].leaves.shares.max()) for at in answered]
+    elif answered:
+        rows = [feature_row(features_of(records[at].leaves), records[at].kind) for at in answered]
+        found[answered] = calibrator.predict_proba(rows)[:, 1]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a threshold does to a set of questions.
+
+    Attributes:
+        threshold: Confidence from which on questions are answered.
+        coverage: Share of questions that are answered.
+        error: Share of wrong answers among them; None when nothing is answered.
+        questions: How many there are.
+    """
+
+    threshold: float
+    coverage: float
+    error: float | None
+    questions: int
+
+
+def outcome(confidence: Doubles, right: Bools, threshold: float) -> Outcome:
+    """What answering from a threshold on would have brought."""
+    chosen = confidence >= threshold
+    answered = int(chosen.sum())
+    return Outcome(
+        threshold=threshold,
+        coverage=answered / confidence.size if confidence.size else 0.0,
+        error=float((~right[chosen]).mean()) if answered else None,
+        questions=confidence.size,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """How well a risk control keeps its promise over random halves of labelled questions.
+
+    Attributes:
+        target: The error that was promised.
+        splits: Random halves.
+        certified: Share of them in which a threshold qualified.
+        broken: Share of them whose error among answered questions of the other half is above the
+            target; a half without a qualifying threshold answers nothing and breaks nothing.
+        coverage: Mean share of the other half that is answered, 0 where nothing qualified.
+        error: Mean error among the answered, where anything was; None where nothing ever was.
+    """
+
+    target: float
+    splits: int
+    certified: float
+    broken: float
+    coverage: float
+    error: float | None
+
+
+def guarantee(
+    confidence: Doubles, right: Bools, target: float, *, splits: int = _SPLITS, seed: int = 0
+) -> Guarantee:
+    """Certify a threshold on one half of the questions and try it on the other, many times.
+
+    The realised error of a finite half scatters around the true one, so a share of broken splits
+    somewhat above 1 - confidence is no contradiction of the guarantee, which is about the true error.
+
+    Args:
+        confidence: P(correct) by a calibrator that was fitted on other questions, [n].
+        right: Whether each was answered rightly, [n].
+        target: Largest error among answered questions.
+        splits: How many times.
+        seed: Of the halves.
+
+    Raises:
+        DataError: Fewer than 4 questions.
+    """
+    if confidence.size < 4:
+        raise DataError(f"{confidence.size} questions cannot be halved in earnest: run more")
+    rng = np.random.default_rng(seed)
+    found: list[tuple[bool, float, float | None]] = []
+    for _ in range(splits):
+        order = rng.permutation(confidence.size)
+        first, other = order[: order.size // 2], order[order.size // 2 :]
+        try:
+            control = RiskControl(target).fit(confidence[first], right[first])
+        except RiskControlError:
+            found.append((False, 0.0, None))
+            continue
+        held = outcome(confidence[other], right[other], control.threshold_.value)
+        found.append((True, held.coverage, held.error))
+    errors = [error for _, _, error in found if error is not None]
+    return Guarantee(
+        target=target,
+        splits=splits,
+        certified=sum(certified for certified, _, _ in found) / splits,
+        broken=sum(error > target for error in errors) / splits,
+        coverage=float(np.mean([coverage for _, coverage, _ in found])),
+        error=float(np.mean(errors)) if errors else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """A small model that passes its doubtful questions on to a larger one.
+
+    Attributes:
+        threshold: Confidence of the small model from which on it answers.
+        questions: Questions that both models saw.
+        escalated: Share that is passed on.
+        accuracy: Of the cascade.
+        small, large: Accuracy of each model alone.
+        cost: Tokens times parameters, as a share of the large model's alone.
+    """
+
+    threshold: float
+    questions: int
+    escalated: float
+    accuracy: float
+    small: float
+    large: float
+    cost: float
+
+
+def cascade(
+    small: Mapping[str, QuestionRecord],
+    large: Mapping[str, QuestionRecord],
+    confidence: Mapping[str, float],
+    *,
+    threshold: float,
+    size_ratio: float,
+) -> Cascade:
+    """What a cascade would have cost and got right.
+
+    Args:
+        small: The small model's questions by id.
+        large: The large model's.
+        confidence: The small model's confidence by id.
+        threshold: Confidence from which on the small model's answer is given.
+        size_ratio: Parameters of the small model over those of the large one.
+
+    Raises:
+        DataError: The models share no question.
+    """
+    both = sorted(set(small) & set(large))
+    if not both:
+        raise DataError("the runs share no question: run the same data set and sample")
+    passed = np.array([confidence[item] < threshold for item in both])
+    right = np.array([[small[item].correct, large[item].correct] for item in both])
+    tokens = np.array(
+        [
+            [run[item].tokens_decoded + run[item].prompt_tokens for run in (small, large)]
+            for item in both
+        ],
+        dtype=np.float64,
+    )
+    spent = size_ratio * tokens[:, 0].sum() + tokens[passed, 1].sum()
+    return Cascade(
+        threshold=threshold,
+        questions=len(both),
+        escalated=float(passed.mean()),
+        accuracy=float(np.where(passed, right[:, 1], right[:, 0]).mean()),
+        small=float(right[:, 0].mean()),
+        large=float(right[:, 1].mean()),
+        cost=float(spent / tokens[:, 1].sum()),
+    )

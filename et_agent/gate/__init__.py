@@ -1,0 +1,20 @@
+"""What to do with an answer, given how sure the model is."""
+
+from et_agent.gate.decision import Action, Cost, Decision, ReadingOption
+from et_agent.gate.escalation import ModelTarget, Target
+from et_agent.gate.gate import Gate
+from et_agent.gate.log import DecisionLog, LogReport
+from et_agent.gate.policy import GatePolicy
+
+__all__ = [
+    "Action",
+    "Cost",
+    "Decision",
+    "DecisionLog",
+    "Gate",
+    "GatePolicy",
+    "LogReport",
+    "ModelTarget",
+    "ReadingOption",
+    "Target",
+]

@@ -1,0 +1,200 @@
+"""A log of decisions, and what it says once labels come back."""
+
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from et_agent.calibration import DriftMonitor
+from et_agent.errors import StoreError
+from et_agent.gate.decision import Action, Decision
+
+__all__ = ["DecisionLog", "LogReport"]
+
+_APPLICATION: Final = 0x65746764  # "etgd": tells our files from other SQLite files
+
+
+def _first_schema(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE decisions (trace TEXT PRIMARY KEY, made TEXT NOT NULL, action TEXT NOT NULL, "
+        "would TEXT, topic TEXT, confidence REAL, threshold REAL NOT NULL, escalated INTEGER NOT "
+        "NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, calls INTEGER NOT NULL, "
+        "reason TEXT NOT NULL, question TEXT, answer TEXT, correct INTEGER)"
+    )
+
+
+# Numbered by position; never change one that was released, append instead.
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first_schema,)
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """What a log says.
+
+    Attributes:
+        decisions: How many.
+        actions: How many of each action; in a dry run, of what would have been done.
+        labelled: Decisions whose answer was labelled.
+        answered_labelled: Labelled ones that were (or would have been) answered by the gated model.
+        errors: Wrong ones among them.
+        tokens: Tokens of all decisions.
+        seconds: Time of all decisions.
+        calls: Calls of escalation targets.
+        drift: Over the labelled ones with a confidence; None without any.
+    """
+
+    decisions: int
+    actions: Mapping[Action, int]
+    labelled: int
+    answered_labelled: int
+    errors: int
+    tokens: int
+    seconds: float
+    calls: int
+    drift: DriftMonitor | None
+
+
+class DecisionLog:
+    """Decisions in a SQLite file, one transaction each; from any thread.
+
+    Args:
+        path: The file; made with its folders if it is not there.
+        keep_texts: Whether questions and answers are kept too. Reasons never hold them.
+
+    Raises:
+        StoreError: It is no log of decisions, or of a later version, or cannot be opened.
+    """
+
+    def __init__(self, path: str | Path, *, keep_texts: bool = False) -> None:
+        self.path = Path(path)
+        self._keep_texts = keep_texts
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                self.path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"{self.path} cannot be opened as a log of decisions: {error}"
+            ) from error
+
+    def _open(self) -> None:
+        run = self._connection.execute
+        version = int(run("PRAGMA user_version").fetchone()[0])
+        known = int(run("PRAGMA application_id").fetchone()[0]) == _APPLICATION
+        if not known and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise StoreError(f"{self.path} is a database of something else: choose another file")
+        if version > len(_MIGRATIONS):
+            raise StoreError(f"{self.path} was written by a later et-agent: upgrade et-agent")
+        run("PRAGMA journal_mode=WAL")
+        run("BEGIN IMMEDIATE")
+        # Another process may have migrated it in between.
+        version = int(run("PRAGMA user_version").fetchone()[0])
+        for step in _MIGRATIONS[version:]:
+            step(self._connection)
+        run(f"PRAGMA user_version={len(_MIGRATIONS)}")
+        run(f"PRAGMA application_id={_APPLICATION}")
+        run("COMMIT")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def record(self, decision: Decision) -> None:
+        """Keep a decision; a later one with the same trace id replaces it.
+
+        Raises:
+            StoreError: It cannot be written, for instance since the disk is full.
+        """
+        texts = (decision.question, decision.answer) if self._keep_texts else (None, None)
+        self._run(
+            "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
+            decision.trace_id,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            decision.action.value,
+            None if decision.would is None else decision.would.value,
+            decision.topic,
+            decision.confidence,
+            decision.threshold,
+            int(decision.escalated),
+            decision.cost.tokens,
+            decision.cost.seconds,
+            decision.cost.escalations,
+            decision.reason,
+            *texts,
+        )
+
+    def label(self, trace_id: str, correct: bool) -> None:
+        """Say whether the answer that was judged was right.
+
+        Raises:
+            StoreError: There is no such decision, or it cannot be written.
+        """
+        if not self._run("UPDATE decisions SET correct=? WHERE trace=?", int(correct), trace_id):
+            raise StoreError(f"{self.path} has no decision {trace_id!r}")
+
+    def report(self, topic: str | None = None) -> LogReport:
+        """Rates, realised error, cost and drift; of one topic, or of all.
+
+        Raises:
+            StoreError: The log cannot be read.
+        """
+        where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
+        with self._told():
+            rows = self._connection.execute(
+                "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
+                f"escalated FROM decisions{where} ORDER BY made, rowid",
+                values,
+            ).fetchall()
+        # Labels of escalated answers say nothing of the gated model's confidence.
+        judged = [row for row in rows if row[2] is not None and not row[6]]
+        answered = [row for row in judged if row[0] == Action.ANSWER]
+        known = [(row[1], row[2]) for row in judged if row[1] is not None]
+        drift = None
+        if known:
+            drift = DriftMonitor().update([one for one, _ in known], [one for _, one in known])
+        return LogReport(
+            decisions=len(rows),
+            actions={action: Counter(row[0] for row in rows)[action] for action in Action},
+            labelled=sum(row[2] is not None for row in rows),
+            answered_labelled=len(answered),
+            errors=sum(not row[2] for row in answered),
+            tokens=sum(row[3] for row in rows),
+            seconds=sum(row[4] for row in rows),
+            calls=sum(row[5] for row in rows),
+            drift=drift,
+        )
+
+    def _run(self, statement: str, *values: Any) -> int:
+        with self._lock, self._told():
+            return self._connection.execute(statement, values).rowcount
+
+    def _told(self) -> "_Told":
+        return _Told(self.path)
+
+
+class _Told:
+    """Turns SQLite's errors into ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"{self._path}: {error}") from error

@@ -1,0 +1,153 @@
+"""What a gate does at which confidence."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from et_agent.calibration import Costs, Threshold
+from et_agent.errors import PolicyError
+from et_agent.validation import explained
+
+__all__ = ["GatePolicy"]
+
+PREFIX: Final = "ET_AGENT_GATE_"
+
+
+class GatePolicy(BaseModel):
+    """Thresholds, budgets and limits of a gate; frozen.
+
+    From the confidence `answer_at` on, the answer is given. Below it the question is escalated, if
+    there is a target and the budget allows, unless the confidence is below `escalate_from`: then,
+    and where nothing can be escalated, the gate abstains.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    answer_at: float = Field(ge=0, le=1, allow_inf_nan=False)
+    """Least confidence at which the answer is given, as `RiskControl` or `Costs` give it."""
+    escalate_from: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    """Least confidence at which a question is worth escalating."""
+    clarify: bool = False
+    """Whether the user is asked back when the question has several readings."""
+    clarify_at: float = Field(default=0.2, ge=0, allow_inf_nan=False)
+    """Least mutual information of reading and answer, nats, at which the user is asked back."""
+    readings: int = Field(default=4, ge=2, le=8)
+    """Readings of a question at most."""
+    uncalibrated: Literal["refuse", "share"] = "refuse"
+    """What stands in where no calibrator holds: nothing, so that such answers are never given, or
+    the share of the answer, which is not a probability of being correct."""
+    escalations: int | None = Field(default=None, ge=0)
+    """Escalations that a gate may make in all; None for no limit."""
+    escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """Share of its decisions that a gate may escalate; None for no limit."""
+    timeout: float | None = Field(default=60.0, gt=0, allow_inf_nan=False)
+    """Seconds that one call of the escalation target may take; None for no limit."""
+    retries: int = Field(default=1, ge=0, le=10)
+    """Calls after the first when the target fails."""
+    backoff: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    """Seconds before the first retry; twice as many before each further one."""
+    fallback: Literal["abstain", "answer"] = "abstain"
+    """What happens when the target fails: abstain, or give the doubtful answer."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that a decision may decode; the tree is stopped there. None for no limit."""
+    max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds that a decision's tree may take. None for no limit."""
+    observe: bool = False
+    """Dry run: answer always, and only record what would have been done."""
+    topics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Fields to replace by topic or tool, such as {"payment": {"answer_at": 0.95}}."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the policy.
+
+        Raises:
+            PolicyError: A value is unknown, out of range, or contradicts another one.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise PolicyError(explained("gate policy", error)) from error
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.escalate_from > self.answer_at:
+            raise ValueError(
+                f"escalate_from ({self.escalate_from}) is above answer_at ({self.answer_at}): "
+                "thresholds must rise from abstaining over escalating to answering"
+            )
+        for topic, changes in self.topics.items():
+            if "topics" in changes:
+                raise ValueError(f"topic {topic!r} cannot have topics of its own")
+            try:
+                GatePolicy(**{**self._fields(), **changes})
+            except PolicyError as error:
+                raise ValueError(f"topic {topic!r}: {error}") from error
+        return self
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "topics"}
+
+    def for_topic(self, topic: str | None) -> "GatePolicy":
+        """The policy of a topic or tool; the general one for None.
+
+        Raises:
+            PolicyError: There is no such topic.
+        """
+        if topic is None:
+            return self
+        if topic not in self.topics:
+            known = ", ".join(sorted(self.topics)) or "none"
+            raise PolicyError(f"the policy has no topic {topic!r}; it has: {known}")
+        return GatePolicy(**{**self._fields(), **self.topics[topic]})
+
+    @classmethod
+    def from_threshold(cls, threshold: Threshold, **fields: Any) -> Self:
+        """A policy that answers from the threshold that `RiskControl` found.
+
+        Raises:
+            PolicyError: See the constructor.
+        """
+        return cls(answer_at=threshold.value, **fields)
+
+    @classmethod
+    def from_costs(cls, costs: Costs, **fields: Any) -> Self:
+        """A policy that answers where that costs least, given what each outcome costs.
+
+        Raises:
+            PolicyError: See the constructor.
+        """
+        return cls(answer_at=costs.threshold(), **fields)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read a policy from a TOML file: fields at the top, or all of it under [gate].
+
+        Raises:
+            PolicyError: The file cannot be read, or see the constructor.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise PolicyError(f"the policy {path} cannot be read: {error}") from error
+        inner = values.get("gate", values)
+        if not isinstance(inner, dict):
+            raise PolicyError(f"the policy {path}: [gate] must be a table")
+        return cls(**inner)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read a policy from variables such as `ET_AGENT_GATE_ANSWER_AT=0.9`; topics have none.
+
+        Raises:
+            PolicyError: A variable is unknown or has a value that does not fit.
+        """
+        found = os.environ if environment is None else environment
+        names = [name for name in found if name.startswith(PREFIX)]
+        values = {name.removeprefix(PREFIX).lower(): found[name] for name in names}
+        if "topics" in values:
+            raise PolicyError("topics cannot be set by a variable: use a TOML file")
+        return cls(**values)
