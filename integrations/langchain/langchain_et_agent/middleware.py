@@ -1,0 +1,333 @@
+"""A gate in LangChain's agents: what becomes of a response, by its confidence."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired, get_args
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    hook_config,
+)
+from langchain.agents.middleware.types import OmitFromInput, PrivateStateAttr
+from langchain.chat_models import init_chat_model
+from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from et_agent.errors import SettingsError
+from et_agent.gate import Action, Decision, DecisionLog, Gate, GatePolicy, Target
+from et_agent.results import AskResult
+from langchain_et_agent.metadata import METADATA_KEY, result_of
+from langchain_et_agent.passing_on import Handler, InLoop, PassedOn, in_context, spoken
+from langchain_et_agent.pauses import Pause, ask_approval, ask_meaning, go_on, stop
+
+__all__ = ["DECISION_EVENT", "ConfidenceGateMiddleware", "GateState"]
+
+DECISION_EVENT = "et_agent_decision"
+"""Name of the custom event that each decision sends; its data are the decision."""
+
+Abstention = str | Callable[[Decision], str]
+Unsure = Literal["abstain", "approve"]
+Foreign = Literal["pass", "refuse"]
+
+
+class GateState(AgentState[Any]):
+    """What the gate adds to the agent's state; plain JSON types."""
+
+    et_agent_decisions: NotRequired[Annotated[list[dict[str, Any]], OmitFromInput]]
+    """Decisions of this run, the last one last; `Decision.model_validate` reads them."""
+    et_agent_pause: NotRequired[Annotated[Pause | None, PrivateStateAttr]]
+    """What the agent waits for after the last response."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    response: ModelResponse[Any]
+    decision: Decision | None
+    pause: Pause | None
+
+
+class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
+    """Lets a response pass, replaces it by a stronger model's, abstains or asks back.
+
+    A response is judged as soon as the model has given it, in the model's node, whose outcome is
+    kept: when an interrupted run is resumed, nothing is decoded or called again. The user is asked
+    in the node after it, once, with the clarifying question; the reply goes back to the model.
+
+    Args:
+        policy: What to do at which confidence. `topics` holds tools by name: of several calls in one
+            message, the strictest threshold counts. Budgets of escalations count within a run, which
+            lasts until it ends, interrupts included.
+        escalate: Who answers instead. A chat model, or a name that `init_chat_model` takes, gets the
+            whole request with its tools; any other runnable, or a function, gets the question. None
+            abstains instead.
+        clarifier: An `et_agent.gate.Clarifier`, which finds the readings of a question; None never
+            asks back.
+        clarifications: How often the user is asked back in a run.
+        unsure_tool_calls: What becomes of a tool call below its threshold, where nothing stronger
+            takes over: "abstain" says so instead of the call; "approve" asks a person, by an
+            interrupt of the form that `HumanInTheLoopMiddleware` uses. It never runs unasked.
+        foreign: Whether a response without a result of et-agent passes, or counts as one without
+            confidence.
+        abstention: What the agent says when it abstains: a text, or a function of the decision.
+        log: Where decisions are kept; None keeps none.
+
+    Raises:
+        SettingsError: A setting is not one of those named.
+    """
+
+    state_schema = GateState
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        *,
+        escalate: str | BaseChatModel | Target | None = None,
+        clarifier: Any = None,
+        clarifications: int = 1,
+        unsure_tool_calls: Unsure = "abstain",
+        foreign: Foreign = "pass",
+        abstention: Abstention | None = None,
+        log: DecisionLog | None = None,
+    ) -> None:
+        super().__init__()
+        _check("unsure_tool_calls", unsure_tool_calls, get_args(Unsure))
+        _check("foreign", foreign, get_args(Foreign))
+        if clarifications < 0:
+            raise SettingsError(f"clarifications is {clarifications}: use 0 or more")
+        self.policy = policy
+        self.escalate = init_chat_model(escalate) if isinstance(escalate, str) else escalate
+        self.clarifier = clarifier
+        self.clarifications = clarifications
+        self.unsure_tool_calls = unsure_tool_calls
+        self.foreign = foreign
+        self.abstention = _default_abstention if abstention is None else abstention
+        self.log = log
+
+    def before_agent(
+        self,
+        state: GateState,  # noqa: ARG002
+        runtime: Runtime[Any],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Begin a run: no decisions yet."""
+        return {"et_agent_decisions": [], "et_agent_pause": None}
+
+    async def abefore_agent(self, state: GateState, runtime: Runtime[Any]) -> dict[str, Any]:
+        """Begin a run: no decisions yet."""
+        return self.before_agent(state, runtime)
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ExtendedModelResponse[Any]:
+        """Judge the response and carry the decision out, except for asking.
+
+        Raises:
+            InputError: The response's result cannot be read.
+            StoreError: The decision cannot be logged.
+            EtAgentError: Decoding the readings of the question failed.
+        """
+        judged = self._judged(request, handler(request), in_context(handler))
+        if judged.decision is not None:
+            dispatch_custom_event(DECISION_EVENT, _dump(judged.decision))
+        return _extended(request, judged)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ExtendedModelResponse[Any]:
+        """As `wrap_model_call`; a cancelled agent stops its escalation."""
+        response = await handler(request)
+        again = InLoop(handler, asyncio.get_running_loop())
+        try:
+            judged = await asyncio.to_thread(self._judged, request, response, again)
+        except asyncio.CancelledError:
+            again.cancel()
+            raise
+        if judged.decision is not None:
+            await adispatch_custom_event(DECISION_EVENT, _dump(judged.decision))
+        return _extended(request, judged)
+
+    @hook_config(can_jump_to=["model", "end"])
+    def after_model(
+        self,
+        state: GateState,
+        runtime: Runtime[Any],  # noqa: ARG002
+    ) -> dict[str, Any] | None:
+        """Ask the user, if that is what was decided, and go on with the reply.
+
+        Raises:
+            InputError: The reply is of another form than the request asks for.
+        """
+        pause = state.get("et_agent_pause")
+        return None if pause is None else go_on(pause)
+
+    @hook_config(can_jump_to=["model", "end"])
+    async def aafter_model(self, state: GateState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """As `after_model`."""
+        return self.after_model(state, runtime)
+
+    def _judged(
+        self, request: ModelRequest[Any], response: ModelResponse[Any], again: Handler
+    ) -> _Judged:
+        message = spoken(response)
+        if message is None:
+            return _Judged(response, None, None)
+        result = result_of(message)
+        made = _decisions(request)
+        topic = self._topic(message)
+        if result is not None:
+            decision, response = self._resolve(request, response, result, topic, made, again)
+        elif self.foreign == "refuse":
+            decision = self._refused(request, topic)
+        else:
+            return _Judged(response, None, None)
+        if self.log is not None:
+            self.log.record(decision)
+        return self._carried_out(request, response, decision)
+
+    def _resolve(
+        self,
+        request: ModelRequest[Any],
+        response: ModelResponse[Any],
+        result: AskResult,
+        topic: str | None,
+        made: Sequence[Decision],
+        again: Handler,
+    ) -> tuple[Decision, ModelResponse[Any]]:
+        stronger = None if self.escalate is None else PassedOn(self.escalate, request, again)
+        more = {} if self.clarifier is None else {"clarifier": self.clarifier}
+        gate = Gate(self._budgeted(topic, made), escalate=stronger, **more)
+        decision = gate.resolve(result, topic=topic)
+        if not decision.escalated or stronger is None or stronger.response is None:
+            return decision, response
+        message = spoken(stronger.response)
+        assert message is not None
+        own, other = result_of(message), self._topic(message)
+        if own is not None and own.confidence is not None and other != topic:
+            # It calls other tools than the response that was judged: their threshold holds.
+            second = Gate(self.policy).decide(own, topic=other)
+            kept = {"escalated": True, "cost": decision.cost, "question": decision.question}
+            decision = second.model_copy(update=kept)
+        return decision, stronger.response
+
+    def _topic(self, message: AIMessage) -> str | None:
+        """The tool with the strictest threshold; None for a message without calls."""
+        topics = self.policy.topics
+        held = [call["name"] if call["name"] in topics else None for call in message.tool_calls]
+        return max(held, key=lambda name: self.policy.for_topic(name).answer_at, default=None)
+
+    def _budgeted(self, topic: str | None, made: Sequence[Decision]) -> GatePolicy:
+        """The policy of a topic, with what is left of the run's budgets."""
+        policy = self.policy.for_topic(topic)
+        used = sum(one.cost.escalations > 0 for one in made)
+        left = None if policy.escalations is None else max(0, policy.escalations - used)
+        share = policy.escalation_share
+        if share is not None and used + 1 > share * (len(made) + 1):
+            left = 0
+        asked = sum(one.action is Action.CLARIFY for one in made)
+        return policy.model_copy(
+            update={
+                "escalations": left,
+                "escalation_share": None,
+                "clarify": policy.clarify and asked < self.clarifications,
+                "topics": {} if topic is None else {topic: {}},
+            }
+        )
+
+    def _refused(self, request: ModelRequest[Any], topic: str | None) -> Decision:
+        policy = self.policy.for_topic(topic)
+        return Decision(
+            action=Action.ANSWER if policy.observe else Action.ABSTAIN,
+            answer=None,
+            threshold=policy.answer_at,
+            reason="The response carries no confidence: it is not one of et-agent.",
+            question=str(request.messages[-1].text) if request.messages else "",
+            topic=topic,
+            would=Action.ABSTAIN if policy.observe else None,
+            trace_id=uuid.uuid4().hex,
+        )
+
+    def _carried_out(
+        self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
+    ) -> _Judged:
+        message = spoken(response)
+        assert message is not None
+        if decision.action is Action.ANSWER:
+            return _Judged(response, decision, None)
+        pause = stop()
+        if decision.action is Action.CLARIFY:
+            assert decision.clarifying_question is not None
+            text, pause = decision.clarifying_question, ask_meaning(decision)
+        elif self.unsure_tool_calls == "approve" and _calls_tools(request, message):
+            message = message.model_copy(update={"id": message.id or uuid.uuid4().hex})
+            text, pause = _approval_text(message, decision), ask_approval(message, decision)
+        elif isinstance(self.abstention, str):
+            text = self.abstention
+        else:
+            text = self.abstention(decision)
+        return _Judged(ModelResponse(result=[_instead(message, text)]), decision, pause)
+
+
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise SettingsError(f"{name} is {value!r}: use {' or '.join(map(repr, known))}")
+
+
+def _default_abstention(decision: Decision) -> str:
+    return f"I am not sure enough to answer. {decision.reason}"
+
+
+def _dump(decision: Decision) -> dict[str, Any]:
+    return decision.model_dump(mode="json")
+
+
+def _decisions(request: ModelRequest[Any]) -> list[Decision]:
+    made: Any = request.state.get("et_agent_decisions") or []
+    return [Decision.model_validate(one) for one in made]
+
+
+def _extended(request: ModelRequest[Any], judged: _Judged) -> ExtendedModelResponse[Any]:
+    update: dict[str, Any] = {"et_agent_pause": judged.pause}
+    if judged.decision is not None:
+        made: Any = request.state.get("et_agent_decisions") or []
+        update["et_agent_decisions"] = [*made, _dump(judged.decision)]
+    return ExtendedModelResponse(judged.response, Command(update=update))
+
+
+def _calls_tools(request: ModelRequest[Any], message: AIMessage) -> bool:
+    """Whether all calls are of tools that the agent runs, rather than of a response format."""
+    known = {getattr(tool, "name", None) for tool in request.tools}
+    return bool(message.tool_calls) and all(call["name"] in known for call in message.tool_calls)
+
+
+def _approval_text(message: AIMessage, decision: Decision) -> str:
+    calls = ", ".join(
+        f"{call['name']}({', '.join(f'{key}={value!r}' for key, value in call['args'].items())})"
+        for call in message.tool_calls
+    )
+    return f"May I run {calls}? {decision.reason}"
+
+
+def _instead(message: AIMessage, text: str) -> AIMessage:
+    """A message that takes another one's place: no tool calls, which nobody would answer."""
+    metadata = message.response_metadata
+    return AIMessage(
+        text,
+        id=message.id,
+        name=message.name,
+        usage_metadata=message.usage_metadata,
+        response_metadata={METADATA_KEY: metadata[METADATA_KEY]}
+        if METADATA_KEY in metadata
+        else {},
+    )

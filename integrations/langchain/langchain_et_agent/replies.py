@@ -1,0 +1,55 @@
+"""Asking the user what is meant, and reading the reply."""
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+from et_agent.errors import InputError
+from et_agent.gate import Decision
+
+__all__ = ["ClarificationRequest", "clarification_request", "meant"]
+
+
+class ReadingRequest(TypedDict):
+    """One reading."""
+
+    text: str
+    answer: str | None
+
+
+class ClarificationRequest(TypedDict):
+    """Value of the interrupt; the run goes on with `Command(resume="the user's reply")`."""
+
+    type: Literal["clarification"]
+    question: str
+    """What to ask the user."""
+    readings: list[ReadingRequest]
+    """Readings to choose from; a reply may be the number of one, counted from 1."""
+    reason: str
+    """Why the user is asked."""
+    trace_id: str
+    """Trace id of the decision."""
+
+
+def clarification_request(decision: Decision) -> ClarificationRequest:
+    """What the user is shown.
+
+    Raises:
+        InputError: The decision is not to ask back.
+    """
+    if decision.clarifying_question is None:
+        raise InputError(f"the decision is to {decision.action}: it has no clarifying question")
+    return {
+        "type": "clarification",
+        "question": decision.clarifying_question,
+        "readings": [{"text": one.text, "answer": one.answer} for one in decision.readings],
+        "reason": decision.reason,
+        "trace_id": decision.trace_id,
+    }
+
+
+def meant(reply: str, readings: Sequence[str]) -> str:
+    """What a reply says: the text of a reading where it is its number, else the reply itself."""
+    number = reply.strip().rstrip(".)")
+    if number.isascii() and number.isdigit() and 1 <= int(number) <= len(readings):
+        return readings[int(number) - 1]
+    return reply

@@ -1,0 +1,92 @@
+"""A chat model that says what it is told to, with the metadata that `ChatEntropyTree` gives."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool, tool
+from pydantic import Field
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from langchain_et_agent.metadata import METADATA_KEY, metadata_of
+
+
+def result_with(answer: str, confidence: float | None, question: str = "How many?") -> AskResult:
+    """A result that a tree gave, with a confidence as a calibrator would give it."""
+    with ScriptedModel.from_texts({"The answer is 4.": 0.7, "The answer is 5.": 0.3}) as model:
+        result = ask(model, question, decoder=MultiChain(leaves=4), kind="number", calibrator=None)
+    calibrated = {"confidence": confidence, "calibrated": confidence is not None}
+    return result.model_copy(update={"answer": answer, **calibrated})
+
+
+def says(text: str, confidence: float | None, **more: Any) -> AIMessage:
+    """A message with a result."""
+    metadata = metadata_of(result_with(text, confidence))
+    return AIMessage(text, response_metadata={METADATA_KEY: metadata}, **more)
+
+
+def calls(confidence: float | None, *wanted: tuple[str, dict[str, Any]]) -> AIMessage:
+    """A message with tool calls and a result."""
+    made = [
+        {"name": name, "args": args, "id": f"call_{number}", "type": "tool_call"}
+        for number, (name, args) in enumerate(wanted)
+    ]
+    answer = json.dumps([{"name": name, "args": args} for name, args in wanted], sort_keys=True)
+    metadata = metadata_of(result_with(answer, confidence))
+    return AIMessage("", tool_calls=made, response_metadata={METADATA_KEY: metadata})
+
+
+class FakeChat(BaseChatModel):
+    """Gives its replies in turn; remembers what it was asked with."""
+
+    replies: list[Any]
+    seen: list[list[BaseMessage]] = Field(default_factory=list)
+    bound: list[str] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "fake"
+
+    @property
+    def asked(self) -> int:
+        return len(self.seen)
+
+    def bind_tools(self, tools: Sequence[Any], **_: Any) -> Runnable[LanguageModelInput, AIMessage]:
+        self.bound[:] = [one.name for one in tools]
+        return self
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **_: Any,
+    ) -> ChatResult:
+        reply = self.replies[len(self.seen)]
+        self.seen.append(list(messages))
+        if isinstance(reply, Exception):
+            raise reply
+        return ChatResult(generations=[ChatGeneration(message=reply.model_copy())])
+
+
+def tools_into(done: list[str]) -> list[BaseTool]:
+    """Tools that note what they did."""
+
+    @tool
+    def search(query: str) -> str:
+        """Search."""
+        done.append(f"search {query}")
+        return f"found {query}"
+
+    @tool
+    def pay(amount: int) -> str:
+        """Pay."""
+        done.append(f"pay {amount}")
+        return f"paid {amount}"
+
+    return [search, pay]
