@@ -9,9 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # The chat model's line is to be unmarked when its module is there.
     from langchain_et_agent.decision_models import EntropyTreeDecisionModel
-    from langchain_et_agent.graphs import answer_node, clarify_node, gate_node, route_by_action
+    from langchain_et_agent.graphs import (
+        GatedState,
+        answer_node,
+        clarify_node,
+        gate_node,
+        route_by_action,
+    )
     from langchain_et_agent.metadata import result_of
     from langchain_et_agent.middleware import ConfidenceGateMiddleware, GateState
 
@@ -20,6 +25,7 @@ __all__ = [
     "ConfidenceGateMiddleware",
     "EntropyTreeDecisionModel",
     "GateState",
+    "GatedState",
     "answer_node",
     "clarify_node",
     "gate_node",
@@ -32,6 +38,7 @@ _HOMES = {
     "ConfidenceGateMiddleware": "middleware",
     "EntropyTreeDecisionModel": "decision_models",
     "GateState": "middleware",
+    "GatedState": "graphs",
     "answer_node": "graphs",
     "clarify_node": "graphs",
     "gate_node": "graphs",

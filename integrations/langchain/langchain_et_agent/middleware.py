@@ -164,11 +164,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         state: GateState,
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any] | None:
-        """Ask the user, if that is what was decided, and go on with the reply.
-
-        Raises:
-            InputError: The reply is of another form than the request asks for.
-        """
+        """Ask the user, if that is what was decided, and go on with the reply."""
         pause = state.get("et_agent_pause")
         return None if pause is None else go_on(pause)
 

@@ -5,24 +5,28 @@ after it only interrupts: it runs again when the run is resumed, and must not de
 The message that asks has no tool calls, so the history is valid whether the user replies or not.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from langchain.agents.middleware.human_in_the_loop import HITLRequest
 from langchain_core.messages import (
     AIMessage,
-    AnyMessage,
     HumanMessage,
+    ToolCall,
     ToolMessage,
     message_to_dict,
     messages_from_dict,
 )
-from langgraph.types import interrupt
 
-from et_agent.errors import InputError
 from et_agent.gate import Decision
-from langchain_et_agent.replies import clarification_request, meant
+from langchain_et_agent.replies import clarification_request, meant, no_text, reply_to
 
 __all__ = ["Pause", "ask_approval", "ask_meaning", "go_on", "stop"]
+
+_VERDICTS: Final[list[Literal["approve", "edit", "reject", "respond"]]] = [
+    "approve",
+    "reject",
+    "respond",
+]
 
 
 class Pause(TypedDict):
@@ -54,67 +58,68 @@ def ask_approval(message: AIMessage, decision: Decision) -> Pause:
             for call in message.tool_calls
         ],
         "review_configs": [
-            {"action_name": call["name"], "allowed_decisions": ["approve", "reject", "respond"]}
+            {"action_name": call["name"], "allowed_decisions": [*_VERDICTS]}
             for call in message.tool_calls
         ],
     }
     return {"type": "approve", "request": dict(request), "message": message_to_dict(message)}
 
 
-def go_on(pause: Pause) -> dict[str, Any] | None:
-    """Interrupt, and return the state's update once there is a reply.
+def go_on(pause: Pause) -> dict[str, Any]:
+    """Interrupt, and return the state's update once there is a reply that fits.
 
     Raises:
-        GraphInterrupt: There is no reply yet; LangGraph takes it.
-        InputError: The reply is of another form than the request asks for.
+        GraphInterrupt: There is none yet; LangGraph takes it.
     """
     if pause["type"] == "end":
         # With a response format the agent would ask the model again, and again.
         return {"jump_to": "end"}
-    reply = interrupt(pause["request"])
-    if isinstance(reply, str) and reply.strip():
-        readings = pause["request"].get("readings", [])
-        said = HumanMessage(meant(reply, [one["text"] for one in readings]))
-        return {"messages": [said], "jump_to": "model"}
     if pause["type"] == "clarify":
-        raise InputError(
-            f"the reply to a clarifying question is a text, not {reply!r}: resume with "
-            'Command(resume="...")'
-        )
+        return _said(reply_to(pause["request"], no_text), pause)
     assert pause["message"] is not None
     (message,) = messages_from_dict([pause["message"]])
     assert isinstance(message, AIMessage)
-    return {"messages": _reviewed(message, reply)}
+    calls = message.tool_calls
+    reply = reply_to(pause["request"], lambda reply: _no_review(reply, calls))
+    if isinstance(reply, str):
+        return _said(reply, pause)
+    answers = map(_tool_message, calls, reply["decisions"])
+    return {"messages": [message, *(one for one in answers if one is not None)]}
 
 
-def _reviewed(message: AIMessage, reply: Any) -> list[AnyMessage]:
-    """The message with its calls again, and a tool message for every call that must not run."""
+def _said(reply: str, pause: Pause) -> dict[str, Any]:
+    """What the user says goes to the model."""
+    readings = [one["text"] for one in pause["request"].get("readings", ())]
+    return {"messages": [HumanMessage(meant(reply, readings))], "jump_to": "model"}
+
+
+def _no_review(reply: Any, calls: list[ToolCall]) -> str | None:
+    """What is wrong with a reply about tool calls; a text is one too."""
+    if no_text(reply) is None:
+        return None
     decisions = reply.get("decisions") if isinstance(reply, dict) else None
-    if not isinstance(decisions, list) or len(decisions) != len(message.tool_calls):
-        raise InputError(
-            f"the reply is {reply!r}: resume with a text, or with "
-            '{"decisions": [{"type": "approve"}, …]}, one decision for each of the '
-            f"{len(message.tool_calls)} calls"
+    if not isinstance(decisions, list) or len(decisions) != len(calls):
+        return (
+            f'the reply is {reply!r}: resume with {{"decisions": [{{"type": "approve"}}, …]}}, one '
+            f"decision for each of the {len(calls)} calls, or with a text"
         )
-    answers: list[AnyMessage] = []
-    for call, decision in zip(message.tool_calls, decisions, strict=True):
-        verdict = decision.get("type") if isinstance(decision, dict) else None
-        if verdict == "approve":
-            continue
-        if verdict not in ("reject", "respond"):
-            raise InputError(
-                f"the decision about {call['name']} is {decision!r}: its type is approve, reject "
-                "or respond"
+    for call, decision in zip(calls, decisions, strict=True):
+        if not isinstance(decision, dict) or decision.get("type") not in _VERDICTS:
+            return (
+                f"the decision about {call['name']} is {decision!r}: its type is "
+                f"{', '.join(_VERDICTS)}"
             )
-        text = decision.get("message") or (
-            "The user declined this call. It was not run; do not repeat it unless asked to."
-        )
-        answers.append(
-            ToolMessage(
-                text,
-                name=call["name"],
-                tool_call_id=call["id"] or "",
-                status="success" if verdict == "respond" else "error",
-            )
-        )
-    return [message, *answers]
+    return None
+
+
+def _tool_message(call: ToolCall, decision: dict[str, Any]) -> ToolMessage | None:
+    """What stands in for the result of a call that must not run; None for one that may."""
+    if decision["type"] == "approve":
+        return None
+    declined = "The user declined this call. It was not run; do not repeat it unless asked to."
+    return ToolMessage(
+        decision.get("message") or declined,
+        name=call["name"],
+        tool_call_id=call["id"] or "",
+        status="success" if decision["type"] == "respond" else "error",
+    )

@@ -1,12 +1,12 @@
 """Asking the user what is meant, and reading the reply."""
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 from et_agent.errors import InputError
 from et_agent.gate import Decision
 
-__all__ = ["ClarificationRequest", "clarification_request", "meant"]
+__all__ = ["ClarificationRequest", "clarification_request", "meant", "no_text", "reply_to"]
 
 
 class ReadingRequest(TypedDict):
@@ -52,4 +52,32 @@ def meant(reply: str, readings: Sequence[str]) -> str:
     number = reply.strip().rstrip(".)")
     if number.isascii() and number.isdigit() and 1 <= int(number) <= len(readings):
         return readings[int(number) - 1]
+    return reply
+
+
+def no_text(reply: Any) -> str | None:
+    """What is wrong with a reply that should be a text; None if nothing is."""
+    if isinstance(reply, str) and reply.strip():
+        return None
+    return f'the reply is {reply!r}: resume with a text, Command(resume="...")'
+
+
+def reply_to(request: Mapping[str, Any], wrong: Callable[[Any], str | None]) -> Any:
+    """Interrupt, and return the reply.
+
+    LangGraph keeps replies, so an error here would come back at every attempt to go on. A reply that
+    does not fit is asked for again instead, with what is wrong with it as "problem".
+
+    Args:
+        request: The value of the interrupt, in plain JSON types.
+        wrong: Says what is wrong with a reply, or None.
+
+    Raises:
+        GraphInterrupt: There is no fitting reply yet; LangGraph takes it.
+    """
+    from langgraph.types import interrupt
+
+    reply = interrupt(dict(request))
+    while (problem := wrong(reply)) is not None:
+        reply = interrupt({**request, "problem": problem})
     return reply

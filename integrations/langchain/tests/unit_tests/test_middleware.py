@@ -1,7 +1,6 @@
 import json
 from typing import Any
 
-import pytest
 from agent_fakes import FakeChat, calls, says, tools_into
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage

@@ -1,0 +1,225 @@
+"""LangChain's decision model: typed answers with probabilities, straight from entropy trees."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.decisions import (
+    BaseDecisionModel,
+    Choice,
+    ChoiceAnswer,
+    ClassifierResponse,
+    Noul,
+    NoulAnswer,
+    Question,
+    Score,
+    ScoreAnswer,
+    State,
+)
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable
+from pydantic import ConfigDict, Field, model_validator
+
+from et_agent.errors import InputError, SettingsError
+from et_agent.results import AskResult
+
+__all__ = ["EntropyTreeDecisionModel"]
+
+_LETTERS: Final = "ABCDEFGHIJ"
+"""As many options as a question can have."""
+_NOT_TEXT: Final = frozenset({"image", "image_url", "audio", "input_audio", "video", "file"})
+
+
+class EntropyTreeDecisionModel(BaseDecisionModel):
+    """Answers questions about a text, messages or JSON with the shares of an entropy tree.
+
+        decide = EntropyTreeDecisionModel(model="qwen2.5-coder-0.5b")
+        decide.invoke({"state": "My card was charged twice.", "questions": {"team": Choice(…)}})
+
+    Each question is one tree over lettered options, and all trees of a request share the model's
+    batches. A probability is the share of the weight of the paths that chose the option; paths that
+    chose none say nothing, and their weight is dealt out evenly. `confidence` is the calibrated
+    P(correct) where a calibrator holds, else the share of the choice, which is 0 when no path chose.
+    The expected `score` comes from the probabilities.
+
+    Args:
+        model: A catalog name, a path or `hf:owner/repo/file.gguf`.
+        tree: An `EntropyTreeRunnable` with settings of its own, instead of `model`.
+
+    Raises, when called:
+        InputError: No question, more than ten options, or an image (text only).
+        EtAgentError: Decoding failed.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+    model: str = ""
+    """Name of the model; that of `tree` where it is given."""
+    tree: Runnable[Any, AskResult] = Field(default=None)  # type: ignore[assignment]
+    """What answers a question with lettered options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        given, tree = values.get("model"), values.get("tree")
+        if tree is None:
+            from et_agent.runnables import EntropyTreeRunnable
+
+            settings = {} if given is None else {"model": given}
+            tree = EntropyTreeRunnable(kind="choice", **settings)
+        name = getattr(tree, "model", given or "entropy-tree")
+        return {**values, "tree": tree, "model": name if isinstance(name, str) else name.info.name}
+
+    @property
+    def _provider(self) -> str:
+        return "et_agent"
+
+    def _classify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
+        asked = _asked(state, questions)
+        results = self.tree.batch(list(asked.values()))
+        return self._response(questions, dict(zip(asked, results, strict=True)))
+
+    async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
+        asked = _asked(state, questions)
+        results = await self.tree.abatch(list(asked.values()))
+        return self._response(questions, dict(zip(asked, results, strict=True)))
+
+    def _response(
+        self, questions: Mapping[str, Question], results: Mapping[str, AskResult]
+    ) -> ClassifierResponse:
+        usage = [result.usage for result in results.values()]
+        prompt = sum(one.prompt_tokens for one in usage)
+        decoded = sum(one.tokens_decoded for one in usage)
+        return ClassifierResponse(
+            model=self.model,
+            answers={name: _answer(one, results.get(name)) for name, one in questions.items()},
+            usage={
+                "input_tokens": prompt,
+                "output_tokens": decoded,
+                "total_tokens": prompt + decoded,
+            },
+        )
+
+
+def _options(question: Question) -> list[str]:
+    """What the options say, in order."""
+    match question:
+        case Noul():
+            criteria = question.criteria
+            yes = None if criteria is None else criteria.true
+            no = None if criteria is None else criteria.false
+            return [_described("Yes", yes), _described("No", no)]
+        case Choice():
+            return [_described(label, text) for label, text in question.criteria.items()]
+        case Score():
+            return [_plain(text) for text in question.criteria]
+        case _:
+            raise InputError(
+                f"a question of the type {question.type!r} needs an image: only text is supported"
+            )
+
+
+def _asked(state: State, questions: Mapping[str, Question]) -> dict[str, str]:
+    """The texts of the questions that need a tree."""
+    if not questions:
+        raise InputError("there are no questions: pass at least one")
+    told = _plain(state)
+    asked = {}
+    for name, question in questions.items():
+        options = _options(question)
+        if len(options) > len(_LETTERS):
+            raise InputError(
+                f"question {name!r} has {len(options)} options: at most {len(_LETTERS)} are "
+                "possible; ask for a group first, then within it"
+            )
+        if len(options) > 1:
+            # On one line each: a line break would end the option.
+            lines = [
+                f"{letter}) {' '.join(text.split())}"
+                for letter, text in zip(_LETTERS, options, strict=False)
+            ]
+            asked[name] = "\n".join([told, "", _plain(question.instructions), *lines])
+    return asked
+
+
+def _answer(
+    question: Question, result: AskResult | None
+) -> NoulAnswer | ChoiceAnswer | ScoreAnswer:
+    count = len(_options(question))
+    shares, confidence = _shares(count, result)
+    match question:
+        case Noul():
+            return NoulAnswer(type="noul", noul=shares[0])
+        case Choice():
+            probabilities = dict(zip(question.criteria, shares, strict=True))
+            best = max(probabilities, key=lambda label: probabilities[label])
+            return ChoiceAnswer(
+                type="choice", choice=best, probabilities=probabilities, confidence=confidence
+            )
+        case _:
+            assert isinstance(question, Score)
+            return ScoreAnswer(
+                type="score",
+                score=sum(level * share for level, share in enumerate(shares)),
+                legend=dict(enumerate(question.criteria)),
+                probabilities=dict(enumerate(shares)),
+                confidence=confidence,
+            )
+
+
+def _shares(count: int, result: AskResult | None) -> tuple[list[float], float]:
+    """Probability of each option, and the confidence; one option alone needs no tree."""
+    if result is None:
+        return [1.0], 1.0
+    if result.kind != "choice":
+        raise SettingsError(
+            f'the tree read answers of the kind {result.kind}: give it kind="choice"'
+        )
+    known = {one.answer: one.share for one in result.distribution}
+    chosen = [known.get(letter, 0.0) for letter in _LETTERS[:count]]
+    rest = max(0.0, 1.0 - sum(chosen)) / count
+    shares = [min(1.0, share + rest) for share in chosen]
+    return shares, result.share if result.confidence is None else result.confidence
+
+
+def _described(label: str, text: Any) -> str:
+    return label if text is None else f"{label}: {_plain(text)}"
+
+
+def _plain(value: Any) -> str:
+    """A text for the model; JSON where the value is no text."""
+    ready = _ready(value)
+    if isinstance(value, BaseMessage):
+        return str(value.text)
+    if isinstance(ready, str):
+        return ready
+    if isinstance(ready, list) and ready and all(isinstance(one, BaseMessage) for one in value):
+        return "\n".join(f"{one['role']}: {one['text']}" for one in ready)
+    return json.dumps(ready, ensure_ascii=False)
+
+
+def _ready(value: Any) -> Any:
+    """JSON types out of what a state may hold.
+
+    Raises:
+        InputError: It holds something other than text and plain values.
+    """
+    match value:
+        case BaseMessage():
+            _ready(value.content)
+            return {"role": value.type, "text": str(value.text)}
+        case str() | int() | float() | None:
+            return value
+        case Mapping():
+            if value.get("type") in _NOT_TEXT:
+                raise InputError(
+                    f"the state holds a block of the type {value['type']!r}: only text is supported, "
+                    "so leave it out or describe it in words"
+                )
+            return {str(key): _ready(one) for key, one in value.items()}
+        case Sequence() if not isinstance(value, (bytes, bytearray)):
+            return [_ready(one) for one in value]
+        case _:
+            raise InputError(f"the state holds a {type(value).__name__}: use text and JSON types")

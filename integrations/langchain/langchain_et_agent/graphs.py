@@ -1,0 +1,198 @@
+"""Nodes and edges for LangGraph graphs built by hand.
+
+    graph = StateGraph(GatedState)
+    graph.add_node("answer", answer_node(EntropyTreeRunnable(model="qwen2.5-coder-0.5b")))
+    graph.add_node("gate", gate_node(Gate(GatePolicy(answer_at=0.8, clarify=True), clarifier=…)))
+    graph.add_node("clarify", clarify_node())
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", "gate")
+    graph.add_conditional_edges("gate", route_by_action(answer=END, abstain=END, clarify="clarify"))
+    graph.add_edge("clarify", "answer")
+
+Each node does one thing and writes plain JSON types, so a graph that is interrupted and resumed
+neither decodes nor escalates again what a node before has brought.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict, TypeVar
+
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from et_agent.errors import InputError, SettingsError
+from et_agent.gate import Action, Decision, Gate
+from et_agent.results import AskResult
+from langchain_et_agent.metadata import metadata_of, read_result
+from langchain_et_agent.replies import clarification_request, meant, no_text, reply_to
+
+__all__ = ["GatedState", "answer_node", "clarify_node", "gate_node", "route_by_action"]
+
+State = Mapping[str, Any]
+Read = str | Callable[[Any], Any]
+"""A key of the state, or a function of it."""
+Name = TypeVar("Name", bound=str)
+
+
+class GatedState(TypedDict, total=False):
+    """The keys that the nodes read and write unless told otherwise; plain JSON types."""
+
+    question: str
+    """The question; with what is meant by it once the user said so."""
+    result: dict[str, Any]
+    """An `AskResult` without its tree."""
+    decision: dict[str, Any]
+    """A `Decision`."""
+    answer: str | None
+    """The answer to give; None unless the decision is to answer."""
+
+
+def answer_node(
+    tree: Runnable[Any, AskResult], *, question: Read = "question", result: str = "result"
+) -> RunnableLambda[Any, dict[str, Any]]:
+    """A node that answers a question and writes the result, without the tree.
+
+    Args:
+        tree: An `EntropyTreeRunnable`, or any runnable from a question to an `AskResult`.
+        question: Where the question, or messages, are in the state.
+        result: The key that is written.
+
+    Raises, when run:
+        InputError: The state has no question.
+        EtAgentError: Decoding failed.
+    """
+
+    def answer(state: State, config: RunnableConfig) -> dict[str, Any]:
+        return {result: metadata_of(tree.invoke(_read(state, question, "question"), config))}
+
+    async def aanswer(state: State, config: RunnableConfig) -> dict[str, Any]:
+        asked = _read(state, question, "question")
+        return {result: metadata_of(await tree.ainvoke(asked, config))}
+
+    return RunnableLambda(answer, aanswer, name="entropy_tree")
+
+
+def gate_node(
+    gate: Gate,
+    *,
+    result: Read = "result",
+    topic: Read | None = None,
+    decision: str = "decision",
+    answer: str = "answer",
+) -> RunnableLambda[Any, dict[str, Any]]:
+    """A node that judges a result, escalates where the gate says so, and writes the decision.
+
+    It asks nobody: `clarify_node` does, since a node that is interrupted runs again.
+
+    Args:
+        gate: The gate.
+        result: Where the result is in the state; `result_of` reads that of a message.
+        topic: Where the topic or tool is whose policy holds; None for the general one.
+        decision: The key for the decision.
+        answer: The key for the answer, None unless the decision is to answer.
+
+    Raises, when run:
+        InputError: The state has no result, or one that cannot be read.
+        PolicyError: The policy has no such topic.
+        StoreError: The decision cannot be logged.
+    """
+
+    def judge(state: State) -> dict[str, Any]:
+        found = read_result(_read(state, result, "result"))
+        if found is None:
+            raise InputError("there is no result to judge: let answer_node run before gate_node")
+        named = None if topic is None else _read(state, topic, "topic")
+        made = gate.resolve(found, topic=named)
+        return {decision: made.model_dump(mode="json"), answer: made.answer}
+
+    # Without a coroutine of its own it runs in a thread when the graph is run asynchronously.
+    return RunnableLambda(judge, name="confidence_gate")
+
+
+def clarify_node(
+    *, question: str = "question", decision: str = "decision"
+) -> Callable[[State], dict[str, Any]]:
+    """A node that interrupts with the clarifying question, and adds the reply to the question.
+
+    Resume with `Command(resume="the user's reply")`: a text, or the number of a reading.
+
+    Args:
+        question: The key of the question, which is read and written.
+        decision: The key of the decision.
+
+    A reply that is no text is asked for again.
+
+    Raises, when run:
+        InputError: The decision is not to ask back.
+    """
+
+    def clarify(state: State) -> dict[str, Any]:
+        made = _decision(state, decision)
+        reply = reply_to(clarification_request(made), no_text)
+        text = meant(reply, [one.text for one in made.readings])
+        return {question: f"{state[question]}\n\nWhat is meant: {text}"}
+
+    return clarify
+
+
+def route_by_action(
+    *,
+    answer: Name,
+    abstain: Name,
+    escalate: Name | None = None,
+    clarify: Name | None = None,
+    decision: str = "decision",
+) -> Callable[[Any], Name]:
+    """A path function for `add_conditional_edges`: from a decision's action to the next node.
+
+    Its return type is a Literal of the names, from which LangGraph draws the edges.
+
+    Args:
+        answer: Node after an answer, for instance `END`.
+        abstain: Node after an abstention.
+        escalate: Node that escalates; only for decisions of `Gate.decide`, which calls nobody.
+        clarify: Node that asks the user, usually a `clarify_node`.
+        decision: The key of the decision, or of a `Decision` itself.
+
+    Raises, when run:
+        InputError: The state has no decision, or one that cannot be read.
+        SettingsError: The action has no node.
+    """
+    nodes = {
+        action: name
+        for action, name in (
+            (Action.ANSWER, answer),
+            (Action.ABSTAIN, abstain),
+            (Action.ESCALATE, escalate),
+            (Action.CLARIFY, clarify),
+        )
+        if name is not None
+    }
+
+    def route(state: Any) -> Name:
+        action = _decision(state, decision).action
+        if action not in nodes:
+            raise SettingsError(
+                f"the decision is to {action}, and there is no node for it: "
+                f'route_by_action({action}="name of the node")'
+            )
+        return nodes[action]
+
+    route.__annotations__["return"] = Literal[tuple(dict.fromkeys(nodes.values()))]
+    return route
+
+
+def _read(state: State, where: Read, what: str) -> Any:
+    if callable(where):
+        return where(state)
+    if where not in state:
+        raise InputError(f"the state has no {where!r}: write the {what} there, or say where it is")
+    return state[where]
+
+
+def _decision(state: State, key: str) -> Decision:
+    found = _read(state, key, "decision")
+    if isinstance(found, Decision):
+        return found
+    try:
+        return Decision.model_validate(found)
+    except ValueError as error:
+        raise InputError(f"the decision in the state cannot be read: {error}") from error

@@ -1,0 +1,72 @@
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+import langchain_et_agent
+
+# The chat model's module is a colleague's: its name is here, its tests are with it.
+THERE = [
+    name
+    for name in langchain_et_agent.__all__
+    if importlib.util.find_spec(f"langchain_et_agent.{langchain_et_agent._HOMES[name]}")
+]
+
+
+def test_the_public_names() -> None:
+    assert langchain_et_agent.__all__ == [
+        "ChatEntropyTree",
+        "ConfidenceGateMiddleware",
+        "EntropyTreeDecisionModel",
+        "GateState",
+        "GatedState",
+        "answer_node",
+        "clarify_node",
+        "gate_node",
+        "result_of",
+        "route_by_action",
+    ]
+    assert dir(langchain_et_agent) == langchain_et_agent.__all__
+    assert sorted(langchain_et_agent._HOMES) == langchain_et_agent.__all__
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    found = getattr(langchain_et_agent, name)
+    assert found.__name__ == name
+    assert found.__doc__
+
+
+def test_other_names_are_an_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'chat'"):
+        langchain_et_agent.chat  # noqa: B018
+
+
+def run(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_import_loads_no_agents() -> None:
+    code = (
+        "import sys, langchain_et_agent\n"
+        "print([n for n in ('langchain', 'langgraph', 'langchain_core', 'numpy') if n in sys.modules])"
+        "\nlangchain_et_agent.EntropyTreeDecisionModel, langchain_et_agent.route_by_action\n"
+        "print([n for n in ('langchain', 'langgraph', 'llama_cpp') if n in sys.modules])"
+    )
+    assert run(code).split("\n")[:2] == ["[]", "[]"]
+
+
+def test_without_langchain_the_error_names_the_extra() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['langchain'] = None\n"
+        "import langchain_et_agent\n"
+        "try:\n"
+        "    langchain_et_agent.ConfidenceGateMiddleware\n"
+        "except ImportError as error:\n"
+        "    print(error, '|', type(error.__cause__).__name__)\n"
+    )
+    assert "pip install 'langchain-et-agent[agents]' | ModuleNotFoundError" in run(code)
