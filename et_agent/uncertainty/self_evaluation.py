@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.decoding.base import RunRequest
+from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.models.base import LanguageModel
@@ -91,12 +92,7 @@ def _shares(
 ) -> NDArray[np.float64]:
     """Probability of the first word against the second as the reply, float64 [texts]."""
     prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
-    # At least one token stays with every continuation.
-    common = min(len(prompt) for prompt in prompts) - 1
-    for at in range(common):
-        if any(prompt[at] != prompts[0][at] for prompt in prompts):
-            common = at
-            break
+    common = common_length(prompts)
     yes_tokens, no_tokens = (_first_tokens(model, word) for word in words)
     probe = Probe(
         continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
