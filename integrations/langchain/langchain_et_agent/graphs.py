@@ -19,10 +19,10 @@ from typing import Any, Literal, TypedDict, TypeVar
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from et_agent.errors import InputError, SettingsError
-from et_agent.gate import Action, Decision, Gate
+from et_agent.gate import Action, Decision, Gate, question_after
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import metadata_of, read_result
-from langchain_et_agent.replies import clarification_request, meant, no_text, reply_to
+from langchain_et_agent.replies import clarification_request, no_text, reply_to
 
 __all__ = ["GatedState", "answer_node", "clarify_node", "gate_node", "route_by_action"]
 
@@ -100,7 +100,9 @@ def gate_node(
         if found is None:
             raise InputError("there is no result to judge: let answer_node run before gate_node")
         named = None if topic is None else _read(state, topic, "topic")
-        made = gate.resolve(found, topic=named)
+        before = state.get(decision)
+        asked = 0 if before is None else _decision(state, decision).asked
+        made = gate.resolve(found, topic=named, asked=asked)
         return {decision: made.model_dump(mode="json"), answer: made.answer}
 
     # Without a coroutine of its own it runs in a thread when the graph is run asynchronously.
@@ -127,8 +129,7 @@ def clarify_node(
     def clarify(state: State) -> dict[str, Any]:
         made = _decision(state, decision)
         reply = reply_to(clarification_request(made), no_text)
-        text = meant(reply, [one.text for one in made.readings])
-        return {question: f"{state[question]}\n\nWhat is meant: {text}"}
+        return {question: question_after(made, reply)}
 
     return clarify
 

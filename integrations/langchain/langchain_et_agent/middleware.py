@@ -23,7 +23,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from et_agent.errors import SettingsError
-from et_agent.gate import Action, Decision, DecisionLog, Gate, GatePolicy, Target
+from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import METADATA_KEY, result_of
 from langchain_et_agent.passing_on import Handler, InLoop, PassedOn, in_context, spoken
@@ -69,9 +69,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         escalate: Who answers instead. A chat model, or a name that `init_chat_model` takes, gets the
             whole request with its tools; any other runnable, or a function, gets the question. None
             abstains instead.
-        clarifier: An `et_agent.gate.Clarifier`, which finds the readings of a question; None never
-            asks back.
-        clarifications: How often the user is asked back in a run.
+        clarifier: Finds out whether a question is unclear; None never asks back.
         unsure_tool_calls: What becomes of a tool call below its threshold, where nothing stronger
             takes over: "abstain" says so instead of the call; "approve" asks a person, by an
             interrupt of the form that `HumanInTheLoopMiddleware` uses. It never runs unasked.
@@ -82,6 +80,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
 
     Raises:
         SettingsError: A setting is not one of those named.
+        PolicyError: The policy asks back and there is no clarifier.
     """
 
     state_schema = GateState
@@ -91,8 +90,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         policy: GatePolicy,
         *,
         escalate: str | BaseChatModel | Target | None = None,
-        clarifier: Any = None,
-        clarifications: int = 1,
+        clarifier: Clarifier | None = None,
         unsure_tool_calls: Unsure = "abstain",
         foreign: Foreign = "pass",
         abstention: Abstention | None = None,
@@ -101,12 +99,10 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         super().__init__()
         _check("unsure_tool_calls", unsure_tool_calls, get_args(Unsure))
         _check("foreign", foreign, get_args(Foreign))
-        if clarifications < 0:
-            raise SettingsError(f"clarifications is {clarifications}: use 0 or more")
+        self._gate = Gate(policy, clarifier=clarifier)
         self.policy = policy
         self.escalate = init_chat_model(escalate) if isinstance(escalate, str) else escalate
         self.clarifier = clarifier
-        self.clarifications = clarifications
         self.unsure_tool_calls = unsure_tool_calls
         self.foreign = foreign
         self.abstention = _default_abstention if abstention is None else abstention
@@ -201,21 +197,35 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         made: Sequence[Decision],
         again: Handler,
     ) -> tuple[Decision, ModelResponse[Any]]:
-        stronger = None if self.escalate is None else PassedOn(self.escalate, request, again)
-        more = {} if self.clarifier is None else {"clarifier": self.clarifier}
-        gate = Gate(self._budgeted(topic, made), escalate=stronger, **more)
-        decision = gate.resolve(result, topic=topic)
-        if not decision.escalated or stronger is None or stronger.response is None:
+        target = self.escalate
+        if isinstance(target, BaseChatModel):
+            target = PassedOn(target, request, again)
+        asked = sum(one.action is Action.CLARIFY for one in made)
+        gate = Gate(self._budgeted(topic, made), escalate=target, clarifier=self.clarifier)
+        decision = gate.resolve(result, topic=topic, asked=asked)
+        if not decision.escalated:
             return decision, response
-        message = spoken(stronger.response)
+        if not isinstance(target, PassedOn) or target.response is None:
+            message = spoken(response)
+            assert message is not None
+            answer = _instead(message, decision.answer or "", metadata={})
+            return decision, response if decision.answer is None else _only(answer)
+        return self._judged_again(decision, target.response, topic), target.response
+
+    def _judged_again(
+        self, decision: Decision, response: ModelResponse[Any], topic: str | None
+    ) -> Decision:
+        """A stronger model that calls other tools is held to their threshold."""
+        message = spoken(response)
         assert message is not None
-        own, other = result_of(message), self._topic(message)
-        if own is not None and own.confidence is not None and other != topic:
-            # It calls other tools than the response that was judged: their threshold holds.
-            second = Gate(self.policy).decide(own, topic=other)
-            kept = {"escalated": True, "cost": decision.cost, "question": decision.question}
-            decision = second.model_copy(update=kept)
-        return decision, stronger.response
+        result, other = result_of(message), self._topic(message)
+        if result is None or other == topic:
+            return decision
+        again = self._gate.decide(result, topic=other)
+        if again.confidence is None:
+            return decision
+        kept = {"escalated": True, "cost": decision.cost, "question": decision.question}
+        return again.model_copy(update=kept)
 
     def _topic(self, message: AIMessage) -> str | None:
         """The tool with the strictest threshold; None for a message without calls."""
@@ -231,14 +241,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         share = policy.escalation_share
         if share is not None and used + 1 > share * (len(made) + 1):
             left = 0
-        asked = sum(one.action is Action.CLARIFY for one in made)
+        topics = {} if topic is None else {topic: {}}
         return policy.model_copy(
-            update={
-                "escalations": left,
-                "escalation_share": None,
-                "clarify": policy.clarify and asked < self.clarifications,
-                "topics": {} if topic is None else {topic: {}},
-            }
+            update={"escalations": left, "escalation_share": None, "topics": topics}
         )
 
     def _refused(self, request: ModelRequest[Any], topic: str | None) -> Decision:
@@ -272,7 +277,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
             text = self.abstention
         else:
             text = self.abstention(decision)
-        return _Judged(ModelResponse(result=[_instead(message, text)]), decision, pause)
+        metadata = message.response_metadata
+        kept = {METADATA_KEY: metadata[METADATA_KEY]} if METADATA_KEY in metadata else {}
+        return _Judged(_only(_instead(message, text, metadata=kept)), decision, pause)
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
@@ -315,15 +322,16 @@ def _approval_text(message: AIMessage, decision: Decision) -> str:
     return f"May I run {calls}? {decision.reason}"
 
 
-def _instead(message: AIMessage, text: str) -> AIMessage:
+def _instead(message: AIMessage, text: str, *, metadata: dict[str, Any]) -> AIMessage:
     """A message that takes another one's place: no tool calls, which nobody would answer."""
-    metadata = message.response_metadata
     return AIMessage(
         text,
         id=message.id,
         name=message.name,
         usage_metadata=message.usage_metadata,
-        response_metadata={METADATA_KEY: metadata[METADATA_KEY]}
-        if METADATA_KEY in metadata
-        else {},
+        response_metadata=metadata,
     )
+
+
+def _only(message: AIMessage) -> ModelResponse[Any]:
+    return ModelResponse(result=[message])

@@ -10,13 +10,11 @@ from typing import Any
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 
 from et_agent.errors import EscalationError
-from et_agent.gate import Target
-from et_agent.gate.escalation import Runnable
 from et_agent.results import AskResult
-from langchain_et_agent.metadata import METADATA_KEY, metadata_of, result_of
+from langchain_et_agent.metadata import result_of
 
 __all__ = ["Handler", "InLoop", "PassedOn", "in_context", "spoken"]
 
@@ -76,33 +74,31 @@ class InLoop:
 
 
 class PassedOn:
-    """An escalation target for one request; keeps the response that the last call brought.
+    """A stronger chat model as a gate's target: it answers the request itself, not its question.
 
     Args:
-        target: A chat model gets the whole request: conversation, system prompt, tools, response
-            format. Any other runnable, or a function, gets the question.
+        model: It gets the conversation, the system prompt, tools and response format.
         request: The request that the agent's model answered.
         handler: Runs a request, from any thread.
     """
 
-    def __init__(
-        self, target: BaseChatModel | Target, request: ModelRequest[Any], handler: Handler
-    ) -> None:
-        self._target, self._request, self._handler = target, request, handler
+    def __init__(self, model: BaseChatModel, request: ModelRequest[Any], handler: Handler) -> None:
+        self._request, self._handler = request.override(model=model), handler
         self._lock = threading.Lock()
         self._attempt = 0
         self.response: Response | None = None
+        """What the last call brought."""
 
-    def __call__(self, question: str) -> str | AskResult:
-        """Call the target; its result where it comes with one, else what it says.
+    def __call__(self, question: str) -> str | AskResult:  # noqa: ARG002
+        """Call the model; its result where it comes with one, else what it says.
 
         Raises:
-            Exception: Whatever the target raises.
+            Exception: Whatever the model raises.
         """
         with self._lock:
             self._attempt += 1
             attempt = self._attempt
-        response = self._respond(question)
+        response = self._handler(self._request)
         with self._lock:
             # A call that hung and came back after a later one has begun is too late.
             if attempt == self._attempt:
@@ -112,32 +108,10 @@ class PassedOn:
             return ""
         return result_of(message) or _said(message)
 
-    def _respond(self, question: str) -> Response:
-        if isinstance(self._target, BaseChatModel):
-            return self._handler(self._request.override(model=self._target))
-        if isinstance(self._target, Runnable):
-            found = self._target.invoke(question)
-        else:
-            found = self._target(question)
-        return ModelResponse(result=[_as_message(found)])
-
 
 def spoken(response: Response) -> AIMessage | None:
     """The model's own message of a response."""
     return next((one for one in reversed(response.result) if isinstance(one, AIMessage)), None)
-
-
-def _as_message(found: Any) -> AIMessage:
-    if isinstance(found, AIMessage):
-        return found
-    if isinstance(found, AskResult):
-        return AIMessage(found.answer or "", response_metadata={METADATA_KEY: metadata_of(found)})
-    text = found.text if isinstance(found, BaseMessage) else found
-    if not isinstance(text, str):
-        raise EscalationError(
-            f"the target gave a {type(found).__name__}: a text, a message or an AskResult is needed"
-        )
-    return AIMessage(str(text))
 
 
 def _said(message: AIMessage) -> str:

@@ -13,7 +13,7 @@ from langgraph.types import Command
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.errors import InputError, ModelClosedError, SettingsError
-from et_agent.gate import Action, Decision, Gate, GatePolicy, ReadingOption
+from et_agent.gate import Action, Clarifier, Decision, Gate, GatePolicy
 from langchain_et_agent import (
     GatedState,
     answer_node,
@@ -39,25 +39,27 @@ def tree_over(model: ScriptedModel) -> Runnable[Any, AskResult]:
     return RunnableLambda(lambda question: ask(model, question, decoder=decoder, calibrator=None))
 
 
-class AsksBack(Gate):
-    """Asks back at the first question of each, as a gate with a clarifier does."""
+UNCLEAR = {"question": "How long is the race?"}
+MILES, HOURS = "How many miles is the race?", "How many hours does the race take?"
 
-    def resolve(self, result: AskResult, *, topic: str | None = None) -> Decision:
-        decision = super().resolve(result, topic=topic)
-        if "What is meant" in result.question:
-            return decision
-        readings = (
-            ReadingOption(text="How many legs has a whole cat?", answer="4"),
-            ReadingOption(text="How many legs has a three-legged cat?", answer="3"),
-        )
-        return decision.model_copy(
-            update={
-                "action": Action.CLARIFY,
-                "answer": None,
-                "clarifying_question": "Which cat do you mean?",
-                "readings": readings,
-            }
-        )
+
+def unclear(prompt: str) -> dict[str, float]:
+    if "Say how it is meant" in prompt:
+        return {MILES: 0.5, HOURS: 0.5}
+    if "miles" in prompt or "hours" in prompt:
+        return {"The answer is 26.": 1.0} if "miles" in prompt else {"The answer is 4.": 1.0}
+    return {"The answer is 26.": 0.5, "The answer is 4.": 0.5}
+
+
+@pytest.fixture
+def unsure() -> Iterator[ScriptedModel]:
+    with ScriptedModel.from_texts(unclear) as model:
+        yield model
+
+
+def asks_back(model: ScriptedModel) -> Gate:
+    policy = GatePolicy(answer_at=0.9, uncalibrated="share", clarify=True)
+    return Gate(policy, clarifier=Clarifier(model, temperature=1))
 
 
 def graph_of(model: ScriptedModel, gate: Gate, saver: InMemorySaver | None = None) -> Any:
@@ -80,8 +82,8 @@ async def test_a_graph_answers_or_abstains(model: ScriptedModel) -> None:
     state, again = sure.invoke(QUESTION), await sure.ainvoke(QUESTION)
     assert (state["answer"], again["answer"]) == ("4", "4")
     assert state["result"]["distribution"] == again["result"]["distribution"]
-    unsure = graph_of(model, Gate(SHARE.model_copy(update={"answer_at": 0.99})))
-    state = unsure.invoke(QUESTION)
+    strict = graph_of(model, Gate(SHARE.model_copy(update={"answer_at": 0.99})))
+    state = strict.invoke(QUESTION)
     assert (state["answer"], state["decision"]["action"]) == (None, "abstain")
 
 
@@ -97,35 +99,47 @@ def test_the_state_is_plain_json_and_survives_a_checkpoint(model: ScriptedModel)
     assert Decision.model_validate(kept["decision"]).action is Action.ANSWER
 
 
-def test_the_user_is_asked_once_and_nothing_is_decoded_again(model: ScriptedModel) -> None:
-    graph = graph_of(model, AsksBack(SHARE), InMemorySaver())
-    state = graph.invoke(QUESTION, THREAD)
+def test_the_user_is_asked_once_and_nothing_is_decoded_again(unsure: ScriptedModel) -> None:
+    graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
+    state = graph.invoke(UNCLEAR, THREAD)
     (asked,) = state["__interrupt__"]
-    assert asked.value["question"] == "Which cat do you mean?"
-    assert [one["answer"] for one in asked.value["readings"]] == ["4", "3"]
+    assert "Which one do you mean?" in asked.value["question"]
+    assert {one["text"]: one["answer"] for one in asked.value["readings"]} == {
+        MILES: "26",
+        HOURS: "4",
+    }
     json.dumps(asked.value)
-    before = model.decoded
+    before = unsure.decoded
     assert graph.get_state(THREAD).next == ("ask",)
-    state = graph.invoke(Command(resume="2"), THREAD)
+    number = [one["text"] for one in asked.value["readings"]].index(HOURS) + 1
+    state = graph.invoke(Command(resume=str(number)), THREAD)
     assert "__interrupt__" not in state
     assert state["answer"] == "4"
-    assert state["question"].endswith("What is meant: How many legs has a three-legged cat?")
+    assert state["question"] == f"How long is the race?\n\nWhat is meant: {HOURS}"
     # One tree, over the new question; the last token of a path is not decoded.
     usage = state["result"]["usage"]
-    assert usage["prompt_tokens"] < model.decoded - before
-    assert model.decoded - before <= usage["prompt_tokens"] + usage["tokens_decoded"]
+    assert usage["prompt_tokens"] < unsure.decoded - before
+    assert unsure.decoded - before <= usage["prompt_tokens"] + usage["tokens_decoded"]
+
+
+def test_a_question_is_asked_back_once(unsure: ScriptedModel) -> None:
+    graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
+    graph.invoke(UNCLEAR, THREAD)
+    state = graph.invoke(Command(resume="I do not know"), THREAD)
+    assert "__interrupt__" not in state
+    assert state["decision"]["action"] == "abstain"
 
 
 @pytest.mark.parametrize("reply", [3, " ", {"a": 1}])
-def test_a_reply_that_is_no_text_is_asked_for_again(model: ScriptedModel, reply: Any) -> None:
-    graph = graph_of(model, AsksBack(SHARE), InMemorySaver())
-    graph.invoke(QUESTION, THREAD)
-    before = model.decoded
+def test_a_reply_that_is_no_text_is_asked_for_again(unsure: ScriptedModel, reply: Any) -> None:
+    graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
+    graph.invoke(UNCLEAR, THREAD)
+    before = unsure.decoded
     (asked,) = graph.invoke(Command(resume=reply), THREAD)["__interrupt__"]
     assert "resume with a text" in asked.value["problem"]
-    assert asked.value["question"] == "Which cat do you mean?"
-    assert model.decoded == before
-    assert graph.invoke(Command(resume="the whole one"), THREAD)["answer"] == "4"
+    assert len(asked.value["readings"]) == 2
+    assert unsure.decoded == before
+    assert graph.invoke(Command(resume="in miles"), THREAD)["answer"] == "26"
 
 
 def test_routes_are_typed() -> None:
