@@ -100,9 +100,7 @@ def gate_node(
         if found is None:
             raise InputError("there is no result to judge: let answer_node run before gate_node")
         named = None if topic is None else _read(state, topic, "topic")
-        before = state.get(decision)
-        asked = 0 if before is None else _decision(state, decision).asked
-        made = gate.resolve(found, topic=named, asked=asked)
+        made = gate.resolve(found, topic=named, asked=_asked(state, decision))
         return {decision: made.model_dump(mode="json"), answer: made.answer}
 
     # Without a coroutine of its own it runs in a thread when the graph is run asynchronously.
@@ -187,6 +185,14 @@ def _read(state: State, where: Read, what: str) -> Any:
     if where not in state:
         raise InputError(f"the state has no {where!r}: write the {what} there, or say where it is")
     return state[where]
+
+
+def _asked(state: State, key: str) -> int:
+    """How often the user was asked back about this question: the last decision was to ask, or not."""
+    if state.get(key) is None:
+        return 0
+    before = _decision(state, key)
+    return before.asked if before.action is Action.CLARIFY else 0
 
 
 def _decision(state: State, key: str) -> Decision:

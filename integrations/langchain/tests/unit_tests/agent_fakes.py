@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, tool
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
@@ -72,6 +72,44 @@ class FakeChat(BaseChatModel):
         if isinstance(reply, Exception):
             raise reply
         return ChatResult(generations=[ChatGeneration(message=reply.model_copy())])
+
+
+class TreeChat(FakeChat):
+    """Answers the last human message with a tree over a scripted model."""
+
+    replies: list[Any] = Field(default_factory=list)
+    scripted: ScriptedModel
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **_: Any,
+    ) -> ChatResult:
+        self.seen.append(list(messages))
+        question = str([one for one in messages if one.type == "human"][-1].text)
+        decoder = MultiChain(leaves=8, temperature=1)
+        result = ask(self.scripted, question, decoder=decoder, kind="number", calibrator=None)
+        message = AIMessage(
+            result.answer or "", response_metadata={METADATA_KEY: metadata_of(result)}
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+UNCLEAR = "How long is the race?"
+MILES, HOURS = "How many miles is the race?", "How many hours does the race take?"
+
+
+def unclear(prompt: str) -> dict[str, float]:
+    """Two readings of a question, each with an answer of its own."""
+    if "Say how it is meant" in prompt:
+        return {MILES: 0.5, HOURS: 0.5}
+    if "miles" in prompt or "hours" in prompt:
+        return {"The answer is 26.": 1.0} if "miles" in prompt else {"The answer is 4.": 1.0}
+    return {"The answer is 26.": 0.5, "The answer is 4.": 0.5}
 
 
 def tools_into(done: list[str]) -> list[BaseTool]:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_type_hints
 
 import pytest
-from agent_fakes import FakeChat, result_with, says
+from agent_fakes import HOURS, MILES, UNCLEAR, FakeChat, result_with, says, unclear
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -37,18 +37,6 @@ def model() -> Iterator[ScriptedModel]:
 def tree_over(model: ScriptedModel) -> Runnable[Any, AskResult]:
     decoder = MultiChain(leaves=8, temperature=1)
     return RunnableLambda(lambda question: ask(model, question, decoder=decoder, calibrator=None))
-
-
-UNCLEAR = {"question": "How long is the race?"}
-MILES, HOURS = "How many miles is the race?", "How many hours does the race take?"
-
-
-def unclear(prompt: str) -> dict[str, float]:
-    if "Say how it is meant" in prompt:
-        return {MILES: 0.5, HOURS: 0.5}
-    if "miles" in prompt or "hours" in prompt:
-        return {"The answer is 26.": 1.0} if "miles" in prompt else {"The answer is 4.": 1.0}
-    return {"The answer is 26.": 0.5, "The answer is 4.": 0.5}
 
 
 @pytest.fixture
@@ -101,7 +89,7 @@ def test_the_state_is_plain_json_and_survives_a_checkpoint(model: ScriptedModel)
 
 def test_the_user_is_asked_once_and_nothing_is_decoded_again(unsure: ScriptedModel) -> None:
     graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
-    state = graph.invoke(UNCLEAR, THREAD)
+    state = graph.invoke({"question": UNCLEAR}, THREAD)
     (asked,) = state["__interrupt__"]
     assert "Which one do you mean?" in asked.value["question"]
     assert {one["text"]: one["answer"] for one in asked.value["readings"]} == {
@@ -124,16 +112,19 @@ def test_the_user_is_asked_once_and_nothing_is_decoded_again(unsure: ScriptedMod
 
 def test_a_question_is_asked_back_once(unsure: ScriptedModel) -> None:
     graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
-    graph.invoke(UNCLEAR, THREAD)
+    graph.invoke({"question": UNCLEAR}, THREAD)
     state = graph.invoke(Command(resume="I do not know"), THREAD)
     assert "__interrupt__" not in state
     assert state["decision"]["action"] == "abstain"
+    assert "__interrupt__" in graph.invoke({"question": UNCLEAR}, THREAD), (
+        "another question, asked anew"
+    )
 
 
 @pytest.mark.parametrize("reply", [3, " ", {"a": 1}])
 def test_a_reply_that_is_no_text_is_asked_for_again(unsure: ScriptedModel, reply: Any) -> None:
     graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
-    graph.invoke(UNCLEAR, THREAD)
+    graph.invoke({"question": UNCLEAR}, THREAD)
     before = unsure.decoded
     (asked,) = graph.invoke(Command(resume=reply), THREAD)["__interrupt__"]
     assert "resume with a text" in asked.value["problem"]

@@ -1,14 +1,36 @@
+import asyncio
 import json
-from typing import Any
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar
 
-from agent_fakes import FakeChat, calls, says, tools_into
+import pytest
+from agent_fakes import (
+    HOURS,
+    UNCLEAR,
+    FakeChat,
+    TreeChat,
+    calls,
+    result_with,
+    says,
+    tools_into,
+    unclear,
+)
 from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from pydantic import BaseModel
 
-from et_agent.gate import Action, Decision, GatePolicy
-from langchain_et_agent import ConfidenceGateMiddleware
+from et_agent import ScriptedModel
+from et_agent.errors import InputError, PolicyError, SettingsError
+from et_agent.gate import Action, Clarifier, Decision, DecisionLog, GatePolicy
+from langchain_et_agent import ConfidenceGateMiddleware, result_of
+from langchain_et_agent.metadata import METADATA_KEY, metadata_of
+from langchain_et_agent.middleware import DECISION_EVENT
 
 ASK = {"messages": [HumanMessage("How many?")]}
 POLICY = GatePolicy(answer_at=0.6, topics={"pay": {"answer_at": 0.95}}, retries=0, backoff=0)
@@ -82,3 +104,303 @@ def test_approval() -> None:
     kinds = [type(one) for one in state["messages"]]
     assert kinds == [HumanMessage, AIMessage, ToolMessage, AIMessage]
     assert state["messages"][-1].text == "Paid."
+
+
+def valid(messages: list[Any]) -> bool:
+    """Whether every tool call is answered before anybody else speaks, as chat APIs want it."""
+    open_calls: set[str] = set()
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if message.tool_call_id not in open_calls:
+                return False
+            open_calls.discard(message.tool_call_id)
+        elif open_calls:
+            return False
+        if isinstance(message, AIMessage):
+            open_calls = {str(call["id"]) for call in message.tool_calls}
+    return not open_calls
+
+
+async def run(agent: Any, how: str, value: Any, config: Any = None) -> dict[str, Any]:
+    found = agent.invoke(value, config) if how == "sync" else await agent.ainvoke(value, config)
+    assert valid(found["messages"])
+    return dict(found)
+
+
+HOW = pytest.mark.parametrize("how", ["sync", "async"])
+
+
+@HOW
+async def test_sync_and_async_do_the_same(how: str) -> None:
+    done: list[str] = []
+    replies = [calls(0.7, ("search", {"query": "x"})), says("4", 0.3)]
+    strong = FakeChat(replies=[AIMessage("42")])
+    gate = ConfidenceGateMiddleware(POLICY, escalate=strong)
+    agent = agent_of(FakeChat(replies=replies), gate, tools=tools_into(done))
+    state = await run(agent, how, ASK)
+    assert done == ["search x"]
+    assert state["messages"][-1].text == "42"
+    assert [one.escalated for one in decisions_of(state)] == [False, True]
+
+
+@HOW
+async def test_the_user_is_asked_once_and_nothing_is_decoded_again(how: str) -> None:
+    policy = GatePolicy(answer_at=0.9, uncalibrated="share", clarify=True)
+    with ScriptedModel.from_texts(unclear) as scripted:
+        chat = TreeChat(scripted=scripted)
+        gate = ConfidenceGateMiddleware(policy, clarifier=Clarifier(scripted, temperature=1))
+        agent = agent_of(chat, gate, checkpointer=InMemorySaver())
+        state = await run(agent, how, {"messages": [HumanMessage(UNCLEAR)]}, THREAD)
+        (asked,) = state["__interrupt__"]
+        assert asked.value["type"] == "clarification"
+        assert state["messages"][-1].text == asked.value["question"]
+        json.dumps(asked.value)
+        before = scripted.decoded
+        again = agent.get_state(THREAD)
+        assert (again.next, scripted.decoded) == (("ConfidenceGateMiddleware.after_model",), before)
+        number = [one["text"] for one in asked.value["readings"]].index(HOURS) + 1
+        state = await run(agent, how, Command(resume=f"{number}."), THREAD)
+        assert "__interrupt__" not in state
+        assert chat.asked == 2, "one tree for the question, one for the reply"
+        usage = result_of(state["messages"][-1]).usage  # type: ignore[union-attr]
+        assert scripted.decoded - before <= usage.prompt_tokens + usage.tokens_decoded
+    said = [one.text for one in state["messages"]]
+    assert said == [UNCLEAR, asked.value["question"], HOURS, "4"]
+    made = [(one.action, one.asked) for one in decisions_of(state)]
+    assert made == [(Action.CLARIFY, 1), (Action.ANSWER, 1)]
+
+
+def test_a_person_may_reject_or_respond_or_say_something_else() -> None:
+    both = calls(0.9, ("pay", {"amount": 5}), ("search", {"query": "x"}))
+    model = FakeChat(replies=[both, both.model_copy(update={"id": "b"}), says("Fine.", 0.9)])
+    done: list[str] = []
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="approve")
+    agent = agent_of(model, gate, tools=tools_into(done), checkpointer=InMemorySaver())
+    agent.invoke(ASK, THREAD)
+    state = agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), THREAD)
+    assert "one decision for each of the 2 calls" in state["__interrupt__"][0].value["problem"]
+    kinds = {"decisions": [{"type": "edit"}, {"type": "approve"}]}
+    state = agent.invoke(Command(resume=kinds), THREAD)
+    assert "approve, reject, respond" in state["__interrupt__"][0].value["problem"]
+    kinds = {"decisions": [{"type": "reject", "message": "Too much."}, {"type": "approve"}]}
+    state = agent.invoke(Command(resume=kinds), THREAD)
+    assert done == ["search x"]
+    (declined,) = [m for m in state["messages"] if m.type == "tool" and m.status == "error"]
+    assert (declined.text, declined.tool_call_id) == ("Too much.", "call_0")
+    assert "__interrupt__" in state, "the model called again"
+    state = agent.invoke(Command(resume="Pay nothing."), THREAD)
+    assert [one.text for one in state["messages"][-2:]] == ["Pay nothing.", "Fine."]
+    assert done == ["search x"]
+    assert valid(state["messages"])
+
+
+def test_a_new_message_instead_of_a_reply_leaves_a_valid_history() -> None:
+    model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5})), says("4", 0.9)])
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="approve")
+    agent = agent_of(model, gate, tools=tools_into([]), checkpointer=InMemorySaver())
+    agent.invoke(ASK, THREAD)
+    state = agent.invoke({"messages": [HumanMessage("Forget it. How many?")]}, THREAD)
+    assert state["messages"][-1].text == "4"
+    assert valid(model.seen[1])
+    assert len(state["et_agent_decisions"]) == 1, "of this run alone"
+
+
+def test_observing_only_records() -> None:
+    done: list[str] = []
+    model = FakeChat(replies=[calls(0.1, ("pay", {"amount": 5})), AIMessage("Paid.")])
+    strong = FakeChat(replies=[])
+    policy = POLICY.model_copy(update={"observe": True})
+    gate = ConfidenceGateMiddleware(policy, escalate=strong, foreign="refuse")
+    state = agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
+    assert (done, strong.asked, state["messages"][-1].text) == (["pay 5"], 0, "Paid.")
+    made = [(one.action, one.would) for one in decisions_of(state)]
+    assert made == [(Action.ANSWER, Action.ESCALATE), (Action.ANSWER, Action.ABSTAIN)]
+
+
+def test_another_model_s_response_passes_or_is_refused() -> None:
+    state = agent_of(FakeChat(replies=[AIMessage("7")]), ConfidenceGateMiddleware(POLICY)).invoke(
+        ASK
+    )
+    assert state["messages"][-1].text == "7"
+    assert state["et_agent_decisions"] == []
+    gate = ConfidenceGateMiddleware(POLICY, foreign="refuse", abstention="Ask somebody else.")
+    state = agent_of(FakeChat(replies=[AIMessage("7")]), gate).invoke(ASK)
+    assert state["messages"][-1].text == "Ask somebody else."
+    assert "no confidence" in decisions_of(state)[0].reason
+
+
+def test_escalations_are_budgeted_within_a_run() -> None:
+    replies = [says("4", 0.3), says("4", 0.3)]
+    policy = GatePolicy(answer_at=0.6, escalations=1, topics={"search": {"answer_at": 0.6}})
+    strong = FakeChat(replies=[calls(0.9, ("search", {"query": "x"})), AIMessage("42")])
+    gate = ConfidenceGateMiddleware(policy, escalate=strong)
+    model = FakeChat(replies=[*replies, *replies[:1]])
+    agent = agent_of(model, gate, tools=tools_into([]), checkpointer=InMemorySaver())
+    state = agent.invoke(ASK, THREAD)
+    assert [(one.action, one.escalated) for one in decisions_of(state)] == [
+        (Action.ANSWER, True),
+        (Action.ABSTAIN, False),
+    ]
+    assert "budget of escalations is spent" in decisions_of(state)[1].reason
+    state = agent.invoke(ASK, THREAD)
+    assert decisions_of(state)[0].escalated, "another run"
+    shared = ConfidenceGateMiddleware(
+        GatePolicy(answer_at=0.6, escalation_share=0.5), escalate=FakeChat(replies=[])
+    )
+    state = agent_of(FakeChat(replies=[says("4", 0.3)]), shared).invoke(ASK)
+    assert decisions_of(state)[0].action is Action.ABSTAIN
+
+
+def test_a_stronger_model_is_held_to_the_threshold_of_the_tools_it_calls() -> None:
+    done: list[str] = []
+    strong = FakeChat(replies=[calls(0.8, ("pay", {"amount": 5}))])
+    model = FakeChat(replies=[calls(0.3, ("search", {"query": "x"}))])
+    gate = ConfidenceGateMiddleware(POLICY, escalate=strong)
+    state = agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
+    assert done == []
+    (decision,) = decisions_of(state)
+    assert (decision.action, decision.topic, decision.threshold) == (Action.ABSTAIN, "pay", 0.95)
+    assert (decision.confidence, decision.escalated, decision.cost.escalations) == (0.8, True, 1)
+
+
+def test_a_function_gets_the_question() -> None:
+    asked: list[str] = []
+
+    def person(question: str) -> str:
+        asked.append(question)
+        return "forty-two"
+
+    gate = ConfidenceGateMiddleware(POLICY, escalate=person)
+    model = FakeChat(replies=[calls(0.3, ("pay", {"amount": 5}))])
+    state = agent_of(model, gate, tools=tools_into([])).invoke(ASK)
+    assert (asked, state["messages"][-1].text) == (["How many?"], "forty-two")
+
+
+@HOW
+async def test_a_target_that_fails_is_tried_again_then_the_gate_abstains(how: str) -> None:
+    policy = POLICY.model_copy(update={"retries": 1})
+    strong = FakeChat(replies=[OSError("no network"), OSError("no network")])
+    gate = ConfidenceGateMiddleware(policy, escalate=strong)
+    state = await run(agent_of(FakeChat(replies=[says("4", 0.3)]), gate), how, ASK)
+    (decision,) = decisions_of(state)
+    assert (decision.action, decision.escalated, strong.asked) == (Action.ABSTAIN, False, 2)
+    assert "failed 2 times, at last with OSError: no network" in decision.reason
+
+
+async def test_the_decision_is_in_the_trace() -> None:
+    agent = agent_of(FakeChat(replies=[says("4", 0.2)]), ConfidenceGateMiddleware(POLICY))
+    events = [one async for one in agent.astream_events(ASK, version="v2")]
+    (event,) = [one for one in events if one["event"] == "on_custom_event"]
+    assert event["name"] == DECISION_EVENT
+    assert Decision.model_validate(event["data"]).action is Action.ABSTAIN
+
+
+def test_the_trace_is_seen_by_callbacks_and_by_those_of_the_stronger_model() -> None:
+    class Seen(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.decisions: list[Any] = []
+            self.models = 0
+
+        def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+            self.decisions.append(data)
+
+        def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+            self.models += 1
+
+    seen = Seen()
+    gate = ConfidenceGateMiddleware(POLICY, escalate=FakeChat(replies=[AIMessage("42")]))
+    agent_of(FakeChat(replies=[says("4", 0.2)]), gate).invoke(ASK, {"callbacks": [seen]})
+    assert [one["action"] for one in seen.decisions] == ["answer"]
+    assert seen.models == 2
+
+
+async def test_a_cancelled_agent_stops_its_escalation() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    class Slow(FakeChat):
+        async def _agenerate(self, *_: Any, **__: Any) -> Any:
+            begun.set()
+            try:
+                await asyncio.sleep(30)
+            finally:
+                ended.set()
+
+    gate = ConfidenceGateMiddleware(POLICY, escalate=Slow(replies=[]))
+    task = asyncio.create_task(agent_of(FakeChat(replies=[says("4", 0.2)]), gate).ainvoke(ASK))
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    deadline = time.monotonic() + 5
+    while not ended.is_set() and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert ended.is_set()
+
+
+def test_structured_output_that_is_in_doubt_ends_the_run() -> None:
+    class Total(BaseModel):
+        """The total."""
+
+        value: int
+
+    model = FakeChat(replies=[calls(0.2, ("Total", {"value": 4}))])
+    agent = agent_of(model, ConfidenceGateMiddleware(POLICY), response_format=ToolStrategy(Total))
+    state = agent.invoke(ASK)
+    assert state.get("structured_response") is None
+    assert model.asked == 1
+    sure = FakeChat(replies=[calls(0.9, ("Total", {"value": 4}))])
+    agent = agent_of(sure, ConfidenceGateMiddleware(POLICY), response_format=ToolStrategy(Total))
+    assert agent.invoke(ASK)["structured_response"].value == 4
+
+
+def test_damaged_metadata_is_a_typed_error_that_callbacks_see() -> None:
+    class Seen(BaseCallbackHandler):
+        errors: ClassVar[list[BaseException]] = []
+
+        def on_chain_error(self, error: BaseException, **_: Any) -> None:
+            self.errors.append(error)
+
+    message = AIMessage("4", response_metadata={METADATA_KEY: {"answer": "4"}})
+    agent = agent_of(FakeChat(replies=[message]), ConfidenceGateMiddleware(POLICY))
+    with pytest.raises(InputError, match="another version of et-agent") as caught:
+        agent.invoke(ASK, {"callbacks": [Seen()]})
+    assert caught.value.__cause__ is not None
+    assert caught.value in Seen.errors
+
+
+def test_decisions_are_logged(tmp_path: Path) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate = ConfidenceGateMiddleware(POLICY, log=log)
+        agent_of(FakeChat(replies=[says("4", 0.2)]), gate).invoke(ASK)
+        report = log.report()
+    assert (report.decisions, report.actions[Action.ABSTAIN]) == (1, 1)
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(SettingsError, match="foreign is 'ignore': use 'pass' or 'refuse'"):
+        ConfidenceGateMiddleware(POLICY, foreign="ignore")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="unsure_tool_calls is 'run'"):
+        ConfidenceGateMiddleware(POLICY, unsure_tool_calls="run")  # type: ignore[arg-type]
+    with pytest.raises(PolicyError, match="Clarifier"):
+        ConfidenceGateMiddleware(GatePolicy(answer_at=0.5, clarify=True))
+
+
+def test_the_state_survives_a_checkpoint() -> None:
+    saver = InMemorySaver()
+    model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5}))])
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="approve")
+    agent = agent_of(model, gate, tools=tools_into([]), checkpointer=saver)
+    agent.invoke(ASK, THREAD)
+    values = agent.get_state(THREAD).values
+    kept = {key: value for key, value in values.items() if key.startswith("et_agent")}
+    assert set(kept) == {"et_agent_decisions", "et_agent_pause"}
+    assert json.loads(json.dumps(kept)) == kept
+    assert saver.serde.loads_typed(saver.serde.dumps_typed(kept)) == kept
+
+
+def test_a_result_is_read_back() -> None:
+    result = result_with("4", 0.9)
+    message = AIMessage("4", response_metadata={METADATA_KEY: metadata_of(result)})
+    assert result_of(message) == result.model_copy(update={"tree": None})
+    assert result_of(HumanMessage("4")) is None
