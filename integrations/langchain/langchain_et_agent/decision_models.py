@@ -18,10 +18,14 @@ from langchain_core.decisions import (
 )
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from et_agent.answers import AnswerKind
 from et_agent.errors import InputError, SettingsError
+from et_agent.models.base import LanguageModel
+from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.results import AskResult
+from et_agent.validation import explained
 
 __all__ = ["EntropyTreeDecisionModel"]
 
@@ -43,7 +47,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     The expected `score` comes from the probabilities.
 
     Args:
-        model: A catalog name, a path or `hf:owner/repo/file.gguf`.
+        model: A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model.
         tree: An `EntropyTreeRunnable` with settings of its own, instead of `model`.
 
     Raises, when called:
@@ -55,22 +59,32 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
         frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True
     )
 
-    model: str = ""
+    model: str = DEFAULT_MODEL
     """Name of the model; that of `tree` where it is given."""
-    tree: Runnable[Any, AskResult] = Field(default=None)  # type: ignore[assignment]
+    tree: Runnable[Any, AskResult] = Field(default_factory=lambda data: _tree_of(data["model"]))
     """What answers a question with lettered options."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the settings; nothing is loaded yet.
+
+        Raises:
+            SettingsError: A setting is unknown or of the wrong type.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(explained(type(self).__name__, error)) from error
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, values: Any) -> Any:
-        given, tree = values.get("model"), values.get("tree")
-        if tree is None:
-            from et_agent.runnables import EntropyTreeRunnable
-
-            settings = {} if given is None else {"model": given}
-            tree = EntropyTreeRunnable(kind="choice", **settings)
-        name = getattr(tree, "model", given or "entropy-tree")
-        return {**values, "tree": tree, "model": name if isinstance(name, str) else name.info.name}
+    def _named(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = values.get("model")
+        if isinstance(given, LanguageModel):
+            return {"tree": _tree_of(given), **values, "model": given.info.name}
+        if given is None and "tree" in values:
+            used = getattr(values["tree"], "model", "entropy-tree")
+            return {**values, "model": used if isinstance(used, str) else used.info.name}
+        return values
 
     @property
     def _provider(self) -> str:
@@ -101,6 +115,13 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
                 "total_tokens": prompt + decoded,
             },
         )
+
+
+def _tree_of(model: str | LanguageModel) -> Runnable[Any, AskResult]:
+    # Imported here: a tree of the caller's own needs no other.
+    from et_agent.runnables import EntropyTreeRunnable
+
+    return EntropyTreeRunnable(model=model, kind=AnswerKind.CHOICE)
 
 
 def _options(question: Question) -> list[str]:

@@ -14,7 +14,7 @@ neither decodes nor escalates again what a node before has brought.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
@@ -107,9 +107,15 @@ def gate_node(
     return RunnableLambda(judge, name="confidence_gate")
 
 
-def clarify_node(
-    *, question: str = "question", decision: str = "decision"
-) -> Callable[[State], dict[str, Any]]:
+class Node(Protocol):
+    """A node as LangGraph types it."""
+
+    def __call__(self, state: Any) -> dict[str, Any]:
+        """The state's update."""
+        ...
+
+
+def clarify_node(*, question: str = "question", decision: str = "decision") -> Node:
     """A node that interrupts with the clarifying question, and adds the reply to the question.
 
     Resume with `Command(resume="the user's reply")`: a text, or the number of a reading.
@@ -124,7 +130,7 @@ def clarify_node(
         InputError: The decision is not to ask back.
     """
 
-    def clarify(state: State) -> dict[str, Any]:
+    def clarify(state: Any) -> dict[str, Any]:
         made = _decision(state, decision)
         reply = reply_to(clarification_request(made), no_text)
         return {question: question_after(made, reply)}

@@ -241,7 +241,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         share = policy.escalation_share
         if share is not None and used + 1 > share * (len(made) + 1):
             left = 0
-        topics = {} if topic is None else {topic: {}}
+        topics: dict[str, dict[str, Any]] = {} if topic is None else {topic: {}}
         return policy.model_copy(
             update={"escalations": left, "escalation_share": None, "topics": topics}
         )

@@ -166,7 +166,8 @@ def test_a_gate_after_a_chat_model() -> None:
     graph.add_node("gate", gate_node(Gate(SHARE), result=lambda s: result_of(s["messages"][-1])))
     graph.add_edge(START, "chat")
     graph.add_edge("chat", "gate")
-    state = graph.compile().invoke({"messages": [HumanMessage("How many?")]})  # type: ignore[arg-type]
+    asked: Any = {"messages": [HumanMessage("How many?")]}
+    state = graph.compile().invoke(asked)
     assert (state["answer"], state["decision"]["confidence"]) == ("4", 0.9)
 
 

@@ -1,0 +1,188 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Score
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.errors import InputError, ModelClosedError, SettingsError
+from langchain_et_agent import EntropyTreeDecisionModel
+
+STATE = "My card was charged twice."
+TEAM = Choice(
+    instructions="Which team?",
+    criteria={"billing": "Payments.", "technical": "Bugs.", "sales": None},
+)
+URGENT = Noul(instructions="Is it urgent?", criteria=NoulCriteria(true="Money is at stake."))
+ANGER = Score(instructions="How angry?", criteria=["Calm.", "Annoyed.", "Furious."])
+
+
+class Heard:
+    prompts: list[str]
+
+
+@pytest.fixture
+def prompts() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def model(prompts: list[str]) -> Iterator[ScriptedModel]:
+    def pick(prompt: str) -> dict[str, float]:
+        prompts.append(prompt)
+        if "Which team?" in prompt:
+            return {"\\boxed{A}": 0.75, "\\boxed{B}": 0.25}
+        if "urgent" in prompt:
+            return {"\\boxed{B}": 1.0}
+        if "angry" in prompt:
+            return {"\\boxed{B}": 0.5, "\\boxed{C}": 0.5}
+        return {"who knows": 1.0}
+
+    with ScriptedModel.from_texts(pick) as model:
+        yield model
+
+
+def tree_over(model: ScriptedModel, confidence: float | None = None) -> Runnable[Any, AskResult]:
+    def answer(question: str) -> AskResult:
+        decoder = MultiChain(leaves=64, temperature=1)
+        found = ask(model, question, decoder=decoder, kind="choice", calibrator=None)
+        return found.model_copy(update={"confidence": confidence})
+
+    return RunnableLambda(answer)
+
+
+def test_answers_of_every_kind_in_one_request(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    questions = {"team": TEAM, "urgent": URGENT, "anger": ANGER}
+    response = decide.invoke({"state": STATE, "questions": questions})
+    assert list(response.answers) == ["team", "urgent", "anger"]
+    team = response.choices["team"]
+    assert team.choice == "billing"
+    assert list(team.probabilities) == ["billing", "technical", "sales"]
+    assert team.probabilities["billing"] == pytest.approx(0.75, abs=0.2)
+    assert team.probabilities["sales"] == 0
+    assert sum(team.probabilities.values()) == pytest.approx(1)
+    assert team.confidence == pytest.approx(team.probabilities["billing"])
+    assert response.nouls["urgent"].noul == 0
+    anger = response.scores["anger"]
+    assert anger.score == pytest.approx(1.5, abs=0.25)
+    assert anger.score == pytest.approx(sum(k * p for k, p in anger.probabilities.items()))
+    assert anger.legend == {0: "Calm.", 1: "Annoyed.", 2: "Furious."}
+    assert response.usage is not None
+    assert response.usage["output_tokens"] > 0
+    assert response.model == "entropy-tree"
+
+
+async def test_asynchronously_and_in_batches_the_same(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    request: Any = {"state": STATE, "questions": {"team": TEAM}}
+    one = decide.invoke(request)
+    assert await decide.ainvoke(request) == one
+    assert decide.batch([request, request]) == [one, one]
+
+
+def test_a_calibrated_confidence_is_passed_on(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model, confidence=0.4))
+    response = decide.invoke({"state": STATE, "questions": {"team": TEAM}})
+    assert response.choices["team"].confidence == 0.4
+
+
+def test_paths_that_choose_nothing_say_nothing(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    sense = Noul(instructions="Does it make sense?")
+    letters = Choice(instructions="Which letter?", criteria=dict.fromkeys("XYZ"))
+    response = decide.invoke({"state": STATE, "questions": {"a": sense, "b": letters}})
+    assert response.nouls["a"].noul == 0.5
+    assert response.choices["b"].probabilities == pytest.approx(dict.fromkeys("XYZ", 1 / 3))
+    assert response.choices["b"].confidence == 0
+
+
+def test_one_option_needs_no_tree(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    only = Choice(instructions="Which?", criteria={"this": None})
+    response = decide.invoke({"state": STATE, "questions": {"a": only}})
+    assert response.choices["a"].probabilities == {"this": 1.0}
+    assert model.decoded == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (STATE, STATE),
+        (HumanMessage(STATE), STATE),
+        ([HumanMessage("Hi."), AIMessage("Hello.")], "human: Hi.\nai: Hello."),
+        ({"order": 7, "late": True}, '{"order": 7, "late": true}'),
+        ([{"say": HumanMessage("Hi.")}], '[{"say": {"role": "human", "text": "Hi."}}]'),
+    ],
+)
+def test_what_the_model_is_told(
+    model: ScriptedModel, prompts: list[str], state: Any, told: str
+) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    decide.invoke({"state": state, "questions": {"team": TEAM}})
+    wanted = f"{told}\n\nWhich team?\nA) billing: Payments.\nB) technical: Bugs.\nC) sales\n"
+    assert wanted in prompts[0]
+
+
+def test_an_option_stays_on_its_line(model: ScriptedModel, prompts: list[str]) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    broken = Score(instructions="How angry?", criteria=["Calm.\n\nB) Not.", "Furious."])
+    decide.invoke({"state": STATE, "questions": {"a": broken}})
+    assert "A) Calm. B) Not.\nB) Furious.\n" in prompts[0]
+
+
+IMAGE = {"type": "image", "base64": "…", "mime_type": "image/png"}
+
+
+@pytest.mark.parametrize(
+    ("state", "questions", "message"),
+    [
+        (STATE, {}, "there are no questions"),
+        (STATE, {"a": Box(instructions="Where?")}, "needs an image"),
+        ([IMAGE], {"a": TEAM}, "type 'image': only text"),
+        (HumanMessage([IMAGE]), {"a": TEAM}, "type 'image': only text"),
+        ({"a": b"x"}, {"a": TEAM}, "holds a bytes"),
+        (
+            STATE,
+            {"a": Choice(instructions="?", criteria=dict.fromkeys("ABCDEFGHIJK"))},
+            "has 11 options: at most 10",
+        ),
+    ],
+)
+def test_bad_input(model: ScriptedModel, state: Any, questions: Any, message: str) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    with pytest.raises(InputError, match=message):
+        decide.invoke({"state": state, "questions": questions})
+    assert model.decoded == 0
+
+
+def test_settings_are_checked(model: ScriptedModel) -> None:
+    with pytest.raises(SettingsError, match="leafs"):
+        EntropyTreeDecisionModel(tree=tree_over(model), leafs=3)
+    numbers: Runnable[Any, AskResult] = RunnableLambda(
+        lambda question: ask(model, question, decoder=MultiChain(leaves=2), kind="number")
+    )
+    decide = EntropyTreeDecisionModel(tree=numbers)
+    with pytest.raises(SettingsError, match='give it kind="choice"'):
+        decide.invoke({"state": STATE, "questions": {"a": TEAM}})
+
+
+def test_failures_are_typed_and_seen_by_callbacks(model: ScriptedModel) -> None:
+    class Seen(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.errors: list[BaseException] = []
+
+        def on_llm_error(self, error: BaseException, **_: Any) -> None:
+            self.errors.append(error)
+
+        on_chain_error = on_llm_error
+
+    seen = Seen()
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    model.close()
+    with pytest.raises(ModelClosedError):
+        decide.invoke({"state": STATE, "questions": {"a": TEAM}}, {"callbacks": [seen]})
+    assert {type(one) for one in seen.errors} == {ModelClosedError}
