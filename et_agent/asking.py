@@ -183,9 +183,8 @@ class PendingAnswer:
         shares: dict[str, float] = {}
         ended = [branch for branch in run.tree.branches if branch.finish is not None]
         for branch in ended:
-            key = run.leaf_key(branch.id)
-            if key is not None:
-                label = self._labels[key]
+            label = self.leaf_answer(branch.id)
+            if label is not None:
                 shares[label] = shares.get(label, 0.0) + run.tree.weight(branch.id)
         assert self._on_progress is not None
         self._on_progress(
@@ -197,6 +196,11 @@ class PendingAnswer:
                 seconds=ticket.seconds,
             )
         )
+
+    def leaf_answer(self, branch: int) -> str | None:
+        """What a branch that ended answers; for callbacks in the model's thread."""
+        key = self.ticket.run.leaf_key(branch)
+        return None if key is None else self._labels[key]
 
     @property
     def done(self) -> bool:

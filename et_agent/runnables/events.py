@@ -1,0 +1,114 @@
+"""What can be seen of a tree while it grows: the chunks of a stream and the custom events."""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from et_agent.decoding.tree import Branch, Fork, Tree
+from et_agent.results import AnswerShare
+
+__all__ = [
+    "FORK_EVENT",
+    "LEAF_EVENT",
+    "POSTERIOR_EVENT",
+    "ForkSeen",
+    "LeafSeen",
+    "TreeSnapshot",
+]
+
+FORK_EVENT: Final = "entropy_tree_fork"
+"""Name of the custom event whose data is a `ForkSeen` as JSON types."""
+LEAF_EVENT: Final = "entropy_tree_leaf"
+"""Name of the custom event whose data is a `LeafSeen` as JSON types."""
+POSTERIOR_EVENT: Final = "entropy_tree_posterior"
+"""Name of the custom event whose data is a `TreeSnapshot` as JSON types."""
+
+
+class _Seen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class ForkSeen(_Seen):
+    """A path became several."""
+
+    branch: int
+    """The branch that was there and goes on as the first side."""
+    children: tuple[int, ...]
+    """The branches that are new."""
+    shares: tuple[float, ...]
+    """Shares of all sides, the first that of `branch`; they sum to 1."""
+    position: int
+    """Where the sides part, in generated tokens of the path."""
+    kind: str
+    """Kind of the fork, as in `et_agent.results.Node`."""
+    entropy: float
+    """Token entropy there at temperature 1, nats."""
+
+    @classmethod
+    def of(cls, fork: Fork) -> "ForkSeen":
+        """What is to be told of a fork."""
+        return cls(
+            branch=fork.branch,
+            children=tuple(child for child, _ in fork.children),
+            shares=(fork.share, *(share for _, share in fork.children)),
+            position=fork.position,
+            kind=fork.kind.value,
+            entropy=fork.entropy,
+        )
+
+
+class LeafSeen(_Seen):
+    """A path ended."""
+
+    branch: int
+    """The branch that ended."""
+    answer: str | None
+    """What it answers; None for nothing."""
+    weight: float
+    """Its path weight now; a later fork on its path takes part of it."""
+    count: int
+    """How many arithmetic-sampling codes ended here; 1 for a free path."""
+    finish: str
+    """Why it ended: "stop", "length" or "cancelled"."""
+    tokens: int
+    """Length of the whole path in tokens."""
+
+    @classmethod
+    def of(cls, branch: Branch, tree: Tree, answer: str | None) -> "LeafSeen":
+        """What is to be told of a branch that ended."""
+        assert branch.finish is not None
+        return cls(
+            branch=branch.id,
+            answer=answer,
+            weight=tree.weight(branch.id),
+            count=branch.codes,
+            finish=branch.finish.value,
+            tokens=branch.end,
+        )
+
+
+class TreeSnapshot(_Seen):
+    """A tree while it grows; the fields it shares with `AskResult` mean the same, so far.
+
+    Answers are compared as written: that two spellings are one answer is found out at the end.
+    """
+
+    question: str
+    """The question."""
+    answer: str | None
+    """The leading answer; None as long as no leaf gave one."""
+    share: float = Field(ge=0, le=1)
+    """Its share of the weight of the leaves that have ended."""
+    distribution: tuple[AnswerShare, ...]
+    """Running p(a|x) over the leaves that have ended, heaviest first; empty before the first one,
+    then, with "none", the shares sum to 1."""
+    leaves_done: int
+    """Leaves that have ended, counted with their codes."""
+    leaves: int
+    """Leaves known so far, counted with their codes."""
+    tokens: int
+    """Tokens generated so far, shared ones once."""
+    seconds: float
+    """Wall time so far."""

@@ -1,0 +1,278 @@
+"""The gate as a runnable: a tree's result in; a decision, or what its branch makes of it, out."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from langchain_core.callbacks.manager import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+)
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import coerce_to_runnable
+from langchain_core.runnables.config import patch_config, run_in_executor
+from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from et_agent.errors import EscalationError, InputError, SettingsError
+from et_agent.gate import Action, Decision, Gate, GatePolicy
+from et_agent.results import AskResult
+from et_agent.runnables.base import SettingsRunnable
+from et_agent.runnables.handover import resolve
+
+__all__ = ["GateRunnable"]
+
+
+def _gate(value: object) -> object:
+    """A gate from a policy, or from a policy's fields as serialised runnables have them."""
+    if isinstance(value, Mapping):
+        value = GatePolicy(**value)
+    return Gate(value) if isinstance(value, GatePolicy) else value
+
+
+def _branch(value: object) -> object:
+    return value if value is None else coerce_to_runnable(value)  # type: ignore[arg-type]
+
+
+Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
+
+
+class GateRunnable(SettingsRunnable[AskResult, Any]):
+    """Decides on a tree's result by its confidence: answer, escalate, abstain or ask back.
+
+        tree = EntropyTreeRunnable()
+        gate = GateRunnable(
+            gate=GatePolicy(answer_at=0.8),
+            answer=lambda decision: decision.answer,
+            escalate=itemgetter_of_question | stronger_model | StrOutputParser(),
+            abstain=lambda decision: f"I do not know. {decision.reason}",
+        )
+        (prompt | tree | gate).invoke({"question": "…"})
+
+    Without a branch for what was decided, the output is the `Decision`; with one, the branch gets the
+    `Decision` (its `question`, `alternatives`, `reason` and so on) and its output is the output.
+    Callables and dicts become runnables as elsewhere in LangChain. A branch's run is a child of this
+    one, and what it streams is streamed.
+
+    Who escalates: the `escalate` branch if there is one. It then stands in place of the gate's own
+    target, which is not called; the policy's budget still counts the question, and its log keeps the
+    decision `escalate`. What the branch raises comes as an `EscalationError`; the policy's `retries`,
+    `timeout` and `fallback` are for targets: give a branch `with_retry()` and `with_fallbacks(…)`
+    instead. Without the branch, the gate calls its target (`Gate(policy, escalate=…)`), falls back as
+    the policy says, and the decision comes back as `answer` or `abstain`, to that branch. With
+    neither, the gate abstains where it would escalate.
+
+    A gate is shared, not copied: all calls count towards one budget, whatever `configurable_fields`
+    change. It may be pickled and serialised if it was made from a policy; the count then begins anew.
+
+    Raises, when called:
+        InputError: The input is no `AskResult`.
+        PolicyError: The policy has no such topic.
+        EscalationError: The `escalate` branch raised; chained to what it raised.
+        StoreError: The decision cannot be logged.
+    """
+
+    gate: Annotated[Gate, BeforeValidator(_gate), WithJsonSchema({"type": "object"})]
+    """A `Gate`, or a `GatePolicy` to make one from."""
+    answer: Branch = None
+    """Gets the decision when the answer is given."""
+    escalate: Branch = None
+    """Gets the decision when the question is to be passed on."""
+    abstain: Branch = None
+    """Gets the decision when no answer is given."""
+    clarify: Branch = None
+    """Gets the decision when the user is to be asked back."""
+    topic: str | None = None
+    """Topic or tool whose policy holds."""
+    target_error: float | None = Field(default=None, gt=0, lt=1)
+    """Largest share of wrong answers among those given: answers are given from a confidence of
+    1 - `target_error` on, in place of the policy's `answer_at`. Calibrated confidences keep to it on
+    average; for a guarantee, `RiskControl` finds a threshold (`GatePolicy.from_threshold`)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    @model_validator(mode="after")
+    def _check(self) -> "GateRunnable":
+        self._policy()
+        return self
+
+    def _policy(self) -> GatePolicy:
+        """The gate's policy, `target_error` included."""
+        policy = self.gate.policy
+        if self.target_error is None:
+            return policy
+        fields = {name: getattr(policy, name) for name in GatePolicy.model_fields}
+        return GatePolicy(**{**fields, "answer_at": 1.0 - self.target_error})
+
+    @property
+    def InputType(self) -> type[AskResult]:  # noqa: N802
+        """What a tree gives."""
+        return AskResult
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802
+        """A decision, or whatever the branches give."""
+        return Any if self._branches() else Decision
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What can be configured in the branches."""
+        return get_unique_config_specs(
+            spec for branch in self._branches().values() for spec in branch.config_specs
+        )
+
+    def _branches(self) -> dict[Action, Runnable[Any, Any]]:
+        found = {action: getattr(self, action.value) for action in Action}
+        return {action: branch for action, branch in found.items() if branch is not None}
+
+    def invoke(self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Decide, and let the decision's branch go on; `kwargs` are fields for this call."""
+
+        def run(
+            value: AskResult, run_manager: CallbackManagerForChainRun, config: RunnableConfig
+        ) -> Any:
+            way = self._way(value, kwargs)
+            if way.branch is None:
+                return way.decision
+            with way.failures():
+                return way.branch.invoke(way.decision, way.config(config, run_manager))
+
+        return self._call_with_config(run, input, config)
+
+    async def ainvoke(
+        self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """`invoke` without blocking the event loop: the gate decides in an executor."""
+
+        async def run(
+            value: AskResult, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        ) -> Any:
+            way = await run_in_executor(None, self._way, value, kwargs)
+            if way.branch is None:
+                return way.decision
+            with way.failures():
+                return await way.branch.ainvoke(way.decision, way.config(config, run_manager))
+
+        return await self._acall_with_config(run, input, config)
+
+    def stream(
+        self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Decide, and yield the decision or what its branch streams."""
+
+        def chunks(
+            inputs: Iterator[AskResult],
+            run_manager: CallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> Iterator[Any]:
+            way = self._way(next(inputs), kwargs)
+            if way.branch is None:
+                yield way.decision
+                return
+            with way.failures():
+                yield from way.branch.stream(way.decision, way.config(config, run_manager))
+
+        yield from self._transform_stream_with_config(iter([input]), chunks, config)
+
+    async def astream(
+        self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """`stream` without blocking the event loop."""
+
+        async def chunks(
+            inputs: AsyncIterator[AskResult],
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> AsyncIterator[Any]:
+            way = await run_in_executor(None, self._way, await anext(inputs), kwargs)
+            if way.branch is None:
+                yield way.decision
+                return
+            with way.failures():
+                stream = way.branch.astream(way.decision, way.config(config, run_manager))
+                async for chunk in stream:
+                    yield chunk
+
+        async def one() -> AsyncIterator[AskResult]:
+            yield input
+
+        async for chunk in self._atransform_stream_with_config(one(), chunks, config):
+            yield chunk
+
+    def _way(self, value: object, changes: Mapping[str, Any]) -> "_Way":
+        """Where a result goes."""
+        gate = self.changed(changes)
+        branches = gate._branches()
+        decision = resolve(
+            gate.gate,
+            _result(value),
+            policy=gate._policy(),
+            topic=gate.topic,
+            hand_over=Action.ESCALATE in branches,
+        )
+        return _Way(decision, branches.get(decision.action))
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The gate's policy, where the gate is nothing but that."""
+        return {"gate": self.gate.policy.model_dump(mode="json")} if _is_plain(self.gate) else {}
+
+    def _picklable(self) -> dict[str, Any]:
+        if not _is_plain(self.gate):
+            raise SettingsError(
+                "a gate with a target, a clarifier or a log of its own cannot be pickled: make the "
+                "runnable from a policy (GateRunnable(gate=GatePolicy(…))), with an escalate branch "
+                "for the target"
+            )
+        return {**super()._picklable(), "gate": self.gate.policy}
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A decision and the branch that goes on with it."""
+
+    decision: Decision
+    branch: Runnable[Any, Any] | None
+
+    def config(
+        self,
+        config: RunnableConfig,
+        run_manager: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun,
+    ) -> RunnableConfig:
+        """The branch's config: a child run with a tag that says which branch it is."""
+        tag = f"branch:{self.decision.action.value}"
+        return patch_config(config, callbacks=run_manager.get_child(tag))
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn what an escalation raises into an `EscalationError`."""
+        try:
+            yield
+        except Exception as error:
+            if self.decision.action is not Action.ESCALATE or _is_interrupt(error):
+                raise
+            raise EscalationError(
+                f"the escalate branch failed with {type(error).__name__}: {error}"
+            ) from error
+
+
+def _result(value: object) -> AskResult:
+    if isinstance(value, AskResult):
+        return value
+    raise InputError(
+        f"a gate takes the AskResult of a tree, not a {type(value).__name__}: put it right after "
+        "an EntropyTreeRunnable"
+    )
+
+
+def _is_plain(gate: Gate) -> bool:
+    """Whether a gate is a policy and nothing else that belongs to this process."""
+    return all(getattr(gate, name, None) is None for name in ("escalate", "clarifier", "log"))
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Whether LangGraph stops here, for example to ask a person: that is no failure."""
+    graph = sys.modules.get("langgraph.errors")
+    return graph is not None and isinstance(error, graph.GraphBubbleUp)

@@ -1,0 +1,70 @@
+"""Models that runnables name: loaded at the first question, and shared as long as one needs them.
+
+`configurable_fields` makes a new runnable for every call with another setting, so a model cannot
+belong to a runnable. Runnables hold a `SharedModel` instead, one for each model file and way of
+loading it. The table below does not keep it alive: with the last runnable that names a model, the
+model is freed.
+"""
+
+import json
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
+from et_agent.models.base import LanguageModel
+
+__all__ = ["LoadOptions", "SharedModel", "shared_model"]
+
+
+class LoadOptions(TypedDict, total=False):
+    """Arguments of `et_agent.load_model`; what is left out has its default there."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    context: int
+    threads: int | None
+    attention: bool
+    max_sequences: int
+    best_width: int
+    gpu_layers: int
+
+
+class SharedModel:
+    """A model by its name; `get` loads it at the first call, whoever comes first."""
+
+    def __init__(self, spec: str, options: Mapping[str, Any]) -> None:
+        self.spec, self.options = spec, dict(options)
+        self._lock = threading.Lock()
+        self._model: LanguageModel | None = None
+
+    def get(self) -> LanguageModel:
+        """The loaded model; others wait while it is loaded, and the next tries again if that fails.
+
+        Raises:
+            ModelError: See `et_agent.load_model`.
+        """
+        with self._lock:
+            if self._model is None:
+                # Imported here, so that naming a model loads no llama.cpp.
+                from et_agent.models.loading import load_model
+
+                self._model = load_model(self.spec, **self.options)
+            return self._model
+
+
+_SHARED: Final["weakref.WeakValueDictionary[str, SharedModel]"] = weakref.WeakValueDictionary()
+_SHARED_LOCK: Final = threading.Lock()
+
+
+def shared_model(spec: str, options: Mapping[str, Any]) -> SharedModel:
+    """The model of this name and these options that others hold, or a new one."""
+    key = json.dumps([spec, options], sort_keys=True)
+    with _SHARED_LOCK:
+        found = _SHARED.get(key)
+        if found is None:
+            found = _SHARED[key] = SharedModel(spec, options)
+        return found

@@ -1,0 +1,348 @@
+"""The entropy tree as a runnable: a question or messages in, an `AskResult` out."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from typing import Annotated, Any, Final
+
+from langchain_core.callbacks.manager import (
+    AsyncCallbackManagerForChainRun,
+    CallbackManagerForChainRun,
+)
+from langchain_core.messages import AnyMessage
+from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
+from langchain_core.runnables import RunnableConfig
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+
+from et_agent.answers import AnswerKind
+from et_agent.asking import Calibration, Chat, PendingAnswer
+from et_agent.calibration import Calibrator
+from et_agent.decoding import EntropyTree, Greedy, MultiChain
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import SettingsError
+from et_agent.models.base import LanguageModel
+from et_agent.models.catalog import DEFAULT_MODEL
+from et_agent.results import AskResult
+from et_agent.runnables.base import SettingsRunnable
+from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
+from et_agent.runnables.driving import Asking, Chunk, adecode, decode
+from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
+from et_agent.runnables.messages import TreeInput, conversation, single_question
+from et_agent.runnables.watching import Send, Watch
+
+__all__ = ["EntropyTreeRunnable"]
+
+_DECODERS: Final[Mapping[str, type[DecoderSettings]]] = {
+    made.__name__: made for made in (EntropyTree, MultiChain, Greedy)
+}
+
+
+def _decoder(value: object) -> object:
+    """A decoder out of {"name": …, settings}, as results and serialised runnables have it."""
+    if isinstance(value, Mapping):
+        settings = dict(value)
+        made = _DECODERS.get(str(settings.pop("name", None)))
+        if made is None:
+            raise ValueError(f'give its "name", one of {", ".join(_DECODERS)}, and its settings')
+        return made(**settings)
+    return value
+
+
+def _calibrator(value: object) -> object:
+    return Calibrator.from_json(json.dumps(value)) if isinstance(value, Mapping) else value
+
+
+class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
+    """Answers a question with an entropy tree: text, messages or a prompt value to an `AskResult`.
+
+        tree = EntropyTreeRunnable(model="qwen2.5-coder-0.5b", leaves=8)
+        tree.invoke("What is 15 % of 240?").answer
+
+    Of messages, the human one is the question and a system message before it the system prompt; it
+    then stands in place of `system_prompt` and of the answer kind's own instruction. Images, and
+    conversations of more than that, are refused.
+
+    - `batch` and `abatch` put all questions into the model's shared batches, or as many at a time as
+      `max_concurrency` says. Without `return_exceptions` the first error ends the whole batch.
+    - `stream` and `astream` yield `TreeSnapshot`s while the tree grows, and last the `AskResult`
+      that `invoke` gives, so that whatever follows in a chain gets the result. Closing the stream,
+      or cancelling the task, stops decoding within one step; the model stays usable.
+    - Callbacks and `astream_events` get the custom events `entropy_tree_fork`, `entropy_tree_leaf`
+      and `entropy_tree_posterior` (data: `ForkSeen`, `LeafSeen`, `TreeSnapshot`).
+    - Every field may be given for one call: `tree.invoke(question, leaves=4)`, `tree.bind(seed=1)`,
+      or through `configurable_fields`; the model is not loaded again for that.
+
+    A model that is given by name is loaded at the first question, shared by all runnables that name
+    it with the same `load_options`, and freed with the last of them. Such a runnable can be pickled
+    and serialised (`langchain_core.load`), without weights. A loaded model stays its owner's: close
+    it when no runnable uses it any more.
+
+    Raises, when called:
+        QuestionError: There is no question, or it holds something other than text.
+        CalibratorMismatchError: The calibrator holds for something else.
+        SettingsError: A setting given for the call is unknown or out of range.
+        ModelError: The model cannot be loaded, was closed, or cannot serve.
+        DecodeError: llama.cpp failed.
+    """
+
+    model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
+    """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
+    load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
+    """How a model that is named is loaded: `context`, `threads` and so on, as for `load_model`."""
+    decoder: Annotated[DecoderSettings, BeforeValidator(_decoder)] = Field(
+        default_factory=EntropyTree
+    )
+    """The decoder: `EntropyTree`, `MultiChain` or `Greedy` with its settings."""
+    leaves: int | None = None
+    """Leaves at most; None for the decoder's own number."""
+    temperature: float | None = None
+    """Sampling temperature; None for the decoder's own."""
+    max_tokens: int | None = None
+    """Longest path in generated tokens; None for the decoder's own limit."""
+    kind: AnswerKind = AnswerKind.AUTO
+    """What an answer is: "number", "math", "choice", "text" or "auto"."""
+    seed: int = Field(default=0, ge=0)
+    """The same seed, model and machine give the same tree."""
+    system_prompt: str | None = None
+    """Replaces the answer kind's own instruction; "" for none."""
+    chat: Chat = "model"
+    """"model" for the model's own chat template, "plain" for a plain prompt."""
+    calibrator: Annotated[Calibration, BeforeValidator(_calibrator)] = "auto"
+    """Gives the confidence; "auto" finds the one that holds for model, decoder and prompt."""
+    include_tree: bool = False
+    """Whether results carry the whole tree, with the texts of all paths."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    _shared: SharedModel | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _check(self) -> "EntropyTreeRunnable":
+        self.decoder_settings()
+        if self.load_options and not isinstance(self.model, str):
+            raise ValueError(
+                "load_options: the model is loaded already, so they would do nothing: leave them out"
+            )
+        return self
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Take part in the model that others name too."""
+        super().model_post_init(context)
+        if isinstance(self.model, str):
+            self._shared = shared_model(self.model, self.load_options)
+
+    def decoder_settings(self) -> DecoderSettings:
+        """The decoder with `leaves`, `temperature` and `max_tokens` where they are given.
+
+        Raises:
+            SettingsError: One is out of range, or the decoder has no such setting.
+        """
+        given = {
+            name: value
+            for name in ("leaves", "temperature", "max_tokens")
+            if (value := getattr(self, name)) is not None
+        }
+        if not given:
+            return self.decoder
+        return type(self.decoder)(**{**self.decoder.model_dump(), **given})
+
+    def language_model(self) -> LanguageModel:
+        """The model; one that is named is loaded if no question needed it yet.
+
+        Raises:
+            ModelError: See `et_agent.load_model`.
+        """
+        if isinstance(self.model, str):
+            assert self._shared is not None
+            return self._shared.get()
+        return self.model
+
+    # What LangChain asks of a runnable.
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802
+        """What it takes, with the message classes spelt out for the schema."""
+        return str | StringPromptValue | ChatPromptValueConcrete | list[AnyMessage]
+
+    @property
+    def OutputType(self) -> type[AskResult]:  # noqa: N802
+        """What `invoke` gives and streams end with."""
+        return AskResult
+
+    def invoke(
+        self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AskResult:
+        """Answer one question; `kwargs` are fields for this call."""
+
+        def answer(
+            value: TreeInput, run_manager: CallbackManagerForChainRun, config: RunnableConfig
+        ) -> AskResult:
+            with ExitStack() as held:
+                *_, result = decode(
+                    self._asking(value, kwargs), run_manager, config, held, snapshots=False
+                )
+            assert isinstance(result, AskResult)
+            return result
+
+        return self._call_with_config(answer, input, config)
+
+    async def ainvoke(
+        self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AskResult:
+        """Answer one question without blocking the event loop."""
+
+        async def answer(
+            value: TreeInput, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+        ) -> AskResult:
+            with ExitStack() as held:
+                asking = self._asking(value, kwargs)
+                chunks = adecode(asking, run_manager, config, held, snapshots=False)
+                *_, result = [chunk async for chunk in chunks]
+            assert isinstance(result, AskResult)
+            return result
+
+        return await self._acall_with_config(answer, input, config)
+
+    def stream(
+        self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
+
+        def chunks(
+            inputs: Iterator[TreeInput],
+            run_manager: CallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> Iterator[Chunk]:
+            asking = self._asking(next(inputs), kwargs)
+            yield from decode(asking, run_manager, config, held, snapshots=True)
+
+        # LangChain does not close the iterators it drives, so that must not be what ends decoding.
+        with ExitStack() as held:
+            yield from self._transform_stream_with_config(iter([input]), chunks, config)
+
+    async def astream(
+        self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
+
+        async def chunks(
+            inputs: AsyncIterator[TreeInput],
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> AsyncIterator[Chunk]:
+            asking = self._asking(await anext(inputs), kwargs)
+            async for chunk in adecode(asking, run_manager, config, held, snapshots=True):
+                yield chunk
+
+        async def one() -> AsyncIterator[TreeInput]:
+            yield input
+
+        with ExitStack() as held:
+            stream = self._atransform_stream_with_config(one(), chunks, config)
+            async with aclosing(stream):
+                async for chunk in stream:
+                    yield chunk
+
+    def batch(
+        self,
+        inputs: list[TreeInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AskResult]:
+        """Answer questions in shared batches; results in their order."""
+        done = dict(
+            self.batch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        )
+        return [done[index] for index in range(len(inputs))]
+
+    def batch_as_completed(
+        self,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, Any]]:
+        """Answer questions in shared batches; yields (index, result) as each is done."""
+        askings = [self._asking(one, kwargs) for one in inputs]
+        return batch_as_completed(
+            self.get_name(), inputs, askings, config, return_exceptions=return_exceptions
+        )
+
+    async def abatch(
+        self,
+        inputs: list[TreeInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AskResult]:
+        """Answer questions in shared batches; results in their order."""
+        each = self.abatch_as_completed(
+            inputs, config, return_exceptions=return_exceptions, **kwargs
+        )
+        async with aclosing(each):
+            done = {index: result async for index, result in each}
+        return [done[index] for index in range(len(inputs))]
+
+    def abatch_as_completed(
+        self,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncGenerator[tuple[int, Any], None]:
+        """Answer questions in shared batches; yields (index, result) as each is done."""
+
+        async def ask(value: TreeInput, config: RunnableConfig) -> AskResult:
+            return await self.ainvoke(value, config, **kwargs)
+
+        return abatch_as_completed(ask, inputs, config, return_exceptions=return_exceptions)
+
+    def _asking(self, value: TreeInput, changes: Mapping[str, Any]) -> Asking:
+        """What prepares this question when it is called; it may load the model, which takes long."""
+
+        def prepare(send: Send, *, follow: bool) -> Watch:
+            return self.changed(changes)._watch(value, send, follow=follow)
+
+        return prepare
+
+    def _watch(self, value: TreeInput, send: Send, *, follow: bool) -> Watch:
+        question, system = single_question(conversation(value))
+        pending = PendingAnswer(
+            self.language_model(),
+            question,
+            decoder=self.decoder_settings(),
+            kind=self.kind,
+            seed=self.seed,
+            system_prompt=self.system_prompt if system is None else system,
+            chat=self.chat,
+            thresholds=None,
+            on_progress=None,
+            calibrator=self.calibrator,
+        )
+        return Watch(pending, send, follow=follow, include_tree=self.include_tree)
+
+    # Serialising and copying.
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Fields that are objects, as JSON types that the constructor takes."""
+        fields: dict[str, Any] = {"kind": self.kind.value}
+        name = type(self.decoder).__name__
+        if _DECODERS.get(name) is type(self.decoder):
+            fields["decoder"] = {"name": name, **self.decoder.model_dump()}
+        if isinstance(self.calibrator, Calibrator):
+            fields["calibrator"] = self.calibrator.document().model_dump(mode="json")
+        return fields
+
+    def _picklable(self) -> dict[str, Any]:
+        if not isinstance(self.model, str):
+            raise SettingsError(
+                "a runnable with a loaded model cannot be pickled: name the model "
+                '(EntropyTreeRunnable(model="…")), and each process loads its own'
+            )
+        return super()._picklable()
