@@ -35,56 +35,54 @@ class Continued(DecoderSettings):
 
 
 class ContinuedRun(TreeRun):
-    """The run. Its tree's first branch holds no token; tokens that were given have no statistics.
-
-    Attributes:
-        given: For every branch, the continuation that it goes on from, None for the first branch.
-    """
+    """The run. Its tree's first branch holds no token; tokens that were given have no statistics."""
 
     def __init__(self, settings: Continued, request: RunRequest) -> None:
-        longest = max(map(len, settings.continuations))
         tree = EntropyTree(
             schedule="stratified",
             leaves=settings.leaves,
             temperature=settings.temperature,
-            # The limit holds for what is generated, and a path begins with what was given.
-            max_tokens=settings.max_tokens + longest,
+            max_tokens=settings.max_tokens,
         )
         super().__init__(tree, request, roots=1)
         self._continued = settings
         self._spacing = 1.0 / settings.leaves
-        self.given: list[int | None] = [None]
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         if branch.id == 0:
             self._begin(branch)
-            return
-        super()._take(branch, distribution)
-        for made in self.tree.branches[len(self.given) :]:
-            assert made.parent is not None
-            self.given.append(self.given[made.parent])
+        else:
+            super()._take(branch, distribution)
 
     def _begin(self, root: Branch) -> None:
         leaves = self._continued.leaves
         children = fork_into_continuations(self, root, self._continued.continuations)
-        for number, child in enumerate(children):
-            self.given.append(number)
+        for child in children:
             child.codes = leaves
             if leaves > 1:
                 shift = self.uniform(child.id)
                 self._coded[child.id] = Coded((np.arange(leaves) + shift) / leaves, 1.0)
 
-    def generated(self, branch: int) -> list[int] | None:
-        """The tokens of a path after what was given; None for the first branch."""
-        number = self.given[branch]
-        if number is None:
-            return None
-        return self.tree.path(branch)[len(self._continued.continuations[number]) :]
+    def given(self, branch: int) -> int:
+        """The continuation that a branch other than the first goes on from."""
+        return self.tree.branches[branch].lineage[1]
+
+    def generated(self, branch: int) -> list[int]:
+        """The tokens of a path after what was given; of a branch other than the first."""
+        return self.tree.path(branch)[self._length_given(branch) :]
+
+    def _length_given(self, branch: int) -> int:
+        return len(self._continued.continuations[self.given(branch)])
+
+    def _longest(self, branch: Branch) -> int:
+        # The limit holds for what is generated; the room in the context for all of it.
+        whole = self._length_given(branch.id) + self._continued.max_tokens
+        return whole if self.request.room is None else min(whole, self.request.room)
 
     @property
     def tokens_generated(self) -> int:
         """Tokens that were generated, those that were given left out."""
-        if len(self.given) == 1:
+        if len(self.tree.branches) == 1:
             return 0
         return self.tree.tokens_decoded - sum(map(len, self._continued.continuations))
 

@@ -293,14 +293,11 @@ class Clarifier:
         """Labels of the answers, and the class of each leaf of each reading; the last is none."""
         owners, answers = [], []
         for branch in run.tree.branches[1:]:
-            tokens, owner = run.generated(branch.id), run.given[branch.id]
-            assert tokens is not None
-            assert owner is not None
-            text = path_text(self.model, tokens)
+            text = path_text(self.model, run.generated(branch.id))
             finished = branch.finish is Finish.STOP
             found = extract(text, kind, question=question, finished=finished)
             # A leaf counts once for every code that it carries.
-            owners += [owner] * branch.codes
+            owners += [run.given(branch.id)] * branch.codes
             answers += [found] * branch.codes
         classes = answer_classes(answers, kind)
         none = len(classes.labels)
