@@ -20,10 +20,6 @@ URGENT = Noul(instructions="Is it urgent?", criteria=NoulCriteria(true="Money is
 ANGER = Score(instructions="How angry?", criteria=["Calm.", "Annoyed.", "Furious."])
 
 
-class Heard:
-    prompts: list[str]
-
-
 @pytest.fixture
 def prompts() -> list[str]:
     return []
@@ -56,7 +52,7 @@ def tree_over(model: ScriptedModel, confidence: float | None = None) -> Runnable
 
 def test_answers_of_every_kind_in_one_request(model: ScriptedModel) -> None:
     decide = EntropyTreeDecisionModel(tree=tree_over(model))
-    questions = {"team": TEAM, "urgent": URGENT, "anger": ANGER}
+    questions: Any = {"team": TEAM, "urgent": URGENT, "anger": ANGER}
     response = decide.invoke({"state": STATE, "questions": questions})
     assert list(response.answers) == ["team", "urgent", "anger"]
     team = response.choices["team"]
@@ -157,6 +153,16 @@ def test_bad_input(model: ScriptedModel, state: Any, questions: Any, message: st
     with pytest.raises(InputError, match=message):
         decide.invoke({"state": state, "questions": questions})
     assert model.decoded == 0
+
+
+def test_a_loaded_model_gets_a_tree_of_its_own(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(model=model)
+    response = decide.invoke({"state": STATE, "questions": {"team": TEAM}})
+    assert (decide.model, response.model) == ("scripted", "scripted")
+    assert response.choices["team"].choice == "billing"
+    by_name = EntropyTreeDecisionModel(model="smollm2-135m")
+    assert (by_name.model, by_name.tree.model) == ("smollm2-135m", "smollm2-135m")  # type: ignore[attr-defined]
+    assert EntropyTreeDecisionModel().model == "qwen2.5-coder-0.5b"
 
 
 def test_settings_are_checked(model: ScriptedModel) -> None:
