@@ -1,0 +1,159 @@
+"""Questions about a few passages; says so when the passages do not hold the answer.
+
+    python examples/retrieval.py
+    python examples/retrieval.py "Who built the telescope?" --leaves 8
+
+An answer is given when the paths of the tree agree on it and it stands in a passage. Where nothing
+is found, the model is not even asked. The passages are made up, so that no model knows them by heart.
+"""
+
+import argparse
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
+
+from et_agent import AskResult
+from et_agent.gate import Decision, GatePolicy
+from et_agent.models.base import LanguageModel
+from et_agent.runnables import EntropyTreeRunnable, GateRunnable
+
+PASSAGES = {
+    "observatory": "The Lindholm observatory stands on the hill above Varsby. It was opened in 1934 "
+    "and has been a museum since 1998.",
+    "telescope": "The main telescope of the observatory was built by Ida Brandt. Its mirror measures "
+    "80 centimetres.",
+    "ferry": "A ferry crosses from Varsby to the island of Torholm six times a day. The crossing takes "
+    "25 minutes and carries up to 40 cars.",
+    "bakery": "The bakery on Quay Street sells rye bread on Tuesdays and Fridays. It closes at noon.",
+    "archive": "The town archive keeps letters from 1702 on. Visitors need a card, which the town hall "
+    "gives out free of charge.",
+}
+QUESTIONS = (
+    "Who built the telescope of the observatory?",
+    "How many minutes does the ferry to Torholm take?",
+    "Who is the captain of the ferry to Torholm?",
+    "What is the capital of Australia?",
+)
+WORD = re.compile(r"\w+")
+COMMON = frozenset(
+    re.findall(r"\w+", "a an and by does for how in is it many of on the to what who")
+)
+
+
+def words_of(text: str) -> list[str]:
+    """Words that say something, in lower case."""
+    return [word for word in WORD.findall(text.lower()) if word not in COMMON]
+
+
+class LexicalRetriever(BaseRetriever):
+    """Passages that share words with the question, ranked by BM25 (k1 = 1.2, b = 0.75)."""
+
+    passages: dict[str, str]
+    most: int = 2
+    """Passages at most; one without a common word is never among them."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        del run_manager
+        counts = {name: Counter(words_of(text)) for name, text in self.passages.items()}
+        lengths = {name: sum(count.values()) for name, count in counts.items()}
+        mean = sum(lengths.values()) / len(lengths)
+        scores: Counter[str] = Counter()
+        for word in set(words_of(query)):
+            having = sum(word in count for count in counts.values())
+            rarity = math.log(1 + (len(counts) - having + 0.5) / (having + 0.5))
+            for name, count in counts.items():
+                length = 0.25 + 0.75 * lengths[name] / mean
+                scores[name] += rarity * count[word] * 2.2 / (count[word] + 1.2 * length)
+        return [
+            Document(self.passages[name], metadata={"name": name})
+            for name, score in scores.most_common(self.most)
+            if score > 0
+        ]
+
+
+PROMPT = ChatPromptTemplate.from_messages(
+    [
+        (
+            "system",
+            "Answer from the passages alone, with a few words copied from them, in \\boxed{{}}. If "
+            "they do not say it, write \\boxed{{unknown}}.",
+        ),
+        ("human", "{passages}\n\nQuestion: {question}"),
+    ]
+)
+
+
+def supported(found: dict[str, Any]) -> AskResult:
+    """An answer whose words are not in the passages is none: the gate then abstains."""
+    result: AskResult = found["result"]
+    there = set(WORD.findall(found["passages"].lower()))
+    said = WORD.findall((result.answer or "").lower())
+    if said and set(said) <= there:
+        return result
+    return result.model_copy(update={"answer": None, "confidence": None})
+
+
+def retrieval_chain(
+    tree: EntropyTreeRunnable, policy: GatePolicy, passages: dict[str, str]
+) -> Runnable[str, Decision | str]:
+    """From a question to a decision, or to a text where no passage fits."""
+    retriever = LexicalRetriever(passages=passages) | (
+        lambda documents: "\n".join(one.page_content for one in documents)
+    )
+    answered = (
+        RunnablePassthrough.assign(result=PROMPT | tree)
+        | RunnableLambda(supported)
+        | GateRunnable(gate=policy)
+    )
+    nothing = RunnableLambda(lambda _: "no passage has anything to do with it")
+    found: Runnable[str, dict[str, Any]] = RunnablePassthrough() | {
+        "question": RunnablePassthrough(),
+        "passages": retriever,
+    }
+    return found | RunnableBranch((lambda asked: bool(asked["passages"]), answered), nothing)
+
+
+def told(outcome: Decision | str) -> list[str]:
+    """What is printed of an outcome."""
+    if isinstance(outcome, str):
+        return [f"  I cannot tell: {outcome}. (The model was not asked.)"]
+    paths = ", ".join(f"{one.answer or 'nothing'} {one.share:.0%}" for one in outcome.alternatives)
+    said = outcome.answer
+    if said is None:
+        unheard = "No passage holds what the paths say."
+        said = f"I cannot tell. {outcome.reason if outcome.confidence else unheard}"
+    return [f"  {said}", f"  (paths: {paths})"]
+
+
+def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) -> None:
+    """Run the example; `model` stands in for the one named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("questions", nargs="*", default=QUESTIONS)
+    parser.add_argument("--model", default="qwen2.5-coder-0.5b")
+    parser.add_argument("--leaves", type=int, default=8)
+    parser.add_argument("--answer-at", type=float, default=0.6, help="least share of an answer")
+    options = parser.parse_args(argv)
+    tree = EntropyTreeRunnable(
+        model=options.model if model is None else model, leaves=options.leaves, kind="text"
+    )
+    # The share stands in for a confidence: no calibrator was fitted for this prompt.
+    policy = GatePolicy(answer_at=options.answer_at, uncalibrated="share")
+    chain = retrieval_chain(tree, policy, PASSAGES)
+    for question, outcome in zip(
+        options.questions, chain.batch(list(options.questions)), strict=True
+    ):
+        print(question, *told(outcome), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

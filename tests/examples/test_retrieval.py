@@ -1,0 +1,45 @@
+from collections.abc import Mapping
+
+import pytest
+
+from et_agent import ScriptedModel
+from examples import retrieval
+
+
+def replies(prompt: str) -> Mapping[str, float]:
+    question = prompt.partition("Question: ")[2]
+    if "telescope" in question:
+        return {"\\boxed{Ida Brandt}": 0.9, "\\boxed{unknown}": 0.1}
+    if "minutes" in question:
+        return {"\\boxed{25 minutes}": 1.0}
+    if "captain" in question:
+        return {"\\boxed{Captain Ahab}": 0.8, "\\boxed{unknown}": 0.2}
+    return {"\\boxed{Quay Street}": 0.4, "\\boxed{Quay}": 0.3, "\\boxed{unknown}": 0.3}
+
+
+def test_it_answers_from_the_passages_and_abstains_otherwise(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ScriptedModel.from_texts(replies) as model:
+        retrieval.main([*retrieval.QUESTIONS, "Where is the bakery?"], model=model)
+    said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("  (")]
+    assert said == [
+        "Who built the telescope of the observatory?",
+        "  Ida Brandt",
+        "How many minutes does the ferry to Torholm take?",
+        "  25 minutes",
+        "Who is the captain of the ferry to Torholm?",
+        "  I cannot tell. No passage holds what the paths say.",
+        "What is the capital of Australia?",
+        "  I cannot tell: no passage has anything to do with it. (The model was not asked.)",
+        "Where is the bakery?",
+        "  I cannot tell. The confidence of 50% is below the threshold of 60%.",
+    ]
+
+
+def test_the_retriever_ranks_by_common_words() -> None:
+    found = retrieval.LexicalRetriever(passages=retrieval.PASSAGES).invoke(
+        "Who built the telescope of the observatory?"
+    )
+    assert [one.metadata["name"] for one in found] == ["telescope", "observatory"]
+    assert retrieval.LexicalRetriever(passages=retrieval.PASSAGES).invoke("Is it?") == []
