@@ -29,8 +29,31 @@ _OTHER_FORM: Final = (
 )
 # Words of OpenAI's form and of JSON Schema that templates look at. None can be a control token.
 _TOOL_WORDS: Final = frozenset(
-    "type function name description parameters properties required items enum default object string "
-    "number integer boolean array null anyOf oneOf allOf additionalProperties title format".split()
+    {
+        "type",
+        "function",
+        "name",
+        "description",
+        "parameters",
+        "properties",
+        "required",
+        "items",
+        "enum",
+        "default",
+        "object",
+        "string",
+        "number",
+        "integer",
+        "boolean",
+        "array",
+        "null",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "additionalProperties",
+        "title",
+        "format",
+    }
 )
 
 
@@ -167,7 +190,9 @@ class ChatTemplate:
                 raise
             except Exception as error:
                 raise UnsupportedModelError(_NO_TOOLS) from error
-        raise UnsupportedModelError(f"the model's chat template refused: {tried[-1]}") from tried[-1]
+        raise UnsupportedModelError(f"the model's chat template refused: {tried[-1]}") from tried[
+            -1
+        ]
 
     def _split(
         self,
@@ -208,9 +233,7 @@ class ChatTemplate:
         }
         try:
             calling = _turn(self._split([asked, call]), {"NAME", '{"ARGUMENT": 1}'})
-            plain = _turn(
-                self._split([asked, {"role": "assistant", "content": "SAID"}]), {"SAID"}
-            )
+            plain = _turn(self._split([asked, {"role": "assistant", "content": "SAID"}]), {"SAID"})
         except Exception as error:
             raise UnsupportedModelError(_NO_TOOLS) from error
         if len(calling) != 3 or len(plain) != 2:
@@ -252,7 +275,7 @@ def _stand_in(message: Message, held: _Held, *, as_text: bool) -> dict[str, Any]
         made["tool_calls"] = [_call_stand_in(call, held, as_text=as_text) for call in calls]
     for key in ("tool_call_id", "name"):
         if key in message:
-            made[key] = held.hold(str(message[key]), needed=False)  # type: ignore[literal-required]
+            made[key] = held.hold(str(message[key]), needed=False)
     return made
 
 

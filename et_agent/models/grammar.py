@@ -60,7 +60,9 @@ class TokenTexts:
         self.texts = texts
         self.by_first = [np.flatnonzero(first == byte) for byte in range(256)]
         spaced = self.by_first[_SPACE]
-        second = np.array([texts[token][1] if len(texts[token]) > 1 else -1 for token in spaced])
+        second = np.array(
+            [texts[token][1] if len(texts[token]) > 1 else -1 for token in spaced.tolist()]
+        )
         self.after_space = [spaced[second == byte] for byte in range(256)]
         """Tokens of a space and more by their second byte: in most vocabularies half of all."""
         self.usable = np.flatnonzero(first >= 0)
@@ -186,7 +188,8 @@ class LlamaConstraint:
             sorted=False,
         )
         llama_cpp.llama_sampler_apply(state, ctypes.byref(array))
-        return candidates["logit"] == 0.0
+        allowed: Mask = candidates["logit"] == 0.0
+        return allowed
 
     def _state(self, path: tuple[int, ...]) -> Any:
         """The grammar after a path, from that after the longest beginning that is still known."""

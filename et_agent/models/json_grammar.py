@@ -14,20 +14,50 @@ from et_agent.errors import SettingsError
 __all__ = ["combined", "literal", "schema_rules"]
 
 _ANYTHING: Final = {
-    "anyOf": [
-        {"type": one} for one in ("object", "array", "string", "number", "boolean", "null")
-    ]
+    "anyOf": [{"type": one} for one in ("object", "array", "string", "number", "boolean", "null")]
 }
 _KEPT: Final = frozenset(
-    "$ref $defs definitions type format oneOf anyOf allOf const enum properties required items "
-    "additionalProperties prefixItems minItems maxItems pattern minLength maxLength".split()
+    {
+        "$ref",
+        "$defs",
+        "definitions",
+        "type",
+        "format",
+        "oneOf",
+        "anyOf",
+        "allOf",
+        "const",
+        "enum",
+        "properties",
+        "required",
+        "items",
+        "additionalProperties",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "pattern",
+        "minLength",
+        "maxLength",
+    }
 )
 _NAMED: Final = frozenset({"properties", "$defs", "definitions"})
 """Keywords whose keys are names."""
 _LISTED: Final = frozenset({"oneOf", "anyOf", "allOf", "prefixItems"})
 _REFUSED: Final = frozenset(
-    "not if then else dependentSchemas dependentRequired patternProperties propertyNames "
-    "contains unevaluatedProperties unevaluatedItems $dynamicRef".split()
+    {
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentSchemas",
+        "dependentRequired",
+        "patternProperties",
+        "propertyNames",
+        "contains",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+        "$dynamicRef",
+    }
 )
 _NO_NAMES: Final = re.compile(r'("(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|\{[^}]*\})')
 _NAMES: Final = re.compile(r"[A-Za-z0-9-]+")
