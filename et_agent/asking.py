@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, cast, overload
 from et_agent.answers import AnswerKind, mentions
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part, features_of
 from et_agent.calibration.finding import find_calibrator
-from et_agent.calling import JsonForm
+from et_agent.calling import CallForm, JsonForm
 from et_agent.conversation import check_text, is_conversation
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
@@ -32,6 +32,7 @@ from et_agent.results import (
     AnswerForm,
     AskResult,
     ConfidencePart,
+    Leaf,
     ModelId,
     ToolCall,
     TreeReport,
@@ -234,6 +235,11 @@ class PendingAnswer:
     def cancel(self) -> None:
         """Stop decoding within one step; `result` then tells what is known so far."""
         self.ticket.cancel()
+
+    def content(self, leaf: Leaf) -> str:
+        """What one of the leaves says in words: its text without tool calls, cut off ones included."""
+        form = self._asked.form
+        return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
 
     def reading(self) -> Reading:
         """What the leaves of the finished tree say.

@@ -212,7 +212,7 @@ class AskResult(_Report):
     """Whether the model's chat template or a plain prompt was used."""
     seed: int
     """Seed of the run."""
-    tree: TreeReport | None
+    tree: TreeReport | None = None
     """The tree; left out of `--json` unless `--tree`."""
 
     @property
