@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args, overload
+from typing import Any, Final, Literal, cast, overload
 
-from et_agent.answers import AnswerKind, extract, guess_kind, instruction, mentions
+from et_agent.answers import AnswerKind, mentions
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part, features_of
 from et_agent.calibration.finding import find_calibrator
+from et_agent.calling import CallForm, JsonForm
+from et_agent.conversation import check_text, is_conversation
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
@@ -15,17 +17,27 @@ from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Finish
-from et_agent.errors import CalibrationError, QuestionError, SettingsError
-from et_agent.models.base import LanguageModel, Message
+from et_agent.errors import CalibrationError, CalibratorMismatchError, SettingsError
+from et_agent.models.base import LanguageModel, Message, Tool
+from et_agent.prompting import Asked, Chat, Question
 from et_agent.reporting import (
+    LeafReader,
     Reading,
     Statistics,
     path_text,
-    read_tree,
     statistics_of,
     tree_report,
 )
-from et_agent.results import AskResult, ConfidencePart, ModelId, Usage
+from et_agent.results import (
+    AnswerForm,
+    AskResult,
+    ConfidencePart,
+    Leaf,
+    ModelId,
+    ToolCall,
+    TreeReport,
+    Usage,
+)
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
 
@@ -40,13 +52,10 @@ __all__ = [
     "submit",
 ]
 
-Chat = Literal["model", "plain"]
 Calibration = Calibrator | Literal["auto"] | None
 """A calibrator, "auto" for one that holds for model, decoder and prompt if there is any, or None."""
 
-PLAIN_STOP: Final = "\nQuestion:"
-"""Where a base model, done with its answer, begins another question of its own."""
-_STOP_TOKENS: Final = 16
+_FORMS: Final = {"json": "a schema was given", "tool_call": "the answer calls a tool"}
 _MUCH_CUT_OFF: Final = 0.2
 
 
@@ -81,7 +90,7 @@ class PendingAnswer:
     def __init__(
         self,
         model: LanguageModel,
-        question: str,
+        question: Question,
         *,
         decoder: DecoderSettings | None,
         kind: AnswerKind | str,
@@ -91,30 +100,34 @@ class PendingAnswer:
         thresholds: Thresholds | None,
         on_progress: ProgressCallback | None,
         calibrator: Calibration = "auto",
+        tools: Sequence[Tool] = (),
+        tool_choice: str = "auto",
+        schema: Mapping[str, Any] | None = None,
+        stop: Sequence[str] = (),
     ) -> None:
-        check_text(question)
-        if system_prompt:
-            check_text(system_prompt, "the system prompt")
-        kind = _kind(kind)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
-        if chat not in get_args(Chat):
-            raise SettingsError(f"chat is {chat!r}: use 'model' or 'plain'")
+        asked = self._asked = Asked.of(
+            model,
+            question,
+            kind=kind,
+            system_prompt=system_prompt,
+            chat=chat,
+            tools=tools,
+            tool_choice=tool_choice,
+            schema=schema,
+            stop=stop,
+        )
         if thresholds is None and model.info.fingerprint:
             thresholds = find_thresholds(model.info.fingerprint)
         if decoder is None:
             decoder = EntropyTree()
-        self.question = question
-        self._model, self._decoder, self._seed, self._chat = model, decoder, seed, chat
-        self._kind = kind
-        self._stop_text = PLAIN_STOP if chat == "plain" else None
-        self._reading_kind = guess_kind(question).kind if kind is AnswerKind.AUTO else kind
-        self._instruction = (
-            instruction(self._reading_kind) if system_prompt is None else system_prompt
-        )
-        self._calibrator = calibrator
+        self.question = asked.conversation.question
+        self._model, self._decoder, self._seed = model, decoder, seed
+        self._reader = LeafReader(self.question, asked.kind, stops=asked.stops, form=asked.form)
+        self._calibrator = calibrator if asked.conversation.single else None
         if isinstance(calibrator, Calibrator):
-            calibrator.check(self._fingerprint(self._reading_kind))
+            self._check_calibrator(calibrator)
         elif calibrator not in ("auto", None):
             raise SettingsError(
                 f"calibrator is {calibrator!r}: pass a Calibrator (Calibrator.load reads a file), "
@@ -124,45 +137,57 @@ class PendingAnswer:
         self._last_progress = 0.0
         self._labels: dict[Hashable, str] = {}
         self._stop = model.info.stop_tokens
-        prompt = _prompt(model, question, self._instruction, chat)
         request = RunRequest(
-            prompt_length=len(prompt),
+            prompt_length=len(asked.prompt),
             stop_tokens=self._stop,
             seed=seed,
             thresholds=thresholds,
             read_leaf=self._read_leaf,
             read_tokens=self._read_tokens,
-            ends=self._asks_on if self._stop_text else None,
+            ends=self._ends if asked.stops or asked.form else None,
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
         self.ticket: Ticket = scheduler_of(model).prepare(
-            prompt, decoder, request, on_step=self._note_step if on_progress else None
+            asked.prompt,
+            decoder,
+            request,
+            on_step=self._note_step if on_progress else None,
+            constraint=asked.constraint,
         )
+
+    def _check_calibrator(self, calibrator: Calibrator) -> None:
+        """Refuse one that holds for something else.
+
+        Raises:
+            CalibratorMismatchError: It does.
+        """
+        if not self._asked.conversation.single or self._asked.form is not None:
+            raise CalibratorMismatchError(
+                "calibrators hold for single questions answered in words, not for conversations, "
+                "tools or schemas: pass calibrator=None"
+            )
+        calibrator.check(self._fingerprint(self._asked.reading_kind))
 
     def _fingerprint(self, kind: AnswerKind) -> Fingerprint:
         """What a calibrator has to hold for."""
         return Fingerprint.of(
             model=self._model.info.fingerprint,
             decoder=self._settings(),
-            instructions={kind.value: self._instruction},
-            chat=self._chat,
+            instructions={kind.value: self._asked.instruction},
+            chat=self._asked.chat,
         )
 
     def _settings(self) -> dict[str, str | int | float | bool | None]:
         return {"name": type(self._decoder).__name__, **self._decoder.model_dump()}
 
-    def _asks_on(self, tokens: Sequence[int]) -> bool:
-        """Whether a path of a plain prompt has begun a question of its own."""
-        return PLAIN_STOP in path_text(self._model, tokens[-_STOP_TOKENS:])
+    def _ends(self, tokens: Sequence[int]) -> bool:
+        return self._asked.ends(self._model, tokens)
 
     def _read_leaf(self, tokens: Sequence[int]) -> Hashable | None:
-        finished = bool(tokens) and tokens[-1] in self._stop
+        finished = bool(tokens) and (tokens[-1] in self._stop or self._ends(tokens))
         text = path_text(self._model, tokens)
-        if self._stop_text:
-            text, stop, _ = text.partition(self._stop_text)
-            finished = finished or bool(stop)
-        found = extract(text, self._reading_kind, question=self.question, finished=finished)
+        found = self._reader.read(text, self._asked.reading_kind, finished=finished)
         if found is None:
             return None
         self._labels.setdefault(found.key, found.value)
@@ -215,14 +240,18 @@ class PendingAnswer:
         """Stop decoding within one step; `result` then tells what is known so far."""
         self.ticket.cancel()
 
+    def content(self, leaf: Leaf) -> str:
+        """What one of the leaves says in words: its text without tool calls, cut off ones included."""
+        form = self._asked.form
+        return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
+
     def reading(self) -> Reading:
         """What the leaves of the finished tree say.
 
         Raises:
             EtAgentError: Decoding failed.
         """
-        tree = self.ticket.result().tree
-        return read_tree(self._model, tree, self.question, self._kind, stop=self._stop_text)
+        return self._reader.read_tree(self._model, self.ticket.result().tree)
 
     def leaves(self, reading: Reading) -> LeafTable:
         """Statistics of the finished tree's leaves, what estimators and calibrators start from.
@@ -275,14 +304,16 @@ class PendingAnswer:
         tree = run.tree
         reading = self.reading()
         numbers = statistics_of(tree, reading.classes)
+        report = tree_report(self._model, tree, reading)
+        kind, calls = self._kind_of_answer(reading, numbers, report)
         features = self._features(reading)
         confidence, doubts = self._confidence(features, reading.kind.kind)
         seconds = self.ticket.seconds
         info = self._model.info
-        assert reading.kind.kind is not AnswerKind.AUTO
         return AskResult(
             question=self.question,
             answer=numbers.answer,
+            tool_calls=calls,
             confidence=None if confidence is None else confidence.value,
             calibrated=confidence is not None,
             confidence_parts=() if confidence is None else tuple(map(_part, confidence.parts)),
@@ -297,8 +328,8 @@ class PendingAnswer:
             ess=numbers.ess,
             margin=numbers.margin,
             cut_off_share=numbers.cut_off_share,
-            kind=reading.kind.kind.value,
-            kind_reason=reading.kind.reason,
+            kind=kind,
+            kind_reason=_FORMS.get(kind, reading.kind.reason),
             complete=not run.cancelled,
             notes=(*self._notes(), *_doubts(numbers, run.max_tokens), *doubts),
             usage=Usage(
@@ -313,11 +344,28 @@ class PendingAnswer:
             ),
             model=ModelId(name=info.name, fingerprint=info.fingerprint),
             decoder=self._settings(),
-            instruction=self._instruction,
-            chat=self._chat,
+            instruction=self._asked.instruction,
+            chat=self._asked.chat,
             seed=self._seed,
-            tree=tree_report(self._model, tree, reading),
+            tree=report,
         )
+
+    def _kind_of_answer(
+        self, reading: Reading, numbers: Statistics, report: TreeReport
+    ) -> tuple[AnswerForm, tuple[ToolCall, ...]]:
+        """What the answer is, and the tools that it calls."""
+        form = self._asked.form
+        if isinstance(form, JsonForm):
+            return "json", ()
+        if form is not None:
+            calls = next(
+                (leaf.tool_calls for leaf in report.leaves if leaf.answer == numbers.answer), ()
+            )
+            if calls or not form.free:
+                return "tool_call", calls
+        kind = reading.kind.kind
+        assert kind is not AnswerKind.AUTO
+        return kind.value, ()
 
     def _notes(self) -> list[str]:
         run, decoder, notes = self.ticket.run, self._decoder, []
@@ -392,48 +440,9 @@ def _doubts(numbers: Statistics, max_tokens: int) -> list[str]:
     return notes
 
 
-def _prompt(model: LanguageModel, question: str, system: str, chat: Chat) -> list[int]:
-    if chat == "plain":
-        head = f"{system}\n\n" if system else ""
-        return model.plain_tokens(f"{head}Question: {question}\nAnswer:")
-    messages: list[Message] = [{"role": "user", "content": question}]
-    if system:
-        messages.insert(0, {"role": "system", "content": system})
-    return model.chat_tokens(messages)
-
-
-def check_text(text: object, what: str = "the question") -> str:
-    """Refuse what cannot be a question.
-
-    Raises:
-        QuestionError: Not a string, empty, with NUL bytes or with bytes that are not UTF-8.
-    """
-    if not isinstance(text, str):
-        raise QuestionError(f"{what} is a {type(text).__name__}, not a text")
-    if not text.strip():
-        raise QuestionError(f"{what} is empty: ask something")
-    if "\0" in text:
-        raise QuestionError(f"{what} holds a NUL byte: remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise QuestionError(
-            f"{what} is not valid UTF-8 (character {error.start + 1}): convert it to UTF-8"
-        ) from error
-    return text
-
-
-def _kind(kind: AnswerKind | str) -> AnswerKind:
-    try:
-        return AnswerKind(kind)
-    except ValueError as error:
-        kinds = ", ".join(AnswerKind)
-        raise SettingsError(f"there is no answer kind {kind!r}: choose one of {kinds}") from error
-
-
 def submit(
     model: LanguageModel,
-    question: str,
+    question: Question,
     *,
     decoder: DecoderSettings | None = None,
     kind: AnswerKind | str = AnswerKind.AUTO,
@@ -443,27 +452,43 @@ def submit(
     thresholds: Thresholds | None = None,
     on_progress: ProgressCallback | None = None,
     calibrator: Calibration = "auto",
+    tools: Sequence[Tool] = (),
+    tool_choice: str = "auto",
+    schema: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> PendingAnswer:
-    """Start answering a question and return at once; questions of one model share batches.
+    r"""Start answering a question and return at once; questions of one model share batches.
 
     Args:
         model: A loaded model.
-        question: The question.
+        question: The question, or a conversation whose last user message is to be answered.
         decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
         kind: What an answer is: "number", "math", "choice", "text" or "auto".
         seed: At least 0; the same seed, model and machine give the same tree.
-        system_prompt: Replaces the kind's default instruction; "" for none.
+        system_prompt: Replaces the default instruction; "" for none. By default that of the kind,
+            with a schema the schema, and none for a conversation with a system message of its own or
+            with tools. It stands behind the conversation's own system message.
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         on_progress: Called about ten times a second, in the model's thread.
         calibrator: Gives the confidence; "auto" finds the one that holds for model, decoder and
-            prompt, if there is any.
+            prompt, if there is any. Calibrators hold for single questions answered in words.
+        tools: Tools that the model may call, in OpenAI's form. Equal calls with equal arguments are
+            one answer.
+        tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
+            "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
+            forks among valid continuations only. One call a reply.
+        schema: A JSON schema that the reply has to fit; equal JSON is one answer.
+        stop: Texts that end a path in words and are cut off it. One that ends a path within
+            `\boxed{}` closes the box if it can ("}"); else the path gives no answer.
 
     Raises:
-        QuestionError: The question is empty, not a text, or too long for the context.
+        QuestionError: The question is empty, not a text, or too long for the context; the
+            conversation has no user message, or a tool's message that answers no call.
         CalibratorMismatchError: The calibrator that was passed holds for something else.
-        SettingsError: A setting is out of range, or a pilot is needed and missing.
-        UnsupportedModelError: The model has no chat template.
+        SettingsError: A setting is out of range, a schema or tool is none or nothing that llama.cpp's
+            grammar can express, or a pilot is needed and missing.
+        UnsupportedModelError: The model has no chat template, or one that knows no tools.
         ModelClosedError: The model was closed.
     """
     pending = PendingAnswer(
@@ -477,6 +502,10 @@ def submit(
         thresholds=thresholds,
         on_progress=on_progress,
         calibrator=calibrator,
+        tools=tools,
+        tool_choice=tool_choice,
+        schema=schema,
+        stop=stop,
     )
     scheduler_of(model).queue(pending.ticket)
     return pending
@@ -517,10 +546,8 @@ def run_pilot(
     prompts = []
     for number, question in enumerate(questions, 1):
         check_text(question, f"question {number} of the pilot")
-        wanted = _kind(kind)
-        reading = guess_kind(question).kind if wanted is AnswerKind.AUTO else wanted
-        system = instruction(reading) if system_prompt is None else system_prompt
-        prompts.append(_prompt(model, question, system, chat))
+        asked = Asked.of(model, question, kind=kind, system_prompt=system_prompt, chat=chat)
+        prompts.append(asked.prompt)
     return measure_thresholds(
         model,
         prompts,
@@ -536,7 +563,7 @@ def run_pilot(
 @overload
 def ask(
     model: LanguageModel,
-    question: str,
+    question: Question,
     *,
     decoder: DecoderSettings | None = None,
     kind: AnswerKind | str = AnswerKind.AUTO,
@@ -544,13 +571,17 @@ def ask(
     system_prompt: str | None = None,
     chat: Chat = "model",
     calibrator: Calibration = "auto",
+    tools: Sequence[Tool] = (),
+    tool_choice: str = "auto",
+    schema: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> AskResult: ...
 
 
 @overload
 def ask(
     model: LanguageModel,
-    question: list[str] | tuple[str, ...],
+    question: list[str] | tuple[str, ...] | Sequence[Sequence[Message]],
     *,
     decoder: DecoderSettings | None = None,
     kind: AnswerKind | str = AnswerKind.AUTO,
@@ -558,12 +589,16 @@ def ask(
     system_prompt: str | None = None,
     chat: Chat = "model",
     calibrator: Calibration = "auto",
+    tools: Sequence[Tool] = (),
+    tool_choice: str = "auto",
+    schema: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> list[AskResult]: ...
 
 
 def ask(
     model: LanguageModel,
-    question: str | list[str] | tuple[str, ...],
+    question: Question | list[str] | tuple[str, ...] | Sequence[Sequence[Message]],
     *,
     decoder: DecoderSettings | None = None,
     kind: AnswerKind | str = AnswerKind.AUTO,
@@ -571,18 +606,26 @@ def ask(
     system_prompt: str | None = None,
     chat: Chat = "model",
     calibrator: Calibration = "auto",
+    tools: Sequence[Tool] = (),
+    tool_choice: str = "auto",
+    schema: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> AskResult | list[AskResult]:
     """Answer a question, or several in shared batches.
 
     Args:
         model: A loaded model.
-        question: A question, or a list of them.
+        question: A question or a conversation, or a list of them.
         decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
         kind: What an answer is: "number", "math", "choice", "text" or "auto".
         seed: At least 0; the same seed, model and machine give the same trees.
-        system_prompt: Replaces the kind's default instruction; "" for none.
+        system_prompt: As for `submit`.
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         calibrator: As for `submit`.
+        tools: As for `submit`.
+        tool_choice: As for `submit`.
+        schema: As for `submit`.
+        stop: As for `submit`.
 
     Returns:
         One result, or a list in the order of the questions.
@@ -590,7 +633,8 @@ def ask(
     Raises:
         EtAgentError: As for `submit`; nothing is decoded when one question is refused.
     """
-    questions = [question] if isinstance(question, str) else list(question)
+    alone = isinstance(question, str) or is_conversation(question)
+    questions = cast("list[Question]", [question] if alone else list(question))
     pending = [
         PendingAnswer(
             model,
@@ -603,6 +647,10 @@ def ask(
             thresholds=None,
             on_progress=None,
             calibrator=calibrator,
+            tools=tools,
+            tool_choice=tool_choice,
+            schema=schema,
+            stop=stop,
         )
         for one in questions
     ]
@@ -613,4 +661,4 @@ def ask(
         for waiting in pending:
             waiting.cancel()
         raise
-    return results[0] if isinstance(question, str) else results
+    return results[0] if alone else results

@@ -17,6 +17,7 @@
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
+    ├── TimeLimitError          an answer took longer than was allowed (also a TimeoutError)
     └── EscalationError         the target of an escalation failed, hung or gave no answer
 
 Each message says what is wrong and what would fix it. The command line prints the message and exits
@@ -41,6 +42,7 @@ __all__ = [
     "RiskControlError",
     "SettingsError",
     "StoreError",
+    "TimeLimitError",
     "UnsupportedModelError",
 ]
 
@@ -111,6 +113,10 @@ class ModelClosedError(ModelError):
 
 class DecodeError(EtAgentError):
     """Raised when llama.cpp fails while decoding."""
+
+
+class TimeLimitError(EtAgentError, TimeoutError):
+    """Raised when an answer takes longer than the caller allows; its decoding was stopped."""
 
 
 class EscalationError(EtAgentError):

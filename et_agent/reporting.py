@@ -15,9 +15,11 @@ from et_agent.answers import (
     decide_kind,
     extract,
 )
+from et_agent.answers.stops import StopSequences
+from et_agent.calling import ReplyForm
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.models.base import LanguageModel
-from et_agent.results import AnswerShare, Leaf, Node, TreeReport
+from et_agent.results import AnswerShare, Leaf, Node, ToolCall, TreeReport
 from et_agent.uncertainty import (
     answer_distribution,
     cut_off_share,
@@ -28,7 +30,15 @@ from et_agent.uncertainty import (
     predictive_entropy_by_count,
 )
 
-__all__ = ["Reading", "Statistics", "path_text", "read_tree", "statistics_of", "tree_report"]
+__all__ = [
+    "LeafReader",
+    "Reading",
+    "Statistics",
+    "path_text",
+    "read_tree",
+    "statistics_of",
+    "tree_report",
+]
 
 
 def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
@@ -42,41 +52,103 @@ class Reading:
 
     Attributes:
         kind: The kind that was read, and why.
-        texts: Text of every branch's path.
+        texts: Text of every branch's path, up to a stop sequence.
         answers: What each says; None for nothing.
         classes: Which say the same.
+        calls: Tools that each calls.
     """
 
     kind: KindGuess
     texts: list[str]
     answers: list[Extracted | None]
     classes: AnswerClasses
+    calls: list[tuple[ToolCall, ...]]
 
 
-def read_tree(
-    model: LanguageModel, tree: Tree, question: str, kind: AnswerKind, *, stop: str | None = None
-) -> Reading:
-    """Read every leaf; `auto` is decided from the question and from what the leaves say.
+class LeafReader:
+    """Reads what paths say.
 
     Args:
-        model: The model that made the tree.
-        tree: The tree.
         question: The question as asked.
         kind: The answer kind.
-        stop: A text that ends a leaf; it and what follows are left out.
+        stops: What ends a path in words.
+        form: The form that replies have, or may have; None for words only.
     """
-    texts = [path_text(model, tree.path(branch.id)) for branch in tree.branches]
-    if stop is not None:
-        texts = [text.partition(stop)[0] for text in texts]
-    if kind is AnswerKind.AUTO:
-        decided = decide_kind(question, texts, tree.weights().tolist())
-    else:
-        decided = KindGuess(kind, "asked for")
-    answers = [
-        extract(text, decided.kind, question=question, finished=branch.finish is Finish.STOP)
-        for text, branch in zip(texts, tree.branches, strict=True)
+
+    def __init__(
+        self,
+        question: str,
+        kind: AnswerKind,
+        *,
+        stops: StopSequences | None = None,
+        form: ReplyForm | None = None,
+    ) -> None:
+        self._question, self._kind, self._form = question, kind, form
+        self._stops = stops if stops is not None else StopSequences(())
+
+    def shown(self, text: str) -> str:
+        """A path's text, up to a stop sequence."""
+        return text if self._has_form(text) else self._stops.cut(text).shown
+
+    def read(self, text: str, kind: AnswerKind, *, finished: bool) -> Extracted | None:
+        """What a path's text says; `finished` when the model ended it."""
+        if self._form is not None and self._has_form(text):
+            return self._form.read(text)
+        cut = self._stops.cut(text)
+        if cut.read is None:
+            return None
+        return extract(cut.read, kind, question=self._question, finished=finished or cut.stopped)
+
+    def _has_form(self, text: str) -> bool:
+        return self._form is not None and self._form.begins(text)
+
+    def read_tree(self, model: LanguageModel, tree: Tree) -> Reading:
+        """Read every leaf; `auto` is decided from the question and from what the leaves say."""
+        whole = [path_text(model, tree.path(branch.id)) for branch in tree.branches]
+        texts = [self.shown(text) for text in whole]
+        words = [not self._has_form(text) for text in whole]
+        if self._kind is AnswerKind.AUTO:
+            said = [i for i, in_words in enumerate(words) if in_words]
+            weights = tree.weights()[said].tolist()
+            decided = decide_kind(self._question, [texts[i] for i in said], weights)
+        else:
+            decided = KindGuess(self._kind, "asked for")
+        answers = [
+            self.read(text, decided.kind, finished=branch.finish is Finish.STOP)
+            for text, branch in zip(whole, tree.branches, strict=True)
+        ]
+        calls = [self._form.calls(text) if self._form is not None else () for text in whole]
+        classes = _classes(answers, words, decided.kind)
+        return Reading(decided, texts, answers, classes, calls)
+
+
+def _classes(
+    answers: Sequence[Extracted | None], words: Sequence[bool], kind: AnswerKind
+) -> AnswerClasses:
+    """Classes of answers in words, which are compared by their kind, and of those in a form."""
+    if all(words):
+        return answer_classes(answers, kind)
+    parts = [
+        answer_classes(
+            [
+                one if in_words == wanted else None
+                for one, in_words in zip(answers, words, strict=True)
+            ],
+            kind if wanted else AnswerKind.TEXT,
+        )
+        for wanted in (True, False)
     ]
-    return Reading(decided, texts, answers, answer_classes(answers, decided.kind))
+    first = len(parts[0].labels)
+    index: list[int | None] = [
+        one if one is not None else None if other is None else first + other
+        for one, other in zip(parts[0].index_of_leaf, parts[1].index_of_leaf, strict=True)
+    ]
+    return AnswerClasses((*parts[0].labels, *parts[1].labels), tuple(index))
+
+
+def read_tree(model: LanguageModel, tree: Tree, question: str, kind: AnswerKind) -> Reading:
+    """Read every leaf of a tree whose replies are in words; see `LeafReader.read_tree`."""
+    return LeafReader(question, kind).read_tree(model, tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +217,7 @@ def tree_report(model: LanguageModel, tree: Tree, reading: Reading) -> TreeRepor
                 found_by=None if answer is None or index is None else answer.found_by,
                 text=reading.texts[branch.id],
                 mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
+                tool_calls=reading.calls[branch.id],
             )
         )
     leaves.sort(key=lambda leaf: (-leaf.weight, leaf.node))

@@ -2,18 +2,24 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
+    "AnswerForm",
     "AnswerShare",
     "AskResult",
     "ConfidencePart",
     "Leaf",
     "ModelId",
     "Node",
+    "ToolCall",
     "TreeReport",
     "Usage",
 ]
+
+
+AnswerForm = Literal["number", "math", "choice", "text", "json", "tool_call"]
+"""What an answer is: of an answer kind, or structured."""
 
 
 class _Report(BaseModel):
@@ -78,6 +84,15 @@ class ModelId(_Report):
     """SHA-256 of the model file."""
 
 
+class ToolCall(_Report):
+    """A tool that the model wants called."""
+
+    name: str
+    """The tool's name."""
+    arguments: dict[str, JsonValue]
+    """Arguments by name."""
+
+
 class Leaf(_Report):
     """One finished path."""
 
@@ -94,11 +109,14 @@ class Leaf(_Report):
     answer: str | None
     """What it answers, as the distribution names it; None for nothing."""
     found_by: str | None
-    """Where the answer stood: "boxed", "answer is" or "last line"."""
+    """Where the answer stood: "boxed", "answer is" or "last line"; "json" or "tool call" for
+    structured replies."""
     text: str
-    """Text of the whole path."""
+    """Text of the whole path, up to a stop sequence."""
     mean_log_prob: float
     """Mean log-probability a token at temperature 1, nats."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Tools that it calls."""
 
 
 class Node(_Report):
@@ -141,9 +159,12 @@ class AskResult(_Report):
     """An answer, how the model's belief is spread over answers, and what it cost."""
 
     question: str
-    """The question as asked."""
+    """The question as asked; of a conversation the last user message."""
     answer: str | None
-    """The heaviest answer; None when no leaf gave one."""
+    """The heaviest answer; None when no leaf gave one. JSON and tool calls are in canonical form: keys
+    sorted, no spaces."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Tools that the answer calls; () for an answer in words."""
     confidence: float | None = None
     """Calibrated P(correct); None without a calibrator for this model, decoder and prompt, and when
     no leaf gave an answer."""
@@ -171,8 +192,8 @@ class AskResult(_Report):
     """Share of the first answer minus that of the second."""
     cut_off_share: float
     """Weight of the leaves that did not end by themselves."""
-    kind: Literal["number", "math", "choice", "text"]
-    """Answer kind that was read."""
+    kind: AnswerForm
+    """Answer kind that was read; "json" with a schema, "tool_call" for an answer that calls tools."""
     kind_reason: str
     """How the kind was decided."""
     complete: bool
@@ -186,10 +207,18 @@ class AskResult(_Report):
     decoder: dict[str, str | int | float | bool | None]
     """Name and settings of the decoder."""
     instruction: str
-    """The system prompt that was used."""
+    """The system prompt that was used, a conversation's own included."""
     chat: Literal["model", "plain"]
     """Whether the model's chat template or a plain prompt was used."""
     seed: int
     """Seed of the run."""
-    tree: TreeReport | None
+    tree: TreeReport | None = None
     """The tree; left out of `--json` unless `--tree`."""
+
+    @property
+    def best_leaf(self) -> Leaf | None:
+        """The heaviest leaf of the answer, or of all without an answer; None without the tree."""
+        if self.tree is None:
+            return None
+        leaves = self.tree.leaves
+        return next((leaf for leaf in leaves if leaf.answer == self.answer), leaves[0])

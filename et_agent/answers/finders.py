@@ -9,8 +9,8 @@ from et_agent.answers.braces import boxes
 
 __all__ = ["FINDERS", "Finder", "Found", "FoundBy", "find_boxed", "find_last_line", "find_marked"]
 
-FoundBy = Literal["boxed", "answer is", "last line"]
-"""Name of the finder that a string came from."""
+FoundBy = Literal["boxed", "answer is", "last line", "json", "tool call"]
+"""Name of the finder that a string came from; the last two for structured replies."""
 
 _MARKER = re.compile(
     r"\b(?:answer|(?:correct|right|best) (?:option|choice))\b"

@@ -95,14 +95,14 @@ class Distribution:
         if not np.isfinite(top):
             raise DecodeError(f"the model gave unusable logits (the largest is {top}): reload it")
         np.subtract(logits, top, out=logits)
-        size = logits.size
+        likely, size = logits, logits.size
         if np.isneginf(logits.min()):  # tokens that the model rules out; 0 x -inf would be NaN
             np.maximum(logits, _RULED_OUT, out=logits)
-            allowed = logits[logits > _RULED_OUT]
-            size, mean_logit = allowed.size, float(allowed.mean(dtype=np.float64))
+            likely = logits[logits > _RULED_OUT]
+            size, mean_logit = likely.size, float(likely.mean(dtype=np.float64))
         else:
             mean_logit = float(_block_sums(logits).sum()) / size
-        largest = _largest(logits).astype(np.float64)
+        largest = _largest(likely).astype(np.float64)
         np.exp(logits, out=scratch)
         blocks = _block_sums(scratch)
         total = float(blocks.sum())

@@ -19,11 +19,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from et_agent.decoding.base import Decoder, Run, RunRequest
 from et_agent.decoding.sampling import StepDistributions
-from et_agent.errors import ContextError, ModelClosedError, QuestionError
-from et_agent.models.base import Batch, LanguageModel, Step
+from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
+from et_agent.models.base import Batch, Constraint, LanguageModel, Step
 
 __all__ = ["Scheduler", "Ticket", "scheduler_of"]
 
@@ -61,6 +62,7 @@ class Ticket:
         model: The model that decodes it.
         prompt: Prompt tokens.
         run: The decoder's run; read-only for others than the scheduler.
+        constraint: Which tokens its paths may take; None for all.
         steps: Decode calls that this question took part in.
         cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
             share batches sum to the time that passed.
@@ -72,6 +74,7 @@ class Ticket:
     prompt: Sequence[int]
     run: Run
     on_step: StepCallback | None = None
+    constraint: Constraint | None = None
     steps: int = 0
     cost: float = 0.0
     redone: int = 0
@@ -165,6 +168,7 @@ class Scheduler:
         request: RunRequest,
         *,
         on_step: StepCallback | None = None,
+        constraint: Constraint | None = None,
     ) -> Ticket:
         """Check a question and start its run, but decode nothing yet.
 
@@ -174,6 +178,8 @@ class Scheduler:
             request: What the decoder must know; its `room` is filled in here.
             on_step: Called in the owner thread after each step that moved this question; keep it
                 short.
+            constraint: Which tokens the paths may take. The logits of others are set to -inf before
+                entropies, shares and draws, so that a tree forks among what is allowed only.
 
         Raises:
             QuestionError: The prompt is empty or leaves no room in the context.
@@ -193,7 +199,7 @@ class Scheduler:
                 "choose another model"
             )
         request.room = min(info.context, info.longest_path) - len(prompt)
-        return Ticket(self._model, prompt, decoder.start(request), on_step)
+        return Ticket(self._model, prompt, decoder.start(request), on_step, constraint)
 
     def queue(self, *tickets: Ticket) -> None:
         """Let prepared questions be decoded, all of them or none.
@@ -262,6 +268,12 @@ class Scheduler:
         return outputs
 
     def _tell(self, outputs: list[_Row], step: Step) -> None:
+        for row, logits in zip(outputs, step.logits, strict=True):
+            if row.ticket.constraint is not None and not row.ticket.done:
+                try:
+                    _constrain(row, row.ticket.constraint, logits)
+                except Exception as error:
+                    self._retire(row.ticket, error)
         temperatures = [row.ticket.run.temperature for row in outputs]
         distributions = self._distributions.analyse(step.logits, temperatures)
         for index, (row, distribution) in enumerate(zip(outputs, distributions, strict=True)):
@@ -445,6 +457,16 @@ class Scheduler:
             ticket._places.clear()
             ticket.ended = time.perf_counter()
             ticket._future.set_exception(error)
+
+
+def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:
+    """Rule out what may not come next; logits stay as they are when nothing may."""
+    allowed = constraint.allowed(row.ticket.run.tree.path(row.branch))
+    if allowed is None:
+        return
+    if not np.isfinite(logits.max(where=allowed, initial=-np.inf)):
+        raise DecodeError("the grammar allows no token that the model could say: simplify it")
+    logits[~allowed] = -np.inf
 
 
 def _batch(rows: list[_Row]) -> Batch:

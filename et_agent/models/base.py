@@ -8,20 +8,98 @@ owner thread; `submit` brings work there.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, NotRequired, Protocol, TypedDict, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_WIDTH", "Attention", "Batch", "LanguageModel", "Message", "ModelInfo", "Step"]
+__all__ = [
+    "DEFAULT_WIDTH",
+    "Attention",
+    "Batch",
+    "Constraint",
+    "FunctionCall",
+    "LanguageModel",
+    "Message",
+    "MessageCall",
+    "ModelInfo",
+    "Step",
+    "Tool",
+    "ToolFormat",
+]
 
 T = TypeVar("T")
 
 DEFAULT_WIDTH = 16
 """Rows in a batch. More bring little on few cores: each row then shares the cache with more cells."""
 
-Message = Mapping[str, str]
-"""A chat message: `role` ("system", "user", "assistant") and `content`."""
+Tool = Mapping[str, Any]
+"""A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
+"description": …, "parameters": JSON schema}}`."""
+
+
+class FunctionCall(TypedDict):
+    """Which function an assistant called, with which arguments by name."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+class MessageCall(TypedDict):
+    """A tool call in an assistant's message; a tool's message names its `id`."""
+
+    id: NotRequired[str]
+    type: NotRequired[str]
+    function: FunctionCall
+
+
+class Message(TypedDict):
+    """A chat message.
+
+    Roles are "system", "user", "assistant" and "tool". `content` is text, empty where an assistant
+    only calls tools; a tool's is what the call gave, and `tool_call_id` names the call.
+    """
+
+    role: str
+    content: str
+    tool_calls: NotRequired[Sequence[MessageCall]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFormat:
+    """How a model writes a tool call: `opening` NAME `middle` ARGUMENTS `closing`.
+
+    Attributes:
+        opening: Up to the tool's name.
+        middle: Between the name and the arguments, which are a JSON object.
+        closing: What follows them.
+    """
+
+    opening: str
+    middle: str
+    closing: str
+
+    @property
+    def marker(self) -> str:
+        """The text that tells a call from other text: what stands before its JSON, or else all."""
+        return self.opening.partition("{")[0].strip() or self.opening
+
+
+class Constraint(Protocol):
+    """Which tokens may follow a path: a grammar over a model's tokens. Owner thread only."""
+
+    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Which tokens may come next.
+
+        Args:
+            tokens: Generated tokens of a path, each of which was allowed where it stands.
+
+        Returns:
+            bool [V], not to be written to; None where every token may come.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +205,29 @@ class LanguageModel(Protocol):
         """The bytes a token stands for; empty for control tokens."""
         ...
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """Tokens of a chat prompt that ends where the assistant begins to speak.
 
         Raises:
-            UnsupportedModelError: The model has no chat template.
+            UnsupportedModelError: The model has no chat template, or one that knows no tools.
+        """
+        ...
+
+    def tool_format(self) -> ToolFormat:
+        """How the model's chat template writes a tool call.
+
+        Raises:
+            UnsupportedModelError: It has no chat template, or one that knows no tools.
+        """
+        ...
+
+    def constraint(self, gbnf: str) -> Constraint:
+        """A grammar over the model's tokens, from its GBNF text with a rule `root`.
+
+        When the text is complete, the tokens that end a generation are allowed.
+
+        Raises:
+            SettingsError: The grammar is not valid.
         """
         ...
 

@@ -28,9 +28,18 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.models.attention import AttentionReader, default_layers, layout_is_known
-from et_agent.models.base import DEFAULT_WIDTH, Batch, Message, ModelInfo, Step
+from et_agent.models.base import (
+    DEFAULT_WIDTH,
+    Batch,
+    Message,
+    ModelInfo,
+    Step,
+    Tool,
+    ToolFormat,
+)
 from et_agent.models.cells import CellTable
 from et_agent.models.chat import ChatTemplate
+from et_agent.models.grammar import LlamaConstraint, TokenTexts
 
 __all__ = ["LlamaCppModel"]
 
@@ -40,6 +49,8 @@ _log = logging.getLogger("et_agent.llama_cpp")
 _MAX_BATCH: Final = 256
 _MAX_SEQUENCES: Final = 256  # LLAMA_MAX_SEQ
 _SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+_UNKNOWN: Final = 1  # LLAMA_TOKEN_ATTR_UNKNOWN
+_CONTROL: Final = 8  # LLAMA_TOKEN_ATTR_CONTROL
 _GGML_F16: Final = 1
 _GGML_BF16: Final = 30
 _CLOSED: Final = "this model was closed: load it again"
@@ -294,6 +305,7 @@ class LlamaCppModel:
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
         self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
         self._template: ChatTemplate | None = None
+        self._token_texts: TokenTexts | None = None
         ends = llama_cpp.llama_vocab_is_eog
         stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
         sequences = int(llama_cpp.llama_n_seq_max(self._context))
@@ -367,21 +379,35 @@ class LlamaCppModel:
         """The bytes a token stands for; empty for control tokens."""
         piece = self._pieces.get(token)
         if piece is None:
-            size = 64
-            while True:
-                buffer = ctypes.create_string_buffer(size)
-                with self._vocab_in_use():
-                    count = llama_cpp.llama_token_to_piece(
-                        self._vocab, token, buffer, size, 0, False
-                    )
-                if count >= 0:
-                    break
-                size = -count
-            piece = self._pieces[token] = bytes(buffer.raw[:count])
+            with self._vocab_in_use():
+                piece = self._pieces[token] = self._piece(token, special=False)
         return piece
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        """Bytes of a token, `special` for the names of control tokens."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return bytes(buffer.raw[:count])
+            size = -count
+
+    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """Tokens of a chat prompt; see `LanguageModel.chat_tokens`."""
+        tokens: list[int] = []
+        for piece in self._chat_template().pieces(messages, tools):
+            if piece.control or not tokens:
+                tokens += self._tokenize(piece.text, control=piece.control)
+            else:
+                tokens += self._continue_tokens(piece.text)
+        return self._with_bos(tokens)
+
+    def tool_format(self) -> ToolFormat:
+        """How the model's chat template writes a tool call; see `LanguageModel.tool_format`."""
+        return self._chat_template().tool_format()
+
+    def _chat_template(self) -> ChatTemplate:
         if not self._template_text:
             raise UnsupportedModelError(
                 f"{self._info.name} carries no chat template (a base model?): pass --chat plain for a "
@@ -393,13 +419,23 @@ class LlamaCppModel:
             self._template = ChatTemplate(
                 self._template_text, self._token_text(self._bos), self._token_text(eos)
             )
-        tokens: list[int] = []
-        for piece in self._template.pieces(messages):
-            if piece.control or not tokens:
-                tokens += self._tokenize(piece.text, control=piece.control)
-            else:
-                tokens += self._continue_tokens(piece.text)
-        return self._with_bos(tokens)
+        return self._template
+
+    def constraint(self, gbnf: str) -> LlamaConstraint:
+        """A grammar over the vocabulary; see `LanguageModel.constraint`."""
+        with self._vocab_in_use():
+            if self._token_texts is None:
+                self._token_texts = self._read_token_texts()
+            return LlamaConstraint(self._vocab, gbnf, self._token_texts)
+
+    def _read_token_texts(self) -> TokenTexts:
+        attributes = np.array(
+            [llama_cpp.llama_vocab_get_attr(self._vocab, token) for token in range(self._n_vocab)]
+        )
+        # Control tokens stand for no text, though the grammar would take their names for it.
+        usable = (attributes & (_CONTROL | _UNKNOWN)) == 0
+        texts = [self._piece(token, special=True) for token in range(self._n_vocab)]
+        return TokenTexts(texts, usable, self._info.stop_tokens)
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""

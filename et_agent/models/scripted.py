@@ -7,6 +7,7 @@ and positions as strictly as llama.cpp, so that a scheduler which would make tha
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -15,10 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
-from et_agent.models.base import DEFAULT_WIDTH, Batch, Message, ModelInfo, Step
+from et_agent.models.base import (
+    DEFAULT_WIDTH,
+    Batch,
+    Message,
+    MessageCall,
+    ModelInfo,
+    Step,
+    Tool,
+    ToolFormat,
+)
 from et_agent.models.cells import CellTable
+from et_agent.models.gbnf import Gbnf
 
-__all__ = ["ScriptedAttention", "ScriptedModel"]
+__all__ = ["ScriptedAttention", "ScriptedConstraint", "ScriptedModel"]
 
 T = TypeVar("T")
 
@@ -27,6 +38,8 @@ END: Final = 256
 TURN: Final = 257
 """Control token that begins each message of a chat prompt and the generation."""
 VOCABULARY: Final = 258
+
+TOOL_FORMAT: Final = ToolFormat('<tool_call>{"name": "', '", "arguments": ', "}</tool_call>")
 
 Script = Callable[[str, Sequence[int]], NDArray[np.float32]]
 """(prompt text, tokens generated so far) -> logits, float32 [258]."""
@@ -50,6 +63,28 @@ class ScriptedAttention:
         return padded[-2:].reshape(1, 1, 2)
 
 
+class ScriptedConstraint:
+    """A grammar over the bytes of a text; see `Constraint`."""
+
+    def __init__(self, gbnf: str) -> None:
+        self._grammar = Gbnf.parse(gbnf)
+
+    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
+        """Which bytes may come after a path, and END where the text may end: bool [258].
+
+        Bytes of characters beyond ASCII may come where any such character may, in any order: the
+        grammar is asked for whole characters only.
+        """
+        text = bytes(token for token in tokens if token < END).decode("utf-8", "ignore")
+        state = self._grammar.accept(self._grammar.start(), text)
+        mask = np.zeros(VOCABULARY, dtype=np.bool_)
+        for byte in range(128):
+            mask[byte] = bool(self._grammar.accept(state, chr(byte)))
+        mask[128:END] = bool(self._grammar.accept(state, "\u00e9"))
+        mask[END] = self._grammar.complete(state)
+        return mask
+
+
 class ScriptedModel:
     """Plays back a script.
 
@@ -61,6 +96,7 @@ class ScriptedModel:
         max_batch: Most tokens in a batch.
         best_width: Rows the scheduler fills a batch up to.
         chat_template: Whether the model has one.
+        tools: Whether its chat template knows tools.
         longest_path: Most positions of a path; the context if None.
     """
 
@@ -74,10 +110,12 @@ class ScriptedModel:
         max_batch: int = 256,
         best_width: int = DEFAULT_WIDTH,
         chat_template: bool = True,
+        tools: bool = True,
         longest_path: int | None = None,
     ) -> None:
         self._script = script
         self._attention = attention
+        self._tools = tools
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-scripted")
         self._closed = False
         self._cells = CellTable(context, max_sequences)
@@ -138,16 +176,41 @@ class ScriptedModel:
         """The byte a token stands for; empty for control tokens."""
         return bytes([token]) if token < END else b""
 
-    def chat_tokens(self, messages: Sequence[Message]) -> list[int]:
-        """Each message after a TURN token, then a TURN for the assistant."""
+    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """Tools as JSON and each message after a TURN token, then a TURN for the assistant."""
+        self._require_template()
+        said = [json.dumps(tool, ensure_ascii=False) for tool in tools]
+        for message in messages:
+            calls = "".join(map(_written, message.get("tool_calls", ())))
+            said.append(message["content"] + calls)
+            if calls or message["role"] == "tool":
+                self.tool_format()
+        if tools:
+            self.tool_format()
+        tokens: list[int] = []
+        for text in said:
+            tokens += [TURN, *self.tokenize(text)]
+        return [*tokens, TURN]
+
+    def tool_format(self) -> ToolFormat:
+        """How it writes a tool call: `<tool_call>{"name": …, "arguments": …}</tool_call>`."""
+        self._require_template()
+        if not self._tools:
+            raise UnsupportedModelError(
+                "the scripted model's chat template knows no tools: leave them out or pass tools=True"
+            )
+        return TOOL_FORMAT
+
+    def _require_template(self) -> None:
         if not self._info.chat_template:
             raise UnsupportedModelError(
                 "the scripted model carries no chat template: pass --chat plain for a plain prompt"
             )
-        tokens: list[int] = []
-        for message in messages:
-            tokens += [TURN, *self.tokenize(message["content"])]
-        return [*tokens, TURN]
+
+    def constraint(self, gbnf: str) -> ScriptedConstraint:
+        """A grammar over the bytes of the text."""
+        self._require_open()
+        return ScriptedConstraint(gbnf)
 
     def plain_tokens(self, text: str) -> list[int]:
         """The text and a TURN."""
@@ -216,6 +279,12 @@ class ScriptedModel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _written(call: MessageCall) -> str:
+    name, arguments = call["function"]["name"], call["function"]["arguments"]
+    written = json.dumps(arguments, ensure_ascii=False)
+    return f"{TOOL_FORMAT.opening}{name}{TOOL_FORMAT.middle}{written}{TOOL_FORMAT.closing}"
 
 
 def _trie(texts: Mapping[str, float]) -> dict[tuple[int, ...], NDArray[np.float32]]:

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_et_agent.chat_models import ChatEntropyTree
     from langchain_et_agent.decision_models import EntropyTreeDecisionModel
     from langchain_et_agent.graphs import (
         GatedState,

@@ -1,0 +1,192 @@
+"""Conversations: checked before a model sees them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from et_agent.errors import QuestionError
+from et_agent.models.base import Message, MessageCall
+
+__all__ = ["Conversation", "check_text", "is_conversation"]
+
+_ROLES: Final = ("system", "user", "assistant", "tool")
+
+
+def check_text(text: object, what: str = "the question") -> str:
+    """Refuse what cannot be a question.
+
+    Raises:
+        QuestionError: Not a string, empty, with NUL bytes or with bytes that are not UTF-8.
+    """
+    checked = _readable(text, what)
+    if not checked.strip():
+        raise QuestionError(f"{what} is empty: ask something")
+    return checked
+
+
+def _readable(text: object, what: str) -> str:
+    if not isinstance(text, str):
+        raise QuestionError(f"{what} is a {type(text).__name__}, not a text")
+    if "\0" in text:
+        raise QuestionError(f"{what} holds a NUL byte: remove it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"{what} is not valid UTF-8 (character {error.start + 1}): convert it to UTF-8"
+        ) from error
+    return text
+
+
+def is_conversation(question: object) -> bool:
+    """Whether something given as a question is the messages of one conversation."""
+    return (
+        isinstance(question, Sequence)
+        and not isinstance(question, str | bytes)
+        and bool(question)
+        and all(isinstance(one, Mapping) for one in question)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages that a model can answer.
+
+    Attributes:
+        messages: What was said.
+        question: The text of the last user message.
+        system: The text of the system messages that it begins with; empty without.
+    """
+
+    messages: tuple[Message, ...]
+    question: str
+    system: str
+
+    @classmethod
+    def of(cls, question: object) -> "Conversation":
+        """That of a question, or of messages.
+
+        Raises:
+            QuestionError: There is no user message, a role is unknown, a text is none, or a tool's
+                message answers no call.
+        """
+        if isinstance(question, str) or not isinstance(question, Sequence):
+            text = check_text(question)
+            return cls(({"role": "user", "content": text},), text, "")
+        if isinstance(question, bytes):
+            check_text(question)
+        messages = tuple(_message(one, number) for number, one in enumerate(question, 1))
+        if not messages:
+            raise QuestionError("the conversation is empty: add a user message")
+        asked = [one["content"] for one in messages if one["role"] == "user"]
+        if not asked:
+            only = (
+                " only system messages" if messages[-1]["role"] == "system" else " no user message"
+            )
+            raise QuestionError(f"the conversation holds{only}: add a user message")
+        check_text(asked[-1], "the last user message")
+        _check_calls(messages)
+        head = [one["content"] for one in messages[: _leading_systems(messages)]]
+        return cls(messages, asked[-1], "\n\n".join(filter(None, head)))
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one question, with nothing said before."""
+        return [one["role"] for one in self.messages if one["role"] != "system"] == ["user"]
+
+    def with_system(self, text: str) -> "Conversation":
+        """With a text at the end of its first system message, made where there is none."""
+        if not text:
+            return self
+        if self.messages[0]["role"] == "system":
+            first, rest = self.messages[0]["content"], self.messages[1:]
+            content = f"{first}\n\n{text}" if first else text
+        else:
+            content, rest = text, self.messages
+        system = f"{self.system}\n\n{text}" if self.system else text
+        made: Message = {"role": "system", "content": content}
+        return replace(self, messages=(made, *rest), system=system)
+
+
+def _leading_systems(messages: Sequence[Message]) -> int:
+    roles = [one["role"] for one in messages]
+    return next(at for at, role in enumerate(roles) if role != "system")
+
+
+def _message(given: Any, number: int) -> Message:
+    what = f"message {number}"
+    if not isinstance(given, Mapping):
+        raise QuestionError(
+            f"{what} is a {type(given).__name__}: use {{'role': 'user', 'content': '…'}}"
+        )
+    role = given.get("role")
+    if role not in _ROLES:
+        raise QuestionError(f"{what} has the role {role!r}: use one of {', '.join(_ROLES)}")
+    content = given.get("content")
+    if isinstance(content, Sequence) and not isinstance(content, str | bytes):
+        raise QuestionError(
+            f"{what} consists of parts: only text is supported, no images or files; pass it as one "
+            "string"
+        )
+    calls = given.get("tool_calls") or ()
+    made: Message = {"role": role, "content": ""}
+    if content is not None or not calls:
+        made["content"] = _readable(content, f"the content of {what}")
+    if calls:
+        if role != "assistant":
+            raise QuestionError(f"{what} calls tools, which only an assistant's message can")
+        made["tool_calls"] = [_call(call, what) for call in calls]
+    for key in ("tool_call_id", "name"):
+        if given.get(key) is not None:
+            made[key] = _readable(given[key], f"{key} of {what}")
+    return made
+
+
+def _call(given: Any, what: str) -> MessageCall:
+    try:
+        function = given["function"]
+        name, arguments = function["name"], function["arguments"]
+    except (KeyError, TypeError) as error:
+        raise QuestionError(
+            f"a tool call of {what} lacks {error}: use {{'id': …, 'function': {{'name': …, "
+            "'arguments': {…}}}"
+        ) from error
+    if not isinstance(arguments, Mapping):
+        raise QuestionError(
+            f"the arguments of a tool call of {what} are a {type(arguments).__name__}: pass them by "
+            "name, as a dict"
+        )
+    try:
+        written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise QuestionError(
+            f"the arguments of a tool call of {what} are no JSON: {error}"
+        ) from error
+    _readable(written, f"an argument of a tool call of {what}")
+    made: MessageCall = {
+        "type": "function",
+        "function": {
+            "name": check_text(name, f"the tool's name in {what}"),
+            "arguments": arguments,
+        },
+    }
+    if given.get("id") is not None:
+        made["id"] = _readable(given["id"], f"the id of a tool call of {what}")
+    return made
+
+
+def _check_calls(messages: Sequence[Message]) -> None:
+    """Every tool's message has to answer a call of the assistant's message before it."""
+    made: list[str | None] = []
+    for number, message in enumerate(messages, 1):
+        if message["role"] != "tool":
+            made = [call.get("id") for call in message.get("tool_calls", ())]
+            continue
+        wanted = message.get("tool_call_id")
+        if not made or (wanted is not None and None not in made and wanted not in made):
+            which = "a call" if wanted is None else f"the call {wanted!r}"
+            raise QuestionError(
+                f"message {number} is what a tool gave for {which}, which no assistant's message just "
+                "before makes: add that message with its tool_calls"
+            )

@@ -1,0 +1,99 @@
+"""From an answered question to LangChain's message: one place, so that invoke and stream agree."""
+
+from typing import Any, Literal
+
+import numpy as np
+from et_agent import AskResult, PendingAnswer
+from et_agent.results import Leaf
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_et_agent._messages import invalid_call, new_tool_call
+
+__all__ = ["METADATA_KEY", "PROVIDER", "Choice", "reply"]
+
+METADATA_KEY = "et_agent"
+"""Where a message's `response_metadata` holds the result, as plain JSON data."""
+PROVIDER = "et_agent"
+
+Choice = Literal["best", "sample"]
+
+
+def reply(
+    pending: PendingAnswer, result: AskResult, *, model: str, choose: Choice, logprobs: bool
+) -> AIMessage:
+    """The message that a finished tree gives.
+
+    Args:
+        pending: The question.
+        result: Its result, tree included.
+        model: Name of the model, as it was asked for.
+        choose: Which leaf is the message: the answer's heaviest, or one drawn by its weight.
+        logprobs: Whether it carries the log-probability of each of its tokens.
+    """
+    leaf = _chosen(result, choose)
+    content = pending.content(leaf)
+    rest = leaf.text[len(content) :].strip() if not leaf.tool_calls else ""
+    metadata: dict[str, Any] = {
+        METADATA_KEY: result.model_dump(mode="json", exclude={"tree"}),
+        "model_name": model,
+        "model_provider": PROVIDER,
+        "finish_reason": _finish_reason(leaf),
+    }
+    if logprobs:
+        metadata["logprobs"] = {"content": _logprobs(pending, result, leaf)}
+    usage = result.usage
+    return AIMessage(
+        content=content,
+        tool_calls=[new_tool_call(call.name, call.arguments) for call in leaf.tool_calls],
+        invalid_tool_calls=[invalid_call(rest)] if rest else [],
+        response_metadata=metadata,
+        usage_metadata=UsageMetadata(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.tokens_decoded,
+            total_tokens=usage.prompt_tokens + usage.tokens_decoded,
+        ),
+    )
+
+
+def _chosen(result: AskResult, choose: Choice) -> Leaf:
+    assert result.tree is not None  # a finished question has one
+    best = result.best_leaf
+    if choose == "best" and best is not None:
+        return best
+    leaves = result.tree.leaves
+    weights = np.array([leaf.weight for leaf in leaves])
+    # The seed's own stream: the tree has used up the streams of its branches.
+    generator = np.random.default_rng([result.seed, 1])
+    return leaves[int(generator.choice(len(leaves), p=weights / weights.sum()))]
+
+
+def _finish_reason(leaf: Leaf) -> str:
+    """As OpenAI names it."""
+    return "tool_calls" if leaf.tool_calls else leaf.finish
+
+
+def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dict[str, Any]]:
+    """Tokens of a leaf's text with their log-probabilities at temperature 1, in OpenAI's shape."""
+    assert result.tree is not None
+    nodes = result.tree.nodes
+    path = [leaf.node]
+    while (parent := nodes[path[-1]].parent) is not None:
+        path.append(parent)
+    left = len(leaf.text.encode("utf-8"))
+    found = []
+    for node in (nodes[index] for index in reversed(path)):
+        for token, log_prob in zip(node.tokens, node.log_probs, strict=True):
+            piece = pending.ticket.model.token_bytes(token)
+            if not piece or left <= 0:  # an end token, or cut off with a stop sequence
+                continue
+            left -= len(piece)
+            found.append(
+                {
+                    "token": piece.decode("utf-8", "replace"),
+                    "logprob": log_prob,
+                    "bytes": list(piece),
+                    "top_logprobs": [],
+                }
+            )
+    return found

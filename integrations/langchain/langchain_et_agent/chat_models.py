@@ -1,0 +1,499 @@
+"""`ChatEntropyTree`: a local model as a LangChain chat model whose replies carry a confidence."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, Self, cast
+
+from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
+from et_agent.answers import AnswerKind
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import SettingsError, TimeLimitError
+from et_agent.models.base import LanguageModel
+from et_agent.models.catalog import DEFAULT_MODEL
+from et_agent.validation import explained
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.base import OutputParserLike
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from langchain_et_agent._engines import EngineKey, engine_of
+from langchain_et_agent._messages import core_messages
+from langchain_et_agent._replies import Choice, reply
+
+__all__ = ["ChatEntropyTree"]
+
+_DECODERS: Final = {one.__name__: one for one in (EntropyTree, MultiChain, Greedy)}
+_Method = Literal["json_schema", "function_calling", "json_mode"]
+
+
+class ChatEntropyTree(BaseChatModel):
+    """A local GGUF model that decodes an entropy tree over the conversation.
+
+    The message is the text of the heaviest leaf of the most likely answer. Under "et_agent" its
+    `response_metadata` holds the whole result without the tree: answer, distribution, entropies and, with
+    a calibrator, the confidence. `AskResult.model_validate` reads it.
+
+        chat = ChatEntropyTree(model="qwen2.5-coder-0.5b", leaves=8)
+        message = chat.invoke("How many legs have 3 cats and 2 birds?")
+        message.response_metadata["et_agent"]["share"]
+
+    A conversation without a system message gets the instruction of its answer kind, which asks for a
+    boxed answer, so that leaves can be compared; `system_prompt=""` leaves it out.
+
+    The model is loaded when it is first used and shared by all instances that name it with the same
+    `context`, `threads` and `max_sequences`; calls at the same time share its batches.
+
+    Any of `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
+    `choose` and `logprobs` can be given with a call too.
+
+    Raises:
+        SettingsError: A setting is unknown or out of range.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    model: str = DEFAULT_MODEL
+    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`."""
+    temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
+    """Sampling temperature; 0 decodes one chain of the most likely tokens, which has no distribution."""
+    max_tokens: int = Field(default=320, ge=1)
+    """Longest path in tokens."""
+    leaves: int = Field(default=16, ge=1, le=256)
+    """Leaves of the tree at most."""
+    decoder: DecoderSettings | None = None
+    """All settings of the decoder, in place of the three above: `EntropyTree`, `MultiChain`, `Greedy`,
+    or their fields with the class as `name`, as in `AskResult.decoder`."""
+    kind: str = "auto"
+    """What an answer is: "number", "math", "choice", "text" or "auto"."""
+    seed: int = Field(default=0, ge=0)
+    """The same seed, model and machine give the same reply."""
+    system_prompt: str | None = None
+    """Replaces the default instruction; "" for none. It stands behind a system message."""
+    stop: list[str] | None = None
+    """Texts that end a path and are cut off it; those of a call come on top."""
+    choose: Choice = "best"
+    """Which leaf is the message: "best", the answer's heaviest, or "sample", one drawn by its weight."""
+    logprobs: bool = False
+    """Whether `response_metadata["logprobs"]` lists the message's tokens, in OpenAI's shape."""
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds after which decoding is stopped with a `TimeLimitError`; None for no limit."""
+    streaming: bool = False
+    """Whether `invoke` goes by way of `stream`; the message is the same."""
+    max_retries: int | None = None
+    """Not used: the same seed gives the same reply, so trying again would not help."""
+    api_key: SecretStr | None = Field(default=None, exclude=True)
+    """Not used: the model runs in this process."""
+    context: int = 8192
+    """Cells of the model's cache, shared by all calls."""
+    threads: int | None = None
+    """CPU threads; None takes the cores that this process may use."""
+    max_sequences: int = 64
+    """Branches that may be in the cache at once."""
+    engine: Any = Field(default=None, exclude=True, repr=False)
+    """A loaded model to use instead of loading `model`; it is never closed here."""
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise SettingsError(explained(type(self).__name__, error)) from error
+
+    @field_validator("decoder", mode="before")
+    @classmethod
+    def _read_decoder(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        fields = dict(given)
+        made = _DECODERS.get(fields.pop("name", ""))
+        if made is None:
+            raise ValueError(f"name is {given.get('name')!r}: use one of {', '.join(_DECODERS)}")
+        return made(**fields)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.engine is not None and not isinstance(self.engine, LanguageModel):
+            raise ValueError(
+                f"engine is a {type(self.engine).__name__}: pass what et_agent.load_model gives"
+            )
+        if self.kind not in tuple(AnswerKind):
+            raise ValueError(f"kind is {self.kind!r}: use one of {', '.join(AnswerKind)}")
+        return self
+
+    @property
+    def _llm_type(self) -> str:
+        return "et-agent-entropy-tree"
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings are written without weights, key and engine."""
+        return True
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The decoder as plain data."""
+        if self.decoder is None:
+            return {}
+        return {"decoder": _named(self.decoder)}
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        named = ("model", "kind", "seed", "system_prompt", "stop", "choose", "logprobs")
+        return {
+            **{name: getattr(self, name) for name in named},
+            "decoder": _named(self._decoder({})),
+        }
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=self._stops(stop) or None, **kwargs)
+        params["ls_provider"] = "et_agent"
+        return params
+
+    # --- Decoding
+
+    def _stops(self, stop: list[str] | None) -> list[str]:
+        return [*(self.stop or ()), *(stop or ())]
+
+    def _decoder(self, call: Mapping[str, Any]) -> DecoderSettings:
+        given = {key: call[key] for key in ("temperature", "max_tokens", "leaves") if key in call}
+        if self.decoder is not None:
+            if not given:
+                return self.decoder
+            return type(self.decoder)(**{**self.decoder.model_dump(), **given})
+        temperature = given.get("temperature", self.temperature)
+        max_tokens = given.get("max_tokens", self.max_tokens)
+        if temperature == 0:
+            return Greedy(max_tokens=max_tokens)
+        leaves = given.get("leaves", self.leaves)
+        return EntropyTree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
+
+    def _engine(self, model: str) -> LanguageModel:
+        if self.engine is not None:
+            return cast(LanguageModel, self.engine)
+        return engine_of(EngineKey(model, self.context, self.threads, self.max_sequences))
+
+    def _call(self, call: dict[str, Any]) -> "_Call":
+        unknown = sorted(set(call) - _CALL_ARGUMENTS)
+        if unknown:
+            raise SettingsError(
+                f"{type(self).__name__} takes no {', '.join(unknown)} with a call: it takes "
+                f"{', '.join(sorted(_CALL_ARGUMENTS))}"
+            )
+        return _Call(self, call)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del run_manager
+        message = self._call(kwargs).message(messages, self._stops(stop))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del run_manager
+        message = await self._call(kwargs).amessage(messages, self._stops(stop))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        """The message in two chunks; which leaf it is, is known only when the tree is done."""
+        message = self._call(kwargs).message(messages, self._stops(stop))
+        for chunk in _chunks(message):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        message = await self._call(kwargs).amessage(messages, self._stops(stop))
+        for chunk in _chunks(message):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    # --- Tools and structured output
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Let the model call tools, one call a reply; arguments always fit the tool's schema.
+
+        Args:
+            tools: Tools, functions, pydantic classes or schemas.
+            tool_choice: "auto" (None, False), "any" ("required", True), "none", or a tool's name.
+            kwargs: Passed on with each call.
+
+        Raises:
+            SettingsError: The choice is none of these.
+        """
+        made = [convert_to_openai_tool(tool) for tool in tools]
+        choice = _tool_choice(tool_choice, [tool["function"]["name"] for tool in made])
+        return self.bind(tools=made, tool_choice=choice, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: _Method = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Replies that fit a schema.
+
+        Args:
+            schema: A pydantic class, a TypedDict, or a JSON schema with a title.
+            include_raw: Give {"raw", "parsed", "parsing_error"} instead of the parsed reply.
+            method: "json_schema", by the grammar of the schema, for any model; "function_calling", as
+                a tool call; "json_mode", any JSON object, which the prompt must describe.
+            strict: Makes no difference: grammars are always strict.
+            kwargs: Passed on with each call.
+
+        Raises:
+            SettingsError: The method is none of these.
+        """
+        del strict
+        if method == "function_calling":
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if method == "json_schema":
+            wanted = convert_to_json_schema(schema)
+            described = {"name": wanted.get("title", "reply"), "schema": wanted}
+            form: dict[str, Any] = {"type": "json_schema", "json_schema": described}
+        elif method == "json_mode":
+            form = {"type": "json_object"}
+        else:
+            raise SettingsError(
+                f"method is {method!r}: use 'json_schema', 'function_calling' or 'json_mode'"
+            )
+        llm = self.bind(
+            response_format=form,
+            ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
+            **kwargs,
+        )
+        parser: OutputParserLike[Any] = JsonOutputParser()
+        if isinstance(schema, type) and is_basemodel_subclass(schema):
+            parser = PydanticOutputParser(pydantic_object=schema)
+        if not include_raw:
+            return llm | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=(lambda given: given["raw"]) | parser, parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+_CALL_ARGUMENTS = frozenset(
+    {
+        "choose",
+        "kind",
+        "leaves",
+        "logprobs",
+        "max_tokens",
+        "model",
+        "response_format",
+        "seed",
+        "stream",
+        "system_prompt",
+        "temperature",
+        "timeout",
+        "tool_choice",
+        "tools",
+    }
+)
+
+
+class _Call:
+    """One call's settings: those of the chat model, and what was given with the call."""
+
+    def __init__(self, chat: ChatEntropyTree, call: Mapping[str, Any]) -> None:
+        self._chat, self._given = chat, call
+
+    def _setting(self, name: str) -> Any:
+        return self._given.get(name, getattr(self._chat, name))
+
+    def _submit(self, messages: Sequence[BaseMessage], stop: list[str]) -> PendingAnswer:
+        chat, given = self._chat, self._given
+        tools = given.get("tools") or ()
+        names = [tool["function"]["name"] for tool in tools]
+        return submit(
+            chat._engine(self._setting("model")),
+            core_messages(messages),
+            decoder=chat._decoder(given),
+            kind=self._setting("kind"),
+            seed=self._setting("seed"),
+            system_prompt=self._setting("system_prompt"),
+            tools=tools,
+            tool_choice=_tool_choice(given.get("tool_choice"), names),
+            schema=_schema(given.get("response_format")),
+            stop=stop,
+        )
+
+    def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
+        return reply(
+            pending,
+            result,
+            model=self._setting("model"),
+            choose=self._setting("choose"),
+            logprobs=self._setting("logprobs"),
+        )
+
+    def _too_late(self) -> TimeLimitError:
+        return TimeLimitError(
+            f"no answer within {self._setting('timeout')} seconds: allow more (timeout), or fewer "
+            "leaves or tokens"
+        )
+
+    def message(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+        """Decode and wait."""
+        pending = self._submit(messages, stop)
+        try:
+            result = pending.result(self._setting("timeout"))
+        except TimeoutError as error:
+            raise self._too_late() from error
+        finally:
+            pending.cancel()  # does nothing to a question that is answered
+        return self._reply(pending, result)
+
+    async def amessage(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+        """The same without blocking the event loop; a cancelled task stops decoding."""
+        submitting = asyncio.ensure_future(asyncio.to_thread(self._submit, messages, stop))
+        try:
+            pending = await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            submitting.add_done_callback(_cancel_submitted)
+            raise
+        try:
+            async with asyncio.timeout(self._setting("timeout")):
+                await _done(pending)
+        except TimeoutError as error:
+            raise self._too_late() from error
+        finally:
+            pending.cancel()
+        # Reading the leaves may take a while: formulas are compared.
+        return await asyncio.to_thread(lambda: self._reply(pending, pending.result()))
+
+
+def _cancel_submitted(submitting: "asyncio.Future[PendingAnswer]") -> None:
+    if not submitting.cancelled() and submitting.exception() is None:
+        submitting.result().cancel()
+
+
+async def _done(pending: PendingAnswer) -> None:
+    """Wait until decoding has ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def tell(_: PendingAnswer) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    pending.add_done_callback(tell)
+    await ended.wait()
+
+
+def _chunks(message: AIMessage) -> Iterator[ChatGenerationChunk]:
+    """What the message says, then all that is said once."""
+    calls = [
+        ToolCallChunk(
+            name=call["name"],
+            args=json.dumps(call["args"], ensure_ascii=False),
+            id=call["id"],
+            index=index,
+            type="tool_call_chunk",
+        )
+        for index, call in enumerate(message.tool_calls)
+    ]
+    calls += [
+        ToolCallChunk(
+            name=None, args=one["args"], id=one["id"], index=index, type="tool_call_chunk"
+        )
+        for index, one in enumerate(message.invalid_tool_calls, len(calls))
+    ]
+    said = AIMessageChunk(content=message.content, tool_call_chunks=calls)
+    yield ChatGenerationChunk(message=said)
+    last = AIMessageChunk(
+        content="",
+        response_metadata=message.response_metadata,
+        usage_metadata=message.usage_metadata,
+        chunk_position="last",
+    )
+    yield ChatGenerationChunk(message=last)
+
+
+def _named(decoder: DecoderSettings) -> dict[str, Any]:
+    """A decoder as `AskResult.decoder` has it."""
+    return {"name": type(decoder).__name__, **decoder.model_dump()}
+
+
+def _tool_choice(given: object, names: Sequence[str]) -> str:
+    """OpenAI's and LangChain's ways to say it, as `et_agent.submit` says it."""
+    if given is None or given is False:
+        return "auto"
+    if given is True or given == "required":
+        return "any"
+    if isinstance(given, Mapping):
+        function = given.get("function")
+        given = function.get("name") if isinstance(function, Mapping) else given.get("name")
+    if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
+        return given
+    raise SettingsError(
+        f"tool_choice is {given!r}: use 'auto', 'any', 'none' or one of {', '.join(names) or 'no tools'}"
+    )
+
+
+def _schema(given: object) -> Mapping[str, Any] | None:
+    """The schema of OpenAI's `response_format`."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        match given.get("type"):
+            case "text":
+                return None
+            case "json_object":
+                return {"type": "object"}
+            case "json_schema" if isinstance(given.get("json_schema"), Mapping):
+                schema = given["json_schema"].get("schema")
+                if isinstance(schema, Mapping):
+                    return schema
+    raise SettingsError(
+        f"response_format is {given!r}: use {{'type': 'json_schema', 'json_schema': {{'name': …, "
+        "'schema': …}}, {'type': 'json_object'} or None"
+    )
