@@ -55,7 +55,7 @@ def agent_over(model: LanguageModel, *, leaves: int, answer_at: float) -> Any:
     # The share stands in for a confidence: no calibrator was fitted for agents.
     policy = GatePolicy(answer_at=answer_at, uncalibrated="share", clarify=True)
     return create_agent(
-        ChatEntropyTree(model=model, leaves=leaves),
+        ChatEntropyTree(engine=model, leaves=leaves),
         tools=[georgia],
         system_prompt="Use the tool to look things up, then answer in one sentence.",
         middleware=[ConfidenceGateMiddleware(policy, clarifier=Clarifier(model))],

@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from et_agent.answers import AnswerKind, guess_kind
 from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
 from et_agent.results import AskResult
@@ -202,7 +203,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
             target = PassedOn(target, request, again)
         asked = sum(one.action is Action.CLARIFY for one in made)
         gate = Gate(self._budgeted(topic, made), escalate=target, clarifier=self.clarifier)
-        decision = gate.resolve(result, topic=topic, asked=asked)
+        decision = gate.resolve(_in_words(result), topic=topic, asked=asked)
         if not decision.escalated:
             return decision, response
         if not isinstance(target, PassedOn) or target.response is None:
@@ -280,6 +281,13 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         metadata = message.response_metadata
         kept = {METADATA_KEY: metadata[METADATA_KEY]} if METADATA_KEY in metadata else {}
         return _Judged(_only(_instead(message, text, metadata=kept)), decision, pause)
+
+
+def _in_words(result: AskResult) -> AskResult:
+    """A result of a kind that the readings of its question can have: they are answered in words."""
+    if result.kind in tuple(AnswerKind):
+        return result
+    return result.model_copy(update={"kind": guess_kind(result.question).kind.value})
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
