@@ -1,19 +1,21 @@
-"""An agent with a tool that asks back when a question is unclear, and goes on with the reply.
+"""An agent with a tool that asks back when its request is unclear, and goes on with the reply.
 
     python examples/agent_clarifies.py
     python examples/agent_clarifies.py "How big is Georgia?" --reply 2
 
-The tree's paths call the tool with different arguments, so the confidence of the call is low, and the
-gate looks for readings of the question. If they lead to different answers, the agent stops and asks;
-with the reply it goes on where it stopped: what was decoded before is not decoded again.
+The paths of the tree call the tool; calls with equal arguments are one answer, so the call has a
+confidence. Below the threshold the agent stops and asks which call is meant. With the reply it goes on
+where it stopped: what was decoded before is not decoded again.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import zip_longest
 from typing import Any, Literal
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import tool
@@ -21,9 +23,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from et_agent import load_model
-from et_agent.gate import Clarifier, Decision, GatePolicy
+from et_agent.gate import Decision, GatePolicy
 from et_agent.models.base import LanguageModel
 from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware
+from langchain_et_agent.offered_calls import spelled
 
 FACTS = {
     ("country", "area"): "69,700 square kilometres",
@@ -33,7 +36,7 @@ FACTS = {
 }
 
 
-@tool
+@tool(return_direct=True)
 def georgia(which: Literal["country", "US state"], fact: Literal["area", "population"]) -> str:
     """Look up the area or the population of Georgia, the country or the US state."""
     return FACTS[which, fact]
@@ -50,15 +53,24 @@ class Calls(BaseCallbackHandler):
         self.count += 1
 
 
+@wrap_model_call
+def calls_a_tool(
+    request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+) -> ModelResponse[Any]:
+    """Small models call tools only when they must; the grammar then makes every path a call."""
+    return handler(request.override(tool_choice="any"))
+
+
 def agent_over(model: LanguageModel, *, leaves: int, answer_at: float) -> Any:
-    """An agent that gives what most of its paths agree on, and asks where the question is unclear."""
+    """An agent that runs the call that most of its paths make, and else asks which one is meant."""
     # The share stands in for a confidence: no calibrator was fitted for agents.
-    policy = GatePolicy(answer_at=answer_at, uncalibrated="share", clarify=True)
+    policy = GatePolicy(answer_at=answer_at, uncalibrated="share")
+    gate = ConfidenceGateMiddleware(policy, unsure_tool_calls="ask")
     return create_agent(
-        ChatEntropyTree(engine=model, leaves=leaves),
+        ChatEntropyTree(engine=model, leaves=leaves, temperature=1.0),
         tools=[georgia],
-        system_prompt="Use the tool to look things up, then answer in one sentence.",
-        middleware=[ConfidenceGateMiddleware(policy, clarifier=Clarifier(model))],
+        system_prompt="Use the tool to look things up.",
+        middleware=[gate, calls_a_tool],
         checkpointer=InMemorySaver(),
     )
 
@@ -68,8 +80,7 @@ def told(message: BaseMessage) -> str:
     if isinstance(message, HumanMessage):
         return f"You: {message.text}"
     if isinstance(message, AIMessage) and message.tool_calls:
-        calls = ", ".join(f"{call['name']}({call['args']})" for call in message.tool_calls)
-        return f"Agent calls {calls}"
+        return f"Agent calls {spelled(message)}"
     return f"{'Agent' if isinstance(message, AIMessage) else 'Tool'}: {message.text}"
 
 
@@ -79,8 +90,8 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     parser.add_argument("question", nargs="?", default="How big is Georgia?")
     parser.add_argument("--reply", help="what you say when asked back; asked for if left out")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
-    parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--answer-at", type=float, default=0.7, help="least share of an answer")
+    parser.add_argument("--leaves", type=int, default=12)
+    parser.add_argument("--answer-at", type=float, default=0.9, help="least share of a call")
     options = parser.parse_args(argv)
     with ExitStack() as stack:
         loaded = model or stack.enter_context(load_model(options.model))
@@ -88,17 +99,20 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
         calls = Calls()
         config: Any = {"configurable": {"thread_id": "1"}, "callbacks": [calls]}
         state = agent.invoke({"messages": [HumanMessage(options.question)]}, config)
-        shown = 0
-        while "__interrupt__" in state:
-            print(*map(told, state["messages"][shown:]), sep="\n")
-            shown = len(state["messages"])
-            print(f"({state['__interrupt__'][0].value['reason']} Trees so far: {calls.count})")
+        shown: list[str] = []
+        while True:
+            lines = [told(message) for message in state["messages"]]
+            # A call that was chosen takes the place of the question that was asked.
+            print(*(line for line, before in zip_longest(lines, shown) if line != before), sep="\n")
+            shown = lines
+            if "__interrupt__" not in state:
+                break
+            print(f"(The question is asked after {calls.count} tree{'s'[: calls.count != 1]}.)")
             state = agent.invoke(Command(resume=options.reply or input("> ")), config)
-        print(*map(told, state["messages"][shown:]), sep="\n")
     for number, made in enumerate(state["et_agent_decisions"], 1):
         decision = Decision.model_validate(made)
         print(f"({number}. {decision.action.value}: {decision.reason})")
-    print(f"(Trees: {calls.count}, one for each time the model was to speak)")
+    print(f"(Trees: {calls.count})")
 
 
 if __name__ == "__main__":

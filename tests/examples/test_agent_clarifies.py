@@ -1,14 +1,10 @@
+import io
 from collections.abc import Mapping
 
 import pytest
 
 from et_agent import ScriptedModel
-
-pytest.importorskip("langchain_et_agent.chat_models", reason="the chat model is not merged yet")
-
 from examples import agent_clarifies
-
-STATE, COUNTRY = "What is the area of the US state of Georgia?", "What is the area of the country?"
 
 
 def call(which: str) -> str:
@@ -17,34 +13,54 @@ def call(which: str) -> str:
 
 
 def replies(prompt: str) -> Mapping[str, float]:
-    if "Say how it is meant" in prompt:
-        return {STATE: 0.5, COUNTRY: 0.5}
-    if "What is meant" in prompt:
-        return {f"The answer is {153900 if STATE in prompt else 69700}.": 1.0}
-    if "153,900" in prompt:
-        return {"It covers 153,900 square kilometres.": 1.0}
-    # Asked back, the user has named one of them last.
-    if prompt.rstrip().endswith(STATE):
-        return {call("US state"): 1.0}
-    return {call("US state"): 0.5, call("country"): 0.5}
+    """Unsure which Georgia is meant until the state is named."""
+    sure = "the one with Atlanta" in prompt
+    return {call("US state"): 1.0} if sure else {call("country"): 0.7, call("US state"): 0.3}
 
 
-def test_the_agent_asks_back_once_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_agent_asks_which_call_is_meant_and_runs_that_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with ScriptedModel.from_texts(replies) as model:
-        reply = "the US state: " + STATE
-        agent_clarifies.main(["--reply", reply], model=model)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [
+        agent_clarifies.main(["--reply", "2"], model=model)
+    lines = said(capsys)
+    assert lines == [
         "You: How big is Georgia?",
-        "Agent: This can be meant in several ways. Which one do you mean?",
-    ]
-    assert {line[3:] for line in lines[2:4]} == {STATE, COUNTRY}
-    assert lines[4].endswith("Trees so far: 1)")
-    assert lines[5:9] == [
-        f"You: {reply}",
-        "Agent calls georgia({'which': 'US state', 'fact': 'area'})",
+        "Agent: I am not sure. Which of these do you mean?",
+        "1. georgia(fact='area', which='country')",
+        "2. georgia(fact='area', which='US state')",
+        "(The question is asked after 1 tree.)",
+        "Agent calls georgia(fact='area', which='US state')",
         "Tool: 153,900 square kilometres",
-        "Agent: It covers 153,900 square kilometres.",
+        "(1. clarify: The confidence of 75% is below the threshold of 90%. The user is asked which call "
+        "is meant.)",
+        "(Trees: 1)",
     ]
-    assert [line[1:11] for line in lines[9:12]] == ["1. clarify", "2. answer:", "3. answer:"]
-    assert lines[12].startswith("(Trees: 3,")
+
+
+def test_a_reply_in_words_goes_to_the_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("the one with Atlanta\n"))
+    with ScriptedModel.from_texts(replies) as model:
+        agent_clarifies.main(["How big is Georgia?"], model=model)
+    lines = said(capsys)
+    assert "> You: the one with Atlanta" in lines
+    assert "Tool: 153,900 square kilometres" in lines
+    assert [line[:11] for line in lines if line.startswith(("(1.", "(2."))] == [
+        "(1. clarify",
+        "(2. answer:",
+    ]
+    assert lines[-1] == "(Trees: 2)"
+
+
+def test_what_is_clear_is_answered_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedModel.from_texts(replies) as model:
+        agent_clarifies.main(["How big is Georgia, the one with Atlanta?"], model=model)
+    lines = said(capsys)
+    assert lines[1].startswith("Agent calls georgia(")
+    assert lines[-1] == "(Trees: 1)"

@@ -27,8 +27,9 @@ from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import METADATA_KEY, result_of
+from langchain_et_agent.offered_calls import asks_which, offered, spelled
 from langchain_et_agent.passing_on import Handler, InLoop, PassedOn, in_context, spoken
-from langchain_et_agent.pauses import Pause, ask_approval, ask_meaning, go_on, stop
+from langchain_et_agent.pauses import Pause, ask_approval, ask_choice, ask_meaning, go_on, stop
 
 __all__ = ["DECISION_EVENT", "ConfidenceGateMiddleware", "GateState"]
 
@@ -36,7 +37,7 @@ DECISION_EVENT = "et_agent_decision"
 """Name of the custom event that each decision sends; its data are the decision."""
 
 Abstention = str | Callable[[Decision], str]
-Unsure = Literal["abstain", "approve"]
+Unsure = Literal["abstain", "approve", "ask"]
 Foreign = Literal["pass", "refuse"]
 
 
@@ -73,7 +74,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         clarifier: Finds out whether a question is unclear; None never asks back.
         unsure_tool_calls: What becomes of a tool call below its threshold, where nothing stronger
             takes over: "abstain" says so instead of the call; "approve" asks a person, by an
-            interrupt of the form that `HumanInTheLoopMiddleware` uses. It never runs unasked.
+            interrupt of the form that `HumanInTheLoopMiddleware` uses; "ask" asks the user which of
+            the calls that paths made is meant, as often as `clarify_rounds` allows, and runs that
+            one. It never runs unasked.
         foreign: Whether a response without a result of et-agent passes, or counts as one without
             confidence.
         abstention: What the agent says when it abstains: a text, or a function of the decision.
@@ -182,12 +185,28 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         if result is not None:
             decision, response = self._resolve(request, response, result, topic, made, again)
         elif self.foreign == "refuse":
-            decision = self._refused(request, topic)
+            decision = self._refused(request, topic, made)
         else:
             return _Judged(response, None, None)
+        options = self._options(request, response, decision)
+        if options:
+            decision = asks_which(decision, options)
         if self.log is not None:
             self.log.record(decision)
-        return self._carried_out(request, response, decision)
+        return self._carried_out(request, response, decision, options)
+
+    def _options(
+        self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
+    ) -> list[AIMessage]:
+        """Tool calls that the user is asked to choose from; none where nobody is asked."""
+        message = spoken(response)
+        rounds = self.policy.for_topic(decision.topic).clarify_rounds
+        asks = self.unsure_tool_calls == "ask" and decision.action is Action.ABSTAIN
+        if not asks or message is None or decision.asked >= rounds:
+            return []
+        if not _calls_tools(request, message):
+            return []
+        return offered(_with_id(message), decision, _names(request))
 
     def _resolve(
         self,
@@ -201,9 +220,8 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         target = self.escalate
         if isinstance(target, BaseChatModel):
             target = PassedOn(target, request, again)
-        asked = sum(one.action is Action.CLARIFY for one in made)
         gate = Gate(self._budgeted(topic, made), escalate=target, clarifier=self.clarifier)
-        decision = gate.resolve(_in_words(result), topic=topic, asked=asked)
+        decision = gate.resolve(_in_words(result), topic=topic, asked=_asked(made))
         if not decision.escalated:
             return decision, response
         if not isinstance(target, PassedOn) or target.response is None:
@@ -225,7 +243,12 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         again = self._gate.decide(result, topic=other)
         if again.confidence is None:
             return decision
-        kept = {"escalated": True, "cost": decision.cost, "question": decision.question}
+        kept = {
+            "escalated": True,
+            "cost": decision.cost,
+            "question": decision.question,
+            "asked": decision.asked,
+        }
         return again.model_copy(update=kept)
 
     def _topic(self, message: AIMessage) -> str | None:
@@ -247,7 +270,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
             update={"escalations": left, "escalation_share": None, "topics": topics}
         )
 
-    def _refused(self, request: ModelRequest[Any], topic: str | None) -> Decision:
+    def _refused(
+        self, request: ModelRequest[Any], topic: str | None, made: Sequence[Decision]
+    ) -> Decision:
         policy = self.policy.for_topic(topic)
         return Decision(
             action=Action.ANSWER if policy.observe else Action.ABSTAIN,
@@ -256,12 +281,17 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
             reason="The response carries no confidence: it is not one of et-agent.",
             question=str(request.messages[-1].text) if request.messages else "",
             topic=topic,
+            asked=_asked(made),
             would=Action.ABSTAIN if policy.observe else None,
             trace_id=uuid.uuid4().hex,
         )
 
     def _carried_out(
-        self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
+        self,
+        request: ModelRequest[Any],
+        response: ModelResponse[Any],
+        decision: Decision,
+        options: Sequence[AIMessage],
     ) -> _Judged:
         message = spoken(response)
         assert message is not None
@@ -271,9 +301,12 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         if decision.action is Action.CLARIFY:
             assert decision.clarifying_question is not None
             text, pause = decision.clarifying_question, ask_meaning(decision)
+            if options:
+                message, pause = options[0], ask_choice(options, decision)
         elif self.unsure_tool_calls == "approve" and _calls_tools(request, message):
-            message = message.model_copy(update={"id": message.id or uuid.uuid4().hex})
-            text, pause = _approval_text(message, decision), ask_approval(message, decision)
+            message = _with_id(message)
+            text = f"May I run {spelled(message)}? {decision.reason}"
+            pause = ask_approval(message, decision)
         elif isinstance(self.abstention, str):
             text = self.abstention
         else:
@@ -308,6 +341,11 @@ def _decisions(request: ModelRequest[Any]) -> list[Decision]:
     return [Decision.model_validate(one) for one in made]
 
 
+def _asked(made: Sequence[Decision]) -> int:
+    """How often the user was asked back in this run."""
+    return sum(one.action is Action.CLARIFY for one in made)
+
+
 def _extended(request: ModelRequest[Any], judged: _Judged) -> ExtendedModelResponse[Any]:
     update: dict[str, Any] = {"et_agent_pause": judged.pause}
     if judged.decision is not None:
@@ -316,18 +354,20 @@ def _extended(request: ModelRequest[Any], judged: _Judged) -> ExtendedModelRespo
     return ExtendedModelResponse(judged.response, Command(update=update))
 
 
+def _names(request: ModelRequest[Any]) -> set[str]:
+    """Names of the tools that the agent runs."""
+    return {str(name) for tool in request.tools if (name := getattr(tool, "name", None))}
+
+
 def _calls_tools(request: ModelRequest[Any], message: AIMessage) -> bool:
     """Whether all calls are of tools that the agent runs, rather than of a response format."""
-    known = {getattr(tool, "name", None) for tool in request.tools}
-    return bool(message.tool_calls) and all(call["name"] in known for call in message.tool_calls)
+    names = _names(request)
+    return bool(message.tool_calls) and all(call["name"] in names for call in message.tool_calls)
 
 
-def _approval_text(message: AIMessage, decision: Decision) -> str:
-    calls = ", ".join(
-        f"{call['name']}({', '.join(f'{key}={value!r}' for key, value in call['args'].items())})"
-        for call in message.tool_calls
-    )
-    return f"May I run {calls}? {decision.reason}"
+def _with_id(message: AIMessage) -> AIMessage:
+    """A message that another one can take the place of."""
+    return message.model_copy(update={"id": message.id or uuid.uuid4().hex})
 
 
 def _instead(message: AIMessage, text: str, *, metadata: dict[str, Any]) -> AIMessage:

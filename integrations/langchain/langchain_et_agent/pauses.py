@@ -5,6 +5,7 @@ after it only interrupts: it runs again when the run is resumed, and must not de
 The message that asks has no tool calls, so the history is valid whether the user replies or not.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from langchain.agents.middleware.human_in_the_loop import HITLRequest
@@ -18,9 +19,9 @@ from langchain_core.messages import (
 )
 
 from et_agent.gate import Decision
-from langchain_et_agent.replies import clarification_request, meant, no_text, reply_to
+from langchain_et_agent.replies import chosen, clarification_request, meant, no_text, reply_to
 
-__all__ = ["Pause", "ask_approval", "ask_meaning", "go_on", "stop"]
+__all__ = ["Pause", "ask_approval", "ask_choice", "ask_meaning", "go_on", "stop"]
 
 _VERDICTS: Final[list[Literal["approve", "edit", "reject", "respond"]]] = [
     "approve",
@@ -32,22 +33,28 @@ _VERDICTS: Final[list[Literal["approve", "edit", "reject", "respond"]]] = [
 class Pause(TypedDict):
     """What is waited for."""
 
-    type: Literal["clarify", "approve", "end"]
-    """A reply, a person's approval of tool calls, or nothing: the run ends here."""
+    type: Literal["clarify", "choose", "approve", "end"]
+    """A reply, a choice of tool calls, a person's approval of them, or nothing: the run ends here."""
     request: dict[str, Any]
     """What is shown to the person."""
-    message: dict[str, Any] | None
-    """The message whose tool calls wait for approval."""
+    messages: list[dict[str, Any]]
+    """Messages with tool calls that wait: the one to approve, or those to choose from."""
 
 
 def stop() -> Pause:
     """The run ends with the message as it stands."""
-    return {"type": "end", "request": {}, "message": None}
+    return {"type": "end", "request": {}, "messages": []}
 
 
 def ask_meaning(decision: Decision) -> Pause:
     """The user is asked which reading is meant."""
-    return {"type": "clarify", "request": dict(clarification_request(decision)), "message": None}
+    return {"type": "clarify", "request": dict(clarification_request(decision)), "messages": []}
+
+
+def ask_choice(options: Sequence[AIMessage], decision: Decision) -> Pause:
+    """The user is asked which of several tool calls is meant."""
+    request = dict(clarification_request(decision))
+    return {"type": "choose", "request": request, "messages": [*map(message_to_dict, options)]}
 
 
 def ask_approval(message: AIMessage, decision: Decision) -> Pause:
@@ -62,7 +69,7 @@ def ask_approval(message: AIMessage, decision: Decision) -> Pause:
             for call in message.tool_calls
         ],
     }
-    return {"type": "approve", "request": dict(request), "message": message_to_dict(message)}
+    return {"type": "approve", "request": dict(request), "messages": [message_to_dict(message)]}
 
 
 def go_on(pause: Pause) -> dict[str, Any]:
@@ -76,8 +83,12 @@ def go_on(pause: Pause) -> dict[str, Any]:
         return {"jump_to": "end"}
     if pause["type"] == "clarify":
         return _said(reply_to(pause["request"], no_text), pause)
-    assert pause["message"] is not None
-    (message,) = messages_from_dict([pause["message"]])
+    messages = messages_from_dict(pause["messages"])
+    if pause["type"] == "choose":
+        reply = reply_to(pause["request"], no_text)
+        number = chosen(reply, len(messages))
+        return _said(reply, pause) if number is None else {"messages": [messages[number]]}
+    (message,) = messages
     assert isinstance(message, AIMessage)
     calls = message.tool_calls
     reply = reply_to(pause["request"], lambda reply: _no_review(reply, calls))

@@ -1,12 +1,20 @@
 """Asking the user what is meant, and reading the reply."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from et_agent.errors import InputError
 from et_agent.gate import Decision
 
-__all__ = ["ClarificationRequest", "clarification_request", "meant", "no_text", "reply_to"]
+__all__ = [
+    "ClarificationRequest",
+    "chosen",
+    "clarification_request",
+    "meant",
+    "no_text",
+    "reply_to",
+]
 
 
 class ReadingRequest(TypedDict):
@@ -47,12 +55,18 @@ def clarification_request(decision: Decision) -> ClarificationRequest:
     }
 
 
+def chosen(reply: str, options: int) -> int | None:
+    """Which option a reply names by its number, counted from 0; None for a reply in words."""
+    number = re.fullmatch(r"\s*\(?(\d+)[.)]?\s*", reply)
+    if number is not None and 1 <= int(number[1]) <= options:
+        return int(number[1]) - 1
+    return None
+
+
 def meant(reply: str, readings: Sequence[str]) -> str:
     """What a reply says: the text of a reading where it is its number, else the reply itself."""
-    number = reply.strip().rstrip(".)")
-    if number.isascii() and number.isdigit() and 1 <= int(number) <= len(readings):
-        return readings[int(number) - 1]
-    return reply
+    number = chosen(reply, len(readings))
+    return reply if number is None else readings[number]
 
 
 def no_text(reply: Any) -> str | None:

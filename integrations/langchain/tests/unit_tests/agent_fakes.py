@@ -1,6 +1,5 @@
 """A chat model that says what it is told to, with the metadata that `ChatEntropyTree` gives."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from langchain_core.tools import BaseTool, tool
 from pydantic import ConfigDict, Field
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.answers.structured import canonical
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
 
@@ -30,15 +30,26 @@ def says(text: str, confidence: float | None, **more: Any) -> AIMessage:
     return AIMessage(text, response_metadata={METADATA_KEY: metadata}, **more)
 
 
-def calls(confidence: float | None, *wanted: tuple[str, dict[str, Any]]) -> AIMessage:
-    """A message with tool calls and a result."""
+Call = tuple[str, dict[str, Any]]
+
+
+def written(*wanted: Call) -> str:
+    """Calls as an answer has them."""
+    return "; ".join(f"{name}({canonical(args)})" for name, args in wanted)
+
+
+def calls(confidence: float | None, *wanted: Call, others: Sequence[Call] = ()) -> AIMessage:
+    """A message with tool calls and a result; other paths of the tree called `others`."""
     made = [
         {"name": name, "args": args, "id": f"call_{number}", "type": "tool_call"}
         for number, (name, args) in enumerate(wanted)
     ]
-    answer = json.dumps([{"name": name, "args": args} for name, args in wanted], sort_keys=True)
-    metadata = metadata_of(result_with(answer, confidence))
-    return AIMessage("", tool_calls=made, response_metadata={METADATA_KEY: metadata})
+    result = result_with(written(*wanted), confidence)
+    share = result.distribution[0]
+    said = [written(*wanted), *map(written, others), None, "Who knows?"]
+    distribution = tuple(share.model_copy(update={"answer": one}) for one in said)
+    result = result.model_copy(update={"kind": "tool_call", "distribution": distribution})
+    return AIMessage("", tool_calls=made, response_metadata={METADATA_KEY: metadata_of(result)})
 
 
 class FakeChat(BaseChatModel):

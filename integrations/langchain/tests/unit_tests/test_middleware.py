@@ -194,6 +194,45 @@ def test_a_person_may_reject_or_respond_or_say_something_else() -> None:
     assert valid(state["messages"])
 
 
+@HOW
+async def test_the_user_chooses_among_the_calls_that_paths_made(how: str) -> None:
+    done: list[str] = []
+    others = [("pay", {"amount": 50}), ("search", {"query": "5"}), ("fire", {})]
+    doubtful = calls(0.9, ("pay", {"amount": 5}), others=others)
+    model = FakeChat(replies=[doubtful, says("Paid.", 0.9)])
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="ask")
+    agent = agent_of(model, gate, tools=tools_into(done), checkpointer=InMemorySaver())
+    state = await run(agent, how, ASK, THREAD)
+    (asked,) = state["__interrupt__"]
+    assert [one["text"] for one in asked.value["readings"]] == [
+        "pay(amount=5)",
+        "pay(amount=50)",
+        "search(query='5')",
+    ]
+    assert state["messages"][-1].text == asked.value["question"]
+    json.dumps(agent.get_state(THREAD).values["et_agent_pause"])
+    (decision,) = decisions_of(state)
+    assert (decision.action, decision.asked, decision.topic) == (Action.CLARIFY, 1, "pay")
+    state = await run(agent, how, Command(resume=" 2. "), THREAD)
+    assert done == ["pay 50"]
+    assert model.asked == 2
+    assert [one.type for one in state["messages"]] == ["human", "ai", "tool", "ai"]
+
+
+def test_the_user_may_say_something_else_and_is_not_asked_for_ever() -> None:
+    done: list[str] = []
+    model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5}))] * 2)
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="ask")
+    agent = agent_of(model, gate, tools=tools_into(done), checkpointer=InMemorySaver())
+    state = agent.invoke(ASK, THREAD)
+    assert "Do you mean this?\n1. pay(amount=5)" in state["messages"][-1].text
+    state = agent.invoke(Command(resume="2"), THREAD)
+    assert "__interrupt__" not in state
+    assert [one.action for one in decisions_of(state)] == [Action.CLARIFY, Action.ABSTAIN]
+    assert [one.text for one in state["messages"][2:3]] == ["2"]
+    assert done == []
+
+
 def test_a_new_message_instead_of_a_reply_leaves_a_valid_history() -> None:
     model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5})), says("4", 0.9)])
     gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="approve")
