@@ -18,7 +18,13 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBranch,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
 
 from et_agent import AskResult
 from et_agent.gate import Decision, GatePolicy
@@ -67,7 +73,7 @@ class LexicalRetriever(BaseRetriever):
         counts = {name: Counter(words_of(text)) for name, text in self.passages.items()}
         lengths = {name: sum(count.values()) for name, count in counts.items()}
         mean = sum(lengths.values()) / len(lengths)
-        scores: Counter[str] = Counter()
+        scores = dict.fromkeys(counts, 0.0)
         for word in set(words_of(query)):
             having = sum(word in count for count in counts.values())
             rarity = math.log(1 + (len(counts) - having + 0.5) / (having + 0.5))
@@ -76,7 +82,7 @@ class LexicalRetriever(BaseRetriever):
                 scores[name] += rarity * count[word] * 2.2 / (count[word] + 1.2 * length)
         return [
             Document(self.passages[name], metadata={"name": name})
-            for name, score in scores.most_common(self.most)
+            for name, score in sorted(scores.items(), key=lambda item: -item[1])[: self.most]
             if score > 0
         ]
 
@@ -115,11 +121,8 @@ def retrieval_chain(
         | RunnableLambda(supported)
         | GateRunnable(gate=policy)
     )
-    nothing = RunnableLambda(lambda _: "no passage has anything to do with it")
-    found: Runnable[str, dict[str, Any]] = RunnablePassthrough() | {
-        "question": RunnablePassthrough(),
-        "passages": retriever,
-    }
+    nothing: Runnable[Any, str] = RunnableLambda(lambda _: "no passage has anything to do with it")
+    found = RunnableParallel[str](question=RunnablePassthrough(), passages=retriever)
     return found | RunnableBranch((lambda asked: bool(asked["passages"]), answered), nothing)
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import importlib.util
 import inspect
 import re
 import types
@@ -22,7 +21,6 @@ PAGE = Path(__file__).parents[1] / "docs" / "langchain.md"
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"<tr><td>(.*?)</td><td>\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CHAT = importlib.util.find_spec("langchain_et_agent.chat_models") is not None
 
 
 class Row(NamedTuple):
@@ -82,9 +80,8 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
         made.append(ScriptedModel.from_texts((lambda _: sure) if strong else replies))
         return made[-1]
 
-    if CHAT:
-        monkeypatch.setattr("langchain_et_agent._engines.load_model", load)
-        monkeypatch.setattr("langchain_et_agent._engines._SLOTS", {})
+    monkeypatch.setattr("langchain_et_agent._engines.load_model", load)
+    monkeypatch.setattr("langchain_et_agent._engines._SLOTS", {})
     monkeypatch.setattr(shared, "_SHARED", WeakValueDictionary())
     monkeypatch.setattr(loading, "load_model", load)
     monkeypatch.setattr(et_agent, "load_model", load, raising=False)
@@ -116,8 +113,6 @@ def run(code: str, names: dict[str, Any]) -> int:
 @pytest.mark.usefixtures("_scripted")
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.section}: {row.wanted}" for row in ROWS])
 def test_the_snippet_does_what_the_page_says(row: Row) -> None:
-    if "ChatEntropyTree" in row.prelude and not CHAT:
-        pytest.skip("the chat model is not merged yet")
     names: dict[str, Any] = {"__name__": "snippet"}
     run(row.prelude, names)
     run(row.snippet, names)

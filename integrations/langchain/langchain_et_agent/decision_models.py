@@ -86,6 +86,11 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
             return {**values, "model": used if isinstance(used, str) else used.info.name}
         return values
 
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings are written, without weights."""
+        return True
+
     @property
     def _provider(self) -> str:
         return "et_agent"

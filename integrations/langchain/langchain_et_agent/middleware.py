@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, get_args
+from typing import Annotated, Any, Literal, NotRequired, cast, get_args
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -57,7 +57,7 @@ class _Judged:
     pause: Pause | None
 
 
-class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
+class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Lets a response pass, replaces it by a stronger model's, abstains or asks back.
 
     A response is judged as soon as the model has given it, in the model's node, whose outcome is
@@ -105,7 +105,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         _check("foreign", foreign, get_args(Foreign))
         self._gate = Gate(policy, clarifier=clarifier)
         self.policy = policy
-        self.escalate = init_chat_model(escalate) if isinstance(escalate, str) else escalate
+        self.escalate = _chat_model(escalate) if isinstance(escalate, str) else escalate
         self.clarifier = clarifier
         self.unsure_tool_calls = unsure_tool_calls
         self.foreign = foreign
@@ -114,13 +114,13 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
 
     def before_agent(
         self,
-        state: GateState,  # noqa: ARG002
+        state: AgentState[Any],  # noqa: ARG002
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any]:
         """Begin a run: no decisions yet."""
         return {"et_agent_decisions": [], "et_agent_pause": None}
 
-    async def abefore_agent(self, state: GateState, runtime: Runtime[Any]) -> dict[str, Any]:
+    async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
         """Begin a run: no decisions yet."""
         return self.before_agent(state, runtime)
 
@@ -161,15 +161,17 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
     @hook_config(can_jump_to=["model", "end"])
     def after_model(
         self,
-        state: GateState,
+        state: AgentState[Any],
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any] | None:
         """Ask the user, if that is what was decided, and go on with the reply."""
-        pause = state.get("et_agent_pause")
+        pause = cast("GateState", state).get("et_agent_pause")
         return None if pause is None else go_on(pause)
 
     @hook_config(can_jump_to=["model", "end"])
-    async def aafter_model(self, state: GateState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+    async def aafter_model(
+        self, state: AgentState[Any], runtime: Runtime[Any]
+    ) -> dict[str, Any] | None:
         """As `after_model`."""
         return self.after_model(state, runtime)
 
@@ -314,6 +316,13 @@ class ConfidenceGateMiddleware(AgentMiddleware[GateState, Any, Any]):
         metadata = message.response_metadata
         kept = {METADATA_KEY: metadata[METADATA_KEY]} if METADATA_KEY in metadata else {}
         return _Judged(_only(_instead(message, text, metadata=kept)), decision, pause)
+
+
+def _chat_model(name: str) -> BaseChatModel:
+    try:
+        return init_chat_model(name)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"escalate is {name!r}: {error}") from error
 
 
 def _in_words(result: AskResult) -> AskResult:

@@ -1,14 +1,17 @@
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Score
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.errors import InputError, ModelClosedError, SettingsError
+from et_agent.runnables import EntropyTreeRunnable
 from langchain_et_agent import EntropyTreeDecisionModel
 
 STATE = "My card was charged twice."
@@ -163,6 +166,21 @@ def test_a_loaded_model_gets_a_tree_of_its_own(model: ScriptedModel) -> None:
     by_name = EntropyTreeDecisionModel(model="smollm2-135m")
     assert (by_name.model, by_name.tree.model) == ("smollm2-135m", "smollm2-135m")  # type: ignore[attr-defined]
     assert EntropyTreeDecisionModel().model == "qwen2.5-coder-0.5b"
+
+
+# LangChain's loading is in beta and says so.
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+def test_it_is_serialised_without_weights() -> None:
+    decide = EntropyTreeDecisionModel(model="smollm2-135m")
+    written = dumps(decide)
+    assert len(written) < 3000
+    again = loads(
+        written,
+        allowed_objects=[EntropyTreeDecisionModel, EntropyTreeRunnable],
+        valid_namespaces=["et_agent", "langchain_et_agent"],
+    )
+    assert again == decide
+    assert pickle.loads(pickle.dumps(decide)) == decide
 
 
 def test_settings_are_checked(model: ScriptedModel) -> None:

@@ -9,6 +9,7 @@ import pytest
 from agent_fakes import (
     HOURS,
     UNCLEAR,
+    Call,
     FakeChat,
     TreeChat,
     calls,
@@ -197,7 +198,7 @@ def test_a_person_may_reject_or_respond_or_say_something_else() -> None:
 @HOW
 async def test_the_user_chooses_among_the_calls_that_paths_made(how: str) -> None:
     done: list[str] = []
-    others = [("pay", {"amount": 50}), ("search", {"query": "5"}), ("fire", {})]
+    others: list[Call] = [("pay", {"amount": 50}), ("search", {"query": "5"}), ("fire", {})]
     doubtful = calls(0.9, ("pay", {"amount": 5}), others=others)
     model = FakeChat(replies=[doubtful, says("Paid.", 0.9)])
     gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="ask")
@@ -408,6 +409,18 @@ def test_damaged_metadata_is_a_typed_error_that_callbacks_see() -> None:
     assert caught.value in Seen.errors
 
 
+async def test_runs_at_the_same_time_keep_to_themselves() -> None:
+    with ScriptedModel.from_texts(unclear) as scripted:
+        gate = ConfidenceGateMiddleware(GatePolicy(answer_at=0.95, uncalibrated="share"))
+        agent = agent_of(TreeChat(scripted=scripted), gate)
+        asked = ["How many miles?", UNCLEAR, "How many hours?"] * 2
+        states = await asyncio.gather(
+            *(agent.ainvoke({"messages": [HumanMessage(one)]}) for one in asked)
+        )
+    made = [[one.action for one in decisions_of(state)] for state in states]
+    assert made == [[Action.ANSWER], [Action.ABSTAIN], [Action.ANSWER]] * 2
+
+
 def test_decisions_are_logged(tmp_path: Path) -> None:
     with DecisionLog(tmp_path / "log.sqlite") as log:
         gate = ConfidenceGateMiddleware(POLICY, log=log)
@@ -421,6 +434,9 @@ def test_settings_are_checked() -> None:
         ConfidenceGateMiddleware(POLICY, foreign="ignore")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="unsure_tool_calls is 'run'"):
         ConfidenceGateMiddleware(POLICY, unsure_tool_calls="run")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="escalate is 'nobody:knows'") as caught:
+        ConfidenceGateMiddleware(POLICY, escalate="nobody:knows")
+    assert caught.value.__cause__ is not None
     with pytest.raises(PolicyError, match="Clarifier"):
         ConfidenceGateMiddleware(GatePolicy(answer_at=0.5, clarify=True))
 
