@@ -46,8 +46,7 @@ class Gate:
         clarifier: Clarifier | None = None,
         log: DecisionLog | None = None,
     ) -> None:
-        asks_back = policy.clarify or any(one.get("clarify") for one in policy.topics.values())
-        if asks_back and clarifier is None:
+        if policy.asks_back and clarifier is None:
             raise PolicyError(
                 "the policy asks users back (clarify) and the gate has nothing to find readings "
                 "with: pass clarifier=Clarifier(model), or set clarify=False"
