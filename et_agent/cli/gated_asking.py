@@ -173,7 +173,8 @@ def _print(decision: "Decision") -> None:
     if decision.answer is not None:
         head.append(f"  {visible(decision.answer)}", style="bold default")
     if decision.confidence is not None:
-        head.append(f"  {decision.confidence:.0%} sure", style="default")
+        what = "sure" if decision.calibrated else "of the share, not calibrated"
+        head.append(f"  {decision.confidence:.0%} {what}", style="default")
     console.print(head)
     if decision.clarifying_question is not None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))

@@ -77,7 +77,7 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
     install(SURE)
     answered = run(*ASK, "--share", "--answer-at", "0.7")
     assert answered.code == 0, answered.err
-    assert answered.out.startswith("answer  72  100% sure")
+    assert answered.out.startswith("answer  72  100% of the share, not calibrated")
     install(TEXTS)
     path = str(tmp_path / "log.sqlite")
     kept = run(*ASK, "--share", "--answer-at", "0.9", "--log", path)
