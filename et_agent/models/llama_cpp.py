@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import llama_cpp
 import numpy as np
 
 from et_agent.errors import (
@@ -29,6 +28,7 @@ from et_agent.errors import (
 )
 from et_agent.models.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.models.base import DEFAULT_WIDTH, Batch, Message, ModelInfo, Step
+from et_agent.models.binding import llama_cpp
 from et_agent.models.cells import CellTable
 from et_agent.models.chat import ChatTemplate
 
