@@ -134,7 +134,7 @@ def _cpu() -> "Check":
     from et_agent.cli.self_test import Check
 
     try:
-        import llama_cpp
+        from et_agent.models.binding import llama_cpp
 
         text = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
     except Exception as error:

@@ -30,11 +30,18 @@ __all__ = ["Clarification", "Clarifier", "clarified", "parted"]
 Doubles = NDArray[np.float64]
 
 _ASK_READINGS: Final = (
-    "Here is a question that somebody asked:\n\n{question}\n\n"
-    "Say how it is meant: write it anew as one question that can be understood in one way only, with "
-    "what was left open filled in by a likely guess. If nothing is left open, repeat it as it is. "
-    "Write the question alone."
+    "You get a question. Write it anew as its author most likely means it. If it can be understood in "
+    "one way only, repeat it word for word. If something is left open, fill it in with a guess. Do not "
+    "answer it."
 )
+_SHOWN: Final = (
+    ("How long is a marathon?", "How many kilometres long is a marathon?"),
+    ("What is the capital of Kenya?", "What is the capital of Kenya?"),
+    ("When did the queen die?", "In which year did Queen Victoria of the United Kingdom die?"),
+    ("What is 12 plus 30?", "What is 12 plus 30?"),
+    ("Sort these words: pear, fig, apple", "Sort these words by alphabet: pear, fig, apple"),
+)
+"""Questions and what is to be made of them."""
 _LONGEST_READING: Final = 96
 _SHUFFLES: Final = 200
 _BULLET: Final = re.compile(r"^\s*(?:[-*•]|\(?\d+[.)])\s+")
@@ -250,8 +257,12 @@ class Clarifier:
 
     def _readings(self, question: str, most: int, limit: "_Limit") -> tuple[list[str], Doubles]:
         """Different readings, most frequent first, and their shares of the drafts."""
-        text = _ASK_READINGS.format(question=question)
-        prompt = self.model.chat_tokens([{"role": "user", "content": text}])
+        messages: list[Message] = [{"role": "system", "content": _ASK_READINGS}]
+        for shown, anew in (*_SHOWN, (question, None)):
+            messages.append({"role": "user", "content": shown})
+            if anew is not None:
+                messages.append({"role": "assistant", "content": anew})
+        prompt = self.model.chat_tokens(messages)
         drafts = MultiChain(
             leaves=self.drafts, temperature=self.temperature, max_tokens=_LONGEST_READING
         )

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.models.binding import llama_cpp
 from et_agent.models.cells import CellTable
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]

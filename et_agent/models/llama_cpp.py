@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import llama_cpp
 import numpy as np
 
 from et_agent.errors import (
@@ -37,6 +36,7 @@ from et_agent.models.base import (
     Tool,
     ToolFormat,
 )
+from et_agent.models.binding import llama_cpp
 from et_agent.models.cells import CellTable
 from et_agent.models.chat import ChatTemplate
 from et_agent.models.grammar import LlamaConstraint, TokenTexts

@@ -72,7 +72,7 @@ def _survives(path: Path, *, repack: bool) -> bool | None:
 
 
 def _build() -> str:
-    import llama_cpp
+    from et_agent.models.binding import llama_cpp
 
     library = Path(llama_cpp.__file__).parent / "lib"
     stamps = sorted(str(file.stat().st_mtime_ns) for file in library.glob("*") if file.is_file())

@@ -21,7 +21,7 @@ POLICY = GatePolicy(answer_at=0.9, uncalibrated="share", clarify=True, clarify_a
 
 def unclear(prompt: str) -> Mapping[str, float]:
     """Two readings, each with an answer of its own; without a reading both answers."""
-    if "Say how it is meant" in prompt:
+    if "repeat it word for word" in prompt:
         return {MILES: 0.5, f'"{HOURS}"': 0.5}
     if "miles" in prompt:
         return {"\\boxed{26}": 1.0}
@@ -32,7 +32,7 @@ def unclear(prompt: str) -> Mapping[str, float]:
 
 def hard(prompt: str) -> Mapping[str, float]:
     """Two readings that make no difference: the model does not know."""
-    if "Say how it is meant" in prompt:
+    if "repeat it word for word" in prompt:
         return {MILES: 0.5, HOURS: 0.5}
     return {"\\boxed{26}": 0.5, "\\boxed{4}": 0.5}
 
