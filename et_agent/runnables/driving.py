@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -20,7 +20,9 @@ from et_agent.results import AskResult
 from et_agent.runnables.events import TreeSnapshot
 from et_agent.runnables.watching import Send, Update, Watch
 
-__all__ = ["Asking", "Chunk", "adecode", "decode", "listened_to"]
+__all__ = ["Asking", "Chunk", "adecode", "closed_after", "decode", "listened_to"]
+
+T = TypeVar("T")
 
 Chunk = TreeSnapshot | AskResult
 """What a stream is made of."""
@@ -101,3 +103,16 @@ async def adecode(
             yield update.snapshot
     # Reading the leaves may wait for the child process that compares expressions.
     yield await run_in_executor(None, watch.result)
+
+
+@contextlib.asynccontextmanager
+async def closed_after(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close a generator that LangChain gave, at once instead of when it is collected."""
+    try:
+        yield stream
+    finally:
+        try:
+            await cast("AsyncGenerator[Any, None]", stream).aclose()
+        except RuntimeError as error:  # an event loop that ends closes all of them by itself
+            if "already running" not in str(error):
+                raise

@@ -20,6 +20,7 @@ from et_agent.errors import EscalationError, InputError, SettingsError
 from et_agent.gate import Action, Decision, Gate, GatePolicy
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
+from et_agent.runnables.driving import closed_after
 from et_agent.runnables.handover import resolve
 
 __all__ = ["GateRunnable"]
@@ -32,8 +33,11 @@ def _gate(value: object) -> object:
     return Gate(value) if isinstance(value, GatePolicy) else value
 
 
-def _branch(value: object) -> object:
-    return value if value is None else coerce_to_runnable(value)  # type: ignore[arg-type]
+def _branch(value: Any) -> Runnable[Any, Any] | None:
+    try:
+        return None if value is None else coerce_to_runnable(value)
+    except TypeError as error:  # pydantic explains a ValueError only
+        raise ValueError(f"a {type(value).__name__} is no branch: pass a runnable") from error
 
 
 Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
@@ -190,16 +194,19 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
             if way.branch is None:
                 yield way.decision
                 return
+            branch = way.branch.astream(way.decision, way.config(config, run_manager))
             with way.failures():
-                stream = way.branch.astream(way.decision, way.config(config, run_manager))
-                async for chunk in stream:
-                    yield chunk
+                async with closed_after(branch) as stream:
+                    async for chunk in stream:
+                        yield chunk
 
         async def one() -> AsyncIterator[AskResult]:
             yield input
 
-        async for chunk in self._atransform_stream_with_config(one(), chunks, config):
-            yield chunk
+        run = self._atransform_stream_with_config(one(), chunks, config)
+        async with closed_after(run) as stream:
+            async for chunk in stream:
+                yield chunk
 
     def _way(self, value: object, changes: Mapping[str, Any]) -> "_Way":
         """Where a result goes."""
