@@ -1,7 +1,7 @@
 """The gate as a runnable: a tree's result in; a decision, or what its branch makes of it, out."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -46,11 +46,11 @@ Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
 class GateRunnable(SettingsRunnable[AskResult, Any]):
     """Decides on a tree's result by its confidence: answer, escalate, abstain or ask back.
 
-        tree = EntropyTreeRunnable()
+        question = RunnableLambda(lambda decision: decision.question)
         gate = GateRunnable(
             gate=GatePolicy(answer_at=0.8),
             answer=lambda decision: decision.answer,
-            escalate=itemgetter_of_question | stronger_model | StrOutputParser(),
+            escalate=question | stronger_chat_model | StrOutputParser(),
             abstain=lambda decision: f"I do not know. {decision.reason}",
         )
         (prompt | tree | gate).invoke({"question": "…"})
@@ -163,7 +163,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     def stream(
         self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Decide, and yield the decision or what its branch streams."""
 
         def chunks(
@@ -182,7 +182,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     async def astream(
         self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """`stream` without blocking the event loop."""
 
         async def chunks(

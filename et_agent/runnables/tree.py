@@ -1,7 +1,7 @@
 """The entropy tree as a runnable: a question or messages in, an `AskResult` out."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from typing import Annotated, Any, Final
 
@@ -212,7 +212,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     def stream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
 
         def chunks(
@@ -229,7 +229,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     async def astream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
 
         async def chunks(
@@ -252,8 +252,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     def batch(
         self,
-        inputs: list[TreeInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -280,8 +280,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     async def abatch(
         self,
-        inputs: list[TreeInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,

@@ -194,7 +194,7 @@ def test_a_program_is_serialised_as_a_whole() -> None:
         target_error=0.1,
         topic="payment",
     )
-    chain = prompt | EntropyTreeRunnable(model="some") | gate
+    chain: Any = prompt | EntropyTreeRunnable(model="some") | gate
     again = loaded(dumpd(chain))
     assert again.steps[1] == chain.steps[1]
     assert again.last.gate.policy == gate.gate.policy

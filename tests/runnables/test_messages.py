@@ -105,7 +105,7 @@ def test_a_whole_conversation_with_tools() -> None:
             [HumanMessage([{"type": "reasoning", "reasoning": "hm"}])],
             "a block of the kind 'reasoning'",
         ),
-        ([FunctionMessage("5", name="add")], "of the kind 'function'"),
+        ([FunctionMessage(content="5", name="add")], "of the kind 'function'"),
         ([RemoveMessage(id="1")], "of the kind 'remove'"),
         ([ChatMessage(role="pirate", content="Arr")], "of the kind 'pirate'"),
     ],

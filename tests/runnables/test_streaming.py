@@ -150,7 +150,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_closing_a_stream_stops_decoding(recorder: Recorder, piped: bool) -> None:
     with endless() as model:
         chain = RunnableLambda(str) | long_tree(model) if piped else long_tree(model)
-        stream = chain.stream(QUESTION, {"callbacks": [recorder]})
+        stream: Any = chain.stream(QUESTION, {"callbacks": [recorder]})
         next(stream)
         stream.close()
         assert stops(model)

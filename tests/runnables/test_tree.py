@@ -65,7 +65,7 @@ def test_load_options_of_a_loaded_model_would_do_nothing(model: ScriptedModel) -
 def test_nothing_in_it_changes(model: ScriptedModel) -> None:
     tree = EntropyTreeRunnable(model=model)
     with pytest.raises(ValueError, match="frozen"):
-        tree.leaves = 3
+        tree.leaves = 3  # type: ignore[misc]
 
 
 def test_the_system_message_replaces_the_system_prompt(model: ScriptedModel) -> None:
@@ -99,7 +99,8 @@ def test_schemas(model: ScriptedModel) -> None:
     assert {"type": "string"} in described["anyOf"]
     assert "HumanMessage" in described["$defs"]
     assert tree.get_name() == "EntropyTreeRunnable"
-    assert tree.input_schema.model_validate("Why?").model_dump() == "Why?"
+    schema: Any = tree.input_schema
+    assert schema.model_validate("Why?").model_dump() == "Why?"
 
 
 def configurable(model: ScriptedModel) -> Any:
@@ -215,7 +216,11 @@ def test_two_runs_share_one_runnable(model: ScriptedModel) -> None:
 
 def test_a_tree_inside_a_function(model: ScriptedModel, recorder: Recorder) -> None:
     tree = EntropyTreeRunnable(model=model, leaves=2)
-    outer = RunnableLambda(lambda value: tree.invoke(value).answer, name="outer")
+
+    def answer(value: str) -> str | None:
+        return tree.invoke(value).answer
+
+    outer = RunnableLambda(answer, name="outer")
     assert outer.invoke(QUESTION, {"callbacks": [recorder]}) == "4"
     assert recorder.parents["EntropyTreeRunnable"] == "outer"
 
