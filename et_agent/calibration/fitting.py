@@ -42,6 +42,8 @@ LEAST_EACH: Final = 10
 _FOLDS: Final = 5
 _PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
 _CONSTANT: Final = 1e-9
+_STEP: Final = 0.05
+"""Scores of Venn-Abers are rounded to this, log-odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,32 +158,45 @@ def _venn_abers(
     for train, held in folds(labels, groups, seed + 1):
         part = _logistic(rows[train], labels[train], features, penalty)
         scores[held] = part.log_odds(rows[held])
+    # On a grid, so that a thousand questions make a hundred steps, not a thousand.
+    scores = np.round(scores / _STEP) * _STEP
     knots = np.unique(scores)
     gaps = (knots[1:] + knots[:-1]) / 2
     places = np.empty(2 * knots.size + 1)
     places[1::2], places[2:-1:2] = knots, gaps
     places[0], places[-1] = knots[0] - 1.0, knots[-1] + 1.0
-    bounds = [
-        [isotonic_with(scores, labels, place, label) for place in places.tolist()]
-        for label in (0, 1)
-    ]
+    bounds = [isotonic_with(scores, labels, places, label) for label in (0, 1)]
     return VennAbers(
         score=whole,
         knots=tuple(knots.tolist()),
-        lower=tuple(bounds[0]),
-        upper=tuple(bounds[1]),
+        lower=tuple(bounds[0].tolist()),
+        upper=tuple(bounds[1].tolist()),
     )
 
 
-def isotonic_with(scores: Doubles, labels: Ints, place: float, label: int) -> float:
-    """Isotonic regression's value at `place` when it joins the calibration scores with `label`."""
-    values, at, counts = np.unique(
-        np.append(scores, place), return_inverse=True, return_counts=True
-    )
-    means = np.bincount(at, np.append(labels, label).astype(np.float64)) / counts
-    regression = sklearn_module("isotonic").isotonic_regression
-    fitted = regression(means, sample_weight=counts.astype(np.float64))
-    return float(min(1.0, max(0.0, fitted[np.searchsorted(values, place)])))
+def isotonic_with(scores: Doubles, labels: Ints, places: Doubles, label: int) -> Doubles:
+    """Isotonic regression's value at each place when it joins the scores with `label`, [places].
+
+    By the min-max formula (Robertson, Wright & Dykstra 1988): the largest, over beginnings at or
+    below the place, of the least mean up to an end at or above it.
+    """
+    knots, at = np.unique(scores, return_inverse=True)
+    counts = np.bincount(at).astype(np.float64)
+    sums = np.bincount(at, labels).astype(np.float64)
+    found = np.empty(places.size)
+    for number, place in enumerate(places.tolist()):
+        below, above = np.searchsorted(knots, place, "left"), np.searchsorted(knots, place, "right")
+        right = label + sums[below:above].sum() + _reach(sums[:below][::-1], sums[above:])
+        total = 1.0 + counts[below:above].sum() + _reach(counts[:below][::-1], counts[above:])
+        found[number] = (right / total).min(axis=1).max()
+    return found
+
+
+def _reach(down: Doubles, up: Doubles) -> Doubles:
+    """Sums of the first i of one and the first j of the other, [1 + down, 1 + up]."""
+    lower, upper = (np.concatenate([[0.0], np.cumsum(part)]) for part in (down, up))
+    found: Doubles = lower[:, None] + upper
+    return found
 
 
 CANDIDATES: Final[Mapping[str, Candidate]] = {

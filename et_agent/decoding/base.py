@@ -220,12 +220,17 @@ class Run:
         branch.probabilities.append(side.probability)
         if self._has_stopped(branch):
             branch.finish = Finish.STOP
-        elif branch.end >= self.max_tokens:
+        elif branch.end >= self._longest(branch):
             branch.finish = Finish.LENGTH
         if branch.finish is None:
             self._running[branch.id] = branch
         else:
             self._running.pop(branch.id, None)
+
+    def _longest(self, branch: Branch) -> int:
+        """Length at which a path is cut off, tokens."""
+        del branch
+        return self.max_tokens
 
     def _has_stopped(self, branch: Branch) -> bool:
         request = self.request

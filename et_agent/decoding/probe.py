@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from et_agent.decoding.base import DecoderSettings, Run, RunRequest
+from et_agent.decoding.continued import fork_into_continuations
 from et_agent.decoding.sampling import Distribution
-from et_agent.decoding.tree import Branch, Finish, ForkKind
+from et_agent.decoding.tree import Finish
 
 __all__ = ["Probe", "ProbeRun"]
 
@@ -54,21 +55,10 @@ class ProbeRun(Run):
     ) -> None:
         """Take the distribution after the prompt or after a continuation."""
         del attention, near
-        ended = self._running.pop(branch)
-        ended.finish = Finish.STOP
         if branch == 0:
-            self._continue(ended)
+            fork_into_continuations(self, self.tree.branches[0], self.settings.continuations)
             return
+        self._running.pop(branch).finish = Finish.STOP
         self.probabilities[branch - 1] = [
             sum(distribution.probability(token) for token in word) for word in self.settings.words
         ]
-
-    def _continue(self, root: Branch) -> None:
-        count = len(self.settings.continuations)
-        share = 1.0 / (count + 1)
-        children = self.tree.fork(
-            root.id, 0, ForkKind.INDEPENDENT, 0.0, 1.0 - count * share, [share] * count
-        )
-        for child, tokens in zip(children, self.settings.continuations, strict=True):
-            child.tokens = list(tokens)
-            self._running[child.id] = child

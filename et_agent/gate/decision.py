@@ -79,6 +79,8 @@ class Decision(_Model):
     """What to ask the user; only with `clarify`."""
     readings: tuple[ReadingOption, ...] = ()
     """Readings that lead to different answers; only with `clarify`."""
+    asked: int = Field(default=0, ge=0)
+    """How often the user has been asked back about the question, this decision included."""
     would: Action | None = None
     """In a dry run, what would have been done; None otherwise."""
     escalated: bool = False

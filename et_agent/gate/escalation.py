@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import EscalationError
 from et_agent.gate.decision import Cost
+from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.policy import GatePolicy
 from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
@@ -44,22 +45,15 @@ class ModelTarget:
     ) -> None:
         self.model, self.decoder, self.options = model, decoder, options
 
-    def __call__(self, question: str, *, timeout: float | None = None) -> AskResult:
-        """Answer; decoding is stopped when the time is over.
+    def __call__(self, question: str, limits: Limits | None = None) -> AskResult:
+        """Answer; decoding is stopped at the limits, and the result is then incomplete.
 
         Raises:
-            EscalationError: It took longer than `timeout` seconds.
             EtAgentError: Decoding failed.
         """
-        from et_agent.asking import submit
-
-        pending = submit(self.model, question, decoder=self.decoder, **self.options)
-        try:
-            return pending.result(timeout)
-        except TimeoutError as error:
-            raise EscalationError(f"the model took longer than {timeout:g} s") from error
-        finally:
-            pending.cancel()
+        return ask_within(
+            self.model, question, limits or Limits(), decoder=self.decoder, **self.options
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +61,80 @@ class Escalated:
     """What an escalation brought.
 
     Attributes:
-        answer: The target's answer as text.
+        answer: The target's answer as text; None when it failed.
         result: The whole result, where the target is a model of et-agent.
         cost: Tokens, seconds and calls.
+        failure: Why there is no answer, chained to the last cause; None when there is one.
     """
 
-    answer: str
+    answer: str | None
     result: AskResult | None
     cost: Cost
+    failure: EscalationError | None = None
 
 
-def call_target(target: Target, question: str, policy: GatePolicy) -> Escalated:
+def call_target(
+    target: Target, question: str, policy: GatePolicy, limits: Limits | None = None
+) -> Escalated:
     """Call a target with the policy's time limit, retries and backoff.
 
     A call that hangs goes on in a thread of its own, which ends with the process; what it brings is
-    thrown away.
+    thrown away. Nothing is called once the limits are spent.
 
-    Raises:
-        EscalationError: Every call failed, took too long, or gave no answer; chained to the last
-            cause.
+    Args:
+        target: The target.
+        question: What to ask it.
+        policy: Time limit of a call, retries, backoff.
+        limits: What the whole decision may still spend.
     """
+    limits = limits or Limits()
     began = time.perf_counter()
-    failure: Exception | None = None
+    calls, tokens = 0, 0
+    failure: Exception = EscalationError("the decision's limits are spent")
     for attempt in range(policy.retries + 1):
         if attempt:
             time.sleep(policy.backoff * 2 ** (attempt - 1))
+        left = _left(limits, tokens, time.perf_counter() - began)
+        if left.spent:
+            break
+        calls += 1
         try:
-            answer, result = _read(_call(target, question, policy.timeout))
+            value = _call(target, question, policy.timeout, left)
+            if isinstance(value, AskResult):
+                tokens += value.usage.tokens_decoded
+            answer, result = _read(value)
         except Exception as error:
             failure = error
             continue
-        spent = Cost(
-            tokens=0 if result is None else result.usage.tokens_decoded,
-            seconds=time.perf_counter() - began,
-            escalations=attempt + 1,
-        )
-        return Escalated(answer, result, spent)
-    calls = policy.retries + 1
-    raise EscalationError(
+        seconds = time.perf_counter() - began
+        return Escalated(answer, result, Cost(tokens=tokens, seconds=seconds, escalations=calls))
+    spent = Cost(tokens=tokens, seconds=time.perf_counter() - began, escalations=calls)
+    return Escalated(None, None, spent, _failed(calls, failure))
+
+
+def _left(limits: Limits, tokens: int, seconds: float) -> Limits:
+    return Limits(
+        None if limits.tokens is None else limits.tokens - tokens,
+        None if limits.seconds is None else limits.seconds - seconds,
+    )
+
+
+def _failed(calls: int, failure: Exception) -> EscalationError:
+    if not calls:
+        return EscalationError(f"the escalation target was not called: {failure}")
+    found = EscalationError(
         f"the escalation target failed {calls} time{'s' if calls > 1 else ''}, at last with "
         f"{type(failure).__name__}: {failure}"
-    ) from failure
+    )
+    found.__cause__ = failure
+    return found
 
 
-def _call(target: Target, question: str, timeout: float | None) -> Any:
+def _call(target: Target, question: str, timeout: float | None, left: Limits) -> Any:
+    if left.seconds is not None:
+        timeout = left.seconds if timeout is None else min(timeout, left.seconds)
     if isinstance(target, ModelTarget):
-        return target(question, timeout=timeout)
+        return target(question, Limits(left.tokens, timeout))
     body: Callable[[str], Any]
     if isinstance(target, Runnable):
         body = target.invoke
@@ -134,15 +156,20 @@ def _call(target: Target, question: str, timeout: float | None) -> Any:
     try:
         good, value = ended.get(timeout=timeout)
     except queue.Empty:
-        raise EscalationError(f"the target took longer than {timeout:g} s") from None
+        raise EscalationError(f"the target took longer than {timeout:.3g} s") from None
     if not good:
         raise value
     return value
 
 
 def _read(value: Any) -> tuple[str, AskResult | None]:
-    result = value if isinstance(value, AskResult) else None
-    found = value.answer if result is not None else getattr(value, "content", value)
+    if isinstance(value, AskResult):
+        if not value.complete:
+            raise EscalationError("the target was stopped at a limit before it had its answer")
+        if value.answer is None:
+            raise EscalationError("no path of the target gave an answer")
+        return value.answer, value
+    found = getattr(value, "content", value)
     if not isinstance(found, str) or not found.strip():
         raise EscalationError("the target gave no answer")
-    return found, result
+    return found, None

@@ -1,22 +1,24 @@
 """The gate: a tree's result goes in, a decision comes out."""
 
+import re
 import threading
-import time
 import uuid
 from typing import Any, Final, assert_never
 
-from et_agent.asking import Progress, submit
-from et_agent.errors import EscalationError
+from et_agent.errors import PolicyError
+from et_agent.gate.clarification import Clarification, Clarifier, clarified
 from et_agent.gate.decision import Action, Cost, Decision
 from et_agent.gate.escalation import Escalated, Target, call_target
+from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
 from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "question_after"]
 
 _MOST_ALTERNATIVES: Final = 5
+_CHOICE: Final = re.compile(r"\s*\(?(\d+)[.)]?\s*")
 
 
 class Gate:
@@ -25,10 +27,15 @@ class Gate:
     Args:
         policy: What to do at which confidence.
         escalate: Where questions are passed on to; None abstains instead.
+        clarifier: Finds out whether a question is unclear; None never asks back.
         log: Where decisions are kept; None keeps none.
 
     `decide` judges a result and does nothing else; `resolve` carries the decision out; `ask` decodes
-    the question before that. All may be called from any thread.
+    the question before that; `reply` goes on after the user was asked back. All may be called from
+    any thread.
+
+    Raises:
+        PolicyError: The policy asks back and there is no clarifier.
     """
 
     def __init__(
@@ -36,10 +43,18 @@ class Gate:
         policy: GatePolicy,
         *,
         escalate: Target | None = None,
+        clarifier: Clarifier | None = None,
         log: DecisionLog | None = None,
     ) -> None:
+        asks_back = policy.clarify or any(one.get("clarify") for one in policy.topics.values())
+        if asks_back and clarifier is None:
+            raise PolicyError(
+                "the policy asks users back (clarify) and the gate has nothing to find readings "
+                "with: pass clarifier=Clarifier(model), or set clarify=False"
+            )
         self.policy = policy
         self.escalate = escalate
+        self.clarifier = clarifier
         self.log = log
         self._lock = threading.Lock()
         self._decisions = 0
@@ -50,22 +65,35 @@ class Gate:
         """Questions that were passed on so far."""
         return self._escalations
 
-    def decide(self, result: AskResult, *, topic: str | None = None) -> Decision:
+    def decide(
+        self,
+        result: AskResult,
+        *,
+        topic: str | None = None,
+        clarification: Clarification | None = None,
+        asked: int = 0,
+    ) -> Decision:
         """Judge a result; nothing is called, decoded, counted or logged.
 
         Args:
             result: A result of `et_agent.ask`.
             topic: Topic or tool whose policy holds.
+            clarification: What the readings of the question said, if they were looked at.
+            asked: How often the user has been asked back already.
 
         Raises:
             PolicyError: The policy has no such topic.
         """
         policy = self.policy.for_topic(topic)
         confidence, doubt = _confidence(result, policy)
-        action, reason = self._judge(confidence, doubt, result, policy)
+        cost = Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds)
+        if clarification is not None:
+            cost = cost.plus(Cost(tokens=clarification.tokens, seconds=clarification.seconds))
+        action, reason = self._judge(confidence, doubt, result, policy, clarification)
         would = None
         if policy.observe and action is not Action.ANSWER:
             would, action = action, Action.ANSWER
+        asks = clarification is not None and Action.CLARIFY in (action, would)
         return Decision(
             action=action,
             answer=result.answer if action is Action.ANSWER else None,
@@ -75,34 +103,49 @@ class Gate:
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
             question=result.question,
             topic=topic,
+            clarifying_question=clarification.question if clarification and asks else None,
+            readings=clarification.options if clarification and asks else (),
+            asked=asked + (action is Action.CLARIFY),
             would=would,
-            cost=Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds),
+            cost=cost,
             trace_id=uuid.uuid4().hex,
         )
 
     def _judge(
-        self, confidence: float | None, doubt: str, result: AskResult, policy: GatePolicy
+        self,
+        confidence: float | None,
+        doubt: str,
+        result: AskResult,
+        policy: GatePolicy,
+        clarification: Clarification | None,
     ) -> tuple[Action, str]:
-        if confidence is not None and confidence >= policy.answer_at and result.answer is not None:
+        if _suffices(confidence, result, policy):
             return (
                 Action.ANSWER,
                 f"The confidence of {confidence:.0%} reaches the threshold of "
                 f"{policy.answer_at:.0%}.",
             )
-        why = doubt or (
-            f"the confidence of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
+        why = _sentence(
+            doubt
+            or f"the confidence of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
         )
+        if clarification is not None and _is_unclear(clarification, policy):
+            count = len(clarification.options)
+            return (
+                Action.CLARIFY,
+                f"{why}, and {count} readings of the question lead to different answers.",
+            )
         hopeless = confidence is not None and confidence < policy.escalate_from
         if self.escalate is None:
-            return Action.ABSTAIN, f"{_sentence(why)}."
+            return Action.ABSTAIN, f"{why}."
         if hopeless:
             return (
                 Action.ABSTAIN,
-                f"{_sentence(why)}, and below {policy.escalate_from:.0%} nothing is escalated.",
+                f"{why}, and below {policy.escalate_from:.0%} nothing is escalated.",
             )
         if not self._may_escalate(policy):
-            return Action.ABSTAIN, f"{_sentence(why)}, and the budget of escalations is spent."
-        return Action.ESCALATE, f"{_sentence(why)}, so the question is passed on."
+            return Action.ABSTAIN, f"{why}, and the budget of escalations is spent."
+        return Action.ESCALATE, f"{why}, so the question is passed on."
 
     def _may_escalate(self, policy: GatePolicy) -> bool:
         if policy.escalations is not None and self._escalations >= policy.escalations:
@@ -112,20 +155,23 @@ class Gate:
         # This decision counts too.
         return self._escalations + 1 <= policy.escalation_share * (self._decisions + 1)
 
-    def resolve(self, result: AskResult, *, topic: str | None = None) -> Decision:
+    def resolve(self, result: AskResult, *, topic: str | None = None, asked: int = 0) -> Decision:
         """Judge a result and carry the decision out.
 
         Args:
             result: A result of `et_agent.ask`.
             topic: Topic or tool whose policy holds.
+            asked: How often the user has been asked back about it already.
 
         Raises:
             PolicyError: The policy has no such topic.
             StoreError: The decision cannot be logged.
+            EtAgentError: The readings of the question could not be decoded.
         """
         policy = self.policy.for_topic(topic)
+        clarification = self._examined(result, policy, asked)
         with self._lock:
-            decision = self.decide(result, topic=topic)
+            decision = self.decide(result, topic=topic, clarification=clarification, asked=asked)
             self._decisions += 1
             # Reserved before the call, so that parallel questions keep to the budget.
             self._escalations += decision.action is Action.ESCALATE
@@ -140,45 +186,58 @@ class Gate:
             self.log.record(decision)
         return decision
 
+    def _examined(self, result: AskResult, policy: GatePolicy, asked: int) -> Clarification | None:
+        """The readings of a doubtful question whose answers differ, where the policy allows."""
+        if self.clarifier is None or not policy.clarify or asked >= policy.clarify_rounds:
+            return None
+        # A tree whose paths agree has no fork that a reading could explain: the cheap first test.
+        if not result.complete or result.predictive_entropy < policy.clarify_from:
+            return None
+        if _suffices(_confidence(result, policy)[0], result, policy):
+            return None
+        spent = Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds)
+        left = Limits.of(policy, spent)
+        if left.spent:
+            return None
+        return self.clarifier.examine(
+            result.question,
+            readings=policy.readings,
+            kind=result.kind,
+            system_prompt=result.instruction,
+            max_tokens=left.tokens,
+            max_seconds=left.seconds,
+        )
+
     def _escalated(self, decision: Decision, result: AskResult, policy: GatePolicy) -> Decision:
         assert self.escalate is not None
-        began = time.perf_counter()
-        try:
-            found = call_target(self.escalate, result.question, policy)
-        except EscalationError as error:
-            spent = Cost(seconds=time.perf_counter() - began, escalations=policy.retries + 1)
-            return self._fallen_back(decision, result, policy, error, spent)
+        limits = Limits.of(policy, decision.cost)
+        found = call_target(self.escalate, result.question, policy, limits)
+        cost = decision.cost.plus(found.cost)
+        if found.answer is None:
+            answers = policy.fallback == "answer" and result.answer is not None
+            then = "the doubtful answer is given" if answers else "no answer is given"
+            return decision.model_copy(
+                update={
+                    "action": Action.ANSWER if answers else Action.ABSTAIN,
+                    "answer": result.answer if answers else None,
+                    "reason": f"{decision.reason} But {found.failure}; {then}.",
+                    "cost": cost,
+                }
+            )
         action, reason = _judge_escalated(found, policy)
-        judged = decision.confidence if found.result is None else found.result.confidence
-        shares = decision.alternatives if found.result is None else found.result.distribution
+        confidence, shares = None, decision.alternatives
+        if found.result is not None:
+            confidence, _ = _confidence(found.result, policy)
+            shares = found.result.distribution
         return decision.model_copy(
             update={
                 "action": action,
                 "answer": found.answer if action is Action.ANSWER else None,
-                "confidence": judged,
+                "confidence": confidence,
                 "reason": f"{decision.reason} {reason}",
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "escalated": True,
-                "cost": decision.cost.plus(found.cost),
-            }
-        )
-
-    @staticmethod
-    def _fallen_back(
-        decision: Decision,
-        result: AskResult,
-        policy: GatePolicy,
-        error: EscalationError,
-        spent: Cost,
-    ) -> Decision:
-        answers = policy.fallback == "answer" and result.answer is not None
-        then = "the doubtful answer is given" if answers else "no answer is given"
-        return decision.model_copy(
-            update={
-                "action": Action.ANSWER if answers else Action.ABSTAIN,
-                "answer": result.answer if answers else None,
-                "reason": f"{decision.reason} But {error}; {then}.",
-                "cost": decision.cost.plus(spent),
+                "cost": cost,
             }
         )
 
@@ -188,6 +247,7 @@ class Gate:
         question: str,
         *,
         topic: str | None = None,
+        asked: int = 0,
         **options: Any,
     ) -> Decision:
         """Decode a question within the policy's limits, judge it and carry the decision out.
@@ -196,29 +256,47 @@ class Gate:
             model: A loaded model.
             question: The question.
             topic: Topic or tool whose policy holds.
+            asked: How often the user has been asked back about it already.
             options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
 
         Raises:
             EtAgentError: As for `submit` and `resolve`.
         """
         policy = self.policy.for_topic(topic)
-        begun = threading.Event()
+        result = ask_within(model, question, Limits.of(policy), **options)
+        return self.resolve(result, topic=topic, asked=asked)
 
-        def watch(progress: Progress) -> None:
-            too_many = policy.max_tokens is not None and progress.tokens >= policy.max_tokens
-            too_long = policy.max_seconds is not None and progress.seconds >= policy.max_seconds
-            if too_many or too_long:
-                begun.wait()
-                pending.cancel()
+    def reply(
+        self, model: LanguageModel, decision: Decision, reply: str, **options: Any
+    ) -> Decision:
+        """Go on with what the user said when asked back.
 
-        pending = submit(model, question, on_progress=watch, **options)
-        begun.set()
-        try:
-            result = pending.result()
-        except BaseException:
-            pending.cancel()
-            raise
-        return self.resolve(result, topic=topic)
+        Args:
+            model: A loaded model.
+            decision: The decision to ask back.
+            reply: What the user said: the number of a reading, or anything else in words.
+            options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
+
+        Raises:
+            PolicyError: The decision did not ask back.
+            EtAgentError: As for `ask`.
+        """
+        question = question_after(decision, reply)
+        return self.ask(model, question, topic=decision.topic, asked=decision.asked, **options)
+
+
+def question_after(decision: Decision, reply: str) -> str:
+    """The question together with what the user replied when asked back.
+
+    Raises:
+        PolicyError: The decision did not ask back.
+    """
+    if decision.action is not Action.CLARIFY:
+        raise PolicyError(f"nobody was asked back: the decision is to {decision.action.value}")
+    chosen = _CHOICE.fullmatch(reply)
+    if chosen is not None and 1 <= int(chosen[1]) <= len(decision.readings):
+        reply = decision.readings[int(chosen[1]) - 1].text
+    return clarified(decision.question, reply.strip())
 
 
 def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, str]:
@@ -234,10 +312,22 @@ def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, st
     return None, "no calibrator holds for this model and these settings"
 
 
+def _suffices(confidence: float | None, result: AskResult, policy: GatePolicy) -> bool:
+    return confidence is not None and result.answer is not None and confidence >= policy.answer_at
+
+
+def _is_unclear(clarification: Clarification, policy: GatePolicy) -> bool:
+    return (
+        clarification.complete
+        and clarification.question is not None
+        and clarification.excess >= policy.clarify_at
+    )
+
+
 def _judge_escalated(found: Escalated, policy: GatePolicy) -> tuple[Action, str]:
-    if found.result is None or found.result.confidence is None:
+    confidence = None if found.result is None else _confidence(found.result, policy)[0]
+    if confidence is None:
         return Action.ANSWER, "The target answered; its answer has no confidence of its own."
-    confidence = found.result.confidence
     if confidence >= policy.answer_at:
         return Action.ANSWER, f"The target answered with a confidence of {confidence:.0%}."
     return (

@@ -20,7 +20,8 @@ PREFIX: Final = "ET_AGENT_GATE_"
 class GatePolicy(BaseModel):
     """Thresholds, budgets and limits of a gate; frozen.
 
-    From the confidence `answer_at` on, the answer is given. Below it the question is escalated, if
+    From the confidence `answer_at` on, the answer is given. Below it the user is asked back, if
+    `clarify` allows and the question turns out to be unclear; else the question is escalated, if
     there is a target and the budget allows, unless the confidence is below `escalate_from`: then,
     and where nothing can be escalated, the gate abstains.
     """
@@ -34,7 +35,13 @@ class GatePolicy(BaseModel):
     clarify: bool = False
     """Whether the user is asked back when the question has several readings."""
     clarify_at: float = Field(default=0.2, ge=0, allow_inf_nan=False)
-    """Least mutual information of reading and answer, nats, at which the user is asked back."""
+    """Least mutual information of reading and answer beyond chance, nats, at which the user is asked
+    back."""
+    clarify_from: float = Field(default=0.3, ge=0, allow_inf_nan=False)
+    """Least entropy of the tree's answers, nats, at which readings are looked for at all: where the
+    paths agree, no reading leads elsewhere."""
+    clarify_rounds: int = Field(default=1, ge=1, le=5)
+    """How often one question may be asked back."""
     readings: int = Field(default=4, ge=2, le=8)
     """Readings of a question at most."""
     uncalibrated: Literal["refuse", "share"] = "refuse"
@@ -53,9 +60,10 @@ class GatePolicy(BaseModel):
     fallback: Literal["abstain", "answer"] = "abstain"
     """What happens when the target fails: abstain, or give the doubtful answer."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that a decision may decode; the tree is stopped there. None for no limit."""
+    """Tokens that a decision may generate in all: tree, readings, and escalation to a local model,
+    each stopped there. None for no limit."""
     max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds that a decision's tree may take. None for no limit."""
+    """Seconds that a decision may take in all. None for no limit."""
     observe: bool = False
     """Dry run: answer always, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)

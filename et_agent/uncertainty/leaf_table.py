@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -19,7 +20,8 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+# Without slots, so that what follows from the columns is worked out once.
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LeafTable:
     """Statistics of all leaves of one tree, as columns of one length, in the order of their making.
 
@@ -79,15 +81,17 @@ class LeafTable:
     def __len__(self) -> int:
         return int(self.weight.size)
 
-    @property
+    @cached_property
     def classes(self) -> int:
         """Number of answer classes."""
         return int(self.answer.max(initial=-1)) + 1
 
-    @property
+    @cached_property
     def shares(self) -> Doubles:
-        """Share of each answer class by path weight, float64 [classes]."""
-        return self.share_of_classes(self.weight)
+        """Share of each answer class by path weight, float64 [classes]; read-only."""
+        found = self.share_of_classes(self.weight)
+        found.flags.writeable = False
+        return found
 
     @property
     def count_shares(self) -> Doubles:
@@ -101,7 +105,7 @@ class LeafTable:
         # Twenty times 0.05 is more than 1 in floating point.
         return np.minimum(sums.astype(np.float64), 1.0)
 
-    @property
+    @cached_property
     def top(self) -> int | None:
         """Class of the heaviest answer, the first of equals; None when no leaf gave one."""
         shares = self.shares

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.decoding.base import RunRequest
+from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.models.base import LanguageModel
 
-__all__ = ["meaning_classes", "p_true"]
+__all__ = ["meaning_classes", "p_true", "p_unclear"]
 
 _MOST_IDEAS: Final = 10
 
@@ -45,6 +46,29 @@ def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed
         "Is the proposed answer true or false? Reply with one word, True or False."
     )
     return float(_shares(model, [text], ("True", "False"))[0])
+
+
+def p_unclear(model: LanguageModel, question: str) -> float:
+    """Probability that the model gives "Yes" against "No", asked whether a question is unclear.
+
+    The plain way to detect ambiguity, which `et_agent.gate.Clarifier` is held against.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: The question.
+
+    Returns:
+        In [0, 1]; NaN when the model gives neither word any probability.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+        QuestionError: The prompt does not fit the context.
+    """
+    text = (
+        f"Question: {question}\n\nCan this be understood in more than one way, so that you would "
+        "have to ask back before you answer? Reply with one word, Yes or No."
+    )
+    return float(_shares(model, [text], ("Yes", "No"))[0])
 
 
 def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
@@ -91,12 +115,7 @@ def _shares(
 ) -> NDArray[np.float64]:
     """Probability of the first word against the second as the reply, float64 [texts]."""
     prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
-    # At least one token stays with every continuation.
-    common = min(len(prompt) for prompt in prompts) - 1
-    for at in range(common):
-        if any(prompt[at] != prompts[0][at] for prompt in prompts):
-            common = at
-            break
+    common = common_length(prompts)
     yes_tokens, no_tokens = (_first_tokens(model, word) for word in words)
     probe = Probe(
         continuations=tuple(tuple(prompt[common:]) for prompt in prompts),

@@ -87,7 +87,7 @@ def test_venn_abers_bounds_are_isotonic_regressions_with_the_new_score() -> None
     for place in (-1.0, 0.0, 3.5, 4.0, 11.0, 12.5):
         for label in (0, 1):
             known = IsotonicRegression().fit(np.append(scores, place), np.append(labels, label))
-            found = isotonic_with(scores, labels, place, label)
+            (found,) = isotonic_with(scores, labels, np.array([place]), label)
             assert found == pytest.approx(float(known.predict([place])[0]))
 
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from et_agent.models.scripted import ScriptedModel
-from et_agent.uncertainty.self_evaluation import meaning_classes, p_true
+from et_agent.uncertainty.self_evaluation import meaning_classes, p_true, p_unclear
 
 
 def judging(prompt: str) -> Mapping[str, float]:
@@ -28,3 +28,13 @@ def test_answers_that_imply_each_other_are_one_class() -> None:
         assert meaning_classes(model, "Capital?", answers) == [0, 1, 2, 0, 1]
         assert meaning_classes(model, "Capital?", []) == []
         assert meaning_classes(model, "Capital?", ["Paris"]) == [0]
+
+
+def test_p_unclear_is_the_share_of_yes_against_no() -> None:
+    def doubting(prompt: str) -> Mapping[str, float]:
+        if "more than one way" not in prompt:  # the beginning that the prompts share
+            return {"…": 1.0}
+        return {"Yes": 0.3, "no": 0.1, "Perhaps": 0.6}
+
+    with ScriptedModel.from_texts(doubting) as model:
+        assert p_unclear(model, "Who made it?") == pytest.approx(0.75, abs=1e-6)

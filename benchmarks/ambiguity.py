@@ -1,0 +1,169 @@
+"""Does asking for readings find unclear questions? Against asking the model directly.
+
+    ET_AGENT_DATA=…/raw python -m benchmarks.ambiguity [--model qwen2.5-coder-1.5b] [--questions 60]
+
+As many unclear as clear questions of AmbigInst and of CLAMBER, from a seeded shuffle. Resumable: every
+finished question is a line of benchmarks/results/ambiguity.jsonl, which holds scores and no texts. The
+tables in docs/confidence.md are made from it, with --questions 0 without decoding.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.documents import put
+from benchmarks.tables import table
+from et_agent.evaluation.bootstrap import Resamples, interval
+from et_agent.evaluation.metrics import auroc
+from et_agent.evaluation.report import shown
+from et_agent.gate import Clarifier
+from et_agent.models.base import LanguageModel
+from et_agent.models.loading import load_model
+from et_agent.uncertainty.self_evaluation import p_unclear
+
+OUT: Final = Path(__file__).parent / "results" / "ambiguity.jsonl"
+SHORT: Final = "Answer with a few words and nothing else."
+SCORES: Final = {
+    "excess": "mutual information of reading and answer, beyond chance",
+    "aleatoric": "mutual information as it is",
+    "readings": "number of readings",
+    "spread": "entropy of the readings",
+    "direct": "asked directly: P(yes) against P(no)",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question and whether it is unclear."""
+
+    name: str
+    text: str
+    unclear: bool
+
+
+def ambiginst(folder: Path) -> list[Case]:
+    rows = json.loads((folder / "ambiginst" / "ambiginst.json").read_text("utf-8"))
+    return [
+        Case(f"ambiginst/{at}", f"{row['orig_instruction']}\n{row['input']}", row["isambig"])
+        for at, row in enumerate(rows)
+    ]
+
+
+def clamber(folder: Path) -> list[Case]:
+    lines = (folder / "clamber" / "clamber_benchmark.jsonl").read_text("utf-8").splitlines()
+    found = []
+    for at, line in enumerate(lines):
+        row = json.loads(json.loads(line))
+        text = f"{row['context']}\n{row['question']}" if row["context"] else row["question"]
+        found.append(Case(f"clamber/{at}", text, row["require_clarification"] == 1))
+    return found
+
+
+def balanced(cases: Sequence[Case], count: int, seed: int = 0) -> list[Case]:
+    """Unclear and clear ones in turn, so that every beginning is balanced."""
+    order = np.random.default_rng(seed).permutation(len(cases))
+    sides = [[cases[at] for at in order if cases[at].unclear is side] for side in (True, False)]
+    pairs = zip(*sides, strict=False)
+    return [case for pair in pairs for case in pair][:count]
+
+
+def measure(model: LanguageModel, case: Case) -> dict[str, Any]:
+    began = time.perf_counter()
+    direct = p_unclear(model, case.text)
+    found = Clarifier(model, leaves=3, drafts=8, temperature=1.0, max_tokens=32).examine(
+        case.text, kind="text", system_prompt=SHORT
+    )
+    weights = found.weights[found.weights > 0]
+    return {
+        "case": case.name,
+        "unclear": case.unclear,
+        "model": model.info.name,
+        "direct": direct,
+        "aleatoric": found.aleatoric,
+        "excess": found.aleatoric - found.aleatoric_by_chance,
+        "total": found.total,
+        "epistemic": found.epistemic,
+        "readings": len(found.readings),
+        "spread": max(0.0, float(-(weights * np.log(weights)).sum())),
+        "tokens": found.tokens,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def known(model: str) -> Iterator[dict[str, Any]]:
+    if OUT.is_file():
+        for line in OUT.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            if row["model"] == model:
+                yield row
+
+
+def lines_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = []
+    for data in ("ambiginst", "clamber"):
+        some = [row for row in rows if row["case"].startswith(data)]
+        right = np.array([row["unclear"] for row in some], dtype=np.bool_)
+        if not 0 < right.sum() < right.size:
+            continue
+        counts = Resamples(right.size).counts
+        values = {
+            name: auroc(right, np.array([row[name] for row in some], dtype=np.float64), counts)
+            for name in SCORES
+        }
+        for name, meaning in SCORES.items():
+            gap = interval(values[name] - values["direct"], right.size)
+            found.append(
+                [
+                    data,
+                    str(right.size),
+                    meaning,
+                    shown(interval(values[name], right.size)),
+                    "" if name == "direct" else shown(gap),
+                ]
+            )
+    header = ["data", "questions", "score", "AUROC", "minus asking directly"]
+    return table(header, found) if found else ["Not measured yet."]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--questions", type=int, default=60, help="of each set")
+    options = parser.parse_args()
+    done = {row["case"] for row in known(options.model)}
+    if options.questions:
+        folder = Path(os.environ["ET_AGENT_DATA"])
+        sets = [balanced(read(folder), options.questions) for read in (ambiginst, clamber)]
+        # In turn, so that a stopped call leaves both sets.
+        cases = [case for pair in zip(*sets, strict=True) for case in pair]
+        with load_model(options.model) as model, OUT.open("a", encoding="utf-8") as out:
+            for number, case in enumerate(cases, 1):
+                if case.name in done:
+                    continue
+                row = measure(model, case)
+                out.write(json.dumps(row) + "\n")
+                out.flush()
+                print(
+                    f"{time.strftime('%H:%M:%S')} {number}/{len(cases)} {row['seconds']:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    rows = list(known(options.model))
+    lines = lines_of(rows)
+    if rows:
+        tokens = np.mean([row["tokens"] for row in rows])
+        lines = [f"{options.model}, {tokens:.0f} generated tokens a question.", "", *lines]
+    put("docs/confidence.md", "ambiguity", lines)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""The shipped calibrators, fitted on training runs and judged on the test runs.
+
+    python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json and their cards
+    python -m benchmarks.confidence test    # benchmarks/results/confidence.json, docs/confidence.md
+
+Both need only the runs under benchmarks/results/runs. No question of `fit` is one of `test`.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.documents import put
+from benchmarks.machine import describe
+from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, file_of
+from benchmarks.tables import table
+from et_agent.calibration import Calibrator
+from et_agent.calibration import finding as found_in
+from et_agent.errors import CalibrationError, DataError
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval
+from et_agent.evaluation.calibrating import calibrate, labelled_run
+from et_agent.evaluation.exchange import read_run
+from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
+from et_agent.evaluation.metrics import auroc, brier, ece
+from et_agent.evaluation.plots import draw_reliability
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import shown
+from et_agent.evaluation.scores import scores_of
+from et_agent.uncertainty.estimators import ESTIMATORS
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+TREE: Final = "entropy-tree"
+CAPS: Final = (4, 8)
+"""Fewer leaves for which a calibrator is to hold too."""
+TARGETS: Final = (0.2, 0.1)
+SPLITS: Final = 200
+SIZE_RATIO: Final = 494.0 / 1544.0
+"""Parameters of the small model over those of the larger one, millions (model cards)."""
+SHIPPED: Final = Path(found_in.__file__).parent / "shipped"
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "number": ("gsm8k", "svamp"),
+    "choice": ("mmlu",),
+    "text": ("nq-open",),
+}
+"""Sets by answer kind; a calibrator's training runs are `train-` and these."""
+SAMPLING: Final = ("top-share", "et-pe", "margin", "semantic-entropy", "lexical-similarity")
+"""Estimators that need several leaves."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A committed run."""
+
+    config: Mapping[str, Any]
+    records: Sequence[QuestionRecord]
+
+
+def run_of(plan: Plan, decoder: str = TREE) -> Run | None:
+    path = file_of(plan, decoder)
+    if not path.is_file():
+        return None
+    _, config, records = read_run(path)
+    return Run(config, records) if records else None
+
+
+def plans(sets: Sequence[str], model: str, *, training: bool) -> list[Plan]:
+    tail = "" if model == SMALL else "-1.5b"
+    head = "train-" if training else ""
+    names = {f"{head}{one}{tail}" for one in sets}
+    return [one for one in (*PLANS, *TRAINING) if one.name in names and one.model == model]
+
+
+def shipped_path(model: str, kind: str) -> Path:
+    return SHIPPED / f"{model}-{kind}.json"
+
+
+def fit() -> None:
+    """Fit what the training runs allow; what they do not is said and left out."""
+    SHIPPED.mkdir(exist_ok=True)
+    for model in (SMALL, LARGER):
+        for kind, sets in KINDS.items():
+            runs = [run_of(plan) for plan in plans(sets, model, training=True)]
+            labelled = []
+            for one in runs:
+                if one is not None:
+                    labelled.append(labelled_run(one.config, one.records, caps=CAPS))
+            if not labelled:
+                print(f"{model}, {kind}: no training run yet")
+                continue
+            try:
+                calibrator = calibrate(labelled)
+            except CalibrationError as error:
+                print(f"{model}, {kind}: {error}")
+                continue
+            path = calibrator.save(shipped_path(model, kind))
+            path.with_suffix(".md").write_text(card(model, kind, calibrator), encoding="utf-8")
+            print(f"{model}, {kind}: {calibrator.method_}, saved as {path.name}")
+
+
+def card(model: str, kind: str, calibrator: Calibrator) -> str:
+    """The model card: data, sizes, figures on held-out and on test questions, date."""
+    held = calibrator.metrics_
+    lines = [
+        f"# Confidence of {model}, kind {kind}",
+        "",
+        f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
+        f"Map: {calibrator.method_}. Held-out log loss of the candidates, nats: "
+        + ", ".join(f"{name} {loss:.4f}" for name, loss in calibrator.losses_.items())
+        + ".",
+        "",
+        *table(
+            ["data (training splits)", "questions with an answer", "answered rightly"],
+            [[one.name, str(one.questions), str(one.right)] for one in calibrator.data],
+        ),
+        "",
+        "Each tree counts at 16, 8 and 4 leaves; folds never part a question's sizes. On held-out "
+        "questions: "
+        + ", ".join(
+            f"{name} {held[name]:.3f}" for name in ("ECE", "Brier", "AUROC") if name in held
+        )
+        + ".",
+        "",
+        "Test questions, none of which was fitted on:",
+        "",
+    ]
+    rows = []
+    for plan in plans(KINDS[kind], model, training=False):
+        run = run_of(plan)
+        if run is None:
+            continue
+        figures = judged(run.records, calibrator)
+        rows.append(
+            [plan.name, str(len(run.records))]
+            + [shown(figures[name]) for name in ("ECE", "Brier", "AUROC")]
+        )
+    header = ["data (test sample)", "questions", "ECE", "Brier", "AUROC"]
+    lines += table(header, rows) if rows else ["none were run yet."]
+    lines += [
+        "",
+        "It holds for this model file, the default tree with 4 to 16 leaves and the default "
+        "instruction of its kind, and for questions like those above. Others: fit your own with "
+        "`et-agent calibrate fit`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def judged(records: Sequence[QuestionRecord], calibrator: Calibrator) -> dict[str, Interval]:
+    """Figures of the confidence, the raw share beside it, with 95 % bootstrap intervals."""
+    right = np.array([one.correct for one in records], dtype=np.bool_)
+    confidence = run_confidences(records, calibrator)
+    share = run_confidences(records, None)
+    counts = Resamples(right.size, resamples=1000).counts
+    size = right.size
+    ours, raw = brier(right, confidence, counts), brier(right, share, counts)
+    aurocs = auroc(right, confidence, counts)
+    found = {
+        "ECE": interval(ece(right, confidence, counts), size, basic=True),
+        "ECE of the share": interval(ece(right, share, counts), size, basic=True),
+        "Brier": interval(ours, size),
+        "Brier of the share": interval(raw, size),
+        "Brier minus that of the share": interval(ours - raw, size),
+        "AUROC": interval(aurocs, size),
+    }
+    best_of = {
+        "best single estimator": [name for name, one in ESTIMATORS.items() if one.cost == "free"],
+        "best sampling-based one": list(SAMPLING),
+    }
+    for what, names in best_of.items():
+        known = {}
+        for name in names:
+            scores = scores_of(records, ESTIMATORS[name])
+            if not np.isnan(scores).any():
+                known[name] = auroc(right, scores, counts)
+        defined = {name: values for name, values in known.items() if not np.isnan(values[0])}
+        if defined:
+            best = max(defined, key=lambda name: float(defined[name][0]))
+            found[f"AUROC minus {what}: {best}"] = interval(aurocs - defined[best], size)
+    return found
+
+
+def parameters(run: Run, calibrator: Calibrator) -> Mapping[str, float]:
+    confidence = run_confidences(run.records, calibrator)
+    return {one.item: float(p) for one, p in zip(run.records, confidence, strict=True)}
+
+
+def cascades() -> list[tuple[str, Cascade]]:
+    """The small model with the larger one behind it, at thresholds 0.5 to 0.9."""
+    path = shipped_path(SMALL, "number")
+    if not path.is_file():
+        return []
+    calibrator = Calibrator.load(path)
+    small: dict[str, QuestionRecord] = {}
+    large: dict[str, QuestionRecord] = {}
+    confidence: dict[str, float] = {}
+    for name in KINDS["number"]:
+        for model, into in ((SMALL, small), (LARGER, large)):
+            for plan in plans((name,), model, training=False):
+                run = run_of(plan)
+                if run is None:
+                    continue
+                into |= {one.item: one for one in run.records}
+                if model == SMALL:
+                    confidence |= parameters(run, calibrator)
+    found = []
+    for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
+        try:
+            one = cascade(small, large, confidence, threshold=threshold, size_ratio=SIZE_RATIO)
+        except DataError:
+            return []
+        found.append((f"{threshold:g}", one))
+    return found
+
+
+def gate_latency() -> float:
+    """Median seconds of a decision over a finished tree of 16 leaves."""
+    from et_agent import EntropyTree, ScriptedModel, ask
+    from et_agent.gate import Gate, GatePolicy
+
+    texts = {f"So it is \\boxed{{{number}}}": 1 / 12 for number in range(12)}
+    with ScriptedModel.from_texts(texts) as model:
+        result = ask(model, "How many?", decoder=EntropyTree(leaves=16), kind="number")
+    gate = Gate(GatePolicy(answer_at=0.8, uncalibrated="share"))
+    times = []
+    for _ in range(500):
+        began = time.perf_counter()
+        gate.decide(result)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def judge_all() -> None:
+    """Judge the shipped calibrators on the test runs."""
+    figures: dict[str, dict[str, Any]] = {}
+    guarantees: dict[str, Guarantee] = {}
+    bins = {}
+    for model in (SMALL, LARGER):
+        for kind, sets in KINDS.items():
+            path = shipped_path(model, kind)
+            if not path.is_file():
+                continue
+            calibrator = Calibrator.load(path)
+            bins[path.stem] = calibrator.reliability_
+            runs = {one.name: run_of(one) for one in plans(sets, model, training=False)}
+            known = {name: run for name, run in runs.items() if run is not None}
+            together = [record for run in known.values() for record in run.records]
+            sized = {name: run.records for name, run in known.items()}
+            if len(sized) > 1:
+                sized[f"all of kind {kind}, {model}"] = together
+            for name, records in sized.items():
+                figures[name] = {"questions": len(records), **judged(records, calibrator)}
+            if len(together) < 4:
+                continue
+            right = np.array([one.correct for one in together], dtype=np.bool_)
+            confidence = run_confidences(together, calibrator)
+            for target in TARGETS:
+                key = f"{model}, {kind}, error at most {target:g}"
+                guarantees[key] = guarantee(confidence, right, target, splits=SPLITS)
+    latency = gate_latency()
+    content = {
+        "machine": describe(),
+        "test samples": figures,
+        "risk control": {name: asdict(one) for name, one in guarantees.items()},
+        "cascade": {name: asdict(one) for name, one in cascades()},
+        "gate decision, median seconds": latency,
+    }
+    (RESULTS.parent / "confidence.json").write_text(
+        json.dumps(content, indent=1, default=asdict) + "\n", encoding="utf-8"
+    )
+    put("docs/confidence.md", "test samples", sample_lines(figures))
+    put("docs/confidence.md", "risk control", risk_lines(guarantees))
+    put("docs/confidence.md", "cascade", cascade_lines(cascades()))
+    put(
+        "docs/confidence.md",
+        "latency",
+        [f"A decision over a finished tree: {1000 * latency:.2f} ms."],
+    )
+    if any(bins.values()):
+        draw_reliability(bins, RESULTS.parent / "confidence.png")
+    print(f"{len(figures)} test samples, {len(guarantees)} guarantees")
+
+
+def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not figures:
+        return ["Not measured yet."]
+    rows = []
+    for name, one in figures.items():
+        gaps = {what: value for what, value in one.items() if what.startswith("AUROC minus")}
+        rows.append(
+            [name, str(one["questions"])]
+            + [shown(one[key]) for key in ("ECE", "ECE of the share", "Brier")]
+            + [shown(one["Brier minus that of the share"]), shown(one["AUROC"])]
+            + ["; ".join(f"{what[12:]}: {shown(gap)}" for what, gap in gaps.items())]
+        )
+    header = ["test sample", "questions", "ECE", "ECE of the share", "Brier"]
+    return table([*header, "Brier minus the share's", "AUROC", "AUROC minus that of the"], rows)
+
+
+def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
+    if not guarantees:
+        return ["Not measured yet."]
+    rows = [
+        [
+            name,
+            f"{one.certified:.0%}",
+            f"{one.coverage:.1%}",
+            "-" if one.error is None else f"{one.error:.1%}",
+            f"{one.broken:.1%}",
+        ]
+        for name, one in guarantees.items()
+    ]
+    header = ["promise", "halves in which a threshold qualified", "mean coverage"]
+    return table([*header, "mean error among answered", "halves above the target"], rows)
+
+
+def cascade_lines(found: Sequence[tuple[str, Cascade]]) -> list[str]:
+    if not found:
+        return ["Not measured yet."]
+    rows = [
+        [
+            name,
+            str(one.questions),
+            f"{one.escalated:.1%}",
+            f"{one.accuracy:.3f}",
+            f"{one.small:.3f}",
+            f"{one.large:.3f}",
+            f"{one.cost:.1%}",
+        ]
+        for name, one in found
+    ]
+    header = ["answer from", "questions", "passed on", "accuracy", "small alone", "larger alone"]
+    return table([*header, "tokens x parameters of the larger alone"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("fit", "test"))
+    {"fit": fit, "test": judge_all}[parser.parse_args().what]()
+
+
+if __name__ == "__main__":
+    main()

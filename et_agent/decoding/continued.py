@@ -1,0 +1,113 @@
+"""Several continuations of one prompt, each answered by a small tree of its own.
+
+What the continuations have in common is evaluated once. So it is with readings of one question.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from et_agent.decoding.base import DecoderSettings, Run, RunRequest
+from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
+from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.tree import Branch, Finish, ForkKind
+
+__all__ = ["Continued", "ContinuedRun", "common_length", "fork_into_continuations"]
+
+
+class Continued(DecoderSettings):
+    """Texts that go on from one prompt, and how many leaves each of them gets."""
+
+    continuations: tuple[tuple[int, ...], ...] = Field(min_length=1)
+    """Tokens after the prompt, none of them empty."""
+    leaves: int = Field(default=4, ge=1, le=256)
+    """Leaves after each, exact samples spread evenly (arithmetic sampling, arXiv 2210.15458)."""
+
+    @property
+    def reads_attention(self) -> bool:
+        """Attention changes nothing here."""
+        return False
+
+    def start(self, request: RunRequest) -> "ContinuedRun":
+        """Begin decoding."""
+        return ContinuedRun(self, request)
+
+
+class ContinuedRun(TreeRun):
+    """The run. Its tree's first branch holds no token; tokens that were given have no statistics."""
+
+    def __init__(self, settings: Continued, request: RunRequest) -> None:
+        tree = EntropyTree(
+            schedule="stratified",
+            leaves=settings.leaves,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+        )
+        super().__init__(tree, request, roots=1)
+        self._continued = settings
+        self._spacing = 1.0 / settings.leaves
+
+    def _take(self, branch: Branch, distribution: Distribution) -> None:
+        if branch.id == 0:
+            self._begin(branch)
+        else:
+            super()._take(branch, distribution)
+
+    def _begin(self, root: Branch) -> None:
+        leaves = self._continued.leaves
+        children = fork_into_continuations(self, root, self._continued.continuations)
+        for child in children:
+            child.codes = leaves
+            if leaves > 1:
+                shift = self.uniform(child.id)
+                self._coded[child.id] = Coded((np.arange(leaves) + shift) / leaves, 1.0)
+
+    def given(self, branch: int) -> int:
+        """The continuation that a branch other than the first goes on from."""
+        return self.tree.branches[branch].lineage[1]
+
+    def generated(self, branch: int) -> list[int]:
+        """The tokens of a path after what was given; of a branch other than the first."""
+        return self.tree.path(branch)[self._length_given(branch) :]
+
+    def _length_given(self, branch: int) -> int:
+        return len(self._continued.continuations[self.given(branch)])
+
+    def _longest(self, branch: Branch) -> int:
+        # The limit holds for what is generated; the room in the context for all of it.
+        whole = self._length_given(branch.id) + self._continued.max_tokens
+        return whole if self.request.room is None else min(whole, self.request.room)
+
+    @property
+    def tokens_generated(self) -> int:
+        """Tokens that were generated, those that were given left out."""
+        if len(self.tree.branches) == 1:
+            return 0
+        return self.tree.tokens_decoded - sum(map(len, self._continued.continuations))
+
+
+def fork_into_continuations(
+    run: Run, root: Branch, continuations: Sequence[Sequence[int]]
+) -> list[Branch]:
+    """End a run's first branch before its first token and let the continuations go on from it."""
+    run._running.pop(root.id)
+    root.finish = Finish.STOP
+    count = len(continuations)
+    share = 1.0 / (count + 1)
+    children = run.tree.fork(
+        root.id, 0, ForkKind.INDEPENDENT, 0.0, 1.0 - count * share, [share] * count
+    )
+    for child, tokens in zip(children, continuations, strict=True):
+        child.tokens = list(tokens)
+        run._running[child.id] = child
+    return children
+
+
+def common_length(prompts: Sequence[Sequence[int]]) -> int:
+    """How many first tokens prompts share, at most one less than the shortest has."""
+    common = min(len(prompt) for prompt in prompts) - 1
+    for at in range(common):
+        if any(prompt[at] != prompts[0][at] for prompt in prompts):
+            return at
+    return common

@@ -1,0 +1,359 @@
+"""Whether a question is unclear: its readings are answered apart and their answers compared.
+
+Input clarification ensembling (arXiv 2311.08718): with readings c of a question x, the entropy of the
+answers parts into H(mean_c p(y|x,c)) = I(Y;C) + mean_c H(p(y|x,c)). The first part comes from the
+question and calls for a question back; the second from the model and calls for a stronger one.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, instruction
+from et_agent.decoding import MultiChain
+from et_agent.decoding.base import Decoder, Run, RunRequest
+from et_agent.decoding.continued import Continued, ContinuedRun, common_length
+from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.tree import Finish
+from et_agent.gate.decision import ReadingOption
+from et_agent.models.base import LanguageModel, Message
+from et_agent.reporting import path_text
+
+__all__ = ["Clarification", "Clarifier", "clarified", "parted"]
+
+Doubles = NDArray[np.float64]
+
+_ASK_READINGS: Final = (
+    "You get a question. Write it anew as its author most likely means it. If it can be understood in "
+    "one way only, repeat it word for word. If something is left open, fill it in with a guess. Do not "
+    "answer it."
+)
+_SHOWN: Final = (
+    ("How long is a marathon?", "How many kilometres long is a marathon?"),
+    ("What is the capital of Kenya?", "What is the capital of Kenya?"),
+    ("When did the queen die?", "In which year did Queen Victoria of the United Kingdom die?"),
+    ("What is 12 plus 30?", "What is 12 plus 30?"),
+    ("Sort these words: pear, fig, apple", "Sort these words by alphabet: pear, fig, apple"),
+)
+"""Questions and what is to be made of them."""
+_LONGEST_READING: Final = 96
+_SHUFFLES: Final = 200
+_BULLET: Final = re.compile(r"^\s*(?:[-*•]|\(?\d+[.)])\s+")
+
+
+def clarified(question: str, meaning: str) -> str:
+    """The question together with what is meant by it."""
+    return f"{question}\n\nWhat is meant: {meaning}"
+
+
+@dataclass(frozen=True, slots=True)
+class Clarification:
+    """What the readings of a question say.
+
+    Attributes:
+        readings: Each reading and its heaviest answer, the most frequent reading first.
+        weights: p(reading), float64 [readings].
+        answers: p(answer | reading), float64 [readings, answers]; the last column is "no answer". A
+            single reading is not answered, and has that column alone.
+        total: Entropy of the answers over all readings, nats; None where nothing was answered.
+        aleatoric: Mutual information of reading and answer, nats.
+        aleatoric_by_chance: What it would be on average if the readings did not matter: with few
+            leaves a reading, answers differ between readings by chance alone.
+        epistemic: Mean entropy of the answers within a reading, nats; None as `total`.
+        tokens: Tokens that were generated for it.
+        seconds: Wall time.
+        complete: False when a limit stopped it.
+    """
+
+    readings: tuple[ReadingOption, ...]
+    weights: Doubles
+    answers: Doubles
+    total: float | None
+    aleatoric: float
+    aleatoric_by_chance: float
+    epistemic: float | None
+    tokens: int
+    seconds: float
+    complete: bool
+
+    @property
+    def excess(self) -> float:
+        """Mutual information beyond what chance would give, nats; at least 0."""
+        return max(0.0, self.aleatoric - self.aleatoric_by_chance)
+
+    @property
+    def options(self) -> tuple[ReadingOption, ...]:
+        """The most frequent reading of every answer; what the user can choose from."""
+        found: dict[str, ReadingOption] = {}
+        for reading in self.readings:
+            if reading.answer is not None:
+                found.setdefault(reading.answer, reading)
+        return tuple(found.values())
+
+    @property
+    def question(self) -> str | None:
+        """What to ask the user; None when all readings lead to one answer."""
+        options = self.options
+        if len(options) < 2:
+            return None
+        lines = [f"{number}. {option.text}" for number, option in enumerate(options, 1)]
+        return "\n".join(["This can be meant in several ways. Which one do you mean?", *lines])
+
+
+def parted(weights: Doubles, answers: Doubles) -> tuple[float, float, float]:
+    """Total, aleatoric and epistemic entropy, nats (arXiv 2311.08718, equation 3).
+
+    Args:
+        weights: p(reading), float64 [readings].
+        answers: p(answer | reading), float64 [readings, answers]; rows sum to 1.
+    """
+    total = _entropy(weights @ answers)
+    epistemic = float(weights @ np.array([_entropy(row) for row in answers]))
+    return total, max(0.0, total - epistemic), epistemic
+
+
+def _entropy(shares: Doubles) -> float:
+    known = shares[shares > 0]
+    return max(0.0, float(-(known * np.log(known)).sum()))
+
+
+def by_chance(weights: Doubles, leaves: NDArray[np.int64], classes: int, seed: int) -> float:
+    """Mean mutual information when the leaves are dealt out to the readings anew, nats.
+
+    Args:
+        weights: p(reading), float64 [readings].
+        leaves: Answer class of every leaf, int64 [readings, leaves].
+        classes: How many classes there are.
+        seed: Of the shuffles.
+    """
+    rng = np.random.default_rng(seed)
+    found = [
+        parted(weights, _shares(rng.permuted(leaves.ravel()).reshape(leaves.shape), classes))[1]
+        for _ in range(_SHUFFLES)
+    ]
+    return float(np.mean(found))
+
+
+def _shares(leaves: NDArray[np.int64], classes: int) -> Doubles:
+    counts = np.array([np.bincount(row, minlength=classes) for row in leaves], dtype=np.float64)
+    shares: Doubles = counts / leaves.shape[1]
+    return shares
+
+
+class Clarifier:
+    """Lets a model say how a question may be meant, and answers each reading by a small tree.
+
+    Args:
+        model: A loaded model with a chat template.
+        leaves: Leaves of each reading's tree.
+        drafts: How often the model is asked for a reading; equal ones are counted together, which
+            gives p(reading).
+        temperature: Of readings and answers.
+        max_tokens: Longest answer.
+        seed: At least 0.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        *,
+        leaves: int = 4,
+        drafts: int = 8,
+        temperature: float = 0.7,
+        max_tokens: int = 320,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.leaves = leaves
+        self.drafts = drafts
+        self.temperature = temperature
+        self.max_tokens = max_tokens
+        self.seed = seed
+
+    def examine(
+        self,
+        question: str,
+        *,
+        readings: int = 4,
+        kind: AnswerKind | str = AnswerKind.AUTO,
+        system_prompt: str | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
+    ) -> Clarification:
+        """Find and compare the readings of a question.
+
+        Args:
+            question: The question.
+            readings: Readings at most.
+            kind: What an answer is.
+            system_prompt: Replaces the kind's default instruction.
+            max_tokens: Tokens that may be generated in all; None for no limit.
+            max_seconds: Wall time in all; None for no limit.
+
+        Raises:
+            UnsupportedModelError: The model has no chat template.
+            QuestionError: The prompts do not fit the context.
+            EtAgentError: Decoding failed.
+        """
+        limit = _Limit(max_tokens, max_seconds)
+        texts, weights = self._readings(question, readings, limit)
+        decided = AnswerKind(kind)
+        if decided is AnswerKind.AUTO:
+            decided = guess_kind(question).kind
+        found = None
+        if len(texts) > 1 and not limit.reached:
+            system = instruction(decided) if system_prompt is None else system_prompt
+            found = self._answered(question, texts, decided, system, limit)
+        if found is None:
+            found = [], np.zeros((len(texts), 1), dtype=np.int64)
+        labels, leaves = found
+        known = bool(labels) and not limit.reached
+        answers = _shares(leaves, len(labels) + 1)
+        total, aleatoric, epistemic = parted(weights, answers)
+        said = [
+            labels[int(row[:-1].argmax())] if labels and row[:-1].any() else None for row in answers
+        ]
+        return Clarification(
+            readings=tuple(
+                ReadingOption(text=text, answer=answer)
+                for text, answer in zip(texts, said, strict=True)
+            ),
+            weights=weights,
+            answers=answers,
+            total=total if known else None,
+            aleatoric=aleatoric,
+            aleatoric_by_chance=by_chance(weights, leaves, len(labels) + 1, self.seed),
+            epistemic=epistemic if known else None,
+            tokens=limit.tokens,
+            seconds=limit.seconds,
+            complete=not limit.reached,
+        )
+
+    def _answered(
+        self, question: str, texts: Sequence[str], kind: AnswerKind, system: str, limit: "_Limit"
+    ) -> tuple[list[str], NDArray[np.int64]] | None:
+        """Answer the readings; None when a limit stopped it."""
+        head: list[Message] = [{"role": "system", "content": system}] if system else []
+        prompts = [
+            self.model.chat_tokens([*head, {"role": "user", "content": clarified(question, text)}])
+            for text in texts
+        ]
+        common = common_length(prompts)
+        continued = Continued(
+            continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
+            leaves=self.leaves,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+        )
+        run = self._run(prompts[0][:common], continued, limit)
+        assert isinstance(run, ContinuedRun)
+        return None if limit.reached else self._read(run, len(texts), question, kind)
+
+    def _readings(self, question: str, most: int, limit: "_Limit") -> tuple[list[str], Doubles]:
+        """Different readings, most frequent first, and their shares of the drafts."""
+        messages: list[Message] = [{"role": "system", "content": _ASK_READINGS}]
+        for shown, anew in (*_SHOWN, (question, None)):
+            messages.append({"role": "user", "content": shown})
+            if anew is not None:
+                messages.append({"role": "assistant", "content": anew})
+        prompt = self.model.chat_tokens(messages)
+        drafts = MultiChain(
+            leaves=self.drafts, temperature=self.temperature, max_tokens=_LONGEST_READING
+        )
+        tree = self._run(prompt, drafts, limit).tree
+        found: Counter[str] = Counter()
+        spelling: dict[str, str] = {}
+        for branch in tree.branches:
+            if branch.finish is not Finish.STOP:
+                continue
+            reading = _one_line(path_text(self.model, tree.path(branch.id)))
+            if reading:
+                key = re.sub(r"\W+", " ", reading).strip().casefold()
+                found[key] += 1
+                spelling.setdefault(key, reading)
+        if not found:
+            return [question], np.ones(1)
+        best = found.most_common(most)
+        counts = np.array([count for _, count in best], dtype=np.float64)
+        return [spelling[key] for key, _ in best], counts / counts.sum()
+
+    def _run(self, prompt: list[int], decoder: Decoder, limit: "_Limit") -> Run:
+        request = RunRequest(
+            prompt_length=len(prompt), stop_tokens=self.model.info.stop_tokens, seed=self.seed
+        )
+        scheduler = scheduler_of(self.model)
+        ticket = scheduler.prepare(prompt, decoder, request, on_step=limit.watch)
+        scheduler.queue(ticket)
+        try:
+            run = ticket.result()
+        except BaseException:
+            ticket.cancel()
+            raise
+        limit.done(ticket)
+        return run
+
+    def _read(
+        self, run: ContinuedRun, readings: int, question: str, kind: AnswerKind
+    ) -> tuple[list[str], NDArray[np.int64]]:
+        """Labels of the answers, and the class of each leaf of each reading; the last is none."""
+        owners, answers = [], []
+        for branch in run.tree.branches[1:]:
+            text = path_text(self.model, run.generated(branch.id))
+            finished = branch.finish is Finish.STOP
+            found = extract(text, kind, question=question, finished=finished)
+            # A leaf counts once for every code that it carries.
+            owners += [run.given(branch.id)] * branch.codes
+            answers += [found] * branch.codes
+        classes = answer_classes(answers, kind)
+        none = len(classes.labels)
+        index = [none if at is None else at for at in classes.index_of_leaf]
+        leaves = [
+            [at for at, owner in zip(index, owners, strict=True) if owner == number]
+            for number in range(readings)
+        ]
+        return list(classes.labels), np.array(leaves, dtype=np.int64)
+
+
+def _one_line(text: str) -> str:
+    """The first line of a reply that says something, without bullet and quotation marks."""
+    lines = (_BULLET.sub("", line).strip().strip("\"'`*").strip() for line in text.splitlines())
+    return next((line for line in lines if line and not line.endswith(":")), "")
+
+
+class _Limit:
+    """Tokens and seconds that several runs, one after another, may take together."""
+
+    def __init__(self, tokens: int | None, seconds: float | None) -> None:
+        self._most_tokens, self._most_seconds = tokens, seconds
+        self._began = time.perf_counter()
+        self.tokens = 0
+        self.reached = False
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.perf_counter() - self._began
+
+    def watch(self, ticket: Ticket) -> None:
+        """Stop a run at the limit; called after each of its steps."""
+        tokens = self.tokens + _generated(ticket)
+        too_many = self._most_tokens is not None and tokens >= self._most_tokens
+        too_long = self._most_seconds is not None and self.seconds >= self._most_seconds
+        if (too_many or too_long) and not ticket.run.finished:
+            self.reached = True
+            ticket.cancel()
+
+    def done(self, ticket: Ticket) -> None:
+        """Count what a run took."""
+        self.tokens += _generated(ticket)
+
+
+def _generated(ticket: Ticket) -> int:
+    run = ticket.run
+    return run.tokens_generated if isinstance(run, ContinuedRun) else run.tree.tokens_decoded

@@ -1,0 +1,68 @@
+"""What a decision may still spend, and asking within it."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from et_agent.asking import Progress, submit
+from et_agent.gate.decision import Cost
+from et_agent.gate.policy import GatePolicy
+from et_agent.models.base import LanguageModel
+from et_agent.results import AskResult
+
+__all__ = ["Limits", "ask_within"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Tokens and seconds that are left; None for no limit."""
+
+    tokens: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, policy: GatePolicy, spent: Cost | None = None) -> "Limits":
+        """What a policy leaves after what was spent."""
+        cost = Cost() if spent is None else spent
+        tokens, seconds = policy.max_tokens, policy.max_seconds
+        return cls(
+            None if tokens is None else tokens - cost.tokens,
+            None if seconds is None else seconds - cost.seconds,
+        )
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        return (self.tokens is not None and self.tokens <= 0) or (
+            self.seconds is not None and self.seconds <= 0
+        )
+
+
+def ask_within(model: LanguageModel, question: str, limits: Limits, /, **options: Any) -> AskResult:
+    """Ask, and stop the tree where the limits are reached; the result is then incomplete.
+
+    Args:
+        model: A loaded model.
+        question: The question.
+        limits: Tokens and seconds.
+        options: Further arguments of `et_agent.submit`.
+
+    Raises:
+        EtAgentError: As for `submit` and `PendingAnswer.result`.
+    """
+    begun = threading.Event()
+
+    def watch(progress: Progress) -> None:
+        too_many = limits.tokens is not None and progress.tokens >= limits.tokens
+        too_long = limits.seconds is not None and progress.seconds >= limits.seconds
+        if too_many or too_long:
+            begun.wait()  # the first step may come before submit has returned
+            pending.cancel()
+
+    pending = submit(model, question, on_progress=watch, **options)
+    begun.set()
+    try:
+        return pending.result()
+    except BaseException:
+        pending.cancel()
+        raise

@@ -1,0 +1,132 @@
+"""From a run to a calibrator that `ask` finds, and back to whether it still fits."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Install, Run
+
+DECODER = ["--decoder", "multi-chain", "--leaves", "6"]
+
+
+def half_known(prompt: str) -> Mapping[str, float]:
+    """How sure the model is goes with how often it is right."""
+    asked = re.search(r"What is (\d+) \+ \d+\?$", prompt)
+    assert asked is not None
+    number = int(asked[1])
+    sure = (0.95, 0.6, 0.3)[number % 3]
+    return {
+        f"It is \\boxed{{{number * 2}}}": sure,
+        f"I say \\boxed{{{number * 2 + 1}}}": 0.7 * (1 - sure),
+        f"Or \\boxed{{{number * 2 + 2}}}": 0.3 * (1 - sure),
+    }
+
+
+def overconfident(prompt: str) -> Mapping[str, float]:
+    """Just as sure, and always wrong."""
+    return {text.replace("{", "{9"): share for text, share in half_known(prompt).items()}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    file = tmp_path / "doubles.jsonl"
+    rows = [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(1, 91)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(file)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "runs.sqlite")
+
+
+@pytest.fixture
+def fitted(run: Run, install: Install, data: str, store: str) -> str:
+    """The name of a run to which a calibrator was fitted, where `ask` finds it."""
+    install(half_known)
+    shown = run("eval", "run", "--data", data, *DECODER, "--store", store)
+    assert shown.code == 0, shown.err
+    name = shown.out.partition(":")[0]
+    shown = run("calibrate", "fit", name, "--method", "platt", "--store", store)
+    assert shown.code == 0, shown.err
+    assert "saved: " in shown.out
+    return name
+
+
+def test_ask_prints_the_confidence_and_what_moved_it(
+    run: Run, install: Install, fitted: str
+) -> None:
+    install(half_known)
+    ask = ["ask", "What is 93 + 93?", "--kind", "number", "--decoder", "multi-chain"]
+    shown = run(*ask, "--leaves", "6", "--json")
+    assert shown.code == 0, shown.err
+    result = json.loads(shown.out)
+    assert result["calibrated"] is True
+    assert 0 < result["confidence"] < 1
+    install(half_known)
+    plain = run(*ask, "--leaves", "6", "--explain")
+    assert f"{result['confidence']:.1%}" in plain.out
+    assert "log-odds of the answer's share" in plain.out
+    install(half_known)
+    other = json.loads(run(*ask, "--leaves", "5", "--json").out)
+    assert (other["calibrated"], other["confidence"]) == (False, None), "another decoder"
+
+
+def test_a_labelled_file_fits_as_well(
+    run: Run, install: Install, data: str, tmp_path: Path
+) -> None:
+    lines = []
+    for line in Path(data).read_text("utf-8").splitlines()[:60]:
+        asked = json.loads(line)
+        install(half_known)
+        shown = run("ask", asked["question"], *DECODER, "--kind", "number", "--json")
+        assert shown.code == 0, shown.err
+        result = json.loads(shown.out)
+        lines.append(json.dumps({**result, "right": result["answer"] == asked["answer"]}))
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("\n".join(lines), encoding="utf-8")
+    out = str(tmp_path / "own.json")
+    shown = run("calibrate", "fit", "--labels", str(labels), "--output", out)
+    assert shown.code == 0, shown.err
+    install(half_known)
+    again = run(
+        "ask", "What is 4 + 4?", *DECODER, "--kind", "number", "--json", "--calibrator", out
+    )
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["calibrated"] is True
+    assert run("calibrate", "check", "--labels", str(labels), "--calibrator", out).code == 0
+
+
+def test_show_and_its_picture(run: Run, fitted: str, tmp_path: Path) -> None:
+    picture = tmp_path / "reliability.png"
+    shown = run("calibrate", "show", "--out", str(picture))
+    assert shown.code == 0, shown.err
+    assert "platt" in shown.out
+    assert picture.read_bytes()[1:4] == b"PNG"
+
+
+def test_check_raises_the_alarm(
+    run: Run, install: Install, data: str, store: str, fitted: str, tmp_path: Path
+) -> None:
+    good = run("calibrate", "check", fitted, "--store", store)
+    assert good.code == 0
+    assert "no drift found" in good.out
+    other = str(tmp_path / "later.sqlite")
+    install(overconfident)
+    name = run("eval", "run", "--data", data, *DECODER, "--store", other).out.partition(":")[0]
+    bad = run("calibrate", "check", name, "--store", other)
+    assert bad.code == 1
+    assert "DRIFT: the confidence is overconfident" in bad.out
+
+
+def test_bad_input(run: Run, store: str, tmp_path: Path) -> None:
+    assert "name a run" in run("calibrate", "fit", "--store", store).err
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"question": "x"}\n', encoding="utf-8")
+    shown = run("calibrate", "fit", "--labels", str(labels))
+    assert shown.code == 2
+    assert "line 1" in shown.err
+    assert run("calibrate", "show", str(tmp_path / "none.json")).code == 2

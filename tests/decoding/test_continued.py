@@ -1,0 +1,103 @@
+"""Continuations of one prompt, each with a tree of its own."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+
+from et_agent import ScriptedModel
+from et_agent.decoding.base import RunRequest
+from et_agent.decoding.continued import Continued, ContinuedRun, common_length
+from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.tree import Finish
+from et_agent.errors import SettingsError
+from et_agent.reporting import path_text
+
+
+def coin(prompt: str) -> Mapping[str, float]:
+    return {"heads": 0.75, "tails": 0.25} if "coin" in prompt else {"six": 0.5, "one": 0.5}
+
+
+def ran(
+    model: ScriptedModel, texts: list[str], leaves: int, seed: int = 0, max_tokens: int = 320
+) -> ContinuedRun:
+    prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
+    common = common_length(prompts)
+    decoder = Continued(
+        continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
+        leaves=leaves,
+        temperature=1,
+        max_tokens=max_tokens,
+    )
+    request = RunRequest(prompt_length=common, stop_tokens=model.info.stop_tokens, seed=seed)
+    run = scheduler_of(model).submit(prompts[0][:common], decoder, request).result()
+    assert isinstance(run, ContinuedRun)
+    return run
+
+
+def said(model: ScriptedModel, run: ContinuedRun) -> Counter[tuple[int, str]]:
+    """How often each continuation got each text, counted with codes."""
+    found: Counter[tuple[int, str]] = Counter()
+    for branch in run.tree.branches[1:]:
+        assert branch.finish is Finish.STOP
+        found[run.given(branch.id), path_text(model, run.generated(branch.id))] += branch.codes
+    return found
+
+
+def test_each_continuation_gets_its_leaves_with_the_right_shares() -> None:
+    with ScriptedModel.from_texts(coin) as model:
+        run = ran(model, ["Throw a coin.", "Throw a die.", "Throw a coin!"], leaves=8)
+        found = said(model, run)
+        # Arithmetic sampling spreads codes evenly: 8 codes at 3 to 1 are 6 and 2, for any shift.
+        assert found == {
+            (0, "heads"): 6,
+            (0, "tails"): 2,
+            (1, "six"): 4,
+            (1, "one"): 4,
+            (2, "heads"): 6,
+            (2, "tails"): 2,
+        }
+        generated = sum(len(text) + 1 for _, text in found)
+        # "tails" and "heads" part at their first letter, so nothing is shared.
+        assert run.tokens_generated == generated
+
+
+def test_the_common_beginning_is_decoded_once() -> None:
+    beginning = "Long story. " * 20
+    with ScriptedModel.from_texts(coin) as model:
+        run = ran(model, [beginning + "coin", beginning + "a coin"], leaves=1)
+        assert model.decoded < len(beginning) + 40 + run.tokens_generated
+
+
+def test_the_same_seed_gives_the_same_leaves() -> None:
+    with ScriptedModel.from_texts(coin) as model:
+        texts = ["Throw a coin.", "Throw a die."]
+        assert said(model, ran(model, texts, 3, seed=4)) == said(
+            model, ran(model, texts, 3, seed=4)
+        )
+
+
+def test_the_token_limit_counts_generated_tokens() -> None:
+    with ScriptedModel.from_texts({"x" * 50: 1.0}) as model:
+        run = ran(model, ["a" * 30, "b" * 10], leaves=2, max_tokens=5)
+        assert [len(run.generated(branch.id)) for branch in run.tree.branches[1:]] == [5, 5]
+        assert {branch.finish for branch in run.tree.branches[1:]} == {Finish.LENGTH}
+    with ScriptedModel.from_texts({"x" * 50: 1.0}, context=20) as model:
+        run = ran(model, ["a", "b"], leaves=1)
+        # 1 token of prompt, 2 that were given: the context has room for 17 more.
+        assert [len(run.generated(branch.id)) for branch in run.tree.branches[1:]] == [17, 17]
+
+
+def test_a_run_that_is_stopped_first_generated_nothing() -> None:
+    request = RunRequest(prompt_length=1, stop_tokens=frozenset({256}))
+    run = Continued(continuations=((1, 2),), leaves=2).start(request)
+    run.cancel()
+    assert run.tokens_generated == 0
+
+
+def test_common_length() -> None:
+    assert common_length([[1, 2, 3], [1, 2, 4]]) == 2
+    assert common_length([[1, 2], [1, 2, 4]]) == 1
+    assert common_length([[5, 2]]) == 1
+    with pytest.raises(SettingsError, match="continuations"):
+        Continued(continuations=())

@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from et_agent.errors import DataError
+from et_agent.evaluation.gating import cascade, guarantee, outcome, run_confidences
+from tests.evaluation.conftest import record, table
+
+CONFIDENCE = np.array([0.9, 0.8, 0.6, 0.3])
+RIGHT = np.array([True, True, False, False])
+
+
+def test_an_outcome_by_hand() -> None:
+    found = outcome(CONFIDENCE, RIGHT, 0.6)
+    assert (found.coverage, found.questions) == (0.75, 4)
+    assert found.error == pytest.approx(1 / 3)
+    nothing = outcome(CONFIDENCE, RIGHT, 0.95)
+    assert (nothing.coverage, nothing.error) == (0.0, None)
+
+
+def test_confidences_without_a_calibrator_are_shares() -> None:
+    records = [record("a", table([0, 0, 1, -1]), [True, False]), record("b", table([-1, -1]), [])]
+    assert run_confidences(records, None).tolist() == [0.5, 0.0]
+
+
+def test_halves_of_a_calibrated_confidence() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(1.5, 0.7, 600)
+    right = rng.random(600) < confidence
+    found = guarantee(confidence, right, 0.2, splits=50)
+    assert found.certified > 0.9
+    assert found.error is not None
+    assert found.error < 0.2
+    assert 0.2 < found.coverage < 1
+    never_wrong = guarantee(np.full(200, 0.9), np.ones(200, dtype=np.bool_), 0.2, splits=5)
+    assert (never_wrong.certified, never_wrong.coverage) == (1, 1)
+    assert (never_wrong.broken, never_wrong.error) == (0, 0)
+
+
+def test_an_overconfident_one_is_caught_by_its_labels() -> None:
+    """The labelled half sees the errors, so that overconfidence costs coverage, not the promise."""
+    rng = np.random.default_rng(1)
+    confidence = np.full(400, 0.97)
+    found = guarantee(confidence, rng.random(400) < 0.5, 0.2, splits=20)
+    assert (found.certified, found.coverage, found.broken, found.error) == (0, 0, 0, None)
+
+
+def test_too_few_questions_to_halve() -> None:
+    with pytest.raises(DataError, match="3 questions"):
+        guarantee(CONFIDENCE[:3], RIGHT[:3], 0.2)
+
+
+def test_a_cascade_by_hand() -> None:
+    """Two of three questions are passed on; tokens: 5 of the prompt and 10 a leaf."""
+    right, wrong = [True, False], [False, True]
+    leaves = table([0, 0])
+    small = {
+        name: record(name, leaves, one)
+        for name, one in (("a", right), ("b", wrong), ("c", wrong), ("only small", wrong))
+    }
+    large = {name: record(name, leaves, one) for name, one in (("a", wrong), ("b", right))}
+    large["c"] = dataclasses.replace(record("c", leaves, wrong), tokens_decoded=95)
+    confidence = {"a": 0.9, "b": 0.4, "c": 0.5, "only small": 0.1}
+    found = cascade(small, large, confidence, threshold=0.6, size_ratio=0.25)
+    one = leaves.tokens_decoded + 5
+    assert found.questions == 3
+    assert found.escalated == pytest.approx(2 / 3)
+    assert (found.accuracy, found.small, found.large) == pytest.approx((2 / 3, 1 / 3, 1 / 3))
+    assert found.cost == pytest.approx((0.25 * 3 * one + one + 100) / (2 * one + 100))
+    with pytest.raises(DataError, match="share no question"):
+        cascade(small, {"z": large["a"]}, confidence, threshold=0.6, size_ratio=0.25)

@@ -1,0 +1,101 @@
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
+
+from et_agent import MultiChain, ScriptedModel
+from et_agent.errors import EscalationError
+from et_agent.gate import GatePolicy, ModelTarget
+from et_agent.gate.escalation import call_target
+from et_agent.gate.limits import Limits
+from tests.gate.conftest import CHAINS, QUESTION, SURE
+
+POLICY = GatePolicy(answer_at=0.8, retries=0, backoff=0, timeout=5)
+
+
+def test_a_langchain_runnable_answers_with_a_message() -> None:
+    def answered(question: str) -> AIMessage:
+        return AIMessage(content=f"four, to {question!r}")
+
+    target: RunnableLambda[str, AIMessage] = RunnableLambda(answered)
+    found = call_target(target, QUESTION, POLICY)
+    assert found.answer == f"four, to {QUESTION!r}"
+    assert (found.result, found.failure, found.cost.escalations) == (None, None, 1)
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", 4, SimpleNamespace(content=[]), b"4"])
+def test_a_target_that_returns_nothing_of_use(value: Any) -> None:
+    found = call_target(lambda question: value, QUESTION, POLICY)
+    assert found.answer is None
+    assert isinstance(found.failure, EscalationError)
+    assert "gave no answer" in str(found.failure)
+
+
+def test_a_target_that_cannot_be_called() -> None:
+    found = call_target("gpt", QUESTION, POLICY)  # type: ignore[arg-type]
+    assert "str is no target" in str(found.failure)
+
+
+def test_a_target_that_hangs_is_left_behind() -> None:
+    policy = GatePolicy(answer_at=0.8, retries=0, timeout=0.05)
+    began = time.perf_counter()
+    found = call_target(lambda question: time.sleep(3), QUESTION, policy)
+    assert time.perf_counter() - began < 2
+    assert "longer than 0.05 s" in str(found.failure)
+
+
+def test_retries_with_backoff_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("et_agent.gate.escalation.time.sleep", slept.append)
+    calls: list[str] = []
+
+    def target(question: str) -> str:
+        calls.append(question)
+        if len(calls) < 3:
+            raise ConnectionError("busy")
+        return "4"
+
+    policy = GatePolicy(answer_at=0.8, retries=3, backoff=0.5)
+    found = call_target(target, QUESTION, policy)
+    assert (found.answer, found.cost.escalations) == ("4", 3)
+    assert slept == [0.5, 1.0]
+
+
+def test_a_failure_is_chained_to_its_cause() -> None:
+    def target(question: str) -> str:
+        raise KeyError("key")
+
+    found = call_target(target, QUESTION, POLICY)
+    assert isinstance(found.failure, EscalationError)
+    assert isinstance(found.failure.__cause__, KeyError)
+
+
+def test_interrupts_are_no_failures() -> None:
+    def target(question: str) -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call_target(target, QUESTION, POLICY)
+
+
+def test_another_model_keeps_to_the_limits() -> None:
+    long = {"Let me think about it at length. " * 60 + "\\boxed{4}": 1.0}
+    with ScriptedModel.from_texts(long, context=16384) as model:
+        target = ModelTarget(model, decoder=MultiChain(leaves=4, max_tokens=4096))
+        found = call_target(target, QUESTION, POLICY, Limits(seconds=1e-4))
+        spent = call_target(target, QUESTION, POLICY, Limits(tokens=0))
+    assert "stopped at a limit" in str(found.failure)
+    assert found.cost.tokens < 4 * 1900
+    assert (spent.cost.escalations, spent.cost.tokens) == (0, 0)
+    assert "not called" in str(spent.failure)
+
+
+def test_another_model_answers_with_its_whole_result() -> None:
+    with ScriptedModel.from_texts(SURE) as model:
+        found = call_target(ModelTarget(model, decoder=CHAINS), QUESTION, POLICY)
+    assert found.answer == "4"
+    assert found.result is not None
+    assert found.cost.tokens == found.result.usage.tokens_decoded

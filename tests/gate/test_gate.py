@@ -1,0 +1,205 @@
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.errors import PolicyError
+from et_agent.gate import Action, Clarifier, Gate, GatePolicy, ModelTarget
+from et_agent.gate.escalation import Target
+from tests.gate.conftest import CHAINS, QUESTION, SURE, TEXTS, Judged
+
+POLICY = GatePolicy(answer_at=0.8, escalate_from=0.2, retries=0)
+
+
+def test_a_confident_answer_is_given(judged: Judged) -> None:
+    result = judged(0.9)
+    decision = Gate(POLICY).resolve(result)
+    assert decision.action is Action.ANSWER
+    assert decision.answer == result.answer
+    assert (decision.confidence, decision.threshold) == (0.9, 0.8)
+    assert decision.reason == "The confidence of 90% reaches the threshold of 80%."
+    assert decision.alternatives == result.distribution
+    assert decision.cost.tokens == result.usage.tokens_decoded
+    assert decision.model_validate_json(decision.model_dump_json()) == decision
+
+
+def test_the_threshold_itself_suffices(judged: Judged) -> None:
+    assert Gate(POLICY).decide(judged(0.8)).action is Action.ANSWER
+
+
+def test_without_a_target_a_doubtful_answer_is_kept_back(judged: Judged) -> None:
+    decision = Gate(POLICY).resolve(judged(0.5))
+    assert decision.action is Action.ABSTAIN
+    assert decision.answer is None
+    assert decision.reason == "The confidence of 50% is below the threshold of 80%."
+
+
+def test_escalation_to_a_function(judged: Judged) -> None:
+    asked = []
+
+    def target(question: str) -> str:
+        asked.append(question)
+        return "four"
+
+    decision = Gate(POLICY, escalate=target).resolve(judged(0.5))
+    assert (decision.action, decision.answer, decision.escalated) == (Action.ANSWER, "four", True)
+    assert decision.confidence is None, "the target's answer has no confidence"
+    assert decision.cost.escalations == 1
+    assert asked == [QUESTION]
+
+
+def test_what_is_hopeless_is_not_escalated(judged: Judged) -> None:
+    gate = Gate(POLICY, escalate=lambda question: pytest.fail("called"))
+    decision = gate.resolve(judged(0.1))
+    assert decision.action is Action.ABSTAIN
+    assert "below 20% nothing is escalated" in decision.reason
+
+
+def test_decide_calls_nothing(judged: Judged) -> None:
+    gate = Gate(POLICY, escalate=lambda question: pytest.fail("called"))
+    decision = gate.decide(judged(0.5))
+    assert decision.action is Action.ESCALATE
+    assert decision.answer is None
+    assert gate.escalations == 0
+
+
+def test_another_model_s_answer_is_gated_in_its_turn(judged: Judged) -> None:
+    shares = GatePolicy(answer_at=0.8, uncalibrated="share", retries=0)
+    with ScriptedModel.from_texts(SURE) as sure, ScriptedModel.from_texts(TEXTS) as unsure:
+        good = Gate(shares, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
+        doubtful = Gate(shares, escalate=ModelTarget(unsure, decoder=CHAINS)).resolve(judged(0.5))
+        refused = Gate(POLICY, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
+    assert (good.action, good.answer, good.confidence) == (Action.ANSWER, "4", 1.0)
+    assert good.cost.tokens > judged(0.5).usage.tokens_decoded
+    assert (doubtful.action, doubtful.answer) == (Action.ABSTAIN, None)
+    assert "below the threshold too" in doubtful.reason
+    assert (refused.action, refused.confidence) == (Action.ANSWER, None)
+
+
+@pytest.mark.parametrize("fallback", ["abstain", "answer"])
+def test_a_target_that_fails(judged: Judged, fallback: Any) -> None:
+    def target(question: str) -> str:
+        raise OSError("no network")
+
+    policy = GatePolicy(answer_at=0.8, retries=2, backoff=0, fallback=fallback)
+    result = judged(0.5)
+    decision = Gate(policy, escalate=target).resolve(result)
+    assert decision.action is (Action.ANSWER if fallback == "answer" else Action.ABSTAIN)
+    assert decision.answer == (result.answer if fallback == "answer" else None)
+    assert "failed 3 times, at last with OSError: no network" in decision.reason
+    assert decision.cost.escalations == 3
+    assert not decision.escalated
+
+
+def test_budgets(judged: Judged) -> None:
+    counted = Gate(GatePolicy(answer_at=0.8, escalations=2), escalate=lambda question: "4")
+    actions = [counted.resolve(judged(0.5)) for _ in range(4)]
+    assert [one.escalated for one in actions] == [True, True, False, False]
+    assert "budget of escalations is spent" in actions[2].reason
+    shared = Gate(GatePolicy(answer_at=0.8, escalation_share=0.25), escalate=lambda question: "4")
+    results = [judged(0.9), judged(0.9), judged(0.9), judged(0.5), judged(0.5)]
+    assert [shared.resolve(one).escalated for one in results] == [False] * 3 + [True, False]
+
+
+def test_parallel_questions_keep_to_the_budget(judged: Judged) -> None:
+    gate = Gate(GatePolicy(answer_at=0.8, escalations=3), escalate=_slow("4"))
+    result = judged(0.5)
+    threads = [threading.Thread(target=gate.resolve, args=(result,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert gate.escalations == 3
+
+
+def _slow(answer: str) -> Target:
+    def target(question: str) -> str:
+        time.sleep(0.05)
+        return answer
+
+    return target
+
+
+def test_without_a_calibrator_nothing_is_certain(judged: Judged) -> None:
+    result = judged(None, SURE)
+    assert result.share == 1.0
+    decision = Gate(POLICY).decide(result)
+    assert (decision.action, decision.confidence) == (Action.ABSTAIN, None)
+    assert "No calibrator holds" in decision.reason
+    shares = GatePolicy(answer_at=0.8, uncalibrated="share")
+    assert Gate(shares).decide(result).action is Action.ANSWER
+
+
+def test_no_answer_and_an_unfinished_tree_are_never_given(judged: Judged) -> None:
+    always = Gate(GatePolicy(answer_at=0.0, uncalibrated="share"))
+    nothing = judged(None, {"who knows": 1.0})
+    assert nothing.answer is None
+    assert always.decide(nothing).action is Action.ABSTAIN
+    assert "no path gave an answer" in always.decide(nothing).reason.lower()
+    cut = judged(None, complete=False)
+    assert always.decide(cut).action is Action.ABSTAIN
+    assert "stopped before" in always.decide(cut).reason.lower()
+
+
+def test_observing_only_records_what_would_be_done(judged: Judged) -> None:
+    policy = GatePolicy(answer_at=0.8, observe=True)
+    gate = Gate(policy, escalate=lambda question: pytest.fail("called"))
+    decision = gate.resolve(judged(0.5))
+    assert (decision.action, decision.would) == (Action.ANSWER, Action.ESCALATE)
+    assert decision.answer is not None
+    assert gate.resolve(judged(0.9)).would is None
+    assert gate.escalations == 0
+
+
+def test_topics(judged: Judged) -> None:
+    gate = Gate(GatePolicy(answer_at=0.5, topics={"payment": {"answer_at": 0.9}}))
+    assert gate.decide(judged(0.7), topic=None).action is Action.ANSWER
+    paying = gate.decide(judged(0.7), topic="payment")
+    assert (paying.action, paying.threshold, paying.topic) == (Action.ABSTAIN, 0.9, "payment")
+    with pytest.raises(PolicyError, match="no topic"):
+        gate.resolve(judged(0.7), topic="search")
+
+
+@pytest.mark.parametrize("limit", [{"max_tokens": 20}, {"max_seconds": 1e-6}])
+def test_a_decision_stops_at_its_limits(limit: dict[str, Any]) -> None:
+    policy = GatePolicy(answer_at=0.5, uncalibrated="share", **limit)
+    asked: list[str] = []
+    gate = Gate(policy, escalate=asked.append)
+    long = {"Let me think about it at length. " * 20 + "\\boxed{4}": 1.0}
+    with ScriptedModel.from_texts(long) as model:
+        # Progress is told ten times a second, so a limit is kept within that.
+        decision = gate.ask(model, QUESTION, decoder=MultiChain(leaves=4, max_tokens=4096))
+    assert decision.action is Action.ABSTAIN
+    assert decision.cost.tokens < 4 * 600
+    assert not asked, "nothing is left for an escalation"
+    assert "limits are spent" in decision.reason
+
+
+def test_asking_back_needs_something_to_find_readings_with() -> None:
+    for policy in (
+        GatePolicy(answer_at=0.5, clarify=True),
+        GatePolicy(answer_at=0.5, topics={"a": {"clarify": True}}),
+    ):
+        with pytest.raises(PolicyError, match="Clarifier"):
+            Gate(policy)
+        with ScriptedModel.from_texts(TEXTS) as model:
+            Gate(policy, clarifier=Clarifier(model))
+
+
+def test_a_decision_over_a_finished_tree_is_fast(judged: Judged) -> None:
+    gate, result = Gate(POLICY), judged(0.5)
+    gate.decide(result)
+    began = time.perf_counter()
+    for _ in range(100):
+        gate.decide(result)
+    assert (time.perf_counter() - began) / 100 < 0.02, "the benchmark measures it in earnest"
+
+
+def test_asking_through_the_gate() -> None:
+    policy = GatePolicy(answer_at=0.9, uncalibrated="share")
+    with ScriptedModel.from_texts(SURE) as model:
+        decision = Gate(policy).ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
+        known: AskResult = ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
+    assert (decision.action, decision.answer) == (Action.ANSWER, known.answer)

@@ -1,0 +1,107 @@
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from et_agent.errors import StoreError
+from et_agent.gate import Action, DecisionLog, Gate, GatePolicy
+from tests.gate.conftest import QUESTION, Judged
+
+POLICY = GatePolicy(answer_at=0.8, topics={"payment": {"answer_at": 0.95}})
+
+
+def test_decisions_are_logged_and_reported(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "new" / "log.sqlite") as log:
+        gate = Gate(POLICY, log=log)
+        right, wrong = gate.resolve(judged(0.9)), gate.resolve(judged(0.85))
+        kept = gate.resolve(judged(0.3))
+        gate.resolve(judged(0.9), topic="payment")
+        log.label(right.trace_id, True)
+        log.label(wrong.trace_id, False)
+        log.label(kept.trace_id, False)
+        found = log.report()
+        assert found.decisions == 4
+        assert found.actions[Action.ANSWER] == 2
+        assert found.actions[Action.ABSTAIN] == 2
+        assert (found.labelled, found.answered_labelled, found.errors) == (3, 2, 1)
+        assert found.tokens == 4 * right.cost.tokens
+        assert found.drift is not None
+        assert found.drift.questions == 3
+        assert log.report("payment").decisions == 1
+        with pytest.raises(StoreError, match="no decision 'nobody'"):
+            log.label("nobody", True)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_texts_are_kept_only_when_asked_for(tmp_path: Path, judged: Judged, keep: bool) -> None:
+    path = tmp_path / "log.sqlite"
+    with DecisionLog(path, keep_texts=keep) as log:
+        Gate(POLICY, log=log).resolve(judged(0.9))
+    assert (QUESTION.encode() in b"".join(p.read_bytes() for p in tmp_path.iterdir())) is keep
+
+
+def test_a_dry_run_is_reported_by_what_would_have_been_done(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate = Gate(GatePolicy(answer_at=0.8, observe=True), log=log)
+        decision = gate.resolve(judged(0.3))
+        log.label(decision.trace_id, False)
+        found = log.report()
+    assert found.actions[Action.ABSTAIN] == 1
+    assert found.answered_labelled == 0
+
+
+def test_labels_of_escalated_answers_say_nothing_of_the_gated_model(
+    tmp_path: Path, judged: Judged
+) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        decision = Gate(POLICY, log=log, escalate=lambda question: "4").resolve(judged(0.3))
+        log.label(decision.trace_id, False)
+        found = log.report()
+    assert (found.calls, found.labelled, found.answered_labelled) == (1, 1, 0)
+    assert found.drift is None
+
+
+def test_drift_shows_up_in_production_labels(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate, result = Gate(POLICY, log=log), judged(0.95)
+        for _ in range(40):
+            log.label(gate.resolve(result).trace_id, False)
+        drift = log.report().drift
+    assert drift is not None
+    assert drift.drifted
+    assert drift.way == "overconfident"
+
+
+def test_threads_share_a_log(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate, result = Gate(POLICY, log=log), judged(0.9)
+        threads = [
+            threading.Thread(target=lambda: [gate.resolve(result) for _ in range(20)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert log.report().decisions == 80
+
+
+def test_files_that_are_no_log(tmp_path: Path) -> None:
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    with pytest.raises(StoreError, match="something else"):
+        DecisionLog(other)
+    text = tmp_path / "text.sqlite"
+    text.write_text("this is no database at all, but a text that is long enough" * 20)
+    with pytest.raises(StoreError):
+        DecisionLog(text)
+    later = tmp_path / "later.sqlite"
+    DecisionLog(later).close()
+    with sqlite3.connect(later) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="later et-agent"):
+        DecisionLog(later)

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from et_agent.calibration import Costs, RiskControl
+from et_agent.errors import CalibrationError, PolicyError
+from et_agent.gate import GatePolicy
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"answer_at": 1.2}, "answer_at"),
+        ({"answer_at": float("nan")}, "answer_at"),
+        ({"answer_at": 0.5, "escalate_from": 0.6}, "thresholds must rise"),
+        ({"answer_at": 0.5, "answer_above": 0.6}, "answer_above"),
+        ({"answer_at": 0.5, "timeout": 0}, "timeout"),
+        ({"answer_at": 0.5, "retries": -1}, "retries"),
+        ({"answer_at": 0.5, "max_tokens": 0}, "max_tokens"),
+        ({"answer_at": 0.5, "topics": {"pay": {"answer_at": 2}}}, "topic 'pay'"),
+        ({"answer_at": 0.5, "topics": {"pay": {"topics": {}}}}, "topics of its own"),
+        ({}, "answer_at"),
+    ],
+)
+def test_unsound_policies_are_refused(fields: dict[str, object], match: str) -> None:
+    with pytest.raises(PolicyError, match=match):
+        GatePolicy(**fields)
+
+
+def test_a_topic_changes_what_it_names_and_nothing_else() -> None:
+    policy = GatePolicy(answer_at=0.7, retries=3, topics={"payment": {"answer_at": 0.95}})
+    payment = policy.for_topic("payment")
+    assert (payment.answer_at, payment.retries) == (0.95, 3)
+    assert policy.for_topic(None) is policy
+    with pytest.raises(PolicyError, match="no topic 'search'; it has: payment"):
+        policy.for_topic("search")
+
+
+def test_a_policy_is_frozen() -> None:
+    policy = GatePolicy(answer_at=0.7)
+    with pytest.raises(ValueError, match="frozen"):
+        policy.answer_at = 0.1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("head", ["", "[gate]\n"])
+def test_from_toml(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "gate.toml"
+    inner = "gate.topics" if head else "topics"
+    path.write_text(f"{head}answer_at = 0.8\n[{inner}.payment]\nanswer_at = 0.99\n")
+    policy = GatePolicy.from_toml(path)
+    assert policy.answer_at == 0.8
+    assert policy.for_topic("payment").answer_at == 0.99
+
+
+@pytest.mark.parametrize("text", ["answer_at = ", "gate = 3", "answer_at = 'high'"])
+def test_toml_that_is_no_policy(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    with pytest.raises(PolicyError):
+        GatePolicy.from_toml(path)
+
+
+def test_toml_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="cannot be read"):
+        GatePolicy.from_toml(tmp_path / "none.toml")
+
+
+def test_from_environment() -> None:
+    found = GatePolicy.from_environment(
+        {"ET_AGENT_GATE_ANSWER_AT": "0.9", "ET_AGENT_GATE_OBSERVE": "true", "PATH": "/bin"}
+    )
+    assert (found.answer_at, found.observe) == (0.9, True)
+    for name, value in (("ANSWER_AT", "high"), ("ANSWERS", "1"), ("TOPICS", "{}")):
+        with pytest.raises(PolicyError):
+            GatePolicy.from_environment(
+                {"ET_AGENT_GATE_ANSWER_AT": "0.9", f"ET_AGENT_GATE_{name}": value}
+            )
+
+
+def test_from_a_certified_threshold() -> None:
+    scores = [0.99] * 100 + [0.2] * 20
+    threshold = RiskControl(0.05).fit(scores, [1] * 100 + [0] * 20).threshold_
+    assert GatePolicy.from_threshold(threshold).answer_at == threshold.value
+
+
+def test_from_costs() -> None:
+    """A wrong answer costs 10 and escalating 2: answer where 10 (1 - p) <= 2."""
+    costs = Costs(wrong=10, abstain=5, escalate=2)
+    assert GatePolicy.from_costs(costs).answer_at == pytest.approx(0.8)
+    with pytest.raises(CalibrationError, match="abstain"):
+        Costs(wrong=10, abstain=-1)
