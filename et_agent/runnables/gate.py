@@ -76,6 +76,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
         PolicyError: The policy has no such topic.
         EscalationError: The `escalate` branch raised; chained to what it raised.
         StoreError: The decision cannot be logged.
+        EtAgentError: The readings of an unclear question could not be decoded.
     """
 
     gate: Annotated[Gate, BeforeValidator(_gate), WithJsonSchema({"type": "object"})]
@@ -90,6 +91,8 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
     """Gets the decision when the user is to be asked back."""
     topic: str | None = None
     """Topic or tool whose policy holds."""
+    asked: int = Field(default=0, ge=0)
+    """How often the user has been asked back about the question already; for single calls."""
     target_error: float | None = Field(default=None, gt=0, lt=1)
     """Largest share of wrong answers among those given: answers are given from a confidence of
     1 - `target_error` on, in place of the policy's `answer_at`. Calibrated confidences keep to it on
@@ -217,6 +220,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
             _result(value),
             policy=gate._policy(),
             topic=gate.topic,
+            asked=gate.asked,
             hand_over=Action.ESCALATE in branches,
         )
         return _Way(decision, branches.get(decision.action))
