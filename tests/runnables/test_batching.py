@@ -128,11 +128,11 @@ async def test_an_error_ends_the_whole_batch(recorder: Recorder) -> None:
 
 def test_leaving_early_stops_the_others(recorder: Recorder) -> None:
     def texts(prompt: str) -> dict[str, float]:
-        return {"a" * 20_000 if "long" in prompt else "b": 1.0}
+        return {"a" * 3_000 if "long" in prompt else "b": 1.0}
 
-    with ScriptedModel.from_texts(texts, context=40_000) as model:
+    with ScriptedModel.from_texts(texts, context=8_000) as model:
         tree = EntropyTreeRunnable(
-            model=model, decoder=MultiChain(leaves=1, max_tokens=20_000), kind="text"
+            model=model, decoder=MultiChain(leaves=1, max_tokens=3_000), kind="text"
         )
         each: Any = tree.batch_as_completed(["long", "short"], {"callbacks": [recorder]})
         assert next(each)[0] == 1

@@ -1,6 +1,7 @@
 """The gate in a chain: decisions, branches, who escalates, budgets, errors."""
 
 import asyncio
+import pickle
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,9 +14,21 @@ from langchain_core.runnables import ConfigurableField, RunnableGenerator, Runna
 
 from et_agent import ScriptedModel, ask
 from et_agent.errors import EscalationError, InputError, PolicyError, SettingsError
-from et_agent.gate import Action, Decision, DecisionLog, Gate, GatePolicy, ModelTarget
+from et_agent.gate import (
+    Action,
+    Clarifier,
+    Decision,
+    DecisionLog,
+    Gate,
+    GatePolicy,
+    ModelTarget,
+    question_after,
+)
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
+from tests.gate.conftest import CHAINS
+from tests.gate.test_clarification import MILES, UNCLEAR, unclear
+from tests.gate.test_clarification import POLICY as ASKS_BACK
 from tests.runnables.conftest import QUESTION, Recorder, endless
 
 
@@ -84,17 +97,29 @@ async def test_each_decision_goes_to_its_branch(
     assert gate.batch([result, result]) == [output, output]
 
 
-def test_a_question_to_ask_back_goes_to_the_clarify_branch(result: AskResult) -> None:
-    class AsksBack(Gate):
-        def decide(self, result: AskResult, *, topic: str | None = None) -> Decision:
-            return (
-                super()
-                .decide(result)
-                .model_copy(update={"action": Action.CLARIFY, "clarifying_question": "Which cat?"})
-            )
+def test_a_question_that_is_unclear_goes_to_the_clarify_branch() -> None:
+    with ScriptedModel.from_texts(unclear) as model:
+        gate = GateRunnable(
+            gate=Gate(ASKS_BACK, clarifier=Clarifier(model, temperature=1)),
+            clarify=lambda decision: decision,
+            abstain=told("abstain"),
+        )
+        tree = EntropyTreeRunnable(model=model, decoder=CHAINS, kind="number")
+        decision = (tree | gate).invoke(UNCLEAR)
+        assert decision.action is Action.CLARIFY
+        assert MILES in decision.clarifying_question
+        # What the user said, put after the question, has one reading left.
+        replied = tree.invoke(question_after(decision, MILES))
+        assert gate.invoke(replied, asked=decision.asked).answer == "26"
+        # Nobody is asked back for ever.
+        assert gate.invoke(tree.invoke(UNCLEAR), asked=1) == f"abstain: {UNCLEAR}"
+        with pytest.raises(SettingsError, match="cannot be pickled"):
+            pickle.dumps(gate)
 
-    ask_back = RunnableLambda(lambda decision: decision.clarifying_question)
-    assert GateRunnable(gate=AsksBack(policy()), clarify=ask_back).invoke(result) == "Which cat?"
+
+def test_a_policy_that_asks_back_needs_a_clarifier() -> None:
+    with pytest.raises(SettingsError, match=r"pass clarifier=Clarifier\(model\)"):
+        GateRunnable(gate=ASKS_BACK)
 
 
 async def test_a_branch_gets_the_decision_and_is_a_child_run(
