@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from et_agent.cli.evaluation import open_store
+from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ __all__ = ["gate_app"]
 gate_app = typer.Typer(
     help="Answer, escalate, abstain or ask back, by confidence.", no_args_is_help=True
 )
+
+gate_app.command("ask")(gated_ask)
 
 _Log = Annotated[str, typer.Option("--log", metavar="FILE", help="File of decisions.")]
 

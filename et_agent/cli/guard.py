@@ -3,6 +3,7 @@
 0    done
 1    a bug, or a check of `doctor` that failed
 2    something that the user can mend: an EtAgentError or a wrong option
+3    `gate ask` gave no answer
 130  interrupted by Ctrl-C
 141  nobody reads standard output any more
 """

@@ -64,7 +64,10 @@ class Decision(_Model):
     answer: str | None
     """The answer to give; None unless the action is `answer`."""
     confidence: float | None = Field(default=None, ge=0, le=1)
-    """Calibrated P(correct) of the answer that was judged; None without a calibrator."""
+    """P(correct) of the answer that was judged, or what the policy lets stand in for it; None where
+    nothing does."""
+    calibrated: bool = False
+    """Whether `confidence` comes from a calibrator; False for a share that stands in for it."""
     threshold: float = Field(ge=0, le=1)
     """Confidence from which on the answer is given."""
     reason: str

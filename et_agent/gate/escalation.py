@@ -34,16 +34,42 @@ Target = Callable[[str], Any] | Runnable
 class ModelTarget:
     """Another model of et-agent as a target; its answer is gated in its turn.
 
+    It cannot hang, so a policy's `timeout` does not hold for it; the limits of the whole decision do.
+
     Args:
-        model: A loaded model.
+        model: A loaded model, or a function that loads one when it is first needed.
         decoder: As for `et_agent.ask`.
         options: Further arguments of `et_agent.submit`.
     """
 
     def __init__(
-        self, model: LanguageModel, *, decoder: DecoderSettings | None = None, **options: Any
+        self,
+        model: LanguageModel | Callable[[], LanguageModel],
+        *,
+        decoder: DecoderSettings | None = None,
+        **options: Any,
     ) -> None:
-        self.model, self.decoder, self.options = model, decoder, options
+        self.decoder, self.options = decoder, options
+        self._given = model
+        self._loaded: LanguageModel | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model; loaded now if it was not."""
+        if isinstance(self._given, LanguageModel):
+            return self._given
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._given()
+            return self._loaded
+
+    def close(self) -> None:
+        """Free a model that was loaded here; the next call loads it again."""
+        with self._lock:
+            if self._loaded is not None:
+                self._loaded.close()
+            self._loaded = None
 
     def __call__(self, question: str, limits: Limits | None = None) -> AskResult:
         """Answer; decoding is stopped at the limits, and the result is then incomplete.
@@ -131,10 +157,10 @@ def _failed(calls: int, failure: Exception) -> EscalationError:
 
 
 def _call(target: Target, question: str, timeout: float | None, left: Limits) -> Any:
+    if isinstance(target, ModelTarget):
+        return target(question, left)
     if left.seconds is not None:
         timeout = left.seconds if timeout is None else min(timeout, left.seconds)
-    if isinstance(target, ModelTarget):
-        return target(question, Limits(left.tokens, timeout))
     body: Callable[[str], Any]
     if isinstance(target, Runnable):
         body = target.invoke

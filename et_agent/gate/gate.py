@@ -46,8 +46,7 @@ class Gate:
         clarifier: Clarifier | None = None,
         log: DecisionLog | None = None,
     ) -> None:
-        asks_back = policy.clarify or any(one.get("clarify") for one in policy.topics.values())
-        if asks_back and clarifier is None:
+        if policy.asks_back and clarifier is None:
             raise PolicyError(
                 "the policy asks users back (clarify) and the gate has nothing to find readings "
                 "with: pass clarifier=Clarifier(model), or set clarify=False"
@@ -98,6 +97,7 @@ class Gate:
             action=action,
             answer=result.answer if action is Action.ANSWER else None,
             confidence=confidence,
+            calibrated=result.confidence is not None and confidence is not None,
             threshold=policy.answer_at,
             reason=reason,
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
@@ -119,15 +119,15 @@ class Gate:
         policy: GatePolicy,
         clarification: Clarification | None,
     ) -> tuple[Action, str]:
+        what = _named(result)
         if _suffices(confidence, result, policy):
             return (
                 Action.ANSWER,
-                f"The confidence of {confidence:.0%} reaches the threshold of "
-                f"{policy.answer_at:.0%}.",
+                f"The {what} of {confidence:.0%} reaches the threshold of {policy.answer_at:.0%}.",
             )
         why = _sentence(
             doubt
-            or f"the confidence of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
+            or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
         )
         if clarification is not None and _is_unclear(clarification, policy):
             count = len(clarification.options)
@@ -225,15 +225,17 @@ class Gate:
                 }
             )
         action, reason = _judge_escalated(found, policy)
-        confidence, shares = None, decision.alternatives
+        confidence, calibrated, shares = None, False, decision.alternatives
         if found.result is not None:
             confidence, _ = _confidence(found.result, policy)
+            calibrated = found.result.confidence is not None
             shares = found.result.distribution
         return decision.model_copy(
             update={
                 "action": action,
                 "answer": found.answer if action is Action.ANSWER else None,
                 "confidence": confidence,
+                "calibrated": calibrated,
                 "reason": f"{decision.reason} {reason}",
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "escalated": True,
@@ -328,12 +330,16 @@ def _judge_escalated(found: Escalated, policy: GatePolicy) -> tuple[Action, str]
     confidence = None if found.result is None else _confidence(found.result, policy)[0]
     if confidence is None:
         return Action.ANSWER, "The target answered; its answer has no confidence of its own."
+    assert found.result is not None
+    what = _named(found.result)
     if confidence >= policy.answer_at:
-        return Action.ANSWER, f"The target answered with a confidence of {confidence:.0%}."
-    return (
-        Action.ABSTAIN,
-        f"The target's confidence of {confidence:.0%} is below the threshold too.",
-    )
+        return Action.ANSWER, f"The target answered with a {what} of {confidence:.0%}."
+    return Action.ABSTAIN, f"The target's {what} of {confidence:.0%} is below the threshold too."
+
+
+def _named(result: AskResult) -> str:
+    """What is held against the threshold."""
+    return "share" if result.confidence is None else "confidence"
 
 
 def _sentence(text: str) -> str:

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from et_agent.asking import Progress, submit
+from et_agent.asking import PendingAnswer, Progress, ProgressCallback, submit
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
 from et_agent.models.base import LanguageModel
@@ -38,13 +38,22 @@ class Limits:
         )
 
 
-def ask_within(model: LanguageModel, question: str, limits: Limits, /, **options: Any) -> AskResult:
+def ask_within(
+    model: LanguageModel,
+    question: str,
+    limits: Limits,
+    /,
+    *,
+    on_progress: ProgressCallback | None = None,
+    **options: Any,
+) -> AskResult:
     """Ask, and stop the tree where the limits are reached; the result is then incomplete.
 
     Args:
         model: A loaded model.
         question: The question.
         limits: Tokens and seconds.
+        on_progress: As for `submit`.
         options: Further arguments of `et_agent.submit`.
 
     Raises:
@@ -53,13 +62,15 @@ def ask_within(model: LanguageModel, question: str, limits: Limits, /, **options
     begun = threading.Event()
 
     def watch(progress: Progress) -> None:
+        if on_progress is not None:
+            on_progress(progress)
         too_many = limits.tokens is not None and progress.tokens >= limits.tokens
         too_long = limits.seconds is not None and progress.seconds >= limits.seconds
         if too_many or too_long:
             begun.wait()  # the first step may come before submit has returned
             pending.cancel()
 
-    pending = submit(model, question, on_progress=watch, **options)
+    pending: PendingAnswer = submit(model, question, on_progress=watch, **options)
     begun.set()
     try:
         return pending.result()

@@ -127,7 +127,8 @@ class DecisionLog:
             decision.action.value,
             None if decision.would is None else decision.would.value,
             decision.topic,
-            decision.confidence,
+            # Of a share that stands in, drift can tell nothing.
+            decision.confidence if decision.calibrated else None,
             decision.threshold,
             int(decision.escalated),
             decision.cost.tokens,

@@ -52,7 +52,8 @@ class GatePolicy(BaseModel):
     escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """Share of its decisions that a gate may escalate; None for no limit."""
     timeout: float | None = Field(default=60.0, gt=0, allow_inf_nan=False)
-    """Seconds that one call of the escalation target may take; None for no limit."""
+    """Seconds that one call of the escalation target may take, `ModelTarget` aside; None for no
+    limit."""
     retries: int = Field(default=1, ge=0, le=10)
     """Calls after the first when the target fails."""
     backoff: float = Field(default=0.5, ge=0, allow_inf_nan=False)
@@ -111,6 +112,19 @@ class GatePolicy(BaseModel):
             known = ", ".join(sorted(self.topics)) or "none"
             raise PolicyError(f"the policy has no topic {topic!r}; it has: {known}")
         return GatePolicy(**{**self._fields(), **self.topics[topic]})
+
+    @property
+    def asks_back(self) -> bool:
+        """Whether the user may be asked back, in any topic."""
+        return self.clarify or any(one.get("clarify", False) for one in self.topics.values())
+
+    def changed(self, **changes: Any) -> "GatePolicy":
+        """The policy with other values for some fields.
+
+        Raises:
+            PolicyError: See the constructor.
+        """
+        return GatePolicy(**{**self._fields(), "topics": self.topics, **changes})
 
     @classmethod
     def from_threshold(cls, threshold: Threshold, **fields: Any) -> Self:

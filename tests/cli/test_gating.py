@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from et_agent import MultiChain, ScriptedModel
-from et_agent.gate import DecisionLog, Gate, GatePolicy
+from et_agent.gate import Decision, DecisionLog, Gate, GatePolicy
 from tests.cli.conftest import TEXTS, Install, Run
 from tests.cli.test_calibration import data, fitted, store
 
@@ -65,5 +65,69 @@ def test_simulations_that_cannot_be(
     run: Run, fitted: str, store: str, options: list[str], says: str
 ) -> None:
     shown = run("gate", "simulate", fitted, *options, "--store", store)
+    assert shown.code == 2
+    assert says in shown.err
+
+
+SURE = {"It is \\boxed{72}": 1.0}
+ASK = ["gate", "ask", "How many are left, in number?", "--kind", "number", "--leaves", "6"]
+
+
+def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> None:
+    install(SURE)
+    answered = run(*ASK, "--share", "--answer-at", "0.7")
+    assert answered.code == 0, answered.err
+    assert answered.out.startswith("answer  72  100% of the share, not calibrated")
+    install(TEXTS)
+    path = str(tmp_path / "log.sqlite")
+    kept = run(*ASK, "--share", "--answer-at", "0.9", "--log", path)
+    assert kept.code == 3
+    assert kept.out.startswith("abstain")
+    assert "below the threshold of 90%" in kept.out.replace("\n", " ")
+    assert "1 decisions" in run("gate", "report", "--log", path).out
+    install(SURE)
+    uncalibrated = run(*ASK)
+    assert uncalibrated.code == 3
+    assert "No calibrator holds" in uncalibrated.out
+
+
+def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
+    install(TEXTS)
+    shown = run(*ASK, "--share", "--answer-at", "0.9", "--escalate-to", "larger", "--json")
+    decision = Decision.model_validate_json(shown.out)
+    # The larger model is the same scripted one, so its share is too low again.
+    assert (decision.escalated, decision.action.value) == (True, "abstain")
+    assert shown.code == 3
+
+
+def test_policies_from_files_and_variables(
+    run: Run, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "gate.toml"
+    policy.write_text('answer_at = 0.1\nuncalibrated = "share"\n[topics.pay]\nanswer_at = 0.99\n')
+    for more, code in (([], 0), (["--topic", "pay"], 3), (["--answer-at", "0.95"], 3)):
+        install(TEXTS)
+        assert run(*ASK, "--policy", str(policy), *more).code == code
+    monkeypatch.setenv("ET_AGENT_GATE_ANSWER_AT", "0.1")
+    monkeypatch.setenv("ET_AGENT_GATE_UNCALIBRATED", "share")
+    install(TEXTS)
+    assert run(*ASK).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--answer-at", "2"], "answer_at"),
+        (["--policy", "none.toml"], "cannot be read"),
+        (["--topic", "search"], "no topic"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--keep-texts"], "give both"),
+    ],
+)
+def test_gated_asking_that_cannot_be(
+    run: Run, install: Install, options: list[str], says: str
+) -> None:
+    install(TEXTS)
+    shown = run(*ASK, *options)
     assert shown.code == 2
     assert says in shown.err

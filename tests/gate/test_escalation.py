@@ -93,6 +93,30 @@ def test_another_model_keeps_to_the_limits() -> None:
     assert "not called" in str(spent.failure)
 
 
+def test_another_model_is_loaded_when_it_is_needed() -> None:
+    models: list[ScriptedModel] = []
+
+    def load() -> ScriptedModel:
+        models.append(ScriptedModel.from_texts(SURE))
+        return models[-1]
+
+    target = ModelTarget(load, decoder=CHAINS)
+    assert not models
+    for _ in range(2):
+        assert call_target(target, QUESTION, POLICY).answer == "4"
+    target.close()
+    target.close()
+    assert call_target(target, QUESTION, POLICY).answer == "4"
+    target.close()
+    assert len(models) == 2
+
+
+def test_a_time_limit_of_calls_does_not_hold_for_another_model() -> None:
+    policy = GatePolicy(answer_at=0.8, retries=0, timeout=1e-9)
+    with ScriptedModel.from_texts(SURE) as model:
+        assert call_target(ModelTarget(model, decoder=CHAINS), QUESTION, policy).answer == "4"
+
+
 def test_another_model_answers_with_its_whole_result() -> None:
     with ScriptedModel.from_texts(SURE) as model:
         found = call_target(ModelTarget(model, decoder=CHAINS), QUESTION, POLICY)

@@ -18,7 +18,7 @@ def test_a_confident_answer_is_given(judged: Judged) -> None:
     decision = Gate(POLICY).resolve(result)
     assert decision.action is Action.ANSWER
     assert decision.answer == result.answer
-    assert (decision.confidence, decision.threshold) == (0.9, 0.8)
+    assert (decision.confidence, decision.calibrated, decision.threshold) == (0.9, True, 0.8)
     assert decision.reason == "The confidence of 90% reaches the threshold of 80%."
     assert decision.alternatives == result.distribution
     assert decision.cost.tokens == result.usage.tokens_decoded
@@ -129,7 +129,9 @@ def test_without_a_calibrator_nothing_is_certain(judged: Judged) -> None:
     assert (decision.action, decision.confidence) == (Action.ABSTAIN, None)
     assert "No calibrator holds" in decision.reason
     shares = GatePolicy(answer_at=0.8, uncalibrated="share")
-    assert Gate(shares).decide(result).action is Action.ANSWER
+    stood_in = Gate(shares).decide(result)
+    assert (stood_in.action, stood_in.confidence, stood_in.calibrated) == (Action.ANSWER, 1, False)
+    assert stood_in.reason == "The share of 100% reaches the threshold of 80%."
 
 
 def test_no_answer_and_an_unfinished_tree_are_never_given(judged: Judged) -> None:

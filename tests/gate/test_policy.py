@@ -36,6 +36,16 @@ def test_a_topic_changes_what_it_names_and_nothing_else() -> None:
         policy.for_topic("search")
 
 
+def test_a_policy_with_other_values() -> None:
+    policy = GatePolicy(answer_at=0.7, topics={"payment": {"answer_at": 0.95}})
+    other = policy.changed(answer_at=0.6, observe=True)
+    assert (other.answer_at, other.observe) == (0.6, True)
+    assert other.topics == policy.topics
+    assert policy.changed() == policy
+    with pytest.raises(PolicyError):
+        policy.changed(answer_at=3)
+
+
 def test_a_policy_is_frozen() -> None:
     policy = GatePolicy(answer_at=0.7)
     with pytest.raises(ValueError, match="frozen"):

@@ -1,0 +1,190 @@
+"""`et-agent gate ask`: a question in, a decision out."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from et_agent.cli.ask import KindName
+from et_agent.cli.decoders import DecoderName
+from et_agent.cli.guard import command
+
+if TYPE_CHECKING:
+    from et_agent.gate import Decision, GatePolicy
+    from et_agent.models.base import LanguageModel
+
+__all__ = ["gated_ask"]
+
+UNANSWERED: Final = 3
+"""Exit code where no answer is given."""
+_COLOURS: Final = {
+    "answer": "green",
+    "escalate": "yellow",
+    "abstain": "red",
+    "clarify": "cyan",
+}
+
+
+@command
+def gated_ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
+    answer_at: Annotated[
+        float | None,
+        typer.Option(help="Confidence from which on it is answered.", show_default="0.8"),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Policy as TOML; --answer-at goes before it."),
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="Topic or tool of the policy.")] = None,
+    share: Annotated[
+        bool,
+        typer.Option(
+            "--share", metavar="", help="Take the share where no calibrator holds, as it is."
+        ),
+    ] = False,
+    escalate_to: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH|hf:…", help="Model for questions passed on."),
+    ] = None,
+    clarify: Annotated[
+        bool, typer.Option("--clarify", metavar="", help="Ask back when the question is unclear.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|hf:…",
+            help="The model.",
+            show_default="qwen2.5-coder-0.5b",
+        ),
+    ] = None,
+    kind: Annotated[
+        KindName, typer.Option(metavar="KIND", help="number, math, choice, text or auto.")
+    ] = KindName.AUTO,
+    leaves: Annotated[int | None, typer.Option(help="Leaves of a tree.", show_default="16")] = None,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="the cores")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Keep the decision in this file.")
+    ] = None,
+    keep_texts: Annotated[
+        bool, typer.Option("--keep-texts", metavar="", help="Keep question and answer there too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print the decision as JSON.")
+    ] = False,
+) -> int:
+    """Answer, or say why not: by confidence, escalated or asked back if you allow it.
+
+    Exit code 0 with an answer, 3 without.
+    """
+    from et_agent.cli import loading
+    from et_agent.cli.display import Board
+    from et_agent.cli.terminal import is_watched, write_line
+    from et_agent.decoding import EntropyTree
+    from et_agent.errors import SettingsError
+    from et_agent.gate import Action, Clarifier, DecisionLog, Gate, ModelTarget
+    from et_agent.models.catalog import DEFAULT_MODEL
+
+    loading.check_load_settings(context=None, threads=threads)
+    if seed < 0:
+        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    if keep_texts and log is None:
+        raise SettingsError("--keep-texts says what --log FILE holds: give both")
+    rules = _policy(policy, answer_at, share=share, clarify=clarify)
+    decoder = EntropyTree() if leaves is None else EntropyTree(leaves=leaves)
+    options: dict[str, Any] = {"decoder": decoder, "kind": kind.value, "seed": seed}
+    spec = model or DEFAULT_MODEL
+    with ExitStack() as stack:
+        board = stack.enter_context(
+            Board([question], model=spec, decoder=DecoderName.ENTROPY_TREE, shown=is_watched())
+        )
+
+        def opened(name: str) -> "LanguageModel":
+            return stack.enter_context(
+                loading.open_model(name, threads=threads, progress=board.transfer)
+            )
+
+        loaded = opened(spec)
+        kept = None
+        if log is not None:
+            kept = stack.enter_context(DecisionLog(Path(log).expanduser(), keep_texts=keep_texts))
+        target = None
+        if escalate_to is not None:
+            larger = escalate_to
+            target = ModelTarget(lambda: opened(larger), **options)
+        gate = Gate(
+            rules,
+            escalate=target,
+            clarifier=Clarifier(loaded, seed=seed) if rules.asks_back else None,
+            log=kept,
+        )
+        ended = False
+        board.begin(lambda _: ended, lambda: False)
+        decision = gate.ask(loaded, question, topic=topic, on_progress=board.callback(0), **options)
+        ended = True
+        board.close()
+        while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
+            _print(decision)
+            reply = input("> ").strip()
+            if not reply:
+                break
+            decision = gate.reply(loaded, decision, reply, **options)
+        if as_json:
+            write_line(decision.model_dump_json(indent=2))
+        else:
+            _print(decision)
+    return 0 if decision.action is Action.ANSWER else UNANSWERED
+
+
+def _policy(
+    file: str | None, answer_at: float | None, *, share: bool, clarify: bool
+) -> "GatePolicy":
+    """The policy of a file, or of the environment, with what the options say on top."""
+    import os
+
+    from et_agent.gate import GatePolicy
+
+    changes: dict[str, Any] = {}
+    if answer_at is not None:
+        changes["answer_at"] = answer_at
+    if share:
+        changes["uncalibrated"] = "share"
+    if clarify:
+        changes["clarify"] = True
+    if file is not None:
+        return GatePolicy.from_toml(Path(file).expanduser()).changed(**changes)
+    given = {"ET_AGENT_GATE_ANSWER_AT": "0.8", **os.environ}
+    return GatePolicy.from_environment(given).changed(**changes)
+
+
+def _print(decision: "Decision") -> None:
+    from rich.text import Text
+
+    from et_agent.cli.terminal import output_console, visible
+
+    console = output_console()
+    action = decision.action.value
+    head = Text(action, style=f"bold {_COLOURS[action]}")
+    if decision.answer is not None:
+        head.append(f"  {visible(decision.answer)}", style="bold default")
+    if decision.confidence is not None:
+        what = "sure" if decision.calibrated else "of the share, not calibrated"
+        head.append(f"  {decision.confidence:.0%} {what}", style="default")
+    console.print(head)
+    if decision.clarifying_question is not None:
+        console.print(Text(visible(decision.clarifying_question, keep="\n")))
+    console.print(Text(visible(decision.reason), style="dim"))
+    for one in decision.alternatives:
+        said = "none" if one.answer is None else visible(one.answer)
+        console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
+    cost = decision.cost
+    console.print(
+        Text(
+            f"{cost.tokens:,} tokens, {cost.seconds:.1f} s, trace {decision.trace_id}", style="dim"
+        )
+    )
