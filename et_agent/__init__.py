@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from et_agent.models.loading import load_model
     from et_agent.models.scripted import ScriptedModel
     from et_agent.results import AnswerShare, AskResult
+    from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 __all__ = [
     "AnswerKind",
     "AnswerShare",
     "AskResult",
     "EntropyTree",
+    "EntropyTreeRunnable",
+    "GateRunnable",
     "Greedy",
     "MultiChain",
     "PendingAnswer",
@@ -39,6 +42,8 @@ _HOMES = {
     "AnswerShare": "et_agent.results",
     "AskResult": "et_agent.results",
     "EntropyTree": "et_agent.decoding",
+    "EntropyTreeRunnable": "et_agent.runnables",
+    "GateRunnable": "et_agent.runnables",
     "Greedy": "et_agent.decoding",
     "MultiChain": "et_agent.decoding",
     "PendingAnswer": "et_agent.asking",

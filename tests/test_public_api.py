@@ -12,7 +12,9 @@ import sys, time
 began = time.perf_counter()
 import et_agent
 seconds = time.perf_counter() - began
-heavy = [name for name in ("llama_cpp", "numpy", "pydantic", "jinja2") if name in sys.modules]
+heavy = ["llama_cpp", "numpy", "pydantic", "jinja2", "matplotlib", "torch"]
+heavy = [name for name in heavy if name in sys.modules]
+heavy += [name for name in sys.modules if name.startswith(("langchain", "langgraph"))]
 print(seconds, *heavy)
 """
 
@@ -23,6 +25,8 @@ def test_the_public_names() -> None:
         "AnswerShare",
         "AskResult",
         "EntropyTree",
+        "EntropyTreeRunnable",
+        "GateRunnable",
         "Greedy",
         "MultiChain",
         "PendingAnswer",
@@ -74,3 +78,18 @@ def test_a_scripted_model_needs_no_llama_cpp() -> None:
     )
     assert done.stderr == ""
     assert done.stdout.split() == ["4", "False"]
+
+
+def test_runnables_load_the_core_of_langchain_and_nothing_else_of_it() -> None:
+    code = (
+        "import sys; import et_agent.runnables\n"
+        "roots = {name.partition('.')[0] for name in sys.modules}\n"
+        "strangers = {'llama_cpp', 'matplotlib', 'sklearn', 'torch', 'transformers'}\n"
+        "print(sorted(root for root in roots if root.startswith('lang') and root != 'langsmith'))\n"
+        "print(sorted(roots & strangers))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.split("\n")[:2] == ["['langchain_core']", "[]"]

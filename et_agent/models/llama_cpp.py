@@ -8,8 +8,10 @@ before each call.
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import logging
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -104,6 +106,26 @@ class _Native:
         self.context = self.model = self.reader = None
 
 
+_Forgotten = tuple[ThreadPoolExecutor, _Native]
+
+
+@functools.cache
+def _forgotten() -> "queue.SimpleQueue[_Forgotten]":
+    """Models that were forgotten without being closed, for a thread that frees them.
+
+    The collector may strike inside any call, also in the middle of some executor's `submit`, which
+    holds a lock of all executors: to put on a simple queue is all that is safe there.
+    """
+    waiting: queue.SimpleQueue[_Forgotten] = queue.SimpleQueue()
+
+    def free() -> None:
+        while True:
+            _let_go(*waiting.get())
+
+    threading.Thread(target=free, name="et-agent-free", daemon=True).start()
+    return waiting
+
+
 def _let_go(owner: ThreadPoolExecutor, native: _Native) -> None:
     with contextlib.suppress(RuntimeError):
         owner.submit(native.free)
@@ -159,7 +181,8 @@ class LlamaCppModel:
         self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
         self._native = _Native()
-        self._finalizer = weakref.finalize(self, _let_go, self._owner, self._native)
+        self._finalizer = weakref.finalize(self, _forgotten().put, (self._owner, self._native))
+        self._finalizer.atexit = False  # executors take no more work by then
         self._context: Any = None
         self._model: Any = None
         try:
@@ -557,7 +580,8 @@ class LlamaCppModel:
         else:
             with contextlib.suppress(RuntimeError):
                 self._owner.submit(self._free).result()
-        self._finalizer()
+        self._finalizer.detach()
+        _let_go(self._owner, self._native)
 
     def _free(self) -> None:
         with self._vocab_lock:

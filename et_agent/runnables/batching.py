@@ -18,7 +18,7 @@ from langchain_core.runnables.config import (
 from et_agent.results import AskResult
 from et_agent.runnables.driving import Asking, listened_to
 from et_agent.runnables.messages import TreeInput
-from et_agent.runnables.watching import Update, Watch
+from et_agent.runnables.watching import Update, Watch, start
 
 __all__ = ["abatch_as_completed", "batch_as_completed"]
 
@@ -80,18 +80,17 @@ class _Batch:
     def _fill(self) -> list[Done]:
         """Begin questions up to the limit; all are checked before one is decoded."""
         failed: list[Done] = []
-        fresh: list[tuple[int, Watch]] = []
+        fresh: dict[int, Watch] = {}
         while self._waiting and len(self._running) < self._limit:
             index = self._waiting.popleft()
             try:
-                fresh.append((index, self._prepared(index)))
+                fresh[index] = self._prepared(index)
             except Exception as error:
                 failed.append(self._failed(index, error))
-        for index, watch in fresh:
-            try:
-                watch.start()
-            except Exception as error:
-                failed.append(self._failed(index, error))
+        try:
+            start(*fresh.values())
+        except Exception as error:
+            failed += [self._failed(index, error) for index in fresh]
         return failed
 
     def _prepared(self, index: int) -> Watch:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -18,9 +18,11 @@ from langchain_core.runnables.config import run_in_executor
 
 from et_agent.results import AskResult
 from et_agent.runnables.events import TreeSnapshot
-from et_agent.runnables.watching import Send, Update, Watch
+from et_agent.runnables.watching import Send, Update, Watch, start
 
-__all__ = ["Asking", "Chunk", "adecode", "decode", "listened_to"]
+__all__ = ["Asking", "Chunk", "adecode", "closed_after", "decode", "listened_to"]
+
+T = TypeVar("T")
 
 Chunk = TreeSnapshot | AskResult
 """What a stream is made of."""
@@ -63,7 +65,7 @@ def decode(
     events = listened_to(run_manager)
     watch = asking(updates.put, follow=snapshots or events)
     held.callback(watch.close)
-    watch.start()
+    start(watch)
     while (update := updates.get()) is not None:
         if events:
             for name, data in update.events():
@@ -92,7 +94,7 @@ async def adecode(
     events = listened_to(run_manager)
     watch = await run_in_executor(None, asking, send, follow=snapshots or events)
     held.callback(watch.close)
-    watch.start()
+    start(watch)
     while (update := await updates.get()) is not None:
         if events:
             for name, data in update.events():
@@ -101,3 +103,16 @@ async def adecode(
             yield update.snapshot
     # Reading the leaves may wait for the child process that compares expressions.
     yield await run_in_executor(None, watch.result)
+
+
+@contextlib.asynccontextmanager
+async def closed_after(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close a generator that LangChain gave, at once instead of when it is collected."""
+    try:
+        yield stream
+    finally:
+        try:
+            await cast("AsyncGenerator[Any, None]", stream).aclose()
+        except RuntimeError as error:  # an event loop that ends closes all of them by itself
+            if "already running" not in str(error):
+                raise

@@ -1,7 +1,7 @@
 """The gate as a runnable: a tree's result in; a decision, or what its branch makes of it, out."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from et_agent.errors import EscalationError, InputError, SettingsError
 from et_agent.gate import Action, Decision, Gate, GatePolicy
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
+from et_agent.runnables.driving import closed_after
 from et_agent.runnables.handover import resolve
 
 __all__ = ["GateRunnable"]
@@ -32,8 +33,11 @@ def _gate(value: object) -> object:
     return Gate(value) if isinstance(value, GatePolicy) else value
 
 
-def _branch(value: object) -> object:
-    return value if value is None else coerce_to_runnable(value)  # type: ignore[arg-type]
+def _branch(value: Any) -> Runnable[Any, Any] | None:
+    try:
+        return None if value is None else coerce_to_runnable(value)
+    except TypeError as error:  # pydantic explains a ValueError only
+        raise ValueError(f"a {type(value).__name__} is no branch: pass a runnable") from error
 
 
 Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
@@ -42,11 +46,11 @@ Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
 class GateRunnable(SettingsRunnable[AskResult, Any]):
     """Decides on a tree's result by its confidence: answer, escalate, abstain or ask back.
 
-        tree = EntropyTreeRunnable()
+        question = RunnableLambda(lambda decision: decision.question)
         gate = GateRunnable(
             gate=GatePolicy(answer_at=0.8),
             answer=lambda decision: decision.answer,
-            escalate=itemgetter_of_question | stronger_model | StrOutputParser(),
+            escalate=question | stronger_chat_model | StrOutputParser(),
             abstain=lambda decision: f"I do not know. {decision.reason}",
         )
         (prompt | tree | gate).invoke({"question": "…"})
@@ -72,6 +76,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
         PolicyError: The policy has no such topic.
         EscalationError: The `escalate` branch raised; chained to what it raised.
         StoreError: The decision cannot be logged.
+        EtAgentError: The readings of an unclear question could not be decoded.
     """
 
     gate: Annotated[Gate, BeforeValidator(_gate), WithJsonSchema({"type": "object"})]
@@ -86,6 +91,8 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
     """Gets the decision when the user is to be asked back."""
     topic: str | None = None
     """Topic or tool whose policy holds."""
+    asked: int = Field(default=0, ge=0)
+    """How often the user has been asked back about the question already; for single calls."""
     target_error: float | None = Field(default=None, gt=0, lt=1)
     """Largest share of wrong answers among those given: answers are given from a confidence of
     1 - `target_error` on, in place of the policy's `answer_at`. Calibrated confidences keep to it on
@@ -159,7 +166,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     def stream(
         self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Decide, and yield the decision or what its branch streams."""
 
         def chunks(
@@ -178,7 +185,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     async def astream(
         self, input: AskResult, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """`stream` without blocking the event loop."""
 
         async def chunks(
@@ -190,16 +197,19 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
             if way.branch is None:
                 yield way.decision
                 return
+            branch = way.branch.astream(way.decision, way.config(config, run_manager))
             with way.failures():
-                stream = way.branch.astream(way.decision, way.config(config, run_manager))
-                async for chunk in stream:
-                    yield chunk
+                async with closed_after(branch) as stream:
+                    async for chunk in stream:
+                        yield chunk
 
         async def one() -> AsyncIterator[AskResult]:
             yield input
 
-        async for chunk in self._atransform_stream_with_config(one(), chunks, config):
-            yield chunk
+        run = self._atransform_stream_with_config(one(), chunks, config)
+        async with closed_after(run) as stream:
+            async for chunk in stream:
+                yield chunk
 
     def _way(self, value: object, changes: Mapping[str, Any]) -> "_Way":
         """Where a result goes."""
@@ -210,6 +220,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
             _result(value),
             policy=gate._policy(),
             topic=gate.topic,
+            asked=gate.asked,
             hand_over=Action.ESCALATE in branches,
         )
         return _Way(decision, branches.get(decision.action))

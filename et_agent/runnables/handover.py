@@ -9,7 +9,13 @@ __all__ = ["resolve"]
 
 
 def resolve(
-    gate: Gate, result: AskResult, *, policy: GatePolicy, topic: str | None, hand_over: bool
+    gate: Gate,
+    result: AskResult,
+    *,
+    policy: GatePolicy,
+    topic: str | None,
+    asked: int,
+    hand_over: bool,
 ) -> Decision:
     """Judge a result with a gate and carry the decision out.
 
@@ -18,16 +24,18 @@ def resolve(
         result: What is judged.
         policy: Stands in place of the gate's own.
         topic: Topic or tool whose policy holds.
+        asked: How often the user has been asked back about it already.
         hand_over: Whether the caller escalates: then the gate needs no target, and the decision
             comes back as `escalate`, counted and logged.
 
     Raises:
         PolicyError: The policy has no such topic.
         StoreError: The decision cannot be logged.
+        EtAgentError: The readings of the question could not be decoded.
     """
     if hand_over or policy is not gate.policy:
         gate = _View(gate, policy, hand_over=hand_over)
-    return gate.resolve(result, topic=topic)
+    return gate.resolve(result, topic=topic, asked=asked)
 
 
 def _caller(question: str) -> str:

@@ -133,7 +133,8 @@ def _text(message: BaseMessage, number: int) -> str:
         if isinstance(block, str):
             texts.append(block)
             continue
-        kind = str(block.get("type", "untyped block"))
+        # An ImagePromptValue gives nothing but the address of its image.
+        kind = str(block.get("type", "image" if "url" in block else "untyped"))
         if kind == "text":
             texts.append(str(block.get("text", "")))
         elif not (isinstance(message, AIMessage) and kind in _NOT_SAID):

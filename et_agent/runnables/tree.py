@@ -1,7 +1,7 @@
 """The entropy tree as a runnable: a question or messages in, an `AskResult` out."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,14 @@ from langchain_core.callbacks.manager import (
 from langchain_core.messages import AnyMessage
 from langchain_core.prompt_values import ChatPromptValueConcrete, StringPromptValue
 from langchain_core.runnables import RunnableConfig
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
 
 from et_agent.answers import AnswerKind
 from et_agent.asking import Calibration, Chat, PendingAnswer
@@ -25,7 +32,7 @@ from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
-from et_agent.runnables.driving import Asking, Chunk, adecode, decode
+from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import TreeInput, conversation, single_question
 from et_agent.runnables.watching import Send, Watch
@@ -205,14 +212,14 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     def stream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
 
         def chunks(
             inputs: Iterator[TreeInput],
             run_manager: CallbackManagerForChainRun,
             config: RunnableConfig,
-        ) -> Iterator[Chunk]:
+        ) -> Iterator[Any]:
             asking = self._asking(next(inputs), kwargs)
             yield from decode(asking, run_manager, config, held, snapshots=True)
 
@@ -222,14 +229,14 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     async def astream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
 
         async def chunks(
             inputs: AsyncIterator[TreeInput],
             run_manager: AsyncCallbackManagerForChainRun,
             config: RunnableConfig,
-        ) -> AsyncIterator[Chunk]:
+        ) -> AsyncIterator[Any]:
             asking = self._asking(await anext(inputs), kwargs)
             async for chunk in adecode(asking, run_manager, config, held, snapshots=True):
                 yield chunk
@@ -238,15 +245,15 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             yield input
 
         with ExitStack() as held:
-            stream = self._atransform_stream_with_config(one(), chunks, config)
-            async with aclosing(stream):
+            run = self._atransform_stream_with_config(one(), chunks, config)
+            async with closed_after(run) as stream:
                 async for chunk in stream:
                     yield chunk
 
     def batch(
         self,
-        inputs: list[TreeInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -273,8 +280,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     async def abatch(
         self,
-        inputs: list[TreeInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[TreeInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,

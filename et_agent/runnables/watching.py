@@ -18,7 +18,7 @@ from et_agent.runnables.events import (
     TreeSnapshot,
 )
 
-__all__ = ["Send", "Update", "Watch"]
+__all__ = ["Send", "Update", "Watch", "start"]
 
 _LONGEST_SILENCE: Final = 0.2
 """Seconds after which a snapshot is sent although no path forked or ended."""
@@ -50,6 +50,17 @@ Send = Callable[[Update | None], None]
 quick."""
 
 
+def start(*watches: "Watch") -> None:
+    """Let questions of one model be decoded, from the same batch on.
+
+    Raises:
+        ModelClosedError: The model was closed.
+    """
+    tickets = [watch.pending.ticket for watch in watches]
+    if tickets:
+        scheduler_of(tickets[0].model).queue(*tickets)
+
+
 class Watch:
     """Follows a question that is not queued yet, and stops it when it is closed.
 
@@ -73,15 +84,6 @@ class Watch:
         if follow:
             pending.ticket.on_step = self._note
         pending.add_done_callback(lambda _: self._tell(None))
-
-    def start(self) -> None:
-        """Let the question be decoded.
-
-        Raises:
-            ModelClosedError: The model was closed.
-        """
-        ticket = self.pending.ticket
-        scheduler_of(ticket.model).queue(ticket)
 
     def result(self) -> AskResult:
         """Wait for the result.

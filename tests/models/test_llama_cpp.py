@@ -1,9 +1,13 @@
+import concurrent.futures.thread as executors
 import gc
 import signal
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -337,13 +341,36 @@ def test_no_attention_layers_is_no_attention(small_model_path: Path) -> None:
 
 def test_a_forgotten_model_is_freed(small_model_path: Path) -> None:
     model = LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False)
-    native, owner = model._native, model._owner
+    native = model._native
     model.submit(partial(model.decode, _batch([(1, 0, 0, True)]))).result()
     del model
     gc.collect()
-    owner.shutdown(wait=True)
-    assert native.model is None
-    assert native.context is None
+    wait_for_freeing(native)
+
+
+def wait_for_freeing(native: Any) -> None:
+    limit = time.monotonic() + 30
+    while native.model is not None or native.context is not None:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_a_model_may_be_forgotten_in_the_middle_of_an_executor(small_model_path: Path) -> None:
+    """The collector strikes where it likes: where `submit` holds the lock of all executors too."""
+    model = LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False)
+    native, forgotten = model._native, threading.Event()
+    held = [model]
+    del model
+
+    def forget() -> None:
+        with executors._global_shutdown_lock:
+            held.clear()
+            gc.collect()
+        forgotten.set()
+
+    threading.Thread(target=forget, daemon=True).start()
+    assert forgotten.wait(30)
+    wait_for_freeing(native)
 
 
 def test_closing_from_a_callback_ends_the_questions(small_model_path: Path) -> None:
