@@ -6,13 +6,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, cast
 
-from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
-from et_agent.answers import AnswerKind
-from et_agent.decoding.base import DecoderSettings
-from et_agent.errors import SettingsError, TimeLimitError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
-from et_agent.validation import explained
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
@@ -27,6 +20,13 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
+from et_agent.answers import AnswerKind
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import SettingsError, TimeLimitError
+from et_agent.models.base import LanguageModel
+from et_agent.models.catalog import DEFAULT_MODEL
+from et_agent.validation import explained
 from langchain_et_agent._engines import EngineKey, engine_of
 from langchain_et_agent._messages import core_messages
 from langchain_et_agent._replies import Choice, reply
