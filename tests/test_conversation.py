@@ -13,6 +13,11 @@ def said(role: str, content: Any = "text", **more: Any) -> dict[str, Any]:
     return {"role": role, "content": content, **more}
 
 
+def called(name: object, arguments: object) -> list[dict[str, Any]]:
+    call = {"function": {"name": name, "arguments": arguments}}
+    return [said("user"), said("assistant", "", tool_calls=[call])]
+
+
 CALLING = said("assistant", "", tool_calls=[CALL])
 
 
@@ -71,26 +76,26 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
         ([said("user"), said("assistant", "", tool_calls=[{}])], "lacks 'function'"),
         ([said("user"), said("assistant", "", tool_calls=["x"])], "lacks"),
         (
-            [said("user"), said("assistant", "", tool_calls=[{"function": {"name": "", "arguments": {}}}])],
+            called("", {}),
             "tool's name in message 2 is empty",
         ),
         (
-            [said("user"), said("assistant", "", tool_calls=[{"function": {"name": "a", "arguments": "{}"}}])],
+            called("a", "{}"),
             "str: pass them by name",
         ),
         (
-            [said("user"), said("assistant", "", tool_calls=[{"function": {"name": "a", "arguments": {"x": {1}}}}])],
+            called("a", {"x": {1}}),
             "are no JSON",
         ),
         (
-            [said("user"), said("assistant", "", tool_calls=[{"function": {"name": "a", "arguments": {"x": "\ud800"}}}])],
+            called("a", {"x": "\ud800"}),
             "not valid UTF-8",
         ),
         (b"bytes", "bytes, not a text"),
         (None, "NoneType, not a text"),
         ("", "the question is empty"),
     ],
-)  # fmt: skip
+)
 def test_what_no_model_can_answer(messages: object, says: str) -> None:
     with pytest.raises(QuestionError, match=says):
         Conversation.of(messages)

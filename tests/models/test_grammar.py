@@ -41,7 +41,7 @@ def test_quick_masks_are_those_of_asking_about_every_token(
     slow._probe = None
     tokens = small_model.tokenize(TEXT)
     seen = set()
-    for count in range(0, len(tokens) + 1):
+    for count in range(len(tokens) + 1):
         quick = constraint.allowed(tokens[:count])
         assert (quick == slow.allowed(tokens[:count])).all(), tokens[:count]
         seen.add(int(quick.sum()))
