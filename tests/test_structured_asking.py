@@ -111,6 +111,51 @@ def test_a_call_that_must_be_made_is_made(decoder: Any, choice: str) -> None:
     assert sum(shares(result).values()) == pytest.approx(1)
 
 
+BARE = '{"name": "add", "arguments": {"a":1,"b":2}}'
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        BARE,
+        f"```json\n{BARE}\n```",
+        f" {BARE} and so on",
+        BARE.replace('{"name": ', '{\n  "name":'),
+        BARE.replace('"b":2}', '"c":2}'),  # the grammar holds, whatever the model would say
+        BARE.replace('"arguments"', '"parameters"'),
+    ],
+)
+def test_a_call_without_the_templates_tags_is_a_call(reply: str) -> None:
+    with ScriptedModel.from_texts({BARE: 0.2, reply: 0.8}) as model:
+        pending = submit(model, "1 + 2?", tools=[FIND, ADD], decoder=Greedy())
+        result = pending.result()
+        assert result.answer == 'add({"a":1,"b":2})' or '"c"' in reply or "param" in reply
+        assert result.best_leaf is not None
+        assert result.best_leaf.text.endswith("}")
+        assert pending.content(result.best_leaf) == ""
+        (made,) = result.tool_calls
+        assert set(made.arguments) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"name": "Ann", "age": 3}',
+        f"Here: {BARE}",
+        '{"a": 1}',
+        '{"name": "addition"}',
+        '"name": "a',
+    ],
+)
+def test_other_json_is_no_call(reply: str) -> None:
+    with ScriptedModel.from_texts({reply: 1.0}) as model:
+        pending = submit(model, "Who?", kind="text", tools=[ADD], decoder=Greedy())
+        result = pending.result()
+        assert result.tool_calls == ()
+        assert result.best_leaf is not None
+        assert result.best_leaf.text == pending.content(result.best_leaf) == reply
+
+
 def test_no_call_is_made_when_none_is_to_be() -> None:
     with Recorder.from_texts({"It is \\boxed{3}": 1.0}) as model:
         assert isinstance(model, Recorder)

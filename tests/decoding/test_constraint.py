@@ -1,6 +1,7 @@
 """Constrained decoding: forbidden tokens are gone before entropies, shares and draws."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel
 from et_agent.decoding.base import Decoder, RunRequest
-from et_agent.decoding.constraint import AfterMarker
+from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
 from et_agent.errors import DecodeError
@@ -120,10 +121,14 @@ def test_without_a_constraint_nothing_changes() -> None:
         assert free == shares(model, decoded(model, decoder, None))
 
 
-def test_a_grammar_holds_from_the_marker_on() -> None:
+MARKER = re.compile(rb"<c>")
+
+
+def test_a_grammar_holds_from_the_trigger_on() -> None:
     texts = {"free <c>12": 0.3, "free <c>x": 0.3, "<d> 5": 0.2, "<c>9": 0.2}
     with ScriptedModel.from_texts(texts) as model:
-        constraint = AfterMarker(model, "<c>", model.constraint("root ::= [0-9] [0-9]?"))
+        grammar = model.constraint("root ::= [0-9] [0-9]?")
+        constraint = AfterTrigger(model, [Trigger(MARKER, grammar)])
         tree = decoded(
             model, EntropyTree(schedule="stratified", leaves=64, temperature=1), constraint
         )
@@ -132,22 +137,36 @@ def test_a_grammar_holds_from_the_marker_on() -> None:
         assert found["free <c>12"] == pytest.approx(0.6, abs=2 / 64)
 
 
-def test_no_token_ends_the_marker_and_says_more() -> None:
+def test_the_trigger_that_ends_first_counts() -> None:
+    with ScriptedModel.from_texts({"x": 1.0}) as model:
+        one, other = model.constraint('root ::= "1"*'), model.constraint('root ::= "2"*')
+        triggers = [Trigger(re.compile(rb"b"), one), Trigger(re.compile(rb"a"), other)]
+        constraint = AfterTrigger(model, triggers)
+        for text, digit in ((b"b", "1"), (b"a", "2"), (b"a2", "2"), (b"xb1", "1")):
+            mask = constraint.allowed(list(text))
+            assert mask is not None
+            assert np.flatnonzero(mask).tolist() == [ord(digit), END]
+        assert constraint.allowed(list(b"xyz")) is None
+        assert constraint.allowed([]) is None
+
+
+def test_a_token_that_ends_the_trigger_and_says_more() -> None:
     class Pieces(ScriptedModel):
-        """Two of its tokens are longer: "c>" and "c>x"."""
+        """Three of its tokens are longer."""
 
         def token_bytes(self, token: int) -> bytes:
-            return {1: b"c>", 2: b"c>x"}.get(token, super().token_bytes(token))
+            pieces = {1: b"c>", 2: b"c>1", 3: b"c>x"}
+            return pieces.get(token, super().token_bytes(token))
 
     with Pieces.from_texts({"x": 1.0}) as model:
-        constraint = AfterMarker(model, "<c>", model.constraint('root ::= "x"'))
-        assert constraint.allowed([]) is None
-        assert constraint.allowed([ord("c")]) is None
-        open_marker = constraint.allowed([ord("a"), ord("<")])
-        assert open_marker is not None
-        assert open_marker[1]
-        assert not open_marker[2]
-        assert open_marker.sum() == VOCABULARY - 1
-        behind = constraint.allowed([ord("<"), 1])
-        assert behind is not None
-        assert np.flatnonzero(behind).tolist() == [ord("x")]
+        grammar = model.constraint('root ::= "12" "3"?')
+        constraint = AfterTrigger(model, [Trigger(MARKER, grammar)])
+        for token, after in ((1, [ord("1")]), (2, [ord("2")])):
+            mask = constraint.allowed([ord("<"), token])
+            assert mask is not None
+            assert np.flatnonzero(mask).tolist() == after
+        mask = constraint.allowed([ord("<"), 2, ord("2")])
+        assert mask is not None
+        assert np.flatnonzero(mask).tolist() == [ord("3"), END]
+        assert constraint.allowed([ord("<"), 3]) is None
+        assert constraint.allowed([ord("<"), 3, ord("9")]) is None

@@ -33,7 +33,7 @@ def reply(
     """
     leaf = _chosen(result, choose)
     content = pending.content(leaf)
-    rest = leaf.text[len(content) :].strip() if not leaf.tool_calls else ""
+    rest = "" if leaf.tool_calls else leaf.text[len(content) :]
     metadata: dict[str, Any] = {
         METADATA_KEY: result.model_dump(mode="json", exclude={"tree"}),
         "model_name": model,
