@@ -1,21 +1,27 @@
 """Tool calls and structured output: what a reply may be, as a grammar, and what it then says."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.structured import canonical, read_json, read_json_at
-from et_agent.decoding.constraint import AfterMarker
+from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.errors import SettingsError
 from et_agent.models.base import Constraint, LanguageModel, Tool, ToolFormat
 from et_agent.models.json_grammar import combined, literal, schema_rules
 from et_agent.results import ToolCall
 
-__all__ = ["CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
+__all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
+ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _CHOICES: Final = ("auto", "any", "none")
+_SPACES: Final = "ws ::= [ \\t\\n]{0,20}"
+_KEY: Final = re.compile(r'"(\w+)"\s*:\s*$')
+_NAME: Final = re.compile(r'\{\s*"(\w+)"\s*:\s*"$')
 
 
 class ReplyForm(Protocol):
@@ -51,6 +57,8 @@ class JsonForm:
     @property
     def instruction(self) -> str:
         """What the system prompt says of it."""
+        if self.schema == ANY_OBJECT:
+            return "Answer with a JSON object, and nothing else."
         schema = json.dumps(self.schema, ensure_ascii=False)
         return f"Answer with JSON that fits this JSON schema, and nothing else:\n{schema}"
 
@@ -89,8 +97,11 @@ class JsonForm:
 class CallForm:
     """A tool call as the model's template writes it.
 
+    Where a reply may also be in words, small models tend to forget the template's tags: a reply that
+    begins with the call's bare JSON, within a code fence or not, is a call too.
+
     Attributes:
-        format: How.
+        format: How the template writes calls.
         tools: Those that may be called.
         free: Whether a reply may also be, or begin with, other text.
     """
@@ -100,34 +111,61 @@ class CallForm:
     free: bool
 
     def constraint(self, model: LanguageModel) -> Constraint:
-        """The grammar of calls, from the beginning or from the marker on.
+        """The grammar of calls, from the beginning or from where a call begins.
 
         Raises:
             SettingsError: llama.cpp's grammar cannot express a tool's schema.
         """
-        form = self.format
-        marker = form.marker if self.free else ""
-        opening = form.opening.removeprefix(marker)
-        ways, rules = [], []
+        form, rules = self.format, {}
         for number, tool in enumerate(self.tools):
             function = tool["function"]
             try:
-                rules.append(schema_rules(_parameters(function), f"t{number}"))
+                rules[function["name"]] = schema_rules(_parameters(function), f"t{number}")
             except SettingsError as error:
                 raise SettingsError(f"tool {function['name']}: {error}") from error
-            ways.append(f"{literal(function['name'] + form.middle)} t{number}")
-        any_tool = " | ".join(ways)
-        gbnf = combined(f"{literal(opening)} ({any_tool}) {literal(form.closing)}", *rules)
-        grammar = model.constraint(gbnf)
-        return AfterMarker(model, marker, grammar) if self.free else grammar
+        ways = " | ".join(f"{literal(name + form.middle)} t{i}" for i, name in enumerate(rules))
+        opening = form.opening.removeprefix(form.marker) if self.free else form.opening
+        root = f"{literal(opening)} ({ways}) {literal(form.closing)}"
+        grammar = model.constraint(combined(root, *rules.values()))
+        if not self.free:
+            return grammar
+        triggers = [Trigger(re.compile(re.escape(form.marker.encode())), grammar)]
+        bare = self._bare
+        for number, name in enumerate(rules) if bare is not None else ():
+            assert bare is not None
+            pattern = re.compile(f'{bare.opening}{re.escape(name)}"'.encode())
+            key = literal(f'"{bare.arguments}"')
+            root = f'ws "," ws {key} ws ":" ws t{number} ws "}}"'
+            after = model.constraint(combined(root, _SPACES, rules[name]))
+            triggers.append(Trigger(pattern, after))
+        return AfterTrigger(model, triggers)
+
+    @cached_property
+    def _bare(self) -> "_Bare | None":
+        """How a call looks without the template's tags; None where it is no JSON object."""
+        name, key = _NAME.search(self.format.opening), _KEY.search(self.format.middle)
+        if not self.free or name is None or key is None:
+            return None
+        opening = rf'\A\s*(?:```(?:json)?\s*)?\{{\s*"{name[1]}"\s*:\s*"'
+        return _Bare(opening, name[1], key[1])
 
     def begins(self, text: str) -> bool:
         """Whether it calls a tool, or must."""
-        return not self.free or self.format.marker in text
+        return not self.free or self.format.marker in text or self._begins_bare(text)
+
+    def _begins_bare(self, text: str) -> bool:
+        bare = self._bare
+        found = None if bare is None else re.match(bare.opening, text)
+        if found is None:
+            return False
+        name, quote, _ = text[found.end() :].partition('"')
+        return bool(quote) and any(tool["function"]["name"] == name for tool in self.tools)
 
     def before(self, text: str) -> str:
         """What a reply says before it calls a tool."""
-        return text.partition(self.format.marker)[0].rstrip()
+        if self._begins_bare(text):
+            return ""
+        return text.partition(self.format.marker)[0].rstrip() if self.begins(text) else text
 
     def read(self, text: str) -> Extracted | None:
         """The call, name and arguments in canonical form."""
@@ -138,29 +176,47 @@ class CallForm:
         return Extracted(text.strip(), value, ("tool_call", value), "tool call")
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
-        """The calls of a reply; () when one is cut off."""
+        """The call of a reply, one or none; () when it is cut off."""
+        try:
+            if self._begins_bare(text):
+                return (self._read_bare(text),)
+            at = text.find(self.format.marker)
+            return () if at < 0 else (self._read_marked(text, at),)
+        except ValueError:
+            return ()
+
+    def _read_bare(self, text: str) -> ToolCall:
+        bare = self._bare
+        assert bare is not None
+        value, _ = read_json_at(text, text.index("{"))
+        if set(value) != {bare.name, bare.arguments} or not isinstance(value[bare.arguments], dict):
+            raise ValueError("the object is no call")
+        return ToolCall(name=value[bare.name], arguments=value[bare.arguments])
+
+    def _read_marked(self, text: str, at: int) -> ToolCall:
         form = self.format
-        found = []
-        at = text.find(form.marker)
-        while at >= 0:
-            try:
-                if not text.startswith(form.opening, at):
-                    raise ValueError("no call follows the marker")
-                name, middle, _ = text[at + len(form.opening) :].partition(form.middle)
-                start = at + len(form.opening) + len(name) + len(middle)
-                arguments, end = read_json_at(text, start)
-                end += len(text[end:]) - len(text[end:].lstrip(" "))
-                if not (isinstance(arguments, dict) and text.startswith(form.closing, end)):
-                    raise ValueError("the call does not end as the template writes it")
-            except ValueError:
-                return ()
-            found.append(ToolCall(name=name, arguments=arguments))
-            at = text.find(form.marker, end + len(form.closing))
-        return tuple(found)
+        if not text.startswith(form.opening, at):
+            raise ValueError("no call follows the marker")
+        at += len(form.opening)
+        name, middle, _ = text[at:].partition(form.middle)
+        arguments, end = read_json_at(text, at + len(name) + len(middle))
+        rest = text[end:].lstrip(" ")  # the schema's grammar lets a space follow
+        if not isinstance(arguments, dict) or not rest.startswith(form.closing):
+            raise ValueError("the call does not end as the template writes it")
+        return ToolCall(name=name, arguments=arguments)
 
     def ends(self, text: str) -> bool:
         """Whether the call is complete: one a reply."""
-        return text.endswith(self.format.closing) and bool(self.calls(text))
+        return text.endswith(("}", self.format.closing)) and bool(self.calls(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """A call without tags: pattern of its beginning, up to the name, and its two keys."""
+
+    opening: str
+    name: str
+    arguments: str
 
 
 def call_form(

@@ -93,7 +93,7 @@ class LeafReader:
     def read(self, text: str, kind: AnswerKind, *, finished: bool) -> Extracted | None:
         """What a path's text says; `finished` when the model ended it."""
         if self._form is not None and self._has_form(text):
-            return self._form.read(text)
+            return self._form.read(text) if finished else None
         cut = self._stops.cut(text)
         if cut.read is None:
             return None

@@ -98,6 +98,9 @@ class Constraint(Protocol):
 
         Returns:
             bool [V], not to be written to; None where every token may come.
+
+        Raises:
+            DecodeError: The path itself is not allowed.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
+from et_agent.errors import ContextError, DecodeError, ModelClosedError, UnsupportedModelError
 from et_agent.models.base import (
     DEFAULT_WIDTH,
     Batch,
@@ -74,9 +74,14 @@ class ScriptedConstraint:
 
         Bytes of characters beyond ASCII may come where any such character may, in any order: the
         grammar is asked for whole characters only.
+
+        Raises:
+            DecodeError: The path itself is not allowed.
         """
         text = bytes(token for token in tokens if token < END).decode("utf-8", "ignore")
         state = self._grammar.accept(self._grammar.start(), text)
+        if not state:
+            raise DecodeError(f"the grammar does not allow the path {text!r}")
         mask = np.zeros(VOCABULARY, dtype=np.bool_)
         for byte in range(128):
             mask[byte] = bool(self._grammar.accept(state, chr(byte)))

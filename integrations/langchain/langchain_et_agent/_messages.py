@@ -5,8 +5,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from et_agent.errors import QuestionError
-from et_agent.models.base import Message, MessageCall
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -17,6 +15,9 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
 )
+
+from et_agent.errors import QuestionError
+from et_agent.models.base import Message, MessageCall
 
 __all__ = ["core_messages", "invalid_call", "new_tool_call"]
 

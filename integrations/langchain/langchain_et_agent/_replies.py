@@ -3,11 +3,11 @@
 from typing import Any, Literal
 
 import numpy as np
-from et_agent import AskResult, PendingAnswer
-from et_agent.results import Leaf
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
+from et_agent import AskResult, PendingAnswer
+from et_agent.results import Leaf
 from langchain_et_agent._messages import invalid_call, new_tool_call
 
 __all__ = ["METADATA_KEY", "PROVIDER", "Choice", "reply"]
@@ -33,7 +33,7 @@ def reply(
     """
     leaf = _chosen(result, choose)
     content = pending.content(leaf)
-    rest = leaf.text[len(content) :].strip() if not leaf.tool_calls else ""
+    rest = "" if leaf.tool_calls else leaf.text[len(content) :]
     metadata: dict[str, Any] = {
         METADATA_KEY: result.model_dump(mode="json", exclude={"tree"}),
         "model_name": model,

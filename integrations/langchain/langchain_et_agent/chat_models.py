@@ -6,13 +6,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, cast
 
-from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
-from et_agent.answers import AnswerKind
-from et_agent.decoding.base import DecoderSettings
-from et_agent.errors import SettingsError, TimeLimitError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
-from et_agent.validation import explained
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
@@ -27,6 +20,14 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
+from et_agent.answers import AnswerKind
+from et_agent.calling import ANY_OBJECT
+from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import SettingsError, TimeLimitError
+from et_agent.models.base import LanguageModel
+from et_agent.models.catalog import DEFAULT_MODEL
+from et_agent.validation import explained
 from langchain_et_agent._engines import EngineKey, engine_of
 from langchain_et_agent._messages import core_messages
 from langchain_et_agent._replies import Choice, reply
@@ -41,8 +42,8 @@ class ChatEntropyTree(BaseChatModel):
     """A local GGUF model that decodes an entropy tree over the conversation.
 
     The message is the text of the heaviest leaf of the most likely answer. Under "et_agent" its
-    `response_metadata` holds the whole result without the tree: answer, distribution, entropies and, with
-    a calibrator, the confidence. `AskResult.model_validate` reads it.
+    `response_metadata` holds the whole result without the tree: answer, distribution, entropies and,
+    with a calibrator, the confidence. `AskResult.model_validate` reads it.
 
         chat = ChatEntropyTree(model="qwen2.5-coder-0.5b", leaves=8)
         message = chat.invoke("How many legs have 3 cats and 2 birds?")
@@ -71,7 +72,7 @@ class ChatEntropyTree(BaseChatModel):
     model: str = DEFAULT_MODEL
     """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`."""
     temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
-    """Sampling temperature; 0 decodes one chain of the most likely tokens, which has no distribution."""
+    """Sampling temperature; 0 decodes one chain of the most likely tokens, without a distribution."""
     max_tokens: int = Field(default=320, ge=1)
     """Longest path in tokens."""
     leaves: int = Field(default=16, ge=1, le=256)
@@ -88,7 +89,7 @@ class ChatEntropyTree(BaseChatModel):
     stop: list[str] | None = None
     """Texts that end a path and are cut off it; those of a call come on top."""
     choose: Choice = "best"
-    """Which leaf is the message: "best", the answer's heaviest, or "sample", one drawn by its weight."""
+    """Which leaf is the message: "best", the answer's heaviest, or "sample", one by its weight."""
     logprobs: bool = False
     """Whether `response_metadata["logprobs"]` lists the message's tokens, in OpenAI's shape."""
     timeout: float | None = Field(default=None, gt=0)
@@ -475,7 +476,7 @@ def _tool_choice(given: object, names: Sequence[str]) -> str:
     if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
         return given
     raise SettingsError(
-        f"tool_choice is {given!r}: use 'auto', 'any', 'none' or one of {', '.join(names) or 'no tools'}"
+        f"tool_choice is {given!r}: use one of {', '.join(('auto', 'any', 'none', *names))}"
     )
 
 
@@ -488,7 +489,7 @@ def _schema(given: object) -> Mapping[str, Any] | None:
             case "text":
                 return None
             case "json_object":
-                return {"type": "object"}
+                return ANY_OBJECT
             case "json_schema" if isinstance(given.get("json_schema"), Mapping):
                 schema = given["json_schema"].get("schema")
                 if isinstance(schema, Mapping):

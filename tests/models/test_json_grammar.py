@@ -1,0 +1,123 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from et_agent.errors import SettingsError
+from et_agent.models.gbnf import Gbnf
+from et_agent.models.json_grammar import combined, literal, schema_rules
+
+
+def fits(schema: dict[str, Any], text: str) -> bool:
+    grammar = Gbnf.parse(combined("t0", schema_rules(schema, "t0")))
+    return grammar.complete(grammar.accept(grammar.start(), text))
+
+
+PERSON = {
+    "title": "Person",
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "description": "of the person", "title": "Name"},
+        "age": {"type": "integer", "minimum": 0, "default": 3},
+        "kin": {"type": "array", "items": {"$ref": "#/$defs/Kin"}},
+    },
+    "required": ["name", "age"],
+    "$defs": {"Kin": {"type": "object", "properties": {"of": {"type": "string"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "texts", "others"),
+    [
+        (
+            PERSON,
+            ['{"name": "A", "age": 3}', '{"name":"A","age":3,"kin":[{"of":"B"},{}]}'],
+            ['{"age": 3, "name": "A"}', '{"name": "A"}', '{"name": "A", "age": "3"}', "{}"],
+        ),
+        (
+            {"enum": ["a\\b", 'q"é', "x\ny", 1, None]},
+            ['"a\\\\b"', '"q\\"é"', '"x\\ny"', "1", "null"],
+            ['"a\\b"', '"x\ny"', "2"],
+        ),
+        (
+            {"type": "string", "minLength": 2, "maxLength": 600},
+            ['"ab"', '"' + "x" * 600 + '"'],
+            ['"a"', '"' + "x" * 601 + '"'],
+        ),
+        ({"type": "string", "minLength": 2}, ['"ab"', '"abc"'], ['"a"']),
+        (
+            {"type": ["object", "null"], "properties": {"a": {"type": "null"}}, "required": ["a"]},
+            ["null", '{"a": null}'],
+            ["{}"],
+        ),
+        ({"type": "string", "pattern": "^a[0-9]{2,3}$"}, ['"a12"', '"a123"'], ['"a1"']),
+        ({"type": "string"}, ['"a\\n\\u00e9"'], ['"a\nb"', '"\x7f"', '"a']),
+        ({}, ["[1, {}]", '"x"', "null"], ["x"]),
+        ({"properties": {"any": True}}, ['{"any": [1]}', "{}"], ["[]"]),
+        (
+            {"properties": {"root": {"const": 1}, "2 x": {"const": 2}}},
+            ['{"root": 1, "2 x": 2}'],
+            ['{"root": 2}'],
+        ),
+        ({"allOf": [{"$ref": "#/$defs/E"}], "$defs": {"E": {"enum": ["a"]}}}, ['"a"'], ['"b"']),
+        ({"type": "object"}, ['{"a": [true]}'], ["[]"]),
+    ],
+)
+def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) -> None:
+    assert [text for text in texts if not fits(schema, text)] == []
+    assert [text for text in others if fits(schema, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"not": {}}, "uses not"),
+        ({"if": {}, "then": {}}, "uses if, then"),
+        ({"properties": {"a": {"patternProperties": {}}}}, "uses patternProperties"),
+        ({"pattern": "a"}, "must start with"),
+        ({"type": "foo"}, "foo"),
+        ({"$ref": "#/x"}, "x not in"),
+        ({"$ref": "https://example.org/x"}, "[Rr]emote"),
+        ({"properties": 3}, "items"),
+        ({"items": 3}, "3 is no schema"),
+        ([1], r"\[1\] is no schema"),
+        ({"enum": [object()]}, "not JSON serializable"),
+    ],
+)
+def test_what_the_grammar_cannot_express_is_said_with_its_cause(schema: Any, says: str) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        schema_rules(schema)
+    assert caught.value.__cause__ is not None
+
+
+def test_a_schema_without_end_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(3000):
+        deep = {"items": deep}
+    with pytest.raises(SettingsError, match="too deeply"):
+        schema_rules(deep)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_literals_stand_for_themselves(text: str) -> None:
+    grammar = Gbnf.parse(combined(literal(text)))
+    assert grammar.complete(grammar.accept(grammar.start(), text))
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**15), 10**15)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(_JSON)
+def test_all_json_fits_the_empty_schema(value: object) -> None:
+    assert fits({}, json.dumps(value))
