@@ -46,7 +46,7 @@ def replies(prompt: str) -> Mapping[str, float]:
     """What the models of the page say."""
     asked = prompt.strip().rpartition("\n")[2]
     answers: Mapping[str, Mapping[str, float]] = {
-        "Say how it is meant": {
+        "repeat it word for word": {
             "How many miles is the race?": 0.5,
             "How many hours does the race take?": 0.5,
         },

@@ -36,7 +36,7 @@ def test_the_agent_asks_which_call_is_meant_and_runs_that_one(
         "(The question is asked after 1 tree.)",
         "Agent calls georgia(fact='area', which='US state')",
         "Tool: 153,900 square kilometres",
-        "(1. clarify: The confidence of 75% is below the threshold of 90%. "
+        "(1. clarify: The share of 75% is below the threshold of 90%. "
         "The user is asked which call is meant.)",
         "(Trees: 1)",
     ]

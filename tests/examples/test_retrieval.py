@@ -33,7 +33,7 @@ def test_it_answers_from_the_passages_and_abstains_otherwise(
         "What is the capital of Australia?",
         "  I cannot tell: no passage has anything to do with it. (The model was not asked.)",
         "Where is the bakery?",
-        "  I cannot tell. The confidence of 50% is below the threshold of 60%.",
+        "  I cannot tell. The share of 50% is below the threshold of 60%.",
     ]
 
 

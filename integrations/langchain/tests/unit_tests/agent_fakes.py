@@ -116,7 +116,7 @@ MILES, HOURS = "How many miles is the race?", "How many hours does the race take
 
 def unclear(prompt: str) -> dict[str, float]:
     """Two readings of a question, each with an answer of its own."""
-    if "Say how it is meant" in prompt:
+    if "repeat it word for word" in prompt:
         return {MILES: 0.5, HOURS: 0.5}
     if "miles" in prompt or "hours" in prompt:
         return {"The answer is 26.": 1.0} if "miles" in prompt else {"The answer is 4.": 1.0}

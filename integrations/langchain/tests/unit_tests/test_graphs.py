@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_type_hints
 
 import pytest
-from agent_fakes import HOURS, MILES, UNCLEAR, FakeChat, result_with, says, unclear
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -22,6 +21,8 @@ from langchain_et_agent import (
     result_of,
     route_by_action,
 )
+
+from .agent_fakes import HOURS, MILES, UNCLEAR, FakeChat, result_with, says, unclear
 
 QUESTION = {"question": "How many legs has a cat?"}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

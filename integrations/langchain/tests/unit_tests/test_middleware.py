@@ -6,18 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from agent_fakes import (
-    HOURS,
-    UNCLEAR,
-    Call,
-    FakeChat,
-    TreeChat,
-    calls,
-    result_with,
-    says,
-    tools_into,
-    unclear,
-)
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
@@ -32,6 +20,19 @@ from et_agent.gate import Action, Clarifier, Decision, DecisionLog, GatePolicy
 from langchain_et_agent import ConfidenceGateMiddleware, result_of
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 from langchain_et_agent.middleware import DECISION_EVENT
+
+from .agent_fakes import (
+    HOURS,
+    UNCLEAR,
+    Call,
+    FakeChat,
+    TreeChat,
+    calls,
+    result_with,
+    says,
+    tools_into,
+    unclear,
+)
 
 ASK = {"messages": [HumanMessage("How many?")]}
 POLICY = GatePolicy(answer_at=0.6, topics={"pay": {"answer_at": 0.95}}, retries=0, backoff=0)

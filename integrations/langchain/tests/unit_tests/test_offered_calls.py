@@ -1,10 +1,11 @@
 from typing import Any
 
 import pytest
-from agent_fakes import written
 from langchain_core.messages import AIMessage
 
 from langchain_et_agent.offered_calls import calls_in, spelled
+
+from .agent_fakes import written
 
 NAMES = {"search", "pay"}
 
