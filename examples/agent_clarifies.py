@@ -19,14 +19,14 @@ from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import tool
+from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware
+from langchain_et_agent.offered_calls import spelled
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from et_agent import load_model
 from et_agent.gate import Decision, GatePolicy
 from et_agent.models.base import LanguageModel
-from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware
-from langchain_et_agent.offered_calls import spelled
 
 FACTS = {
     ("country", "area"): "69,700 square kilometres",

@@ -9,11 +9,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, tool
+from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 from pydantic import ConfigDict, Field
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.answers.structured import canonical
-from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
 
 def result_with(answer: str, confidence: float | None, question: str = "How many?") -> AskResult:

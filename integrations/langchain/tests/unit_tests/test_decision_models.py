@@ -8,11 +8,11 @@ from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Score
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_et_agent import EntropyTreeDecisionModel
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.errors import InputError, ModelClosedError, SettingsError
 from et_agent.runnables import EntropyTreeRunnable
-from langchain_et_agent import EntropyTreeDecisionModel
 
 STATE = "My card was charged twice."
 TEAM = Choice(

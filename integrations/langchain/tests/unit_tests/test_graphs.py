@@ -6,13 +6,6 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import Command
-
-from et_agent import AskResult, MultiChain, ScriptedModel, ask
-from et_agent.errors import InputError, ModelClosedError, SettingsError
-from et_agent.gate import Action, Clarifier, Decision, Gate, GatePolicy
 from langchain_et_agent import (
     GatedState,
     answer_node,
@@ -21,6 +14,13 @@ from langchain_et_agent import (
     result_of,
     route_by_action,
 )
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.errors import InputError, ModelClosedError, SettingsError
+from et_agent.gate import Action, Clarifier, Decision, Gate, GatePolicy
 
 from .agent_fakes import HOURS, MILES, UNCLEAR, FakeChat, result_with, says, unclear
 

@@ -10,6 +10,9 @@ from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_et_agent import ConfidenceGateMiddleware, result_of
+from langchain_et_agent.metadata import METADATA_KEY, metadata_of
+from langchain_et_agent.middleware import DECISION_EVENT
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import BaseModel
@@ -17,9 +20,6 @@ from pydantic import BaseModel
 from et_agent import ScriptedModel
 from et_agent.errors import InputError, PolicyError, SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, GatePolicy
-from langchain_et_agent import ConfidenceGateMiddleware, result_of
-from langchain_et_agent.metadata import METADATA_KEY, metadata_of
-from langchain_et_agent.middleware import DECISION_EVENT
 
 from .agent_fakes import (
     HOURS,

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
-
 from langchain_et_agent.offered_calls import calls_in, spelled
 
 from .agent_fakes import written

@@ -1,9 +1,8 @@
 import subprocess
 import sys
 
-import pytest
-
 import langchain_et_agent
+import pytest
 
 
 def test_the_public_names() -> None:
