@@ -10,7 +10,7 @@ from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_et_agent import ConfidenceGateMiddleware, result_of
+from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware, result_of
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 from langchain_et_agent.middleware import DECISION_EVENT
 from langgraph.checkpoint.memory import InMemorySaver
@@ -18,7 +18,7 @@ from langgraph.types import Command
 from pydantic import BaseModel
 
 from et_agent import ScriptedModel
-from et_agent.errors import InputError, PolicyError, SettingsError
+from et_agent.errors import InputError, ModelClosedError, PolicyError, SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, GatePolicy
 
 from .agent_fakes import (
@@ -420,6 +420,62 @@ async def test_runs_at_the_same_time_keep_to_themselves() -> None:
         )
     made = [[one.action for one in decisions_of(state)] for state in states]
     assert made == [[Action.ANSWER], [Action.ABSTAIN], [Action.ANSWER]] * 2
+
+
+def test_without_a_checkpointer_the_question_is_the_last_message() -> None:
+    model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5})), says("4", 0.9)])
+    agent = agent_of(
+        model, ConfidenceGateMiddleware(POLICY, unsure_tool_calls="ask"), tools=tools_into([])
+    )
+    state = agent.invoke(ASK)
+    assert state["messages"][-1].text == state["__interrupt__"][0].value["question"]
+    more = [*state["messages"], HumanMessage("Pay nothing. How many?")]
+    assert agent.invoke({"messages": more})["messages"][-1].text == "4"
+
+
+def test_a_closed_model_is_a_typed_error_that_callbacks_see() -> None:
+    class Seen(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.errors: list[BaseException] = []
+
+        def on_llm_error(self, error: BaseException, **_: Any) -> None:
+            self.errors.append(error)
+
+    scripted = ScriptedModel.from_texts(unclear)
+    chat = ChatEntropyTree(engine=scripted)
+    agent = create_agent(chat, middleware=[ConfidenceGateMiddleware(POLICY)])
+    scripted.close()
+    seen = Seen()
+    config: Any = {"callbacks": [seen]}
+    with pytest.raises(ModelClosedError) as caught:
+        agent.invoke({"messages": [HumanMessage(UNCLEAR)]}, config)
+    assert seen.errors == [caught.value]
+
+
+def test_a_tree_that_calls_tools_is_gated_from_end_to_end() -> None:
+    def replies(prompt: str) -> dict[str, float]:
+        call = '<tool_call>{"name": "pay", "arguments": {"amount": AMOUNT}}</tool_call>'
+        if "paid 7" in prompt:
+            return {"The answer is 7.": 1.0}
+        if "Pay 7" in prompt:
+            return {call.replace("AMOUNT", "7"): 1.0}
+        return {call.replace("AMOUNT", "5"): 0.7, call.replace("AMOUNT", "50"): 0.3}
+
+    done: list[str] = []
+    policy = POLICY.model_copy(update={"uncalibrated": "share"})
+    with ScriptedModel.from_texts(replies) as scripted:
+        chat = ChatEntropyTree(engine=scripted, leaves=8, temperature=1.0)
+        agent = create_agent(
+            chat, tools=tools_into(done), middleware=[ConfidenceGateMiddleware(policy)]
+        )
+        doubtful = agent.invoke({"messages": [HumanMessage("Pay some.")]})
+        assert done == []
+        sure = agent.invoke({"messages": [HumanMessage("Pay 7.")]})
+    assert [one.type for one in doubtful["messages"]] == ["human", "ai"]
+    assert decisions_of(doubtful)[0].topic == "pay"
+    assert done == ["pay 7"]
+    assert [one.action for one in decisions_of(sure)] == [Action.ANSWER] * 2
+    assert valid(sure["messages"])
 
 
 def test_decisions_are_logged(tmp_path: Path) -> None:
