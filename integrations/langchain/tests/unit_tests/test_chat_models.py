@@ -4,13 +4,14 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.load import dumpd, load
 from langchain_core.messages import (
     AIMessage,
@@ -22,6 +23,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import ChatGeneration
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_et_agent import ChatEntropyTree, _engines
 from numpy.typing import NDArray
@@ -36,6 +38,7 @@ from et_agent.errors import (
     TimeLimitError,
     UnsupportedModelError,
 )
+from et_agent.models.base import Batch, Step
 from et_agent.models.scripted import VOCABULARY
 
 TEXTS = {
@@ -378,7 +381,11 @@ IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png
             "message 2 holds a part of type 'image'",
         ),
         ([HumanMessage("?"), ToolMessage("3", tool_call_id="1")], QuestionError, "the call '1'"),
-        ([FunctionMessage("3", name="f")], QuestionError, "FunctionMessage, which chat templates"),
+        (
+            [FunctionMessage(content="3", name="f")],
+            QuestionError,
+            "FunctionMessage, which chat templates",
+        ),
         ([("robot", "hello")], ValueError, "robot"),
     ],
 )
@@ -447,14 +454,18 @@ def test_settings_that_are_none(settings: dict[str, Any], says: str) -> None:
 # --- Time: a model without end
 
 
-def endless(delay: float = 0.002) -> ScriptedModel:
+def endless_script(delay: float) -> Callable[[str, Sequence[int]], NDArray[np.float32]]:
     def script(_prompt: str, _tokens: Sequence[int]) -> NDArray[np.float32]:
         time.sleep(delay)
         logits = np.full(VOCABULARY, -1e9, dtype=np.float32)
         logits[ord("a")] = 0
         return logits
 
-    return ScriptedModel(script)
+    return script
+
+
+def endless(delay: float = 0.002) -> ScriptedModel:
+    return ScriptedModel(endless_script(delay))
 
 
 def stands_still(model: ScriptedModel) -> bool:
@@ -541,22 +552,37 @@ async def test_the_event_loop_goes_on_while_messages_are_decoded() -> None:
         assert len(await task) == 4
 
 
+class Counting(ScriptedModel):
+    """Counts its decode calls."""
+
+    calls = 0
+
+    def decode(self, batch: Batch) -> Step:
+        self.calls += 1
+        return super().decode(batch)
+
+
 async def test_questions_at_the_same_time_share_batches() -> None:
-    questions = [f"{QUESTION} {number}" for number in range(6)]
-    with endless(0.001) as model:
-        chat = ChatEntropyTree(engine=model, decoder=Greedy(max_tokens=60), system_prompt="")
-        for results in (
-            chat.batch(questions),
-            await chat.abatch(questions),
-            [one[0].message for one in (
-                await chat.agenerate([[HumanMessage(one)] for one in questions])
-            ).generations],
-        ):  # fmt: skip
-            steps = [result_of(one).usage.steps for one in results]  # type: ignore[arg-type]
-            seconds = [result_of(one).usage.seconds for one in results]  # type: ignore[arg-type]
-            assert len(steps) == 6
-            # One after another, all the questions would take six times what one takes alone.
-            assert max(seconds) > 0
+    prompts: list[LanguageModelInput] = [f"{QUESTION} {number}" for number in range(6)]
+    model = Counting(endless_script(0.001))
+    with model:
+        chat = ChatEntropyTree(engine=model, decoder=Greedy(max_tokens=80), system_prompt="")
+
+        async def generated() -> list[BaseMessage]:
+            made = await chat.agenerate([[HumanMessage(str(one))] for one in prompts])
+            return [
+                one[0].message for one in made.generations if isinstance(one[0], ChatGeneration)
+            ]
+
+        for way in (lambda: asyncio.to_thread(chat.batch, prompts), lambda: chat.abatch(prompts),
+                    generated):  # fmt: skip
+            before = model.calls
+            messages = await way()
+            assert len(messages) == 6
+            steps = sum(result_of(one).usage.steps for one in messages)
+            # Alone each would take as many calls as it has steps.
+            assert steps >= 6 * 80
+            assert model.calls - before < steps / 3
 
 
 # --- Loading
