@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
@@ -288,6 +290,29 @@ def test_a_conversation_goes_on_after_a_tool() -> None:
     )
     message = chat.invoke([HumanMessage("1 + 2?"), calling, ToolMessage("3", tool_call_id="1")])
     assert message.content == "It is \\boxed{3}"
+
+
+def test_an_agent_calls_its_tool_and_answers() -> None:
+    def replies(prompt: str) -> dict[str, float]:
+        return {"It is \\boxed{3}": 1.0} if prompt.strip().endswith("\n3") else {CALL: 1.0}
+
+    with ScriptedModel.from_texts(replies) as model:
+        agent = create_agent(ChatEntropyTree(engine=model, leaves=2), [add], system_prompt="Add.")
+        state = agent.invoke({"messages": [HumanMessage("1 + 2?")]})
+    kinds = [message.type for message in state["messages"]]
+    assert kinds == ["human", "ai", "tool", "ai"]
+    assert state["messages"][2].content == "3"
+    assert state["messages"][-1].content == "It is \\boxed{3}"
+    assert result_of(state["messages"][1]).kind == "tool_call"
+
+
+def test_an_agent_gives_structured_output() -> None:
+    call = '<tool_call>{"name": "Person", "arguments": {"name": "Ann", "age": 3}}</tool_call>'
+    with ScriptedModel.from_texts({call: 1.0}) as model:
+        chat = ChatEntropyTree(engine=model, leaves=2)
+        agent = create_agent(chat, [add], response_format=ToolStrategy(Person))
+        state = agent.invoke({"messages": [HumanMessage("Who?")]})
+    assert state["structured_response"] == Person(name="Ann", age=3)
 
 
 @pytest.mark.parametrize("choice", ["sub", {"function": {}}, 3])
