@@ -196,6 +196,10 @@ class ChatEntropyTree(BaseChatModel):
             return cast(LanguageModel, self.engine)
         return engine_of(EngineKey(model, self.context, self.threads, self.max_sequences))
 
+    def get_token_ids(self, text: str) -> list[int]:
+        """The model's own tokens of a text; loads the model if need be."""
+        return self.engine_for(self.model).tokenize(text)
+
     def _call(self, call: dict[str, Any]) -> Call:
         unknown = sorted(set(call) - CALL_ARGUMENTS)
         if unknown:

@@ -1,6 +1,7 @@
 """`ChatEntropyTree` on a scripted model: messages, settings, streams, loading."""
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from langchain_core.messages import (
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import ConfigurableField
 from langchain_et_agent import ChatEntropyTree, _engines
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask
@@ -201,6 +203,22 @@ def test_settings_are_written_and_read_without_weights(model: ScriptedModel) -> 
     assert (again.decoder, again.kind, again.stop) == (decoder, "number", ["x"])
     assert again.engine is None
     assert again.asdict() == chat.asdict()
+
+
+def test_configurable_fields_keep_the_engine(chat: ChatEntropyTree) -> None:
+    field = ConfigurableField(id="how_many")
+    configured = chat.configurable_fields(leaves=field).with_config(configurable={"how_many": 3})
+    assert result_of(configured.invoke(QUESTION)).decoder["leaves"] == 3
+
+
+def test_a_pickled_chat_model_loads_its_own_engine() -> None:
+    chat = pickle.loads(pickle.dumps(ChatEntropyTree(model="a", leaves=3, stop=["x"])))
+    assert (chat.model, chat.leaves, chat.stop, chat.engine) == ("a", 3, ["x"], None)
+
+
+def test_tokens_are_the_models_own(chat: ChatEntropyTree) -> None:
+    assert chat.get_token_ids("ab") == [97, 98]
+    assert chat.get_num_tokens("été") == 5
 
 
 def test_traces_name_the_model(chat: ChatEntropyTree) -> None:
