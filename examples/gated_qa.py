@@ -38,7 +38,8 @@ class LeadingAnswer(BaseCallbackHandler):
         if name != "entropy_tree_posterior" or data["answer"] == self._leading:
             return
         self._leading = data["answer"]
-        print(f"    after {data['leaves_done']:2} leaves: {data['answer']} ({data['share']:.0%})")
+        paths = f"{data['leaves_done']} of {data['leaves']} paths"
+        print(f"    after {paths}: {data['answer']} ({data['share']:.0%})", flush=True)
 
 
 def answered(decision: Decision) -> str:

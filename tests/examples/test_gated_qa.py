@@ -5,6 +5,7 @@ import pytest
 
 from et_agent import ScriptedModel
 from et_agent.results import AskResult
+from et_agent.runnables import GateRunnable
 from examples import gated_qa
 
 
@@ -25,7 +26,7 @@ def test_it_answers_where_it_is_sure(capsys: pytest.CaptureFixture[str]) -> None
     eggs, sheep = capsys.readouterr().out.strip().split("\n\n")
     assert eggs.splitlines()[0] == "How many eggs are left?"
     assert eggs.splitlines()[-1] == "  = 31  (share of the paths 100%)"
-    assert "leaves: 31 (100%)" in eggs
+    assert "paths: 31 (100%)" in eggs
     assert "  = I do not know. The " in sheep
     assert "below the threshold of 70%" in sheep
     said = sheep.rpartition("Its paths say: ")[2]
@@ -36,13 +37,13 @@ def test_options_reach_the_tree_and_the_policy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[AskResult] = []
-    decide = gated_qa.GateRunnable.invoke
+    decide = GateRunnable.invoke
 
     def spy(gate: Any, result: AskResult, *rest: Any, **more: Any) -> Any:
         seen.append(result)
         return decide(gate, result, *rest, **more)
 
-    monkeypatch.setattr(gated_qa.GateRunnable, "invoke", spy)
+    monkeypatch.setattr(GateRunnable, "invoke", spy)
     with ScriptedModel.from_texts(replies) as model:
         gated_qa.main(
             ["How many sheep?", "--answer-at", "0", "--leaves", "3", "--max-tokens", "30"], model
