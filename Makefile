@@ -19,7 +19,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-unit lint bench setup lock clean
+.PHONY: help ask test test-all test-unit lint bench setup lock clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -33,11 +33,14 @@ ask: ## set up what is missing, then answer Q
 	$(call bootstrap,runtime)
 	@"$(BIN)/et-agent" ask $(value ARGS) -- "$$QUESTION"
 
-test: lint ## lint, then all tests, the small real model's included
+test: lint ## lint, then the tests, the small real model's included
+	"$(BIN)/python" -m pytest -m "not slow" $(value ARGS)
+
+test-all: lint ## the same and the slow ones, with the 0.5B model
 	"$(BIN)/python" -m pytest $(value ARGS)
 
 test-unit: setup ## the tests that need no model
-	"$(BIN)/python" -m pytest -m "not model" $(value ARGS)
+	"$(BIN)/python" -m pytest -m "not model and not slow" $(value ARGS)
 
 lint: setup ## ruff and a strict mypy
 	"$(BIN)/ruff" check .

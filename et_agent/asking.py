@@ -363,9 +363,8 @@ class PendingAnswer:
             )
             if calls or not form.free:
                 return "tool_call", calls
-        kind = reading.kind.kind
-        assert kind is not AnswerKind.AUTO
-        return kind.value, ()
+        assert reading.kind.kind is not AnswerKind.AUTO
+        return cast(AnswerForm, reading.kind.kind.value), ()
 
     def _notes(self) -> list[str]:
         run, decoder, notes = self.ticket.run, self._decoder, []

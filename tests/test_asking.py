@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from et_agent.errors import (
     SettingsError,
     UnsupportedModelError,
 )
+from et_agent.models.base import Message, Tool
 from et_agent.models.scripted import TURN
 
 TEXTS = {
@@ -84,7 +86,8 @@ def test_several_questions_come_back_in_order() -> None:
     with ScriptedModel.from_texts(lambda prompt: {prompt.strip()[-2]: 1.0}) as model:
         results = ask(model, ["Say 1?", "Say 2?", "Say 3?"], decoder=CHAINS, kind="number")
         assert [result.answer for result in results] == ["1", "2", "3"]
-        assert ask(model, []) == []
+        nothing: list[str] = []
+        assert ask(model, nothing) == []
         assert ask(model, ["Say 4?"], decoder=Greedy())[0].answer == "4"
 
 
@@ -100,8 +103,8 @@ class Recorder(ScriptedModel):
 
     prompt: tuple[int, ...] = ()
 
-    def chat_tokens(self, messages):  # type: ignore[no-untyped-def]
-        self.prompt = tuple(super().chat_tokens(messages))
+    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        self.prompt = tuple(super().chat_tokens(messages, tools))
         return list(self.prompt)
 
     def plain_tokens(self, text: str) -> list[int]:

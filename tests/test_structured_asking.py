@@ -313,7 +313,8 @@ def test_one_conversation_or_several() -> None:
     one: list[Message] = [{"role": "user", "content": "Say 1?"}]
     with ScriptedModel.from_texts(lambda prompt: {prompt.strip()[-2]: 1.0}) as model:
         assert ask(model, one, kind="number", decoder=Greedy()).answer == "1"
-        several = ask(model, [one, [{"role": "user", "content": "Say 2?"}]], kind="number")
+        both: list[list[Message]] = [one, [{"role": "user", "content": "Say 2?"}]]
+        several = ask(model, both, kind="number")
         assert [result.answer for result in several] == ["1", "2"]
         assert ask(model, ["Say 3?"], kind="number")[0].answer == "3"
 
@@ -368,9 +369,14 @@ def test_calibrators_hold_for_single_questions_in_words(calibrator: Calibrator) 
         {"role": "user", "content": "How many?"},
     ]
     with ScriptedModel.from_texts(REPLIES) as model:
-        for question, options in ((several, {}), ("?", {"tools": [ADD]}), ("?", {"schema": AGE})):
+        cases: list[tuple[Any, dict[str, Any]]] = [
+            (several, {}),
+            ("?", {"tools": [ADD]}),
+            ("?", {"schema": AGE}),
+        ]
+        for question, options in cases:
             with pytest.raises(CalibratorMismatchError, match="single questions"):
-                submit(model, question, calibrator=calibrator, **options)  # type: ignore[arg-type]
+                submit(model, question, calibrator=calibrator, **options)
 
 
 @pytest.fixture
@@ -433,9 +439,10 @@ def test_a_base_models_own_next_question_stays_a_stop_sequence() -> None:
 def test_a_closed_model_is_a_typed_error() -> None:
     model = ScriptedModel.from_texts(REPLIES)
     model.close()
-    for options in ({}, {"tools": [ADD]}, {"schema": AGE}):
+    every: list[dict[str, Any]] = [{}, {"tools": [ADD]}, {"schema": AGE}]
+    for options in every:
         with pytest.raises(ModelClosedError):
-            submit(model, "1 + 2?", **options)  # type: ignore[arg-type]
+            submit(model, "1 + 2?", **options)
 
 
 def test_constrained_and_free_questions_share_batches() -> None:

@@ -9,7 +9,7 @@ every token of up to n such characters is. What is left, some thousand tokens, i
 import ctypes
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import llama_cpp
@@ -58,6 +58,8 @@ class TokenTexts:
             if len(text) == 1:
                 self.single.setdefault(text, token)
         self.texts = texts
+        self.buffer = np.zeros(self.size, dtype=_TOKEN)
+        """llama.cpp's candidates; all constraints are used in the model's owner thread."""
         self.by_first = [np.flatnonzero(first == byte) for byte in range(256)]
         spaced = self.by_first[_SPACE]
         second = np.array(
@@ -92,22 +94,24 @@ class LlamaConstraint:
         vocab: llama.cpp's vocabulary.
         gbnf: The grammar's text.
         texts: The vocabulary's texts.
+        require_open: Raises when the model was closed: its vocabulary is gone then.
 
     Raises:
         SettingsError: The grammar is not valid.
     """
 
-    def __init__(self, vocab: Any, gbnf: str, texts: TokenTexts) -> None:
+    def __init__(
+        self, vocab: Any, gbnf: str, texts: TokenTexts, require_open: Callable[[], None]
+    ) -> None:
         grammar = Gbnf.parse(gbnf)
         root = llama_cpp.llama_sampler_init_grammar(vocab, gbnf.encode("utf-8"), b"root")
         if not root:
             raise SettingsError(
                 "llama.cpp does not take the grammar (its own words are on stderr): simplify it"
             )
-        self._texts = texts
+        self._texts, self._require_open = texts, require_open
         self._states: OrderedDict[tuple[int, ...], Any] = OrderedDict({(): root})
         self._finalizer = weakref.finalize(self, _free, self._states)
-        self._buffer = np.zeros(texts.size, dtype=_TOKEN)
         self._probe, self._names_others = _probe(grammar, texts)
         singles = [texts.single.get(chr(byte), -1) for byte in range(128)]
         self._ascii_tokens = np.array([one for one in singles if one >= 0], dtype=np.int64)
@@ -119,7 +123,9 @@ class LlamaConstraint:
 
         Raises:
             DecodeError: The path itself is not allowed.
+            ModelClosedError: The model was closed.
         """
+        self._require_open()
         state = self._state(tuple(tokens))
         mask = np.zeros(self._texts.size, dtype=np.bool_)
         tail = b"".join(self._texts.texts[token] for token in tokens[-4:])
@@ -178,7 +184,7 @@ class LlamaConstraint:
     def _ask(self, state: Any, tokens: Ids) -> Mask:
         """Which of some tokens llama.cpp's grammar allows next."""
         count = tokens.size
-        candidates = self._buffer[:count]
+        candidates = self._texts.buffer[:count]
         candidates["id"] = tokens
         candidates["logit"] = 0.0
         array = llama_cpp.llama_token_data_array(

@@ -449,7 +449,7 @@ class LlamaCppModel:
         with self._vocab_in_use():
             if self._token_texts is None:
                 self._token_texts = self._read_token_texts()
-            return LlamaConstraint(self._vocab, gbnf, self._token_texts)
+            return LlamaConstraint(self._vocab, gbnf, self._token_texts, self._require_open)
 
     def _read_token_texts(self) -> TokenTexts:
         attributes = np.array(

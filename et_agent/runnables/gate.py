@@ -68,6 +68,9 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
     the policy says, and the decision comes back as `answer` or `abstain`, to that branch. With
     neither, the gate abstains where it would escalate.
 
+    The tree has been decoded by then: `max_tokens` and `max_seconds` of the policy count what it took
+    and limit what comes after, except in branches.
+
     A gate is shared, not copied: all calls count towards one budget, whatever `configurable_fields`
     change. It may be pickled and serialised if it was made from a policy; the count then begins anew.
 
@@ -110,8 +113,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
         policy = self.gate.policy
         if self.target_error is None:
             return policy
-        fields = {name: getattr(policy, name) for name in GatePolicy.model_fields}
-        return GatePolicy(**{**fields, "answer_at": 1.0 - self.target_error})
+        return policy.changed(answer_at=1.0 - self.target_error)
 
     @property
     def InputType(self) -> type[AskResult]:  # noqa: N802

@@ -1,11 +1,13 @@
 """llama.cpp's grammar on the small model: quick masks are what asking about every token gives."""
 
 import gc
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from et_agent import EntropyTree, ask
 from et_agent.errors import DecodeError, ModelClosedError, SettingsError
 from et_agent.models import grammar
 from et_agent.models.gbnf import Gbnf
@@ -121,6 +123,36 @@ def test_a_grammar_without_strings_asks_only_what_it_names(small_model: LlamaCpp
 def test_grammars_that_are_none(small_model: LlamaCppModel) -> None:
     with pytest.raises(SettingsError, match="no rule nope"):
         small_model.constraint("root ::= nope")
+
+
+def test_a_constraint_that_outlives_its_model_is_an_error_and_no_crash(
+    small_model_path: Path,
+) -> None:
+    model = LlamaCppModel(small_model_path, context=64, max_sequences=1, threads=1, attention=False)
+    left = model.constraint('root ::= "a"')
+    model.close()
+    with pytest.raises(ModelClosedError):
+        left.allowed([])
+    del left
+    gc.collect()
+
+
+def test_a_schema_on_the_small_model(small_model: LlamaCppModel) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "blue", "green"]}, "sure": {"type": "boolean"}},
+        "required": ["colour", "sure"],
+    }
+    decoder = EntropyTree(leaves=6, roots=3, temperature=1, max_tokens=40)
+    result = ask(small_model, "What is the colour of the sky?", schema=schema, decoder=decoder)
+    assert result.tree is not None
+    for leaf in result.tree.leaves:
+        said = json.loads(leaf.text)
+        assert said["colour"] in ("red", "blue", "green")
+        assert isinstance(said["sure"], bool)
+        assert leaf.finish == "stop"
+    assert sum(share.share for share in result.distribution) == pytest.approx(1)
+    assert result.kind == "json"
 
 
 def test_a_closed_model_makes_no_constraint(small_model_path: Path) -> None:

@@ -1,16 +1,12 @@
 """`ChatEntropyTree`: a local model as a LangChain chat model whose replies carry a confidence."""
 
-import asyncio
-import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.base import OutputParserLike
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -20,17 +16,16 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from et_agent import AskResult, EntropyTree, Greedy, MultiChain, PendingAnswer, submit
+from et_agent import EntropyTree, Greedy, MultiChain
 from et_agent.answers import AnswerKind
-from et_agent.calling import ANY_OBJECT
 from et_agent.decoding.base import DecoderSettings
-from et_agent.errors import SettingsError, TimeLimitError
+from et_agent.errors import SettingsError
 from et_agent.models.base import LanguageModel
 from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.validation import explained
+from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, tool_choice_of
 from langchain_et_agent._engines import EngineKey, engine_of
-from langchain_et_agent._messages import core_messages
-from langchain_et_agent._replies import Choice, reply
+from langchain_et_agent._replies import Choice
 
 __all__ = ["ChatEntropyTree"]
 
@@ -157,7 +152,7 @@ class ChatEntropyTree(BaseChatModel):
         named = ("model", "kind", "seed", "system_prompt", "stop", "choose", "logprobs")
         return {
             **{name: getattr(self, name) for name in named},
-            "decoder": _named(self._decoder({})),
+            "decoder": _named(self.decoder_for({})),
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -170,7 +165,15 @@ class ChatEntropyTree(BaseChatModel):
     def _stops(self, stop: list[str] | None) -> list[str]:
         return [*(self.stop or ()), *(stop or ())]
 
-    def _decoder(self, call: Mapping[str, Any]) -> DecoderSettings:
+    def decoder_for(self, call: Mapping[str, Any]) -> DecoderSettings:
+        """The decoder of a call.
+
+        Args:
+            call: Settings given with the call.
+
+        Raises:
+            SettingsError: One is out of range.
+        """
         given = {key: call[key] for key in ("temperature", "max_tokens", "leaves") if key in call}
         if self.decoder is not None:
             if not given:
@@ -183,19 +186,28 @@ class ChatEntropyTree(BaseChatModel):
         leaves = given.get("leaves", self.leaves)
         return EntropyTree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
 
-    def _engine(self, model: str) -> LanguageModel:
+    def engine_for(self, model: str) -> LanguageModel:
+        """The loaded model of a name; loads it if need be.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
         if self.engine is not None:
             return cast(LanguageModel, self.engine)
         return engine_of(EngineKey(model, self.context, self.threads, self.max_sequences))
 
-    def _call(self, call: dict[str, Any]) -> "_Call":
-        unknown = sorted(set(call) - _CALL_ARGUMENTS)
+    def get_token_ids(self, text: str) -> list[int]:
+        """The model's own tokens of a text; loads the model if need be."""
+        return self.engine_for(self.model).tokenize(text)
+
+    def _call(self, call: dict[str, Any]) -> Call:
+        unknown = sorted(set(call) - CALL_ARGUMENTS)
         if unknown:
             raise SettingsError(
                 f"{type(self).__name__} takes no {', '.join(unknown)} with a call: it takes "
-                f"{', '.join(sorted(_CALL_ARGUMENTS))}"
+                f"{', '.join(sorted(CALL_ARGUMENTS))}"
             )
-        return _Call(self, call)
+        return Call(self, call)
 
     def _generate(
         self,
@@ -228,7 +240,7 @@ class ChatEntropyTree(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """The message in two chunks; which leaf it is, is known only when the tree is done."""
         message = self._call(kwargs).message(messages, self._stops(stop))
-        for chunk in _chunks(message):
+        for chunk in chunks_of(message):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -241,7 +253,7 @@ class ChatEntropyTree(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         message = await self._call(kwargs).amessage(messages, self._stops(stop))
-        for chunk in _chunks(message):
+        for chunk in chunks_of(message):
             if run_manager is not None:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -266,7 +278,7 @@ class ChatEntropyTree(BaseChatModel):
             SettingsError: The choice is none of these.
         """
         made = [convert_to_openai_tool(tool) for tool in tools]
-        choice = _tool_choice(tool_choice, [tool["function"]["name"] for tool in made])
+        choice = tool_choice_of(tool_choice, [tool["function"]["name"] for tool in made])
         return self.bind(tools=made, tool_choice=choice, **kwargs)
 
     def with_structured_output(
@@ -321,180 +333,6 @@ class ChatEntropyTree(BaseChatModel):
         return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-_CALL_ARGUMENTS = frozenset(
-    {
-        "choose",
-        "kind",
-        "leaves",
-        "logprobs",
-        "max_tokens",
-        "model",
-        "response_format",
-        "seed",
-        "stream",
-        "system_prompt",
-        "temperature",
-        "timeout",
-        "tool_choice",
-        "tools",
-    }
-)
-
-
-class _Call:
-    """One call's settings: those of the chat model, and what was given with the call."""
-
-    def __init__(self, chat: ChatEntropyTree, call: Mapping[str, Any]) -> None:
-        self._chat, self._given = chat, call
-
-    def _setting(self, name: str) -> Any:
-        return self._given.get(name, getattr(self._chat, name))
-
-    def _submit(self, messages: Sequence[BaseMessage], stop: list[str]) -> PendingAnswer:
-        chat, given = self._chat, self._given
-        tools = given.get("tools") or ()
-        names = [tool["function"]["name"] for tool in tools]
-        return submit(
-            chat._engine(self._setting("model")),
-            core_messages(messages),
-            decoder=chat._decoder(given),
-            kind=self._setting("kind"),
-            seed=self._setting("seed"),
-            system_prompt=self._setting("system_prompt"),
-            tools=tools,
-            tool_choice=_tool_choice(given.get("tool_choice"), names),
-            schema=_schema(given.get("response_format")),
-            stop=stop,
-        )
-
-    def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
-        return reply(
-            pending,
-            result,
-            model=self._setting("model"),
-            choose=self._setting("choose"),
-            logprobs=self._setting("logprobs"),
-        )
-
-    def _too_late(self) -> TimeLimitError:
-        return TimeLimitError(
-            f"no answer within {self._setting('timeout')} seconds: allow more (timeout), or fewer "
-            "leaves or tokens"
-        )
-
-    def message(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
-        """Decode and wait."""
-        pending = self._submit(messages, stop)
-        try:
-            result = pending.result(self._setting("timeout"))
-        except TimeoutError as error:
-            raise self._too_late() from error
-        finally:
-            pending.cancel()  # does nothing to a question that is answered
-        return self._reply(pending, result)
-
-    async def amessage(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
-        """The same without blocking the event loop; a cancelled task stops decoding."""
-        submitting = asyncio.ensure_future(asyncio.to_thread(self._submit, messages, stop))
-        try:
-            pending = await asyncio.shield(submitting)
-        except asyncio.CancelledError:
-            submitting.add_done_callback(_cancel_submitted)
-            raise
-        try:
-            async with asyncio.timeout(self._setting("timeout")):
-                await _done(pending)
-        except TimeoutError as error:
-            raise self._too_late() from error
-        finally:
-            pending.cancel()
-        # Reading the leaves may take a while: formulas are compared.
-        return await asyncio.to_thread(lambda: self._reply(pending, pending.result()))
-
-
-def _cancel_submitted(submitting: "asyncio.Future[PendingAnswer]") -> None:
-    if not submitting.cancelled() and submitting.exception() is None:
-        submitting.result().cancel()
-
-
-async def _done(pending: PendingAnswer) -> None:
-    """Wait until decoding has ended."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-
-    def tell(_: PendingAnswer) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(ended.set)
-
-    pending.add_done_callback(tell)
-    await ended.wait()
-
-
-def _chunks(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """What the message says, then all that is said once."""
-    calls = [
-        ToolCallChunk(
-            name=call["name"],
-            args=json.dumps(call["args"], ensure_ascii=False),
-            id=call["id"],
-            index=index,
-            type="tool_call_chunk",
-        )
-        for index, call in enumerate(message.tool_calls)
-    ]
-    calls += [
-        ToolCallChunk(
-            name=None, args=one["args"], id=one["id"], index=index, type="tool_call_chunk"
-        )
-        for index, one in enumerate(message.invalid_tool_calls, len(calls))
-    ]
-    said = AIMessageChunk(content=message.content, tool_call_chunks=calls)
-    yield ChatGenerationChunk(message=said)
-    last = AIMessageChunk(
-        content="",
-        response_metadata=message.response_metadata,
-        usage_metadata=message.usage_metadata,
-        chunk_position="last",
-    )
-    yield ChatGenerationChunk(message=last)
-
-
 def _named(decoder: DecoderSettings) -> dict[str, Any]:
     """A decoder as `AskResult.decoder` has it."""
     return {"name": type(decoder).__name__, **decoder.model_dump()}
-
-
-def _tool_choice(given: object, names: Sequence[str]) -> str:
-    """OpenAI's and LangChain's ways to say it, as `et_agent.submit` says it."""
-    if given is None or given is False:
-        return "auto"
-    if given is True or given == "required":
-        return "any"
-    if isinstance(given, Mapping):
-        function = given.get("function")
-        given = function.get("name") if isinstance(function, Mapping) else given.get("name")
-    if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
-        return given
-    raise SettingsError(
-        f"tool_choice is {given!r}: use one of {', '.join(('auto', 'any', 'none', *names))}"
-    )
-
-
-def _schema(given: object) -> Mapping[str, Any] | None:
-    """The schema of OpenAI's `response_format`."""
-    if given is None:
-        return None
-    if isinstance(given, Mapping):
-        match given.get("type"):
-            case "text":
-                return None
-            case "json_object":
-                return ANY_OBJECT
-            case "json_schema" if isinstance(given.get("json_schema"), Mapping):
-                schema = given["json_schema"].get("schema")
-                if isinstance(schema, Mapping):
-                    return schema
-    raise SettingsError(
-        f"response_format is {given!r}: use {{'type': 'json_schema', 'json_schema': {{'name': …, "
-        "'schema': …}}, {'type': 'json_object'} or None"
-    )

@@ -1,115 +1,35 @@
-"""`ChatEntropyTree` on a scripted model."""
+"""`ChatEntropyTree` on a scripted model: messages, settings, streams, loading."""
 
-import asyncio
 import json
-import threading
-import time
-from collections.abc import Iterator, Sequence
+import pickle
 from typing import Any
 
-import numpy as np
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumpd, load
 from langchain_core.messages import (
-    AIMessage,
     AIMessageChunk,
-    BaseMessage,
-    FunctionMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import ConfigurableField
 from langchain_et_agent import ChatEntropyTree, _engines
-from numpy.typing import NDArray
-from pydantic import BaseModel
 
-from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask
+from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask
 from et_agent.errors import (
     EtAgentError,
-    ModelClosedError,
-    QuestionError,
-    SettingsError,
-    TimeLimitError,
-    UnsupportedModelError,
 )
-from et_agent.models.scripted import VOCABULARY
 
-TEXTS = {
-    "So \\boxed{4}": 0.4,
-    "Well, the answer is 4.": 0.2,
-    "So \\boxed{5}": 0.3,
-    "Who knows": 0.1,
-}
-QUESTION = "How many legs has a cat?"
-CALL = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
-REPLIES = {CALL: 0.5, f"I add. {CALL}": 0.2, "It is \\boxed{3}": 0.3}
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-class Person(BaseModel):
-    """A person."""
-
-    name: str
-    age: int
-
-
-PERSON = {'{"name": "Ann", "age": 3}': 0.6, '{"name":"Ann","age":3}': 0.2, '{"name": "Bob"': 0.2}
-
-
-@pytest.fixture(autouse=True)
-def _no_pilots(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel.from_texts(TEXTS) as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def chat(model: ScriptedModel) -> ChatEntropyTree:
-    return ChatEntropyTree(engine=model, leaves=8, seed=3)
-
-
-def scripted(texts: dict[str, float], **settings: Any) -> ChatEntropyTree:
-    return ChatEntropyTree(engine=ScriptedModel.from_texts(texts), **settings)
-
-
-def result_of(message: BaseMessage) -> AskResult:
-    return AskResult.model_validate(message.response_metadata["et_agent"])
-
-
-def merged(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole = whole + chunk
-    return whole
-
-
-def essence(message: BaseMessage) -> dict[str, Any]:
-    """What has to be the same however a message was asked for: all but ids and seconds."""
-    assert isinstance(message, AIMessage)
-    metadata = {**message.response_metadata}
-    metadata["et_agent"] = {**metadata["et_agent"], "usage": None}
-    calls = [(call["name"], call["args"]) for call in message.tool_calls]
-    return {
-        "content": message.content,
-        "calls": calls,
-        "usage": message.usage_metadata,
-        "metadata": metadata,
-    }
-
-
-# --- Messages
+from .support import (
+    QUESTION,
+    REPLIES,
+    TEXTS,
+    Errors,
+    add,
+    essence,
+    merged,
+    result_of,
+    scripted,
+)
 
 
 def test_the_message_is_the_winning_leaf_and_carries_the_result(
@@ -232,336 +152,6 @@ def test_chains_on_both_sides(chat: ChatEntropyTree) -> None:
     )
 
 
-# --- Tools
-
-
-@pytest.mark.parametrize("choice", ["any", "required", True, "add", {"function": {"name": "add"}}])
-def test_forced_calls(choice: Any) -> None:
-    message = scripted(REPLIES, leaves=8).bind_tools([add], tool_choice=choice).invoke(QUESTION)
-    assert isinstance(message, AIMessage)
-    (call,) = message.tool_calls
-    assert (call["name"], call["args"], call["type"]) == ("add", {"a": 1, "b": 2}, "tool_call")
-    assert call["id"]
-    assert message.content == ""
-    assert message.response_metadata["finish_reason"] == "tool_calls"
-    found = result_of(message)
-    assert found.tool_calls[0].arguments == {"a": 1, "b": 2}
-    assert found.share == pytest.approx(1)
-
-
-def test_the_model_may_call_or_say() -> None:
-    decoder = EntropyTree(schedule="stratified", leaves=32, temperature=1)
-    chat = scripted(REPLIES, decoder=decoder)
-    message = chat.bind_tools([add]).invoke(QUESTION)
-    assert isinstance(message, AIMessage)
-    assert len(message.tool_calls) == 1
-    shares = {one.answer: one.share for one in result_of(message).distribution}
-    assert shares == pytest.approx({'add({"a":1,"b":2})': 0.7, "3": 0.3}, abs=0.05)
-    said = chat.bind_tools([add], tool_choice="none").invoke(QUESTION)
-    assert isinstance(said, AIMessage)
-    assert said.tool_calls == []
-    spoken = scripted({f"I add. {CALL}": 1.0}, leaves=2).bind_tools([add]).invoke(QUESTION)
-    assert spoken.content == "I add."
-
-
-def test_a_call_that_is_cut_off_is_an_invalid_one() -> None:
-    runnable = scripted(REPLIES, decoder=Greedy(max_tokens=40)).bind_tools([add], tool_choice="any")
-    for message in (runnable.invoke(QUESTION), merged(list(runnable.stream(QUESTION)))):  # type: ignore[arg-type]
-        assert isinstance(message, AIMessage)
-        assert (message.content, message.tool_calls) == ("", [])
-        (invalid,) = message.invalid_tool_calls
-        assert invalid["args"] == CALL[:40]
-        assert message.response_metadata["finish_reason"] == "length"
-
-
-def test_a_conversation_goes_on_after_a_tool() -> None:
-    chat = scripted({"It is \\boxed{3}": 1.0}, leaves=2).bind_tools([add])
-    calling = AIMessage(
-        [
-            {"type": "text", "text": "I add."},
-            {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 1, "b": 2}},
-        ],
-        tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}, "id": "1", "type": "tool_call"}],
-    )
-    message = chat.invoke([HumanMessage("1 + 2?"), calling, ToolMessage("3", tool_call_id="1")])
-    assert message.content == "It is \\boxed{3}"
-
-
-@pytest.mark.parametrize("choice", ["sub", {"function": {}}, 3])
-def test_tool_choices_that_are_none(chat: ChatEntropyTree, choice: Any) -> None:
-    with pytest.raises(SettingsError, match="tool_choice"):
-        chat.bind_tools([add], tool_choice=choice)
-
-
-# --- Structured output
-
-
-@pytest.mark.parametrize("include_raw", [False, True])
-@pytest.mark.parametrize("schema", [Person, Person.model_json_schema()])
-def test_structured_output_fits_its_schema(schema: Any, include_raw: bool) -> None:
-    chat = scripted(PERSON, decoder=MultiChain(leaves=8, temperature=1))
-    made = chat.with_structured_output(schema, include_raw=include_raw).invoke(QUESTION)
-    parsed = made["parsed"] if include_raw else made
-    expected = {"name": "Ann", "age": 3}
-    assert parsed == (Person(**expected) if schema is Person else expected)
-    if include_raw:
-        assert made["parsing_error"] is None
-        found = result_of(made["raw"])
-        assert (found.kind, found.answer) == ("json", '{"age":3,"name":"Ann"}')
-
-
-def test_structured_output_by_other_ways() -> None:
-    call = '<tool_call>{"name": "Person", "arguments": {"name": "Ann", "age": 3}}</tool_call>'
-    by_call = scripted({call: 1.0}, leaves=2).with_structured_output(
-        Person, method="function_calling"
-    )
-    assert by_call.invoke(QUESTION) == Person(name="Ann", age=3)
-    by_mode = scripted({'{"name": "Ann", "age": 3}': 1.0}, leaves=2).with_structured_output(
-        Person, method="json_mode"
-    )
-    assert by_mode.invoke(QUESTION) == Person(name="Ann", age=3)
-    with pytest.raises(SettingsError, match="method is 'yaml'"):
-        scripted(PERSON).with_structured_output(Person, method="yaml")  # type: ignore[arg-type]
-
-
-def test_output_that_is_cut_off_does_not_parse() -> None:
-    chat = scripted(PERSON, decoder=Greedy(max_tokens=9))
-    with pytest.raises(OutputParserException):
-        chat.with_structured_output(Person).invoke(QUESTION)
-    made = chat.with_structured_output(Person, include_raw=True).invoke(QUESTION)
-    assert made["parsed"] is None
-    assert isinstance(made["parsing_error"], OutputParserException)
-
-
-@pytest.mark.parametrize(
-    ("form", "says"),
-    [
-        ({"type": "xml"}, "response_format is"),
-        ({"type": "json_schema"}, "response_format is"),
-        ({"type": "json_schema", "json_schema": {"schema": {"not": {}}}}, "cannot express"),
-    ],
-)
-def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
-        chat.invoke(QUESTION, response_format=form)
-    assert chat.invoke(QUESTION, response_format={"type": "text"}).content
-
-
-# --- Errors
-
-
-class Errors(BaseCallbackHandler):
-    def __init__(self) -> None:
-        self.seen: list[BaseException] = []
-
-    def on_llm_error(self, error: BaseException, **_: Any) -> None:
-        self.seen.append(error)
-
-
-IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}])
-
-
-@pytest.mark.parametrize(
-    ("messages", "kind", "says"),
-    [
-        ([], QuestionError, "conversation is empty"),
-        ([SystemMessage("Be kind.")], QuestionError, "only system messages"),
-        ([HumanMessage(" ")], QuestionError, "empty"),
-        ([IMAGE], QuestionError, "'image_url': only text is supported, no images"),
-        (
-            [
-                HumanMessage("?"),
-                AIMessage([{"type": "image", "url": "x"}]),
-                HumanMessage("?"),
-            ],
-            QuestionError,
-            "message 2 holds a part of type 'image'",
-        ),
-        ([HumanMessage("?"), ToolMessage("3", tool_call_id="1")], QuestionError, "the call '1'"),
-        ([FunctionMessage("3", name="f")], QuestionError, "FunctionMessage, which chat templates"),
-        ([("robot", "hello")], ValueError, "robot"),
-    ],
-)
-def test_messages_that_cannot_be_answered(
-    chat: ChatEntropyTree, messages: Any, kind: type[Exception], says: str
-) -> None:
-    errors = Errors()
-    with pytest.raises(kind, match=says):
-        chat.invoke(messages, config={"callbacks": [errors]})
-    with pytest.raises(kind, match=says):
-        list(chat.stream(messages, config={"callbacks": [errors]}))
-    if kind is QuestionError and messages:
-        assert len(errors.seen) == 2
-        assert all(isinstance(error, QuestionError) for error in errors.seen)
-
-
-def test_callbacks_see_every_error() -> None:
-    errors = Errors()
-    config: Any = {"callbacks": [errors]}
-    closed = ScriptedModel.from_texts(TEXTS)
-    closed.close()
-    cases: list[tuple[type[Exception], Any]] = [
-        (ModelClosedError, lambda: ChatEntropyTree(engine=closed).invoke(QUESTION, config=config)),
-        (
-            UnsupportedModelError,
-            lambda: ChatEntropyTree(engine=ScriptedModel.from_texts(TEXTS, tools=False))
-            .bind_tools([add])
-            .invoke(QUESTION, config=config),
-        ),
-        (
-            SettingsError,
-            lambda: scripted(TEXTS)
-            .bind_tools([{"title": "odd", "description": "odd", "type": "object",
-                          "properties": {"a": {"not": {}}}}])
-            .invoke(QUESTION, config=config),
-        ),
-        (SettingsError, lambda: scripted(TEXTS).invoke(QUESTION, config=config, top_k=3)),
-        (SettingsError, lambda: scripted(TEXTS).invoke(QUESTION, config=config, leaves=0)),
-    ]  # fmt: skip
-    for number, (kind, run) in enumerate(cases, 1):
-        with pytest.raises(kind) as caught:
-            run()
-        assert isinstance(caught.value, EtAgentError)
-        assert len(errors.seen) == number
-        assert errors.seen[-1] is caught.value
-
-
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"temprature": 1}, "temprature"),
-        ({"temperature": -1}, "temperature"),
-        ({"leaves": 0}, "leaves"),
-        ({"kind": "novel"}, "use one of number"),
-        ({"engine": "qwen"}, "engine is a str"),
-        ({"decoder": {"name": "Beam"}}, "use one of EntropyTree"),
-        ({"timeout": 0}, "timeout"),
-    ],
-)
-def test_settings_that_are_none(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(SettingsError, match=says) as caught:
-        ChatEntropyTree(**settings)
-    assert caught.value.__cause__ is not None
-
-
-# --- Time: a model without end
-
-
-def endless(delay: float = 0.002) -> ScriptedModel:
-    def script(_prompt: str, _tokens: Sequence[int]) -> NDArray[np.float32]:
-        time.sleep(delay)
-        logits = np.full(VOCABULARY, -1e9, dtype=np.float32)
-        logits[ord("a")] = 0
-        return logits
-
-    return ScriptedModel(script)
-
-
-def stands_still(model: ScriptedModel) -> bool:
-    """Whether nothing is decoded any more, one step aside."""
-    time.sleep(0.02)
-    before = model.decoded
-    time.sleep(0.1)
-    return model.decoded == before
-
-
-ENDLESS: dict[str, Any] = {"decoder": Greedy(max_tokens=7000), "system_prompt": ""}
-
-
-async def test_a_cancelled_task_stops_decoding() -> None:
-    with endless() as model:
-        chat = ChatEntropyTree(engine=model, **ENDLESS)
-        for way in (chat.ainvoke(QUESTION), chat.abatch([QUESTION, "Why?"])):
-            task = asyncio.ensure_future(way)
-            await asyncio.sleep(0.15)
-            assert model.decoded > 30
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert stands_still(model)
-
-        async def consume() -> None:
-            async for _ in chat.astream(QUESTION):
-                pass
-
-        task = asyncio.ensure_future(consume())
-        await asyncio.sleep(0.15)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert stands_still(model)
-
-
-async def test_a_task_cancelled_while_the_model_is_loaded_decodes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with endless() as model:
-        go_on = threading.Event()
-
-        def load_slowly(*_: Any, **__: Any) -> ScriptedModel:
-            go_on.wait(10)
-            return model
-
-        monkeypatch.setattr(_engines, "load_model", load_slowly)
-        chat = ChatEntropyTree(model="slow-to-load", **ENDLESS)
-        task = asyncio.ensure_future(chat.ainvoke(QUESTION))
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        go_on.set()
-        await asyncio.sleep(0.2)
-        assert stands_still(model)
-        assert model.decoded < 60
-        _engines.close_engines()
-
-
-async def test_a_time_limit_stops_decoding() -> None:
-    with endless() as model:
-        chat = ChatEntropyTree(engine=model, timeout=0.1, **ENDLESS)
-        with pytest.raises(TimeLimitError, match=r"within 0\.1 seconds") as caught:
-            chat.invoke(QUESTION)
-        assert isinstance(caught.value, TimeoutError)
-        assert caught.value.__cause__ is not None
-        assert stands_still(model)
-        with pytest.raises(TimeLimitError):
-            await chat.ainvoke(QUESTION)
-        assert stands_still(model)
-
-
-async def test_the_event_loop_goes_on_while_messages_are_decoded() -> None:
-    with endless(0.0005) as model:
-        chat = ChatEntropyTree(engine=model, decoder=Greedy(max_tokens=200), system_prompt="")
-        task = asyncio.ensure_future(chat.abatch([QUESTION] * 4))
-        ticks = 0
-        while not task.done():
-            await asyncio.sleep(0.005)
-            ticks += 1
-        assert ticks > 20
-        assert len(await task) == 4
-
-
-async def test_questions_at_the_same_time_share_batches() -> None:
-    questions = [f"{QUESTION} {number}" for number in range(6)]
-    with endless(0.001) as model:
-        chat = ChatEntropyTree(engine=model, decoder=Greedy(max_tokens=60), system_prompt="")
-        for results in (
-            chat.batch(questions),
-            await chat.abatch(questions),
-            [one[0].message for one in (
-                await chat.agenerate([[HumanMessage(one)] for one in questions])
-            ).generations],
-        ):  # fmt: skip
-            steps = [result_of(one).usage.steps for one in results]  # type: ignore[arg-type]
-            seconds = [result_of(one).usage.seconds for one in results]  # type: ignore[arg-type]
-            assert len(steps) == 6
-            # One after another, all the questions would take six times what one takes alone.
-            assert max(seconds) > 0
-
-
-# --- Loading
-
-
 def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[tuple[str, dict[str, Any]]] = []
 
@@ -613,6 +203,22 @@ def test_settings_are_written_and_read_without_weights(model: ScriptedModel) -> 
     assert (again.decoder, again.kind, again.stop) == (decoder, "number", ["x"])
     assert again.engine is None
     assert again.asdict() == chat.asdict()
+
+
+def test_configurable_fields_keep_the_engine(chat: ChatEntropyTree) -> None:
+    field = ConfigurableField(id="how_many")
+    configured = chat.configurable_fields(leaves=field).with_config(configurable={"how_many": 3})
+    assert result_of(configured.invoke(QUESTION)).decoder["leaves"] == 3
+
+
+def test_a_pickled_chat_model_loads_its_own_engine() -> None:
+    chat = pickle.loads(pickle.dumps(ChatEntropyTree(model="a", leaves=3, stop=["x"])))
+    assert (chat.model, chat.leaves, chat.stop, chat.engine) == ("a", 3, ["x"], None)
+
+
+def test_tokens_are_the_models_own(chat: ChatEntropyTree) -> None:
+    assert chat.get_token_ids("ab") == [97, 98]
+    assert chat.get_num_tokens("été") == 5
 
 
 def test_traces_name_the_model(chat: ChatEntropyTree) -> None:

@@ -1,0 +1,95 @@
+"""Answers questions where the model is sure, and says that it does not know where it is not.
+
+    python examples/gated_qa.py
+    python examples/gated_qa.py "What is 17 times 23?" --answer-at 0.8 --leaves 16
+
+The whole program is `prompt | tree | gate`. While it thinks, the leading answer is shown.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from et_agent.gate import Decision, GatePolicy
+from et_agent.models.base import LanguageModel
+from et_agent.runnables import EntropyTreeRunnable, GateRunnable
+
+QUESTIONS = (
+    "Tom has 3 boxes of 12 eggs and breaks 5 of them. How many eggs are left?",
+    "What is 15 % of 240?",
+    "A farmer has 17 sheep, and all but 9 run away. How many sheep are left?",
+    "Ann is 4 years younger than Ben. In 6 years Ben will be twice as old as Ann was 2 years ago. "
+    "How old is Ann?",
+)
+
+
+class LeadingAnswer(BaseCallbackHandler):
+    """Prints whenever another answer leads."""
+
+    def __init__(self) -> None:
+        self._leading: str | None = None
+
+    def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+        """Look at the running distribution."""
+        if name != "entropy_tree_posterior" or data["answer"] == self._leading:
+            return
+        self._leading = data["answer"]
+        paths = f"{data['leaves_done']} of {data['leaves']} paths"
+        print(f"    after {paths}: {data['answer']} ({data['share']:.0%})", flush=True)
+
+
+def answered(decision: Decision) -> str:
+    """What is said when the model is sure enough."""
+    sure = "P(correct)" if decision.calibrated else "share of the paths"
+    return f"{decision.answer}  ({sure} {decision.confidence:.0%})"
+
+
+def abstained(decision: Decision) -> str:
+    """What is said when it is not."""
+    spread = ", ".join(
+        f"{one.answer or 'no answer'} {one.share:.0%}" for one in decision.alternatives
+    )
+    return f"I do not know. {decision.reason} Its paths say: {spread}."
+
+
+def program(tree: EntropyTreeRunnable, policy: GatePolicy) -> Runnable[Any, str]:
+    """From {"question": …} to what is said."""
+    # No system message, so that the answer kind's own instruction holds, and with it a calibrator.
+    prompt = ChatPromptTemplate.from_messages([("human", "{question}")])
+    gate = GateRunnable(
+        gate=policy, answer=RunnableLambda(answered), abstain=RunnableLambda(abstained)
+    )
+    return prompt | tree | gate
+
+
+def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) -> None:
+    """Run the example; `model` stands in for the one named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("questions", nargs="*", default=QUESTIONS)
+    parser.add_argument("--model", default="qwen2.5-coder-0.5b")
+    parser.add_argument("--leaves", type=int, default=8)
+    parser.add_argument("--max-tokens", type=int, help="longest path; 320 by default")
+    parser.add_argument(
+        "--answer-at", type=float, default=0.7, help="least confidence of an answer"
+    )
+    options = parser.parse_args(argv)
+    tree = EntropyTreeRunnable(
+        model=options.model if model is None else model,
+        leaves=options.leaves,
+        max_tokens=options.max_tokens,
+    )
+    # Where no calibrator holds for the model, the share of the paths stands in for the confidence.
+    policy = GatePolicy(answer_at=options.answer_at, uncalibrated="share")
+    chain = program(tree, policy)
+    for question in options.questions:
+        print(question, flush=True)
+        said = chain.invoke({"question": question}, {"callbacks": [LeadingAnswer()]})
+        print(f"  = {said}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""One call of the chat model: its settings, waiting for the tree, and the chunks of a stream."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from et_agent import AskResult, PendingAnswer, submit
+from et_agent.calling import ANY_OBJECT
+from et_agent.errors import SettingsError, TimeLimitError
+from langchain_et_agent._messages import core_messages
+from langchain_et_agent._replies import reply
+
+if TYPE_CHECKING:
+    from langchain_et_agent.chat_models import ChatEntropyTree
+
+__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "tool_choice_of"]
+
+CALL_ARGUMENTS: Final = frozenset(
+    {
+        "choose",
+        "kind",
+        "leaves",
+        "logprobs",
+        "max_tokens",
+        "model",
+        "response_format",
+        "seed",
+        "stream",
+        "system_prompt",
+        "temperature",
+        "timeout",
+        "tool_choice",
+        "tools",
+    }
+)
+
+
+class Call:
+    """One call's settings: those of the chat model, and what was given with the call."""
+
+    def __init__(self, chat: "ChatEntropyTree", call: Mapping[str, Any]) -> None:
+        self._chat, self._given = chat, call
+
+    def _setting(self, name: str) -> Any:
+        return self._given.get(name, getattr(self._chat, name))
+
+    def _submit(self, messages: Sequence[BaseMessage], stop: list[str]) -> PendingAnswer:
+        chat, given = self._chat, self._given
+        tools = given.get("tools") or ()
+        names = [tool["function"]["name"] for tool in tools]
+        return submit(
+            chat.engine_for(self._setting("model")),
+            core_messages(messages),
+            decoder=chat.decoder_for(given),
+            kind=self._setting("kind"),
+            seed=self._setting("seed"),
+            system_prompt=self._setting("system_prompt"),
+            tools=tools,
+            tool_choice=tool_choice_of(given.get("tool_choice"), names),
+            schema=_schema(given.get("response_format")),
+            stop=stop,
+        )
+
+    def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
+        return reply(
+            pending,
+            result,
+            model=self._setting("model"),
+            choose=self._setting("choose"),
+            logprobs=self._setting("logprobs"),
+        )
+
+    def _too_late(self) -> TimeLimitError:
+        return TimeLimitError(
+            f"no answer within {self._setting('timeout')} seconds: allow more (timeout), or fewer "
+            "leaves or tokens"
+        )
+
+    def message(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+        """Decode and wait."""
+        pending = self._submit(messages, stop)
+        try:
+            result = pending.result(self._setting("timeout"))
+        except TimeoutError as error:
+            raise self._too_late() from error
+        finally:
+            pending.cancel()  # does nothing to a question that is answered
+        return self._reply(pending, result)
+
+    async def amessage(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+        """The same without blocking the event loop; a cancelled task stops decoding."""
+        submitting = asyncio.ensure_future(asyncio.to_thread(self._submit, messages, stop))
+        try:
+            pending = await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            submitting.add_done_callback(_cancel_submitted)
+            raise
+        try:
+            async with asyncio.timeout(self._setting("timeout")):
+                await _done(pending)
+        except TimeoutError as error:
+            raise self._too_late() from error
+        finally:
+            pending.cancel()
+        # Reading the leaves may take a while: formulas are compared.
+        return await asyncio.to_thread(lambda: self._reply(pending, pending.result()))
+
+
+def _cancel_submitted(submitting: "asyncio.Future[PendingAnswer]") -> None:
+    if not submitting.cancelled() and submitting.exception() is None:
+        submitting.result().cancel()
+
+
+async def _done(pending: PendingAnswer) -> None:
+    """Wait until decoding has ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def tell(_: PendingAnswer) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    pending.add_done_callback(tell)
+    await ended.wait()
+
+
+def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
+    """What the message says, then all that is said once."""
+    calls = [
+        ToolCallChunk(
+            name=call["name"],
+            args=json.dumps(call["args"], ensure_ascii=False),
+            id=call["id"],
+            index=index,
+            type="tool_call_chunk",
+        )
+        for index, call in enumerate(message.tool_calls)
+    ]
+    calls += [
+        ToolCallChunk(
+            name=None, args=one["args"], id=one["id"], index=index, type="tool_call_chunk"
+        )
+        for index, one in enumerate(message.invalid_tool_calls, len(calls))
+    ]
+    said = AIMessageChunk(content=message.content, tool_call_chunks=calls)
+    yield ChatGenerationChunk(message=said)
+    last = AIMessageChunk(
+        content="",
+        response_metadata=message.response_metadata,
+        usage_metadata=message.usage_metadata,
+        chunk_position="last",
+    )
+    yield ChatGenerationChunk(message=last)
+
+
+def tool_choice_of(given: object, names: Sequence[str]) -> str:
+    """OpenAI's and LangChain's ways to say it, as `et_agent.submit` says it."""
+    if given is None or given is False:
+        return "auto"
+    if given is True or given == "required":
+        return "any"
+    if isinstance(given, Mapping):
+        function = given.get("function")
+        given = function.get("name") if isinstance(function, Mapping) else given.get("name")
+    if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
+        return given
+    raise SettingsError(
+        f"tool_choice is {given!r}: use one of {', '.join(('auto', 'any', 'none', *names))}"
+    )
+
+
+def _schema(given: object) -> Mapping[str, Any] | None:
+    """The schema of OpenAI's `response_format`."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        match given.get("type"):
+            case "text":
+                return None
+            case "json_object":
+                return ANY_OBJECT
+            case "json_schema" if isinstance(given.get("json_schema"), Mapping):
+                schema = given["json_schema"].get("schema")
+                if isinstance(schema, Mapping):
+                    return schema
+    raise SettingsError(
+        f"response_format is {given!r}: use {{'type': 'json_schema', 'json_schema': {{'name': …, "
+        "'schema': …}}, {'type': 'json_object'} or None"
+    )

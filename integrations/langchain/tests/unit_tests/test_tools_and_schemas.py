@@ -1,0 +1,163 @@
+"""Tools and structured output on a scripted model."""
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    ToolMessage,
+)
+from langchain_et_agent import ChatEntropyTree
+
+from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel
+from et_agent.errors import (
+    SettingsError,
+)
+
+from .support import (
+    CALL,
+    PERSON,
+    QUESTION,
+    REPLIES,
+    Person,
+    add,
+    merged,
+    result_of,
+    scripted,
+)
+
+
+@pytest.mark.parametrize("choice", ["any", "required", True, "add", {"function": {"name": "add"}}])
+def test_forced_calls(choice: Any) -> None:
+    message = scripted(REPLIES, leaves=8).bind_tools([add], tool_choice=choice).invoke(QUESTION)
+    assert isinstance(message, AIMessage)
+    (call,) = message.tool_calls
+    assert (call["name"], call["args"], call["type"]) == ("add", {"a": 1, "b": 2}, "tool_call")
+    assert call["id"]
+    assert message.content == ""
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+    found = result_of(message)
+    assert found.tool_calls[0].arguments == {"a": 1, "b": 2}
+    assert found.share == pytest.approx(1)
+
+
+def test_the_model_may_call_or_say() -> None:
+    decoder = EntropyTree(schedule="stratified", leaves=32, temperature=1)
+    chat = scripted(REPLIES, decoder=decoder)
+    message = chat.bind_tools([add]).invoke(QUESTION)
+    assert isinstance(message, AIMessage)
+    assert len(message.tool_calls) == 1
+    shares = {one.answer: one.share for one in result_of(message).distribution}
+    assert shares == pytest.approx({'add({"a":1,"b":2})': 0.7, "3": 0.3}, abs=0.05)
+    said = chat.bind_tools([add], tool_choice="none").invoke(QUESTION)
+    assert isinstance(said, AIMessage)
+    assert said.tool_calls == []
+    spoken = scripted({f"I add. {CALL}": 1.0}, leaves=2).bind_tools([add]).invoke(QUESTION)
+    assert spoken.content == "I add."
+
+
+def test_a_call_that_is_cut_off_is_an_invalid_one() -> None:
+    runnable = scripted(REPLIES, decoder=Greedy(max_tokens=40)).bind_tools([add], tool_choice="any")
+    for message in (runnable.invoke(QUESTION), merged(list(runnable.stream(QUESTION)))):  # type: ignore[arg-type]
+        assert isinstance(message, AIMessage)
+        assert (message.content, message.tool_calls) == ("", [])
+        (invalid,) = message.invalid_tool_calls
+        assert invalid["args"] == CALL[:40]
+        assert message.response_metadata["finish_reason"] == "length"
+
+
+def test_a_conversation_goes_on_after_a_tool() -> None:
+    chat = scripted({"It is \\boxed{3}": 1.0}, leaves=2).bind_tools([add])
+    calling = AIMessage(
+        [
+            {"type": "text", "text": "I add."},
+            {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 1, "b": 2}},
+        ],
+        tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}, "id": "1", "type": "tool_call"}],
+    )
+    message = chat.invoke([HumanMessage("1 + 2?"), calling, ToolMessage("3", tool_call_id="1")])
+    assert message.content == "It is \\boxed{3}"
+
+
+def test_an_agent_calls_its_tool_and_answers() -> None:
+    def replies(prompt: str) -> dict[str, float]:
+        return {"It is \\boxed{3}": 1.0} if prompt.strip().endswith("\n3") else {CALL: 1.0}
+
+    with ScriptedModel.from_texts(replies) as model:
+        agent = create_agent(ChatEntropyTree(engine=model, leaves=2), [add], system_prompt="Add.")
+        state = agent.invoke({"messages": [HumanMessage("1 + 2?")]})
+    kinds = [message.type for message in state["messages"]]
+    assert kinds == ["human", "ai", "tool", "ai"]
+    assert state["messages"][2].content == "3"
+    assert state["messages"][-1].content == "It is \\boxed{3}"
+    assert result_of(state["messages"][1]).kind == "tool_call"
+
+
+def test_an_agent_gives_structured_output() -> None:
+    call = '<tool_call>{"name": "Person", "arguments": {"name": "Ann", "age": 3}}</tool_call>'
+    with ScriptedModel.from_texts({call: 1.0}) as model:
+        chat = ChatEntropyTree(engine=model, leaves=2)
+        agent = create_agent(chat, [add], response_format=ToolStrategy(Person))
+        state = agent.invoke({"messages": [HumanMessage("Who?")]})
+    assert state["structured_response"] == Person(name="Ann", age=3)
+
+
+@pytest.mark.parametrize("choice", ["sub", {"function": {}}, 3])
+def test_tool_choices_that_are_none(chat: ChatEntropyTree, choice: Any) -> None:
+    with pytest.raises(SettingsError, match="tool_choice"):
+        chat.bind_tools([add], tool_choice=choice)
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize("schema", [Person, Person.model_json_schema()])
+def test_structured_output_fits_its_schema(schema: Any, include_raw: bool) -> None:
+    chat = scripted(PERSON, decoder=MultiChain(leaves=8, temperature=1))
+    made = chat.with_structured_output(schema, include_raw=include_raw).invoke(QUESTION)
+    parsed = made["parsed"] if include_raw else made
+    expected = {"name": "Ann", "age": 3}
+    assert parsed == (Person(**expected) if schema is Person else expected)
+    if include_raw:
+        assert made["parsing_error"] is None
+        found = result_of(made["raw"])
+        assert (found.kind, found.answer) == ("json", '{"age":3,"name":"Ann"}')
+
+
+def test_structured_output_by_other_ways() -> None:
+    call = '<tool_call>{"name": "Person", "arguments": {"name": "Ann", "age": 3}}</tool_call>'
+    by_call = scripted({call: 1.0}, leaves=2).with_structured_output(
+        Person, method="function_calling"
+    )
+    assert by_call.invoke(QUESTION) == Person(name="Ann", age=3)
+    by_mode = scripted({'{"name": "Ann", "age": 3}': 1.0}, leaves=2).with_structured_output(
+        Person, method="json_mode"
+    )
+    assert by_mode.invoke(QUESTION) == Person(name="Ann", age=3)
+    with pytest.raises(SettingsError, match="method is 'yaml'"):
+        scripted(PERSON).with_structured_output(Person, method="yaml")  # type: ignore[arg-type]
+
+
+def test_output_that_is_cut_off_does_not_parse() -> None:
+    chat = scripted(PERSON, decoder=Greedy(max_tokens=9))
+    with pytest.raises(OutputParserException):
+        chat.with_structured_output(Person).invoke(QUESTION)
+    made = chat.with_structured_output(Person, include_raw=True).invoke(QUESTION)
+    assert made["parsed"] is None
+    assert isinstance(made["parsing_error"], OutputParserException)
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"type": "xml"}, "response_format is"),
+        ({"type": "json_schema"}, "response_format is"),
+        ({"type": "json_schema", "json_schema": {"schema": {"not": {}}}}, "cannot express"),
+    ],
+)
+def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        chat.invoke(QUESTION, response_format=form)
+    assert chat.invoke(QUESTION, response_format={"type": "text"}).content
