@@ -1,5 +1,6 @@
 """Passing a question on: to a function, another model, or a LangChain runnable."""
 
+import contextvars
 import queue
 import threading
 import time
@@ -178,7 +179,11 @@ def _call(target: Target, question: str, timeout: float | None, left: Limits) ->
         except BaseException as error:  # handed to the caller's thread
             ended.put((False, error))
 
-    threading.Thread(target=work, name="et-agent-escalation", daemon=True).start()
+    # With the caller's context, or a runnable would lose its callbacks and its trace.
+    context = contextvars.copy_context()
+    threading.Thread(
+        target=context.run, args=(work,), name="et-agent-escalation", daemon=True
+    ).start()
     try:
         good, value = ended.get(timeout=timeout)
     except queue.Empty:

@@ -5,6 +5,7 @@ import threading
 import uuid
 from typing import Any, Final, assert_never
 
+from et_agent.answers import AnswerKind
 from et_agent.errors import PolicyError
 from et_agent.gate.clarification import Clarification, Clarifier, clarified
 from et_agent.gate.decision import Action, Cost, Decision
@@ -199,11 +200,13 @@ class Gate:
         left = Limits.of(policy, spent)
         if left.spent:
             return None
+        # The readings of a question that JSON or a tool call answers are answered in words.
+        in_words = result.kind in tuple(AnswerKind)
         return self.clarifier.examine(
             result.question,
             readings=policy.readings,
-            kind=result.kind,
-            system_prompt=result.instruction,
+            kind=result.kind if in_words else AnswerKind.AUTO,
+            system_prompt=result.instruction if in_words else None,
             max_tokens=left.tokens,
             max_seconds=left.seconds,
         )

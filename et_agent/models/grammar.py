@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.errors import DecodeError, SettingsError
+from et_agent.models.binding import llama_cpp
 from et_agent.models.gbnf import Characters, Gbnf
 
 __all__ = ["LlamaConstraint", "TokenTexts"]

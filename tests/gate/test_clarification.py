@@ -183,3 +183,12 @@ def test_chance_by_hand() -> None:
     assert by_chance(weights, leaves, 2, 0) == pytest.approx(math.log(2))
     alike = np.array([[0, 0], [0, 0]])
     assert by_chance(weights, alike, 1, 0) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["json", "tool_call"])
+def test_readings_of_structured_answers_are_answered_in_words(kind: str) -> None:
+    with ScriptedModel.from_texts(unclear) as model:
+        result = ask(model, UNCLEAR, decoder=CHAINS, kind="number")
+        gate = Gate(POLICY, clarifier=Clarifier(model, temperature=1))
+        decision = gate.resolve(result.model_copy(update={"kind": kind, "instruction": "JSON"}))
+    assert decision.action is Action.CLARIFY

@@ -1,3 +1,4 @@
+import contextvars
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,12 @@ def test_a_langchain_runnable_answers_with_a_message() -> None:
     found = call_target(target, QUESTION, POLICY)
     assert found.answer == f"four, to {QUESTION!r}"
     assert (found.result, found.failure, found.cost.escalations) == (None, None, 1)
+
+
+def test_a_runnable_keeps_the_callers_context() -> None:
+    trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
+    trace.set("this one")
+    assert call_target(lambda question: trace.get(), QUESTION, POLICY).answer == "this one"
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", 4, SimpleNamespace(content=[]), b"4"])

@@ -9,11 +9,10 @@ from langchain_core.messages.ai import UsageMetadata
 from et_agent import AskResult, PendingAnswer
 from et_agent.results import Leaf
 from langchain_et_agent._messages import invalid_call, new_tool_call
+from langchain_et_agent.metadata import METADATA_KEY
 
-__all__ = ["METADATA_KEY", "PROVIDER", "Choice", "reply"]
+__all__ = ["PROVIDER", "Choice", "reply"]
 
-METADATA_KEY = "et_agent"
-"""Where a message's `response_metadata` holds the result, as plain JSON data."""
 PROVIDER = "et_agent"
 
 Choice = Literal["best", "sample"]

@@ -22,7 +22,6 @@ from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from et_agent.answers import AnswerKind, guess_kind
 from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
 from et_agent.results import AskResult
@@ -223,7 +222,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if isinstance(target, BaseChatModel):
             target = PassedOn(target, request, again)
         gate = Gate(self._budgeted(topic, made), escalate=target, clarifier=self.clarifier)
-        decision = gate.resolve(_in_words(result), topic=topic, asked=_asked(made))
+        decision = gate.resolve(result, topic=topic, asked=_asked(made))
         if not decision.escalated:
             return decision, response
         if not isinstance(target, PassedOn) or target.response is None:
@@ -323,13 +322,6 @@ def _chat_model(name: str) -> BaseChatModel:
         return init_chat_model(name)
     except (ImportError, ValueError) as error:
         raise SettingsError(f"escalate is {name!r}: {error}") from error
-
-
-def _in_words(result: AskResult) -> AskResult:
-    """A result of a kind that the readings of its question can have: they are answered in words."""
-    if result.kind in tuple(AnswerKind):
-        return result
-    return result.model_copy(update={"kind": guess_kind(result.question).kind.value})
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
