@@ -80,8 +80,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
         made.append(ScriptedModel.from_texts((lambda _: sure) if strong else replies))
         return made[-1]
 
-    monkeypatch.setattr("langchain_et_agent._engines.load_model", load)
-    monkeypatch.setattr("langchain_et_agent._engines._SLOTS", {})
+    monkeypatch.setattr("langchain_et_agent._engines._HELD", {})
     monkeypatch.setattr(shared, "_SHARED", WeakValueDictionary())
     monkeypatch.setattr(loading, "load_model", load)
     monkeypatch.setattr(et_agent, "load_model", load, raising=False)

@@ -55,6 +55,13 @@ class SharedModel:
                 self._model = load_model(self.spec, **self.options)
             return self._model
 
+    def close(self) -> None:
+        """Free the model, whoever still uses it; the next `get` loads it again."""
+        with self._lock:
+            if self._model is not None:
+                self._model.close()
+            self._model = None
+
 
 _SHARED: Final["weakref.WeakValueDictionary[str, SharedModel]"] = weakref.WeakValueDictionary()
 _SHARED_LOCK: Final = threading.Lock()

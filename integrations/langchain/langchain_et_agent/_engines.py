@@ -1,32 +1,38 @@
-"""Loaded models, shared by all chat models that name the same file with the same settings."""
+"""Loaded models, shared by all chat models and runnables that name the same file in the same way."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, fields
+from typing import Final
 
-from et_agent import load_model
 from et_agent.models.base import LanguageModel
+from et_agent.runnables.loading import SharedModel, shared_model
 
 __all__ = ["EngineKey", "close_engines", "engine_of"]
 
 
 @dataclass(frozen=True)
 class EngineKey:
-    """What makes two loaded models the same; arguments of `load_model`."""
+    """What makes two loaded models the same; arguments of `load_model` with its defaults."""
 
     model: str
-    context: int
-    threads: int | None
-    max_sequences: int
+    context: int = 8192
+    threads: int | None = None
+    max_sequences: int = 64
+
+    @property
+    def options(self) -> dict[str, int | None]:
+        """What differs from the defaults, so that whoever names only the model shares it too."""
+        given = asdict(self)
+        return {
+            one.name: given[one.name]
+            for one in fields(self)
+            if one.name != "model" and given[one.name] != one.default
+        }
 
 
-@dataclass
-class _Slot:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    engine: LanguageModel | None = None
-
-
-_SLOTS: dict[EngineKey, _Slot] = {}
-_LOCK = threading.Lock()
+# Held until `close_engines`: a chat model is often made anew for every call.
+_HELD: Final[dict[EngineKey, SharedModel]] = {}
+_LOCK: Final = threading.Lock()
 
 
 def engine_of(key: EngineKey) -> LanguageModel:
@@ -36,24 +42,16 @@ def engine_of(key: EngineKey) -> LanguageModel:
         ModelError: As `load_model`; a later call tries again.
     """
     with _LOCK:
-        slot = _SLOTS.setdefault(key, _Slot())
-    with slot.lock:
-        if slot.engine is None:
-            slot.engine = load_model(
-                key.model,
-                context=key.context,
-                threads=key.threads,
-                max_sequences=key.max_sequences,
-            )
-        return slot.engine
+        if key not in _HELD:
+            _HELD[key] = shared_model(key.model, key.options)
+        held = _HELD[key]
+    return held.get()
 
 
 def close_engines() -> None:
     """Free all models that were loaded by name; they are loaded again when they are next used."""
     with _LOCK:
-        slots = list(_SLOTS.values())
-        _SLOTS.clear()
-    for slot in slots:
-        with slot.lock:
-            if slot.engine is not None:
-                slot.engine.close()
+        held = list(_HELD.values())
+        _HELD.clear()
+    for one in held:
+        one.close()

@@ -15,9 +15,9 @@ from langchain_core.runnables import ConfigurableField
 from langchain_et_agent import ChatEntropyTree, _engines
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask
-from et_agent.errors import (
-    EtAgentError,
-)
+from et_agent.errors import EtAgentError
+from et_agent.models import loading
+from et_agent.runnables import EntropyTreeRunnable
 
 from .support import (
     QUESTION,
@@ -159,18 +159,20 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
         loaded.append((name, settings))
         return ScriptedModel.from_texts(TEXTS)
 
-    monkeypatch.setattr(_engines, "load_model", load)
+    monkeypatch.setattr(loading, "load_model", load)
     one = ChatEntropyTree(model="a", leaves=2)
     other = ChatEntropyTree(model="a", leaves=3, temperature=0.5)
     assert loaded == []
     one.invoke(QUESTION)
     other.invoke(QUESTION)
     one.with_config(tags=["x"]).batch([QUESTION] * 3)
-    assert loaded == [("a", {"context": 8192, "threads": None, "max_sequences": 64})]
+    assert loaded == [("a", {})]
+    EntropyTreeRunnable(model="a", leaves=2).invoke(QUESTION)
+    assert len(loaded) == 1, "a runnable that names it shares it too"
     assert one.invoke(QUESTION, model="b").response_metadata["model_name"] == "b"
     assert one.invoke(QUESTION).response_metadata["model_name"] == "a"
     ChatEntropyTree(model="a", threads=1).invoke(QUESTION)
-    assert [name for name, _ in loaded] == ["a", "b", "a"]
+    assert loaded[1:] == [("b", {}), ("a", {"threads": 1})]
     _engines.close_engines()
     one.invoke(QUESTION)
     assert len(loaded) == 4, "loaded again after they were freed"
@@ -183,7 +185,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(monkeypatch: pytest.Monkey
     with pytest.raises(EtAgentError):
         chat.invoke(QUESTION, config={"callbacks": [errors]})
     assert len(errors.seen) == 1
-    monkeypatch.setattr(_engines, "load_model", lambda *_, **__: ScriptedModel.from_texts(TEXTS))
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: ScriptedModel.from_texts(TEXTS))
     assert chat.invoke(QUESTION).content
     _engines.close_engines()
 

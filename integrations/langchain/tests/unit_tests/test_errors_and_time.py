@@ -27,6 +27,7 @@ from et_agent.errors import (
     TimeLimitError,
     UnsupportedModelError,
 )
+from et_agent.models import loading
 
 from .support import (
     QUESTION,
@@ -175,7 +176,7 @@ async def test_a_task_cancelled_while_the_model_is_loaded_decodes_nothing(
             go_on.wait(10)
             return model
 
-        monkeypatch.setattr(_engines, "load_model", load_slowly)
+        monkeypatch.setattr(loading, "load_model", load_slowly)
         chat = ChatEntropyTree(model="slow-to-load", **ENDLESS)
         task = asyncio.ensure_future(chat.ainvoke(QUESTION))
         await asyncio.sleep(0.05)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -35,9 +36,14 @@ def test_other_names_are_an_error() -> None:
 
 
 def run(code: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    ).stdout
+    made = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout
 
 
 def test_the_import_loads_no_agents() -> None:
