@@ -24,14 +24,14 @@ from et_agent.models.base import Batch
 from et_agent.models.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "waiting.json"
-SPINS: Final = ("", "0", "1000", "10000")
+SPINS: Final = ("", "0", "1000", "3000", "10000")
 """Turns of a waiting loop before a thread sleeps; "" for libgomp's own, about 300,000."""
 WIDTHS: Final = (1, 16)
-STEPS: Final = 12
+STEPS: Final = 8
 
 
 def step_times() -> dict[int, float]:
-    """Median milliseconds of a step at each width, after a prompt of 32 tokens."""
+    """Median milliseconds of a step at each width, after 6 others."""
     found = {}
     with load_model("qwen2.5-coder-0.5b", attention=False) as model:
 
@@ -40,7 +40,7 @@ def step_times() -> dict[int, float]:
             for width in WIDTHS:
                 rows = np.arange(width, dtype=np.int32)
                 times = []
-                for position in range(32 + STEPS):
+                for position in range(6 + STEPS):
                     began = time.perf_counter()
                     model.decode(
                         Batch(

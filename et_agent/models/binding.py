@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["llama_cpp"]
 
-_SPINS: Final = "1000"
+_SPINS: Final = "3000"
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

@@ -1,7 +1,7 @@
 """From what LangChain passes around to a conversation: plain messages of text, checked."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from langchain_core.messages import (
     AIMessage,
@@ -10,14 +10,17 @@ from langchain_core.messages import (
     HumanMessage,
     MessageLikeRepresentation,
     SystemMessage,
+    ToolCall,
     ToolMessage,
     convert_to_messages,
 )
 from langchain_core.prompt_values import PromptValue
 
 from et_agent.errors import QuestionError
+from et_agent.models.base import Message, MessageCall
+from et_agent.prompting import Question
 
-__all__ = ["TreeInput", "conversation", "single_question"]
+__all__ = ["TreeInput", "conversation", "question_of"]
 
 TreeInput = str | PromptValue | Sequence[MessageLikeRepresentation]
 """A question, a prompt value, or messages."""
@@ -26,12 +29,24 @@ _ROLES: Final = {"user": "user", "human": "user", "assistant": "assistant", "ai"
     "system": "system",
     "developer": "system",
 }
-_NOT_SAID: Final = frozenset({"reasoning", "thinking", "tool_use", "tool_call", "function_call"})
+_NOT_SAID: Final = frozenset(
+    {
+        "function_call",
+        "input_json_delta",
+        "invalid_tool_call",
+        "reasoning",
+        "redacted_thinking",
+        "thinking",
+        "tool_call",
+        "tool_call_chunk",
+        "tool_use",
+    }
+)
 """Blocks of an assistant's message that are no text of it: thoughts, and calls, which stand in
 `tool_calls` too."""
 
 
-def conversation(value: TreeInput) -> list[dict[str, Any]]:
+def conversation(value: TreeInput) -> list[Message]:
     """Messages as `role` ("system", "user", "assistant", "tool") and `content`, in order.
 
     An assistant's message with calls has `tool_calls` too, each {"id", "type": "function",
@@ -46,11 +61,11 @@ def conversation(value: TreeInput) -> list[dict[str, Any]]:
     if not messages:
         raise QuestionError("there are no messages: pass at least one human message")
     calls: set[str | None] = set()
-    found = []
+    found: list[Message] = []
     for number, message in enumerate(messages, 1):
         plain = _plain(message, number)
-        calls.update(call["id"] for call in plain.get("tool_calls", ()))
-        if plain["role"] == "tool" and plain["tool_call_id"] not in calls:
+        calls.update(call.get("id") for call in plain.get("tool_calls", ()))
+        if plain["role"] == "tool" and plain.get("tool_call_id") not in calls:
             raise QuestionError(
                 f"message {number} answers the tool call {plain['tool_call_id']!r}, which no message "
                 "before it makes: keep the assistant's message with that call"
@@ -59,23 +74,21 @@ def conversation(value: TreeInput) -> list[dict[str, Any]]:
     return found
 
 
-def single_question(messages: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
-    """The question of a conversation that is one human message, and its system prompt if any.
+def question_of(value: TreeInput) -> tuple[Question, str | None]:
+    """What `submit` is to be asked, and with which system prompt; None for the default.
+
+    One human message is a question like a text, so that plain prompts can be made of it too;
+    anything longer is passed on as a conversation, its system message in it.
 
     Raises:
-        QuestionError: There is no human message, or there is more than one question.
+        QuestionError: As for `conversation`.
     """
+    messages = conversation(value)
     system = messages[0]["content"] if messages[0]["role"] == "system" else None
     rest = messages if system is None else messages[1:]
-    if not rest:
-        raise QuestionError("there is a system message and no question: add a human message")
-    if len(rest) > 1 or rest[0]["role"] != "user":
-        roles = ", ".join(str(one["role"]) for one in messages)
-        raise QuestionError(
-            f"the conversation has the roles {roles}: one human message is read, with a system "
-            "message before it or without; put what was said before into that message"
-        )
-    return rest[0]["content"], system
+    if [one["role"] for one in rest] == ["user"]:
+        return rest[0]["content"], system
+    return messages, None if system is None else ""
 
 
 def _messages(value: object) -> list[BaseMessage]:
@@ -95,7 +108,7 @@ def _messages(value: object) -> list[BaseMessage]:
     )
 
 
-def _plain(message: BaseMessage, number: int) -> dict[str, Any]:
+def _plain(message: BaseMessage, number: int) -> Message:
     text = _text(message, number)
     match message:
         case SystemMessage():
@@ -103,19 +116,15 @@ def _plain(message: BaseMessage, number: int) -> dict[str, Any]:
         case HumanMessage():
             return {"role": "user", "content": text}
         case AIMessage():
-            plain: dict[str, Any] = {"role": "assistant", "content": text}
+            plain: Message = {"role": "assistant", "content": text}
             if message.tool_calls:
-                plain["tool_calls"] = [
-                    {
-                        "id": call["id"],
-                        "type": "function",
-                        "function": {"name": call["name"], "arguments": call["args"]},
-                    }
-                    for call in message.tool_calls
-                ]
+                plain["tool_calls"] = [_call(call) for call in message.tool_calls]
             return plain
         case ToolMessage():
-            return {"role": "tool", "content": text, "tool_call_id": message.tool_call_id}
+            told: Message = {"role": "tool", "content": text, "tool_call_id": message.tool_call_id}
+            if message.name:
+                told["name"] = message.name
+            return told
         case ChatMessage() if message.role in _ROLES:
             return {"role": _ROLES[message.role], "content": text}
         case _:
@@ -123,6 +132,16 @@ def _plain(message: BaseMessage, number: int) -> dict[str, Any]:
             raise QuestionError(
                 f"message {number} is of the kind {role!r}: use system, human, AI and tool messages"
             )
+
+
+def _call(call: ToolCall) -> MessageCall:
+    made: MessageCall = {
+        "type": "function",
+        "function": {"name": call["name"], "arguments": call["args"]},
+    }
+    if call["id"] is not None:
+        made["id"] = call["id"]
+    return made
 
 
 def _text(message: BaseMessage, number: int) -> str:

@@ -34,7 +34,7 @@ from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
 from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
-from et_agent.runnables.messages import TreeInput, conversation, single_question
+from et_agent.runnables.messages import TreeInput, question_of
 from et_agent.runnables.watching import Send, Watch
 
 __all__ = ["EntropyTreeRunnable"]
@@ -65,9 +65,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         tree = EntropyTreeRunnable(model="qwen2.5-coder-0.5b", leaves=8)
         tree.invoke("What is 15 % of 240?").answer
 
-    Of messages, the human one is the question and a system message before it the system prompt; it
-    then stands in place of `system_prompt` and of the answer kind's own instruction. Images, and
-    conversations of more than that, are refused.
+    Of messages, the last human one is the question; a system message that they begin with stands in
+    place of `system_prompt` and of the answer kind's own instruction. Images are refused.
 
     - `batch` and `abatch` put all questions into the model's shared batches, or as many at a time as
       `max_concurrency` says. Without `return_exceptions` the first error ends the whole batch.
@@ -318,7 +317,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return prepare
 
     def _watch(self, value: TreeInput, send: Send, *, follow: bool) -> Watch:
-        question, system = single_question(conversation(value))
+        question, system = question_of(value)
         pending = PendingAnswer(
             self.language_model(),
             question,

@@ -23,7 +23,7 @@ def spins(module: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "1000"),
+        ({}, "3000"),
         ({"GOMP_SPINCOUNT": "7"}, "7"),
         ({"OMP_WAIT_POLICY": "active"}, "None"),
     ],

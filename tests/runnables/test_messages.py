@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 from langchain_core.messages import (
     AIMessage,
-    BaseMessage,
     ChatMessage,
     FunctionMessage,
     HumanMessage,
@@ -14,7 +13,7 @@ from langchain_core.messages import (
 from langchain_core.prompt_values import ChatPromptValue, ImagePromptValue, StringPromptValue
 
 from et_agent.errors import QuestionError
-from et_agent.runnables.messages import conversation, single_question
+from et_agent.runnables.messages import conversation, question_of
 
 CALL = {"name": "add", "args": {"a": 2, "b": 3}, "id": "c1", "type": "tool_call"}
 
@@ -36,17 +35,22 @@ CALL = {"name": "add", "args": {"a": 2, "b": 3}, "id": "c1", "type": "tool_call"
 )
 def test_a_question_in_every_form_that_langchain_has(value: Any) -> None:
     assert conversation(value) == [{"role": "user", "content": "Why?"}]
-    assert single_question(conversation(value)) == ("Why?", None)
+    assert question_of(value) == ("Why?", None)
 
 
 def test_a_system_message_is_the_system_prompt() -> None:
-    found = conversation([SystemMessage("Be brief."), HumanMessage("Why?")])
-    assert found[0] == {"role": "system", "content": "Be brief."}
-    assert single_question(found) == ("Why?", "Be brief.")
-    developer = conversation(
-        [ChatMessage(role="developer", content="Be brief."), ("human", "Why?")]
-    )
-    assert single_question(developer) == ("Why?", "Be brief.")
+    brief = [SystemMessage("Be brief."), HumanMessage("Why?")]
+    assert conversation(brief)[0] == {"role": "system", "content": "Be brief."}
+    assert question_of(brief) == ("Why?", "Be brief.")
+    developer = [ChatMessage(role="developer", content="Be brief."), ("human", "Why?")]
+    assert question_of(developer) == ("Why?", "Be brief.")
+
+
+def test_a_conversation_is_passed_on_whole() -> None:
+    said = [HumanMessage("a"), AIMessage("b"), HumanMessage("c")]
+    assert question_of(said) == (conversation(said), None)
+    with_system = [SystemMessage("Be brief."), *said]
+    assert question_of(with_system) == (conversation(with_system), "")
 
 
 def test_a_whole_conversation_with_tools() -> None:
@@ -119,17 +123,3 @@ def test_an_error_of_langchain_is_the_cause() -> None:
     with pytest.raises(QuestionError) as caught:
         conversation([("martian", "Why?")])
     assert caught.value.__cause__ is not None
-
-
-@pytest.mark.parametrize(
-    ("messages", "message"),
-    [
-        ([SystemMessage("Be brief.")], "a system message and no question"),
-        ([AIMessage("4")], "the roles assistant: one human message"),
-        ([HumanMessage("a"), AIMessage("b"), HumanMessage("c")], "the roles user, assistant, user"),
-        ([SystemMessage("a"), SystemMessage("b")], "the roles system, system"),
-    ],
-)
-def test_what_is_more_than_a_question(messages: list[BaseMessage], message: str) -> None:
-    with pytest.raises(QuestionError, match=message):
-        single_question(conversation(messages))

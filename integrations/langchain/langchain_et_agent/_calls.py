@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from et_agent import AskResult, PendingAnswer, submit
 from et_agent.calling import ANY_OBJECT
 from et_agent.errors import SettingsError, TimeLimitError
-from langchain_et_agent._messages import core_messages
+from et_agent.runnables.messages import conversation
 from langchain_et_agent._replies import reply
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Call:
         names = [tool["function"]["name"] for tool in tools]
         return submit(
             chat.engine_for(self._setting("model")),
-            core_messages(messages),
+            conversation(messages),
             decoder=chat.decoder_for(given),
             kind=self._setting("kind"),
             seed=self._setting("seed"),

@@ -8,7 +8,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from et_agent import AskResult, PendingAnswer
 from et_agent.results import Leaf
-from langchain_et_agent._messages import invalid_call, new_tool_call
+from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY
 
 __all__ = ["PROVIDER", "Choice", "reply"]

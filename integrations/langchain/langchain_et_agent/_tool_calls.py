@@ -1,0 +1,32 @@
+"""Tool calls in LangChain's shape."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import InvalidToolCall, ToolCall
+
+__all__ = ["invalid_call", "new_tool_call"]
+
+
+def new_tool_call(name: str, arguments: Mapping[str, Any]) -> ToolCall:
+    """A tool call with an id of its own."""
+    return ToolCall(
+        name=name, args=json.loads(json.dumps(arguments)), id=_new_id(), type="tool_call"
+    )
+
+
+def invalid_call(text: str) -> InvalidToolCall:
+    """A tool call that was cut off."""
+    return InvalidToolCall(
+        name=None,
+        args=text,
+        id=_new_id(),
+        error="the tool call was cut off: allow more tokens (max_tokens)",
+        type="invalid_tool_call",
+    )
+
+
+def _new_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
