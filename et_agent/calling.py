@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 from et_agent.answers.extraction import Extracted
-from et_agent.answers.structured import canonical, read_json, read_json_at
+from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.errors import SettingsError
 from et_agent.models.base import Constraint, LanguageModel, Tool, ToolFormat
@@ -36,7 +36,7 @@ class ReplyForm(Protocol):
         ...
 
     def read(self, text: str) -> Extracted | None:
-        """What a complete reply says; None for one that is cut off or has another form."""
+        """What a complete reply says; None for one that is cut off, out of bounds or no such."""
         ...
 
     def ends(self, text: str) -> bool:
@@ -76,11 +76,14 @@ class JsonForm:
         return True
 
     def read(self, text: str) -> Extracted | None:
-        """The JSON value, in canonical form."""
+        """The JSON value, in canonical form; None for one outside the schema's bounds."""
         try:
-            value = canonical(read_json(text))
+            found = read_json(text)
         except ValueError:
             return None
+        if not within_bounds(found, self.schema):
+            return None
+        value = canonical(found)
         return Extracted(text.strip(), value, ("json", value), "json")
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
@@ -90,7 +93,13 @@ class JsonForm:
 
     def ends(self, text: str) -> bool:
         """Whether nothing but a space can follow: an object or an array is closed."""
-        return text.endswith(("}", "]")) and self.read(text) is not None
+        if not text.endswith(("}", "]")):
+            return False
+        try:
+            read_json(text)
+        except ValueError:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -176,14 +185,27 @@ class CallForm:
         return Extracted(text.strip(), value, ("tool_call", value), "tool call")
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
-        """The call of a reply, one or none; () when it is cut off."""
+        """The call of a reply, one or none; () when it is cut off or outside its schema's bounds."""
+        call = self._call(text)
+        return () if call is None or not self._within_bounds(call) else (call,)
+
+    def _within_bounds(self, call: ToolCall) -> bool:
+        functions = (tool["function"] for tool in self.tools)
+        return all(
+            within_bounds(call.arguments, _parameters(function))
+            for function in functions
+            if function["name"] == call.name
+        )
+
+    def _call(self, text: str) -> ToolCall | None:
+        """The call as it is written; None when it is cut off."""
         try:
             if self._begins_bare(text):
-                return (self._read_bare(text),)
+                return self._read_bare(text)
             at = text.find(self.format.marker)
-            return () if at < 0 else (self._read_marked(text, at),)
+            return None if at < 0 else self._read_marked(text, at)
         except ValueError:
-            return ()
+            return None
 
     def _read_bare(self, text: str) -> ToolCall:
         bare = self._bare
@@ -207,7 +229,7 @@ class CallForm:
 
     def ends(self, text: str) -> bool:
         """Whether the call is complete: one a reply."""
-        return text.endswith(("}", self.format.closing)) and bool(self.calls(text))
+        return text.endswith(("}", self.format.closing)) and self._call(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

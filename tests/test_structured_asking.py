@@ -293,6 +293,37 @@ def test_json_that_is_cut_off_is_no_answer() -> None:
     assert (whole.answer, cut.answer) == ("123", None)
 
 
+def test_json_outside_the_schemas_bounds_is_no_answer() -> None:
+    schema = {**AGE, "properties": {"age": {"type": "integer", "maximum": 100}}}
+    replies = {'{"age":7}': 0.4, '{"age":700}': 0.6}
+    with ScriptedModel.from_texts(replies) as model:
+        decoder = EntropyTree(schedule="stratified", leaves=32, temperature=1)
+        result = ask(model, "?", schema=schema, decoder=decoder)
+        wrong = ask(model, "?", schema=schema, decoder=Greedy())
+    assert shares(result) == pytest.approx({'{"age":7}': 0.4, None: 0.6}, abs=0.05)
+    assert (result.answer, wrong.answer) == ('{"age":7}', None)
+    assert wrong.cut_off_share == 0, "it ended by itself"
+
+
+@pytest.mark.parametrize("choice", ["any", "auto"])
+def test_a_call_outside_its_tools_bounds_is_no_answer(choice: str) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"n": {"anyOf": [{"type": "integer", "maximum": 9}, {"type": "null"}]}},
+        "required": ["n"],
+    }
+    pay: Tool = {"type": "function", "function": {"name": "pay", "parameters": parameters}}
+    replies = {call("pay", '{"n":5}'): 0.4, call("pay", '{"n":50}'): 0.6}
+    with ScriptedModel.from_texts(replies) as model:
+        decoder = EntropyTree(schedule="stratified", leaves=32, temperature=1)
+        result = ask(model, "?", tools=[pay, ADD], tool_choice=choice, decoder=decoder)
+    assert shares(result) == pytest.approx({'pay({"n":5})': 0.4, None: 0.6}, abs=0.05)
+    assert result.tree is not None
+    for leaf in result.tree.leaves:
+        assert leaf.finish == "stop"
+        assert bool(leaf.tool_calls) == (leaf.answer is not None)
+
+
 def test_stop_sequences_do_not_cut_structured_replies() -> None:
     with ScriptedModel.from_texts({'{"age":12}': 1.0}) as model:
         assert ask(model, "?", schema=AGE, stop=["1", "}"], decoder=Greedy()).answer == '{"age":12}'

@@ -1,10 +1,13 @@
 """JSON as an answer: read strictly, and written so that equal values are equal texts."""
 
 import json
+import math
 import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Final
 
-__all__ = ["canonical", "read_json", "read_json_at"]
+__all__ = ["canonical", "read_json", "read_json_at", "within_bounds"]
 
 _LARGEST_EXACT: Final = 2**53
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -75,3 +78,113 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value
+
+
+def within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a JSON value that fits the schema's grammar also keeps what no grammar can say.
+
+    Those are `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf`,
+    `uniqueItems`, `minProperties` and `maxProperties`, at any depth. Where a value may have several
+    forms, types, constants, lengths and properties say which it has.
+
+    Args:
+        value: The value.
+        schema: A JSON schema that `et_agent.models.json_grammar.schema_rules` takes.
+    """
+    return _fits(value, schema, schema)
+
+
+def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
+    if not isinstance(schema, Mapping):
+        return True  # the schema `true`
+    if "$ref" in schema and not _fits(value, _referred(schema["$ref"], root), root):
+        return False
+    if not all(_fits(value, one, root) for one in schema.get("allOf", ())):
+        return False
+    for ways in (schema[key] for key in ("anyOf", "oneOf") if key in schema):
+        if not any(_fits(value, one, root) for one in ways):
+            return False
+    if not _is_one_of(value, schema):
+        return False
+    if isinstance(value, dict):
+        return _object_fits(value, schema, root)
+    if isinstance(value, list):
+        return _array_fits(value, schema, root)
+    if isinstance(value, str):
+        return _count_fits(len(value), schema, "Length")
+    return not _is_number(value) or _number_fits(value, schema)
+
+
+def _referred(path: str, root: Mapping[str, Any]) -> Any:
+    found: Any = root
+    for part in path.removeprefix("#").split("/")[1:]:
+        found = found[part]
+    return found
+
+
+def _is_one_of(value: Any, schema: Mapping[str, Any]) -> bool:
+    kinds = schema.get("type")
+    if kinds is not None:
+        named = kinds if isinstance(kinds, list) else [kinds]
+        if not any(_TYPES[kind](value) for kind in named):
+            return False
+    if "const" in schema and canonical(value) != canonical(schema["const"]):
+        return False
+    return "enum" not in schema or canonical(value) in map(canonical, schema["enum"])
+
+
+def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+    if not _count_fits(len(value), schema, "Properties"):
+        return False
+    if not set(schema.get("required", ())) <= set(value):
+        return False
+    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if others is False and not set(value) <= set(known):
+        return False
+    return all(_fits(one, known.get(name, others), root) for name, one in value.items())
+
+
+def _array_fits(value: list[Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+    if not _count_fits(len(value), schema, "Items"):
+        return False
+    if schema.get("uniqueItems") and len(set(map(canonical, value))) < len(value):
+        return False
+    first, rest = schema.get("prefixItems", ()), schema.get("items", True)
+    return all(
+        _fits(one, first[at] if at < len(first) else rest, root) for at, one in enumerate(value)
+    )
+
+
+def _number_fits(value: float, schema: Mapping[str, Any]) -> bool:
+    step = schema.get("multipleOf")
+    return (
+        value >= schema.get("minimum", -math.inf)
+        and value <= schema.get("maximum", math.inf)
+        and value > schema.get("exclusiveMinimum", -math.inf)
+        and value < schema.get("exclusiveMaximum", math.inf)
+        and (step is None or _exact(value) % _exact(step) == 0)
+    )
+
+
+def _exact(number: float) -> Fraction:
+    """The number as it is written, so that 0.3 is a multiple of 0.1."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+
+
+def _count_fits(count: int, schema: Mapping[str, Any], what: str) -> bool:
+    return bool(schema.get(f"min{what}", 0) <= count <= schema.get(f"max{what}", math.inf))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "number": _is_number,
+    "integer": lambda value: _is_number(value) and value == value // 1,
+}

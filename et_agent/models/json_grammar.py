@@ -1,10 +1,12 @@
 """From a JSON schema to llama.cpp's grammar language, by llama.cpp's own converter.
 
-What the converter cannot say is an error or, as in llama.cpp itself, not enforced: bounds of numbers
-and formats other than dates, times and UUIDs.
+What a grammar cannot say is an error, or checked when the value is finished: bounds of numbers and
+sizes (`et_agent.answers.structured.within_bounds`). As in llama.cpp itself, formats other than dates,
+times and UUIDs are not enforced.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,6 +42,8 @@ _KEPT: Final = frozenset(
         "maxLength",
     }
 )
+_LIMITS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_SIZES: Final = frozenset({"minProperties", "maxProperties"})
 _NAMED: Final = frozenset({"properties", "$defs", "definitions"})
 """Keywords whose keys are names."""
 _LISTED: Final = frozenset({"oneOf", "anyOf", "allOf", "prefixItems"})
@@ -119,7 +123,8 @@ def _known(schema: Any) -> Any:
     """The schema without annotations and bounds, which the converter trips over or passes over.
 
     Raises:
-        ValueError: It holds a keyword that changes what fits and that the converter would drop.
+        ValueError: It holds a keyword that changes what fits and that nothing enforces, or a bound
+            that is none.
     """
     if schema is True:
         return dict(_ANYTHING)
@@ -128,6 +133,9 @@ def _known(schema: Any) -> Any:
     odd = sorted(_REFUSED & set(schema))
     if odd:
         raise ValueError(f"it uses {', '.join(odd)}")
+    for key, value in schema.items():
+        if not _is_bound(key, value):
+            raise ValueError(f"{key} is {value!r}")
     kept: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _NAMED:
@@ -146,6 +154,21 @@ def _known(schema: Any) -> Any:
         kinds = kept.pop("type")
         return {"anyOf": [{**kept, "type": kind} for kind in kinds]}
     return kept
+
+
+def _is_bound(key: str, value: Any) -> bool:
+    """Whether the value of a keyword can be compared with; any value of another keyword."""
+    if key in _LIMITS:
+        return _is_number(value) and math.isfinite(value)
+    if key == "multipleOf":
+        return _is_number(value) and 0 < value < math.inf
+    if key in _SIZES:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return key != "uniqueItems" or isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _renamed(gbnf: str, name: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from et_agent.answers.structured import within_bounds
 from et_agent.errors import SettingsError
 from et_agent.models.gbnf import Gbnf
 from et_agent.models.json_grammar import combined, literal, schema_rules
@@ -78,6 +79,11 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
         ({"properties": {"a": {"patternProperties": {}}}}, "uses patternProperties"),
         ({"pattern": "a"}, "must start with"),
         ({"type": "foo"}, "foo"),
+        ({"type": "integer", "minimum": "1"}, "minimum is '1'"),
+        ({"type": "number", "exclusiveMaximum": True}, "exclusiveMaximum is True"),
+        ({"items": {"multipleOf": 0}}, "multipleOf is 0"),
+        ({"type": "object", "minProperties": -1}, "minProperties is -1"),
+        ({"type": "array", "uniqueItems": 1}, "uniqueItems is 1"),
         ({"$ref": "#/x"}, "x not in"),
         ({"$ref": "https://example.org/x"}, "[Rr]emote"),
         ({"properties": 3}, "items"),
@@ -90,6 +96,63 @@ def test_what_the_grammar_cannot_express_is_said_with_its_cause(schema: Any, say
     with pytest.raises(SettingsError, match=says) as caught:
         schema_rules(schema)
     assert caught.value.__cause__ is not None
+
+
+AGE = {"type": "integer", "minimum": 0, "exclusiveMaximum": 150}
+
+
+@pytest.mark.parametrize(
+    ("schema", "inside", "outside"),
+    [
+        (AGE, [0, 149, 3.0], [-1, 150]),
+        ({"exclusiveMinimum": 0, "maximum": 1.5}, [0.1, 1.5, "-3", None, True], [0, 1.6]),
+        ({"multipleOf": 0.1}, [0.3, 7, -0.1], [0.25]),
+        ({"multipleOf": 5}, [0, 10, 1e300], [7, 5.5]),
+        (
+            {"uniqueItems": True},
+            [[], [1, 2, "1", True], {"a": 1}],
+            [[1, 1.0], [{"a": 1}, {"a": 1}]],
+        ),
+        ({"minProperties": 1, "maxProperties": 2}, [{"a": 1}, [], "x"], [{}, dict.fromkeys("abc")]),
+        ({"properties": {"a": AGE}}, [{"a": 1}, {"b": -1}], [{"a": -1}]),
+        ({"properties": {"minimum": AGE}}, [{"minimum": 1}, -5], [{"minimum": -1}]),
+        ({"properties": {"a": True}, "additionalProperties": AGE}, [{"a": -1}], [{"b": -1}]),
+        ({"items": {"items": AGE}}, [[[1], []]], [[[1], [2, -1]]]),
+        ({"prefixItems": [{}, AGE], "items": {"maximum": 0}}, [[-1, 1, 0]], [[0, -1], [0, 0, 1]]),
+        ({"anyOf": [AGE, {"type": "null"}]}, [None, 5], [-5]),
+        ({"type": ["integer", "null"], "minimum": 0}, [None, 5], [-5]),
+        ({"oneOf": [AGE, {"maximum": -10, "type": "integer"}]}, [5, -10], [-5]),
+        ({"allOf": [{"minimum": 0}, {"maximum": 5}]}, [3], [-1, 6]),
+        ({"$ref": "#/$defs/Age", "$defs": {"Age": AGE}}, [1], [-1]),
+        (
+            {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "properties": {"k": {"const": "a"}, "n": AGE},
+                        "required": ["k", "n"],
+                    },
+                    {
+                        "type": "object",
+                        "properties": {"k": {"enum": ["b", "c"]}},
+                        "required": ["k"],
+                    },
+                    {"type": "object", "properties": {"n": AGE}, "additionalProperties": False},
+                    {"type": "string", "minLength": 2},
+                    {"type": "array", "minItems": 1, "items": AGE},
+                ]
+            },
+            [{"k": "a", "n": 1}, {"k": "b", "n": -1}, {"n": 3}, "xy", [1]],
+            [{"k": "a", "n": -1}, {"n": -3}, "x", [], [-1]],
+        ),
+    ],
+)
+def test_what_no_grammar_can_keep_is_checked(
+    schema: dict[str, Any], inside: list[Any], outside: list[Any]
+) -> None:
+    assert [value for value in inside if not within_bounds(value, schema)] == []
+    assert [value for value in outside if within_bounds(value, schema)] == []
+    assert schema_rules(schema)
 
 
 def test_a_schema_without_end_is_refused() -> None:

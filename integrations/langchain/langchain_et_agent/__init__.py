@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_et_agent._engines import close_engines
     from langchain_et_agent.chat_models import ChatEntropyTree
     from langchain_et_agent.decision_models import EntropyTreeDecisionModel
     from langchain_et_agent.graphs import (
@@ -29,6 +30,7 @@ __all__ = [
     "GatedState",
     "answer_node",
     "clarify_node",
+    "close_engines",
     "gate_node",
     "result_of",
     "route_by_action",
@@ -42,6 +44,7 @@ _HOMES = {
     "GatedState": "graphs",
     "answer_node": "graphs",
     "clarify_node": "graphs",
+    "close_engines": "_engines",
     "gate_node": "graphs",
     "result_of": "metadata",
     "route_by_action": "graphs",

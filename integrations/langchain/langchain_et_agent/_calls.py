@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import ValidationError
 
 from et_agent import AskResult, PendingAnswer, submit
-from et_agent.calling import ANY_OBJECT
+from et_agent.calling import ANY_OBJECT, check_tools
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation
+from et_agent.validation import explained
 from langchain_et_agent._replies import reply
 
 if TYPE_CHECKING:
@@ -39,21 +41,43 @@ CALL_ARGUMENTS: Final = frozenset(
         "tools",
     }
 )
+# Checked as the chat model's own fields are; what decoders and `submit` check is left to them.
+_FIELDS: Final = ("model", "kind", "seed", "system_prompt", "timeout", "choose", "logprobs")
 
 
 class Call:
-    """One call's settings: those of the chat model, and what was given with the call."""
+    """One call's settings: those of the chat model, and what was given with the call.
+
+    Raises:
+        SettingsError: One is out of range, or names a model although the chat model has an engine.
+    """
 
     def __init__(self, chat: "ChatEntropyTree", call: Mapping[str, Any]) -> None:
+        if "model" in call and chat.engine is not None:
+            raise SettingsError(
+                f"model is {call['model']!r}, but the chat model has an engine: make a "
+                f"{type(chat).__name__} without one to name models with a call"
+            )
         self._chat, self._given = chat, call
+        self._settings = chat.model_copy()
+        for name in _FIELDS:
+            if name in call:
+                self._set(name, call[name])
+
+    def _set(self, name: str, value: object) -> None:
+        checked = self._settings
+        try:
+            type(checked).__pydantic_validator__.validate_assignment(checked, name, value)
+        except ValidationError as error:
+            raise SettingsError(explained(type(checked).__name__, error)) from error
 
     def _setting(self, name: str) -> Any:
-        return self._given.get(name, getattr(self._chat, name))
+        return getattr(self._settings, name)
 
     def _submit(self, messages: Sequence[BaseMessage], stop: list[str]) -> PendingAnswer:
         chat, given = self._chat, self._given
         tools = given.get("tools") or ()
-        names = [tool["function"]["name"] for tool in tools]
+        names = [tool["function"]["name"] for tool in check_tools(tools)]
         return submit(
             chat.engine_for(self._setting("model")),
             conversation(messages),

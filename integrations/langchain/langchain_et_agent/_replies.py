@@ -9,7 +9,7 @@ from langchain_core.messages.ai import UsageMetadata
 from et_agent import AskResult, PendingAnswer
 from et_agent.results import Leaf
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
-from langchain_et_agent.metadata import METADATA_KEY
+from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
 __all__ = ["PROVIDER", "Choice", "reply"]
 
@@ -34,7 +34,7 @@ def reply(
     content = pending.content(leaf)
     rest = "" if leaf.tool_calls else leaf.text[len(content) :]
     metadata: dict[str, Any] = {
-        METADATA_KEY: result.model_dump(mode="json", exclude={"tree"}),
+        METADATA_KEY: metadata_of(_as_said(result, leaf)),
         "model_name": model,
         "model_provider": PROVIDER,
         "finish_reason": _finish_reason(leaf),
@@ -45,7 +45,7 @@ def reply(
     return AIMessage(
         content=content,
         tool_calls=[new_tool_call(call.name, call.arguments) for call in leaf.tool_calls],
-        invalid_tool_calls=[invalid_call(rest)] if rest else [],
+        invalid_tool_calls=[invalid_call(rest, finished=leaf.finish == "stop")] if rest else [],
         response_metadata=metadata,
         usage_metadata=UsageMetadata(
             input_tokens=usage.prompt_tokens,
@@ -65,6 +65,35 @@ def _chosen(result: AskResult, choose: Choice) -> Leaf:
     # The seed's own stream: the tree has used up the streams of its branches.
     generator = np.random.default_rng([result.seed, 1])
     return leaves[int(generator.choice(len(leaves), p=weights / weights.sum()))]
+
+
+def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
+    """The result about the answer that the message gives, which may be a drawn one.
+
+    Confidence and features are those of the most likely answer, and say nothing of another.
+    """
+    if leaf.answer == result.answer:
+        return result
+    share = next(one.share for one in result.distribution if one.answer == leaf.answer)
+    changed: dict[str, Any] = {
+        "answer": leaf.answer,
+        "share": 0.0 if leaf.answer is None else share,
+        "tool_calls": leaf.tool_calls,
+        "confidence": None,
+        "calibrated": False,
+        "confidence_parts": (),
+        "features": {},
+        "notes": (
+            *result.notes,
+            f"drawn by its weight (choose='sample'): the most likely answer is {result.answer!r}; "
+            "a drawn answer has no confidence",
+        ),
+    }
+    if leaf.tool_calls:
+        changed |= {"kind": "tool_call", "kind_reason": "the answer calls a tool"}
+    elif result.kind == "tool_call" and leaf.answer is not None:
+        changed |= {"kind": "text", "kind_reason": "the drawn answer is in words"}
+    return result.model_copy(update=changed)
 
 
 def _finish_reason(leaf: Leaf) -> str:

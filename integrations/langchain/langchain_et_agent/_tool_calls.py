@@ -17,13 +17,15 @@ def new_tool_call(name: str, arguments: Mapping[str, Any]) -> ToolCall:
     )
 
 
-def invalid_call(text: str) -> InvalidToolCall:
-    """A tool call that was cut off."""
+def invalid_call(text: str, *, finished: bool) -> InvalidToolCall:
+    """A tool call that was cut off or, `finished`, does not fit its tool's schema."""
     return InvalidToolCall(
         name=None,
         args=text,
         id=_new_id(),
-        error="the tool call was cut off: allow more tokens (max_tokens)",
+        error="the tool call does not fit the tool's schema"
+        if finished
+        else "the tool call was cut off: allow more tokens (max_tokens)",
         type="invalid_tool_call",
     )
 

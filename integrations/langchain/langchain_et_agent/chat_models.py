@@ -48,10 +48,11 @@ class ChatEntropyTree(BaseChatModel):
     boxed answer, so that leaves can be compared; `system_prompt=""` leaves it out.
 
     The model is loaded when it is first used and shared by all instances that name it with the same
-    `context`, `threads` and `max_sequences`; calls at the same time share its batches.
+    `context`, `threads` and `max_sequences`; calls at the same time share its batches. `close_engines`
+    frees it.
 
     Any of `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
-    `choose` and `logprobs` can be given with a call too.
+    `choose` and `logprobs` can be given with a call too; `model` not where there is an `engine`.
 
     Raises:
         SettingsError: A setting is unknown or out of range.
@@ -65,7 +66,8 @@ class ChatEntropyTree(BaseChatModel):
     )
 
     model: str = DEFAULT_MODEL
-    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`."""
+    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`; the engine's name with an
+    engine."""
     temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
     """Sampling temperature; 0 decodes one chain of the most likely tokens, without a distribution."""
     max_tokens: int = Field(default=320, ge=1)
@@ -84,7 +86,8 @@ class ChatEntropyTree(BaseChatModel):
     stop: list[str] | None = None
     """Texts that end a path and are cut off it; those of a call come on top."""
     choose: Choice = "best"
-    """Which leaf is the message: "best", the answer's heaviest, or "sample", one by its weight."""
+    """Which leaf is the message: "best", the answer's heaviest, or "sample", one by its weight. A drawn
+    answer other than the most likely one has its own share and no confidence."""
     logprobs: bool = False
     """Whether `response_metadata["logprobs"]` lists the message's tokens, in OpenAI's shape."""
     timeout: float | None = Field(default=None, gt=0)
@@ -127,6 +130,8 @@ class ChatEntropyTree(BaseChatModel):
             raise ValueError(
                 f"engine is a {type(self.engine).__name__}: pass what et_agent.load_model gives"
             )
+        if self.engine is not None:
+            self.model = self.engine.info.name
         if self.kind not in tuple(AnswerKind):
             raise ValueError(f"kind is {self.kind!r}: use one of {', '.join(AnswerKind)}")
         return self
@@ -153,7 +158,17 @@ class ChatEntropyTree(BaseChatModel):
         return {
             **{name: getattr(self, name) for name in named},
             "decoder": _named(self.decoder_for({})),
+            **self._engine_params,
         }
+
+    @property
+    def _engine_params(self) -> dict[str, str]:
+        """What tells engines of one name apart; a model by name is not loaded for it."""
+        return {} if self.engine is None else {"fingerprint": self.engine.info.fingerprint}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The cache's key. It comes from the written settings, which leave the engine out."""
+        return super()._get_llm_string(stop, **kwargs, **self._engine_params)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=self._stops(stop) or None, **kwargs)
@@ -267,7 +282,11 @@ class ChatEntropyTree(BaseChatModel):
         tool_choice: str | bool | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Let the model call tools, one call a reply; arguments always fit the tool's schema.
+        """Let the model call tools, one call a reply.
+
+        Arguments fit the tool's schema: a call outside its bounds, which no grammar can keep, is
+        no answer and comes as an invalid tool call. Formats other than dates, times and UUIDs are
+        not checked.
 
         Args:
             tools: Tools, functions, pydantic classes or schemas.
@@ -291,6 +310,9 @@ class ChatEntropyTree(BaseChatModel):
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Replies that fit a schema.
+
+        Bounds of numbers and sizes are checked when a reply is read: one outside them is no answer,
+        but is the message where no other leaf gives an answer.
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.

@@ -2,9 +2,11 @@
 
 import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, load
 from langchain_core.messages import (
     AIMessageChunk,
@@ -12,11 +14,14 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
-from langchain_et_agent import ChatEntropyTree, _engines
+from langchain_et_agent import ChatEntropyTree, close_engines
+from langchain_et_agent._replies import reply
 
-from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask
+from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.errors import EtAgentError
 from et_agent.models import loading
+from et_agent.models.base import ModelInfo
+from et_agent.results import ConfidencePart
 from et_agent.runnables import EntropyTreeRunnable
 
 from .support import (
@@ -116,6 +121,68 @@ def test_a_sampled_leaf_is_drawn_by_its_weight(model: ScriptedModel) -> None:
     assert best <= {"So \\boxed{4}", "Well, the answer is 4."}
 
 
+@pytest.mark.parametrize("choice", ["auto", None])
+def test_a_drawn_leaf_is_described_as_itself(choice: str | None) -> None:
+    replies = {**REPLIES, "Who knows": 0.4} if choice else TEXTS
+    decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
+    chat = scripted(replies, decoder=decoder, choose="sample", system_prompt="")
+    asking = chat.bind_tools([add], tool_choice=choice) if choice else chat
+    seen = set()
+    for seed in range(30):
+        message = asking.invoke(QUESTION, seed=seed)
+        best = result_of(asking.invoke(QUESTION, seed=seed, choose="best"))
+        found = result_of(message)
+        seen.add(found.answer)
+        assert [one["args"] for one in message.tool_calls] == [
+            one.arguments for one in found.tool_calls
+        ]
+        if found.answer == best.answer:
+            assert essence(message)["metadata"]["et_agent"] == {
+                **best.model_dump(mode="json", exclude={"tree"}),
+                "usage": None,
+            }
+            continue
+        shares = {one.answer: one.share for one in best.distribution}
+        assert found.share == (0 if found.answer is None else shares[found.answer])
+        assert (found.confidence, found.calibrated, found.confidence_parts) == (None, False, ())
+        assert found.features == {}
+        assert repr(best.answer) in found.notes[-1]
+        assert found.distribution == best.distribution
+        if found.answer is not None:
+            assert (found.kind == "tool_call") == bool(message.tool_calls)
+    assert None in seen
+    assert len(seen) == 3
+
+
+def test_the_confidence_of_the_best_answer_is_not_that_of_a_drawn_one(
+    model: ScriptedModel,
+) -> None:
+    decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
+    pending = submit(model, QUESTION, decoder=decoder)
+    sure = pending.result().model_copy(
+        update={
+            "confidence": 0.9,
+            "calibrated": True,
+            "confidence_parts": (
+                ConfidencePart(feature="share", meaning="share", value=0.6, log_odds=1.0),
+            ),
+            "features": {"share": 0.6},
+        }
+    )
+    found = {}
+    for seed in range(30):
+        seeded = sure.model_copy(update={"seed": seed})
+        said = result_of(reply(pending, seeded, model="m", choose="sample", logprobs=False))
+        found[said.answer] = (
+            said.confidence,
+            said.calibrated,
+            len(said.confidence_parts),
+            len(said.features),
+        )
+    nothing = (None, False, 0, 0)
+    assert found == {"4": (0.9, True, 1, 1), "5": nothing, None: nothing}
+
+
 def test_settings_of_a_call_hold_for_that_call(chat: ChatEntropyTree) -> None:
     def decoder(**call: Any) -> dict[str, Any]:
         return result_of(chat.invoke(QUESTION, **call)).decoder
@@ -173,10 +240,10 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
     assert one.invoke(QUESTION).response_metadata["model_name"] == "a"
     ChatEntropyTree(model="a", threads=1).invoke(QUESTION)
     assert loaded[1:] == [("b", {}), ("a", {"threads": 1})]
-    _engines.close_engines()
+    close_engines()
     one.invoke(QUESTION)
     assert len(loaded) == 4, "loaded again after they were freed"
-    _engines.close_engines()
+    close_engines()
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +254,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(monkeypatch: pytest.Monkey
     assert len(errors.seen) == 1
     monkeypatch.setattr(loading, "load_model", lambda *_, **__: ScriptedModel.from_texts(TEXTS))
     assert chat.invoke(QUESTION).content
-    _engines.close_engines()
+    close_engines()
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -204,7 +271,7 @@ def test_settings_are_written_and_read_without_weights(model: ScriptedModel) -> 
     assert isinstance(again, ChatEntropyTree)
     assert (again.decoder, again.kind, again.stop) == (decoder, "number", ["x"])
     assert again.engine is None
-    assert again.asdict() == chat.asdict()
+    assert {**again.asdict(), "fingerprint": model.info.fingerprint} == chat.asdict()
 
 
 def test_configurable_fields_keep_the_engine(chat: ChatEntropyTree) -> None:
@@ -223,7 +290,40 @@ def test_tokens_are_the_models_own(chat: ChatEntropyTree) -> None:
     assert chat.get_num_tokens("été") == 5
 
 
-def test_traces_name_the_model(chat: ChatEntropyTree) -> None:
+class Other(ScriptedModel):
+    """Another file under the same or another name."""
+
+    named, made_of = "scripted", "other"
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(super().info, name=self.named, fingerprint=self.made_of)
+
+
+class Named(Other):
+    named, made_of = "named", "third"
+
+
+def test_engines_are_told_apart() -> None:
+    """An answer is not taken from the cache of another engine, of the same name or not."""
+    cache = InMemoryCache()
+    said = {}
+    for number, kind in enumerate((ScriptedModel, Other, Named)):
+        with kind.from_texts({f"\\boxed{{{number}}}": 1.0}) as engine:
+            chat = ChatEntropyTree(engine=engine, decoder=Greedy(), cache=cache)
+            message = chat.invoke(QUESTION)
+            assert chat.invoke(QUESTION).content == message.content
+            assert result_of(message).answer == str(number)
+            assert chat.model == message.response_metadata["model_name"] == engine.info.name
+            assert chat.asdict()["fingerprint"] == engine.info.fingerprint
+            assert chat._get_ls_params()["ls_model_name"] == engine.info.name
+            said[chat._get_llm_string()] = message.content
+    assert len(said) == 3
+    assert "fingerprint" not in ChatEntropyTree(model="a").asdict()
+
+
+def test_traces_name_the_model() -> None:
+    chat = ChatEntropyTree(model="a")
     traced = chat._get_ls_params(stop=["x"], model="b")
     assert (traced["ls_provider"], traced["ls_model_name"]) == ("et_agent", "b")
     assert traced["ls_stop"] == ["x"]

@@ -131,6 +131,32 @@ def test_settings_that_are_none(settings: dict[str, Any], says: str) -> None:
     assert caught.value.__cause__ is not None
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ({"choose": "foo"}, "choose: .*'best' or 'sample'"),
+        ({"timeout": "x"}, "timeout: .*number"),
+        ({"timeout": -1}, "timeout: "),
+        ({"kind": "novel"}, "use one of number"),
+        ({"seed": -1}, "seed: "),
+        ({"logprobs": "perhaps"}, "logprobs: "),
+        ({"system_prompt": 3}, "system_prompt: "),
+        ({"tools": [{}]}, "tool 1 has no name"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"model": "nonsense"}, "model is 'nonsense', but the chat model has an engine"),
+    ],
+)
+async def test_settings_of_a_call_that_are_none(
+    chat: ChatEntropyTree, call: dict[str, Any], says: str
+) -> None:
+    before = chat.model_copy()
+    with pytest.raises(SettingsError, match=says):
+        chat.invoke(QUESTION, **call)
+    with pytest.raises(SettingsError, match=says):
+        await chat.ainvoke(QUESTION, **call)
+    assert chat == before, "a call changes nothing"
+
+
 def stands_still(model: ScriptedModel) -> bool:
     """Whether nothing is decoded any more, one step aside."""
     time.sleep(0.02)

@@ -15,6 +15,7 @@ def test_the_public_names() -> None:
         "GatedState",
         "answer_node",
         "clarify_node",
+        "close_engines",
         "gate_node",
         "result_of",
         "route_by_action",

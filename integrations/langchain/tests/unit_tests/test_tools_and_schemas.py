@@ -67,7 +67,23 @@ def test_a_call_that_is_cut_off_is_an_invalid_one() -> None:
         assert (message.content, message.tool_calls) == ("", [])
         (invalid,) = message.invalid_tool_calls
         assert invalid["args"] == CALL[:40]
+        assert "allow more tokens" in str(invalid["error"])
         assert message.response_metadata["finish_reason"] == "length"
+
+
+def test_a_call_outside_its_tools_bounds_is_an_invalid_one() -> None:
+    parameters = {"type": "object", "properties": {"a": {"type": "integer", "maximum": 9}}}
+    tool = {"type": "function", "function": {"name": "up", "parameters": parameters}}
+    written = '<tool_call>{"name": "up", "arguments": {"a": 10}}</tool_call>'
+    runnable = scripted({written: 1.0}, decoder=Greedy()).bind_tools([tool])
+    message = runnable.invoke(QUESTION)
+    assert (message.content, message.tool_calls) == ("", [])
+    (invalid,) = message.invalid_tool_calls
+    assert (invalid["args"], invalid["error"]) == (
+        written,
+        "the tool call does not fit the tool's schema",
+    )
+    assert message.response_metadata["finish_reason"] == "stop"
 
 
 def test_a_conversation_goes_on_after_a_tool() -> None:
