@@ -21,7 +21,8 @@ def invalid_call(text: str, *, finished: bool) -> InvalidToolCall:
     """A tool call that was cut off or, `finished`, does not fit its tool's schema."""
     return InvalidToolCall(
         name=None,
-        args=text,
+        # LangChain would read an object's text in a stream as the arguments of a call without a name.
+        args=json.dumps(text, ensure_ascii=False) if text.lstrip().startswith("{") else text,
         id=_new_id(),
         error="the tool call does not fit the tool's schema"
         if finished
