@@ -78,9 +78,8 @@ def balanced(cases: Sequence[Case], count: int, seed: int = 0) -> list[Case]:
 def measure(model: LanguageModel, case: Case) -> dict[str, Any]:
     began = time.perf_counter()
     direct = p_unclear(model, case.text)
-    found = Clarifier(model, leaves=3, drafts=8, temperature=1.0, max_tokens=32).examine(
-        case.text, kind="text", system_prompt=SHORT
-    )
+    # As the gate does it, but for short answers, since most of these questions have no kind.
+    found = Clarifier(model, max_tokens=32).examine(case.text, kind="text", system_prompt=SHORT)
     weights = found.weights[found.weights > 0]
     return {
         "case": case.name,

@@ -115,6 +115,8 @@ def equal_cost(sets: Sequence[Set], decoder: str = "entropy-tree") -> dict[str, 
         if _tells(ours) and _tells(theirs):
             kept.setdefault(one.model, []).append(equal)
     for model, parts in kept.items():
+        if len(parts) < 2:
+            continue
         questions = sum(part.questions for part in parts)
         found[f"pooled, {model}"] = {"questions": questions, "sets": len(parts)} | {
             name: pooled([part.differences[name] for part in parts], questions)

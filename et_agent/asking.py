@@ -125,7 +125,9 @@ class PendingAnswer:
         self.question = asked.conversation.question
         self._model, self._decoder, self._seed = model, decoder, seed
         self._reader = LeafReader(self.question, asked.kind, stops=asked.stops, form=asked.form)
-        self._calibrator = calibrator if asked.conversation.single else None
+        # Of a conversation, a structured reply or paths that a text ends nothing was calibrated.
+        plain = asked.conversation.single and asked.form is None and not stop
+        self._calibrator = calibrator if plain else None
         if isinstance(calibrator, Calibrator):
             self._check_calibrator(calibrator)
         elif calibrator not in ("auto", None):
@@ -345,6 +347,7 @@ class PendingAnswer:
             model=ModelId(name=info.name, fingerprint=info.fingerprint),
             decoder=self._settings(),
             instruction=self._asked.instruction,
+            single=self._asked.conversation.single,
             chat=self._asked.chat,
             seed=self._seed,
             tree=report,

@@ -208,6 +208,8 @@ class AskResult(_Report):
     """Name and settings of the decoder."""
     instruction: str
     """The system prompt that was used, a conversation's own included."""
+    single: bool = True
+    """Whether the question stood alone, with nothing but a system message before it."""
     chat: Literal["model", "plain"]
     """Whether the model's chat template or a plain prompt was used."""
     seed: int

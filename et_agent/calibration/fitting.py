@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from et_agent.calibration.features import check_columns, feature_columns
 from et_agent.calibration.libraries import sklearn_module
-from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
+from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers, rounded
 from et_agent.calibration.mappings import Mapping as FittedMap
 from et_agent.errors import CalibrationError
 
@@ -159,7 +159,7 @@ def _venn_abers(
         part = _logistic(rows[train], labels[train], features, penalty)
         scores[held] = part.log_odds(rows[held])
     # On a grid, so that a thousand questions make a hundred steps, not a thousand.
-    scores = np.round(scores / _STEP) * _STEP
+    scores = rounded(scores, _STEP)
     knots = np.unique(scores)
     gaps = (knots[1:] + knots[:-1]) / 2
     places = np.empty(2 * knots.size + 1)
@@ -168,6 +168,7 @@ def _venn_abers(
     bounds = [isotonic_with(scores, labels, places, label) for label in (0, 1)]
     return VennAbers(
         score=whole,
+        step=_STEP,
         knots=tuple(knots.tolist()),
         lower=tuple(bounds[0].tolist()),
         upper=tuple(bounds[1].tolist()),

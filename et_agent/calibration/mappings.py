@@ -106,6 +106,11 @@ class Isotonic(_Steps):
         return np.interp(found, self.knots, self.values)
 
 
+def rounded(scores: Doubles, step: float) -> Doubles:
+    """Scores to the nearest multiple of a step; 0 leaves them alone."""
+    return np.asarray(np.round(scores / step) * step if step else scores, dtype=np.float64)
+
+
 class VennAbers(_Steps):
     """Inductive Venn-Abers prediction over a logistic score (Vovk, Petej & Fedorova 2015).
 
@@ -117,6 +122,8 @@ class VennAbers(_Steps):
     form: Literal["venn-abers"] = "venn-abers"
     score: Logistic
     """The score that is calibrated."""
+    step: float = Field(default=0.0, ge=0)
+    """What scores are rounded to, log-odds, those of the calibration and new ones; 0 for nothing."""
     knots: tuple[float, ...] = Field(min_length=1)
     """Distinct calibration scores, log-odds, rising."""
     lower: tuple[Annotated[float, Field(ge=0, le=1)], ...]
@@ -133,7 +140,7 @@ class VennAbers(_Steps):
 
     def bounds(self, rows: Doubles) -> tuple[Doubles, Doubles]:
         """p0 and p1, [n] each: one of them is the calibrated probability."""
-        scores, knots = self.score.log_odds(rows), np.array(self.knots)
+        scores, knots = rounded(self.score.log_odds(rows), self.step), np.array(self.knots)
         # Twice the knots below, and one more when the score is a knot itself.
         place = np.searchsorted(knots, scores, "left") + np.searchsorted(knots, scores, "right")
         return np.array(self.lower)[place], np.array(self.upper)[place]

@@ -130,7 +130,10 @@ def gated_ask(
         board.close()
         while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
             _print(decision)
-            reply = input("> ").strip()
+            try:
+                reply = input("> ").strip()
+            except EOFError:
+                reply = ""
             if not reply:
                 break
             decision = gate.reply(loaded, decision, reply, **options)

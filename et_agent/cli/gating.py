@@ -42,10 +42,17 @@ def report(
     if found.answered_labelled:
         error = found.errors / found.answered_labelled
         write_line(
-            f"error among answered: {error:.1%} ({found.errors} of {found.answered_labelled} labelled)"
+            f"error among its own answers: {error:.1%} "
+            f"({found.errors} of {found.answered_labelled} labelled)"
         )
     else:
-        write_line("error among answered: unknown, no labels (`et-agent gate label`)")
+        write_line("error among its own answers: unknown, no labels (`et-agent gate label`)")
+    if found.passed_on_labelled:
+        write_line(
+            f"error of the escalation target: "
+            f"{found.passed_on_errors / found.passed_on_labelled:.1%} "
+            f"({found.passed_on_errors} of {found.passed_on_labelled} labelled)"
+        )
     if found.decisions:
         write_line(
             f"cost: {found.tokens / found.decisions:,.0f} tokens and "

@@ -22,7 +22,9 @@ class Continued(DecoderSettings):
     continuations: tuple[tuple[int, ...], ...] = Field(min_length=1)
     """Tokens after the prompt, none of them empty."""
     leaves: int = Field(default=4, ge=1, le=256)
-    """Leaves after each, exact samples spread evenly (arithmetic sampling, arXiv 2210.15458)."""
+    """Leaves after each: independent samples whose common beginnings are decoded once (arithmetic
+    sampling with codes that are drawn independently, arXiv 2210.15458). Evenly spread ones would be
+    more alike between continuations than chance makes them."""
 
     @property
     def reads_attention(self) -> bool:
@@ -60,8 +62,8 @@ class ContinuedRun(TreeRun):
         for child in children:
             child.codes = leaves
             if leaves > 1:
-                shift = self.uniform(child.id)
-                self._coded[child.id] = Coded((np.arange(leaves) + shift) / leaves, 1.0)
+                codes = np.sort([self.uniform(child.id) for _ in range(leaves)])
+                self._coded[child.id] = Coded(codes, 1.0)
 
     def given(self, branch: int) -> int:
         """The continuation that a branch other than the first goes on from."""

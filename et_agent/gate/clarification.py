@@ -61,7 +61,8 @@ class Clarification:
         weights: p(reading), float64 [readings].
         answers: p(answer | reading), float64 [readings, answers]; the last column is "no answer". A
             single reading is not answered, and has that column alone.
-        total: Entropy of the answers over all readings, nats; None where nothing was answered.
+        total: Entropy of the answers over all readings, nats; None where nothing was answered. It and
+            the following look at leaves with an answer alone: paths that were cut off say nothing.
         aleatoric: Mutual information of reading and answer, nats.
         aleatoric_by_chance: What it would be on average if the readings did not matter: with few
             leaves a reading, answers differ between readings by chance alone.
@@ -123,21 +124,33 @@ def _entropy(shares: Doubles) -> float:
     return max(0.0, float(-(known * np.log(known)).sum()))
 
 
-def by_chance(weights: Doubles, leaves: NDArray[np.int64], classes: int, seed: int) -> float:
-    """Mean mutual information when the leaves are dealt out to the readings anew, nats.
+def by_chance(
+    weights: Doubles, owners: NDArray[np.int64], classes: NDArray[np.int64], seed: int
+) -> float:
+    """Mean mutual information when the answers are dealt out to the leaves anew, nats.
 
     Args:
         weights: p(reading), float64 [readings].
-        leaves: Answer class of every leaf, int64 [readings, leaves].
-        classes: How many classes there are.
+        owners: The reading of every leaf that gave an answer, int64 [leaves].
+        classes: Its answer, int64 [leaves].
         seed: Of the shuffles.
     """
     rng = np.random.default_rng(seed)
-    found = [
-        parted(weights, _shares(rng.permuted(leaves.ravel()).reshape(leaves.shape), classes))[1]
-        for _ in range(_SHUFFLES)
-    ]
-    return float(np.mean(found))
+    found = [_information(weights, owners, rng.permutation(classes)) for _ in range(_SHUFFLES)]
+    return float(np.mean([aleatoric for _, aleatoric, _ in found]))
+
+
+def _information(
+    weights: Doubles, owners: NDArray[np.int64], classes: NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """`parted` over the leaves that gave an answer; readings without any are left out."""
+    counts = np.zeros((weights.size, int(classes.max(initial=0)) + 1))
+    np.add.at(counts, (owners, classes), 1.0)
+    told = counts.sum(axis=1) > 0
+    if not told.any():
+        return 0.0, 0.0, 0.0
+    heard = weights[told] / weights[told].sum()
+    return parted(heard, counts[told] / counts[told].sum(axis=1, keepdims=True))
 
 
 def _shares(leaves: NDArray[np.int64], classes: int) -> Doubles:
@@ -215,7 +228,9 @@ class Clarifier:
         labels, leaves = found
         known = bool(labels) and not limit.reached
         answers = _shares(leaves, len(labels) + 1)
-        total, aleatoric, epistemic = parted(weights, answers)
+        owners, at = np.nonzero(leaves < len(labels))
+        classes = leaves[owners, at]
+        total, aleatoric, epistemic = _information(weights, owners, classes)
         said = [
             labels[int(row[:-1].argmax())] if labels and row[:-1].any() else None for row in answers
         ]
@@ -228,7 +243,7 @@ class Clarifier:
             answers=answers,
             total=total if known else None,
             aleatoric=aleatoric,
-            aleatoric_by_chance=by_chance(weights, leaves, len(labels) + 1, self.seed),
+            aleatoric_by_chance=by_chance(weights, owners, classes, self.seed),
             epistemic=epistemic if known else None,
             tokens=limit.tokens,
             seconds=limit.seconds,

@@ -2,6 +2,7 @@
 
 import contextvars
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -9,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from et_agent.decoding.base import DecoderSettings
-from et_agent.errors import EscalationError
+from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.policy import GatePolicy
 from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
 
-__all__ = ["Escalated", "ModelTarget", "Target", "call_target"]
+__all__ = ["Escalated", "ModelTarget", "Target", "call_target", "is_interrupt"]
 
 
 @runtime_checkable
@@ -111,16 +112,26 @@ def call_target(
     Args:
         target: The target.
         question: What to ask it.
-        policy: Time limit of a call, retries, backoff.
+        policy: Time limit of a call, retries, backoff. A local model is asked once, and so is
+            whoever finds the question at fault (`InputError`).
         limits: What the whole decision may still spend.
+
+    Raises:
+        GraphBubbleUp: LangGraph stops here, for example to ask a person.
     """
     limits = limits or Limits()
     began = time.perf_counter()
     calls, tokens = 0, 0
     failure: Exception = EscalationError("the decision's limits are spent")
-    for attempt in range(policy.retries + 1):
+    # The same question, model and seed give the same tree: asking again would change nothing.
+    retries = 0 if isinstance(target, ModelTarget) else policy.retries
+    for attempt in range(retries + 1):
         if attempt:
-            time.sleep(policy.backoff * 2 ** (attempt - 1))
+            wait = policy.backoff * 2 ** (attempt - 1)
+            left = _left(limits, tokens, time.perf_counter() - began + wait)
+            if left.spent:
+                break
+            time.sleep(wait)
         left = _left(limits, tokens, time.perf_counter() - began)
         if left.spent:
             break
@@ -131,7 +142,11 @@ def call_target(
                 tokens += value.usage.tokens_decoded
             answer, result = _read(value)
         except Exception as error:
+            if is_interrupt(error):
+                raise
             failure = error
+            if isinstance(error, InputError):  # what was asked is at fault
+                break
             continue
         seconds = time.perf_counter() - began
         return Escalated(answer, result, Cost(tokens=tokens, seconds=seconds, escalations=calls))
@@ -149,9 +164,12 @@ def _left(limits: Limits, tokens: int, seconds: float) -> Limits:
 def _failed(calls: int, failure: Exception) -> EscalationError:
     if not calls:
         return EscalationError(f"the escalation target was not called: {failure}")
+    # Only our own words: what others raise may hold the question, addresses or keys, and reasons are
+    # shown and logged. The cause has it all.
+    said = f": {failure}" if isinstance(failure, EscalationError) else ""
     found = EscalationError(
         f"the escalation target failed {calls} time{'s' if calls > 1 else ''}, at last with "
-        f"{type(failure).__name__}: {failure}"
+        f"{type(failure).__name__}{said}"
     )
     found.__cause__ = failure
     return found
@@ -200,7 +218,28 @@ def _read(value: Any) -> tuple[str, AskResult | None]:
         if value.answer is None:
             raise EscalationError("no path of the target gave an answer")
         return value.answer, value
-    found = getattr(value, "content", value)
-    if not isinstance(found, str) or not found.strip():
+    found = _text(getattr(value, "content", value))
+    if not found.strip():
         raise EscalationError("the target gave no answer")
     return found, None
+
+
+def _text(content: object) -> str:
+    """The text of a message's content, which may be a list of blocks; empty for anything else."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = []
+    for block in content:
+        if isinstance(block, str):
+            texts.append(block)
+        elif isinstance(block, dict) and block.get("type") == "text":
+            texts.append(str(block.get("text", "")))
+    return "".join(texts)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether LangGraph stops here, for example to ask a person: that is no failure."""
+    graph = sys.modules.get("langgraph.errors")
+    return graph is not None and isinstance(error, graph.GraphBubbleUp)

@@ -1,12 +1,14 @@
 """The gate: a tree's result goes in, a decision comes out."""
 
+import logging
 import re
 import threading
 import uuid
+from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from et_agent.answers import AnswerKind
-from et_agent.errors import PolicyError
+from et_agent.errors import EtAgentError, PolicyError
 from et_agent.gate.clarification import Clarification, Clarifier, clarified
 from et_agent.gate.decision import Action, Cost, Decision
 from et_agent.gate.escalation import Escalated, Target, call_target
@@ -19,7 +21,26 @@ from et_agent.results import AskResult
 __all__ = ["Gate", "question_after"]
 
 _MOST_ALTERNATIVES: Final = 5
-_CHOICE: Final = re.compile(r"\s*\(?(\d+)[.)]?\s*")
+_CHOICE: Final = re.compile(r"\s*\(?(\d{1,3})[.)]?\s*")
+_log = logging.getLogger("et_agent.gate")
+
+
+@dataclass(slots=True)
+class _Count:
+    """Decisions and escalations so far."""
+
+    decisions: int = 0
+    escalations: int = 0
+
+    def allows(self, policy: GatePolicy) -> bool:
+        """Whether one more question may be passed on."""
+        if policy.escalations is not None and self.escalations >= policy.escalations:
+            return False
+        if policy.escalation_share is None:
+            return True
+        # This decision counts too; the first may always be passed on, or a share would mean waiting.
+        most = policy.escalation_share * (self.decisions + 1)
+        return policy.escalation_share > 0 and self.escalations + 1 <= max(1.0, most)
 
 
 class Gate:
@@ -57,13 +78,12 @@ class Gate:
         self.clarifier = clarifier
         self.log = log
         self._lock = threading.Lock()
-        self._decisions = 0
-        self._escalations = 0
+        self._counts: dict[str | None, _Count] = {}
 
     @property
     def escalations(self) -> int:
-        """Questions that were passed on so far."""
-        return self._escalations
+        """Questions that were passed on so far; in a dry run, that would have been."""
+        return sum(count.escalations for count in self._counts.values())
 
     def decide(
         self,
@@ -72,6 +92,9 @@ class Gate:
         topic: str | None = None,
         clarification: Clarification | None = None,
         asked: int = 0,
+        spent: Cost | None = None,
+        policy: GatePolicy | None = None,
+        hand_over: bool = False,
     ) -> Decision:
         """Judge a result; nothing is called, decoded, counted or logged.
 
@@ -80,16 +103,29 @@ class Gate:
             topic: Topic or tool whose policy holds.
             clarification: What the readings of the question said, if they were looked at.
             asked: How often the user has been asked back already.
+            spent: What the decision cost before this tree.
+            policy: Stands in place of the gate's own.
+            hand_over: Whether the caller escalates, so that the gate needs no target.
 
         Raises:
             PolicyError: The policy has no such topic.
         """
-        policy = self.policy.for_topic(topic)
+        whole = self.policy if policy is None else policy
+        policy = whole.for_topic(topic)
         confidence, doubt = _confidence(result, policy)
-        cost = Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds)
+        cost = _cost(result, spent)
         if clarification is not None:
             cost = cost.plus(Cost(tokens=clarification.tokens, seconds=clarification.seconds))
-        action, reason = self._judge(confidence, doubt, result, policy, clarification)
+        why_not = ""
+        if self.escalate is None and not hand_over:
+            why_not = "."
+        elif confidence is not None and confidence < policy.escalate_from:
+            why_not = f", and below {policy.escalate_from:.0%} nothing is escalated."
+        elif Limits.of(policy, cost).spent:
+            why_not = ", and the limits of the decision are spent."
+        elif not self._count(whole, topic).allows(policy):
+            why_not = ", and the budget of escalations is spent."
+        action, reason = _judge(confidence, doubt, result, policy, clarification, why_not)
         would = None
         if policy.observe and action is not Action.ANSWER:
             would, action = action, Action.ANSWER
@@ -112,74 +148,66 @@ class Gate:
             trace_id=uuid.uuid4().hex,
         )
 
-    def _judge(
+    def _count(self, policy: GatePolicy, topic: str | None) -> "_Count":
+        """What counts against the budget that holds: a topic that sets one counts by itself."""
+        own = policy.topics.get(topic, {}) if topic is not None else {}
+        key = topic if own.keys() & {"escalations", "escalation_share"} else None
+        return self._counts.setdefault(key, _Count())
+
+    def resolve(
         self,
-        confidence: float | None,
-        doubt: str,
         result: AskResult,
-        policy: GatePolicy,
-        clarification: Clarification | None,
-    ) -> tuple[Action, str]:
-        what = _named(result)
-        if _suffices(confidence, result, policy):
-            return (
-                Action.ANSWER,
-                f"The {what} of {confidence:.0%} reaches the threshold of {policy.answer_at:.0%}.",
-            )
-        why = _sentence(
-            doubt
-            or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
-        )
-        if clarification is not None and _is_unclear(clarification, policy):
-            count = len(clarification.options)
-            return (
-                Action.CLARIFY,
-                f"{why}, and {count} readings of the question lead to different answers.",
-            )
-        hopeless = confidence is not None and confidence < policy.escalate_from
-        if self.escalate is None:
-            return Action.ABSTAIN, f"{why}."
-        if hopeless:
-            return (
-                Action.ABSTAIN,
-                f"{why}, and below {policy.escalate_from:.0%} nothing is escalated.",
-            )
-        if not self._may_escalate(policy):
-            return Action.ABSTAIN, f"{why}, and the budget of escalations is spent."
-        return Action.ESCALATE, f"{why}, so the question is passed on."
-
-    def _may_escalate(self, policy: GatePolicy) -> bool:
-        if policy.escalations is not None and self._escalations >= policy.escalations:
-            return False
-        if policy.escalation_share is None:
-            return True
-        # This decision counts too.
-        return self._escalations + 1 <= policy.escalation_share * (self._decisions + 1)
-
-    def resolve(self, result: AskResult, *, topic: str | None = None, asked: int = 0) -> Decision:
+        *,
+        topic: str | None = None,
+        asked: int = 0,
+        spent: Cost | None = None,
+        policy: GatePolicy | None = None,
+        hand_over: bool = False,
+    ) -> Decision:
         """Judge a result and carry the decision out.
 
         Args:
             result: A result of `et_agent.ask`.
             topic: Topic or tool whose policy holds.
             asked: How often the user has been asked back about it already.
+            spent: What the decision cost before this tree.
+            policy: Stands in place of the gate's own; its budgets count with the gate's.
+            hand_over: Whether the caller escalates: the decision then comes back as `escalate`,
+                counted and logged.
 
         Raises:
             PolicyError: The policy has no such topic.
             StoreError: The decision cannot be logged.
             EtAgentError: The readings of the question could not be decoded.
         """
-        policy = self.policy.for_topic(topic)
-        clarification = self._examined(result, policy, asked)
+        whole = self.policy if policy is None else policy
+        policy = whole.for_topic(topic)
+        clarification = self._examined(result, policy, asked, spent)
         with self._lock:
-            decision = self.decide(result, topic=topic, clarification=clarification, asked=asked)
-            self._decisions += 1
+            decision = self.decide(
+                result,
+                topic=topic,
+                clarification=clarification,
+                asked=asked,
+                spent=spent,
+                policy=whole,
+                hand_over=hand_over,
+            )
+            count = self._count(whole, topic)
+            count.decisions += 1
             # Reserved before the call, so that parallel questions keep to the budget.
-            self._escalations += decision.action is Action.ESCALATE
+            count.escalations += Action.ESCALATE in (decision.action, decision.would)
         match decision.action:
-            case Action.ESCALATE:
-                decision = self._escalated(decision, result, policy)
-            case Action.ANSWER | Action.ABSTAIN | Action.CLARIFY:
+            case Action.ESCALATE if not hand_over:
+                try:
+                    decision = self._escalated(decision, result, policy)
+                except BaseException:
+                    # Interrupted, by a person or by LangGraph: the same question comes again.
+                    with self._lock:
+                        count.decisions -= 1
+                        count.escalations -= 1
+                    raise
+            case Action.ANSWER | Action.ABSTAIN | Action.CLARIFY | Action.ESCALATE:
                 pass
             case _:
                 assert_never(decision.action)
@@ -187,7 +215,9 @@ class Gate:
             self.log.record(decision)
         return decision
 
-    def _examined(self, result: AskResult, policy: GatePolicy, asked: int) -> Clarification | None:
+    def _examined(
+        self, result: AskResult, policy: GatePolicy, asked: int, spent: Cost | None
+    ) -> Clarification | None:
         """The readings of a doubtful question whose answers differ, where the policy allows."""
         if self.clarifier is None or not policy.clarify or asked >= policy.clarify_rounds:
             return None
@@ -196,20 +226,26 @@ class Gate:
             return None
         if _suffices(_confidence(result, policy)[0], result, policy):
             return None
-        spent = Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds)
-        left = Limits.of(policy, spent)
-        if left.spent:
+        # What was said before may have made a question clear that is none by itself.
+        left = Limits.of(policy, _cost(result, spent))
+        if left.spent or not result.single:
             return None
         # The readings of a question that JSON or a tool call answers are answered in words.
         in_words = result.kind in tuple(AnswerKind)
-        return self.clarifier.examine(
-            result.question,
-            readings=policy.readings,
-            kind=result.kind if in_words else AnswerKind.AUTO,
-            system_prompt=result.instruction if in_words else None,
-            max_tokens=left.tokens,
-            max_seconds=left.seconds,
-        )
+        try:
+            return self.clarifier.examine(
+                result.question,
+                readings=policy.readings,
+                kind=result.kind if in_words else AnswerKind.AUTO,
+                system_prompt=result.instruction if in_words else None,
+                max_tokens=left.tokens,
+                max_seconds=left.seconds,
+            )
+        except EtAgentError as error:
+            if not policy.observe:
+                raise
+            _log.warning("a dry run could not look for readings: %s", error)
+            return None
 
     def _escalated(self, decision: Decision, result: AskResult, policy: GatePolicy) -> Decision:
         assert self.escalate is not None
@@ -253,6 +289,7 @@ class Gate:
         *,
         topic: str | None = None,
         asked: int = 0,
+        spent: Cost | None = None,
         **options: Any,
     ) -> Decision:
         """Decode a question within the policy's limits, judge it and carry the decision out.
@@ -262,14 +299,15 @@ class Gate:
             question: The question.
             topic: Topic or tool whose policy holds.
             asked: How often the user has been asked back about it already.
+            spent: What the decision has cost already.
             options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
 
         Raises:
             EtAgentError: As for `submit` and `resolve`.
         """
         policy = self.policy.for_topic(topic)
-        result = ask_within(model, question, Limits.of(policy), **options)
-        return self.resolve(result, topic=topic, asked=asked)
+        result = ask_within(model, question, Limits.of(policy, spent), **options)
+        return self.resolve(result, topic=topic, asked=asked, spent=spent)
 
     def reply(
         self, model: LanguageModel, decision: Decision, reply: str, **options: Any
@@ -287,7 +325,14 @@ class Gate:
             EtAgentError: As for `ask`.
         """
         question = question_after(decision, reply)
-        return self.ask(model, question, topic=decision.topic, asked=decision.asked, **options)
+        return self.ask(
+            model,
+            question,
+            topic=decision.topic,
+            asked=decision.asked,
+            spent=decision.cost,
+            **options,
+        )
 
 
 def question_after(decision: Decision, reply: str) -> str:
@@ -302,6 +347,40 @@ def question_after(decision: Decision, reply: str) -> str:
     if chosen is not None and 1 <= int(chosen[1]) <= len(decision.readings):
         reply = decision.readings[int(chosen[1]) - 1].text
     return clarified(decision.question, reply.strip())
+
+
+def _cost(result: AskResult, spent: Cost | None) -> Cost:
+    tree = Cost(tokens=result.usage.tokens_decoded, seconds=result.usage.seconds)
+    return tree if spent is None else spent.plus(tree)
+
+
+def _judge(
+    confidence: float | None,
+    doubt: str,
+    result: AskResult,
+    policy: GatePolicy,
+    clarification: Clarification | None,
+    why_not: str,
+) -> tuple[Action, str]:
+    """What to do and why; `why_not` says why nothing is escalated, and is empty where it may be."""
+    what = _named(result)
+    if _suffices(confidence, result, policy):
+        return (
+            Action.ANSWER,
+            f"The {what} of {confidence:.0%} reaches the threshold of {policy.answer_at:.0%}.",
+        )
+    why = _sentence(
+        doubt or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
+    )
+    if clarification is not None and _is_unclear(clarification, policy):
+        count = len(clarification.options)
+        return (
+            Action.CLARIFY,
+            f"{why}, and {count} readings of the question lead to different answers.",
+        )
+    if why_not:
+        return Action.ABSTAIN, f"{why}{why_not}"
+    return Action.ESCALATE, f"{why}, so the question is passed on."
 
 
 def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, str]:

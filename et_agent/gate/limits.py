@@ -1,10 +1,10 @@
 """What a decision may still spend, and asking within it."""
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
-from et_agent.asking import PendingAnswer, Progress, ProgressCallback, submit
+from et_agent.asking import ProgressCallback, submit
+from et_agent.decoding.scheduler import Ticket
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
 from et_agent.models.base import LanguageModel
@@ -30,12 +30,16 @@ class Limits:
             None if seconds is None else seconds - cost.seconds,
         )
 
+    def reached(self, tokens: int, seconds: float) -> bool:
+        """Whether so much is all that was left."""
+        return (self.tokens is not None and tokens >= self.tokens) or (
+            self.seconds is not None and seconds >= self.seconds
+        )
+
     @property
     def spent(self) -> bool:
         """Whether nothing is left."""
-        return (self.tokens is not None and self.tokens <= 0) or (
-            self.seconds is not None and self.seconds <= 0
-        )
+        return self.reached(0, 0.0)
 
 
 def ask_within(
@@ -59,19 +63,16 @@ def ask_within(
     Raises:
         EtAgentError: As for `submit` and `PendingAnswer.result`.
     """
-    begun = threading.Event()
+    pending = submit(model, question, on_progress=on_progress, **options)
+    note = pending.ticket.on_step
 
-    def watch(progress: Progress) -> None:
-        if on_progress is not None:
-            on_progress(progress)
-        too_many = limits.tokens is not None and progress.tokens >= limits.tokens
-        too_long = limits.seconds is not None and progress.seconds >= limits.seconds
-        if too_many or too_long:
-            begun.wait()  # the first step may come before submit has returned
-            pending.cancel()
+    def watch(ticket: Ticket) -> None:
+        if limits.reached(ticket.run.tree.tokens_decoded, ticket.seconds):
+            ticket.cancel()
+        if note is not None:
+            note(ticket)
 
-    pending: PendingAnswer = submit(model, question, on_progress=watch, **options)
-    begun.set()
+    pending.ticket.on_step = watch
     try:
         return pending.result()
     except BaseException:

@@ -41,6 +41,8 @@ class LogReport:
         labelled: Decisions whose answer was labelled.
         answered_labelled: Labelled ones that were (or would have been) answered by the gated model.
         errors: Wrong ones among them.
+        passed_on_labelled: Labelled answers of the escalation target.
+        passed_on_errors: Wrong ones among them.
         tokens: Tokens of all decisions.
         seconds: Time of all decisions.
         calls: Calls of escalation targets.
@@ -52,6 +54,8 @@ class LogReport:
     labelled: int
     answered_labelled: int
     errors: int
+    passed_on_labelled: int
+    passed_on_errors: int
     tokens: int
     seconds: float
     calls: int
@@ -121,7 +125,9 @@ class DecisionLog:
         """
         texts = (decision.question, decision.answer) if self._keep_texts else (None, None)
         self._run(
-            "INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
+            # A label that came before stays.
+            "INSERT OR REPLACE INTO decisions VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,"
+            "?14,(SELECT correct FROM decisions WHERE trace=?1))",
             decision.trace_id,
             datetime.now(UTC).isoformat(timespec="seconds"),
             decision.action.value,
@@ -154,7 +160,7 @@ class DecisionLog:
             StoreError: The log cannot be read.
         """
         where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
-        with self._told():
+        with self._lock, self._told():
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
                 f"escalated FROM decisions{where} ORDER BY made, rowid",
@@ -163,6 +169,9 @@ class DecisionLog:
         # Labels of escalated answers say nothing of the gated model's confidence.
         judged = [row for row in rows if row[2] is not None and not row[6]]
         answered = [row for row in judged if row[0] == Action.ANSWER]
+        passed_on = [
+            row for row in rows if row[2] is not None and row[6] and row[0] == Action.ANSWER
+        ]
         known = [(row[1], row[2]) for row in judged if row[1] is not None]
         drift = None
         if known:
@@ -173,6 +182,8 @@ class DecisionLog:
             labelled=sum(row[2] is not None for row in rows),
             answered_labelled=len(answered),
             errors=sum(not row[2] for row in answered),
+            passed_on_labelled=len(passed_on),
+            passed_on_errors=sum(not row[2] for row in passed_on),
             tokens=sum(row[3] for row in rows),
             seconds=sum(row[4] for row in rows),
             calls=sum(row[5] for row in rows),

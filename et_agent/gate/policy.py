@@ -50,7 +50,8 @@ class GatePolicy(BaseModel):
     escalations: int | None = Field(default=None, ge=0)
     """Escalations that a gate may make in all; None for no limit."""
     escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    """Share of its decisions that a gate may escalate; None for no limit."""
+    """Share of its decisions that a gate may escalate, but one at least unless it is 0; None for no
+    limit. A topic that sets one of the two budgets counts by itself."""
     timeout: float | None = Field(default=60.0, gt=0, allow_inf_nan=False)
     """Seconds that one call of the escalation target may take, `ModelTarget` aside; None for no
     limit."""

@@ -1,6 +1,5 @@
 """The gate as a runnable: a tree's result in; a decision, or what its branch makes of it, out."""
 
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_v
 
 from et_agent.errors import EscalationError, InputError, SettingsError
 from et_agent.gate import Action, Decision, Gate, GatePolicy
+from et_agent.gate.escalation import is_interrupt
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.driving import closed_after
-from et_agent.runnables.handover import resolve
 
 __all__ = ["GateRunnable"]
 
@@ -217,8 +216,7 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
         """Where a result goes."""
         gate = self.changed(changes)
         branches = gate._branches()
-        decision = resolve(
-            gate.gate,
+        decision = gate.gate.resolve(
             _result(value),
             policy=gate._policy(),
             topic=gate.topic,
@@ -264,7 +262,7 @@ class _Way:
         try:
             yield
         except Exception as error:
-            if self.decision.action is not Action.ESCALATE or _is_interrupt(error):
+            if self.decision.action is not Action.ESCALATE or is_interrupt(error):
                 raise
             raise EscalationError(
                 f"the escalate branch failed with {type(error).__name__}: {error}"
@@ -283,9 +281,3 @@ def _result(value: object) -> AskResult:
 def _is_plain(gate: Gate) -> bool:
     """Whether a gate is a policy and nothing else that belongs to this process."""
     return all(getattr(gate, name, None) is None for name in ("escalate", "clarifier", "log"))
-
-
-def _is_interrupt(error: Exception) -> bool:
-    """Whether LangGraph stops here, for example to ask a person: that is no failure."""
-    graph = sys.modules.get("langgraph.errors")
-    return graph is not None and isinstance(error, graph.GraphBubbleUp)

@@ -26,11 +26,10 @@ def test_report_and_label(run: Run, log: tuple[str, str]) -> None:
     first = run("gate", "report", "--log", path)
     assert first.code == 0, first.err
     assert "1 decisions" in first.out
-    assert "error among answered: unknown" in first.out
+    assert "error among its own answers: unknown" in first.out
     assert run("gate", "label", trace, "wrong", "--log", path).code == 0
-    assert (
-        "error among answered: 100.0% (1 of 1 labelled)" in run("gate", "report", "--log", path).out
-    )
+    shown = run("gate", "report", "--log", path).out
+    assert "error among its own answers: 100.0% (1 of 1 labelled)" in shown
     assert run("gate", "label", trace, "perhaps", "--log", path).code == 2
     assert "no decision" in run("gate", "label", "nobody", "right", "--log", path).err
     assert "not there" in run("gate", "report", "--log", path + "x").err

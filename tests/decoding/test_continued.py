@@ -48,18 +48,25 @@ def test_each_continuation_gets_its_leaves_with_the_right_shares() -> None:
     with ScriptedModel.from_texts(coin) as model:
         run = ran(model, ["Throw a coin.", "Throw a die.", "Throw a coin!"], leaves=8)
         found = said(model, run)
-        # Arithmetic sampling spreads codes evenly: 8 codes at 3 to 1 are 6 and 2, for any shift.
-        assert found == {
-            (0, "heads"): 6,
-            (0, "tails"): 2,
-            (1, "six"): 4,
-            (1, "one"): 4,
-            (2, "heads"): 6,
-            (2, "tails"): 2,
-        }
+        assert {
+            given: sum(count for (owner, _), count in found.items() if owner == given)
+            for given in range(3)
+        } == {0: 8, 1: 8, 2: 8}
         generated = sum(len(text) + 1 for _, text in found)
         # "tails" and "heads" part at their first letter, so nothing is shared.
         assert run.tokens_generated == generated
+
+
+def test_leaves_are_independent_samples() -> None:
+    """Means and variances over seeds are those of a binomial; evenly spread codes have less."""
+    with ScriptedModel.from_texts(coin) as model:
+        heads = [
+            said(model, ran(model, ["Throw a coin.", "Throw a die."], 8, seed))[0, "heads"]
+            for seed in range(150)
+        ]
+    mean, variance = sum(heads) / 150, sum((one - 6) ** 2 for one in heads) / 150
+    assert abs(mean - 6) < 4 * (1.5 / 150) ** 0.5
+    assert 0.9 < variance < 2.3, "8 * 0.75 * 0.25 = 1.5"
 
 
 def test_the_common_beginning_is_decoded_once() -> None:

@@ -179,10 +179,34 @@ def test_the_parts_sum_to_the_whole(rows: list[list[float]], raw: list[float]) -
 def test_chance_by_hand() -> None:
     """Two readings of one leaf each, answers a and b: however they are dealt, they differ."""
     weights = np.array([0.5, 0.5])
-    leaves = np.array([[0], [1]])
-    assert by_chance(weights, leaves, 2, 0) == pytest.approx(math.log(2))
-    alike = np.array([[0, 0], [0, 0]])
-    assert by_chance(weights, alike, 1, 0) == 0.0
+    two = np.array([0, 1])
+    assert by_chance(weights, two, two, 0) == pytest.approx(math.log(2))
+    assert by_chance(weights, np.array([0, 0, 1, 1]), np.zeros(4, dtype=np.int64), 0) == 0.0
+    assert by_chance(weights, np.array([0, 0]), two, 0) == 0.0, "only one reading was answered"
+
+
+def test_readings_that_make_no_difference_exceed_chance_by_nothing_on_average() -> None:
+    """The correction takes off what few leaves show by chance, neither less nor more."""
+    excess = []
+    with ScriptedModel.from_texts(hard) as model:
+        for seed in range(60):
+            found = Clarifier(model, temperature=1, leaves=4, seed=seed).examine(
+                UNCLEAR, kind="number"
+            )
+            excess.append(found.aleatoric - found.aleatoric_by_chance)
+    error = float(np.std(excess, ddof=1)) / math.sqrt(len(excess))
+    assert abs(float(np.mean(excess))) < 3 * error
+
+
+def test_paths_without_an_answer_say_nothing_of_the_readings() -> None:
+    def silent(prompt: str) -> Mapping[str, float]:
+        if "repeat it word for word" in prompt:
+            return {MILES: 0.5, HOURS: 0.5}
+        return {"\\boxed{26}": 1.0} if "miles" in prompt else {"who knows": 1.0}
+
+    with ScriptedModel.from_texts(silent) as model:
+        found = Clarifier(model, temperature=1).examine(UNCLEAR, kind="number")
+    assert (found.aleatoric, found.excess, found.question) == (0.0, 0.0, None)
 
 
 @pytest.mark.parametrize("kind", ["json", "tool_call"])

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 
 from et_agent import MultiChain, ScriptedModel
-from et_agent.errors import EscalationError
+from et_agent.errors import EscalationError, QuestionError
 from et_agent.gate import GatePolicy, ModelTarget
 from et_agent.gate.escalation import call_target
 from et_agent.gate.limits import Limits
@@ -31,6 +31,53 @@ def test_a_runnable_keeps_the_callers_context() -> None:
     trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
     trace.set("this one")
     assert call_target(lambda question: trace.get(), QUESTION, POLICY).answer == "this one"
+
+
+def test_a_message_of_blocks() -> None:
+    blocks: list[str | dict[str, Any]] = [
+        {"type": "reasoning", "reasoning": "hm"},
+        {"type": "text", "text": "It is "},
+        "4.",
+    ]
+
+    def answered(question: str) -> AIMessage:
+        return AIMessage(content=blocks)
+
+    target: RunnableLambda[str, AIMessage] = RunnableLambda(answered)
+    assert call_target(target, QUESTION, POLICY).answer == "It is 4."
+
+
+def test_what_others_raise_is_not_told() -> None:
+    def target(question: str) -> str:
+        raise ValueError(f"400 bad request for {question!r}, key secret")
+
+    found = call_target(target, QUESTION, POLICY)
+    assert "secret" not in str(found.failure)
+    assert isinstance(found.failure, EscalationError)
+    assert "secret" in str(found.failure.__cause__)
+
+
+def test_what_asking_again_cannot_mend_is_asked_once() -> None:
+    policy = GatePolicy(answer_at=0.8, retries=3, backoff=0)
+
+    def refuses(question: str) -> str:
+        raise QuestionError("too long")
+
+    assert call_target(refuses, QUESTION, policy).cost.escalations == 1
+    with ScriptedModel.from_texts({"who knows": 1.0}) as model:
+        target = ModelTarget(model, decoder=CHAINS)
+        assert call_target(target, QUESTION, policy).cost.escalations == 1
+
+
+def test_waiting_before_a_retry_keeps_to_the_limits() -> None:
+    def target(question: str) -> str:
+        raise OSError
+
+    policy = GatePolicy(answer_at=0.8, retries=5, backoff=30)
+    began = time.perf_counter()
+    found = call_target(target, QUESTION, policy, Limits(seconds=0.2))
+    assert time.perf_counter() - began < 5
+    assert found.cost.escalations == 1
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", 4, SimpleNamespace(content=[]), b"4"])

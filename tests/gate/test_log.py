@@ -59,7 +59,16 @@ def test_labels_of_escalated_answers_say_nothing_of_the_gated_model(
         log.label(decision.trace_id, False)
         found = log.report()
     assert (found.calls, found.labelled, found.answered_labelled) == (1, 1, 0)
+    assert (found.passed_on_labelled, found.passed_on_errors) == (1, 1)
     assert found.drift is None
+
+
+def test_a_label_outlives_a_second_record(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        decision = Gate(POLICY, log=log).resolve(judged(0.9))
+        log.label(decision.trace_id, True)
+        log.record(decision)
+        assert log.report().labelled == 1
 
 
 def test_drift_shows_up_in_production_labels(tmp_path: Path, judged: Judged) -> None:

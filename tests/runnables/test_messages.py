@@ -42,7 +42,7 @@ def test_a_system_message_is_the_system_prompt() -> None:
     brief = [SystemMessage("Be brief."), HumanMessage("Why?")]
     assert conversation(brief)[0] == {"role": "system", "content": "Be brief."}
     assert question_of(brief) == ("Why?", "Be brief.")
-    developer = [ChatMessage(role="developer", content="Be brief."), ("human", "Why?")]
+    developer: list[Any] = [ChatMessage(role="developer", content="Be brief."), ("human", "Why?")]
     assert question_of(developer) == ("Why?", "Be brief.")
 
 

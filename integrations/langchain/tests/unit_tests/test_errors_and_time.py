@@ -47,10 +47,10 @@ IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png
 @pytest.mark.parametrize(
     ("messages", "kind", "says"),
     [
-        ([], QuestionError, "conversation is empty"),
+        ([], QuestionError, "there are no messages"),
         ([SystemMessage("Be kind.")], QuestionError, "only system messages"),
         ([HumanMessage(" ")], QuestionError, "empty"),
-        ([IMAGE], QuestionError, "'image_url': only text is supported, no images"),
+        ([IMAGE], QuestionError, "message 1 holds an image: only text is supported"),
         (
             [
                 HumanMessage("?"),
@@ -58,13 +58,13 @@ IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png
                 HumanMessage("?"),
             ],
             QuestionError,
-            "message 2 holds a part of type 'image'",
+            "message 2 holds an image",
         ),
-        ([HumanMessage("?"), ToolMessage("3", tool_call_id="1")], QuestionError, "the call '1'"),
+        ([HumanMessage("?"), ToolMessage("3", tool_call_id="1")], QuestionError, "the tool call '1', which no message"),
         (
             [FunctionMessage(content="3", name="f")],
             QuestionError,
-            "FunctionMessage, which chat templates",
+            "of the kind 'function'",
         ),
         ([("robot", "hello")], ValueError, "robot"),
     ],
