@@ -60,7 +60,11 @@ IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png
             QuestionError,
             "message 2 holds an image",
         ),
-        ([HumanMessage("?"), ToolMessage("3", tool_call_id="1")], QuestionError, "the tool call '1', which no message"),
+        (
+            [HumanMessage("?"), ToolMessage("3", tool_call_id="1")],
+            QuestionError,
+            "the tool call '1', which no message",
+        ),
         (
             [FunctionMessage(content="3", name="f")],
             QuestionError,
