@@ -3,15 +3,20 @@
 from typing import Any, Literal
 
 import numpy as np
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.output_parsers import JsonOutputParser
+from langchain_core.output_parsers.json import TBaseModel  # noqa: F401  # for mypy's plugin
+from langchain_core.outputs import Generation
 
 from et_agent import AskResult, PendingAnswer
+from et_agent.answers.structured import within_bounds
 from et_agent.results import Leaf
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
-__all__ = ["PROVIDER", "Choice", "reply"]
+__all__ = ["PROVIDER", "BoundedJsonParser", "Choice", "reply"]
 
 PROVIDER = "et_agent"
 
@@ -125,3 +130,24 @@ def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dic
                 }
             )
     return found
+
+
+class BoundedJsonParser(JsonOutputParser):
+    """JSON that keeps what the grammar of its schema cannot: bounds of numbers and sizes."""
+
+    wanted: dict[str, Any]
+    """The JSON schema."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """The value of a reply.
+
+        Raises:
+            OutputParserException: It is no JSON, or outside the schema's bounds.
+        """
+        value = super().parse_result(result, partial=partial)
+        if not partial and not within_bounds(value, self.wanted):
+            raise OutputParserException(
+                f"the reply is outside the schema's bounds: {result[0].text}",
+                llm_output=result[0].text,
+            )
+        return value

@@ -25,7 +25,7 @@ from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.validation import explained
 from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, tool_choice_of
 from langchain_et_agent._engines import EngineKey, engine_of
-from langchain_et_agent._replies import Choice
+from langchain_et_agent._replies import BoundedJsonParser, Choice
 
 __all__ = ["ChatEntropyTree"]
 
@@ -312,7 +312,8 @@ class ChatEntropyTree(BaseChatModel):
         """Replies that fit a schema.
 
         Bounds of numbers and sizes are checked when a reply is read: one outside them is no answer,
-        but is the message where no other leaf gives an answer.
+        but is the message where no other leaf gives an answer, and then does not parse
+        (`OutputParserException`; a stream has given its text already).
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
@@ -344,6 +345,8 @@ class ChatEntropyTree(BaseChatModel):
             **kwargs,
         )
         parser: OutputParserLike[Any] = JsonOutputParser()
+        if method == "json_schema":
+            parser = BoundedJsonParser(wanted=wanted)
         if isinstance(schema, type) and is_basemodel_subclass(schema):
             parser = PydanticOutputParser(pydantic_object=schema)
         if not include_raw:

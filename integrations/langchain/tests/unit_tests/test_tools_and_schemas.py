@@ -150,6 +150,22 @@ def test_structured_output_fits_its_schema(schema: Any, include_raw: bool) -> No
         assert (found.kind, found.answer) == ("json", '{"age":3,"name":"Ann"}')
 
 
+def test_output_outside_the_schemas_bounds_does_not_parse() -> None:
+    aged = {"type": "integer", "minimum": 18}
+    schema = {"title": "P", "type": "object", "properties": {"age": aged}, "required": ["age"]}
+
+    def made(texts: dict[str, float], **options: Any) -> Any:
+        chat = scripted(texts, decoder=MultiChain(leaves=16, temperature=1))
+        return chat.with_structured_output(schema, **options).invoke(QUESTION)
+
+    assert made({'{"age":3}': 0.6, '{"age":30}': 0.4}) == {"age": 30}
+    with pytest.raises(OutputParserException, match="outside the schema's bounds"):
+        made({'{"age":3}': 1.0})
+    raw = made({'{"age":3}': 1.0}, include_raw=True)
+    assert raw["parsed"] is None
+    assert result_of(raw["raw"]).answer is None
+
+
 def test_structured_output_by_other_ways() -> None:
     call = '<tool_call>{"name": "Person", "arguments": {"name": "Ann", "age": 3}}</tool_call>'
     by_call = scripted({call: 1.0}, leaves=2).with_structured_output(
