@@ -231,7 +231,20 @@ def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> 
             gaps = [signed(found[key]) for key in ("accuracy", "any leaf right", "AUROC top-share")]
             rows.append([f"**{name}**", str(found["questions"]), f"{found['sets']} sets", *gaps])
     header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC of the share"]
-    return [*README_TEXT.splitlines(), "", *table(header, rows), "", README_PICTURE]
+    lines = [*README_TEXT.splitlines(), "", *table(header, rows), ""]
+    if is_partial(sets):
+        lines += ["The runs are under way: these are first figures, with wide intervals.", ""]
+    return [*lines, README_PICTURE]
+
+
+def is_partial(sets: Sequence[Set]) -> bool:
+    """Whether any planned question of the tree's or the chains' is still missing."""
+    found = {one.name: one.runs for one in sets}
+    return any(
+        len(found.get(plan.name, {}).get(decoder, ())) < plan.questions[decoder]
+        for plan in PLANS
+        for decoder in ("entropy-tree", "multi-chain")
+    )
 
 
 def any_right(records: Sequence[QuestionRecord]) -> float:

@@ -77,6 +77,7 @@ def gate_node(
     topic: Read | None = None,
     decision: str = "decision",
     answer: str = "answer",
+    hand_over: bool = False,
 ) -> RunnableLambda[Any, dict[str, Any]]:
     """A node that judges a result, escalates where the gate says so, and writes the decision.
 
@@ -88,6 +89,8 @@ def gate_node(
         topic: Where the topic or tool is whose policy holds; None for the general one.
         decision: The key for the decision.
         answer: The key for the answer, None unless the decision is to answer.
+        hand_over: Leave escalating to the graph: the decision is then `escalate`, for
+            `route_by_action(escalate=…)`, and the gate needs no target.
 
     Raises, when run:
         InputError: The state has no result, or one that cannot be read.
@@ -100,7 +103,8 @@ def gate_node(
         if found is None:
             raise InputError("there is no result to judge: let answer_node run before gate_node")
         named = None if topic is None else _read(state, topic, "topic")
-        made = gate.resolve(found, topic=named, asked=_asked(state, decision))
+        asked = _asked(state, decision, found.question)
+        made = gate.resolve(found, topic=named, asked=asked, hand_over=hand_over)
         return {decision: made.model_dump(mode="json"), answer: made.answer}
 
     # Without a coroutine of its own it runs in a thread when the graph is run asynchronously.
@@ -153,7 +157,7 @@ def route_by_action(
     Args:
         answer: Node after an answer, for instance `END`.
         abstain: Node after an abstention.
-        escalate: Node that escalates; only for decisions of `Gate.decide`, which calls nobody.
+        escalate: Node that escalates, after a `gate_node` with `hand_over`.
         clarify: Node that asks the user, usually a `clarify_node`.
         decision: The key of the decision, or of a `Decision` itself.
 
@@ -193,12 +197,14 @@ def _read(state: State, where: Read, what: str) -> Any:
     return state[where]
 
 
-def _asked(state: State, key: str) -> int:
-    """How often the user was asked back about this question: the last decision was to ask, or not."""
+def _asked(state: State, key: str, question: str) -> int:
+    """How often the user was asked back about this question, by the last decision of the thread."""
     if state.get(key) is None:
         return 0
     before = _decision(state, key)
-    return before.asked if before.action is Action.CLARIFY else 0
+    # `question_after` adds what is meant to the end of the question.
+    same = before.action is Action.CLARIFY and question.startswith(before.question)
+    return before.asked if same else 0
 
 
 def _decision(state: State, key: str) -> Decision:

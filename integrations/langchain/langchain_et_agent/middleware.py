@@ -25,9 +25,17 @@ from langgraph.types import Command
 from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
 from et_agent.results import AskResult
+from langchain_et_agent.chat_models import ChatEntropyTree
 from langchain_et_agent.metadata import METADATA_KEY, result_of
 from langchain_et_agent.offered_calls import asks_which, offered, spelled
-from langchain_et_agent.passing_on import Handler, InLoop, PassedOn, in_context, spoken
+from langchain_et_agent.passing_on import (
+    Handler,
+    InLoop,
+    PassedOn,
+    in_context,
+    in_own_thread,
+    spoken,
+)
 from langchain_et_agent.pauses import Pause, ask_approval, ask_choice, ask_meaning, go_on, stop
 
 __all__ = ["DECISION_EVENT", "ConfidenceGateMiddleware", "GateState"]
@@ -149,7 +157,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         response = await handler(request)
         again = InLoop(handler, asyncio.get_running_loop())
         try:
-            judged = await asyncio.to_thread(self._judged, request, response, again)
+            judged = await in_own_thread(lambda: self._judged(request, response, again))
         except asyncio.CancelledError:
             again.cancel()
             raise
@@ -221,7 +229,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         target = self.escalate
         if isinstance(target, BaseChatModel):
             target = PassedOn(target, request, again)
-        gate = Gate(self._budgeted(topic, made), escalate=target, clarifier=self.clarifier)
+        policy = self._budgeted(topic, made)
+        if isinstance(self.escalate, ChatEntropyTree):
+            # As for a `ModelTarget`: it cannot hang, and asked again it would say the same.
+            policy = policy.changed(timeout=None, retries=0)
+        gate = Gate(policy, escalate=target, clarifier=self.clarifier)
         decision = gate.resolve(result, topic=topic, asked=_asked(made))
         if not decision.escalated:
             return decision, response
@@ -239,11 +251,15 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         message = spoken(response)
         assert message is not None
         result, other = result_of(message), self._topic(message)
-        if result is None or other == topic:
+        if other == topic:
             return decision
-        again = self._gate.decide(result, topic=other)
-        if again.confidence is None:
-            return decision
+        again = None if result is None else self._gate.decide(result, topic=other)
+        if again is None or again.confidence is None:
+            if self.foreign != "refuse":
+                return decision
+            reason = f"{decision.reason} But it calls {other}, and there is no confidence for that."
+            refused = {"action": Action.ABSTAIN, "answer": None, "reason": reason, "topic": other}
+            return decision.model_copy(update=refused)
         kept = {
             "escalated": True,
             "cost": decision.cost,
@@ -264,7 +280,8 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         used = sum(one.cost.escalations > 0 for one in made)
         left = None if policy.escalations is None else max(0, policy.escalations - used)
         share = policy.escalation_share
-        if share is not None and used + 1 > share * (len(made) + 1):
+        # Of a run's few decisions one may always be passed on, unless the share is 0.
+        if share is not None and (not share or used + 1 > max(1.0, share * (len(made) + 1))):
             left = 0
         topics: dict[str, dict[str, Any]] = {} if topic is None else {topic: {}}
         return policy.model_copy(

@@ -1,12 +1,13 @@
 """Passing a model request on to a stronger target, from whatever thread a gate calls it in."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
@@ -16,8 +17,9 @@ from et_agent.errors import EscalationError
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import result_of
 
-__all__ = ["Handler", "InLoop", "PassedOn", "in_context", "spoken"]
+__all__ = ["Handler", "InLoop", "PassedOn", "in_context", "in_own_thread", "spoken"]
 
+T = TypeVar("T")
 Response = ModelResponse[Any]
 Handler = Callable[[ModelRequest[Any]], Response]
 """Runs a model request to its end, in the thread that calls it."""
@@ -59,6 +61,9 @@ class InLoop:
         async def work() -> Response:
             return await self._handler(request)
 
+        # A call that was given up for lost must not go on beside its retry.
+        for lost in tuple(self._running):
+            lost.cancel()
         future = self._context.copy().run(asyncio.run_coroutine_threadsafe, work(), self._loop)
         self._running.add(future)
         try:
@@ -71,6 +76,34 @@ class InLoop:
         self._cancelled = True
         for future in tuple(self._running):
             future.cancel()
+
+
+async def in_own_thread(work: Callable[[], T]) -> T:
+    """Run blocking work in a thread of its own and wait for it.
+
+    Not in the loop's executor: work that waits for a coroutine, which itself needs the executor,
+    would fill it with waiting and end in a deadlock.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[T] = loop.create_future()
+    context = copy_context()
+
+    def deliver(put: Callable[[], None]) -> None:
+        # The loop is closed, or nobody waits any more, where the agent was given up.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: None if ended.done() else put())
+
+    def run() -> None:
+        try:
+            value = context.run(work)
+        except BaseException as error:
+            failure = error
+            deliver(lambda: ended.set_exception(failure))
+        else:
+            deliver(lambda: ended.set_result(value))
+
+    threading.Thread(target=run, name="et-agent-gate", daemon=True).start()
+    return await ended
 
 
 class PassedOn:

@@ -57,7 +57,7 @@ def clarification_request(decision: Decision) -> ClarificationRequest:
 
 def chosen(reply: str, options: int) -> int | None:
     """Which option a reply names by its number, counted from 0; None for a reply in words."""
-    number = re.fullmatch(r"\s*\(?(\d+)[.)]?\s*", reply)
+    number = re.fullmatch(r"\s*\(?(\d{1,3})[.)]?\s*", reply)
     if number is not None and 1 <= int(number[1]) <= options:
         return int(number[1]) - 1
     return None

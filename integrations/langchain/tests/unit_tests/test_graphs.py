@@ -203,3 +203,23 @@ def test_failures_are_typed_and_seen_by_callbacks(model: ScriptedModel) -> None:
         gate_node(Gate(SHARE)).invoke({"result": []})
     with pytest.raises(InputError, match="let answer_node run before"):
         gate_node(Gate(SHARE)).invoke({"result": None})
+
+
+def test_a_graph_escalates_by_itself(model: ScriptedModel) -> None:
+    graph = StateGraph(GatedState)
+    graph.add_node("tree", answer_node(tree_over(model)))
+    graph.add_node("gate", gate_node(Gate(SHARE.changed(answer_at=0.99)), hand_over=True))
+    graph.add_node("person", lambda state: {"answer": f"asked about {state['question']}"})
+    graph.add_edge(START, "tree")
+    graph.add_edge("tree", "gate")
+    route = route_by_action(answer=END, abstain=END, escalate="person")
+    graph.add_conditional_edges("gate", route)
+    assert graph.compile().invoke(QUESTION)["answer"] == f"asked about {QUESTION['question']}"
+
+
+def test_a_new_question_in_a_thread_was_not_asked_back_about(unsure: ScriptedModel) -> None:
+    graph = graph_of(unsure, asks_back(unsure), InMemorySaver())
+    first = graph.invoke({"question": UNCLEAR}, THREAD)
+    assert first["__interrupt__"]
+    again = graph.invoke({"question": UNCLEAR.replace("race", "run")}, THREAD)
+    assert again["__interrupt__"], "asked back, as if it were the first question"

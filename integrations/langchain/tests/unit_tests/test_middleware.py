@@ -2,6 +2,7 @@ import asyncio
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware, result_of
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 from langchain_et_agent.middleware import DECISION_EVENT
@@ -128,11 +130,42 @@ def test_escalations_are_budgeted_within_a_run() -> None:
     assert "budget of escalations is spent" in decisions_of(state)[1].reason
     state = agent.invoke(ASK, THREAD)
     assert decisions_of(state)[0].escalated, "another run"
-    shared = ConfidenceGateMiddleware(
-        GatePolicy(answer_at=0.6, escalation_share=0.5), escalate=FakeChat(replies=[])
-    )
-    state = agent_of(FakeChat(replies=[says("4", 0.3)]), shared).invoke(ASK)
-    assert decisions_of(state)[0].action is Action.ABSTAIN
+    for share, escalated in ((0.0, False), (0.5, True)):
+        shared = ConfidenceGateMiddleware(
+            GatePolicy(answer_at=0.6, escalation_share=share),
+            escalate=FakeChat(replies=[AIMessage("42")]),
+        )
+        state = agent_of(FakeChat(replies=[says("4", 0.3)]), shared).invoke(ASK)
+        assert decisions_of(state)[0].escalated is escalated
+
+
+async def test_many_agents_escalate_at_once() -> None:
+    """Each escalation's model needs a thread of the loop's executor, which has a few only."""
+
+    class Unsure(FakeChat):
+        def _generate(self, *_: Any, **__: Any) -> ChatResult:
+            message = AIMessage("42") if self.replies else says("4", 0.2)
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    gate = ConfidenceGateMiddleware(POLICY, escalate=Unsure(replies=["strong"]))
+    agent = agent_of(Unsure(replies=[]), gate)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
+    states = await asyncio.wait_for(asyncio.gather(*(agent.ainvoke(ASK) for _ in range(8))), 30)
+    assert [one["messages"][-1].text for one in states] == ["42"] * 8
+
+
+def test_a_stronger_model_without_confidence_calls_no_stricter_tool_where_foreign_is_refused() -> (
+    None
+):
+    for foreign, paid in (("pass", 1), ("refuse", 0)):
+        done: list[str] = []
+        call = calls(None, ("pay", {"amount": 5}))
+        call.response_metadata.clear()
+        strong = FakeChat(replies=[call])
+        model = FakeChat(replies=[calls(0.3, ("search", {"query": "x"})), says("done", 0.9)])
+        gate = ConfidenceGateMiddleware(POLICY, escalate=strong, foreign=foreign)
+        agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
+        assert len(done) == paid
 
 
 def test_a_stronger_model_is_held_to_the_threshold_of_the_tools_it_calls() -> None:
