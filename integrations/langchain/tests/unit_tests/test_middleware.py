@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from langchain.agents import create_agent
@@ -157,7 +157,8 @@ async def test_many_agents_escalate_at_once() -> None:
 def test_a_stronger_model_without_confidence_calls_no_stricter_tool_where_foreign_is_refused() -> (
     None
 ):
-    for foreign, paid in (("pass", 1), ("refuse", 0)):
+    cases: list[tuple[Literal["pass", "refuse"], int]] = [("pass", 1), ("refuse", 0)]
+    for foreign, paid in cases:
         done: list[str] = []
         call = calls(None, ("pay", {"amount": 5}))
         call.response_metadata.clear()
