@@ -14,11 +14,10 @@ from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import Ticket, scheduler_of
-from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
-from et_agent.decoding.tree import Finish
 from et_agent.errors import CalibrationError, CalibratorMismatchError, SettingsError
 from et_agent.models.base import LanguageModel, Message, Tool
+from et_agent.notes import doubts, run_notes
 from et_agent.prompting import Asked, Chat, Question
 from et_agent.reporting import (
     LeafReader,
@@ -56,7 +55,6 @@ Calibration = Calibrator | Literal["auto"] | None
 """A calibrator, "auto" for one that holds for model, decoder and prompt if there is any, or None."""
 
 _FORMS: Final = {"json": "a schema was given", "tool_call": "the answer calls a tool"}
-_MUCH_CUT_OFF: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +307,7 @@ class PendingAnswer:
         report = tree_report(self._model, tree, reading)
         kind, calls = self._kind_of_answer(reading, numbers, report)
         features = self._features(reading)
-        confidence, doubts = self._confidence(features, reading.kind.kind)
+        confidence, refusals = self._confidence(features, reading.kind.kind)
         seconds = self.ticket.seconds
         info = self._model.info
         return AskResult(
@@ -333,7 +331,11 @@ class PendingAnswer:
             kind=kind,
             kind_reason=_FORMS.get(kind, reading.kind.reason),
             complete=not run.cancelled,
-            notes=(*self._notes(), *_doubts(numbers, run.max_tokens), *doubts),
+            notes=(
+                *run_notes(self.ticket, self._decoder),
+                *doubts(numbers, run.max_tokens),
+                *refusals,
+            ),
             usage=Usage(
                 prompt_tokens=len(self.ticket.prompt),
                 tokens_decoded=tree.tokens_decoded,
@@ -369,77 +371,11 @@ class PendingAnswer:
         assert reading.kind.kind is not AnswerKind.AUTO
         return cast(AnswerForm, reading.kind.kind.value), ()
 
-    def _notes(self) -> list[str]:
-        run, decoder, notes = self.ticket.run, self._decoder, []
-        if run.cancelled:
-            running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
-            notes.append(
-                f"interrupted: {running} leaves were not finished; those without an answer so far "
-                "count as none"
-            )
-        cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
-        if cut and run.max_tokens < decoder.max_tokens:
-            info = self._model.info
-            what = f"the context of {info.context}"
-            if info.longest_path < info.context:
-                what = f"this model's longest path of {info.longest_path} tokens"
-            notes.append(
-                f"{what} leaves room for {run.max_tokens} tokens after the prompt, so paths were cut "
-                f"there instead of at {decoder.max_tokens}"
-            )
-        if self.ticket.redone:
-            notes.append(
-                f"the context of {self._model.info.context} was too small for the whole tree: "
-                f"{self.ticket.redone} tokens were decoded again; a larger context is faster"
-            )
-        if isinstance(decoder, EntropyTree):
-            notes += self._tree_notes(decoder)
-        return notes
-
-    def _tree_notes(self, decoder: EntropyTree) -> list[str]:
-        notes = []
-        leaves = self.ticket.run.tree.leaf_count()
-        if leaves < decoder.leaves and not self.ticket.run.cancelled:
-            why = "no other position meets the settings for a fork"
-            if decoder.by_worth:
-                why = "no other fork would be worth its tokens"
-            if isinstance(self.ticket.run, RoundsRun) and self.ticket.run.settled:
-                why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
-            notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
-        if decoder.reads_attention and not self._model.info.attention_layers:
-            notes.append("this model gives no attention: forks were chosen without it")
-        if (
-            decoder.tau is None
-            and decoder.schedule in ("rounds", "breadth_first")
-            and decoder.entropy_percentile is not None
-            and self.ticket.run.request.thresholds is None
-        ):
-            notes.append(
-                "no pilot for this model: tau is a percentile of this question's own tokens; "
-                "`et-agent pilot` measures it beforehand"
-            )
-        return notes
-
 
 def _part(part: Part) -> ConfidencePart:
     return ConfidencePart(
         feature=part.feature, meaning=part.meaning, value=part.value, log_odds=part.log_odds
     )
-
-
-def _doubts(numbers: Statistics, max_tokens: int) -> list[str]:
-    """What makes the numbers say less than they seem to."""
-    notes = []
-    if numbers.cut_off_share >= _MUCH_CUT_OFF:
-        notes.append(
-            f"paths with {numbers.cut_off_share:.0%} of the weight did not end within {max_tokens} "
-            "tokens: allow more tokens"
-        )
-    if numbers.answer is None:
-        notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
-    elif sum(share.share for share in numbers.distribution if share.answer is None) > 0.5:
-        notes.append("most of the weight gave no answer: the answer shown is that of a minority")
-    return notes
 
 
 def submit(

@@ -1,0 +1,82 @@
+"""What the user should know about a result besides its numbers."""
+
+from typing import Final
+
+from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.scheduler import Ticket
+from et_agent.decoding.schedules import RoundsRun
+from et_agent.decoding.tree import Finish
+from et_agent.reporting import Statistics
+
+__all__ = ["doubts", "run_notes"]
+
+_MUCH_CUT_OFF: Final = 0.2
+
+
+def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
+    """What was adapted, cut off or done without while a tree was decoded."""
+    run, info, notes = ticket.run, ticket.model.info, []
+    if run.cancelled:
+        running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
+        notes.append(
+            f"interrupted: {running} leaves were not finished; those without an answer so far "
+            "count as none"
+        )
+    cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
+    if cut and run.max_tokens < decoder.max_tokens:
+        what = f"the context of {info.context}"
+        if info.longest_path < info.context:
+            what = f"this model's longest path of {info.longest_path} tokens"
+        notes.append(
+            f"{what} leaves room for {run.max_tokens} tokens after the prompt, so paths were cut "
+            f"there instead of at {decoder.max_tokens}"
+        )
+    if ticket.redone:
+        notes.append(
+            f"the context of {info.context} was too small for the whole tree: "
+            f"{ticket.redone} tokens were decoded again; a larger context is faster"
+        )
+    if isinstance(decoder, EntropyTree):
+        notes += _tree_notes(ticket, decoder)
+    return notes
+
+
+def _tree_notes(ticket: Ticket, decoder: EntropyTree) -> list[str]:
+    notes = []
+    leaves = ticket.run.tree.leaf_count()
+    if leaves < decoder.leaves and not ticket.run.cancelled:
+        why = "no other position meets the settings for a fork"
+        if decoder.by_worth:
+            why = "no other fork would be worth its tokens"
+        if isinstance(ticket.run, RoundsRun) and ticket.run.settled:
+            why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
+        notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
+    if decoder.reads_attention and not ticket.model.info.attention_layers:
+        notes.append("this model gives no attention: forks were chosen without it")
+    if (
+        decoder.tau is None
+        and decoder.schedule in ("rounds", "breadth_first")
+        and decoder.entropy_percentile is not None
+        and ticket.run.request.thresholds is None
+    ):
+        notes.append(
+            "no pilot for this model: tau is a percentile of this question's own tokens; "
+            "`et-agent pilot` measures it beforehand"
+        )
+    return notes
+
+
+def doubts(numbers: Statistics, max_tokens: int) -> list[str]:
+    """What makes the numbers say less than they seem to."""
+    notes = []
+    if numbers.cut_off_share >= _MUCH_CUT_OFF:
+        notes.append(
+            f"paths with {numbers.cut_off_share:.0%} of the weight did not end within {max_tokens} "
+            "tokens: allow more tokens"
+        )
+    if numbers.answer is None:
+        notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
+    elif sum(share.share for share in numbers.distribution if share.answer is None) > 0.5:
+        notes.append("most of the weight gave no answer: the answer shown is that of a minority")
+    return notes
