@@ -22,10 +22,11 @@ from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.gate.decision import ReadingOption
+from et_agent.gate.limits import Limits
 from et_agent.models.base import LanguageModel, Message
 from et_agent.reporting import path_text
 
-__all__ = ["Clarification", "Clarifier", "clarified", "parted"]
+__all__ = ["Clarification", "Clarifier", "chosen", "clarified", "meant", "parted"]
 
 Doubles = NDArray[np.float64]
 
@@ -44,12 +45,27 @@ _SHOWN: Final = (
 """Questions and what is to be made of them."""
 _LONGEST_READING: Final = 96
 _SHUFFLES: Final = 200
+_NUMBER: Final = re.compile(r"\s*\(?(\d{1,3})[.)]?\s*")
 _BULLET: Final = re.compile(r"^\s*(?:[-*•]|\(?\d+[.)])\s+")
 
 
 def clarified(question: str, meaning: str) -> str:
     """The question together with what is meant by it."""
     return f"{question}\n\nWhat is meant: {meaning}"
+
+
+def chosen(reply: str, options: int) -> int | None:
+    """Which option a reply names by its number, counted from 0; None for a reply in words."""
+    number = _NUMBER.fullmatch(reply)
+    if number is not None and 1 <= int(number[1]) <= options:
+        return int(number[1]) - 1
+    return None
+
+
+def meant(reply: str, readings: Sequence[str]) -> str:
+    """What a reply says: the text of a reading where it is its number, else the reply itself."""
+    number = chosen(reply, len(readings))
+    return reply if number is None else readings[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +230,7 @@ class Clarifier:
             QuestionError: The prompts do not fit the context.
             EtAgentError: Decoding failed.
         """
-        limit = _Limit(max_tokens, max_seconds)
+        limit = _Limit(Limits(max_tokens, max_seconds))
         texts, weights = self._readings(question, readings, limit)
         decided = AnswerKind(kind)
         if decided is AnswerKind.AUTO:
@@ -344,8 +360,8 @@ def _one_line(text: str) -> str:
 class _Limit:
     """Tokens and seconds that several runs, one after another, may take together."""
 
-    def __init__(self, tokens: int | None, seconds: float | None) -> None:
-        self._most_tokens, self._most_seconds = tokens, seconds
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._began = time.perf_counter()
         self.tokens = 0
         self.reached = False
@@ -357,10 +373,8 @@ class _Limit:
 
     def watch(self, ticket: Ticket) -> None:
         """Stop a run at the limit; called after each of its steps."""
-        tokens = self.tokens + _generated(ticket)
-        too_many = self._most_tokens is not None and tokens >= self._most_tokens
-        too_long = self._most_seconds is not None and self.seconds >= self._most_seconds
-        if (too_many or too_long) and not ticket.run.finished:
+        spent = self._limits.reached(self.tokens + _generated(ticket), self.seconds)
+        if spent and not ticket.run.finished:
             self.reached = True
             ticket.cancel()
 

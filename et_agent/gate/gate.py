@@ -1,7 +1,6 @@
 """The gate: a tree's result goes in, a decision comes out."""
 
 import logging
-import re
 import threading
 import uuid
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any, Final, assert_never
 
 from et_agent.answers import AnswerKind
 from et_agent.errors import EtAgentError, PolicyError
-from et_agent.gate.clarification import Clarification, Clarifier, clarified
+from et_agent.gate.clarification import Clarification, Clarifier, clarified, meant
 from et_agent.gate.decision import Action, Cost, Decision
 from et_agent.gate.escalation import Escalated, Target, call_target
 from et_agent.gate.limits import Limits, ask_within
@@ -21,7 +20,6 @@ from et_agent.results import AskResult
 __all__ = ["Gate", "question_after"]
 
 _MOST_ALTERNATIVES: Final = 5
-_CHOICE: Final = re.compile(r"\s*\(?(\d{1,3})[.)]?\s*")
 _log = logging.getLogger("et_agent.gate")
 
 
@@ -343,10 +341,8 @@ def question_after(decision: Decision, reply: str) -> str:
     """
     if decision.action is not Action.CLARIFY:
         raise PolicyError(f"nobody was asked back: the decision is to {decision.action.value}")
-    chosen = _CHOICE.fullmatch(reply)
-    if chosen is not None and 1 <= int(chosen[1]) <= len(decision.readings):
-        reply = decision.readings[int(chosen[1]) - 1].text
-    return clarified(decision.question, reply.strip())
+    said = meant(reply, [reading.text for reading in decision.readings])
+    return clarified(decision.question, said.strip())
 
 
 def _cost(result: AskResult, spent: Cost | None) -> Cost:

@@ -19,7 +19,8 @@ from langchain_core.messages import (
 )
 
 from et_agent.gate import Decision
-from langchain_et_agent.replies import chosen, clarification_request, meant, no_text, reply_to
+from et_agent.gate.clarification import chosen, meant
+from langchain_et_agent.replies import clarification_request, no_text, reply_to
 
 __all__ = ["Pause", "ask_approval", "ask_choice", "ask_meaning", "go_on", "stop"]
 

@@ -1,7 +1,6 @@
 """Asking the user what is meant, and reading the reply."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
 
 from et_agent.errors import InputError
@@ -9,9 +8,7 @@ from et_agent.gate import Decision
 
 __all__ = [
     "ClarificationRequest",
-    "chosen",
     "clarification_request",
-    "meant",
     "no_text",
     "reply_to",
 ]
@@ -53,20 +50,6 @@ def clarification_request(decision: Decision) -> ClarificationRequest:
         "reason": decision.reason,
         "trace_id": decision.trace_id,
     }
-
-
-def chosen(reply: str, options: int) -> int | None:
-    """Which option a reply names by its number, counted from 0; None for a reply in words."""
-    number = re.fullmatch(r"\s*\(?(\d{1,3})[.)]?\s*", reply)
-    if number is not None and 1 <= int(number[1]) <= options:
-        return int(number[1]) - 1
-    return None
-
-
-def meant(reply: str, readings: Sequence[str]) -> str:
-    """What a reply says: the text of a reading where it is its number, else the reply itself."""
-    number = chosen(reply, len(readings))
-    return reply if number is None else readings[number]
 
 
 def no_text(reply: Any) -> str | None:
