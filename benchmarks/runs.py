@@ -16,8 +16,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ from et_agent.evaluation.exchange import export_run, import_run, read_run
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.models.base import DEFAULT_WIDTH
+from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
@@ -132,7 +135,14 @@ def main() -> None:
     parser.add_argument("--only", help="names of plans, by comma; NAME:N stops at N questions")
     parser.add_argument("--decoders", help="names of decoders, by comma")
     parser.add_argument("--minutes", type=float, help="stop after about as long")
+    parser.add_argument(
+        "--unpack",
+        action="store_true",
+        help="decode from float16 weights (et_agent.models.unpacking)",
+    )
+    parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     options = parser.parse_args()
+    load = partial(load_model, unpack=options.unpack, best_width=options.width)
     plans = {plan.name: plan for plan in (*PLANS, *TRAINING)}
     chosen = _chosen(options.only.split(",") if options.only else list(plans), plans, parser)
     clock = _Clock(options.minutes)
@@ -143,7 +153,8 @@ def main() -> None:
             import_run(store, path)
         try:
             for plan in chosen:
-                _work(store, plan, options.decoders.split(",") if options.decoders else None, clock)
+                decoders = options.decoders.split(",") if options.decoders else None
+                _work(store, plan, decoders, clock, load)
         except KeyboardInterrupt:
             print("stopped; the same call goes on", file=sys.stderr)
 
@@ -167,7 +178,13 @@ def _chosen(
     return found
 
 
-def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock) -> None:
+def _work(
+    store: RunStore,
+    plan: Plan,
+    decoders: list[str] | None,
+    clock: _Clock,
+    load: Callable[[str], LlamaCppModel],
+) -> None:
     wanted = {
         name: count
         for name, count in plan.questions.items()
@@ -176,7 +193,7 @@ def _work(store: RunStore, plan: Plan, decoders: list[str] | None, clock: _Clock
     if not wanted:
         return
     items = plan.items()
-    with load_model(plan.model) as model:
+    with load(plan.model) as model:
         runs = {
             name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=SEED)
             for name in wanted

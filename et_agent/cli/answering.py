@@ -43,6 +43,7 @@ class Asking:
     threads: int | None
     width: int | None
     attention: bool
+    unpack: bool
     calibrator: str | None
     explain: bool
     as_json: bool
@@ -72,6 +73,7 @@ def answer(asking: Asking) -> int:
             threads=asking.threads,
             width=asking.width,
             attention=asking.attention,
+            unpack=asking.unpack,
             progress=board.transfer,
         ) as model:
             return _answer_with(model, asking, calibration, board, interrupts)

@@ -113,6 +113,15 @@ def ask(
             help="Branches in a batch at most.", show_default="16", rich_help_panel=_MODEL
         ),
     ] = None,
+    unpack: Annotated[
+        bool,
+        typer.Option(
+            "--unpack",
+            metavar="",
+            help="Decode from float16 weights: faster on CPUs without AMX or AVX-512 (see doctor).",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
     no_attention: Annotated[
         bool,
         typer.Option(
@@ -335,6 +344,7 @@ def ask(
             threads=threads,
             width=width,
             attention=not no_attention,
+            unpack=unpack,
             calibrator=calibrator,
             explain=explain,
             as_json=as_json,

@@ -77,6 +77,9 @@ def run(
     width: Annotated[
         int | None, typer.Option(help="Branches in a batch at most.", show_default="16")
     ] = None,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
     """Decode a data set's questions; the same call again goes on where this one stopped."""
@@ -104,6 +107,7 @@ def run(
             context=context,
             threads=threads,
             width=width,
+            unpack=unpack,
             progress=progress,
         )
         with opened as loaded, _Meter() as meter:

@@ -68,6 +68,9 @@ def gated_ask(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")
+    ] = False,
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help="Keep the decision in this file.")
     ] = None,
@@ -106,7 +109,7 @@ def gated_ask(
 
         def opened(name: str) -> "LanguageModel":
             return stack.enter_context(
-                loading.open_model(name, threads=threads, progress=board.transfer)
+                loading.open_model(name, threads=threads, unpack=unpack, progress=board.transfer)
             )
 
         loaded = opened(spec)

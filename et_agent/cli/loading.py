@@ -40,6 +40,7 @@ def open_model(
     threads: int | None = None,
     width: int | None = None,
     attention: bool = True,
+    unpack: bool = False,
     progress: Progress | None = None,
 ) -> AbstractContextManager[LanguageModel]:
     """Load a model; see `et_agent.load_model` for errors."""
@@ -52,6 +53,7 @@ def open_model(
             threads=threads,
             attention=attention,
             best_width=DEFAULT_WIDTH if width is None else width,
+            unpack=unpack,
             max_sequences=max(_SEQUENCES, width or 0),
             progress=progress,
         )

@@ -7,6 +7,7 @@ from et_agent.models.gguf import read_gguf
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.progress import Progress
 from et_agent.models.trial import may_repack
+from et_agent.models.unpacking import unpacked
 
 __all__ = ["fingerprint_of", "load_model"]
 
@@ -20,6 +21,7 @@ def load_model(
     max_sequences: int = 64,
     best_width: int = DEFAULT_WIDTH,
     gpu_layers: int = -1,
+    unpack: bool = False,
     progress: Progress | None = None,
 ) -> LlamaCppModel:
     """Load a model, downloading it first if need be.
@@ -32,7 +34,9 @@ def load_model(
         max_sequences: Branches that may be in the cache at once, at most 256.
         best_width: Rows in a batch at most; the default suits small models on few cores.
         gpu_layers: Layers on a GPU, if llama.cpp was built for one; -1 for all.
-        progress: Told about a download.
+        unpack: Decode from a copy with float16 weights, made on first use and kept in the cache
+            (see `et_agent.models.unpacking`): faster wide batches on CPUs without AMX or AVX-512.
+        progress: Told about a download and about unpacking.
 
     Raises:
         ModelFileError: No such file, truncated, not GGUF, or with a wrong checksum.
@@ -48,8 +52,9 @@ def load_model(
             "transformer (see `et-agent models list`)"
         )
     fingerprint = fingerprint_of(located, progress)
+    path = unpacked(located.path, fingerprint, progress) if unpack else located.path
     return LlamaCppModel(
-        located.path,
+        path,
         name=located.name,
         fingerprint=fingerprint,
         context=context,
@@ -58,7 +63,7 @@ def load_model(
         max_sequences=max_sequences,
         best_width=best_width,
         gpu_layers=gpu_layers,
-        repack=may_repack(located.path, fingerprint),
+        repack=may_repack(path, f"{fingerprint}-unpacked" if unpack else fingerprint),
     )
 
 

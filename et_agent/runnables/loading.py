@@ -31,6 +31,7 @@ class LoadOptions(TypedDict, total=False):
     max_sequences: int
     best_width: int
     gpu_layers: int
+    unpack: bool
 
 
 class SharedModel:

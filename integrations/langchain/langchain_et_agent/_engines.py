@@ -18,9 +18,10 @@ class EngineKey:
     context: int = 8192
     threads: int | None = None
     max_sequences: int = 64
+    unpack: bool = False
 
     @property
-    def options(self) -> dict[str, int | None]:
+    def options(self) -> dict[str, int | bool | None]:
         """What differs from the defaults, so that whoever names only the model shares it too."""
         given = asdict(self)
         return {

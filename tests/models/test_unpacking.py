@@ -1,0 +1,92 @@
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from et_agent.errors import ModelDownloadError, ModelFileError
+from et_agent.models.base import Batch
+from et_agent.models.llama_cpp import LlamaCppModel
+from et_agent.models.loading import load_model
+from et_agent.models.progress import SilentProgress
+from et_agent.models.unpacking import unpacked
+from tests.conftest import SMALL_MODEL
+from tests.models.gguf_builder import write_gguf
+
+
+class Notes(SilentProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def _logits(model: LlamaCppModel, text: str) -> np.ndarray:
+    tokens = np.array(model.tokenize(text), dtype=np.int32)
+    count = tokens.size
+    batch = Batch(
+        tokens,
+        np.arange(count, dtype=np.int32),
+        np.zeros(count, dtype=np.int32),
+        np.ones(count, dtype=np.bool_),
+    )
+
+    def work() -> np.ndarray:
+        logits = model.decode(batch).logits.copy()
+        model.release(0)
+        return logits
+
+    return model.submit(work).result()
+
+
+@pytest.mark.model
+def test_the_same_model_with_other_products(
+    small_model: LlamaCppModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_model_copy(tmp_path)
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
+    text = "The capital of France is Paris and the capital of Italy is"
+    with load_model(str(path), context=512, max_sequences=16, unpack=True) as model:
+        assert model.info.fingerprint == small_model.info.fingerprint
+        found, packed = _logits(model, text), _logits(small_model, text)
+    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(packed, axis=1)
+    assert ((found * packed).sum(axis=1) / norms).min() > 0.99
+    assert not np.array_equal(found, packed)
+    copies = list((tmp_path / "cache" / "unpacked").iterdir())
+    assert [copy.name for copy in copies] == [f"{model.info.fingerprint}.gguf"]
+    assert copies[0].stat().st_size > 2.5 * path.stat().st_size
+    notes = Notes()
+    assert unpacked(path, model.info.fingerprint, notes) == copies[0]
+    assert not notes.notes
+
+
+def small_model_copy(folder: Path) -> Path:
+    from et_agent.models.catalog import locate
+
+    target = folder / "small.gguf"
+    target.symlink_to(locate(SMALL_MODEL).path)
+    return target
+
+
+@pytest.mark.model
+def test_a_damaged_file_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
+    path = write_gguf(tmp_path / "empty.gguf", {"general.architecture": "llama"})
+    notes = Notes()
+    with pytest.raises(ModelFileError, match="load it packed"):
+        unpacked(path, "f" * 64, notes)
+    assert notes.notes == ["Unpacking the weights of empty.gguf to float16, once."]
+    assert not list((tmp_path / "cache" / "unpacked").iterdir())
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" * 100)
+    with pytest.raises(ModelDownloadError, match="1,600 bytes are needed"):
+        unpacked(path, "f" * 64)
