@@ -12,6 +12,7 @@ from et_agent.calling import CallForm, JsonForm
 from et_agent.conversation import check_text, is_conversation
 from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
 from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.naming import described
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
@@ -179,7 +180,7 @@ class PendingAnswer:
         )
 
     def _settings(self) -> dict[str, str | int | float | bool | None]:
-        return {"name": type(self._decoder).__name__, **self._decoder.model_dump()}
+        return described(self._decoder)
 
     def _ends(self, tokens: Sequence[int]) -> bool:
         return self._asked.ends(self._model, tokens)

@@ -13,6 +13,7 @@ from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import Chat, PendingAnswer, submit
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.errors import (
     DataError,
@@ -178,7 +179,7 @@ def begin_run(
         if system_prompt is None
         else None,
         "attention_layers": list(model.info.attention_layers),
-        "decoder": {"name": type(decoder).__name__, **decoder.model_dump(mode="json")},
+        "decoder": described(decoder, mode="json"),
     }
     # A file of the user's own goes by its name.
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data

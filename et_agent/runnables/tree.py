@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -24,8 +24,9 @@ from pydantic import (
 from et_agent.answers import AnswerKind
 from et_agent.asking import Calibration, Chat, PendingAnswer
 from et_agent.calibration import Calibrator
-from et_agent.decoding import EntropyTree, Greedy, MultiChain
+from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import described, from_description, has_name
 from et_agent.errors import SettingsError
 from et_agent.models.base import LanguageModel
 from et_agent.models.catalog import DEFAULT_MODEL
@@ -39,20 +40,9 @@ from et_agent.runnables.watching import Send, Watch
 
 __all__ = ["EntropyTreeRunnable"]
 
-_DECODERS: Final[Mapping[str, type[DecoderSettings]]] = {
-    made.__name__: made for made in (EntropyTree, MultiChain, Greedy)
-}
-
 
 def _decoder(value: object) -> object:
-    """A decoder out of {"name": …, settings}, as results and serialised runnables have it."""
-    if isinstance(value, Mapping):
-        settings = dict(value)
-        made = _DECODERS.get(str(settings.pop("name", None)))
-        if made is None:
-            raise ValueError(f'give its "name", one of {", ".join(_DECODERS)}, and its settings')
-        return made(**settings)
-    return value
+    return from_description(value) if isinstance(value, Mapping) else value
 
 
 def _calibrator(value: object) -> object:
@@ -338,9 +328,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     def lc_attributes(self) -> dict[str, Any]:
         """Fields that are objects, as JSON types that the constructor takes."""
         fields: dict[str, Any] = {"kind": self.kind.value}
-        name = type(self.decoder).__name__
-        if _DECODERS.get(name) is type(self.decoder):
-            fields["decoder"] = {"name": name, **self.decoder.model_dump()}
+        if has_name(self.decoder):
+            fields["decoder"] = described(self.decoder)
         if isinstance(self.calibrator, Calibrator):
             fields["calibrator"] = self.calibrator.document().model_dump(mode="json")
         return fields

@@ -1,7 +1,7 @@
 """`ChatEntropyTree`: a local model as a LangChain chat model whose replies carry a confidence."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -16,9 +16,10 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from et_agent import EntropyTree, Greedy, MultiChain
+from et_agent import EntropyTree, Greedy
 from et_agent.answers import AnswerKind
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import described, from_description
 from et_agent.errors import SettingsError
 from et_agent.models.base import LanguageModel
 from et_agent.models.catalog import DEFAULT_MODEL
@@ -29,7 +30,6 @@ from langchain_et_agent._replies import BoundedJsonParser, Choice
 
 __all__ = ["ChatEntropyTree"]
 
-_DECODERS: Final = {one.__name__: one for one in (EntropyTree, MultiChain, Greedy)}
 _Method = Literal["json_schema", "function_calling", "json_mode"]
 
 
@@ -118,13 +118,7 @@ class ChatEntropyTree(BaseChatModel):
     @field_validator("decoder", mode="before")
     @classmethod
     def _read_decoder(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        fields = dict(given)
-        made = _DECODERS.get(fields.pop("name", ""))
-        if made is None:
-            raise ValueError(f"name is {given.get('name')!r}: use one of {', '.join(_DECODERS)}")
-        return made(**fields)
+        return from_description(given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -152,14 +146,14 @@ class ChatEntropyTree(BaseChatModel):
         """The decoder as plain data."""
         if self.decoder is None:
             return {}
-        return {"decoder": _named(self.decoder)}
+        return {"decoder": described(self.decoder)}
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         named = ("model", "kind", "seed", "system_prompt", "stop", "choose", "logprobs")
         return {
             **{name: getattr(self, name) for name in named},
-            "decoder": _named(self.decoder_for({})),
+            "decoder": described(self.decoder_for({})),
             **self._engine_params,
         }
 
@@ -360,8 +354,3 @@ class ChatEntropyTree(BaseChatModel):
         )
         failed = RunnablePassthrough.assign(parsed=lambda _: None)
         return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
-
-
-def _named(decoder: DecoderSettings) -> dict[str, Any]:
-    """A decoder as `AskResult.decoder` has it."""
-    return {"name": type(decoder).__name__, **decoder.model_dump()}

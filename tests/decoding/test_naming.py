@@ -1,0 +1,31 @@
+import pytest
+
+from et_agent.decoding import DecoderSettings, EntropyTree, Greedy, MultiChain
+from et_agent.decoding.naming import described, from_description, has_name
+from et_agent.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    "decoder", [EntropyTree(leaves=3, tau=0.5), MultiChain(leaves=2), Greedy(max_tokens=9)]
+)
+def test_there_and_back(decoder: DecoderSettings) -> None:
+    given = described(decoder, mode="json")
+    assert given["name"] == type(decoder).__name__
+    assert from_description(given) == decoder
+    assert has_name(decoder)
+
+
+def test_what_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="'Beam': use one of EntropyTree, MultiChain, Greedy"):
+        from_description({"name": "Beam"})
+    with pytest.raises(ValueError, match="None: use one of"):
+        from_description({"leaves": 3})
+    with pytest.raises(SettingsError, match="beams"):
+        from_description({"name": "Greedy", "beams": 2})
+
+
+def test_a_decoder_of_the_users_own_has_no_name() -> None:
+    class Own(Greedy):
+        pass
+
+    assert not has_name(Own())
