@@ -47,7 +47,7 @@ class InLoop:
         self._handler, self._loop = handler, loop
         self._context = copy_context()
         self._running: set[Future[Response]] = set()
-        self._cancelled = False
+        self._cancelled = threading.Event()
 
     def __call__(self, request: ModelRequest[Any]) -> Response:
         """Run the request in the event loop and wait for it.
@@ -55,7 +55,7 @@ class InLoop:
         Raises:
             EscalationError: The agent was cancelled.
         """
-        if self._cancelled:
+        if self._cancelled.is_set():
             raise EscalationError("the agent was cancelled")
 
         async def work() -> Response:
@@ -66,6 +66,8 @@ class InLoop:
             lost.cancel()
         future = self._context.copy().run(asyncio.run_coroutine_threadsafe, work(), self._loop)
         self._running.add(future)
+        if self._cancelled.is_set():  # between the first look and now
+            future.cancel()
         try:
             return future.result()
         finally:
@@ -73,7 +75,7 @@ class InLoop:
 
     def cancel(self) -> None:
         """Stop what is running, and let nothing more begin."""
-        self._cancelled = True
+        self._cancelled.set()
         for future in tuple(self._running):
             future.cancel()
 
