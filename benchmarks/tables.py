@@ -8,6 +8,7 @@ Writes benchmarks/results/evaluation.md and .json, and the README's table and fi
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,14 @@ from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
-from et_agent.evaluation.summaries import EqualCost, RunSummary, at_equal_cost, curve, summarise
+from et_agent.evaluation.summaries import (
+    CurvePoint,
+    EqualCost,
+    RunSummary,
+    at_equal_cost,
+    curve,
+    summarise,
+)
 from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 
 OUT: Final = RESULTS.parent
@@ -38,6 +46,7 @@ AUROC is the chance that a right answer has a larger share than a wrong one.
 [docs/evaluation.md](docs/evaluation.md) tells how to measure your own model and data,
 [docs/experiments.md](docs/experiments.md) what was tried."""
 README_PICTURE: Final = "![Any leaf right, and AUROC, by tokens](benchmarks/results/evaluation.png)"
+RESAMPLES: Final = 1000
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
 Doubles = NDArray[np.float64]
@@ -98,21 +107,29 @@ def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
     return table([*header, "AUROC ET-PE", "AUROC ET-PE by count", "tokens", "seconds", "ESS"], rows)
 
 
-def equal_cost(sets: Sequence[Set], decoder: str = "entropy-tree") -> dict[str, Any]:
+def difference(one: Set, seed: int) -> EqualCost | str:
+    """The tree minus as many chains as cost the same tokens, or why that cannot be had."""
+    try:
+        return at_equal_cost(
+            one.runs["entropy-tree"], one.runs["multi-chain"], estimators=COMPARED, seed=seed
+        )
+    except DataError as error:
+        return str(error)
+
+
+def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) -> dict[str, Any]:
     """The tree minus as many chains as cost the same tokens, set by set and pooled by model."""
     found: dict[str, Any] = {}
     kept: dict[str, list[EqualCost]] = {}
-    for at, one in enumerate(sets):
-        if decoder not in one.runs or "multi-chain" not in one.runs:
+    for one in sets:
+        equal = differences.get(one.name)
+        if equal is None:
             continue
-        ours, theirs = one.runs[decoder], one.runs["multi-chain"]
-        try:
-            equal = at_equal_cost(ours, theirs, estimators=COMPARED, seed=at)
-        except DataError as error:
-            found[one.name] = {"left out": str(error)}
+        if isinstance(equal, str):
+            found[one.name] = {"left out": equal}
             continue
         found[one.name] = {"questions": equal.questions, "chains": equal.chains} | equal.intervals
-        if _tells(ours) and _tells(theirs):
+        if all(_tells(one.runs[name]) for name in ("entropy-tree", "multi-chain")):
             kept.setdefault(one.model, []).append(equal)
     for model, parts in kept.items():
         if len(parts) < 2:
@@ -173,7 +190,9 @@ def weights_against_counts(sets: Sequence[Set], decoder: str) -> tuple[Interval,
     return (pooled(parts, questions), len(parts)) if parts else None
 
 
-def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
+def markdown(
+    sets: Sequence[Set], summaries: Any, equal: dict[str, Any], means: Mapping[str, Any]
+) -> list[str]:
     lines = ["# Evaluation", ""]
     lines += ["95 % bootstrap intervals over questions in brackets. Seconds are shares of batches,"]
     lines += ["measured on shared machines: compare them within a row's set only.", ""]
@@ -197,12 +216,11 @@ def markdown(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list
             f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
         ]
     lines += ["", f"Sets with fewer than {LEAST} right or wrong answers are not pooled."]
-    for decoder in ("entropy-tree", "multi-chain"):
+    for decoder, rows_of in means.items():
         lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
-        means = estimator_means(sets, decoder)
         lines += table(
             ["estimator", "mean AUROC", "sets"],
-            [[name, shown(mean), str(count)] for name, mean, count in means],
+            [[name, shown(mean), str(count)] for name, mean, count in rows_of],
         )
     return lines
 
@@ -263,23 +281,28 @@ def _value(one: Interval) -> str:
     return "undefined" if one.value is None else f"{one.value:.3f}"
 
 
-def draw(sets: Sequence[Set], path: Path) -> None:
+def points_of(one: Set) -> tuple[list[CurvePoint], CurvePoint]:
+    """The chains' curve and the whole tree's point."""
+    chains, tree = one.runs["multi-chain"], one.runs["entropy-tree"]
+    most = len(chains[0].leaves)
+    leaves = max(int(record.leaves.count.sum()) for record in tree)
+    (whole,) = curve(tree, [leaves])
+    return curve(chains, [k for k in (1, 2, 3, 4, 6, 8, 12, 16) if k <= most]), whole
+
+
+def draw(
+    shown_sets: Sequence[Set], drawn: Sequence[tuple[list[CurvePoint], CurvePoint]], path: Path
+) -> None:
     """Chains from one to all as a line, the tree as a point: any leaf right and AUROC by tokens."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown_sets = [one for one in sets if {"entropy-tree", "multi-chain"} <= set(one.runs)][:4]
     if not shown_sets:
         return
     figure = Figure(figsize=(3.1 * len(shown_sets), 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(shown_sets), squeeze=False)
-    for column, one in enumerate(shown_sets):
-        chains, tree = one.runs["multi-chain"], one.runs["entropy-tree"]
-        most = len(chains[0].leaves)
-        points = curve(chains, [k for k in (1, 2, 3, 4, 6, 8, 12, 16) if k <= most])
-        leaves = max(int(record.leaves.count.sum()) for record in tree)
-        (whole,) = curve(tree, [leaves])
+    for column, (one, (points, whole)) in enumerate(zip(shown_sets, drawn, strict=True)):
         for row, what in enumerate(("pass_any", "auroc")):
             plot = axes[row][column]
             known = [(p.tokens, getattr(p, what)) for p in points]
@@ -302,7 +325,9 @@ def draw(sets: Sequence[Set], path: Path) -> None:
             plot.grid(alpha=0.25)
             plot.spines[["top", "right"]].set_visible(False)
             plot.set_xlim(left=0)
-        axes[0][column].set_title(f"{one.name} ({len(tree)} questions)", fontsize=10)
+        axes[0][column].set_title(
+            f"{one.name} ({len(one.runs['entropy-tree'])} questions)", fontsize=10
+        )
         axes[1][column].set_xlabel("generated tokens a question")
     axes[0][0].set_ylabel("any leaf right")
     axes[1][0].set_ylabel("AUROC of the top share")
@@ -319,12 +344,23 @@ def _plain(one: object) -> Any:
 def main() -> None:
     began = time.perf_counter()
     sets = load()
-    summaries = {
-        (one.name, decoder): summarise(records)
-        for one in sets
-        for decoder, records in one.runs.items()
-    }
-    equal = equal_cost(sets)
+    both = [one for one in sets if {"entropy-tree", "multi-chain"} <= set(one.runs)]
+    with ProcessPoolExecutor() as pool:
+        differing = {one.name: pool.submit(difference, one, at) for at, one in enumerate(both)}
+        summarising = {
+            (one.name, decoder): pool.submit(summarise, records, resamples=RESAMPLES)
+            for one in sets
+            for decoder, records in one.runs.items()
+        }
+        drawing = [pool.submit(points_of, one) for one in both[:4]]
+        averaging = {
+            name: pool.submit(estimator_means, sets, name)
+            for name in ("entropy-tree", "multi-chain")
+        }
+        equal = equal_cost(sets, {name: one.result() for name, one in differing.items()})
+        summaries = {key: one.result() for key, one in summarising.items()}
+        means = {name: one.result() for name, one in averaging.items()}
+        draw(both[:4], [one.result() for one in drawing], OUT / "evaluation.png")
     content = {
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
@@ -332,10 +368,9 @@ def main() -> None:
     (OUT / "evaluation.json").write_text(
         json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8"
     )
-    text = "\n".join(markdown(sets, summaries, equal)) + "\n"
+    text = "\n".join(markdown(sets, summaries, equal, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
     put("README.md", "evaluation", readme_table(sets, summaries, equal))
-    draw(sets, OUT / "evaluation.png")
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")
 
 

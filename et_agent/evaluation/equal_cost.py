@@ -25,8 +25,8 @@ Doubles = NDArray[np.float64]
 Cost = Literal["tokens", "seconds"]
 _INDEPENDENT: Final = FORKS.index("independent")
 # Subsets times questions: enough that the subsets' noise is far below that of the questions.
-_DRAWS: Final = 1600
-_SUBSETS: Final = (4, 200)
+_DRAWS: Final = 800
+_SUBSETS: Final = (2, 200)
 
 
 def are_chains(records: Sequence[QuestionRecord]) -> bool:
@@ -146,11 +146,11 @@ class Chains:
                 place = np.ix_(right, wrong)
                 above[place] += higher + 0.5 * equal
                 pairs[place] += 1.0
-            weighed = ((counts @ pairs) * counts).sum(axis=1)
+            ever = pairs.any(axis=1)  # questions that are never right add nothing
+            weighed = ((counts[:, ever] @ pairs[ever]) * counts).sum(axis=1)
+            won = ((counts[:, ever] @ above[ever]) * counts).sum(axis=1)
             found = np.full(weighed.shape, np.nan)
-            np.divide(
-                ((counts @ above) * counts).sum(axis=1), weighed, out=found, where=weighed > 0
-            )
+            np.divide(won, weighed, out=found, where=weighed > 0)
             return found
 
         return self._between(whole, k)
