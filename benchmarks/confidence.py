@@ -26,6 +26,7 @@ from et_agent.calibration import finding as found_in
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.calibrating import calibrate, labelled_run
+from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.exchange import read_run
 from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
 from et_agent.evaluation.metrics import auroc, brier, ece
@@ -39,6 +40,8 @@ Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 TREE: Final = "entropy-tree"
+LEAST: Final = 100
+"""Training questions of a shipped calibrator, at least; a user's own may have fewer."""
 CAPS: Final = (4, 8)
 """Fewer leaves for which a calibrator is to hold too."""
 TARGETS: Final = (0.2, 0.1)
@@ -95,6 +98,12 @@ def fit() -> None:
                     labelled.append(labelled_run(one.config, one.records, caps=CAPS))
             if not labelled:
                 print(f"{model}, {kind}: no training run yet")
+                continue
+            questions = sum(len(one.records) for one in runs if one is not None)
+            if questions < LEAST:
+                print(
+                    f"{model}, {kind}: {questions} training questions, {LEAST} are shipped at least"
+                )
                 continue
             try:
                 calibrator = calibrate(labelled)
@@ -153,8 +162,18 @@ def card(model: str, kind: str, calibrator: Calibrator) -> str:
     return "\n".join(lines) + "\n"
 
 
-def judged(records: Sequence[QuestionRecord], calibrator: Calibrator) -> dict[str, Interval]:
-    """Figures of the confidence, the raw share beside it, with 95 % bootstrap intervals."""
+def judged(
+    records: Sequence[QuestionRecord],
+    calibrator: Calibrator,
+    chains: Sequence[QuestionRecord] = (),
+) -> dict[str, Interval]:
+    """Figures of the confidence, the raw share beside it, with 95 % bootstrap intervals.
+
+    Args:
+        records: Trees.
+        calibrator: What gives their confidence.
+        chains: The same questions, and maybe others, by multi-chain.
+    """
     right = np.array([one.correct for one in records], dtype=np.bool_)
     confidence = run_confidences(records, calibrator)
     share = run_confidences(records, None)
@@ -164,6 +183,7 @@ def judged(records: Sequence[QuestionRecord], calibrator: Calibrator) -> dict[st
     aurocs = auroc(right, confidence, counts)
     found = {
         "ECE": interval(ece(right, confidence, counts), size, basic=True),
+        "ECE of an exact confidence": exact_ece(confidence),
         "ECE of the share": interval(ece(right, share, counts), size, basic=True),
         "Brier": interval(ours, size),
         "Brier of the share": interval(raw, size),
@@ -184,7 +204,41 @@ def judged(records: Sequence[QuestionRecord], calibrator: Calibrator) -> dict[st
         if defined:
             best = max(defined, key=lambda name: float(defined[name][0]))
             found[f"AUROC minus {what}: {best}"] = interval(aurocs - defined[best], size)
-    return found
+    return found | against_chains(records, calibrator, chains)
+
+
+def exact_ece(confidence: Doubles) -> Interval:
+    """What ECE so many questions show by chance when every confidence is exact: mean, 95 % range."""
+    right = np.random.default_rng(0).random((1000, confidence.size)) < confidence
+    ones = np.ones((1, confidence.size))
+    values = [float(ece(labels, confidence, ones)[0]) for labels in right]
+    low, high = np.quantile(values, (0.025, 0.975))
+    return Interval(float(np.mean(values)), float(low), float(high), confidence.size)
+
+
+def against_chains(
+    records: Sequence[QuestionRecord], calibrator: Calibrator, chains: Sequence[QuestionRecord]
+) -> dict[str, Interval]:
+    """AUROC minus the best sampling-based estimator's over as many chains as cost the same tokens."""
+    by_item = {one.item: one for one in chains}
+    ours = [one for one in records if one.item in by_item]
+    if not ours:
+        return {}
+    theirs = Chains([by_item[one.item] for one in ours])
+    right = np.array([one.correct for one in ours], dtype=np.bool_)
+    counts = Resamples(right.size, resamples=1000).counts
+    mine = auroc(right, run_confidences(ours, calibrator), counts)
+    try:
+        k = theirs.as_dear_as(ours, "tokens", counts)
+    except DataError:
+        return {}
+    known = {name: theirs.auroc(k, ESTIMATORS[name], counts) for name in SAMPLING}
+    defined = {name: values for name, values in known.items() if not np.isnan(values[0])}
+    if not defined:
+        return {}
+    best = max(defined, key=lambda name: float(defined[name][0]))
+    what = "best sampling-based one over chains of equal tokens"
+    return {f"AUROC minus {what}: {best}": interval(mine - defined[best], right.size)}
 
 
 def parameters(run: Run, calibrator: Calibrator) -> Mapping[str, float]:
@@ -252,11 +306,21 @@ def judge_all() -> None:
             runs = {one.name: run_of(one) for one in plans(sets, model, training=False)}
             known = {name: run for name, run in runs.items() if run is not None}
             together = [record for run in known.values() for record in run.records]
-            sized = {name: run.records for name, run in known.items()}
-            if len(sized) > 1:
-                sized[f"all of kind {kind}, {model}"] = together
-            for name, records in sized.items():
-                figures[name] = {"questions": len(records), **judged(records, calibrator)}
+            chains = {
+                one.name: () if (run := run_of(one, "multi-chain")) is None else run.records
+                for one in plans(sets, model, training=False)
+            }
+            for name, one in known.items():
+                figures[name] = {
+                    "questions": len(one.records),
+                    **judged(one.records, calibrator, chains[name]),
+                }
+            if len(known) > 1:
+                everything = [record for records in chains.values() for record in records]
+                figures[f"all of kind {kind}, {model}"] = {
+                    "questions": len(together),
+                    **judged(together, calibrator, everything),
+                }
             if len(together) < 4:
                 continue
             right = np.array([one.correct for one in together], dtype=np.bool_)
@@ -288,6 +352,16 @@ def judge_all() -> None:
     print(f"{len(figures)} test samples, {len(guarantees)} guarantees")
 
 
+SHOWN: Final = (
+    "ECE",
+    "ECE of an exact confidence",
+    "ECE of the share",
+    "Brier",
+    "Brier minus that of the share",
+    "AUROC",
+)
+
+
 def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not figures:
         return ["Not measured yet."]
@@ -296,11 +370,21 @@ def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         gaps = {what: value for what, value in one.items() if what.startswith("AUROC minus")}
         rows.append(
             [name, str(one["questions"])]
-            + [shown(one[key]) for key in ("ECE", "ECE of the share", "Brier")]
+            + [
+                shown(one[key])
+                for key in ("ECE", "ECE of an exact confidence", "ECE of the share", "Brier")
+            ]
             + [shown(one["Brier minus that of the share"]), shown(one["AUROC"])]
             + ["; ".join(f"{what[12:]}: {shown(gap)}" for what, gap in gaps.items())]
         )
-    header = ["test sample", "questions", "ECE", "ECE of the share", "Brier"]
+    header = [
+        "test sample",
+        "questions",
+        "ECE",
+        "ECE if it were exact",
+        "ECE of the share",
+        "Brier",
+    ]
     return table([*header, "Brier minus the share's", "AUROC", "AUROC minus that of the"], rows)
 
 
