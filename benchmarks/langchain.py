@@ -1,10 +1,10 @@
 """The runnable's batches: their throughput, and whether an event loop goes on beside them.
 
-    python -m benchmarks.langchain [--model qwen2.5-coder-0.5b] [--questions 8] [--leaves 16]
+    python -m benchmarks.langchain [--model qwen2.5-coder-0.5b] [--questions 8] [--leaves 4 8 16]
 
-A loop of invokes and one `batch` answer the same questions in turn, as often as `--repeats` says; then
-a task that wants to wake every 10 ms runs beside `abatch`. Writes benchmarks/results/langchain.json.
-Nothing else may run meanwhile.
+A loop of invokes and one `batch` answer the same questions in turn, as often as `--repeats` says, with
+trees of each size; then a task that wants to wake every 10 ms runs beside `abatch`. Writes
+benchmarks/results/langchain.json. Nothing else may run meanwhile.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--questions", type=int, default=8)
-    parser.add_argument("--leaves", type=int, default=16)
+    parser.add_argument("--leaves", type=int, nargs="+", default=[4, 8, 16])
     parser.add_argument("--max-tokens", type=int, default=320)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of llama.cpp; all cores by default")
@@ -107,21 +107,23 @@ def main() -> None:
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
     with load_model(options.model, threads=options.threads) as model:
-        tree = EntropyTreeRunnable(
-            model=model,
-            leaves=options.leaves,
-            max_tokens=options.max_tokens,
-            kind="number",
-            seed=SEED,
-        )
-        tree.invoke(questions[0], max_tokens=8)  # the first decode of a process is slower
+        trees = {
+            leaves: EntropyTreeRunnable(
+                model=model, leaves=leaves, max_tokens=options.max_tokens, kind="number", seed=SEED
+            )
+            for leaves in options.leaves
+        }
+        first = next(iter(trees.values()))
+        first.invoke(questions[0], max_tokens=8)  # the first decode of a process is slower
         found = {
             "model": options.model,
             "questions": len(questions),
-            "leaves": options.leaves,
             "max_tokens": options.max_tokens,
-            "throughput": throughput(tree, questions, options.repeats),
-            "lateness of a 10 ms ticker": asyncio.run(lateness(tree, questions)),
+            "throughput": {
+                f"{leaves} leaves": throughput(tree, questions, options.repeats)
+                for leaves, tree in trees.items()
+            },
+            "lateness of a 10 ms ticker": asyncio.run(lateness(first, questions)),
             "machine": describe(),
         }
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
