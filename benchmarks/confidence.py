@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, file_of
+from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, file_of, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -41,7 +41,7 @@ Bools = NDArray[np.bool_]
 
 TREE: Final = "entropy-tree"
 LEAST: Final = 100
-"""Training questions of a shipped calibrator, at least; a user's own may have fewer."""
+"""Answered training questions of a shipped calibrator; a user's own may have fewer."""
 CAPS: Final = (4, 8)
 """Fewer leaves for which a calibrator is to hold too."""
 TARGETS: Final = (0.2, 0.1)
@@ -71,8 +71,8 @@ def run_of(plan: Plan, decoder: str = TREE) -> Run | None:
     path = file_of(plan, decoder)
     if not path.is_file():
         return None
-    _, config, records = read_run(path)
-    return Run(config, records) if records else None
+    records = finished(plan, decoder)
+    return Run(read_run(path)[1], records) if records else None
 
 
 def plans(sets: Sequence[str], model: str, *, training: bool) -> list[Plan]:
@@ -99,16 +99,16 @@ def fit() -> None:
             if not labelled:
                 print(f"{model}, {kind}: no training run yet")
                 continue
-            questions = sum(len(one.records) for one in runs if one is not None)
-            if questions < LEAST:
-                print(
-                    f"{model}, {kind}: {questions} training questions, {LEAST} are shipped at least"
-                )
-                continue
             try:
                 calibrator = calibrate(labelled)
             except CalibrationError as error:
                 print(f"{model}, {kind}: {error}")
+                continue
+            questions = sum(one.questions for one in calibrator.data)
+            if questions < LEAST:
+                print(
+                    f"{model}, {kind}: {questions} training questions, {LEAST} are shipped at least"
+                )
                 continue
             path = calibrator.save(shipped_path(model, kind))
             path.with_suffix(".md").write_text(card(model, kind, calibrator), encoding="utf-8")
@@ -352,16 +352,6 @@ def judge_all() -> None:
     print(f"{len(figures)} test samples, {len(guarantees)} guarantees")
 
 
-SHOWN: Final = (
-    "ECE",
-    "ECE of an exact confidence",
-    "ECE of the share",
-    "Brier",
-    "Brier minus that of the share",
-    "AUROC",
-)
-
-
 def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not figures:
         return ["Not measured yet."]
@@ -394,7 +384,7 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
     rows = [
         [
             name,
-            f"{one.certified:.0%}",
+            f"{one.certified:.1%}",
             f"{one.coverage:.1%}",
             "-" if one.error is None else f"{one.error:.1%}",
             f"{one.broken:.1%}",

@@ -12,28 +12,34 @@ whose questions are those of `TRAINING`.
 """
 
 import argparse
+import json
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from et_agent.decoding.base import DecoderSettings
+from et_agent.errors import DataError
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.exchange import export_run, import_run, read_run
 from et_agent.evaluation.items import Item, sample
+from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.models.base import DEFAULT_WIDTH
+from et_agent.models.files import write_atomically
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
+SAMPLES: Final = RESULTS / "samples.json"
 SAMPLE_SEED: Final = 0
 SEED: Final = 0
 SMALL, LARGER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
@@ -103,6 +109,39 @@ TRAINING: Final = (
     Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 200}, model=LARGER),
 )
 """What the shipped calibrators are fitted on."""
+
+
+def sampled(plan: Plan) -> list[str]:
+    """The ids of a plan's questions in the order in which they are decoded; [] if never noted."""
+    known = json.loads(SAMPLES.read_text(encoding="utf-8")) if SAMPLES.is_file() else {}
+    return [str(one) for one in known.get(plan.name, [])]
+
+
+def note_sample(plan: Plan, items: Sequence[Item]) -> None:
+    """Keep that order beside the results."""
+    known = json.loads(SAMPLES.read_text(encoding="utf-8")) if SAMPLES.is_file() else {}
+    chosen = sample(items, max(plan.questions.values()), seed=SAMPLE_SEED)
+    known[plan.name] = [item.id for item in chosen]
+    text = json.dumps(dict(sorted(known.items())), separators=(",", ":"))
+    write_atomically(SAMPLES, (text.replace("],", "],\n") + "\n").encode())
+
+
+def finished(plan: Plan, decoder: str) -> list[QuestionRecord]:
+    """The committed results of the beginning of a sample that is finished without a gap.
+
+    A call that was stopped has finished the quick ones of the questions in work: with those, and
+    without the slow ones, the sample would be of easier questions.
+    """
+    path = file_of(plan, decoder)
+    if not path.is_file():
+        return []
+    records = {record.item: record for record in read_run(path)[2]}
+    order = sampled(plan)
+    if not order:
+        raise DataError(
+            f"{SAMPLES} does not know {plan.name}: run benchmarks.runs --only {plan.name}"
+        )
+    return [records[item] for item in takewhile(records.__contains__, order)]
 
 
 def file_of(plan: Plan, decoder: str) -> Path:
@@ -193,6 +232,7 @@ def _work(
     if not wanted:
         return
     items = plan.items()
+    note_sample(plan, items)
     with load(plan.model) as model:
         runs = {
             name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=SEED)

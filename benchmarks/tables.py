@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.documents import put
-from benchmarks.runs import DECODERS, PLANS, RESULTS, file_of
+from benchmarks.machine import describe
+from benchmarks.runs import DECODERS, PLANS, RESULTS, finished
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
-from et_agent.evaluation.exchange import read_run
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
@@ -67,11 +67,9 @@ def load() -> list[Set]:
     for plan in PLANS:
         runs = {}
         for decoder in DECODERS:
-            path = file_of(plan, decoder)
-            if decoder in plan.questions and path.is_file():
-                _, _, records = read_run(path)
-                if records:
-                    runs[decoder] = records
+            records = finished(plan, decoder)
+            if records:
+                runs[decoder] = records
         if runs:
             found.append(Set(plan.name, plan.model, runs))
     return found
@@ -99,12 +97,11 @@ def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
                     for estimator in ("top-share", "et-pe", "et-pe-count")
                 ),
                 f"{one.tokens.value:.0f}",
-                f"{one.seconds.value:.1f}",
                 f"{one.ess:.1f}",
             ]
         )
     header = ["set", "decoder", "questions", "accuracy", "pass@k", "AUROC top share"]
-    return table([*header, "AUROC ET-PE", "AUROC ET-PE by count", "tokens", "seconds", "ESS"], rows)
+    return table([*header, "AUROC ET-PE", "AUROC ET-PE by count", "tokens", "ESS"], rows)
 
 
 def difference(one: Set, seed: int) -> EqualCost | str:
@@ -120,7 +117,7 @@ def difference(one: Set, seed: int) -> EqualCost | str:
 def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) -> dict[str, Any]:
     """The tree minus as many chains as cost the same tokens, set by set and pooled by model."""
     found: dict[str, Any] = {}
-    kept: dict[str, list[EqualCost]] = {}
+    kept: dict[str, list[tuple[EqualCost, bool]]] = {}
     for one in sets:
         equal = differences.get(one.name)
         if equal is None:
@@ -129,16 +126,25 @@ def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) 
             found[one.name] = {"left out": equal}
             continue
         found[one.name] = {"questions": equal.questions, "chains": equal.chains} | equal.intervals
-        if all(_tells(one.runs[name]) for name in ("entropy-tree", "multi-chain")):
-            kept.setdefault(one.model, []).append(equal)
+        tells = all(_tells(one.runs[name]) for name in ("entropy-tree", "multi-chain"))
+        kept.setdefault(one.model, []).append((equal, tells))
     for model, parts in kept.items():
         if len(parts) < 2:
             continue
-        questions = sum(part.questions for part in parts)
-        found[f"pooled, {model}"] = {"questions": questions, "sets": len(parts)} | {
-            name: pooled([part.differences[name] for part in parts], questions)
-            for name in parts[0].differences
+        row: dict[str, Any] = {
+            "questions": sum(part.questions for part, _ in parts),
+            "sets": len(parts),
+            "sets with an AUROC": sum(tells for _, tells in parts),
         }
+        for name in parts[0][0].differences:
+            # Only an AUROC needs right and wrong answers.
+            used = [part for part, tells in parts if tells or not name.startswith("AUROC")]
+            if used:
+                values = [part.differences[name] for part in used]
+                row[name] = pooled(values, sum(part.questions for part in used))
+            else:
+                row[name] = Interval(None, None, None, 0)
+        found[f"pooled, {model}"] = row
     return found
 
 
@@ -170,7 +176,7 @@ def _aurocs(records: Sequence[QuestionRecord], estimator: Estimator, seed: int) 
     right = np.array([record.correct for record in records])[known]
     if not 0 < right.sum() < right.size:
         return None
-    counts = Resamples(len(records), resamples=1000, seed=seed).counts
+    counts = Resamples(len(records), resamples=RESAMPLES, seed=seed).counts
     return auroc(right, scores[known], counts[:, known])
 
 
@@ -194,8 +200,8 @@ def markdown(
     sets: Sequence[Set], summaries: Any, equal: dict[str, Any], means: Mapping[str, Any]
 ) -> list[str]:
     lines = ["# Evaluation", ""]
-    lines += ["95 % bootstrap intervals over questions in brackets. Seconds are shares of batches,"]
-    lines += ["measured on shared machines: compare them within a row's set only.", ""]
+    lines += ["95 % bootstrap intervals over questions in brackets. Seconds are left out: the runs"]
+    lines += ["were decoded piece by piece on several machines.", ""]
     lines += runs_table(summaries)
     lines += ["", "## The tree minus multi-chain at equal tokens", ""]
     columns = ["accuracy", "any leaf right", *(f"AUROC {name}" for name in COMPARED)]
@@ -204,7 +210,7 @@ def markdown(
         if "left out" in one:
             rows.append([name, "-", "-", one["left out"], *[""] * (len(columns) - 1)])
             continue
-        chains = f"{one['chains'].value:.1f}" if "chains" in one else f"{one['sets']} sets"
+        chains = f"{one['chains'].value:.1f}" if "chains" in one else _sets(one)
         cells = [shown(one[column]) for column in columns]
         rows.append([name, str(one["questions"]), chains, *cells])
     lines += table(["set", "questions", "chains", *columns], rows)
@@ -215,7 +221,7 @@ def markdown(
             "",
             f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
         ]
-    lines += ["", f"Sets with fewer than {LEAST} right or wrong answers are not pooled."]
+    lines += ["", f"AUROCs of sets with fewer than {LEAST} right or wrong answers are not pooled."]
     for decoder, rows_of in means.items():
         lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
         lines += table(
@@ -223,6 +229,10 @@ def markdown(
             [[name, shown(mean), str(count)] for name, mean, count in rows_of],
         )
     return lines
+
+
+def _sets(pooled_row: Mapping[str, Any]) -> str:
+    return f"{pooled_row['sets']} sets, AUROC {pooled_row['sets with an AUROC']}"
 
 
 def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
@@ -241,13 +251,15 @@ def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> 
                 f"{tree.tokens.value:.0f} = {found['chains'].value:.1f} chains",
                 f"{tree.accuracy.value:.3f} ({signed(found['accuracy'])})",
                 f"{any_right(one.runs['entropy-tree']):.3f} ({signed(found['any leaf right'])})",
-                f"{_value(aurocs['top-share'])} ({signed(found['AUROC top-share'])})",
+                f"{_value(aurocs['top-share'])} ({signed(found['AUROC top-share'])})"
+                if _tells(one.runs["entropy-tree"])
+                else "-",
             ]
         )
     for name, found in equal.items():
         if name.startswith("pooled"):
             gaps = [signed(found[key]) for key in ("accuracy", "any leaf right", "AUROC top-share")]
-            rows.append([f"**{name}**", str(found["questions"]), f"{found['sets']} sets", *gaps])
+            rows.append([f"**{name}**", str(found["questions"]), _sets(found), *gaps])
     header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC of the share"]
     lines = [*README_TEXT.splitlines(), "", *table(header, rows), ""]
     if is_partial(sets):
@@ -362,6 +374,7 @@ def main() -> None:
         means = {name: one.result() for name, one in averaging.items()}
         draw(both[:4], [one.result() for one in drawing], OUT / "evaluation.png")
     content = {
+        "machine": describe(),
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.entropy_tree import EntropyTree
@@ -21,11 +21,9 @@ def has_name(decoder: DecoderSettings) -> bool:
     return _CLASSES.get(type(decoder).__name__) is type(decoder)
 
 
-def described(
-    decoder: DecoderSettings, *, mode: Literal["python", "json"] = "python"
-) -> dict[str, Any]:
-    """The class's name and all settings."""
-    return {"name": type(decoder).__name__, **decoder.model_dump(mode=mode)}
+def described(decoder: DecoderSettings) -> dict[str, Any]:
+    """The class's name and all settings, which are JSON types."""
+    return {"name": type(decoder).__name__, **decoder.model_dump(mode="json")}
 
 
 def from_description(given: Mapping[str, Any]) -> DecoderSettings:

@@ -25,8 +25,8 @@ Doubles = NDArray[np.float64]
 Cost = Literal["tokens", "seconds"]
 _INDEPENDENT: Final = FORKS.index("independent")
 # Subsets times questions: enough that the subsets' noise is far below that of the questions.
-_DRAWS: Final = 800
-_SUBSETS: Final = (2, 200)
+_DRAWS: Final = 1600
+_SUBSETS: Final = (4, 200)
 
 
 def are_chains(records: Sequence[QuestionRecord]) -> bool:

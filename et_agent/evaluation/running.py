@@ -179,7 +179,7 @@ def begin_run(
         if system_prompt is None
         else None,
         "attention_layers": list(model.info.attention_layers),
-        "decoder": described(decoder, mode="json"),
+        "decoder": described(decoder),
     }
     # A file of the user's own goes by its name.
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data

@@ -177,7 +177,7 @@ def locked(path: Path, progress: Progress, *, poll_seconds: float = 0.2) -> Iter
         os.close(handle)
         if not waiting:
             waiting = True
-            progress.note("Another process is fetching the same file; waiting for it.")
+            progress.note("Another process is making the same file; waiting for it.")
         time.sleep(poll_seconds)
     try:
         yield

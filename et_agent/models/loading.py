@@ -52,7 +52,7 @@ def load_model(
             "transformer (see `et-agent models list`)"
         )
     fingerprint = fingerprint_of(located, progress)
-    path = unpacked(located.path, fingerprint, progress) if unpack else located.path
+    path = unpacked(info, fingerprint, progress) if unpack else located.path
     return LlamaCppModel(
         path,
         name=located.name,
@@ -63,7 +63,7 @@ def load_model(
         max_sequences=max_sequences,
         best_width=best_width,
         gpu_layers=gpu_layers,
-        repack=may_repack(path, f"{fingerprint}-unpacked" if unpack else fingerprint),
+        repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
     )
 
 

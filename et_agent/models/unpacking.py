@@ -1,13 +1,15 @@
 """A copy of a model file with its weights unpacked to float16, for CPUs that multiply those faster.
 
-Batches of 16 and more rows are bound by arithmetic. A CPU with AVX2 alone multiplies 4 to 8 bit
-weights, which must be unpacked again for every batch, more slowly than float16 ones
-(`benchmarks/results/unpacking.json`). The weights are the same but for rounding to 11 bits, far finer
-than the quantisation; the activations are rounded less. The price: 16 bits a weight on disk and in
-memory, and a slower single chain, which is bound by memory.
+A CPU with AVX2 alone multiplies 4 to 8 bit weights, which must be unpacked again for every batch, more
+slowly than float16 ones (`benchmarks/results/unpacking.json`). The weights are the same but for
+rounding to 11 bits, far finer than the quantisation; the activations are rounded less. The copy
+counts as the file that it was made from: calibrators, thresholds and runs hold for both. The price: 16
+bits a weight on disk and in memory, and a slower single chain, which is bound by memory.
 """
 
+import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,46 +17,68 @@ from typing import Final
 
 from et_agent.errors import ModelFileError
 from et_agent.models.files import cache_dir, locked, require_space
+from et_agent.models.gguf import GgufInfo, read_gguf
 from et_agent.models.progress import Progress, SilentProgress
 
 __all__ = ["unpacked"]
 
+_log = logging.getLogger(__name__)
 _SECONDS: Final = 3600
-_MOST_GROWTH: Final = 4
-"""Of a file with 4 bits a weight; the space is checked before the work."""
+_BYTES_A_WEIGHT: Final = 2
+_NOT_PACKED: Final = ("F16", "BF16", "F32")
 
 
-def unpacked(path: Path, fingerprint: str, progress: Progress | None = None) -> Path:
+def unpacked(packed: GgufInfo, fingerprint: str, progress: Progress | None = None) -> Path:
     """Give the unpacked copy of a model file, made on first use: some seconds a gigabyte.
 
     Args:
-        path: A GGUF file; the first part of a split one.
+        packed: The file, as `read_gguf` tells of it. One whose weights have 16 bits or more is given
+            back as it is.
         fingerprint: SHA-256 of the file, by which the copy is kept in the cache directory.
         progress: Told that the copy is being made.
 
     Raises:
-        ModelFileError: llama.cpp cannot unpack the file.
+        ModelFileError: llama.cpp cannot unpack the file, or was stopped from outside.
         ModelDownloadError: The disk is too full for the copy.
     """
-    target = cache_dir() / "unpacked" / f"{fingerprint}.gguf"
-    if target.is_file():
-        return target
     progress = progress or SilentProgress()
+    if packed.quantisation in _NOT_PACKED:
+        progress.note(f"{packed.path.name} has {packed.quantisation} weights: nothing to unpack.")
+        return packed.path
+    target = cache_dir() / "unpacked" / f"{fingerprint}.gguf"
+    if _is_sound(target):
+        return target
     with locked(target.with_suffix(".lock"), progress):
-        if target.is_file():
+        if _is_sound(target):
             return target
-        require_space(target.parent, _MOST_GROWTH * path.stat().st_size, target.name)
-        progress.note(f"Unpacking the weights of {path.name} to float16, once.")
+        target.unlink(missing_ok=True)
+        need = _BYTES_A_WEIGHT * packed.n_params
+        require_space(target.parent, need, target.name)
+        progress.note(f"Unpacking the weights of {packed.path.name} to float16, once.")
         partial = target.with_suffix(".partial")
         try:
-            _unpack(path, partial)
+            _unpack(packed.path, partial, need)
+            with partial.open("rb+") as written:
+                os.fsync(written.fileno())
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
     return target
 
 
-def _unpack(path: Path, target: Path) -> None:
+def _is_sound(copy: Path) -> bool:
+    """Whether the copy is there and whole; one that a crash cut short is made again."""
+    if not copy.is_file():
+        return False
+    try:
+        read_gguf(copy)
+    except ModelFileError as error:
+        _log.warning("the unpacked copy is damaged and made again: %s", error)
+        return False
+    return True
+
+
+def _unpack(path: Path, target: Path, need: int) -> None:
     """In a child: llama.cpp ends the process on some damaged files."""
     command = [sys.executable, "-m", "et_agent.models._unpack_child", os.fspath(path), str(target)]
     try:
@@ -63,7 +87,22 @@ def _unpack(path: Path, target: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ModelFileError(f"{path} was not unpacked in {_SECONDS} s: load it packed") from None
-    if child.returncode != 0 or not target.is_file():
+    if child.returncode == 0 and _is_sound(target):
+        return
+    _log.warning("unpacking %s ended with code %d: %s", path, child.returncode, _tail(child.stderr))
+    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
         raise ModelFileError(
-            f"llama.cpp cannot unpack the weights of {path}: load it packed (without --unpack)"
+            f"unpacking {path} was stopped from outside, by a lack of memory for one: free some, or "
+            "load it packed (without --unpack)"
         )
+    written = target.stat().st_size if target.is_file() else 0
+    require_space(target.parent, need - written, target.name)
+    raise ModelFileError(
+        f"llama.cpp cannot unpack the weights of {path} (it said: {_tail(child.stderr)}): load it "
+        "packed (without --unpack)"
+    )
+
+
+def _tail(output: bytes) -> str:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:200] if lines else "nothing"

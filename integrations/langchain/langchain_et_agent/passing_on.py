@@ -5,7 +5,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ class InLoop:
         """Run the request in the event loop and wait for it.
 
         Raises:
-            EscalationError: The agent was cancelled.
+            EscalationError: The agent was cancelled, or the request was given up for lost.
         """
         if self._cancelled.is_set():
             raise EscalationError("the agent was cancelled")
@@ -70,6 +70,8 @@ class InLoop:
             future.cancel()
         try:
             return future.result()
+        except CancelledError:
+            raise EscalationError("the agent was cancelled, or gave the request up") from None
         finally:
             self._running.discard(future)
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from langchain_et_agent.passing_on import InLoop
 
+from et_agent.errors import EscalationError
+
 
 async def test_a_request_that_begins_while_the_agent_is_cancelled_is_stopped() -> None:
     async def slow(_: Any) -> Any:
@@ -21,6 +23,6 @@ async def test_a_request_that_begins_while_the_agent_is_cancelled_is_stopped() -
             super().add(future)
 
     again._running = Cancelling()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(EscalationError, match="cancelled"):
         await asyncio.to_thread(again, None)  # type: ignore[arg-type]
     assert not again._running
