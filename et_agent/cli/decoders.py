@@ -89,22 +89,17 @@ def decoder_settings(
     Raises:
         SettingsError: An option is out of range, contradicts another, or does not apply.
     """
-    from et_agent.decoding import EntropyTree, Greedy, MultiChain
+    from et_agent.decoding.naming import DECODERS
 
     for one, other in _RIVALS:
         if one in given and other in given:
             raise SettingsError(f"{option(one)} and {option(other)} say the same: give one of them")
-    makers: dict[DecoderName, type[DecoderSettings]] = {
-        DecoderName.ENTROPY_TREE: EntropyTree,
-        DecoderName.MULTI_CHAIN: MultiChain,
-        DecoderName.GREEDY: Greedy,
-    }
     if name is DecoderName.ENTROPY_TREE:
         _check_tree(given, attention=attention)
     else:
         _check_applies(name, given)
     try:
-        return makers[name](
+        return DECODERS[name](
             **{
                 field: str(value) if isinstance(value, StrEnum) else value
                 for field, value in given.items()

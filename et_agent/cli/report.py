@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["decoder_name", "print_result"]
 
 _MOST_ROWS: Final = 12
-_NAMES: Final = {"EntropyTree": "entropy-tree", "MultiChain": "multi-chain", "Greedy": "greedy"}
 
 
 def print_result(result: AskResult, *, tree: bool, explain: bool = False, title: str = "") -> None:
@@ -53,7 +52,10 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
 def decoder_name(result: AskResult) -> str:
     """The decoder's name as on the command line."""
     name = str(result.decoder["name"])
-    return _NAMES.get(name, name)
+    from et_agent.decoding.naming import DECODERS
+
+    known = {made.__name__: plain for plain, made in DECODERS.items()}
+    return known.get(name, name)
 
 
 def _is_ascii(console: "Console") -> bool:

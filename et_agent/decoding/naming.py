@@ -9,11 +9,13 @@ from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
 
-__all__ = ["described", "from_description", "has_name"]
+__all__ = ["DECODERS", "described", "from_description", "has_name"]
 
-_CLASSES: Final[Mapping[str, type[DecoderSettings]]] = MappingProxyType(
-    {made.__name__: made for made in (EntropyTree, MultiChain, Greedy)}
+DECODERS: Final[Mapping[str, type[DecoderSettings]]] = MappingProxyType(
+    {"entropy-tree": EntropyTree, "multi-chain": MultiChain, "greedy": Greedy}
 )
+"""Every decoder by its name on the command line."""
+_CLASSES: Final = {made.__name__: made for made in DECODERS.values()}
 
 
 def has_name(decoder: DecoderSettings) -> bool:

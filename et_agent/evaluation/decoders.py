@@ -1,18 +1,10 @@
 """Decoders written in one line: `entropy-tree`, `entropy-tree:schedule=online,roots=4`."""
 
-from typing import Final
-
-from et_agent.decoding import EntropyTree, Greedy, MultiChain
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import DECODERS
 from et_agent.errors import SettingsError
 
 __all__ = ["parse_decoder"]
-
-_CLASSES: Final[dict[str, type[DecoderSettings]]] = {
-    "entropy-tree": EntropyTree,
-    "multi-chain": MultiChain,
-    "greedy": Greedy,
-}
 
 
 def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
@@ -26,9 +18,9 @@ def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
         SettingsError: There is no such decoder or field, or a value is out of range.
     """
     name, _, rest = spec.partition(":")
-    decoder = _CLASSES.get(name.strip())
+    decoder = DECODERS.get(name.strip())
     if decoder is None:
-        raise SettingsError(f"there is no decoder {name!r}: choose one of {', '.join(_CLASSES)}")
+        raise SettingsError(f"there is no decoder {name!r}: choose one of {', '.join(DECODERS)}")
     fields: dict[str, object] = {
         key: value
         for key, value in shared.items()
