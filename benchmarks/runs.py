@@ -159,7 +159,7 @@ class _Clock:
     def note(self, progress: EvaluationProgress) -> None:
         print(
             f"{time.strftime('%H:%M:%S')} {progress.run}: {progress.done}/{progress.total}, "
-            f"{progress.tokens_per_second:.0f} tokens/s, accuracy {progress.accuracy:.3f}, "
+            f"{progress.tokens_per_second:.0f} tokens/s, accuracy {progress.accuracy or 0:.3f}, "
             f"{(progress.seconds_left or 0) / 60:.0f} min left",
             file=sys.stderr,
             flush=True,

@@ -334,7 +334,7 @@ class PendingAnswer:
             complete=not run.cancelled,
             notes=(
                 *run_notes(self.ticket, self._decoder),
-                *doubts(numbers, run.max_tokens),
+                *doubts(numbers, run.max_tokens, complete=not run.cancelled),
                 *refusals,
             ),
             usage=Usage(

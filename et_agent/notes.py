@@ -12,6 +12,7 @@ from et_agent.reporting import Statistics
 __all__ = ["doubts", "run_notes"]
 
 _MUCH_CUT_OFF: Final = 0.2
+_SAME: Final = 1e-9
 
 
 def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
@@ -67,13 +68,19 @@ def _tree_notes(ticket: Ticket, decoder: EntropyTree) -> list[str]:
     return notes
 
 
-def doubts(numbers: Statistics, max_tokens: int) -> list[str]:
-    """What makes the numbers say less than they seem to."""
+def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> list[str]:
+    """What makes the numbers say less than they seem to; an interrupted tree has not been cut off."""
     notes = []
-    if numbers.cut_off_share >= _MUCH_CUT_OFF:
+    if complete and numbers.cut_off_share >= _MUCH_CUT_OFF:
         notes.append(
             f"paths with {numbers.cut_off_share:.0%} of the weight did not end within {max_tokens} "
-            "tokens: allow more tokens"
+            "tokens: allow more (max_tokens)"
+        )
+    answers = [one.share for one in numbers.distribution if one.answer is not None]
+    tied = sum(share >= max(answers) - _SAME for share in answers) if answers else 0
+    if tied > 1:
+        notes.append(
+            f"{tied} answers tie: the one that is shown came first and is no better supported"
         )
     if numbers.answer is None:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")

@@ -231,6 +231,7 @@ def test_an_interrupted_question_tells_what_is_known_so_far() -> None:
     assert not result.complete
     assert sum(share.share for share in result.distribution) == pytest.approx(1.0)
     assert result.cut_off_share > 0
+    assert not any("did not end within" in note for note in result.notes)
 
 
 def test_result_can_be_asked_for_again_after_a_timeout() -> None:
@@ -315,6 +316,11 @@ def test_numbers_that_say_less_than_they_seem_to_come_with_a_note() -> None:
         result = ask(model, QUESTION, decoder=MultiChain(leaves=20, temperature=1), kind="number")
         assert result.answer == "4"
         assert "that of a minority" in " | ".join(result.notes)
+    with ScriptedModel.from_texts({"\\boxed{4}": 0.5, "\\boxed{5}": 0.5}) as model:
+        tree = EntropyTree(leaves=2, roots=2, temperature=1)
+        result = ask(model, QUESTION, decoder=tree, kind="number")
+        assert [one.share for one in result.distribution] == [0.5, 0.5]
+        assert "2 answers tie" in " | ".join(result.notes)
     with ScriptedModel.from_texts({"\\boxed{4}": 0.6, "\\boxed{5}": 0.4}) as model:
         assert ask(model, QUESTION, decoder=CHAINS).notes == ()
 

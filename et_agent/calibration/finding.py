@@ -13,7 +13,13 @@ from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
 from et_agent.models.files import cache_dir
 
-__all__ = ["calibrators_folder", "find_calibrator", "known_calibrators", "save_calibrator"]
+__all__ = [
+    "calibrators_folder",
+    "find_calibrator",
+    "known_calibrators",
+    "save_calibrator",
+    "why_none",
+]
 
 _SHIPPED: Final = "shipped"
 
@@ -55,6 +61,22 @@ def find_calibrator(asked: Fingerprint) -> Calibrator | None:
         if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(asked):
             return calibrator
     return None
+
+
+def why_none(asked: Fingerprint) -> str:
+    """Why no calibrator holds: how the nearest one of the same model differs from what is asked.
+
+    Raises:
+        CalibrationError: A file is damaged.
+    """
+    differences: list[list[str]] = [
+        calibrator.fingerprint.problems(asked)
+        for _, calibrator in known_calibrators()
+        if calibrator.fingerprint is not None and calibrator.fingerprint.model == asked.model
+    ]
+    if not differences:
+        return "there is none for this model"
+    return "; ".join(sorted(differences, key=len)[0])
 
 
 def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:

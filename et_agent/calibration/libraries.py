@@ -4,6 +4,7 @@ import importlib
 from types import ModuleType
 
 from et_agent.errors import CalibrationError
+from et_agent.extras import install_hint
 
 __all__ = ["scipy_module", "sklearn_module"]
 
@@ -30,7 +31,4 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise CalibrationError(
-            "fitting needs scikit-learn: install et-agent with the extra eval "
-            "(pip install 'et-agent[eval]')"
-        ) from error
+        raise CalibrationError(f"fitting needs scikit-learn: {install_hint('eval')}") from error

@@ -329,7 +329,7 @@ class _Meter:
         console = error_console()
         self._shown = console.is_terminal and not is_verbose()
         self._bars = Progress(
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.description}"),
             console=console,
@@ -349,16 +349,18 @@ class _Meter:
         """Show how far the runs are."""
         from et_agent.cli.terminal import say
 
-        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
-        text = (
-            f"{progress.tokens_per_second:.0f} tokens/s, accuracy {progress.accuracy:.2f} "
-            f"({progress.run}){left}"
-        )
+        if progress.accuracy is None or progress.seconds_left is None:
+            text = "decoding the first questions"
+        else:
+            text = (
+                f"{_duration(progress.seconds_left)} left, {progress.tokens_per_second:.0f} tokens/s, "
+                f"accuracy {progress.accuracy:.2f}"
+            )
         self._bars.update(
             self._task, completed=progress.done, total=progress.total, description=text
         )
         if not self._shown:
-            say(f"{progress.done}/{progress.total} {text}")
+            say(f"{progress.done}/{progress.total} {text} ({progress.run})")
 
     def count(self, done: int, total: int) -> None:
         """Show how many questions are done."""

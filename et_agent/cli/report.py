@@ -152,7 +152,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     if result.confidence is not None:
         rows.append(("confidence", f"{result.confidence:.1%}, calibrated P(correct)"))
     elif result.features:
-        rows.append(("confidence", "no calibrator for this model and these settings"))
+        rows.append(("confidence", f"no calibrator holds: {_why_none(result)}"))
     rows += [
         (
             "predictive entropy",
@@ -175,12 +175,27 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     return rows
 
 
+def _why_none(result: AskResult) -> str:
+    from et_agent.calibration.finding import why_none
+    from et_agent.calibration.fingerprint import Fingerprint
+    from et_agent.errors import CalibrationError
+
+    try:
+        return why_none(Fingerprint.of_result(result.model_dump(mode="json")))
+    except (KeyError, CalibrationError):
+        return "none for this model and these settings"
+
+
 def _explanation(result: AskResult) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
     if result.confidence is None:
-        return Text("no calibrated confidence to explain", style="yellow")
+        return Text(
+            "no calibrated confidence to explain; `et-agent calibrate fit` makes one of labelled "
+            "questions",
+            style="yellow",
+        )
     if not result.confidence_parts:
         return Text("this confidence rises with the share of the answer alone", style="dim")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")

@@ -1,4 +1,4 @@
-"""Pictures of runs. Needs matplotlib: `pip install "et-agent[eval]"`."""
+"""Pictures of runs. Needs matplotlib, which the extra `eval` brings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from et_agent.evaluation.metrics import Bins, reliability, risk_coverage
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.summaries import CurvePoint, RunSummary
+from et_agent.extras import install_hint
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def _save(path: Path, draw: Any) -> Path | None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise SettingsError('plots need matplotlib: pip install "et-agent[eval]"') from error
+        raise SettingsError(
+            f"plots need matplotlib: {install_hint('eval')}; or leave them out (--no-plots)"
+        ) from error
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

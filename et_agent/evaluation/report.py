@@ -60,9 +60,14 @@ def write_report(
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "report.json", json.dumps(content, indent=1) + "\n")
-    pictures = draw_all(runs, summaries, curves, folder) if plots else []
-    text = "\n".join(_markdown(summaries, curves, pictures)) + "\n"
-    write_atomically(folder / "report.md", text)
+    # First without pictures: the tables must not be lost to what these may lack.
+    pictures: list[Path] = []
+    for _ in range(2):
+        text = "\n".join(_markdown(summaries, curves, pictures)) + "\n"
+        write_atomically(folder / "report.md", text)
+        if not plots or pictures:
+            break
+        pictures = draw_all(runs, summaries, curves, folder)
     return [folder / "report.md", folder / "report.json", *pictures]
 
 

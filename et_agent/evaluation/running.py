@@ -43,10 +43,10 @@ class EvaluationProgress:
     """How far an evaluation is.
 
     Attributes:
-        run: Name of the run that just got a question.
+        run: Name of the run that just got a question; at the beginning, of the first one.
         done, total: Questions of all runs, those of earlier calls included.
         tokens_per_second: Of this call.
-        accuracy: Of the run that just got a question, all its questions included.
+        accuracy: Of that run, all its questions included; None before the first.
         seconds_left: Estimate; None before the first question.
     """
 
@@ -54,7 +54,7 @@ class EvaluationProgress:
     done: int
     total: int
     tokens_per_second: float
-    accuracy: float
+    accuracy: float | None
     seconds_left: float | None
 
 
@@ -102,7 +102,7 @@ def evaluate(
         system_prompt: Replaces the default instruction of each answer kind.
         chat: "model" or "plain", as for `et_agent.submit`.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
-        on_progress: Called after every question.
+        on_progress: Called at the beginning and after every question.
 
     Returns:
         The runs, in the order of `decoders`, and the questions that could not be asked or whose
@@ -238,6 +238,8 @@ class _Evaluation:
                 self._right[run.id] = [record.correct for record in known]
                 self._done += len(known)
             self._done_before, self._total = self._done, len(items) * len(runs)
+            if self._done < self._total:
+                self._tell(runs[0][0])
             for start in range(0, len(items), _CHUNK):
                 for run, decoder in runs:
                     chunk = items[start : start + _CHUNK]
@@ -318,6 +320,9 @@ class _Evaluation:
         self._done += 1
         self._tokens += record.tokens_decoded
         self._right[run.id].append(record.correct)
+        self._tell(run)
+
+    def _tell(self, run: RunInfo) -> None:
         if self._on_progress is None:
             return
         elapsed = time.perf_counter() - self._started
@@ -329,8 +334,8 @@ class _Evaluation:
                 done=self._done,
                 total=self._total,
                 tokens_per_second=self._tokens / elapsed,
-                accuracy=sum(right) / len(right),
-                seconds_left=elapsed / fresh * (self._total - self._done),
+                accuracy=sum(right) / len(right) if right else None,
+                seconds_left=elapsed / fresh * (self._total - self._done) if fresh else None,
             )
         )
 

@@ -389,7 +389,10 @@ def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, st
         return result.confidence, ""
     if policy.uncalibrated == "share":
         return result.share, ""
-    return None, "no calibrator holds for this model and these settings"
+    return None, (
+        "no calibrator holds for this model and these settings (fit one, or let the policy take the "
+        "share)"
+    )
 
 
 def _suffices(confidence: float | None, result: AskResult, policy: GatePolicy) -> bool:

@@ -9,7 +9,12 @@ import pytest
 from et_agent import EntropyTree
 from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration import Calibrator
-from et_agent.calibration.finding import find_calibrator, known_calibrators, save_calibrator
+from et_agent.calibration.finding import (
+    find_calibrator,
+    known_calibrators,
+    save_calibrator,
+    why_none,
+)
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.decoding.naming import described
 from et_agent.models.catalog import CATALOG
@@ -65,3 +70,7 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
         asked.model_copy(update={"decoder": {**asked.decoder, "temperature": 1.0}}),
     ):
         assert find_calibrator(other) is None
+    assert why_none(asked.model_copy(update={"model": "0" * 64})) == "there is none for this model"
+    assert why_none(asked.model_copy(update={"leaves": (64, 64)})) == "64 leaves instead of 4 to 16"
+    text = why_none(asked.model_copy(update={"instructions": {"text": "Answer briefly."}}))
+    assert text.startswith("answers of kind text instead of ")

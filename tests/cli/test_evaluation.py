@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,7 +48,11 @@ def evaluated(run: Run, install: Install, data: str, store: str, *more: str) -> 
 
 
 def test_a_run_is_gone_on_with_and_reported(
-    run: Run, install: Install, data: str, store: str, tmp_path: Path
+    run: Run,
+    install: Install,
+    data: str,
+    store: str,
+    tmp_path: Path,
 ) -> None:
     names = evaluated(run, install, data, store, "--questions", "5")
     assert evaluated(run, install, data, store) == names
@@ -65,6 +70,23 @@ def test_a_run_is_gone_on_with_and_reported(
     shown = run("eval", "compare", tree, chains, "--store", store)
     assert "8 common questions" in shown.out
     assert "At equal seconds" in shown.out or "At equal tokens" in shown.out
+
+
+def test_tables_are_written_without_matplotlib(
+    run: Run,
+    install: Install,
+    data: str,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = evaluated(run, install, data, store, "--questions", "5")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were not installed
+    bare = tmp_path / "bare"
+    shown = run("eval", "report", *names, "--out", str(bare), "--store", store)
+    assert shown.code == 2
+    assert f"{sys.executable} -m pip install 'et-agent[eval]'" in shown.err.replace("\n", " ")
+    assert (bare / "report.md").read_text("utf-8").startswith("# Evaluation")
 
 
 def test_scores_without_decoding_again(run: Run, install: Install, data: str, store: str) -> None:
