@@ -1,7 +1,8 @@
 """An agent with a tool that asks back when its request is unclear, and goes on with the reply.
 
-    python examples/agent_clarifies.py
-    python examples/agent_clarifies.py "How big is Georgia?" --reply 2
+    .venv/bin/pip install -e . -e 'integrations/langchain[agents]'    # once, in a checkout
+    .venv/bin/python examples/agent_clarifies.py
+    .venv/bin/python examples/agent_clarifies.py "How big is Georgia?" --reply 2
 
 The paths of the tree call the tool; calls with equal arguments are one answer, so the call has a
 confidence. Below the threshold the agent stops and asks which call is meant. With the reply it goes on

@@ -1,7 +1,7 @@
 """A small model answers; what it is unsure of goes to a larger one, as long as the budget lasts.
 
-    python examples/cascade.py
-    python examples/cascade.py --budget 1 --answer-at 0.9
+    .venv/bin/python examples/cascade.py
+    .venv/bin/python examples/cascade.py --budget 1 --answer-at 0.9
 
 The small model decodes all questions in shared batches. Then the gate looks at one after the other. The
 larger model is loaded when it is first needed, and its answer has to pass the gate too.

@@ -1,7 +1,7 @@
 """Answers the questions of a CSV file, adds confidences, and goes on where it was stopped.
 
-    python examples/csv_confidence.py
-    python examples/csv_confidence.py mine.csv --column text --out answered.csv
+    .venv/bin/python examples/csv_confidence.py
+    .venv/bin/python examples/csv_confidence.py mine.csv --column text --out answered.csv
 
 Rows are written as they are finished. Stop it when you like (Ctrl-C): run again, it does the rest. The
 new columns are answer, confidence (P(correct); empty where no calibrator holds), share (of the paths),

@@ -1,7 +1,7 @@
 """Answers questions where the model is sure, and says that it does not know where it is not.
 
-    python examples/gated_qa.py
-    python examples/gated_qa.py "What is 17 times 23?" --answer-at 0.8 --leaves 16
+    .venv/bin/python examples/gated_qa.py
+    .venv/bin/python examples/gated_qa.py "What is 17 times 23?" --answer-at 0.8 --leaves 16
 
 The whole program is `prompt | tree | gate`. While it thinks, the leading answer is shown.
 """

@@ -1,7 +1,7 @@
 """Questions about a few passages; says so when the passages do not hold the answer.
 
-    python examples/retrieval.py
-    python examples/retrieval.py "Who built the telescope?" --leaves 8
+    .venv/bin/python examples/retrieval.py
+    .venv/bin/python examples/retrieval.py "Who built the telescope?" --leaves 8
 
 An answer is given when the paths of the tree agree on it and it stands in a passage. Where nothing
 is found, the model is not even asked. The passages are made up, so that no model knows them by heart.
