@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import describe
+from et_agent.models.base import DEFAULT_WIDTH
 from et_agent.models.loading import load_model
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
@@ -101,12 +102,13 @@ def main() -> None:
     parser.add_argument("--leaves", type=int, nargs="+", default=[4, 8, 16])
     parser.add_argument("--max-tokens", type=int, default=320)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     parser.add_argument("--threads", type=int, help="of llama.cpp; all cores by default")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
-    with load_model(options.model, threads=options.threads) as model:
+    with load_model(options.model, threads=options.threads, best_width=options.width) as model:
         trees = {
             leaves: EntropyTreeRunnable(
                 model=model, leaves=leaves, max_tokens=options.max_tokens, kind="number", seed=SEED
@@ -121,6 +123,7 @@ def main() -> None:
                 "model": options.model,
                 "questions": len(questions),
                 "max_tokens": options.max_tokens,
+                "rows in a batch": options.width,
                 "throughput": throughput(tree, questions, options.repeats),
                 "machine": describe(),
             }
