@@ -121,6 +121,8 @@ def note_sample(plan: Plan, items: Sequence[Item]) -> None:
     """Keep that order beside the results."""
     known = json.loads(SAMPLES.read_text(encoding="utf-8")) if SAMPLES.is_file() else {}
     chosen = sample(items, max(plan.questions.values()), seed=SAMPLE_SEED)
+    if len(known.get(plan.name, [])) >= len(chosen):
+        return  # the plan was given fewer questions this time
     known[plan.name] = [item.id for item in chosen]
     text = json.dumps(dict(sorted(known.items())), separators=(",", ":"))
     write_atomically(SAMPLES, (text.replace("],", "],\n") + "\n").encode())
