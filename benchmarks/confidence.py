@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, file_of, finished
+from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -27,7 +27,6 @@ from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.calibrating import calibrate, labelled_run
 from et_agent.evaluation.equal_cost import Chains
-from et_agent.evaluation.exchange import read_run
 from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
 from et_agent.evaluation.metrics import auroc, brier, ece
 from et_agent.evaluation.plots import draw_reliability
@@ -68,11 +67,8 @@ class Run:
 
 
 def run_of(plan: Plan, decoder: str = TREE) -> Run | None:
-    path = file_of(plan, decoder)
-    if not path.is_file():
-        return None
-    records = finished(plan, decoder)
-    return Run(read_run(path)[1], records) if records else None
+    config, records = finished(plan, decoder)
+    return Run(config, records) if records else None
 
 
 def plans(sets: Sequence[str], model: str, *, training: bool) -> list[Plan]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import DataError
@@ -111,15 +111,16 @@ TRAINING: Final = (
 """What the shipped calibrators are fitted on."""
 
 
-def sampled(plan: Plan) -> list[str]:
-    """The ids of a plan's questions in the order in which they are decoded; [] if never noted."""
-    known = json.loads(SAMPLES.read_text(encoding="utf-8")) if SAMPLES.is_file() else {}
-    return [str(one) for one in known.get(plan.name, [])]
+def samples() -> dict[str, list[str]]:
+    """By plan, the ids of its questions in the order in which they are decoded."""
+    if not SAMPLES.is_file():
+        return {}
+    return cast("dict[str, list[str]]", json.loads(SAMPLES.read_text(encoding="utf-8")))
 
 
 def note_sample(plan: Plan, items: Sequence[Item]) -> None:
     """Keep that order beside the results."""
-    known = json.loads(SAMPLES.read_text(encoding="utf-8")) if SAMPLES.is_file() else {}
+    known = samples()
     chosen = sample(items, max(plan.questions.values()), seed=SAMPLE_SEED)
     if len(known.get(plan.name, [])) >= len(chosen):
         return  # the plan was given fewer questions this time
@@ -128,22 +129,23 @@ def note_sample(plan: Plan, items: Sequence[Item]) -> None:
     write_atomically(SAMPLES, (text.replace("],", "],\n") + "\n").encode())
 
 
-def finished(plan: Plan, decoder: str) -> list[QuestionRecord]:
-    """The committed results of the beginning of a sample that is finished without a gap.
+def finished(plan: Plan, decoder: str) -> tuple[Mapping[str, Any], list[QuestionRecord]]:
+    """A committed run's configuration, and the beginning of its sample that has no gap.
 
     A call that was stopped has finished the quick ones of the questions in work: with those, and
     without the slow ones, the sample would be of easier questions.
     """
     path = file_of(plan, decoder)
     if not path.is_file():
-        return []
-    records = {record.item: record for record in read_run(path)[2]}
-    order = sampled(plan)
-    if not order:
+        return {}, []
+    _, config, found = read_run(path)
+    records = {record.item: record for record in found}
+    order = samples().get(plan.name)
+    if order is None:
         raise DataError(
             f"{SAMPLES} does not know {plan.name}: run benchmarks.runs --only {plan.name}"
         )
-    return [records[item] for item in takewhile(records.__contains__, order)]
+    return config, [records[item] for item in takewhile(records.__contains__, order)]
 
 
 def file_of(plan: Plan, decoder: str) -> Path:

@@ -67,7 +67,7 @@ def load() -> list[Set]:
     for plan in PLANS:
         runs = {}
         for decoder in DECODERS:
-            records = finished(plan, decoder)
+            _, records = finished(plan, decoder)
             if records:
                 runs[decoder] = records
         if runs:

@@ -51,9 +51,9 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
 
 def decoder_name(result: AskResult) -> str:
     """The decoder's name as on the command line."""
-    name = str(result.decoder["name"])
     from et_agent.decoding.naming import DECODERS
 
+    name = str(result.decoder["name"])
     known = {made.__name__: plain for plain, made in DECODERS.items()}
     return known.get(name, name)
 

@@ -60,14 +60,15 @@ def write_report(
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "report.json", json.dumps(content, indent=1) + "\n")
-    # First without pictures: the tables must not be lost to what these may lack.
-    pictures: list[Path] = []
-    for _ in range(2):
+
+    def write_tables(pictures: list[Path]) -> None:
         text = "\n".join(_markdown(summaries, curves, pictures)) + "\n"
         write_atomically(folder / "report.md", text)
-        if not plots or pictures:
-            break
-        pictures = draw_all(runs, summaries, curves, folder)
+
+    write_tables([])  # the tables must not be lost to what pictures may lack
+    pictures = draw_all(runs, summaries, curves, folder) if plots else []
+    if pictures:
+        write_tables(pictures)
     return [folder / "report.md", folder / "report.json", *pictures]
 
 

@@ -48,11 +48,7 @@ def evaluated(run: Run, install: Install, data: str, store: str, *more: str) -> 
 
 
 def test_a_run_is_gone_on_with_and_reported(
-    run: Run,
-    install: Install,
-    data: str,
-    store: str,
-    tmp_path: Path,
+    run: Run, install: Install, data: str, store: str, tmp_path: Path
 ) -> None:
     names = evaluated(run, install, data, store, "--questions", "5")
     assert evaluated(run, install, data, store) == names
