@@ -1,63 +1,83 @@
-"""Records what a run asks of a llama.cpp model, and replays it as bare llama.cpp calls."""
+"""Records what a run asks of llama.cpp, and replays it as bare calls."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import llama_cpp
+from numpy.typing import NDArray
 
-from et_agent.models.base import Batch
 from et_agent.models.llama_cpp import LlamaCppModel
 
-Operation = tuple[str, Batch | tuple[int, ...]]
+_MEMORY = ("llama_memory_seq_cp", "llama_memory_seq_rm")
+
+
+@dataclass(slots=True)
+class Recording:
+    """Calls in their order.
+
+    Attributes:
+        calls: Name of a memory function with its arguments after the memory, or "llama_decode"
+            with tokens, positions, sequences and outputs.
+        longest: Positions that the cache was arranged for.
+    """
+
+    calls: list[tuple[str, Sequence[Any]]] = field(default_factory=list)
+    longest: int = 0
+
+
+def _buffers(model: LlamaCppModel) -> tuple[NDArray[Any], ...]:
+    return model._tokens, model._positions, model._sequences, model._outputs
 
 
 @contextmanager
-def recorded(model: LlamaCppModel) -> Iterator[list[Operation]]:
-    """Collect all decodes, forks and releases of a model while the block runs."""
-    operations: list[Operation] = []
-    decode, fork, release = model.decode, model.fork, model.release
+def recorded(model: LlamaCppModel) -> Iterator[Recording]:
+    """Collect what a model asks of llama.cpp while the block runs; no other model may be at work."""
+    recording = Recording()
+    functions: dict[str, Callable[..., Any]] = {
+        name: getattr(llama_cpp, name) for name in ("llama_decode", *_MEMORY)
+    }
 
-    def spy_decode(batch: Batch):  # type: ignore[no-untyped-def]
-        operations.append(("decode", batch))
-        return decode(batch)
+    def spy(name: str) -> Callable[..., Any]:
+        def call(held: Any, *arguments: Any) -> Any:
+            if name == "llama_decode":
+                count = arguments[0].n_tokens
+                given: Sequence[Any] = [buffer[:count].copy() for buffer in _buffers(model)]
+            else:
+                given = arguments
+            recording.calls.append((name, given))
+            return functions[name](held, *arguments)
 
-    def spy_fork(source: int, target: int, length: int) -> None:
-        operations.append(("fork", (source, target, length)))
-        fork(source, target, length)
+        return call
 
-    def spy_release(sequence: int) -> None:
-        operations.append(("release", (sequence,)))
-        release(sequence)
-
-    model.decode, model.fork, model.release = spy_decode, spy_fork, spy_release  # type: ignore[method-assign]
+    for name in functions:
+        setattr(llama_cpp, name, spy(name))
     try:
-        yield operations
+        yield recording
     finally:
-        del model.decode, model.fork, model.release
+        for name, function in functions.items():
+            setattr(llama_cpp, name, function)
+        recording.longest = model._layout.cells
 
 
-def replay(model: LlamaCppModel, operations: list[Operation]) -> float:
-    """Seconds that the bare llama.cpp calls of the same batches take."""
+def replay(model: LlamaCppModel, recording: Recording) -> float:
+    """Seconds that the bare llama.cpp calls take."""
 
     def work() -> float:
-        context, memory, batch = model._context, model._memory, model._batch
-        llama_cpp.llama_memory_clear(memory, False)
+        model.arrange(recording.longest)
+        context, memory, batch = model._native.context, model._memory, model._batch
         started = time.perf_counter()
-        for _, what in operations:
-            if isinstance(what, Batch):
-                count = what.tokens.size
-                model._tokens[:count] = what.tokens
-                model._positions[:count] = what.positions
-                model._sequences[:count] = what.sequences
-                model._outputs[:count] = what.outputs
-                batch.n_tokens = count
-                if llama_cpp.llama_decode(context, batch):
-                    raise RuntimeError("llama_decode failed in the replay")
-            elif len(what) == 3:
-                llama_cpp.llama_memory_seq_cp(memory, what[0], what[1], 0, what[2])
-            else:
-                llama_cpp.llama_memory_seq_rm(memory, what[0], -1, -1)
+        for name, given in recording.calls:
+            if name != "llama_decode":
+                getattr(llama_cpp, name)(memory, *given)
+                continue
+            batch.n_tokens = given[0].size
+            for buffer, values in zip(_buffers(model), given, strict=True):
+                buffer[: values.size] = values
+            if llama_cpp.llama_decode(context, batch):
+                raise RuntimeError("llama_decode failed in the replay")
         seconds = time.perf_counter() - started
         model._forget_everything()
         return seconds

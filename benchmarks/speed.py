@@ -77,9 +77,9 @@ def overhead(say: Say, repeats: int) -> dict[str, Any]:
             _ask_one(model, QUESTIONS[0])
             for repeat in range(repeats):
                 question = QUESTIONS[repeat % len(QUESTIONS)]
-                with recorded(model) as operations:
+                with recorded(model) as recording:
                     first = _ask_one(model, question)
-                replayed = replay(bare, operations)
+                replayed = replay(bare, recording)
                 taken = 0.5 * (first + _ask_one(model, question))
                 values.append(taken / replayed)
                 say(f"  {name}: {taken:.2f} s over {replayed:.2f} s = {values[-1]:.3f}")
@@ -92,7 +92,7 @@ def against_llama(say: Say, repeats: int) -> dict[str, Any]:
 
     with loaded() as model:
         prompts = [_prompt_of(model, question) for question in QUESTIONS]
-        threads = int(llama_cpp.llama_n_threads(model._context))
+        threads = int(llama_cpp.llama_n_threads(model._native.context))
         alone: list[float] = []
         chains: list[float] = []
         counts: list[int] = []

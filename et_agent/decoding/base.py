@@ -140,6 +140,11 @@ class Run:
         """Whether nothing is left to decode."""
         return not self._running
 
+    @property
+    def longest(self) -> int:
+        """Tokens after the prompt that the longest path may have."""
+        return self.max_tokens
+
     def runnable(self) -> list[int]:
         """Branches that want their next token, oldest first."""
         return list(self._running)

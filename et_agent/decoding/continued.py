@@ -76,9 +76,17 @@ class ContinuedRun(TreeRun):
     def _length_given(self, branch: int) -> int:
         return len(self._continued.continuations[self.given(branch)])
 
+    @property
+    def longest(self) -> int:
+        """Tokens after the prompt that the longest path may have, given ones included."""
+        return self._within_room(max(map(len, self._continued.continuations)))
+
     def _longest(self, branch: Branch) -> int:
+        return self._within_room(self._length_given(branch.id))
+
+    def _within_room(self, given: int) -> int:
         # The limit holds for what is generated; the room in the context for all of it.
-        whole = self._length_given(branch.id) + self._continued.max_tokens
+        whole = given + self._continued.max_tokens
         return whole if self.request.room is None else min(whole, self.request.room)
 
     @property

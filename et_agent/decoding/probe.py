@@ -46,6 +46,11 @@ class ProbeRun(Run):
         shape = (len(settings.continuations), len(settings.words))
         self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest continuation."""
+        return max(map(len, self.settings.continuations))
+
     def tell(
         self,
         branch: int,

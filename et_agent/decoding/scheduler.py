@@ -7,7 +7,8 @@ questions share it, and a new question joins at any step.
 
 A branch's place in the model's cache is only a cache: when cells or sequence ids run out, the least
 urgent branches lose theirs and are decoded again from the longest beginning that is left. A context
-too small for a whole tree therefore costs time, not leaves.
+too small for a whole tree therefore costs time, not leaves. The model arranges its cache for the
+longest path to come, anew when a longer one joins.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from et_agent.decoding.base import Decoder, Run, RunRequest
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
-from et_agent.models.base import Batch, Constraint, LanguageModel, Step
+from et_agent.models.base import Batch, Constraint, LanguageModel, Room, Step
 
 __all__ = ["Scheduler", "Ticket", "scheduler_of"]
 
@@ -130,7 +131,8 @@ class Scheduler:
         self._arriving: list[Ticket] = []
         self._tickets: list[Ticket] = []
         self._running = False
-        self._free_sequences = list(range(info.max_sequences))[::-1]
+        self._room = Room(0, 0)
+        self._free_sequences: list[int] = []
         self._distributions = StepDistributions()
         self._mean_path = 128.0
 
@@ -217,16 +219,32 @@ class Scheduler:
         """The loop, in the model's owner thread, until no question is left."""
         while True:
             with self._lock:
-                self._tickets += self._arriving
-                self._arriving.clear()
+                newcomers, idle = self._arriving, not self._tickets
+                self._tickets = [*self._tickets, *newcomers]
+                self._arriving = []
                 if not self._tickets:
                     self._running = False
                     return
             try:
+                if newcomers:
+                    self._arrange(newcomers, idle=idle)
                 self._step()
             except BaseException as error:
                 # Not only Exception: a caller that waits must hear of whatever stopped the loop.
                 self._fail(error)
+
+    def _arrange(self, newcomers: Sequence[Ticket], *, idle: bool) -> None:
+        """Let the model have a cache that suits questions that join."""
+        info = self._model.info
+        longest = max(len(ticket.prompt) + ticket.run.longest for ticket in newcomers)
+        longest = min(longest, info.context, info.longest_path)
+        if not idle and longest <= self._room.longest:
+            return
+        for ticket in self._tickets:
+            ticket._places.clear()
+        self._free_sequences = []
+        self._room = self._model.arrange(longest)
+        self._free_sequences = list(range(self._room.sequences))[::-1]
 
     def _step(self) -> None:
         for ticket in list(self._tickets):
@@ -452,7 +470,7 @@ class Scheduler:
         for place in [place for ticket in failed for place in ticket._places.values()]:
             with contextlib.suppress(Exception):  # what broke the model may break this too
                 self._model.release(place.sequence)
-        self._free_sequences = list(range(self._model.info.max_sequences))[::-1]
+        self._free_sequences = list(range(self._room.sequences))[::-1]
         for ticket in failed:
             ticket._places.clear()
             ticket.ended = time.perf_counter()

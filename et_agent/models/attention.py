@@ -6,7 +6,8 @@ the wanted rows are copied there, and the keys of the new cells are added to a f
 layers' key caches. A row is then a softmax over the cells of its own path.
 
 Columns are cache cells, which the index input of the cache's SET_ROWS nodes ties to the tokens of
-the batch. The layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known`
+the batch: in a unified cache it tells where a token went, with streams which token a row is of. The
+layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known`
 compares it with what this module was written for, and attention stays off on any other.
 """
 
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.models.binding import llama_cpp
-from et_agent.models.cells import CellTable
+from et_agent.models.cells import CellTable, Ints
+from et_agent.models.layout import Layout
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
 
@@ -91,60 +93,52 @@ class _Layer:
     Attributes:
         keys: float32 [key-value heads, cells, d], the keys of all cells written so far; None before
             the first decode.
-        cells: Cells of this decode's tokens, one array a micro-batch.
-        queries: float32 [rows, key-value heads, group, d] of this decode, one array a micro-batch.
-        masks: float16 [rows, n_kv], the same way.
+        tokens: Which tokens of the batch the micro-batch in work has, int64.
+        index: Where llama.cpp puts them, int64.
+        places: Where it put all tokens of this decode, one array a micro-batch.
+        rows: By output row, its query, float32 [key-value heads, group, d], and its mask, float16
+            [columns].
         seen: Tokens of this decode seen so far.
         scale, cap: Factor of the scores, and soft cap or 0.
     """
 
     keys: Floats | None = None
-    cells: list[NDArray[np.int64]] = field(default_factory=list)
-    queries: list[Floats] = field(default_factory=list)
-    masks: list[NDArray[np.float16]] = field(default_factory=list)
+    tokens: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    index: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    places: list[Ints] = field(default_factory=list)
+    rows: dict[int, tuple[Floats, NDArray[np.float16]]] = field(default_factory=dict)
     seen: int = 0
     scale: float = 1.0
     cap: float = 0.0
 
     def begin(self) -> None:
-        self.cells.clear()
-        self.queries.clear()
-        self.masks.clear()
+        self.places.clear()
+        self.rows.clear()
         self.seen = 0
 
-    @property
-    def rows(self) -> int:
-        return sum(len(queries) for queries in self.queries)
-
-    def weights(self, index: int, cells: NDArray[np.int64]) -> Floats:
+    def weights(self, row: int, cells: Ints, columns: Ints | slice) -> Floats:
         """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)]."""
-        query, mask = self.find(index)
+        query, mask = self.rows[row]
         assert self.keys is not None
         scores: Floats = np.matmul(query, self.keys.take(cells, axis=1).transpose(0, 2, 1))
         scores *= self.scale
         if self.cap:
             np.tanh(scores, out=scores)
             scores *= self.cap
-        scores += mask[cells]
+        scores += mask[columns]
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         return scores
 
-    def find(self, index: int) -> tuple[Floats, NDArray[np.float16]]:
-        """Query and mask of an output row."""
-        for queries, masks in zip(self.queries, self.masks, strict=True):
-            if index < len(queries):
-                return queries[index], masks[index]
-            index -= len(queries)
-        raise IndexError("there is no such output row")
-
 
 class StepAttention:
     """Attention of the output rows of one decode; valid until the next one."""
 
-    def __init__(self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]]) -> None:
-        self._layers, self._table, self._rows = layers, table, rows
+    def __init__(
+        self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]], streams: bool
+    ) -> None:
+        self._layers, self._table, self._rows, self._streams = layers, table, rows, streams
         self._known: tuple[int, Floats] | None = None
 
     def row(self, index: int) -> Floats:
@@ -169,23 +163,27 @@ class StepAttention:
         share that goes into the sinks.
         """
         if self._known is None or self._known[0] != index:
-            sequence, position = self._rows[index]
-            cells = self._table.path(sequence, position + 1)
-            found = [layer.weights(index, cells) for layer in self._layers]
+            cells, columns = self._path(index)
+            found = [layer.weights(index, cells, columns) for layer in self._layers]
             joined = np.concatenate([part.reshape(1, -1, cells.size) for part in found])
             self._known = index, joined
         return self._known[1]
 
     def strangers(self, index: int) -> int:
         """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""
-        sequence, position = self._rows[index]
-        path = self._table.path(sequence, position + 1)
+        _, columns = self._path(index)
         found = 0
         for layer in self._layers:
-            visible = np.isfinite(layer.find(index)[1])
-            visible[path] = False
+            visible = np.isfinite(layer.rows[index][1])
+            visible[columns] = False
             found += int(np.count_nonzero(visible))
         return found
+
+    def _path(self, index: int) -> tuple[Ints, Ints | slice]:
+        """Cells of an output row's path, and its columns in llama.cpp's mask."""
+        sequence, position = self._rows[index]
+        cells = self._table.path(sequence, position + 1)
+        return cells, slice(position + 1) if self._streams else cells
 
 
 class AttentionReader:
@@ -193,15 +191,14 @@ class AttentionReader:
 
     Args:
         layers: Layers to read; the result is their mean.
-        cells: Size of the cache.
 
     Raises:
         AttributeError: This llama.cpp lacks a function or operation that is needed.
     """
 
-    def __init__(self, layers: tuple[int, ...], cells: int) -> None:
+    def __init__(self, layers: tuple[int, ...]) -> None:
         self.layers = layers
-        self._size = cells
+        self.resize(Layout(unified=True, sequences=1, cells=0))
         self._flash = _op_number(b"FLASH_ATTN_EXT")
         self._set_rows = _op_number(b"SET_ROWS")
         self._is_host = _function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)
@@ -213,16 +210,36 @@ class AttentionReader:
             ctypes.c_size_t,
             ctypes.c_size_t,
         )
-        self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in layers}
         self._outputs: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._rows: Ints = np.zeros(0, dtype=np.int64)
+        self._places: Ints | None = None
+        self._cells: Ints | None = None
+        self._by_place: Ints | None = None
         self.error: Exception | None = None
         self._armed = False
         # llama.cpp keeps the pointer for the context's life, so the object must live as long.
         self.callback = llama_cpp.llama_cpp.ggml_backend_sched_eval_callback(self._on_node)
 
-    def begin(self, outputs: NDArray[np.bool_]) -> None:
-        """Get ready for a decode whose rows with `outputs` [N] are wanted."""
+    def resize(self, layout: Layout) -> None:
+        """Get ready for an empty cache of another layout."""
+        self._layout = layout
+        self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in self.layers}
+
+    def begin(
+        self, outputs: NDArray[np.bool_], places: Ints | None = None, cells: Ints | None = None
+    ) -> None:
+        """Get ready for a decode.
+
+        Args:
+            outputs: Tokens of the batch whose attention is wanted, bool [N].
+            places: With streams, where llama.cpp will put the tokens: stream x cells a stream +
+                position, int64 [N]. A unified cache tells.
+            cells: With streams, the tokens' cells in the table, int64 [N].
+        """
         self._outputs = outputs
+        self._rows = np.cumsum(outputs) - 1
+        self._places, self._cells = places, cells
+        self._by_place = None if places is None else np.argsort(places)
         for layer in self._layers.values():
             layer.begin()
         self.error = None
@@ -239,20 +256,20 @@ class AttentionReader:
         """
         self._armed = False
         layers = list(self._layers.values())
-        if self.error is not None or any(layer.rows != len(rows) for layer in layers):
+        if self.error is not None or any(len(layer.rows) != len(rows) for layer in layers):
             return None
-        return lambda: StepAttention(layers, table, rows)
+        return lambda: StepAttention(layers, table, rows, not self._layout.unified)
 
     @property
-    def cells(self) -> NDArray[np.int64] | None:
-        """Cells that the tokens of the last batch got, int64 [N]; None when they were not seen."""
-        found = [np.concatenate(layer.cells) for layer in self._layers.values() if layer.cells]
+    def cells(self) -> Ints | None:
+        """Cells of the last batch's tokens in the table, int64 [N]; None when they were not seen."""
+        found = [np.concatenate(layer.places) for layer in self._layers.values() if layer.places]
         # Layers may lie in different caches (sliding window), whose cells must then agree.
         if len(found) < len(self._layers) or found[0].size != self._outputs.size:
             return None
         if any(not np.array_equal(found[0], other) for other in found[1:]):
             return None
-        return found[0]
+        return found[0] if self._cells is None else self._cells
 
     def _on_node(self, tensor: int, ask: bool, _user_data: Any) -> bool:
         # Never raise and never stop the graph here: decode would report success with stale data.
@@ -283,7 +300,7 @@ class AttentionReader:
         return None
 
     def _note_cells(self, tensor: int) -> None:
-        """Keep the cells of a micro-batch, told by the cache writes of the chosen layers."""
+        """Keep the places of a micro-batch, told by the cache writes of the chosen layers."""
         layer = self._layer_of(tensor)
         index = _PTR(tensor + _SOURCES + 8).value
         if layer is None or index is None:
@@ -291,7 +308,20 @@ class AttentionReader:
         # On another device the input is a copy, named `DEVICE#attn_inp_k_idxs#0`.
         if _INDEX_INPUT not in ctypes.string_at(index + _NAME).split(b"#"):
             return
-        layer.cells.append(self._array(index).ravel().copy())
+        layer.index = self._array(index).ravel().copy()
+        layer.places.append(layer.index)
+        layer.tokens = self._tokens_at(layer.index, layer.seen)
+        layer.seen += layer.index.size
+
+    def _tokens_at(self, places: Ints, seen: int) -> Ints:
+        """Which tokens of the batch a micro-batch has; llama.cpp reorders those of streams."""
+        if self._places is None or self._by_place is None:
+            return np.arange(seen, seen + places.size)
+        found = np.searchsorted(self._places, places, sorter=self._by_place)
+        tokens: Ints = self._by_place[np.minimum(found, self._by_place.size - 1)]
+        if not np.array_equal(self._places[tokens], places):
+            raise RuntimeError("tokens lie elsewhere in their streams than was expected")
+        return tokens
 
     def _read(self, tensor: int) -> None:
         query, key, _, mask = (_PTR(tensor + _SOURCES + 8 * at).value for at in range(4))
@@ -304,21 +334,25 @@ class AttentionReader:
             raise RuntimeError("this model has no attention mask, or biases by distance (ALiBi)")
         # ggml divides by the cap before tanh and multiplies afterwards.
         layer.scale = scale / layer.cap if layer.cap else scale
-        queries = self._array(query)[0]  # [heads, tokens, d]
-        keys = self._array(key)[0]  # [key-value heads, n_kv, d]
-        tokens, groups = queries.shape[1], keys.shape[0]
-        cells = layer.cells[-1]
+        queries = self._array(query)  # [streams, heads, tokens of each, d]
+        keys = self._array(key)  # [streams, key-value heads, columns, d]
+        masks = self._array(mask)  # [streams, 1, tokens of each, columns]
+        (streams, _, each, length), groups = queries.shape, keys.shape[1]
+        stream, token = np.divmod(np.arange(streams * each), each)
+        if layer.tokens.size != stream.size or len(masks) != streams:
+            raise RuntimeError("a micro-batch has another shape than was expected")
         if layer.keys is None:
-            layer.keys = np.zeros((groups, self._size, keys.shape[2]), dtype=np.float32)
-        layer.keys[:, cells] = _floats(keys[:, cells])
-        wanted = np.flatnonzero(self._outputs[layer.seen : layer.seen + tokens])
-        layer.seen += tokens
-        if wanted.size:
-            chosen = queries[:, wanted].transpose(1, 0, 2)
-            layer.queries.append(
-                chosen.reshape(wanted.size, groups, -1, chosen.shape[2]).astype(np.float32)
-            )
-            layer.masks.append(self._array(mask)[0, 0][wanted])
+            layer.keys = np.zeros((groups, self._layout.total, length), dtype=np.float32)
+        cells = layer.index if self._cells is None else self._cells[layer.tokens]
+        column = layer.index if self._layout.unified else layer.index % self._layout.cells
+        # Advanced indices around a slice: their axis comes first.
+        layer.keys[:, cells] = _floats(keys[stream, :, column]).swapaxes(0, 1)
+        wanted = np.flatnonzero(self._outputs[layer.tokens])
+        chosen = queries[stream[wanted], :, token[wanted]].astype(np.float32)
+        seen = masks[stream[wanted], 0, token[wanted]]
+        numbers = self._rows[layer.tokens[wanted]].tolist()
+        for row, one, visible in zip(numbers, chosen, seen, strict=True):
+            layer.rows[row] = one.reshape(groups, -1, length), visible
 
     def _array(self, tensor: int) -> NDArray[Any]:
         """A tensor's data, slowest axis first: in place on the CPU, fetched from another device."""

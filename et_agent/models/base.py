@@ -23,6 +23,7 @@ __all__ = [
     "Message",
     "MessageCall",
     "ModelInfo",
+    "Room",
     "Step",
     "Tool",
     "ToolFormat",
@@ -113,9 +114,9 @@ class ModelInfo:
         name: Catalog name or file name.
         fingerprint: SHA-256 of the model file; a constant for scripted models.
         vocabulary: Number of tokens V.
-        context: Cells of the shared cache.
+        context: Cells of the cache when all sequences share one.
         longest_path: Most positions of one sequence, prompt included.
-        max_sequences: Sequences that may live at once.
+        max_sequences: Sequences that may live at once, at most; `arrange` tells how many do.
         max_batch: Most tokens in a batch.
         max_outputs: Most rows with logits in a batch.
         best_width: Rows in a batch with the best tokens per second.
@@ -136,6 +137,19 @@ class ModelInfo:
     stop_tokens: frozenset[int]
     chat_template: bool
     attention_layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a model's cache is ready for.
+
+    Attributes:
+        sequences: Sequences that may live at once; their ids are 0 to `sequences` - 1.
+        longest: Positions that one of them may have.
+    """
+
+    sequences: int
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +250,16 @@ class LanguageModel(Protocol):
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
+        ...
+
+    def arrange(self, longest: int) -> Room:
+        """Get the cache ready for paths of `longest` positions; it forgets all sequences.
+
+        Owner thread only. A path that is longer than the model allows finds no room all the same.
+
+        Raises:
+            ContextError: There is no memory for the cache.
+        """
         ...
 
     def decode(self, batch: Batch) -> Step:

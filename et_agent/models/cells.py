@@ -2,7 +2,8 @@
 
 llama.cpp's unified cache gives every decoded token a cell; forks share cells, and attention columns
 are cells, not positions. The table follows that, so that paths can be read out of attention rows and
-so that a batch that does not fit is refused before llama.cpp sees it.
+so that a batch that does not fit is refused before llama.cpp sees it. With a stream a sequence,
+llama.cpp copies what forks share; the table's cells are then the reader's own, and shared as ever.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from et_agent.errors import ContextError
 
-__all__ = ["CellTable"]
+__all__ = ["CellTable", "Ints"]
 
 Ints = NDArray[np.int64]
 
@@ -75,10 +76,14 @@ class CellTable:
                 )
             ends[sequence] = expected + 1
 
+    def unused(self, count: int) -> Ints:
+        """The first `count` free cells; there must be as many."""
+        return np.flatnonzero(self._owners == 0)[:count]
+
     def place(self, sequences: Sequence[int], cells: Ints | None) -> None:
         """Append one cell to each sequence, in batch order; `cells` None takes any free ones."""
         if cells is None:
-            cells = np.flatnonzero(self._owners == 0)[: len(sequences)]
+            cells = self.unused(len(sequences))
         for sequence, cell in zip(sequences, cells.tolist(), strict=True):
             self._append(sequence, cell)
         self._owners[cells] += 1

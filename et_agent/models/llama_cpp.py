@@ -8,10 +8,7 @@ before each call.
 import contextlib
 import ctypes
 import dataclasses
-import functools
 import logging
-import os
-import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -21,125 +18,56 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from et_agent.errors import (
-    ContextError,
-    DecodeError,
-    ModelClosedError,
-    ModelFileError,
-    UnsupportedModelError,
-)
+from et_agent.errors import ContextError, DecodeError, ModelClosedError, UnsupportedModelError
 from et_agent.models.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.models.base import (
     DEFAULT_WIDTH,
     Batch,
     Message,
     ModelInfo,
+    Room,
     Step,
     Tool,
     ToolFormat,
 )
 from et_agent.models.binding import llama_cpp
-from et_agent.models.cells import CellTable
+from et_agent.models.cells import CellTable, Ints
 from et_agent.models.chat import ChatTemplate
 from et_agent.models.grammar import LlamaConstraint, TokenTexts
+from et_agent.models.layout import MAX_SEQUENCES, Layout, StreamTable, choose_layout
+from et_agent.models.native import (
+    MAX_BATCH,
+    Native,
+    cell_bytes,
+    forgotten,
+    let_go,
+    metadata,
+    open_weights,
+)
 
-__all__ = ["LlamaCppModel"]
+__all__ = ["STREAM_MEMORY", "LlamaCppModel"]
+
+STREAM_MEMORY: Final = 1 << 30
+"""Bytes of key-value streams at most, unless said otherwise."""
 
 T = TypeVar("T")
 
 _log = logging.getLogger("et_agent.llama_cpp")
-_MAX_BATCH: Final = 256
-_MAX_SEQUENCES: Final = 256  # LLAMA_MAX_SEQ
 _SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
 _UNKNOWN: Final = 1  # LLAMA_TOKEN_ATTR_UNKNOWN
 _CONTROL: Final = 8  # LLAMA_TOKEN_ATTR_CONTROL
-_GGML_F16: Final = 1
-_GGML_BF16: Final = 30
 _CLOSED: Final = "this model was closed: load it again"
 
 
-def _route_logs() -> Any:
-    """Send llama.cpp's log lines to `logging`, whole lines at a time."""
-    levels = {3: logging.WARNING, 4: logging.ERROR}
-    pending: dict[str, Any] = {"text": "", "level": logging.DEBUG}
-
-    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-    def on_log(level: int, text: bytes, _user_data: Any) -> None:
-        with contextlib.suppress(Exception):
-            if level != 5:  # GGML_LOG_LEVEL_CONT goes on with the line before
-                pending["level"] = levels.get(level, logging.DEBUG)
-            pending["text"] += text.decode("utf-8", "replace")
-            *lines, pending["text"] = pending["text"].split("\n")
-            for line in lines:
-                if line.strip(" ."):
-                    _log.log(pending["level"], "%s", line.rstrip())
-
-    llama_cpp.llama_log_set(on_log, ctypes.c_void_p(0))
-    return on_log
-
-
-_LOG_CALLBACK = _route_logs()
-
-
-def _cache_type() -> int:
-    """Type of the cache's entries: bfloat16 where the CPU multiplies it, float16 elsewhere."""
-    features = bytes(llama_cpp.llama_print_system_info())
-    if b"AVX512_BF16 = 1" in features and not llama_cpp.llama_supports_gpu_offload():
-        return _GGML_BF16
-    return _GGML_F16
-
-
-class _Native:
-    """What must be freed: held apart from the model, so that a forgotten model is freed too."""
-
-    def __init__(self) -> None:
-        self.model: Any = None
-        self.context: Any = None
-        self.reader: AttentionReader | None = None  # its callback must outlive the context
-
-    def free(self) -> None:
-        """Free context and model, in the owner thread; safe to call twice."""
-        if self.context is not None:
-            llama_cpp.llama_free(self.context)
-        if self.model is not None:
-            llama_cpp.llama_model_free(self.model)
-        self.context = self.model = self.reader = None
-
-
-_Forgotten = tuple[ThreadPoolExecutor, _Native]
-
-
-@functools.cache
-def _forgotten() -> "queue.SimpleQueue[_Forgotten]":
-    """Models that were forgotten without being closed, for a thread that frees them.
-
-    The collector may strike inside any call, also in the middle of some executor's `submit`, which
-    holds a lock of all executors: to put on a simple queue is all that is safe there.
-    """
-    waiting: queue.SimpleQueue[_Forgotten] = queue.SimpleQueue()
-
-    def free() -> None:
-        while True:
-            _let_go(*waiting.get())
-
-    threading.Thread(target=free, name="et-agent-free", daemon=True).start()
-    return waiting
-
-
-def _let_go(owner: ThreadPoolExecutor, native: _Native) -> None:
-    with contextlib.suppress(RuntimeError):
-        owner.submit(native.free)
-    owner.shutdown(wait=False)
-
-
 class LlamaCppModel:
-    """A GGUF model with a shared cache of `context` cells.
+    """A GGUF model whose sequences share one cache or have a stream each, as long as they are short.
 
     Args:
         path: The GGUF file.
         name: Name for people; the file's stem if empty.
         fingerprint: SHA-256 of the file, hex.
-        context: Cells of the cache, shared by all sequences.
+        context: Most positions of a path, and cells of the cache that all sequences share when a
+            stream for each would not fit.
         threads: CPU threads; None takes the cores this process may use.
         attention: Read attention weights where the build and the model allow it.
         attention_layers: Layers to read; None takes two in the later half.
@@ -148,6 +76,8 @@ class LlamaCppModel:
         gpu_layers: Layers on a GPU, if the build has one; -1 for all.
         repack: Let llama.cpp repack weights for this CPU. `load_model` tries in a child process
             whether that crashes.
+        stream_memory: Bytes that the streams may take: wide batches are faster with them, up to 1.3
+            times (benchmarks/results/streams.json). 0 keeps one shared cache.
 
     Raises:
         ModelFileError: llama.cpp cannot load the file.
@@ -169,35 +99,29 @@ class LlamaCppModel:
         best_width: int = DEFAULT_WIDTH,
         gpu_layers: int = -1,
         repack: bool = True,
+        stream_memory: int = STREAM_MEMORY,
     ) -> None:
-        if not 1 <= max_sequences <= _MAX_SEQUENCES:
+        if not 1 <= max_sequences <= MAX_SEQUENCES:
             raise ContextError(
                 f"{max_sequences} sequences were asked for and llama.cpp allows 1 to "
-                f"{_MAX_SEQUENCES}: use a value in that range"
+                f"{MAX_SEQUENCES}: use a value in that range"
             )
         if context < 32:
             raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
         self._closed = False
         self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
-        self._native = _Native()
-        self._finalizer = weakref.finalize(self, _forgotten().put, (self._owner, self._native))
+        self._native = Native()
+        self._finalizer = weakref.finalize(self, forgotten().put, (self._owner, self._native))
         self._finalizer.atexit = False  # executors take no more work by then
-        self._context: Any = None
-        self._model: Any = None
+        self._max_sequences, self._threads = max_sequences, threads
+        self._stream_memory = stream_memory
         try:
             self._owner.submit(
-                self._load,
-                path,
-                context,
-                threads,
-                attention,
-                attention_layers,
-                max_sequences,
-                gpu_layers,
-                repack,
+                self._load, path, attention, attention_layers, gpu_layers, repack
             ).result()
             self._info = self._describe(path, name, fingerprint, context, best_width)
+            self._owner.submit(self._arrange, 1).result()
         except BaseException:
             self.close()
             raise
@@ -205,30 +129,16 @@ class LlamaCppModel:
     def _load(
         self,
         path: Path,
-        context: int,
-        threads: int | None,
         attention: bool,
         attention_layers: tuple[int, ...] | None,
-        max_sequences: int,
         gpu_layers: int,
         repack: bool,
     ) -> None:
         self._owner_thread = threading.get_ident()
-        llama_cpp.llama_backend_init()
-        settings = llama_cpp.llama_model_default_params()
-        settings.n_gpu_layers = gpu_layers
-        settings.use_extra_bufts = repack
-        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
-        if not self._model:
-            self._model = None
-            raise ModelFileError(
-                f"llama.cpp cannot load {path}: the file may be damaged or too new for this "
-                "version (its own words are in the log: --verbose)"
-            )
-        self._native.model = self._model
-        self._refuse_unfit(path)
+        self._model = self._native.model = open_weights(path, gpu_layers, repack=repack)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        self._cell_bytes = cell_bytes(self._model)
         layers = int(llama_cpp.llama_model_n_layer(self._model))
         self._reader: AttentionReader | None = None
         chosen = default_layers(layers) if attention_layers is None else attention_layers
@@ -238,71 +148,60 @@ class LlamaCppModel:
                     f"attention layers {chosen} are not all within 0 to {layers - 1}"
                 )
             with contextlib.suppress(AttributeError):
-                self._reader = AttentionReader(chosen, context)
-        self._make_context(context, threads, max_sequences)
-        self._cells = CellTable(context, max_sequences)
+                self._reader = self._native.reader = AttentionReader(chosen)
+        self._layout = Layout(unified=True, sequences=0, cells=0)
         self._prepare_batch()
 
-    def _refuse_unfit(self, path: Path) -> None:
-        checks = (
-            (llama_cpp.llama_model_is_recurrent, "a recurrent model, whose state cannot be forked"),
-            (
-                llama_cpp.llama_model_is_hybrid,
-                "a hybrid model, whose recurrent state cannot be forked",
-            ),
-            (llama_cpp.llama_model_is_diffusion, "a diffusion model, which has no next token"),
-            (
-                llama_cpp.llama_model_has_encoder,
-                "an encoder model, which generates no text by itself",
-            ),
-        )
-        for check, what in checks:
-            if check(self._model):
-                raise UnsupportedModelError(
-                    f"{path.name} is {what}: choose a decoder-only transformer "
-                    "(see `et-agent models list`)"
-                )
-        if not llama_cpp.llama_model_has_decoder(self._model):
-            raise UnsupportedModelError(
-                f"{path.name} is an embedding model and generates no text: choose a chat model "
-                "(see `et-agent models list`)"
-            )
+    def arrange(self, longest: int) -> Room:
+        """Get the cache ready for paths of `longest` positions; see `LanguageModel.arrange`."""
+        self._require_open()
+        return self._arrange(longest)
 
-    def _make_context(self, context: int, threads: int | None, max_sequences: int) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        settings = llama_cpp.llama_context_default_params()
-        settings.n_ctx = context
-        settings.n_batch = _MAX_BATCH
-        settings.n_ubatch = min(_MAX_BATCH, max(64, max_sequences))
-        settings.n_seq_max = max_sequences
-        # More outputs than this, or fewer than n_seq_max, would abort the process.
-        settings.n_outputs_max = max_sequences
-        settings.n_threads = settings.n_threads_batch = threads or cores or 1
-        settings.kv_unified = True
-        settings.swa_full = True
-        # Without it every row would be multiplied with the cells of all other branches too.
-        settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        settings.type_k = settings.type_v = _cache_type()
-        settings.no_perf = True
+    def _arrange(self, longest: int) -> Room:
+        info = self._info
+        wanted = choose_layout(
+            min(longest, info.longest_path),
+            context=info.context,
+            max_sequences=self._max_sequences,
+            width=info.best_width,
+            cell_bytes=self._cell_bytes,
+            memory=self._stream_memory,
+        )
+        if self._layout.serves(wanted):
+            self._forget_everything()
+            return self._room()
+        try:
+            self._make_context(wanted)
+        except ContextError:
+            if wanted.unified:
+                raise
+            _log.warning("no memory for a stream a sequence: all share one cache from here on")
+            self._stream_memory = 0
+            return self._arrange(longest)
+        return self._room()
+
+    def _room(self) -> Room:
+        return Room(self._layout.sequences, min(self._layout.cells, self._info.longest_path))
+
+    def _make_context(self, layout: Layout) -> None:
+        # Nothing fits until there is a context.
+        self._layout = Layout(unified=True, sequences=0, cells=0)
+        self._cells = CellTable(0, 0)
+        self._native.make_context(layout, self._threads, self._max_sequences)
+        self._memory = llama_cpp.llama_get_memory(self._native.context)
+        self._layout = layout
+        self._forget_everything()
         if self._reader is not None:
-            settings.cb_eval = self._reader.callback
-        self._context = llama_cpp.llama_init_from_model(self._model, settings)
-        if not self._context:
-            self._context = None
-            raise ContextError(
-                f"llama.cpp could not make a context of {context} cells: use a smaller --context"
-            )
-        self._native.context, self._native.reader = self._context, self._reader
-        self._memory = llama_cpp.llama_get_memory(self._context)
+            self._reader.resize(layout)
 
     def _prepare_batch(self) -> None:
-        self._tokens = np.zeros(_MAX_BATCH, dtype=np.int32)
-        self._positions = np.zeros(_MAX_BATCH, dtype=np.int32)
-        self._sequences = np.zeros(_MAX_BATCH, dtype=np.int32)
-        self._one_each = np.ones(_MAX_BATCH, dtype=np.int32)
-        self._outputs = np.zeros(_MAX_BATCH, dtype=np.int8)
+        self._tokens = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._positions = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._sequences = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._one_each = np.ones(MAX_BATCH, dtype=np.int32)
+        self._outputs = np.zeros(MAX_BATCH, dtype=np.int8)
         start = self._sequences.ctypes.data
-        self._pointers = start + 4 * np.arange(_MAX_BATCH, dtype=np.uintp)
+        self._pointers = start + 4 * np.arange(MAX_BATCH, dtype=np.uintp)
 
         def pointer(array: Any, kind: Any) -> Any:
             return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
@@ -331,7 +230,7 @@ class LlamaCppModel:
         self._token_texts: TokenTexts | None = None
         ends = llama_cpp.llama_vocab_is_eog
         stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
-        sequences = int(llama_cpp.llama_n_seq_max(self._context))
+        sequences = self._max_sequences
         return ModelInfo(
             name=name or path.stem,
             fingerprint=fingerprint,
@@ -339,7 +238,7 @@ class LlamaCppModel:
             context=context,
             longest_path=self._longest_path(context),
             max_sequences=sequences,
-            max_batch=_MAX_BATCH,
+            max_batch=MAX_BATCH,
             max_outputs=sequences,
             best_width=max(1, min(best_width, sequences)),
             stop_tokens=stop,
@@ -354,16 +253,10 @@ class LlamaCppModel:
         `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
         """
         trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        architecture = self._metadata("general.architecture")
-        window = self._metadata(f"{architecture}.attention.sliding_window")
+        architecture = metadata(self._model, "general.architecture")
+        window = metadata(self._model, f"{architecture}.attention.sliding_window")
         limits = [trained, int(window) if window.isdigit() else 0]
         return min([context, *(limit for limit in limits if limit > 0)])
-
-    def _metadata(self, key: str) -> str:
-        """A value of the file's metadata as text; empty when there is none."""
-        buffer = ctypes.create_string_buffer(256)
-        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
-        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
     @property
     def info(self) -> ModelInfo:
@@ -483,14 +376,15 @@ class LlamaCppModel:
         count = int(batch.tokens.size)
         outputs = np.flatnonzero(batch.outputs)
         self._check(batch, count, outputs.size)
-        self._tokens[:count] = batch.tokens
-        self._positions[:count] = batch.positions
-        self._sequences[:count] = batch.sequences
-        self._outputs[:count] = batch.outputs
+        order, ids = self._order(batch)
+        self._tokens[:count] = batch.tokens[order]
+        self._positions[:count] = batch.positions[order]
+        self._sequences[:count] = ids[order]
+        self._outputs[:count] = batch.outputs[order]
         self._batch.n_tokens = count
         if self._reader is not None:
-            self._reader.begin(batch.outputs)
-        code = llama_cpp.llama_decode(self._context, self._batch)
+            self._watch(self._reader, batch, ids)
+        code = llama_cpp.llama_decode(self._native.context, self._batch)
         if code != 0:
             self._forget_everything()
             raise DecodeError(
@@ -504,9 +398,29 @@ class LlamaCppModel:
                 self._drop_attention()
                 build = cells = None
         self._cells.place(batch.sequences.tolist(), cells)
-        pointer = llama_cpp.llama_get_logits(self._context)
+        pointer = llama_cpp.llama_get_logits(self._native.context)
         logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
+        given = order[batch.outputs[order]]
+        if not np.array_equal(given, outputs):
+            logits = logits[np.argsort(given)]
         return Step(logits, build() if build is not None else None)
+
+    def _order(self, batch: Batch) -> tuple[Ints, Ints]:
+        """In which order llama.cpp gets a batch's tokens, and its own sequence ids of them, [N]."""
+        if self._streams is None:
+            return np.arange(batch.tokens.size), batch.sequences.astype(np.int64)
+        for move in self._streams.gather(batch.sequences.tolist()):
+            self._copy(move.source, move.target)
+            llama_cpp.llama_memory_seq_rm(self._memory, move.source, -1, -1)
+        ids = np.array([self._streams.stream(one) for one in batch.sequences.tolist()])
+        return np.argsort(ids, kind="stable"), ids
+
+    def _watch(self, reader: AttentionReader, batch: Batch, ids: Ints) -> None:
+        if self._streams is None:
+            reader.begin(batch.outputs)
+        else:
+            places = ids * self._layout.cells + batch.positions
+            reader.begin(batch.outputs, places, self._cells.unused(places.size))
 
     def _check(self, batch: Batch, count: int, outputs: int) -> None:
         limits = self._info
@@ -519,6 +433,10 @@ class LlamaCppModel:
         if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
             raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
         self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
+        if int(batch.positions.max()) >= self._layout.cells:
+            raise ContextError(
+                f"a sequence has at most {self._layout.cells} positions now: see `arrange`"
+            )
 
     def _drop_attention(self) -> None:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""
@@ -537,19 +455,31 @@ class LlamaCppModel:
                 f"({self._cells.length(source)} long) into sequence {target} "
                 f"({self._cells.length(target)} long)"
             )
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        if self._streams is None:
+            llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        else:
+            stream = self._streams.take(target)
+            self._copy(self._streams.stream(source), stream)
+            llama_cpp.llama_memory_seq_rm(self._memory, stream, length, -1)
         self._cells.fork(source, target, length)
+
+    def _copy(self, source: int, target: int) -> None:
+        """Copy a whole stream; llama.cpp does it before the next decode."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def release(self, sequence: int) -> None:
         """Forget a sequence; cells that no other sequence shares become free."""
         self._require_open()
         self._cells.require(sequence)
-        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        held = sequence if self._streams is None else self._streams.release(sequence)
+        if held is not None:
+            llama_cpp.llama_memory_seq_rm(self._memory, held, -1, -1)
         self._cells.release(sequence)
 
     def _forget_everything(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, False)
-        self._cells = CellTable(self._info.context, self._info.max_sequences)
+        self._cells = CellTable(self._layout.total, self._layout.sequences)
+        self._streams = None if self._layout.unified else StreamTable(self._layout.ids)
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` in the owner thread."""
@@ -581,12 +511,12 @@ class LlamaCppModel:
             with contextlib.suppress(RuntimeError):
                 self._owner.submit(self._free).result()
         self._finalizer.detach()
-        _let_go(self._owner, self._native)
+        let_go(self._owner, self._native)
 
     def _free(self) -> None:
         with self._vocab_lock:
             self._native.free()
-            self._context = self._model = None
+            self._model = None
 
     def __enter__(self) -> "LlamaCppModel":
         return self

@@ -4,7 +4,7 @@ from et_agent.errors import UnsupportedModelError
 from et_agent.models.base import DEFAULT_WIDTH
 from et_agent.models.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
 from et_agent.models.gguf import read_gguf
-from et_agent.models.llama_cpp import LlamaCppModel
+from et_agent.models.llama_cpp import STREAM_MEMORY, LlamaCppModel
 from et_agent.models.progress import Progress
 from et_agent.models.trial import may_repack
 from et_agent.models.unpacking import unpacked
@@ -22,13 +22,15 @@ def load_model(
     best_width: int = DEFAULT_WIDTH,
     gpu_layers: int = -1,
     unpack: bool = False,
+    stream_memory: int = STREAM_MEMORY,
     progress: Progress | None = None,
 ) -> LlamaCppModel:
     """Load a model, downloading it first if need be.
 
     Args:
         spec: A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`.
-        context: Cells of the cache, shared by all branches of all questions.
+        context: Most positions of a path, and cells of the cache that all branches of all questions
+            share where they are too long for a stream each.
         threads: CPU threads; None takes the cores this process may use.
         attention: Read attention weights where the build and the model allow it.
         max_sequences: Branches that may be in the cache at once, at most 256.
@@ -36,6 +38,8 @@ def load_model(
         gpu_layers: Layers on a GPU, if llama.cpp was built for one; -1 for all.
         unpack: Decode from a copy with float16 weights, made on first use and kept in the cache
             (see `et_agent.models.unpacking`): faster wide batches on CPUs without AMX or AVX-512.
+        stream_memory: Bytes of memory for a key-value stream each branch, which makes wide batches
+            faster; 0 keeps one cache for all.
         progress: Told about a download and about unpacking.
 
     Raises:
@@ -63,6 +67,7 @@ def load_model(
         max_sequences=max_sequences,
         best_width=best_width,
         gpu_layers=gpu_layers,
+        stream_memory=stream_memory,
         repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
     )
 

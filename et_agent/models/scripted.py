@@ -22,6 +22,7 @@ from et_agent.models.base import (
     Message,
     MessageCall,
     ModelInfo,
+    Room,
     Step,
     Tool,
     ToolFormat,
@@ -220,6 +221,15 @@ class ScriptedModel:
     def plain_tokens(self, text: str) -> list[int]:
         """The text and a TURN."""
         return [*self.tokenize(text), TURN]
+
+    def arrange(self, longest: int) -> Room:
+        """Forget all sequences; the cache takes paths of any length."""
+        del longest
+        self._require_open()
+        info = self._info
+        self._cells = CellTable(info.context, info.max_sequences)
+        self._tokens = [[] for _ in range(info.max_sequences)]
+        return Room(info.max_sequences, info.longest_path)
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""

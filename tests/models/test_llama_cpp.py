@@ -3,6 +3,7 @@ import gc
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -33,11 +34,30 @@ from et_agent.models.base import Batch, Step
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
 from et_agent.models.trial import may_repack
+from tests.conftest import SMALL_MODEL
 from tests.models.gguf_builder import write_gguf
 
 Logits = NDArray[np.float32]
 
 pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def unified_model() -> Iterator[LlamaCppModel]:
+    """The small model with one cache for all sequences."""
+    with load_model(SMALL_MODEL, context=4096, max_sequences=32, stream_memory=0) as model:
+        yield model
+
+
+@pytest.fixture(params=["streams", "unified"])
+def either_model(request: pytest.FixtureRequest) -> LlamaCppModel:
+    """The small model with a stream a sequence, and with one cache for all."""
+    name = "small_model" if request.param == "streams" else "unified_model"
+    model = request.getfixturevalue(name)
+    assert isinstance(model, LlamaCppModel)
+    model.submit(partial(model.arrange, 512)).result()
+    assert model._layout.unified == (request.param == "unified")
+    return model
 
 
 def _batch(rows: list[tuple[int, int, int, bool]]) -> Batch:
@@ -109,80 +129,89 @@ def _decode_branches(
     return {s: logits[s - 1] for s in paths}
 
 
-def test_branches_equal_their_tokens_decoded_alone(small_model: LlamaCppModel) -> None:
+def test_branches_equal_their_tokens_decoded_alone(either_model: LlamaCppModel) -> None:
     """Branch isolation: cosine >= 0.9999 and every logit within 1e-3, in batches of one shape."""
-    prompt = small_model.chat_tokens([{"role": "user", "content": "Count to five."}])
+    prompt = either_model.chat_tokens([{"role": "user", "content": "Count to five."}])
     texts = [" one two six", " three cats ran", " Paris is big", " 12 + 7 ="]
-    paths = {k: small_model.tokenize(text)[:3] for k, text in enumerate(texts, 1)}
-    together = _decode_branches(small_model, prompt, paths, 3)
+    paths = {k: either_model.tokenize(text)[:3] for k, text in enumerate(texts, 1)}
+    together = _decode_branches(either_model, prompt, paths, 3)
     for k, path in paths.items():
-        alone = _decode_branches(small_model, prompt, {k: path}, 3)
+        alone = _decode_branches(either_model, prompt, {k: path}, 3)
         assert _cosine(together[k], alone[k]) >= 0.9999
         assert np.abs(together[k] - alone[k]).max() < 1e-3
 
 
-def test_branches_stay_close_to_one_plain_prompt(small_model: LlamaCppModel) -> None:
+def test_branches_stay_close_to_one_plain_prompt(either_model: LlamaCppModel) -> None:
     """In batches of other shapes llama.cpp itself rounds differently: cosine >= 0.99."""
-    prompt = small_model.chat_tokens([{"role": "user", "content": "Count to five."}])
+    prompt = either_model.chat_tokens([{"role": "user", "content": "Count to five."}])
     texts = [" one two six", " three cats ran", " Paris is big", " 12 + 7 ="]
-    paths = {k: small_model.tokenize(text)[:3] for k, text in enumerate(texts, 1)}
-    together = _decode_branches(small_model, prompt, paths, 3)
+    paths = {k: either_model.tokenize(text)[:3] for k, text in enumerate(texts, 1)}
+    together = _decode_branches(either_model, prompt, paths, 3)
     for k, path in paths.items():
-        plain, _ = _in_owner(small_model, _batch(_prompt_rows(prompt + path, 0)))
-        _release(small_model, 0)
+        plain, _ = _in_owner(either_model, _batch(_prompt_rows(prompt + path, 0)))
+        _release(either_model, 0)
         assert _cosine(together[k], plain[0]) >= 0.99
 
 
-def test_attention_covers_the_own_path_and_nothing_else(small_model: LlamaCppModel) -> None:
+def test_attention_covers_the_own_path_and_nothing_else(either_model: LlamaCppModel) -> None:
     """After forks, releases and reuse of cells rows sum to 1 on the path and are 0 elsewhere."""
-    prompt = small_model.chat_tokens([{"role": "user", "content": "Name a colour, then a fruit."}])
+    prompt = either_model.chat_tokens([{"role": "user", "content": "Name a colour, then a fruit."}])
     rng = np.random.default_rng(5)
-    _, attention = _in_owner(small_model, _batch(_prompt_rows(prompt, 0)))
+    _, attention = _in_owner(either_model, _batch(_prompt_rows(prompt, 0)))
     assert attention.row(0).sum() == pytest.approx(1, abs=1e-3)
     lengths = {0: len(prompt)}
     for _ in range(12):
         for sequence in list(lengths):
             if sequence and rng.random() < 0.4:
-                _release(small_model, sequence)
+                _release(either_model, sequence)
                 del lengths[sequence]
         free = [s for s in range(1, 8) if s not in lengths][:3]
         for target in free:
             source = int(rng.choice(list(lengths)))
             length = int(rng.integers(len(prompt) // 2, lengths[source] + 1))
-            _fork(small_model, source, target, length)
+            _fork(either_model, source, target, length)
             lengths[target] = length
         rows = [(int(rng.integers(300, 9000)), lengths[s], s, True) for s in lengths]
-        _, attention = _in_owner(small_model, _batch(rows))
+        _, attention = _in_owner(either_model, _batch(rows))
         for index, sequence in enumerate(lengths):
             lengths[sequence] += 1
             row = attention.row(index)
             assert row.size == lengths[sequence]
             assert row.sum() == pytest.approx(1, abs=1e-3)
             assert attention.strangers(index) == 0
-    _release(small_model, *lengths)
+    _release(either_model, *lengths)
 
 
 class _Witness(AttentionReader):
     """Keeps values and output of the flash attention nodes, to check the weights by."""
 
-    def __init__(self, layers: tuple[int, ...], cells: int) -> None:
-        super().__init__(layers, cells)
-        self.seen: list[tuple[Logits, Logits]] = []
+    def __init__(self, layers: tuple[int, ...]) -> None:
+        super().__init__(layers)
+        self.seen: list[
+            tuple[Logits, Logits]
+        ] = []  # [streams, heads, columns, d], [rows, heads, d]
 
     def _read(self, tensor: int) -> None:
         super()._read(tensor)
         values = _PTR(tensor + _SOURCES + 16).value
         assert values is not None
-        self.seen.append((_floats(self._array(values)[0]), self._array(tensor)[0].copy()))
+        out = self._array(tensor)  # [streams, rows of each, heads, d]
+        self.seen.append((_floats(self._array(values)), out.reshape(-1, *out.shape[2:]).copy()))
 
 
+@pytest.mark.parametrize("stream_memory", [0, 1 << 30])
 def test_attention_weights_are_those_of_llama_cpp(
-    small_model_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, stream_memory: int
 ) -> None:
     """Weights times values give the output of llama.cpp's own attention, in every layer and head."""
     monkeypatch.setattr("et_agent.models.llama_cpp.AttentionReader", _Witness)
     with LlamaCppModel(
-        small_model_path, context=512, max_sequences=8, attention_layers=(0, 11, 29), repack=False
+        small_model_path,
+        context=512,
+        max_sequences=8,
+        attention_layers=(0, 11, 29),
+        repack=False,
+        stream_memory=stream_memory,
     ) as model:
         prompt = model.chat_tokens([{"role": "user", "content": "Name a colour, then a fruit."}])
         _in_owner(model, _batch(_prompt_rows(prompt, 0)))
@@ -198,19 +227,23 @@ def test_attention_weights_are_those_of_llama_cpp(
             for layer, (values, outputs) in enumerate(reader.seen):
                 for index, (_, position, sequence, _) in enumerate(rows):
                     weights = attention.weights(index)[layer]
-                    held = values[:, model._cells.path(sequence, position + 1)]
+                    if model._streams is None:
+                        held = values[0][:, model._cells.path(sequence, position + 1)]
+                    else:  # the streams are in the order of the rows
+                        assert model._streams.stream(sequence) == index
+                        held = values[index][:, : position + 1]
                     groups = weights.reshape(len(held), -1, position + 1)
                     mine = np.matmul(groups, held).reshape(outputs[index].shape)
                     np.testing.assert_allclose(mine, outputs[index], rtol=0.02, atol=0.02)
                     assert _cosine(mine.ravel(), outputs[index].ravel()) > 0.999
 
 
-def test_attention_of_a_prompt_longer_than_a_micro_batch(small_model: LlamaCppModel) -> None:
-    tokens = small_model.tokenize("one two three four five six seven " * 30)[:200]
-    _, attention = _in_owner(small_model, _batch(_prompt_rows(tokens, 3)))
+def test_attention_of_a_prompt_longer_than_a_micro_batch(either_model: LlamaCppModel) -> None:
+    tokens = either_model.tokenize("one two three four five six seven " * 30)[:200]
+    _, attention = _in_owner(either_model, _batch(_prompt_rows(tokens, 3)))
     assert attention.row(0).size == 200
     assert attention.row(0).sum() == pytest.approx(1, abs=1e-3)
-    _release(small_model, 3)
+    _release(either_model, 3)
 
 
 def test_received_sums_match_single_rows(
@@ -236,22 +269,25 @@ def test_received_sums_match_single_rows(
         assert branch.received.sum() > 0.5 * branch.end
 
 
-def test_same_seed_same_tree(small_model: LlamaCppModel) -> None:
+def test_same_seed_same_tree(either_model: LlamaCppModel) -> None:
     decoder = EntropyTree(leaves=10, roots=4, max_tokens=40, tau=0.3)
-    one, two = (_run_tree(small_model, "What is 6 times 7?", decoder, seed=9) for _ in range(2))
+    one, two = (_run_tree(either_model, "What is 6 times 7?", decoder, seed=9) for _ in range(2))
     assert [b.tokens for b in one.branches] == [b.tokens for b in two.branches]
     assert one.weights().tolist() == two.weights().tolist()
-    other = _run_tree(small_model, "What is 6 times 7?", decoder, seed=10)
+    other = _run_tree(either_model, "What is 6 times 7?", decoder, seed=10)
     assert [b.tokens for b in one.branches] != [b.tokens for b in other.branches]
 
 
-def test_everything_is_given_back(small_model: LlamaCppModel) -> None:
-    _run_tree(small_model, "What is 2 + 2?", EntropyTree(leaves=6, max_tokens=16, tau=0.2), 1)
-    assert small_model.free_cells == small_model.info.context
+def test_everything_is_given_back(either_model: LlamaCppModel) -> None:
+    before = either_model.free_cells
+    _run_tree(either_model, "What is 2 + 2?", EntropyTree(leaves=6, max_tokens=16, tau=0.2), 1)
+    assert either_model.free_cells == before
 
 
 def test_a_small_context_costs_time_not_leaves(small_model_path: Path) -> None:
-    with LlamaCppModel(small_model_path, context=128, max_sequences=8, repack=False) as tight:
+    with LlamaCppModel(
+        small_model_path, context=128, max_sequences=8, repack=False, stream_memory=0
+    ) as tight:
         prompt = tight.chat_tokens([{"role": "user", "content": "Tell a story."}])
         request = RunRequest(prompt_length=len(prompt), stop_tokens=tight.info.stop_tokens)
         decoder = MultiChain(leaves=6, max_tokens=40)

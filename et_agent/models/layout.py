@@ -1,0 +1,142 @@
+"""How llama.cpp's key-value cache is divided among sequences.
+
+A *unified* cache is one row of cells: forks share them, but attention goes over the cells of all
+other branches too, and skipping a masked one takes time. With a *stream* a sequence attention sees
+the own path alone; a fork then copies a stream. Streams are worth it as long as they are short.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["MAX_SEQUENCES", "Layout", "Move", "StreamTable", "choose_layout"]
+
+MAX_SEQUENCES: Final = 256
+"""LLAMA_MAX_SEQ."""
+_SHORTEST: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the cache is divided.
+
+    Attributes:
+        unified: Whether all sequences share one row of cells.
+        sequences: Sequences that may live at once.
+        cells: Positions that a sequence may have; in a unified cache, all sequences together.
+    """
+
+    unified: bool
+    sequences: int
+    cells: int
+
+    @property
+    def ids(self) -> int:
+        """llama.cpp's sequence ids: a stream more than sequences, to move others through."""
+        return self.sequences if self.unified else self.sequences + 1
+
+    @property
+    def total(self) -> int:
+        """Cells in all."""
+        return self.cells if self.unified else self.cells * self.ids
+
+    def serves(self, wanted: "Layout") -> bool:
+        """Whether a cache of this layout will do where `wanted` would be chosen."""
+        return (
+            self.unified == wanted.unified
+            and self.sequences >= wanted.sequences
+            and self.cells >= wanted.cells
+        )
+
+
+def choose_layout(
+    longest: int, *, context: int, max_sequences: int, width: int, cell_bytes: int, memory: int
+) -> Layout:
+    """Streams where they fit into memory, else a unified cache.
+
+    Args:
+        longest: Positions of the longest path to come.
+        context: Cells of a unified cache.
+        max_sequences: Sequences asked for.
+        width: Rows in a batch. Streams are for twice as many sequences: the branches in work, and
+            ended ones that may be forked.
+        cell_bytes: Bytes that a position takes.
+        memory: Most bytes for streams.
+    """
+    cells = _SHORTEST
+    while cells < longest:
+        cells *= 2
+    sequences = min(max_sequences, 2 * width, MAX_SEQUENCES - 1)
+    streams = Layout(unified=False, sequences=sequences, cells=cells)
+    if streams.total * cell_bytes <= memory:
+        return streams
+    return Layout(unified=True, sequences=max_sequences, cells=context)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A sequence goes from one stream to another, which is empty."""
+
+    source: int
+    target: int
+
+
+class StreamTable:
+    """Which stream each sequence lies in.
+
+    llama.cpp decodes the streams of a batch together only if they lie side by side, so a batch's
+    sequences are gathered in the first ones.
+
+    Args:
+        streams: Number of streams; one more than there are sequences.
+    """
+
+    def __init__(self, streams: int) -> None:
+        self._streams: dict[int, int] = {}
+        self._free = set(range(streams))
+
+    def stream(self, sequence: int) -> int:
+        """The stream that a sequence lies in; it has one once it was taken."""
+        return self._streams[sequence]
+
+    def take(self, sequence: int) -> int:
+        """Give a sequence the first free stream."""
+        stream = self._streams[sequence] = min(self._free)
+        self._free.remove(stream)
+        return stream
+
+    def release(self, sequence: int) -> int | None:
+        """Take a sequence's stream away; None when it had none."""
+        stream = self._streams.pop(sequence, None)
+        if stream is not None:
+            self._free.add(stream)
+        return stream
+
+    def gather(self, sequences: Collection[int]) -> list[Move]:
+        """Put these sequences, in any order, into the first streams; the moves, to be made in turn.
+
+        Sequences without a stream get one.
+        """
+        wanted = set(sequences)
+        count = len(wanted)
+        strangers = {
+            stream: sequence
+            for sequence, stream in self._streams.items()
+            if stream < count and sequence not in wanted
+        }
+        outside = [s for s in sequences if self._streams.get(s, count) >= count]
+        outside = list(dict.fromkeys(outside))
+        moves = []
+        for target in sorted(stream for stream in self._free if stream < count):
+            moves += self._put(outside.pop(), target)
+        # Every free stream lies behind the first ones now, and there is one at least.
+        for target, stranger in sorted(strangers.items()):
+            moves += self._put(stranger, min(self._free))
+            moves += self._put(outside.pop(), target)
+        return moves
+
+    def _put(self, sequence: int, target: int) -> list[Move]:
+        source = self.release(sequence)
+        self._streams[sequence] = target
+        self._free.remove(target)
+        return [] if source is None else [Move(source, target)]
