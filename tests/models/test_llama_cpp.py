@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from et_agent import ScriptedModel, ask, submit
 from et_agent.decoding import EntropyTree, Greedy, MultiChain, RunRequest, Scheduler, Tree
+from et_agent.decoding.scheduler import Ticket
 from et_agent.errors import (
     ContextError,
     ModelClosedError,
@@ -31,8 +32,10 @@ from et_agent.models.attention import (
     _floats,
 )
 from et_agent.models.base import Batch, Step
+from et_agent.models.layout import Layout
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
+from et_agent.models.native import Native
 from et_agent.models.trial import may_repack
 from tests.conftest import SMALL_MODEL
 from tests.models.gguf_builder import write_gguf
@@ -244,6 +247,103 @@ def test_attention_of_a_prompt_longer_than_a_micro_batch(either_model: LlamaCppM
     assert attention.row(0).size == 200
     assert attention.row(0).sum() == pytest.approx(1, abs=1e-3)
     _release(either_model, 3)
+
+
+def test_prompts_and_branches_share_a_batch(
+    small_model: LlamaCppModel, unified_model: LlamaCppModel
+) -> None:
+    """llama.cpp cuts such a batch up and reorders it; logits and attention come in the given order."""
+    prompt = small_model.tokenize("one two three four five six seven " * 10)[:80]
+    other = small_model.tokenize("Lisbon, Rome, Paris, London, Berlin and Madrid are" * 4)[:70]
+    found: list[tuple[Logits, list[Logits]]] = []
+    for model in (small_model, unified_model):
+        _in_owner(model, _batch(_prompt_rows(prompt, 4)))
+        for sequence in (6, 1, 3):
+            _fork(model, 4, sequence, len(prompt) - sequence)
+        rows = [
+            (1000, len(prompt) - 3, 3, True),
+            *_prompt_rows(other, 5),
+            (2000, len(prompt), 4, True),
+            (3000, len(prompt) - 6, 6, True),
+            *_prompt_rows(other[:30], 0),
+            (4000, len(prompt) - 1, 1, True),
+        ]
+        logits, attention = _in_owner(model, _batch(rows))
+        assert all(attention.strangers(index) == 0 for index in range(6))
+        found.append((logits, [attention.row(index) for index in range(6)]))
+        _release(model, *range(7))
+    for (one, its_rows), (two, other_rows) in [(found[0], found[1])]:
+        for row in range(6):
+            assert _cosine(one[row], two[row]) > 0.999
+            np.testing.assert_allclose(its_rows[row], other_rows[row], atol=0.01)
+        assert max(_cosine(one[0], two[row]) for row in range(1, 6)) < 0.99, "rows differ"
+
+
+def _answer(model: LlamaCppModel, longest: int) -> tuple[bool, int]:
+    room = model.submit(partial(model.arrange, longest)).result()
+    assert room.longest >= min(longest, model.info.longest_path)
+    tokens = model.tokenize("The capital of France is")
+    logits, _ = _in_owner(model, _batch(_prompt_rows(tokens, room.sequences - 1)))
+    return model._layout.unified, int(logits[0].argmax())
+
+
+def test_the_cache_grows_with_the_paths_and_shrinks_again(small_model_path: Path) -> None:
+    with LlamaCppModel(
+        small_model_path, context=4096, best_width=4, repack=False, stream_memory=300 << 20
+    ) as model:
+        answers = [_answer(model, longest) for longest in (100, 1000, 4096, 100)]
+        assert [unified for unified, _ in answers] == [False, False, True, False]
+        assert len({token for _, token in answers}) == 1
+        assert model._layout.cells == 512
+        rows = [(1, at, 0, at == 511) for at in range(512)]
+        for start in (0, 256):
+            model.submit(partial(model.decode, _batch(rows[start : start + 256]))).result()
+        with pytest.raises(ContextError, match="at most 512 positions now"):
+            model.submit(partial(model.decode, _batch([(1, 512, 0, True)]))).result()
+
+
+def test_a_longer_question_joins_shorter_ones(small_model_path: Path) -> None:
+    """The cache is arranged anew; what the others had in it is decoded again, and nothing is lost."""
+    with LlamaCppModel(
+        small_model_path, context=4096, best_width=4, repack=False, stream_memory=300 << 20
+    ) as model:
+        scheduler = Scheduler(model)
+        tickets = []
+
+        def run(text: str, tokens: int, joining: str | None = None) -> None:
+            prompt = model.chat_tokens([{"role": "user", "content": text}])
+            request = RunRequest(prompt_length=len(prompt), stop_tokens=frozenset(), seed=3)
+            decoder = MultiChain(leaves=2, max_tokens=tokens)
+
+            def join(ticket: Ticket) -> None:
+                if joining is not None and ticket.steps == 10:
+                    run(joining, 5)
+
+            tickets.append(scheduler.submit(prompt, decoder, request, on_step=join))
+
+        run("Tell a story.", 30, "Count: " + "one two three four five six " * 100)
+        short = tickets[0].result(300)
+        long = tickets[1].result(300)
+        assert model._layout.cells == 1024
+        assert tickets[0].redone > 0
+        assert [branch.end for branch in short.tree.branches] == [30, 30]
+        assert [branch.end for branch in long.tree.branches] == [5, 5]
+
+
+def test_without_memory_for_streams_one_cache_does(
+    small_model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = Native.make_context
+
+    def refuse(native: Native, layout: Layout, threads: int | None, outputs: int) -> None:
+        if not layout.unified:
+            raise ContextError("no memory")
+        make(native, layout, threads, outputs)
+
+    monkeypatch.setattr(Native, "make_context", refuse)
+    with LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False) as model:
+        assert model._layout == Layout(unified=True, sequences=2, cells=256)
+    assert "all share one cache" in caplog.text
 
 
 def test_received_sums_match_single_rows(
