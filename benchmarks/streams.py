@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.machine import describe
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree
-from et_agent.models.base import Batch
+from et_agent.models.base import DEFAULT_WIDTH, Batch
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.loading import load_model
 
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--width", type=int, default=16, help="rows in a batch")
+    parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     options = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]

@@ -110,7 +110,7 @@ def ask(
     width: Annotated[
         int | None,
         typer.Option(
-            help="Branches in a batch at most.", show_default="16", rich_help_panel=_MODEL
+            help="Branches in a batch at most.", show_default="32", rich_help_panel=_MODEL
         ),
     ] = None,
     unpack: Annotated[

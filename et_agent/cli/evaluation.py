@@ -75,7 +75,7 @@ def run(
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Branches in a batch at most.", show_default="16")
+        int | None, typer.Option(help="Branches in a batch at most.", show_default="32")
     ] = None,
     unpack: Annotated[
         bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")

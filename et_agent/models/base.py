@@ -31,8 +31,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-DEFAULT_WIDTH = 16
-"""Rows in a batch. More bring little on few cores: each row then shares the cache with more cells."""
+DEFAULT_WIDTH = 32
+"""Rows in a batch: on few cores more bring nothing (benchmarks/results/streams.json)."""
 
 Tool = Mapping[str, Any]
 """A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,

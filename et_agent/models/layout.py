@@ -14,6 +14,7 @@ __all__ = ["MAX_SEQUENCES", "Layout", "Move", "StreamTable", "choose_layout"]
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
 _SHORTEST: Final = 512
+_WAITING: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,19 @@ def choose_layout(
         longest: Positions of the longest path to come.
         context: Cells of a unified cache.
         max_sequences: Sequences asked for.
-        width: Rows in a batch. Streams are for twice as many sequences: the branches in work, and
-            ended ones that may be forked.
+        width: Rows in a batch. Streams are for some more sequences, for ended branches that may
+            still be forked; where memory is short, for as many as there are rows at least.
         cell_bytes: Bytes that a position takes.
         memory: Most bytes for streams.
     """
     cells = _SHORTEST
     while cells < longest:
         cells *= 2
-    sequences = min(max_sequences, 2 * width, MAX_SEQUENCES - 1)
-    streams = Layout(unified=False, sequences=sequences, cells=cells)
-    if streams.total * cell_bytes <= memory:
-        return streams
-    return Layout(unified=True, sequences=max_sequences, cells=context)
+    fitting = memory // (cells * cell_bytes) - 1
+    sequences = min(max_sequences, width + _WAITING, MAX_SEQUENCES - 1, fitting)
+    if sequences < min(max_sequences, width):
+        return Layout(unified=True, sequences=max_sequences, cells=context)
+    return Layout(unified=False, sequences=sequences, cells=cells)
 
 
 @dataclass(frozen=True, slots=True)

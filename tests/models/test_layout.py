@@ -21,14 +21,15 @@ def test_streams_grow_in_powers_of_two() -> None:
 
 def test_what_does_not_fit_into_memory_shares_one_cache() -> None:
     shared = Layout(unified=True, sequences=64, cells=8192)
-    assert _chosen(2049) == shared  # 33 streams of 4,096 cells of 12 KiB are 1.5 GiB
+    assert _chosen(2049).sequences == 20  # 21 streams of 4,096 cells of 12 KiB fit into 1 GiB
+    assert _chosen(4097) == shared
     assert _chosen(1, memory=0) == shared
     assert _chosen(1, cell_bytes=1 << 20) == shared
-    assert _chosen(1, cell_bytes=28 * _KIB, width=32).cells == 512
 
 
 def test_there_is_an_id_for_each_sequence_and_one_to_spare() -> None:
-    assert _chosen(1, width=500, max_sequences=256, memory=1 << 40).ids == MAX_SEQUENCES
+    assert _chosen(1, width=255, max_sequences=256, memory=1 << 40).ids == MAX_SEQUENCES
+    assert _chosen(1, width=256, max_sequences=256, memory=1 << 40).unified
     assert _chosen(1, max_sequences=1).ids == 2
     assert _chosen(1, memory=0, max_sequences=256).ids == MAX_SEQUENCES
 
