@@ -21,11 +21,11 @@ class Recording:
     Attributes:
         calls: Name of a memory function with its arguments after the memory, or "llama_decode"
             with tokens, positions, sequences and outputs.
-        longest: Positions that the cache was arranged for.
+        cells: Positions that the cache was arranged for.
     """
 
     calls: list[tuple[str, Sequence[Any]]] = field(default_factory=list)
-    longest: int = 0
+    cells: int = 0
 
 
 def _buffers(model: LlamaCppModel) -> tuple[NDArray[Any], ...]:
@@ -59,14 +59,14 @@ def recorded(model: LlamaCppModel) -> Iterator[Recording]:
     finally:
         for name, function in functions.items():
             setattr(llama_cpp, name, function)
-        recording.longest = model._layout.cells
+        recording.cells = model._layout.cells
 
 
 def replay(model: LlamaCppModel, recording: Recording) -> float:
     """Seconds that the bare llama.cpp calls take."""
 
     def work() -> float:
-        model.arrange(recording.longest)
+        model.arrange(recording.cells)
         context, memory, batch = model._native.context, model._memory, model._batch
         started = time.perf_counter()
         for name, given in recording.calls:

@@ -75,6 +75,7 @@ def steps(models: Models, repeats: int) -> dict[str, Any]:
             lambda model, w=width, d=depth: model.submit(partial(step_time, model, w, d)).result(),  # type: ignore[misc]
         )
         for width, depth in SHAPES
+        if width <= models["streams"].info.best_width
     }
 
 
@@ -123,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
-    load = partial(load_model, options.model, best_width=options.width)
+    load = partial(load_model, options.model, best_width=options.width, context=16384)
     with load() as streams, load(stream_memory=0) as one:
         models = {"streams": streams, "one cache": one}
         found = {"steps": steps(models, options.repeats)}

@@ -35,8 +35,8 @@ def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
         )
     if ticket.redone:
         notes.append(
-            f"the context of {info.context} was too small for the whole tree: "
-            f"{ticket.redone} tokens were decoded again; a larger context is faster"
+            f"the cache was too small for all branches at once: {ticket.redone} tokens were decoded "
+            "again; a larger context, or fewer questions at once, is faster"
         )
     if isinstance(decoder, EntropyTree):
         notes += _tree_notes(ticket, decoder)

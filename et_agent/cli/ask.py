@@ -102,7 +102,7 @@ def ask(
     context: Annotated[
         int | None,
         typer.Option(
-            help="Cells of the cache, shared by all branches.",
+            help="Most tokens of prompt and path.",
             show_default="8192",
             rich_help_panel=_MODEL,
         ),

@@ -70,7 +70,9 @@ def run(
     ] = None,
     chat: Annotated[ChatName, typer.Option(help="model or plain prompt.")] = ChatName.MODEL,
     store: _Store = None,
-    context: Annotated[int | None, typer.Option(help="Cache cells.", show_default="8192")] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Most tokens of prompt and path.", show_default="8192")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,

@@ -141,8 +141,8 @@ class Run:
         return not self._running
 
     @property
-    def longest(self) -> int:
-        """Tokens after the prompt that the longest path may have."""
+    def most_tokens(self) -> int:
+        """Tokens after the prompt that a path may have, given ones included."""
         return self.max_tokens
 
     def runnable(self) -> list[int]:

@@ -77,9 +77,10 @@ class ContinuedRun(TreeRun):
         return len(self._continued.continuations[self.given(branch)])
 
     @property
-    def longest(self) -> int:
-        """Tokens after the prompt that the longest path may have, given ones included."""
-        return self._within_room(max(map(len, self._continued.continuations)))
+    def most_tokens(self) -> int:
+        """Tokens after the prompt that a path may have, given ones included."""
+        given = max(map(len, self._continued.continuations))
+        return max(given, self._within_room(given))
 
     def _longest(self, branch: Branch) -> int:
         return self._within_room(self._length_given(branch.id))

@@ -47,7 +47,7 @@ class ProbeRun(Run):
         self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
 
     @property
-    def longest(self) -> int:
+    def most_tokens(self) -> int:
         """Tokens of the longest continuation."""
         return max(map(len, self.settings.continuations))
 

@@ -184,7 +184,8 @@ class Scheduler:
                 entropies, shares and draws, so that a tree forks among what is allowed only.
 
         Raises:
-            QuestionError: The prompt is empty or leaves no room in the context.
+            QuestionError: The prompt is empty or leaves no room in the context, or given
+                continuations do not fit into it.
         """
         info = self._model.info
         if not prompt:
@@ -201,7 +202,14 @@ class Scheduler:
                 "choose another model"
             )
         request.room = min(info.context, info.longest_path) - len(prompt)
-        return Ticket(self._model, prompt, decoder.start(request), on_step, constraint)
+        run = decoder.start(request)
+        if run.most_tokens > request.room:
+            raise QuestionError(
+                f"the texts to go on from have up to {run.most_tokens} tokens after a prompt of "
+                f"{len(prompt)}, and {info.name} takes {request.room}: shorten the question or use a "
+                "larger context"
+            )
+        return Ticket(self._model, prompt, run, on_step, constraint)
 
     def queue(self, *tickets: Ticket) -> None:
         """Let prepared questions be decoded, all of them or none.
@@ -234,15 +242,27 @@ class Scheduler:
                 self._fail(error)
 
     def _arrange(self, newcomers: Sequence[Ticket], *, idle: bool) -> None:
-        """Let the model have a cache that suits questions that join."""
-        info = self._model.info
-        longest = max(len(ticket.prompt) + ticket.run.longest for ticket in newcomers)
-        longest = min(longest, info.context, info.longest_path)
+        """Let the model have a cache that suits questions that join.
+
+        While others are in work only when a path would not fit: they lose their places.
+        """
+        longest = max((_longest(t) for t in newcomers if not t._cancel), default=0)
         if not idle and longest <= self._room.longest:
             return
+        before = self._room.longest
+        try:
+            self._rearrange(longest)
+        except ContextError as error:
+            for ticket in newcomers:
+                if idle or _longest(ticket) > before:
+                    self._retire(ticket, error)
+            if self._tickets:
+                self._rearrange(before)
+
+    def _rearrange(self, longest: int) -> None:
         for ticket in self._tickets:
             ticket._places.clear()
-        self._free_sequences = []
+        self._room, self._free_sequences = Room(0, 0), []
         self._room = self._model.arrange(longest)
         self._free_sequences = list(range(self._room.sequences))[::-1]
 
@@ -438,7 +458,7 @@ class Scheduler:
         self._free_sequences.append(place.sequence)
 
     def _release_ended(self, ticket: Ticket) -> None:
-        """Free what no later fork can use: freed cells low in the cache keep attention short."""
+        """Free what no later fork can use: few cells keep attention short in a shared cache."""
         if any(branch not in ticket._places for branch in ticket.run.runnable()):
             return  # a branch that has just forked off may begin from one that ended
         for branch in list(ticket._places):
@@ -475,6 +495,11 @@ class Scheduler:
             ticket._places.clear()
             ticket.ended = time.perf_counter()
             ticket._future.set_exception(error)
+
+
+def _longest(ticket: Ticket) -> int:
+    """Positions that a question's paths may have."""
+    return len(ticket.prompt) + ticket.run.most_tokens
 
 
 def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:

@@ -5,8 +5,9 @@ keys, mask and scale. llama.cpp calls back after the nodes of the chosen layers;
 the wanted rows are copied there, and the keys of the new cells are added to a float32 copy of those
 layers' key caches. A row is then a softmax over the cells of its own path.
 
-Columns are cache cells, which the index input of the cache's SET_ROWS nodes ties to the tokens of
-the batch: in a unified cache it tells where a token went, with streams which token a row is of. The
+A row's columns are cells of the unified cache, or positions of the own stream. The index input of
+the cache's SET_ROWS nodes ties them to the tokens of the batch: in a unified cache it tells where a
+token went, with streams which token a row is of. The
 layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known`
 compares it with what this module was written for, and attention stays off on any other.
 """
@@ -94,8 +95,7 @@ class _Layer:
         keys: float32 [key-value heads, cells, d], the keys of all cells written so far; None before
             the first decode.
         tokens: Which tokens of the batch the micro-batch in work has, int64.
-        index: Where llama.cpp puts them, int64.
-        places: Where it put all tokens of this decode, one array a micro-batch.
+        places: Where llama.cpp puts them, int64, one array a micro-batch of this decode.
         rows: By output row, its query, float32 [key-value heads, group, d], and its mask, float16
             [columns].
         seen: Tokens of this decode seen so far.
@@ -104,7 +104,6 @@ class _Layer:
 
     keys: Floats | None = None
     tokens: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    index: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     places: list[Ints] = field(default_factory=list)
     rows: dict[int, tuple[Floats, NDArray[np.float16]]] = field(default_factory=dict)
     seen: int = 0
@@ -308,10 +307,10 @@ class AttentionReader:
         # On another device the input is a copy, named `DEVICE#attn_inp_k_idxs#0`.
         if _INDEX_INPUT not in ctypes.string_at(index + _NAME).split(b"#"):
             return
-        layer.index = self._array(index).ravel().copy()
-        layer.places.append(layer.index)
-        layer.tokens = self._tokens_at(layer.index, layer.seen)
-        layer.seen += layer.index.size
+        places = self._array(index).ravel().copy()
+        layer.places.append(places)
+        layer.tokens = self._tokens_at(places, layer.seen)
+        layer.seen += places.size
 
     def _tokens_at(self, places: Ints, seen: int) -> Ints:
         """Which tokens of the batch a micro-batch has; llama.cpp reorders those of streams."""
@@ -343,8 +342,9 @@ class AttentionReader:
             raise RuntimeError("a micro-batch has another shape than was expected")
         if layer.keys is None:
             layer.keys = np.zeros((groups, self._layout.total, length), dtype=np.float32)
-        cells = layer.index if self._cells is None else self._cells[layer.tokens]
-        column = layer.index if self._layout.unified else layer.index % self._layout.cells
+        places = layer.places[-1]
+        cells = places if self._cells is None else self._cells[layer.tokens]
+        column = places if self._layout.unified else places % self._layout.cells
         # Advanced indices around a slice: their axis comes first.
         layer.keys[:, cells] = _floats(keys[stream, :, column]).swapaxes(0, 1)
         wanted = np.flatnonzero(self._outputs[layer.tokens])

@@ -1,8 +1,8 @@
 """What a model has to offer: sequences that share prefixes, and batches that extend them.
 
-A model holds up to `max_sequences` sequences in one cache of `context` cells. A fork shares the
-cells of its source, so a prefix is stored once. All methods that touch the cache run in the model's
-owner thread; `submit` brings work there.
+A model holds up to `max_sequences` sequences in its cache. A fork shares a beginning with its source,
+which is decoded once. All methods that touch the cache run in the model's owner thread; `submit`
+brings work there.
 """
 
 from collections.abc import Callable, Mapping, Sequence

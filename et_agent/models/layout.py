@@ -2,7 +2,8 @@
 
 A *unified* cache is one row of cells: forks share them, but attention goes over the cells of all
 other branches too, and skipping a masked one takes time. With a *stream* a sequence attention sees
-the own path alone; a fork then copies a stream. Streams are worth it as long as they are short.
+the own path alone, from cell 0 on; a fork then copies a stream. Streams are worth it as long as they
+are short.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,8 @@ __all__ = ["MAX_SEQUENCES", "Layout", "Move", "StreamTable", "choose_layout"]
 
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
+_STEP: Final = 256
+"""llama.cpp pads streams to this many cells."""
 _SHORTEST: Final = 512
 _WAITING: Final = 16
 
@@ -42,12 +45,12 @@ class Layout:
         return self.cells if self.unified else self.cells * self.ids
 
     def serves(self, wanted: "Layout") -> bool:
-        """Whether a cache of this layout will do where `wanted` would be chosen."""
-        return (
-            self.unified == wanted.unified
-            and self.sequences >= wanted.sequences
-            and self.cells >= wanted.cells
-        )
+        """Whether a cache of this layout will do where `wanted` would be chosen.
+
+        Longer streams do, although there may be fewer: questions of changing lengths must not have
+        the cache made anew each time.
+        """
+        return self.unified == wanted.unified and self.cells >= wanted.cells
 
 
 def choose_layout(
@@ -64,9 +67,8 @@ def choose_layout(
         cell_bytes: Bytes that a position takes.
         memory: Most bytes for streams.
     """
-    cells = _SHORTEST
-    while cells < longest:
-        cells *= 2
+    longest = max(longest, min(_SHORTEST, context))
+    cells = -(-longest // _STEP) * _STEP
     fitting = memory // (cells * cell_bytes) - 1
     sequences = min(max_sequences, width + _WAITING, MAX_SEQUENCES - 1, fitting)
     if sequences < min(max_sequences, width):

@@ -175,8 +175,10 @@ class LlamaCppModel:
         except ContextError:
             if wanted.unified:
                 raise
-            _log.warning("no memory for a stream a sequence: all share one cache from here on")
-            self._stream_memory = 0
+            self._stream_memory = wanted.total * self._cell_bytes - 1
+            _log.warning(
+                "no memory for streams of %d cells: less is used from here on", wanted.total
+            )
             return self._arrange(longest)
         return self._room()
 
@@ -433,9 +435,10 @@ class LlamaCppModel:
         if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
             raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
         self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
-        if int(batch.positions.max()) >= self._layout.cells:
+        longest = self._room().longest
+        if int(batch.positions.max()) >= longest:
             raise ContextError(
-                f"a sequence has at most {self._layout.cells} positions now: see `arrange`"
+                f"the cache was arranged for paths of {longest} positions: arrange it for longer ones"
             )
 
     def _drop_attention(self) -> None:

@@ -80,7 +80,7 @@ class Native:
         settings.n_threads = settings.n_threads_batch = threads or cores or 1
         settings.kv_unified = layout.unified
         settings.swa_full = True
-        # Without it every row would be multiplied with the cells of all other branches too.
+        # Without it every row would be multiplied with all cells that are masked.
         settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         settings.type_k = settings.type_v = _cache_type()
         settings.no_perf = True
@@ -89,7 +89,8 @@ class Native:
         self.context = llama_cpp.llama_init_from_model(self.model, settings) or None
         if self.context is None:
             raise ContextError(
-                f"llama.cpp could not make a context of {layout.total} cells: use a smaller --context"
+                f"llama.cpp could not make a cache of {layout.total} cells: free some memory, or use a "
+                "smaller --context"
             )
 
     def free_context(self) -> None:
@@ -186,14 +187,15 @@ def metadata(model: Any, key: str) -> str:
 
 
 def cell_bytes(model: Any) -> int:
-    """Bytes of keys and values that one position takes, all layers together."""
+    """Bytes of keys and values that one position takes, if all layers are like the first."""
     architecture = metadata(model, "general.architecture")
     even = int(llama_cpp.llama_model_n_embd(model)) // max(
         1, int(llama_cpp.llama_model_n_head(model))
     )
     lengths = [metadata(model, f"{architecture}.attention.{of}_length") for of in ("key", "value")]
     heads = int(llama_cpp.llama_model_n_head_kv(model)) * int(llama_cpp.llama_model_n_layer(model))
-    return 2 * heads * sum(int(length) if length.isdigit() else even for length in lengths)
+    size = 2 * heads * sum(int(length) if length.isdigit() else even for length in lengths)
+    return max(size, 1)  # a first layer without attention of its own gives 0
 
 
 def _cache_type() -> int:

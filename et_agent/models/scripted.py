@@ -126,6 +126,7 @@ class ScriptedModel:
         self._closed = False
         self._cells = CellTable(context, max_sequences)
         self._tokens: list[list[int]] = [[] for _ in range(max_sequences)]
+        self._longest = context if longest_path is None else longest_path
         self.decoded = 0
         """Tokens that were decoded so far, prompts included."""
         self._info = ModelInfo(
@@ -223,13 +224,13 @@ class ScriptedModel:
         return [*self.tokenize(text), TURN]
 
     def arrange(self, longest: int) -> Room:
-        """Forget all sequences; the cache takes paths of any length."""
-        del longest
+        """Forget all sequences; `decode` refuses positions from `longest` on."""
         self._require_open()
         info = self._info
+        self._longest = min(longest, info.longest_path)
         self._cells = CellTable(info.context, info.max_sequences)
         self._tokens = [[] for _ in range(info.max_sequences)]
-        return Room(info.max_sequences, info.longest_path)
+        return Room(info.max_sequences, self._longest)
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
@@ -240,6 +241,11 @@ class ScriptedModel:
             raise ContextError(f"a batch has at most {self._info.max_outputs} output rows")
         sequences = batch.sequences.tolist()
         self._cells.check(batch.positions.tolist(), sequences)
+        if int(batch.positions.max()) >= self._longest:
+            raise ContextError(
+                f"the cache was arranged for paths of {self._longest} positions: arrange it for "
+                "longer ones"
+            )
         self._cells.place(sequences, None)
         self.decoded += len(sequences)
         logits, attention = [], []

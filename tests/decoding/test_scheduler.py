@@ -20,9 +20,11 @@ from et_agent.decoding import (
     scheduler_of,
 )
 from et_agent.decoding.base import Decoder
+from et_agent.decoding.continued import Continued
+from et_agent.decoding.probe import Probe
 from et_agent.decoding.sampling import Distribution
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
-from et_agent.models.base import Batch, Step
+from et_agent.models.base import Batch, Room, Step
 from et_agent.models.scripted import ScriptedModel
 from tests.decoding.play import shape
 
@@ -439,3 +441,80 @@ class IdleDecoder(Greedy):
 def test_a_question_that_cannot_go_on_is_an_error_and_no_endless_loop() -> None:
     with model_of() as model, pytest.raises(ContextError):
         submit(Scheduler(model), model, IdleDecoder()).result(10)
+
+
+class Arranging(ScriptedModel):
+    """Keeps what it was asked to arrange, and has no memory for paths longer than `most`."""
+
+    most = 1000
+
+    def arrange(self, longest: int) -> Room:
+        self.__dict__.setdefault("asked", []).append(longest)
+        if longest > self.most:
+            raise ContextError("no memory")
+        return super().arrange(longest)
+
+
+def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Ticket, Ticket]:
+    """A question of 10 positions, and one that joins it while it is being decoded."""
+    scheduler = Scheduler(model)
+    joined: list[Ticket] = []
+
+    def join(ticket: Ticket) -> None:
+        if ticket.steps == 2:
+            joined.append(submit(scheduler, model, Greedy(max_tokens=tokens), text))
+
+    chains = MultiChain(leaves=3, temperature=2, max_tokens=4)
+    first = submit(scheduler, model, chains, "abcde", on_step=join)
+    first.result(20)
+    return first, joined[0]
+
+
+def test_the_cache_is_arranged_for_the_longest_path() -> None:
+    with model_of(Arranging) as model:
+        assert isinstance(model, Arranging)
+        first, long = _joining(model, "x" * 20, 5)
+        assert long.result(20).finished
+        assert first.redone > 0, "the one in work lost its place and nothing else"
+        assert {len(branch.tokens) for branch in first.run.tree.branches} == {4}
+        assert model.asked == [10, 26]  # type: ignore[attr-defined]
+        submit(Scheduler(model), model, Greedy(max_tokens=2), "q").result(20)
+        assert model.asked[-1] == 4  # type: ignore[attr-defined]
+
+
+def test_a_shorter_question_joins_without_ado() -> None:
+    with model_of(Arranging) as model:
+        assert isinstance(model, Arranging)
+        first, short = _joining(model, "q", 2)
+        assert short.result(20).finished
+        assert first.redone == 0
+        assert model.asked == [10]  # type: ignore[attr-defined]
+
+
+def test_a_question_without_memory_fails_alone() -> None:
+    with model_of(Arranging) as model:
+        assert isinstance(model, Arranging)
+        model.most = 10
+        first, long = _joining(model, "x" * 20, 5)
+        with pytest.raises(ContextError, match="no memory"):
+            long.result(20)
+        assert {len(branch.tokens) for branch in first.run.tree.branches} == {4}
+        alone = submit(Scheduler(model), model, Greedy(max_tokens=5), "x" * 20)
+        with pytest.raises(ContextError, match="no memory"):
+            alone.result(20)
+        assert submit(Scheduler(model), model, Greedy(max_tokens=2), "q").result(20).finished
+
+
+@pytest.mark.parametrize("path", [64, 12])
+def test_continuations_that_do_not_fit_are_refused_alone(path: int) -> None:
+    with model_of(context=64, longest_path=path) as model:
+        scheduler = Scheduler(model)
+        given = (5,) * 80
+        for decoder in (
+            Continued(continuations=((1,), given), leaves=2, max_tokens=3),
+            Probe(continuations=(given,), words=((1,),)),
+        ):
+            with pytest.raises(QuestionError, match="80 tokens after a prompt of 2"):
+                submit(scheduler, model, decoder, "q")
+        fits = Continued(continuations=((1,), (5,) * 6), leaves=2, max_tokens=30)
+        assert submit(scheduler, model, fits, "q").result(20).finished

@@ -13,16 +13,17 @@ def _chosen(longest: int, *, cell_bytes: int = 12 * _KIB, **other: int) -> Layou
     return choose_layout(longest, cell_bytes=cell_bytes, **given)
 
 
-def test_streams_grow_in_powers_of_two() -> None:
+def test_streams_are_as_long_as_paths_need() -> None:
     assert _chosen(1) == _chosen(512) == Layout(unified=False, sequences=32, cells=512)
-    assert _chosen(513).cells == 1024
-    assert _chosen(1500).cells == 2048
+    assert _chosen(513).cells == 768
+    assert _chosen(1500).cells == 1536
+    assert _chosen(1, context=100).cells == 256, "a small context asks for little memory"
 
 
 def test_what_does_not_fit_into_memory_shares_one_cache() -> None:
     shared = Layout(unified=True, sequences=64, cells=8192)
-    assert _chosen(2049).sequences == 20  # 21 streams of 4,096 cells of 12 KiB fit into 1 GiB
-    assert _chosen(4097) == shared
+    assert _chosen(4096).sequences == 20  # 21 streams of 4,096 cells of 12 KiB fit into 1 GiB
+    assert _chosen(6000) == shared
     assert _chosen(1, memory=0) == shared
     assert _chosen(1, cell_bytes=1 << 20) == shared
 
@@ -35,7 +36,8 @@ def test_there_is_an_id_for_each_sequence_and_one_to_spare() -> None:
 
 
 def test_larger_streams_serve_and_a_shared_cache_does_not() -> None:
-    small, large = _chosen(100), _chosen(1000)
+    small, large = _chosen(100), _chosen(4000)
+    assert large.sequences < small.sequences
     assert large.serves(small)
     assert not small.serves(large)
     assert not _chosen(1, memory=0).serves(small)

@@ -272,11 +272,11 @@ def test_prompts_and_branches_share_a_batch(
         assert all(attention.strangers(index) == 0 for index in range(6))
         found.append((logits, [attention.row(index) for index in range(6)]))
         _release(model, *range(7))
-    for (one, its_rows), (two, other_rows) in [(found[0], found[1])]:
-        for row in range(6):
-            assert _cosine(one[row], two[row]) > 0.999
-            np.testing.assert_allclose(its_rows[row], other_rows[row], atol=0.01)
-        assert max(_cosine(one[0], two[row]) for row in range(1, 6)) < 0.99, "rows differ"
+    (one, its_rows), (two, other_rows) = found
+    for row in range(6):
+        assert _cosine(one[row], two[row]) > 0.999
+        np.testing.assert_allclose(its_rows[row], other_rows[row], atol=0.01)
+    assert max(_cosine(one[0], two[row]) for row in range(1, 6)) < 0.99, "rows differ"
 
 
 def _answer(model: LlamaCppModel, longest: int) -> tuple[bool, int]:
@@ -298,7 +298,7 @@ def test_the_cache_grows_with_the_paths_and_shrinks_again(small_model_path: Path
         rows = [(1, at, 0, at == 511) for at in range(512)]
         for start in (0, 256):
             model.submit(partial(model.decode, _batch(rows[start : start + 256]))).result()
-        with pytest.raises(ContextError, match="at most 512 positions now"):
+        with pytest.raises(ContextError, match="arranged for paths of 512 positions"):
             model.submit(partial(model.decode, _batch([(1, 512, 0, True)]))).result()
 
 
@@ -324,7 +324,7 @@ def test_a_longer_question_joins_shorter_ones(small_model_path: Path) -> None:
         run("Tell a story.", 30, "Count: " + "one two three four five six " * 100)
         short = tickets[0].result(300)
         long = tickets[1].result(300)
-        assert model._layout.cells == 1024
+        assert model._layout.cells == 768
         assert tickets[0].redone > 0
         assert [branch.end for branch in short.tree.branches] == [30, 30]
         assert [branch.end for branch in long.tree.branches] == [5, 5]
@@ -334,16 +334,19 @@ def test_without_memory_for_streams_one_cache_does(
     small_model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     make = Native.make_context
+    most = 2000
 
     def refuse(native: Native, layout: Layout, threads: int | None, outputs: int) -> None:
-        if not layout.unified:
+        if not layout.unified and layout.total > most:
             raise ContextError("no memory")
         make(native, layout, threads, outputs)
 
     monkeypatch.setattr(Native, "make_context", refuse)
-    with LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False) as model:
-        assert model._layout == Layout(unified=True, sequences=2, cells=256)
-    assert "all share one cache" in caplog.text
+    with LlamaCppModel(small_model_path, context=2048, max_sequences=2, repack=False) as model:
+        assert model._layout == Layout(unified=False, sequences=2, cells=512)
+        assert _answer(model, 1000)[0], "three streams of 1,024 cells are too many"
+        assert "no memory for streams of 3072 cells" in caplog.text
+        assert not _answer(model, 500)[0], "shorter ones fit as before"
 
 
 def test_received_sums_match_single_rows(
