@@ -419,14 +419,16 @@ def submit(
             forks among valid continuations only. One call a reply.
         schema: A JSON schema that the reply has to fit; equal JSON is one answer.
         stop: Texts that end a path in words and are cut off it. One that ends a path within
-            `\boxed{}` closes the box if it can ("}"); else the path gives no answer.
+            `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
+            paths at `\boxed{` already is refused where the prompt asks for a box.
 
     Raises:
         QuestionError: The question is empty, not a text, or too long for the context; the
             conversation has no user message, or a tool's message that answers no call.
         CalibratorMismatchError: The calibrator that was passed holds for something else.
-        SettingsError: A setting is out of range, a schema or tool is none or nothing that llama.cpp's
-            grammar can express, or a pilot is needed and missing.
+        SettingsError: A setting is out of range, a stop sequence cuts off every answer, a schema or
+            tool is none or nothing that llama.cpp's grammar can express, or a pilot is needed and
+            missing.
         UnsupportedModelError: The model has no chat template, or one that knows no tools.
         ModelClosedError: The model was closed.
     """

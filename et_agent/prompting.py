@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
+from et_agent.answers.kinds import ANSWER_MARKER
 from et_agent.answers.stops import StopSequences
 from et_agent.calling import CallForm, JsonForm, call_form
 from et_agent.conversation import Conversation, check_text
@@ -84,13 +85,16 @@ class Asked:
             else:
                 system_prompt = instruction(reading)
         conversation = conversation.with_system(system_prompt)
+        stops = StopSequences([*stop, PLAIN_STOP] if chat == "plain" else stop)
+        if structured is None or (isinstance(structured, CallForm) and structured.free):
+            _check_stops(stops, conversation)
         constraint = None if structured is None else structured.constraint(model)
         return cls(
             conversation=conversation,
             kind=wanted,
             reading_kind=reading,
             chat=chat,
-            stops=StopSequences([*stop, PLAIN_STOP] if chat == "plain" else stop),
+            stops=stops,
             form=structured,
             prompt=_prompt(model, conversation, shown, chat),
             constraint=constraint,
@@ -138,6 +142,22 @@ def answer_kind(kind: AnswerKind | str) -> AnswerKind:
     except ValueError as error:
         kinds = ", ".join(AnswerKind)
         raise SettingsError(f"there is no answer kind {kind!r}: choose one of {kinds}") from error
+
+
+def _check_stops(stops: StopSequences, conversation: Conversation) -> None:
+    """Refuse to cut off an answer that the prompt asks to be marked."""
+    stop = stops.within_marker()
+    wanted = any(
+        ANSWER_MARKER.rstrip("{") in message["content"]
+        for message in conversation.messages
+        if message["role"] in ("system", "user")
+    )
+    if wanted and stop is not None:
+        raise SettingsError(
+            f"the stop sequence {stop!r} would end paths before the answer, which the prompt wants "
+            f"behind {ANSWER_MARKER}: use another one, or a prompt that asks for no box "
+            "(system_prompt='' leaves out the instruction)"
+        )
 
 
 def _prompt(

@@ -1,6 +1,6 @@
 """An agent with a tool that asks back when its request is unclear, and goes on with the reply.
 
-    .venv/bin/pip install -e . -e 'integrations/langchain[agents]'    # once, in a checkout
+    make setup    # once, in a checkout
     .venv/bin/python examples/agent_clarifies.py
     .venv/bin/python examples/agent_clarifies.py "How big is Georgia?" --reply 2
 

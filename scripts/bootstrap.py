@@ -41,6 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 BUILD_LOCK = ROOT / "requirements-build.lock"
+INTEGRATION = Path("integrations", "langchain")
 
 # What the builds of llama-cpp-python and of this project ask for, some of it only where the
 # system has none (cmake, ninja).
@@ -55,19 +56,24 @@ UV = "uv==0.13.9"
 
 
 def stamp_key(root: Path) -> dict[str, str]:
-    """Hash what the environment is made from: both locks and the packaging part of pyproject."""
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-    packaging = {
+    """Hash what the environment is made from: both locks and the packaging parts of pyprojects."""
+    parts = {
+        "runtime": (root / RUNTIME_LOCK.name).read_bytes(),
+        "dev": (root / DEV_LOCK.name).read_bytes() + packaging(root / INTEGRATION),
+        "project": packaging(root),
+    }
+    return {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+
+
+def packaging(folder: Path) -> bytes:
+    """What of a folder's pyproject an installation depends on."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+    parts = {
         "build-system": project.get("build-system"),
         "project": project.get("project"),
         "hatch": project.get("tool", {}).get("hatch"),
     }
-    parts = {
-        "runtime": (root / RUNTIME_LOCK.name).read_bytes(),
-        "dev": (root / DEV_LOCK.name).read_bytes(),
-        "project": json.dumps(packaging, sort_keys=True).encode(),
-    }
-    return {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    return json.dumps(parts, sort_keys=True).encode()
 
 
 def is_current(stamp: Mapping[str, str], key: Mapping[str, str], lock: str) -> bool:
@@ -282,11 +288,13 @@ class Environment:
             PipReport(self.display),
         )
 
-    def install_project(self) -> None:
-        """Install this project itself, editable."""
+    def install_project(self, lock: str) -> None:
+        """Install this project itself, editable; for development its integration too."""
         self.display.status("  installing et-agent")
         command = [str(self.python), "-m", "pip", "install", "--no-deps"]
         command += ["--build-constraint", str(BUILD_LOCK), "--editable", str(ROOT)]
+        if lock == "dev":  # that lock has what the integration depends on
+            command += ["--editable", str(ROOT / INTEGRATION)]
         self.run(command, "Installing et-agent itself failed.")
 
     def imports_llama(self) -> bool:
@@ -426,7 +434,7 @@ def bring_up(
         environment.install_locked(environment.write_part(LLAMA), "--no-cache-dir", *llama)
         if not environment.imports_llama():
             raise SetupError(f"llama.cpp was built but does not load: see {environment.log}.")
-    environment.install_project()
+    environment.install_project(lock)
     return build
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,8 @@ bootstrap = load("bootstrap")
 def project(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / bootstrap.INTEGRATION).mkdir(parents=True)
+    shutil.copy(ROOT / bootstrap.INTEGRATION / "pyproject.toml", tmp_path / bootstrap.INTEGRATION)
     return tmp_path
 
 
@@ -106,6 +109,34 @@ def test_stamp_follows_locks_and_packaging_only(project: Path) -> None:
     changed = bootstrap.stamp_key(project)
     assert changed["dev"] != key["dev"]
     assert changed["runtime"] == key["runtime"]
+
+    integration = project / bootstrap.INTEGRATION / "pyproject.toml"
+    text = integration.read_text("utf-8")
+    integration.write_text(text.replace('"langgraph>=1.2,<2"', '"langgraph>=1.3,<2"'), "utf-8")
+    later = bootstrap.stamp_key(project)
+    assert later["dev"] != changed["dev"]
+    assert later == {**changed, "dev": later["dev"]}
+
+
+def test_development_has_the_integration_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = bootstrap.Environment(tmp_path, setup_report.Display(io.StringIO(), live=False))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(environment, "run", lambda command, failure: commands.append(command))
+    environment.install_project("runtime")
+    environment.install_project("dev")
+    runtime, dev = ([one for one in command if str(ROOT) in one] for command in commands)
+    assert runtime == [str(bootstrap.BUILD_LOCK), str(ROOT)]
+    assert dev == [*runtime, str(ROOT / bootstrap.INTEGRATION)]
+
+
+def test_the_development_lock_has_what_the_integration_depends_on() -> None:
+    text = (ROOT / bootstrap.INTEGRATION / "pyproject.toml").read_text("utf-8")
+    project = tomllib.loads(text)["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["agents"]]
+    names = {re.split(r"[<>=]", one)[0] for one in wanted} - {"et-agent"}
+    assert names <= {pin.partition("==")[0] for pin in pins("requirements-dev.lock")}
 
 
 def test_only_other_cmake_args_ask_for_another_build() -> None:
@@ -251,7 +282,7 @@ def recorded_environment(
     monkeypatch.setattr(environment, "installed", [], raising=False)
     monkeypatch.setattr(environment, "has_wheel", lambda: True)
     monkeypatch.setattr(environment, "imports_llama", lambda: True)
-    monkeypatch.setattr(environment, "install_project", lambda: None)
+    monkeypatch.setattr(environment, "install_project", lambda lock: None)
     monkeypatch.setattr(
         environment,
         "install_locked",

@@ -1,4 +1,4 @@
-"""Every snippet of docs/langchain.md is run, on a scripted model; `#>` comments say what lines give."""
+"""Every snippet of docs/langchain.md is run, on a scripted model; `# >` says what lines give."""
 
 import ast
 import asyncio
@@ -20,6 +20,7 @@ from et_agent.runnables import loading as shared
 PAGE = Path(__file__).parents[1] / "docs" / "langchain.md"
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MARK = "  # > "  # `ruff format`, which formats the page, puts a space behind every "#"
 ROW = re.compile(r"<tr><td>(.*?)</td><td>\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -94,7 +95,7 @@ def run(code: str, names: dict[str, Any]) -> int:
     held = 0
     for statement in ast.parse(code).body:
         last = code.splitlines()[statement.end_lineno - 1] if statement.end_lineno else ""
-        _, says, expected = last.partition("  #> ")
+        _, says, expected = last.partition(MARK)
         if says:
             assert isinstance(statement, ast.Expr)
             expression = compile(ast.Expression(statement.value), PAGE.name, "eval")
@@ -114,7 +115,7 @@ def run(code: str, names: dict[str, Any]) -> int:
 def test_the_snippet_does_what_the_page_says(row: Row) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
     run(row.prelude, names)
-    run(row.snippet, names)
+    assert run(row.snippet, names) == len(re.findall(r"#\s*> ", row.snippet))
 
 
 def test_every_block_of_the_page_is_run() -> None:
@@ -123,9 +124,11 @@ def test_every_block_of_the_page_is_run() -> None:
     assert sections == set(SECTION.findall(text))
     assert len(BLOCK.findall(text)) == len(ROWS) + len(sections)
     assert len(ROWS) >= 20
+    assert sum(row.snippet.count(MARK) for row in ROWS) >= 30
+    assert f"`{MARK.strip()}` says what a line gives" in text
 
 
 def test_a_line_that_gives_something_else_fails() -> None:
-    assert run("1 + 1  #> 2", {}) == 1
+    assert run("1 + 1  # > 2", {}) == 1
     with pytest.raises(AssertionError):
-        run("1 + 1  #> 3", {})
+        run("1 + 1  # > 3", {})

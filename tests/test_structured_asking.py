@@ -242,6 +242,14 @@ def test_tools_are_shown_and_a_conversation_goes_on_after_them() -> None:
         ({"schema": 3}, "3 is no schema"),
         ({"stop": [""]}, "stop sequence is ''"),
         ({"stop": "}"}, "pass a list"),
+        ({"stop": ["Done", "\\boxed{"]}, "'.*boxed{' would end paths before the answer"),
+        ({"stop": ["\\"], "kind": "text"}, "would end paths before the answer"),
+        ({"stop": [": \\box"], "chat": "plain"}, "would end paths before the answer"),
+        ({"stop": ["boxed"], "system_prompt": "Use \\boxed."}, "would end paths before"),
+        (
+            {"stop": ["{"], "tools": [ADD], "system_prompt": "Use \\boxed{}."},
+            "would end paths before",
+        ),
     ],
 )
 def test_what_cannot_be_asked_for(options: dict[str, Any], says: str) -> None:
@@ -439,6 +447,36 @@ def test_stop_sequences_end_paths(stop: list[str], answer: str | None, shown: st
     assert result.tree.leaves[0].finish == "stop"
     stopped = next((one for one in stop if one in "So \\boxed{42} and more"), "")
     assert result.usage.tokens_decoded == len(shown) + (len(stopped) or 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"system_prompt": ""},
+        {"system_prompt": "", "kind": "text"},
+        {"tools": [ADD]},
+        {"tools": [ADD], "tool_choice": "any", "system_prompt": "Use \\boxed{}."},
+        {"schema": AGE, "system_prompt": "Use \\boxed{}."},
+    ],
+)
+def test_where_no_box_is_asked_for_any_stop_sequence_will_do(options: dict[str, Any]) -> None:
+    with ScriptedModel.from_texts({"It is 42 \\ or so": 1.0}) as model:
+        pending = submit(model, "How many?", stop=["\\"], decoder=Greedy(), **options)
+        pending.cancel()
+
+
+def test_a_user_who_asks_for_a_box_gets_no_stop_sequence_within_it() -> None:
+    said: list[Message] = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "How many? Use \\boxed{}."},
+        {"role": "assistant", "content": "Of what?"},
+        {"role": "user", "content": "Legs."},
+    ]
+    with ScriptedModel.from_texts(REPLIES) as model:
+        with pytest.raises(SettingsError, match="would end paths before the answer"):
+            submit(model, said, stop=["{"])
+        said[1]["content"] = "How many?"
+        submit(model, said, stop=["{"], decoder=Greedy()).cancel()
 
 
 def test_a_stop_sequence_across_tokens_and_characters() -> None:

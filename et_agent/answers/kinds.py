@@ -1,10 +1,14 @@
 """The kinds of answer a question can have, and what the prompt asks for each."""
 
 from enum import StrEnum
+from typing import Final
 
 from et_agent.errors import SettingsError
 
-__all__ = ["AnswerKind", "instruction"]
+__all__ = ["ANSWER_MARKER", "AnswerKind", "instruction"]
+
+ANSWER_MARKER: Final = "\\boxed{"
+"""What the answer follows, as every kind's instruction asks."""
 
 
 class AnswerKind(StrEnum):

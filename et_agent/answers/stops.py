@@ -3,19 +3,19 @@ r"""Stop sequences: texts that end a path and are cut off it.
 A stop sequence ends a path wherever it appears first, inside `\boxed{}` too. The shown text ends before
 it. The answer is read from the shown text, with one exception: where the cut goes through a box, the
 stop sequence itself is read too, so that "}" as a stop sequence closes the box. A box that stays open
-is no answer, since the rest of it was never written.
+is no answer, since the rest of it was never written. A stop sequence that ends paths within the word
+that opens a box leaves no answer, or a wrong one from the text before: `Asked.of` refuses it where the
+prompt asks for a box.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from et_agent.answers.braces import boxes
+from et_agent.answers.kinds import ANSWER_MARKER
 from et_agent.errors import SettingsError
 
 __all__ = ["Cut", "StopSequences"]
-
-_BOX: Final = "\\boxed{"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,14 @@ class StopSequences:
         """Whether bytes hold one."""
         return any(one in tail for one in self._bytes)
 
+    def within_marker(self) -> str | None:
+        """One that ends paths before the answer where a box is opened, or holds the whole opening."""
+        begun = tuple(ANSWER_MARKER[:size] for size in range(1, len(ANSWER_MARKER)))
+        for text in self.texts:
+            if text in ANSWER_MARKER or ANSWER_MARKER in text or text.endswith(begun):
+                return text
+        return None
+
     def cut(self, text: str) -> Cut:
         """The text up to the first of them."""
         found = [(text.find(stop), -len(stop), stop) for stop in self.texts if stop in text]
@@ -76,6 +84,6 @@ class StopSequences:
 def _inside_box(text: str) -> bool:
     """Whether a text ends within a box or within the word that opens one."""
     word = text.rfind("\\")
-    if word >= 0 and _BOX.startswith(text[word:]):
+    if word >= 0 and ANSWER_MARKER.startswith(text[word:]):
         return True
     return any(not box.closed and box.end == len(text) for box in boxes(text))

@@ -1,11 +1,13 @@
 """Passing a question on: to a function, another model, or a LangChain runnable."""
 
+import asyncio
 import contextvars
+import inspect
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,8 +31,15 @@ class Runnable(Protocol):
         ...
 
 
+@runtime_checkable
+class _AsyncRunnable(Protocol):
+    def ainvoke(self, input: Any, /) -> Awaitable[Any]: ...
+
+
 Target = Callable[[str], Any] | Runnable
-"""A question to an answer: a text, a message with a `content`, or an `AskResult`."""
+"""A question to an answer: a text, a message with a `content`, or an `AskResult`.
+
+It may be asynchronous; its coroutine is then run to its end in an event loop of its own."""
 
 
 class ModelTarget:
@@ -107,7 +116,7 @@ def call_target(
     """Call a target with the policy's time limit, retries and backoff.
 
     A call that hangs goes on in a thread of its own, which ends with the process; what it brings is
-    thrown away. Nothing is called once the limits are spent.
+    thrown away. A coroutine is cancelled instead. Nothing is called once the limits are spent.
 
     Args:
         target: The target.
@@ -180,20 +189,13 @@ def _call(target: Target, question: str, timeout: float | None, left: Limits) ->
         return target(question, left)
     if left.seconds is not None:
         timeout = left.seconds if timeout is None else min(timeout, left.seconds)
-    body: Callable[[str], Any]
-    if isinstance(target, Runnable):
-        body = target.invoke
-    elif callable(target):
-        body = target
-    else:
-        raise EscalationError(f"{type(target).__name__} is no target: it cannot be called")
-    if timeout is None:
-        return body(question)
+    if timeout is None and not _in_event_loop():
+        return _answered(target, question, None)
     ended: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            ended.put((True, body(question)))
+            ended.put((True, _answered(target, question, timeout)))
         except BaseException as error:  # handed to the caller's thread
             ended.put((False, error))
 
@@ -205,10 +207,54 @@ def _call(target: Target, question: str, timeout: float | None, left: Limits) ->
     try:
         good, value = ended.get(timeout=timeout)
     except queue.Empty:
-        raise EscalationError(f"the target took longer than {timeout:.3g} s") from None
+        raise _too_late(timeout) from None
     if not good:
         raise value
     return value
+
+
+def _answered(target: Target, question: str, timeout: float | None) -> Any:
+    """What a target brings; a coroutine is run to its end in this thread."""
+    if isinstance(target, Runnable):
+        value = _invoked(target, question)
+    elif callable(target):
+        value = target(question)
+    else:
+        raise EscalationError(f"{type(target).__name__} is no target: it cannot be called")
+    return asyncio.run(_awaited(value, timeout)) if inspect.isawaitable(value) else value
+
+
+def _invoked(target: Runnable, question: str) -> Any:
+    # `invoke` comes first: clients that a runnable keeps for `ainvoke` may belong to another loop.
+    try:
+        return target.invoke(question)
+    except (TypeError, NotImplementedError) as error:
+        # In words of their own all of LangChain's and LangGraph's say so that have only `ainvoke`.
+        if "sync" not in str(error) or not isinstance(target, _AsyncRunnable):
+            raise
+    return target.ainvoke(question)
+
+
+async def _awaited(answer: Awaitable[Any], timeout: float | None) -> Any:
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await answer
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise _too_late(timeout) from None
+
+
+def _too_late(timeout: float | None) -> EscalationError:
+    return EscalationError(f"the target took longer than {timeout:.3g} s")
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _read(value: Any) -> tuple[str, AskResult | None]:

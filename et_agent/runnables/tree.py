@@ -62,7 +62,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
       `max_concurrency` says. Without `return_exceptions` the first error ends the whole batch.
     - `stream` and `astream` yield `TreeSnapshot`s while the tree grows, and last the `AskResult`
       that `invoke` gives, so that whatever follows in a chain gets the result. Closing the stream,
-      or cancelling the task, stops decoding within one step; the model stays usable.
+      or cancelling the task, stops decoding within one step; the model stays usable. (LangChain's
+      `RunnableParallel` leaves its tasks running: there it takes until the next snapshot.)
     - Callbacks and `astream_events` get the custom events `entropy_tree_fork`, `entropy_tree_leaf`
       and `entropy_tree_posterior` (data: `ForkSeen`, `LeafSeen`, `TreeSnapshot`).
     - Every field may be given for one call: `tree.invoke(question, leaves=4)`, `tree.bind(seed=1)`,

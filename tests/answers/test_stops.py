@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from et_agent.answers.kinds import ANSWER_MARKER, AnswerKind, instruction
 from et_agent.answers.stops import Cut, StopSequences
 from et_agent.errors import SettingsError
 
@@ -37,6 +38,26 @@ def test_without_one_nothing_is_cut() -> None:
 def test_a_box_left_open_on_an_earlier_line_is_not_cut() -> None:
     cut = StopSequences(["END"]).cut("\\boxed{4\nthe answer is 5 END")
     assert cut.read == "\\boxed{4\nthe answer is 5 "
+
+
+@pytest.mark.parametrize(
+    "stop",
+    ["\\boxed{", "\\boxed", "\\", "boxed{", "ox", "{", " \\boxed{", "$\\b", "\n\\", "\\boxed{42}"],
+)
+def test_what_ends_paths_within_the_marker(stop: str) -> None:
+    assert StopSequences(["Done", stop]).within_marker() == stop
+
+
+@pytest.mark.parametrize(
+    "stop", ["}", "\n", "Done", "\\n", "\\boxes", "\\[", "{4", "42", "]{", "$"]
+)
+def test_what_leaves_the_marker_alone(stop: str) -> None:
+    assert StopSequences([stop]).within_marker() is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AnswerKind if kind is not AnswerKind.AUTO])
+def test_every_kind_asks_for_the_marker(kind: AnswerKind) -> None:
+    assert ANSWER_MARKER in instruction(kind)
 
 
 @pytest.mark.parametrize("stop", ["}", [""], [None], [3], ["a", ""]])

@@ -1,11 +1,17 @@
+import asyncio
 import contextvars
+import threading
 import time
+from collections.abc import AsyncIterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.prompts import PromptTemplate
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
+from langchain_core.tools import StructuredTool
 
 from et_agent import MultiChain, ScriptedModel
 from et_agent.errors import EscalationError, QuestionError
@@ -99,6 +105,112 @@ def test_a_target_that_hangs_is_left_behind() -> None:
     found = call_target(lambda question: time.sleep(3), QUESTION, policy)
     assert time.perf_counter() - began < 2
     assert "longer than 0.05 s" in str(found.failure)
+
+
+# Asynchronous targets.
+
+
+async def four(question: object) -> str:
+    await asyncio.sleep(0)
+    return "four"
+
+
+async def four_in_parts(questions: AsyncIterator[Any]) -> AsyncIterator[str]:
+    async for _ in questions:
+        yield "fo"
+        yield "ur"
+
+
+class Service:
+    async def __call__(self, question: str) -> AIMessage:
+        return AIMessage(await four(question))
+
+
+class Client:
+    async def invoke(self, question: str) -> str:
+        return await four(question)
+
+
+async def looked_up(question: str) -> str:
+    """Look it up."""
+    return await four(question)
+
+
+ASYNC: dict[str, Any] = {
+    "function": four,
+    "partial": partial(four),
+    "lambda": lambda question: four(question),
+    "callable object": Service(),
+    "asynchronous invoke": Client(),
+    "RunnableLambda": RunnableLambda(four),
+    "chain": PromptTemplate.from_template("{question}") | RunnableLambda(four),
+    "RunnableGenerator": RunnableGenerator(four_in_parts),
+    "tool": StructuredTool.from_function(coroutine=looked_up),
+}
+
+
+@pytest.mark.parametrize("timeout", [5, None])
+@pytest.mark.parametrize("target", ASYNC.values(), ids=ASYNC)
+async def test_an_asynchronous_target(target: Any, timeout: float | None) -> None:
+    policy = POLICY.changed(timeout=timeout)
+    # In a thread whose event loop runs, and in one that has none.
+    here = call_target(target, QUESTION, policy)
+    there = await asyncio.to_thread(call_target, target, QUESTION, policy)
+    for found in (here, there):
+        assert (found.answer, found.failure, found.cost.escalations) == ("four", None, 1)
+
+
+def test_an_asynchronous_target_keeps_the_callers_context() -> None:
+    trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
+    trace.set("this one")
+
+    async def target(question: str) -> str:
+        return trace.get()
+
+    assert call_target(target, QUESTION, POLICY).answer == "this one"
+    assert call_target(RunnableLambda(target), QUESTION, POLICY).answer == "this one"
+
+
+def test_an_asynchronous_target_that_hangs_is_cancelled() -> None:
+    cancelled = threading.Event()
+
+    async def target(question: str) -> str:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return "late"
+
+    found = call_target(target, QUESTION, POLICY.changed(timeout=0.05))
+    assert "longer than 0.05 s" in str(found.failure)
+    assert cancelled.wait(5)
+
+
+def test_an_asynchronous_target_is_tried_again() -> None:
+    calls: list[str] = []
+
+    async def target(question: str) -> str:
+        calls.append(question)
+        if len(calls) < 2:
+            raise TimeoutError("busy")
+        return "four"
+
+    found = call_target(target, QUESTION, POLICY.changed(retries=1))
+    assert (found.answer, found.cost.escalations) == ("four", 2)
+
+
+@pytest.mark.parametrize("error", [TypeError("no number"), NotImplementedError("not yet")])
+def test_a_step_that_fails_is_not_run_again_asynchronously(error: Exception) -> None:
+    calls: list[str] = []
+
+    def target(question: str) -> str:
+        calls.append(question)
+        raise error
+
+    found = call_target(RunnableLambda(target), QUESTION, POLICY)
+    assert found.failure is not None
+    assert (calls, found.failure.__cause__) == ([QUESTION], error)
 
 
 def test_retries_with_backoff_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,23 @@ def test_without_that_branch_the_target_escalates(result: AskResult, model: Scri
     assert decision.cost.escalations == 1
 
 
+async def test_an_asynchronous_target_does_not_hold_up_the_event_loop(result: AskResult) -> None:
+    async def target(question: str) -> str:
+        await asyncio.sleep(0.2)
+        return "five"
+
+    gate = GateRunnable(gate=Gate(policy(answer_at=0.9), escalate=target))
+    task = asyncio.ensure_future(gate.ainvoke(result))
+    ticks = 0
+    while not task.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    assert (await task).answer == "five"
+    assert ticks > 5
+    assert gate.invoke(result).answer == "five"
+    assert [one.answer async for one in gate.astream(result)] == ["five"]
+
+
 def test_with_neither_the_gate_abstains(result: AskResult) -> None:
     gate = GateRunnable(gate=policy(answer_at=0.9), abstain=told("abstain"))
     assert gate.invoke(result) == f"abstain: {QUESTION}"

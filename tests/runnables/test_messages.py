@@ -109,6 +109,8 @@ def test_a_whole_conversation_with_tools() -> None:
             [HumanMessage([{"type": "reasoning", "reasoning": "hm"}])],
             "a block of the kind 'reasoning'",
         ),
+        ([HumanMessage([{"type": "text", "text": None}])], "a text block whose text is None"),
+        ([HumanMessage([{"type": "text"}])], "a text block whose text is None: give it a text"),
         ([FunctionMessage(content="5", name="add")], "of the kind 'function'"),
         ([RemoveMessage(id="1")], "of the kind 'remove'"),
         ([ChatMessage(role="pirate", content="Arr")], "of the kind 'pirate'"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnableParallel
 
 from et_agent import EntropyTree, MultiChain, ScriptedModel
 from et_agent.errors import DecodeError
@@ -219,6 +219,29 @@ async def test_cancelling_a_task_stops_decoding(recorder: Recorder, way: str) ->
         assert stops(model)
         assert usable(model)
     assert {type(error) for error in recorder.errors} == {asyncio.CancelledError}
+
+
+@pytest.mark.parametrize("events", [False, True])
+async def test_a_cancelled_parallel_stream_decodes_up_to_its_next_snapshot(events: bool) -> None:
+    with endless() as model:
+        chain = RunnableParallel(a=long_tree(model))
+
+        async def drain() -> None:
+            if events:
+                async for _ in chain.astream_events(QUESTION, version="v2"):
+                    pass
+            else:
+                async for _ in chain.astream(QUESTION):
+                    pass
+
+        task = asyncio.ensure_future(drain())
+        await asyncio.to_thread(wait_until, lambda: model.decoded > 50)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.5)  # LangChain leaves the task that waits for a snapshot running
+        assert stops(model)
+        assert usable(model)
 
 
 def test_an_interrupt_stops_decoding(recorder: Recorder) -> None:
