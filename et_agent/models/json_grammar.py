@@ -105,6 +105,19 @@ def _converted(schema: dict[str, Any]) -> str:
             # A constant's JSON: its backslashes are no escapes of the grammar.
             return literal(json.dumps(json.loads(text), ensure_ascii=False))
 
+        def _build_object_rule(
+            self, properties: Any, required: Any, name: str, additional_properties: Any
+        ) -> Any:
+            if additional_properties is True:
+                additional_properties = _ANYTHING  # or they would be objects
+            # Left out of the rule without a word: no text of the grammar would ever fit.
+            unknown = sorted(required - {key for key, _ in properties})
+            if unknown and not isinstance(additional_properties, dict):
+                raise ValueError(
+                    f"it requires {', '.join(unknown)}, which its properties do not define"
+                )
+            return super()._build_object_rule(properties, required, name, additional_properties)
+
         def visit(self, schema: Any, name: str) -> Any:
             if set(schema) - {"minLength", "maxLength"} != {"type"} or len(schema) == 1:
                 return super().visit(schema, name)

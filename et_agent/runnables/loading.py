@@ -32,6 +32,7 @@ class LoadOptions(TypedDict, total=False):
     best_width: int
     gpu_layers: int
     unpack: bool
+    stream_memory: int
 
 
 class SharedModel:

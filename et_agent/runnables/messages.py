@@ -155,7 +155,13 @@ def _text(message: BaseMessage, number: int) -> str:
         # An ImagePromptValue gives nothing but the address of its image.
         kind = str(block.get("type", "image" if "url" in block else "untyped"))
         if kind == "text":
-            texts.append(str(block.get("text", "")))
+            text = block.get("text")
+            if not isinstance(text, str):
+                raise QuestionError(
+                    f"message {number} holds a text block whose text is {text!r}: give it a text, or "
+                    "leave the block out"
+                )
+            texts.append(text)
         elif not (isinstance(message, AIMessage) and kind in _NOT_SAID):
             what = "an image" if "image" in kind else f"a block of the kind {kind!r}"
             raise QuestionError(

@@ -64,6 +64,12 @@ PERSON = {
         ),
         ({"allOf": [{"$ref": "#/$defs/E"}], "$defs": {"E": {"enum": ["a"]}}}, ['"a"'], ['"b"']),
         ({"type": "object"}, ['{"a": [true]}'], ["[]"]),
+        (
+            {"properties": {"a": {"const": 1}}, "required": ["b"], "additionalProperties": True},
+            ['{"a": 1, "b": 2}', '{"b": 2}'],
+            ["[]"],
+        ),
+        ({"type": "object", "required": ["b"]}, ['{"b": 2}'], ["[]"]),
     ],
 )
 def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) -> None:
@@ -87,6 +93,9 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
         ({"$ref": "#/x"}, "x not in"),
         ({"$ref": "https://example.org/x"}, "[Rr]emote"),
         ({"properties": 3}, "items"),
+        ({"properties": {"a": {}}, "required": ["a", "c", "b"]}, "requires b, c, which"),
+        ({"properties": {}, "required": ["a"], "additionalProperties": False}, "requires a, which"),
+        ({"items": {"properties": {}, "required": ["a"]}}, "requires a, which"),
         ({"items": 3}, "3 is no schema"),
         ([1], r"\[1\] is no schema"),
         ({"enum": [object()]}, "not JSON serializable"),

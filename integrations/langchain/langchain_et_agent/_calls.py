@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 
 from et_agent import AskResult, PendingAnswer, submit
@@ -21,7 +22,7 @@ from langchain_et_agent._replies import reply
 if TYPE_CHECKING:
     from langchain_et_agent.chat_models import ChatEntropyTree
 
-__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "tool_choice_of"]
+__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "function_tool", "tool_choice_of"]
 
 CALL_ARGUMENTS: Final = frozenset(
     {
@@ -74,7 +75,7 @@ class Call:
     def _setting(self, name: str) -> Any:
         return getattr(self._settings, name)
 
-    def _submit(self, messages: Sequence[BaseMessage], stop: list[str]) -> PendingAnswer:
+    def _submit(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> PendingAnswer:
         chat, given = self._chat, self._given
         tools = given.get("tools") or ()
         names = [tool["function"]["name"] for tool in check_tools(tools)]
@@ -106,7 +107,7 @@ class Call:
             "leaves or tokens"
         )
 
-    def message(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+    def message(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> AIMessage:
         """Decode and wait."""
         pending = self._submit(messages, stop)
         try:
@@ -117,7 +118,7 @@ class Call:
             pending.cancel()  # does nothing to a question that is answered
         return self._reply(pending, result)
 
-    async def amessage(self, messages: Sequence[BaseMessage], stop: list[str]) -> AIMessage:
+    async def amessage(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> AIMessage:
         """The same without blocking the event loop; a cancelled task stops decoding."""
         submitting = asyncio.ensure_future(asyncio.to_thread(self._submit, messages, stop))
         try:
@@ -181,6 +182,22 @@ def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
         chunk_position="last",
     )
     yield ChatGenerationChunk(message=last)
+
+
+def function_tool(tool: Any) -> dict[str, Any]:
+    """A tool in OpenAI's form; LangChain lets tools that a provider runs pass as they are.
+
+    Raises:
+        SettingsError: It is one of those.
+    """
+    made = convert_to_openai_tool(tool)
+    function = made.get("function")
+    if not isinstance(function, Mapping) or "name" not in function:
+        raise SettingsError(
+            f"the tool {made!r} is no function with a name: pass a function, a tool, a pydantic class "
+            "or a JSON schema with a title"
+        )
+    return made
 
 
 def tool_choice_of(given: object, names: Sequence[str]) -> str:

@@ -19,6 +19,8 @@ class EngineKey:
     threads: int | None = None
     max_sequences: int = 64
     unpack: bool = False
+    stream_memory: int | None = None
+    """Bytes; None for the default of `load_model`, whose module would load llama.cpp."""
 
     @property
     def options(self) -> dict[str, int | bool | None]:

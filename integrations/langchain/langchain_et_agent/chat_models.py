@@ -8,11 +8,10 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
-from langchain_core.output_parsers.base import OutputParserLike
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableMap
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -24,9 +23,9 @@ from et_agent.errors import SettingsError
 from et_agent.models.base import LanguageModel
 from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.validation import explained
-from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, tool_choice_of
+from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, function_tool, tool_choice_of
 from langchain_et_agent._engines import EngineKey, engine_of
-from langchain_et_agent._replies import BoundedJsonParser, Choice
+from langchain_et_agent._replies import Choice, WholeReplyParser
 
 __all__ = ["ChatEntropyTree"]
 
@@ -48,14 +47,17 @@ class ChatEntropyTree(BaseChatModel):
     boxed answer, so that leaves can be compared; `system_prompt=""` leaves it out.
 
     The model is loaded when it is first used and shared by all instances that name it with the same
-    `context`, `threads`, `max_sequences` and `unpack`; calls at the same time share its batches.
-    `close_engines` frees it.
+    `context`, `threads`, `max_sequences`, `unpack` and `stream_memory`; calls at the same time share
+    its batches. `close_engines` frees it.
 
     Any of `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
     `choose` and `logprobs` can be given with a call too; `model` not where there is an `engine`.
 
+    It can be pickled and serialised (`langchain_core.load`), without weights. One with an `engine`
+    cannot be pickled; copies share the engine, and what `load` reads names no model.
+
     Raises:
-        SettingsError: A setting is unknown or out of range.
+        SettingsError: A setting is unknown or out of range, or there is an `engine` and a `model` too.
     """
 
     model_config = ConfigDict(
@@ -106,6 +108,9 @@ class ChatEntropyTree(BaseChatModel):
     """Branches that may be in the cache at once."""
     unpack: bool = False
     """Decode from a copy with float16 weights: faster on CPUs without AMX or AVX-512."""
+    stream_memory: int | None = Field(default=None, ge=0)
+    """Bytes of memory for a key-value stream each branch, which makes wide batches faster; 0 keeps one
+    cache for all, None takes the default of `load_model`."""
     engine: Any = Field(default=None, exclude=True, repr=False)
     """A loaded model to use instead of loading `model`; it is never closed here."""
 
@@ -114,6 +119,12 @@ class ChatEntropyTree(BaseChatModel):
             super().__init__(**settings)
         except ValidationError as error:
             raise SettingsError(explained(type(self).__name__, error)) from error
+        # `configurable_fields` passes the engine's own name on.
+        if self.engine is not None and settings.get("model", self.model) != self.model:
+            raise SettingsError(
+                f"model is {settings['model']!r}, but the chat model has an engine, {self.model!r}: "
+                "leave one of them out"
+            )
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -143,10 +154,25 @@ class ChatEntropyTree(BaseChatModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The decoder as plain data."""
-        if self.decoder is None:
-            return {}
-        return {"decoder": described(self.decoder)}
+        """The decoder as plain data, and no model for an engine: its name may load none."""
+        written: dict[str, Any] = {} if self.engine is None else {"model": ""}
+        if self.decoder is not None:
+            written["decoder"] = described(self.decoder)
+        return written
+
+    def __getstate__(self) -> dict[Any, Any]:
+        if self.engine is not None:
+            raise SettingsError(
+                "a chat model with an engine cannot be pickled: name the model "
+                f'({type(self).__name__}(model="…")), and each process loads its own'
+            )
+        return super().__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy that shares the engine."""
+        memo = {} if memo is None else memo
+        memo[id(self.engine)] = self.engine
+        return super().__deepcopy__(memo)
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
@@ -167,13 +193,16 @@ class ChatEntropyTree(BaseChatModel):
         return super()._get_llm_string(stop, **kwargs, **self._engine_params)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=self._stops(stop) or None, **kwargs)
+        stops = cast(list[str], self._stops(stop))
+        params = super()._get_ls_params(stop=stops or None, **kwargs)
         params["ls_provider"] = "et_agent"
         return params
 
     # --- Decoding
 
-    def _stops(self, stop: list[str] | None) -> list[str]:
+    def _stops(self, stop: Sequence[str] | None) -> Sequence[str]:
+        if isinstance(stop, str):  # `submit` says what to pass instead, and callbacks hear it
+            return stop
         return [*(self.stop or ()), *(stop or ())]
 
     def decoder_for(self, call: Mapping[str, Any]) -> DecoderSettings:
@@ -202,11 +231,24 @@ class ChatEntropyTree(BaseChatModel):
 
         Raises:
             ModelError: It cannot be loaded.
+            SettingsError: There is no name: one with an engine was written and read.
         """
         if self.engine is not None:
             return cast(LanguageModel, self.engine)
+        if not model:
+            raise SettingsError(
+                "no model is named: a chat model with an engine is written without it; set "
+                'chat.model = "…", or name one with the call (model="…")'
+            )
         return engine_of(
-            EngineKey(model, self.context, self.threads, self.max_sequences, self.unpack)
+            EngineKey(
+                model,
+                context=self.context,
+                threads=self.threads,
+                max_sequences=self.max_sequences,
+                unpack=self.unpack,
+                stream_memory=self.stream_memory,
+            )
         )
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -278,6 +320,7 @@ class ChatEntropyTree(BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Let the model call tools, one call a reply.
@@ -289,12 +332,14 @@ class ChatEntropyTree(BaseChatModel):
         Args:
             tools: Tools, functions, pydantic classes or schemas.
             tool_choice: "auto" (None, False), "any" ("required", True), "none", or a tool's name.
+            strict: Makes no difference: grammars are always strict.
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The choice is none of these.
+            SettingsError: The choice is none of these, or a tool is one that a provider runs.
         """
-        made = [convert_to_openai_tool(tool) for tool in tools]
+        del strict
+        made = [function_tool(tool) for tool in tools]
         choice = tool_choice_of(tool_choice, [tool["function"]["name"] for tool in made])
         return self.bind(tools=made, tool_choice=choice, **kwargs)
 
@@ -311,7 +356,8 @@ class ChatEntropyTree(BaseChatModel):
 
         Bounds of numbers and sizes are checked when a reply is read: one outside them is no answer,
         but is the message where no other leaf gives an answer, and then does not parse
-        (`OutputParserException`; a stream has given its text already).
+        (`OutputParserException`; in a stream at its end). Neither does a reply that `max_tokens` cut
+        off.
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
@@ -342,15 +388,20 @@ class ChatEntropyTree(BaseChatModel):
             ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
             **kwargs,
         )
-        parser: OutputParserLike[Any] = JsonOutputParser()
-        if method == "json_schema":
-            parser = BoundedJsonParser(wanted=wanted)
-        if isinstance(schema, type) and is_basemodel_subclass(schema):
-            parser = PydanticOutputParser(pydantic_object=schema)
+        if isinstance(schema, type) and is_basemodel_subclass(schema):  # which checks bounds itself
+            parser = WholeReplyParser(inner=PydanticOutputParser(pydantic_object=schema))
+        else:
+            bounds = wanted if method == "json_schema" else {}
+            parser = WholeReplyParser(inner=JsonOutputParser(), wanted=bounds)
         if not include_raw:
             return llm | parser
-        parsed = RunnablePassthrough.assign(
-            parsed=(lambda given: given["raw"]) | parser, parsing_error=lambda _: None
-        )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+        def parsed(given: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+            found = {**given, "parsed": None, "parsing_error": None}
+            try:
+                found["parsed"] = parser.invoke(given["raw"], config)
+            except Exception as error:  # whatever it is, it is told
+                found["parsing_error"] = error
+            return found
+
+        return RunnableMap(raw=llm) | RunnableLambda(parsed)

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from langchain_core.decisions import (
     BaseDecisionModel,
+    Box,
     Choice,
     ChoiceAnswer,
+    ClassifierRequest,
     ClassifierResponse,
     Noul,
     NoulAnswer,
@@ -51,7 +53,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
         tree: An `EntropyTreeRunnable` with settings of its own, instead of `model`.
 
     Raises, when called:
-        InputError: No question, more than ten options, or an image (text only).
+        InputError: The request is none, or has no question, more than ten options, or an image.
         EtAgentError: Decoding failed.
     """
 
@@ -95,6 +97,12 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     def _provider(self) -> str:
         return "et_agent"
 
+    def _classify_and_record(self, request: ClassifierRequest) -> ClassifierResponse:
+        return super()._classify_and_record(_checked(request))
+
+    async def _aclassify_and_record(self, request: ClassifierRequest) -> ClassifierResponse:
+        return await super()._aclassify_and_record(_checked(request))
+
     def _classify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         asked = _asked(state, questions)
         results = self.tree.batch(list(asked.values()))
@@ -127,6 +135,28 @@ def _tree_of(model: str | LanguageModel) -> Runnable[Any, AskResult]:
     from et_agent.runnables import EntropyTreeRunnable
 
     return EntropyTreeRunnable(model=model, kind=AnswerKind.CHOICE)
+
+
+def _checked(request: Any) -> ClassifierRequest:
+    """A request that is one; checked here, where callbacks see the error, not in `invoke`."""
+    if (problem := _no_request(request)) is not None:
+        raise InputError(f'{problem}: pass {{"state": …, "questions": {{"name": Choice(…)}}}}')
+    made: ClassifierRequest = request
+    return made
+
+
+def _no_request(given: Any) -> str | None:
+    if not isinstance(given, Mapping):
+        return f"a {type(given).__name__} is no request"
+    for key in ("state", "questions"):
+        if key not in given:
+            return f"the request has no {key!r}"
+    if not isinstance(given["questions"], Mapping):
+        return f"the questions are a {type(given['questions']).__name__}"
+    for name, one in given["questions"].items():
+        if not isinstance(one, Noul | Choice | Score | Box):
+            return f"question {name!r} is a {type(one).__name__}"
+    return None
 
 
 def _options(question: Question) -> list[str]:

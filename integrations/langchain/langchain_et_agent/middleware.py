@@ -69,7 +69,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     A response is judged as soon as the model has given it, in the model's node, whose outcome is
     kept: when an interrupted run is resumed, nothing is decoded or called again. The user is asked
-    in the node after it, once, with the clarifying question; the reply goes back to the model.
+    in the node after it, once, with the clarifying question; the reply goes back to the model. The
+    one exception is an escalation target that interrupts: it stops the model's node, which runs again
+    when the run is resumed, so that the model is asked again too.
 
     Args:
         policy: What to do at which confidence. `topics` holds tools by name: of several calls in one
@@ -108,11 +110,16 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         log: DecisionLog | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(policy, GatePolicy):
+            raise SettingsError(
+                f"policy is a {type(policy).__name__}: pass a GatePolicy, such as "
+                "GatePolicy(answer_at=0.8)"
+            )
         _check("unsure_tool_calls", unsure_tool_calls, get_args(Unsure))
         _check("foreign", foreign, get_args(Foreign))
         self._gate = Gate(policy, clarifier=clarifier)
         self.policy = policy
-        self.escalate = _chat_model(escalate) if isinstance(escalate, str) else escalate
+        self.escalate = _target(escalate)
         self.clarifier = clarifier
         self.unsure_tool_calls = unsure_tool_calls
         self.foreign = foreign
@@ -173,7 +180,10 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> dict[str, Any] | None:
         """Ask the user, if that is what was decided, and go on with the reply."""
         pause = cast("GateState", state).get("et_agent_pause")
-        return None if pause is None else go_on(pause)
+        if pause is None:
+            return None
+        # Cleared here too: an outer middleware may answer for a model that fails next.
+        return {**go_on(pause), "et_agent_pause": None}
 
     @hook_config(can_jump_to=["model", "end"])
     async def aafter_model(
@@ -332,6 +342,17 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         metadata = message.response_metadata
         kept = {METADATA_KEY: metadata[METADATA_KEY]} if METADATA_KEY in metadata else {}
         return _Judged(_only(_instead(message, text, metadata=kept)), decision, pause)
+
+
+def _target(given: str | BaseChatModel | Target | None) -> BaseChatModel | Target | None:
+    if isinstance(given, str):
+        return _chat_model(given)
+    if given is None or callable(given) or callable(getattr(given, "invoke", None)):
+        return given
+    raise SettingsError(
+        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable or a "
+        "function; a loaded model as ModelTarget(model)"
+    )
 
 
 def _chat_model(name: str) -> BaseChatModel:

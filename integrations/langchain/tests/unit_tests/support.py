@@ -42,6 +42,13 @@ class Person(BaseModel):
     age: int
 
 
+class Steps(BaseModel):
+    """What to do."""
+
+    steps: list[str]
+
+
+STEPS = '{"steps": ["open the door", "do not touch the wire", "leave"]}'
 PERSON = {'{"name": "Ann", "age": 3}': 0.6, '{"name":"Ann","age":3}': 0.2, '{"name": "Bob"': 0.2}
 
 

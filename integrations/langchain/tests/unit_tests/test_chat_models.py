@@ -1,5 +1,6 @@
 """`ChatEntropyTree` on a scripted model: messages, settings, streams, loading."""
 
+import copy
 import json
 import pickle
 from dataclasses import replace
@@ -18,7 +19,7 @@ from langchain_et_agent import ChatEntropyTree, close_engines
 from langchain_et_agent._replies import reply
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
-from et_agent.errors import EtAgentError
+from et_agent.errors import EtAgentError, SettingsError
 from et_agent.models import loading
 from et_agent.models.base import ModelInfo
 from et_agent.results import ConfidencePart
@@ -239,10 +240,13 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
     assert one.invoke(QUESTION, model="b").response_metadata["model_name"] == "b"
     assert one.invoke(QUESTION).response_metadata["model_name"] == "a"
     ChatEntropyTree(model="a", threads=1).invoke(QUESTION)
-    assert loaded[1:] == [("b", {}), ("a", {"threads": 1})]
+    ChatEntropyTree(model="a", stream_memory=0).invoke(QUESTION)
+    assert loaded[1:] == [("b", {}), ("a", {"threads": 1}), ("a", {"stream_memory": 0})]
+    EntropyTreeRunnable(model="a", load_options={"stream_memory": 0}, leaves=2).invoke(QUESTION)
+    assert len(loaded) == 4, "a runnable shares that too"
     close_engines()
     one.invoke(QUESTION)
-    assert len(loaded) == 4, "loaded again after they were freed"
+    assert len(loaded) == 5, "loaded again after they were freed"
     close_engines()
 
 
@@ -260,18 +264,46 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(monkeypatch: pytest.Monkey
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 def test_settings_are_written_and_read_without_weights(model: ScriptedModel) -> None:
     decoder = EntropyTree(leaves=5, schedule="stratified")
-    chat = ChatEntropyTree(
-        model="a", engine=model, decoder=decoder, kind="number", stop=["x"], api_key="secret"
-    )
+    chat = ChatEntropyTree(model="a", decoder=decoder, kind="number", stop=["x"], api_key="secret")
     written = dumpd(chat)
     assert "secret" not in json.dumps(written)
-    again = load(
+    again = loaded(written)
+    assert (again.decoder, again.kind, again.stop) == (decoder, "number", ["x"])
+    assert again.asdict() == chat.asdict()
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_a_chat_model_with_an_engine_is_read_without_a_model(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = ChatEntropyTree(engine=model, leaves=2, stop=["END"])
+    again = loaded(dumpd(chat))
+    assert (again.leaves, again.stop, again.engine) == (2, ["END"], None)
+    with pytest.raises(SettingsError, match=r"no model is named: .* set chat.model = "):
+        again.invoke(QUESTION)
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: ScriptedModel.from_texts(TEXTS))
+    assert again.invoke(QUESTION, model="a").content
+    again.model = "b"
+    assert again.invoke(QUESTION).response_metadata["model_name"] == "b"
+    close_engines()
+
+
+def loaded(written: Any) -> ChatEntropyTree:
+    found = load(
         written, allowed_objects=[ChatEntropyTree], valid_namespaces=["langchain_et_agent"]
     )
-    assert isinstance(again, ChatEntropyTree)
-    assert (again.decoder, again.kind, again.stop) == (decoder, "number", ["x"])
-    assert again.engine is None
-    assert {**again.asdict(), "fingerprint": model.info.fingerprint} == chat.asdict()
+    assert isinstance(found, ChatEntropyTree)
+    return found
+
+
+def test_a_model_is_named_or_given_not_both(chat: ChatEntropyTree) -> None:
+    says = "model is 'a', but the chat model has an engine, 'scripted'"
+    with pytest.raises(SettingsError, match=says):
+        ChatEntropyTree(model="a", engine=chat.engine)
+    configurable = chat.configurable_fields(model=ConfigurableField(id="model"))
+    with pytest.raises(SettingsError, match=says):
+        configurable.invoke(QUESTION, {"configurable": {"model": "a"}})
+    assert configurable.invoke(QUESTION).content
 
 
 def test_configurable_fields_keep_the_engine(chat: ChatEntropyTree) -> None:
@@ -283,6 +315,16 @@ def test_configurable_fields_keep_the_engine(chat: ChatEntropyTree) -> None:
 def test_a_pickled_chat_model_loads_its_own_engine() -> None:
     chat = pickle.loads(pickle.dumps(ChatEntropyTree(model="a", leaves=3, stop=["x"])))
     assert (chat.model, chat.leaves, chat.stop, chat.engine) == ("a", 3, ["x"], None)
+
+
+def test_a_chat_model_with_an_engine_is_copied_but_not_pickled(chat: ChatEntropyTree) -> None:
+    chat.stop = ["END"]
+    with pytest.raises(SettingsError, match="cannot be pickled: name the model"):
+        pickle.dumps(chat)
+    for copied in (copy.deepcopy(chat), chat.model_copy(deep=True), copy.copy(chat)):
+        assert copied.engine is chat.engine
+        assert copied.invoke(QUESTION).content == chat.invoke(QUESTION).content
+    assert copy.deepcopy(chat).stop is not chat.stop
 
 
 def test_tokens_are_the_models_own(chat: ChatEntropyTree) -> None:

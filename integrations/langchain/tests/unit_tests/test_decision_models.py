@@ -1,6 +1,6 @@
 import pickle
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -156,6 +156,34 @@ def test_bad_input(model: ScriptedModel, state: Any, questions: Any, message: st
     with pytest.raises(InputError, match=message):
         decide.invoke({"state": state, "questions": questions})
     assert model.decoded == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ("x", "a str is no request: pass"),
+        (None, "a NoneType is no request"),
+        ({"questions": {"a": TEAM}}, "the request has no 'state'"),
+        ({"state": STATE}, "the request has no 'questions'"),
+        ({"state": STATE, "questions": [TEAM]}, "the questions are a list"),
+        ({"state": STATE, "questions": {"a": "Which?"}}, "question 'a' is a str"),
+    ],
+)
+async def test_what_is_no_request(model: ScriptedModel, request_: Any, message: str) -> None:
+    class Seen(BaseCallbackHandler):
+        errors: ClassVar[list[BaseException]] = []
+
+        def on_llm_error(self, error: BaseException, **_: Any) -> None:
+            self.errors.append(error)
+
+        on_chain_error = on_llm_error
+
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    with pytest.raises(InputError, match=message) as caught:
+        decide.invoke(request_, {"callbacks": [Seen()]})
+    assert caught.value in Seen.errors
+    with pytest.raises(InputError, match=message):
+        await decide.ainvoke(request_)
 
 
 def test_a_loaded_model_gets_a_tree_of_its_own(model: ScriptedModel) -> None:

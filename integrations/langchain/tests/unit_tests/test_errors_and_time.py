@@ -52,6 +52,11 @@ IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png
         ([HumanMessage(" ")], QuestionError, "empty"),
         ([IMAGE], QuestionError, "message 1 holds an image: only text is supported"),
         (
+            [HumanMessage([{"type": "text", "text": None}])],
+            QuestionError,
+            "message 1 holds a text block whose text is None",
+        ),
+        (
             [
                 HumanMessage("?"),
                 AIMessage([{"type": "image", "url": "x"}]),
@@ -81,7 +86,7 @@ def test_messages_that_cannot_be_answered(
         chat.invoke(messages, config={"callbacks": [errors]})
     with pytest.raises(kind, match=says):
         list(chat.stream(messages, config={"callbacks": [errors]}))
-    if kind is QuestionError and messages:
+    if kind is QuestionError:
         assert len(errors.seen) == 2
         assert all(isinstance(error, QuestionError) for error in errors.seen)
 
@@ -146,6 +151,8 @@ def test_settings_that_are_none(settings: dict[str, Any], says: str) -> None:
         ({"logprobs": "perhaps"}, "logprobs: "),
         ({"system_prompt": 3}, "system_prompt: "),
         ({"tools": [{}]}, "tool 1 has no name"),
+        ({"stop": ["\\boxed"]}, "stop sequence .* would end paths before the answer"),
+        ({"stop": "Done"}, "stop is the text 'Done': pass a list"),
         ({"temperature": "hot"}, "temperature"),
         ({"model": "nonsense"}, "model is 'nonsense', but the chat model has an engine"),
     ],

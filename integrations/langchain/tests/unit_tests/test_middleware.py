@@ -195,6 +195,17 @@ def test_a_function_gets_the_question() -> None:
 
 
 @HOW
+async def test_an_asynchronous_function_gets_the_question(how: str) -> None:
+    async def person(question: str) -> str:
+        await asyncio.sleep(0.01)
+        return f"asked: {question}"
+
+    gate = ConfidenceGateMiddleware(POLICY, escalate=person)
+    state = await run(agent_of(FakeChat(replies=[says("4", 0.3)]), gate), how, ASK)
+    assert state["messages"][-1].text == "asked: How many?"
+
+
+@HOW
 async def test_a_target_that_fails_is_tried_again_then_the_gate_abstains(how: str) -> None:
     policy = POLICY.model_copy(update={"retries": 1})
     strong = FakeChat(replies=[OSError("no network"), OSError("no network")])
@@ -360,6 +371,10 @@ def test_settings_are_checked() -> None:
     with pytest.raises(SettingsError, match="escalate is 'nobody:knows'") as caught:
         ConfidenceGateMiddleware(POLICY, escalate="nobody:knows")
     assert caught.value.__cause__ is not None
+    with pytest.raises(SettingsError, match="policy is a dict: pass a GatePolicy"):
+        ConfidenceGateMiddleware({"answer_at": 0.5})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="escalate is a int: pass a chat model"):
+        ConfidenceGateMiddleware(POLICY, escalate=5)  # type: ignore[arg-type]
     with pytest.raises(PolicyError, match="Clarifier"):
         ConfidenceGateMiddleware(GatePolicy(answer_at=0.5, clarify=True))
 

@@ -1,9 +1,13 @@
 import json
+from typing import Any
 
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import ChatResult
 from langchain_et_agent import ConfidenceGateMiddleware, result_of
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from et_agent import ScriptedModel
 from et_agent.gate import Action, Clarifier, GatePolicy
@@ -139,6 +143,57 @@ def test_a_new_message_instead_of_a_reply_leaves_a_valid_history() -> None:
     assert state["messages"][-1].text == "4"
     assert valid(model.seen[1])
     assert len(state["et_agent_decisions"]) == 1, "of this run alone"
+
+
+RETRY = ModelRetryMiddleware(max_retries=0, on_failure="continue")
+
+
+@HOW
+async def test_a_call_that_ran_is_not_asked_for_again_when_the_model_then_fails(how: str) -> None:
+    done: list[str] = []
+    model = FakeChat(replies=[calls(0.9, ("pay", {"amount": 5})), OSError("no network")])
+    gate = ConfidenceGateMiddleware(POLICY, unsure_tool_calls="approve")
+    agent: Any = create_agent(
+        model, tools_into(done), middleware=[RETRY, gate], checkpointer=InMemorySaver()
+    )
+    await run(agent, how, ASK, THREAD)
+    approved: Any = Command(resume={"decisions": [{"type": "approve"}]})
+    state = await run(agent, how, approved, THREAD)
+    assert "__interrupt__" not in state
+    assert (done, model.asked) == (["pay 5"], 2)
+    assert agent.get_state(THREAD).values["et_agent_pause"] is None
+
+
+@HOW
+async def test_a_question_is_not_asked_again_when_the_model_fails_after_the_reply(how: str) -> None:
+    class Failing(TreeChat):
+        def _generate(self, *args: Any, **options: Any) -> ChatResult:
+            if self.asked:
+                raise OSError("no network")
+            return super()._generate(*args, **options)
+
+    policy = GatePolicy(answer_at=0.9, uncalibrated="share", clarify=True)
+    with ScriptedModel.from_texts(unclear) as scripted:
+        gate = ConfidenceGateMiddleware(policy, clarifier=Clarifier(scripted, temperature=1))
+        agent: Any = create_agent(
+            Failing(scripted=scripted), middleware=[RETRY, gate], checkpointer=InMemorySaver()
+        )
+        state = await run(agent, how, {"messages": [HumanMessage(UNCLEAR)]}, THREAD)
+        assert "__interrupt__" in state
+        state = await run(agent, how, Command(resume=HOURS), THREAD)
+    assert "__interrupt__" not in state
+    assert [one.text for one in state["messages"]][2] == HOURS
+
+
+@HOW
+async def test_a_target_that_interrupts_lets_the_model_be_asked_again(how: str) -> None:
+    model = FakeChat(replies=[says("4", 0.2), says("4", 0.2)])
+    gate = ConfidenceGateMiddleware(POLICY, escalate=interrupt)
+    agent = agent_of(model, gate, checkpointer=InMemorySaver())
+    state = await run(agent, how, ASK, THREAD)
+    assert [one.value for one in state["__interrupt__"]] == ["How many?"]
+    state = await run(agent, how, Command(resume="forty-two"), THREAD)
+    assert (state["messages"][-1].text, model.asked) == ("forty-two", 2)
 
 
 def test_without_a_checkpointer_the_question_is_the_last_message() -> None:

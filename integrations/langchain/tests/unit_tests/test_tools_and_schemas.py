@@ -24,7 +24,9 @@ from .support import (
     PERSON,
     QUESTION,
     REPLIES,
+    STEPS,
     Person,
+    Steps,
     add,
     merged,
     result_of,
@@ -161,6 +163,8 @@ def test_output_outside_the_schemas_bounds_does_not_parse() -> None:
     assert made({'{"age":3}': 0.6, '{"age":30}': 0.4}) == {"age": 30}
     with pytest.raises(OutputParserException, match="outside the schema's bounds"):
         made({'{"age":3}': 1.0})
+    with pytest.raises(OutputParserException, match="outside the schema's bounds"):
+        list(scripted({'{"age":3}': 1.0}, leaves=2).with_structured_output(schema).stream(QUESTION))
     raw = made({'{"age":3}': 1.0}, include_raw=True)
     assert raw["parsed"] is None
     assert result_of(raw["raw"]).answer is None
@@ -180,13 +184,64 @@ def test_structured_output_by_other_ways() -> None:
         scripted(PERSON).with_structured_output(Person, method="yaml")  # type: ignore[arg-type]
 
 
-def test_output_that_is_cut_off_does_not_parse() -> None:
-    chat = scripted(PERSON, decoder=Greedy(max_tokens=9))
-    with pytest.raises(OutputParserException):
-        chat.with_structured_output(Person).invoke(QUESTION)
-    made = chat.with_structured_output(Person, include_raw=True).invoke(QUESTION)
-    assert made["parsed"] is None
-    assert isinstance(made["parsing_error"], OutputParserException)
+CUT = [
+    (Steps, "json_schema", STEPS, 40),
+    (Steps, "json_schema", STEPS, 9),
+    (Steps.model_json_schema(), "json_schema", STEPS, 40),
+    (Steps, "json_mode", STEPS, 40),
+    ({"title": "Count", "type": "integer"}, "json_schema", "1234", 2),
+]
+
+
+@pytest.mark.parametrize(("schema", "method", "text", "tokens"), CUT)
+async def test_output_that_is_cut_off_does_not_parse(
+    schema: Any, method: Any, text: str, tokens: int
+) -> None:
+    chat = scripted({text: 1.0}, decoder=Greedy(max_tokens=tokens))
+    with_raw = chat.with_structured_output(schema, method=method, include_raw=True)
+    (streamed,) = with_raw.stream(QUESTION)
+    for made in (with_raw.invoke(QUESTION), await with_raw.ainvoke(QUESTION), streamed):
+        assert made["raw"].response_metadata["finish_reason"] == "length"
+        assert result_of(made["raw"]).answer is None
+        assert made["parsed"] is None
+        assert isinstance(made["parsing_error"], OutputParserException)
+        assert "allow more tokens (max_tokens)" in str(made["parsing_error"])
+    plain = chat.with_structured_output(schema, method=method)
+    with pytest.raises(OutputParserException, match="was cut off: allow more tokens"):
+        plain.invoke(QUESTION)
+    with pytest.raises(OutputParserException, match="was cut off: allow more tokens"):
+        list(plain.stream(QUESTION))
+    with pytest.raises(OutputParserException, match="was cut off: allow more tokens"):
+        _ = [one async for one in plain.astream(QUESTION)]
+
+
+def test_output_of_just_the_allowed_length_parses() -> None:
+    chat = scripted({STEPS: 1.0}, decoder=Greedy(max_tokens=len(STEPS)))
+    whole = Steps.model_validate_json(STEPS)
+    made = chat.with_structured_output(Steps, include_raw=True).invoke(QUESTION)
+    assert (made["parsed"], made["parsing_error"]) == (whole, None)
+    assert list(chat.with_structured_output(Steps).stream(QUESTION))[-1] == whole
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_tools_are_strict_anyway(strict: bool) -> None:
+    message = scripted(REPLIES, leaves=2).bind_tools([add], strict=strict).invoke(QUESTION)
+    assert isinstance(message, AIMessage)
+
+
+def test_tools_that_a_provider_runs_are_refused_at_once(chat: ChatEntropyTree) -> None:
+    for tool in ({"type": "web_search_preview"}, {"type": "function", "function": {}}):
+        with pytest.raises(SettingsError, match="is no function with a name: pass a function"):
+            chat.bind_tools([add, tool])
+
+
+def test_a_schema_that_requires_an_undefined_property_is_refused(chat: ChatEntropyTree) -> None:
+    name = {"name": {"type": "string"}}
+    schema = {"title": "P", "type": "object", "properties": name, "required": ["name", "zip"]}
+    with pytest.raises(SettingsError, match="requires zip, which its properties do not define"):
+        chat.with_structured_output(schema).invoke(QUESTION)
+    with pytest.raises(SettingsError, match=r"tool P: .* requires zip"):
+        chat.bind_tools([{"description": "P", **schema}]).invoke(QUESTION)
 
 
 @pytest.mark.parametrize(
