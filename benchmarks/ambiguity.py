@@ -34,11 +34,12 @@ SHORT: Final = "Answer with a few words and nothing else."
 SCORES: Final = {
     "excess": "mutual information of reading and answer, beyond chance",
     "aleatoric": "mutual information as it is",
+    "total": "entropy of the answers over all readings",
     "readings": "number of readings",
     "spread": "entropy of the readings",
     "direct": "asked directly: P(yes) against P(no)",
     "either": "1 - (1 - asked directly) exp(-mutual information); chosen on the first 53 of these, "
-    "and not the gate's yet",
+    "and not the gate's",
 }
 
 

@@ -28,7 +28,7 @@ from et_agent.models.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "streams.json"
 QUESTIONS: Final = Path(__file__).with_name("questions.txt")
-SHAPES: Final = ((1, 150), (8, 150), (16, 50), (16, 150), (16, 300), (32, 50), (32, 150), (32, 300))
+SHAPES: Final = ((1, 150), (8, 150), (16, 150), (32, 50), (32, 150), (32, 300))
 PROMPT: Final = 100
 STEPS: Final = 6
 SEED: Final = 11

@@ -64,12 +64,18 @@ def gated_ask(
         KindName, typer.Option(metavar="KIND", help="number, math, choice, text or auto.")
     ] = KindName.AUTO,
     leaves: Annotated[int | None, typer.Option(help="Leaves of a tree.", show_default="16")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longest path, tokens.", show_default="320")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
     unpack: Annotated[
-        bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")
+        bool,
+        typer.Option(
+            "--unpack", metavar="", help="Decode from float16 weights, of the larger model too."
+        ),
     ] = False,
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help="Keep the decision in this file.")
@@ -99,7 +105,8 @@ def gated_ask(
     if keep_texts and log is None:
         raise SettingsError("--keep-texts says what --log FILE holds: give both")
     rules = _policy(policy, answer_at, share=share, clarify=clarify)
-    decoder = EntropyTree() if leaves is None else EntropyTree(leaves=leaves)
+    given = {"leaves": leaves, "max_tokens": max_tokens}
+    decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})
     options: dict[str, Any] = {"decoder": decoder, "kind": kind.value, "seed": seed}
     spec = model or DEFAULT_MODEL
     with ExitStack() as stack:
@@ -168,6 +175,11 @@ def _policy(
     return GatePolicy.from_environment(given).changed(**changes)
 
 
+def _how_sure(decision: "Decision", confidence: float) -> str:
+    what = "sure" if decision.calibrated else "of the share, not calibrated"
+    return f"{'' if decision.answer is not None else 'best answer '}{confidence:.0%} {what}"
+
+
 def _print(decision: "Decision") -> None:
     from rich.text import Text
 
@@ -179,8 +191,7 @@ def _print(decision: "Decision") -> None:
     if decision.answer is not None:
         head.append(f"  {visible(decision.answer)}", style="bold default")
     if decision.confidence is not None:
-        what = "sure" if decision.calibrated else "of the share, not calibrated"
-        head.append(f"  {decision.confidence:.0%} {what}", style="default")
+        head.append(f"  {_how_sure(decision, decision.confidence)}", style="default")
     console.print(head)
     if decision.clarifying_question is not None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))

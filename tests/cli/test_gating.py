@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,21 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
     path = str(tmp_path / "log.sqlite")
     kept = run(*ASK, "--share", "--answer-at", "0.9", "--log", path)
     assert kept.code == 3
-    assert kept.out.startswith("abstain")
+    assert re.match(r"abstain  best answer \d+% of the share, not calibrated\n", kept.out)
     assert "below the threshold of 90%" in kept.out.replace("\n", " ")
     assert "1 decisions" in run("gate", "report", "--log", path).out
     install(SURE)
     uncalibrated = run(*ASK)
     assert uncalibrated.code == 3
     assert "No calibrator holds" in uncalibrated.out
+
+
+def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
+    install(SURE)
+    assert run(*ASK, "--share", "--answer-at", "0.7", "--max-tokens", "4").code == 3
+    wrong = run(*ASK, "--max-tokens", "0")
+    assert wrong.code == 2
+    assert "max_tokens" in wrong.err
 
 
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
