@@ -17,7 +17,8 @@ MAX_SEQUENCES: Final = 256
 _STEP: Final = 256
 """llama.cpp pads streams to this many cells."""
 _SHORTEST: Final = 512
-_WAITING: Final = 16
+_WAITING: Final = 0.75
+"""Ended branches that may still be forked, for each row of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def choose_layout(
     longest = max(longest, min(_SHORTEST, context))
     cells = -(-longest // _STEP) * _STEP
     fitting = memory // (cells * cell_bytes) - 1
-    sequences = min(max_sequences, width + _WAITING, MAX_SEQUENCES - 1, fitting)
+    sequences = min(max_sequences, width + int(_WAITING * width), MAX_SEQUENCES - 1, fitting)
     if sequences < min(max_sequences, width):
         return Layout(unified=True, sequences=max_sequences, cells=context)
     return Layout(unified=False, sequences=sequences, cells=cells)

@@ -14,7 +14,7 @@ def _chosen(longest: int, *, cell_bytes: int = 12 * _KIB, **other: int) -> Layou
 
 
 def test_streams_are_as_long_as_paths_need() -> None:
-    assert _chosen(1) == _chosen(512) == Layout(unified=False, sequences=32, cells=512)
+    assert _chosen(1) == _chosen(512) == Layout(unified=False, sequences=28, cells=512)
     assert _chosen(513).cells == 768
     assert _chosen(1500).cells == 1536
     assert _chosen(1, context=100).cells == 256, "a small context asks for little memory"
