@@ -76,8 +76,8 @@ class LlamaCppModel:
         gpu_layers: Layers on a GPU, if the build has one; -1 for all.
         repack: Let llama.cpp repack weights for this CPU. `load_model` tries in a child process
             whether that crashes.
-        stream_memory: Bytes that the streams may take: wide batches are faster with them, up to 1.3
-            times (benchmarks/results/streams.json). 0 keeps one shared cache.
+        stream_memory: Bytes that the streams may take: wide batches are faster with them
+            (benchmarks/results/streams.json). 0 keeps one shared cache.
 
     Raises:
         ModelFileError: llama.cpp cannot load the file.
