@@ -7,9 +7,9 @@ layers' key caches. A row is then a softmax over the cells of its own path.
 
 A row's columns are cells of the unified cache, or positions of the own stream. The index input of
 the cache's SET_ROWS nodes ties them to the tokens of the batch: in a unified cache it tells where a
-token went, with streams which token a row is of. The
-layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known`
-compares it with what this module was written for, and attention stays off on any other.
+token went, with streams which token a row is of. The layout of `ggml_tensor` is not part of
+llama-cpp-python's interface; `layout_is_known` compares it with what this module was written for, and
+attention stays off on any other.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from et_agent.models.binding import llama_cpp
 from et_agent.models.cells import CellTable, Ints
-from et_agent.models.layout import Layout
+from et_agent.models.layout import NO_CACHE, Layout
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
 
@@ -197,7 +197,7 @@ class AttentionReader:
 
     def __init__(self, layers: tuple[int, ...]) -> None:
         self.layers = layers
-        self.resize(Layout(unified=True, sequences=1, cells=0))
+        self.resize(NO_CACHE)
         self._flash = _op_number(b"FLASH_ATTN_EXT")
         self._set_rows = _op_number(b"SET_ROWS")
         self._is_host = _function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)

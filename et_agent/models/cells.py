@@ -24,9 +24,11 @@ class CellTable:
     Args:
         cells: Size of the cache.
         sequences: Number of sequence ids.
+        longest: Positions that a sequence may have.
     """
 
-    def __init__(self, cells: int, sequences: int) -> None:
+    def __init__(self, cells: int, sequences: int, longest: int) -> None:
+        self._longest = longest
         self._owners = np.zeros(cells, dtype=np.int32)
         self._cells: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(sequences)]
         self._lengths = [0] * sequences
@@ -57,8 +59,8 @@ class CellTable:
         """Refuse a batch that would not fit or would leave a gap in a sequence.
 
         Raises:
-            ContextError: Too few free cells, a sequence id out of range, or a position that does not
-                follow its sequence.
+            ContextError: Too few free cells, a sequence id out of range, a position that does not
+                follow its sequence, or one that no sequence may have.
         """
         if len(positions) > self.free:
             raise ContextError(
@@ -75,6 +77,11 @@ class CellTable:
                     f"{expected}"
                 )
             ends[sequence] = expected + 1
+        if max(positions) >= self._longest:
+            raise ContextError(
+                f"the cache was arranged for paths of {self._longest} positions: arrange it for "
+                "longer ones"
+            )
 
     def unused(self, count: int) -> Ints:
         """The first `count` free cells; there must be as many."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MAX_SEQUENCES", "Layout", "Move", "StreamTable", "choose_layout"]
+__all__ = ["MAX_SEQUENCES", "NO_CACHE", "Layout", "Move", "StreamTable", "choose_layout"]
 
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
@@ -52,6 +52,10 @@ class Layout:
         the cache made anew each time.
         """
         return self.unified == wanted.unified and self.cells >= wanted.cells
+
+
+NO_CACHE: Final = Layout(unified=True, sequences=0, cells=0)
+"""Before there is a context."""
 
 
 def choose_layout(
@@ -121,15 +125,14 @@ class StreamTable:
 
         Sequences without a stream get one.
         """
-        wanted = set(sequences)
+        wanted = dict.fromkeys(sequences)  # a set that keeps the order
         count = len(wanted)
         strangers = {
             stream: sequence
             for sequence, stream in self._streams.items()
             if stream < count and sequence not in wanted
         }
-        outside = [s for s in sequences if self._streams.get(s, count) >= count]
-        outside = list(dict.fromkeys(outside))
+        outside = [s for s in wanted if self._streams.get(s, count) >= count]
         moves = []
         for target in sorted(stream for stream in self._free if stream < count):
             moves += self._put(outside.pop(), target)

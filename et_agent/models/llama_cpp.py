@@ -34,7 +34,7 @@ from et_agent.models.binding import llama_cpp
 from et_agent.models.cells import CellTable, Ints
 from et_agent.models.chat import ChatTemplate
 from et_agent.models.grammar import LlamaConstraint, TokenTexts
-from et_agent.models.layout import MAX_SEQUENCES, Layout, StreamTable, choose_layout
+from et_agent.models.layout import MAX_SEQUENCES, NO_CACHE, Layout, StreamTable, choose_layout
 from et_agent.models.native import (
     MAX_BATCH,
     Native,
@@ -149,7 +149,7 @@ class LlamaCppModel:
                 )
             with contextlib.suppress(AttributeError):
                 self._reader = self._native.reader = AttentionReader(chosen)
-        self._layout = Layout(unified=True, sequences=0, cells=0)
+        self._layout = NO_CACHE
         self._prepare_batch()
 
     def arrange(self, longest: int) -> Room:
@@ -187,8 +187,8 @@ class LlamaCppModel:
 
     def _make_context(self, layout: Layout) -> None:
         # Nothing fits until there is a context.
-        self._layout = Layout(unified=True, sequences=0, cells=0)
-        self._cells = CellTable(0, 0)
+        self._layout = NO_CACHE
+        self._cells = CellTable(0, 0, 0)
         self._native.make_context(layout, self._threads, self._max_sequences)
         self._memory = llama_cpp.llama_get_memory(self._native.context)
         self._layout = layout
@@ -435,11 +435,6 @@ class LlamaCppModel:
         if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
             raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
         self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
-        longest = self._room().longest
-        if int(batch.positions.max()) >= longest:
-            raise ContextError(
-                f"the cache was arranged for paths of {longest} positions: arrange it for longer ones"
-            )
 
     def _drop_attention(self) -> None:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""
@@ -481,7 +476,8 @@ class LlamaCppModel:
 
     def _forget_everything(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, False)
-        self._cells = CellTable(self._layout.total, self._layout.sequences)
+        room = self._room()
+        self._cells = CellTable(self._layout.total, room.sequences, room.longest)
         self._streams = None if self._layout.unified else StreamTable(self._layout.ids)
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":

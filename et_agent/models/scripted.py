@@ -124,9 +124,9 @@ class ScriptedModel:
         self._tools = tools
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-scripted")
         self._closed = False
-        self._cells = CellTable(context, max_sequences)
+        longest_path = context if longest_path is None else longest_path
+        self._cells = CellTable(context, max_sequences, longest_path)
         self._tokens: list[list[int]] = [[] for _ in range(max_sequences)]
-        self._longest = context if longest_path is None else longest_path
         self.decoded = 0
         """Tokens that were decoded so far, prompts included."""
         self._info = ModelInfo(
@@ -134,7 +134,7 @@ class ScriptedModel:
             fingerprint=hashlib.sha256(b"scripted").hexdigest(),
             vocabulary=VOCABULARY,
             context=context,
-            longest_path=context if longest_path is None else longest_path,
+            longest_path=longest_path,
             max_sequences=max_sequences,
             max_batch=max_batch,
             max_outputs=max_sequences,
@@ -227,10 +227,10 @@ class ScriptedModel:
         """Forget all sequences; `decode` refuses positions from `longest` on."""
         self._require_open()
         info = self._info
-        self._longest = min(longest, info.longest_path)
-        self._cells = CellTable(info.context, info.max_sequences)
+        room = Room(info.max_sequences, min(longest, info.longest_path))
+        self._cells = CellTable(info.context, room.sequences, room.longest)
         self._tokens = [[] for _ in range(info.max_sequences)]
-        return Room(info.max_sequences, self._longest)
+        return room
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
@@ -241,11 +241,6 @@ class ScriptedModel:
             raise ContextError(f"a batch has at most {self._info.max_outputs} output rows")
         sequences = batch.sequences.tolist()
         self._cells.check(batch.positions.tolist(), sequences)
-        if int(batch.positions.max()) >= self._longest:
-            raise ContextError(
-                f"the cache was arranged for paths of {self._longest} positions: arrange it for "
-                "longer ones"
-            )
         self._cells.place(sequences, None)
         self.decoded += len(sequences)
         logits, attention = [], []

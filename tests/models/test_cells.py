@@ -13,7 +13,7 @@ def append(table: CellTable, *sequences: int) -> None:
 
 
 def test_a_fork_shares_cells_until_both_let_go() -> None:
-    table = CellTable(8, 3)
+    table = CellTable(8, 3, 8)
     for _ in range(4):
         append(table, 0)
     assert table.free == 4
@@ -32,7 +32,7 @@ def test_a_fork_shares_cells_until_both_let_go() -> None:
 
 
 def test_given_cells_are_kept_in_batch_order() -> None:
-    table = CellTable(8, 2)
+    table = CellTable(8, 2, 8)
     table.place([0, 1, 0], np.array([5, 2, 7]))
     assert table.path(0, 2).tolist() == [5, 7]
     assert table.path(1, 1).tolist() == [2]
@@ -40,7 +40,7 @@ def test_given_cells_are_kept_in_batch_order() -> None:
 
 
 def test_what_llama_cpp_would_abort_on_is_refused_and_changes_nothing() -> None:
-    table = CellTable(3, 2)
+    table = CellTable(3, 2, 3)
     append(table, 0)
     with pytest.raises(ContextError, match="needs 3 cache cells and 2 are free"):
         table.check([1, 2, 3], [0, 0, 0])
@@ -55,6 +55,15 @@ def test_what_llama_cpp_would_abort_on_is_refused_and_changes_nothing() -> None:
     assert (table.free, table.length(0)) == (2, 1)
 
 
+def test_a_path_longer_than_the_cache_was_arranged_for_is_refused() -> None:
+    table = CellTable(8, 2, 3)
+    for _ in range(3):
+        append(table, 0)
+    with pytest.raises(ContextError, match="arranged for paths of 3 positions"):
+        table.check([3], [0])
+    assert table.length(0) == 3
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(
@@ -63,7 +72,7 @@ def test_what_llama_cpp_would_abort_on_is_refused_and_changes_nothing() -> None:
     )
 )
 def test_the_table_equals_a_model_with_sets(steps: list[tuple[str, int, int, int]]) -> None:
-    table = CellTable(16, 4)
+    table = CellTable(16, 4, 16)
     paths: list[list[int]] = [[], [], [], []]
     for kind, one, other, count in steps:
         if kind == "a" and table.free:
@@ -83,7 +92,7 @@ def test_the_table_equals_a_model_with_sets(steps: list[tuple[str, int, int, int
 
 
 def test_long_sequences_grow() -> None:
-    table = CellTable(2000, 1)
+    table = CellTable(2000, 1, 2000)
     for _ in range(1500):
         append(table, 0)
     assert table.path(0, 1500).tolist() == list(range(1500))
