@@ -32,7 +32,7 @@ __all__ = [
 T = TypeVar("T")
 
 DEFAULT_WIDTH = 32
-"""Rows in a batch: on two cores 32 give more rows a second than 16 (benchmarks/results/streams.json)."""
+"""Rows in a batch: 32 give more rows a second than 16 on 2 cores (benchmarks/results/streams.json)."""
 
 Tool = Mapping[str, Any]
 """A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
