@@ -41,7 +41,6 @@ from et_agent.models.loading import load_model
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
 SAMPLES: Final = RESULTS / "samples.json"
 SAMPLE_SEED: Final = 0
-SEED: Final = 0
 SMALL, LARGER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 
 
@@ -63,6 +62,8 @@ class Plan:
     model: str = SMALL
     leaves: int = 16
     max_tokens: int = 320
+    seed: int = 0
+    """Of the decoding; the sample is the same for all."""
     apart_from: str | None = None
     """A data set: questions that begin as one of it, numbers aside, are left out."""
 
@@ -96,6 +97,9 @@ PLANS: Final = (
     Plan("svamp-1.5b", "svamp", _both(40), model=LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", _both(40), model=LARGER, leaves=12),
 )
+
+REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
+"""Questions decoded once more, to tell a fault from luck in the draw."""
 
 _TREE: Final = "entropy-tree"
 TRAINING: Final = (
@@ -186,7 +190,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     options = parser.parse_args()
     load = partial(load_model, unpack=options.unpack, best_width=options.width)
-    plans = {plan.name: plan for plan in (*PLANS, *TRAINING)}
+    plans = {plan.name: plan for plan in (*PLANS, *REPEATS, *TRAINING)}
     chosen = _chosen(options.only.split(",") if options.only else list(plans), plans, parser)
     clock = _Clock(options.minutes)
     # As Ctrl-C: results are exported on the way out.
@@ -239,7 +243,7 @@ def _work(
     note_sample(plan, items)
     with load(plan.model) as model:
         runs = {
-            name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=SEED)
+            name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=plan.seed)
             for name in wanted
         }
         try:
@@ -251,7 +255,7 @@ def _work(
                     {name: plan.decoder(name) for name in wanted if wanted[name] >= count},
                     store,
                     data=plan.data,
-                    seed=SEED,
+                    seed=plan.seed,
                     on_progress=clock.note,
                 )
         finally:
