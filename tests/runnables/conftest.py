@@ -1,12 +1,13 @@
 """A scripted model, callbacks that remember, and a cache without pilots or calibrators."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from numpy.typing import NDArray
 
 from et_agent import ScriptedModel
 from et_agent.models.scripted import VOCABULARY
@@ -49,11 +50,20 @@ class Recorder(BaseCallbackHandler):
         self.custom.append((name, data))
 
 
-def endless() -> ScriptedModel:
-    """A model that never ends by itself, a token a step, each some hundred microseconds."""
+def endless(begun: set[str] | None = None) -> ScriptedModel:
+    """A model that never ends by itself, a token a step, each some hundred microseconds.
+
+    `begun` gets the prompts that are decoded and have a token after them.
+    """
     row = np.full(VOCABULARY, -1e9, dtype=np.float32)
     row[ord("a")] = 0.0
-    return ScriptedModel(lambda prompt, tokens: row.copy(), context=100_000)
+
+    def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
+        if begun is not None and tokens:
+            begun.add(prompt)
+        return row.copy()
+
+    return ScriptedModel(script, context=100_000)
 
 
 def held(model: ScriptedModel) -> threading.Event:
