@@ -2,9 +2,10 @@
 
     ET_AGENT_DATA=…/raw python -m benchmarks.ambiguity [--model qwen2.5-coder-1.5b] [--questions 60]
 
-As many unclear as clear questions of AmbigInst and of CLAMBER, from a seeded shuffle. Resumable: every
-finished question is a line of benchmarks/results/ambiguity.jsonl, which holds scores and no texts. The
-tables in docs/confidence.md are made from it, with --questions 0 without decoding.
+As many unclear as clear questions of AmbigInst and of CLAMBER, from a seeded shuffle, and word problems
+of SVAMP's train split, which are clear and may be hard. Resumable: every finished question is a line of
+benchmarks/results/ambiguity.jsonl, which holds scores and no texts. The tables in
+docs/confidence.md are made from it, with --questions 0 --problems 0 without decoding.
 """
 
 import argparse
@@ -18,10 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.tables import table
 from et_agent.evaluation.bootstrap import Resamples, interval
+from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.items import sample
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.report import shown
 from et_agent.gate import Clarifier
@@ -31,6 +35,8 @@ from et_agent.uncertainty.self_evaluation import p_unclear
 
 OUT: Final = Path(__file__).parent / "results" / "ambiguity.jsonl"
 SHORT: Final = "Answer with a few words and nothing else."
+FALSE_ALARMS: Final = 0.2
+"""Share of AmbigInst's clear questions above the thresholds that are compared."""
 SCORES: Final = {
     "excess": "mutual information of reading and answer, beyond chance",
     "aleatoric": "mutual information as it is",
@@ -58,6 +64,7 @@ class Case:
     name: str
     text: str
     unclear: bool
+    kind: str = "text"
 
 
 def ambiginst(folder: Path) -> list[Case]:
@@ -78,6 +85,11 @@ def clamber(folder: Path) -> list[Case]:
     return found
 
 
+def word_problems(count: int) -> list[Case]:
+    found = sample(load_items("svamp:train"), count, seed=0) if count else []
+    return [Case(item.id, item.question, unclear=False, kind="number") for item in found]
+
+
 def balanced(cases: Sequence[Case], count: int, seed: int = 0) -> list[Case]:
     """Unclear and clear ones in turn, so that every beginning is balanced."""
     order = np.random.default_rng(seed).permutation(len(cases))
@@ -89,8 +101,12 @@ def balanced(cases: Sequence[Case], count: int, seed: int = 0) -> list[Case]:
 def measure(model: LanguageModel, case: Case) -> dict[str, Any]:
     began = time.perf_counter()
     direct = p_unclear(model, case.text)
-    # As the gate does it, but for short answers, since most of these questions have no kind.
-    found = Clarifier(model, max_tokens=32).examine(case.text, kind="text", system_prompt=SHORT)
+    if case.kind == "number":
+        found = Clarifier(model).examine(case.text, kind=case.kind)
+    else:  # as the gate does it, but for short answers, since most of these questions have no kind
+        found = Clarifier(model, max_tokens=32).examine(
+            case.text, kind=case.kind, system_prompt=SHORT
+        )
     weights = found.weights[found.weights > 0]
     return {
         "case": case.name,
@@ -143,17 +159,40 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return table(header, found) if found else ["Not measured yet."]
 
 
+def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a threshold finds, and how often it asks back where nothing is unclear."""
+
+    def scores(name: str, start: str, unclear: bool) -> NDArray[np.float64]:
+        some = [one for one in rows if one["case"].startswith(start) and one["unclear"] is unclear]
+        return np.array([score(one, name) for one in some])
+
+    problems = scores("direct", "svamp", unclear=False).size
+    if not problems:
+        return []
+    found = []
+    for name, meaning in SCORES.items():
+        clear, unclear = (scores(name, "ambiginst", unclear=side) for side in (False, True))
+        least = float(np.quantile(clear, 1 - FALSE_ALARMS))
+        shares = [float((values > least).mean()) for values in (clear, unclear)]
+        shares.append(float((scores(name, "svamp", unclear=False) > least).mean()))
+        found.append([meaning, f"{least:.2f}", *(f"{share:.2f}" for share in shares)])
+    header = ["score above", "threshold", "clear of AmbigInst", "unclear of AmbigInst"]
+    return ["", *table([*header, f"{problems} word problems"], found)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--questions", type=int, default=60, help="of each set")
+    parser.add_argument("--problems", type=int, default=40, help="word problems")
     options = parser.parse_args()
     done = {row["case"] for row in known(options.model)}
-    if options.questions:
+    if options.questions or options.problems:
         folder = Path(os.environ["ET_AGENT_DATA"])
         sets = [balanced(read(folder), options.questions) for read in (ambiginst, clamber)]
         # In turn, so that a stopped call leaves both sets.
         cases = [case for pair in zip(*sets, strict=True) for case in pair]
+        cases += word_problems(options.problems)
         with load_model(options.model) as model, OUT.open("a", encoding="utf-8") as out:
             for number, case in enumerate(cases, 1):
                 if case.name in done:
@@ -167,7 +206,7 @@ def main() -> None:
                     flush=True,
                 )
     rows = list(known(options.model))
-    lines = lines_of(rows)
+    lines = [*lines_of(rows), *alarms_of(rows)]
     if rows:
         tokens = np.mean([row["tokens"] for row in rows])
         lines = [f"{options.model}, {tokens:.0f} generated tokens a question.", "", *lines]
