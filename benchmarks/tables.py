@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import DECODERS, PLANS, RESULTS, finished
+from benchmarks.runs import DECODERS, PLANS, REPEATS, RESULTS, Plan, finished
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
 from et_agent.evaluation.metrics import auroc
@@ -61,10 +61,10 @@ class Set:
     runs: Mapping[str, Sequence[QuestionRecord]]
 
 
-def load() -> list[Set]:
+def load(plans: Sequence[Plan]) -> list[Set]:
     """The sets of which there is anything."""
     found = []
-    for plan in PLANS:
+    for plan in plans:
         runs = {}
         for decoder in DECODERS:
             _, records = finished(plan, decoder)
@@ -197,13 +197,42 @@ def weights_against_counts(sets: Sequence[Set], decoder: str) -> tuple[Interval,
 
 
 def markdown(
-    sets: Sequence[Set], summaries: Any, equal: dict[str, Any], means: Mapping[str, Any]
+    sets: Sequence[Set],
+    summaries: Any,
+    equal: dict[str, Any],
+    again: dict[str, Any],
+    means: Mapping[str, Any],
 ) -> list[str]:
     lines = ["# Evaluation", ""]
     lines += ["95 % bootstrap intervals over questions in brackets. Seconds are left out: the runs"]
     lines += ["were decoded piece by piece on several machines.", ""]
     lines += runs_table(summaries)
     lines += ["", "## The tree minus multi-chain at equal tokens", ""]
+    lines += differences_table(equal)
+    found = weights_against_counts(sets, "entropy-tree")
+    if found is not None:
+        gap, count = found
+        lines += [
+            "",
+            f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
+        ]
+    lines += ["", f"AUROCs of sets with fewer than {LEAST} right or wrong answers are not pooled."]
+    if again:
+        lines += ["", "### The same questions with another seed", ""]
+        lines += [
+            "Both decoders drew anew, so this shows how far the draw alone moves a difference."
+        ]
+        lines += ["", *differences_table(again)]
+    for decoder, rows_of in means.items():
+        lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
+        lines += table(
+            ["estimator", "mean AUROC", "sets"],
+            [[name, shown(mean), str(count)] for name, mean, count in rows_of],
+        )
+    return lines
+
+
+def differences_table(equal: Mapping[str, Any]) -> list[str]:
     columns = ["accuracy", "any leaf right", *(f"AUROC {name}" for name in COMPARED)]
     rows = []
     for name, one in equal.items():
@@ -213,22 +242,7 @@ def markdown(
         chains = f"{one['chains'].value:.1f}" if "chains" in one else _sets(one)
         cells = [shown(one[column]) for column in columns]
         rows.append([name, str(one["questions"]), chains, *cells])
-    lines += table(["set", "questions", "chains", *columns], rows)
-    found = weights_against_counts(sets, "entropy-tree")
-    if found is not None:
-        gap, count = found
-        lines += [
-            "",
-            f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
-        ]
-    lines += ["", f"AUROCs of sets with fewer than {LEAST} right or wrong answers are not pooled."]
-    for decoder, rows_of in means.items():
-        lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
-        lines += table(
-            ["estimator", "mean AUROC", "sets"],
-            [[name, shown(mean), str(count)] for name, mean, count in rows_of],
-        )
-    return lines
+    return table(["set", "questions", "chains", *columns], rows)
 
 
 def _sets(pooled_row: Mapping[str, Any]) -> str:
@@ -355,10 +369,11 @@ def _plain(one: object) -> Any:
 
 def main() -> None:
     began = time.perf_counter()
-    sets = load()
+    sets, repeats = load(PLANS), load(REPEATS)
     both = [one for one in sets if {"entropy-tree", "multi-chain"} <= set(one.runs)]
     with ProcessPoolExecutor() as pool:
         differing = {one.name: pool.submit(difference, one, at) for at, one in enumerate(both)}
+        repeated = {one.name: pool.submit(difference, one, at) for at, one in enumerate(repeats)}
         summarising = {
             (one.name, decoder): pool.submit(summarise, records, resamples=RESAMPLES)
             for one in sets
@@ -370,6 +385,7 @@ def main() -> None:
             for name in ("entropy-tree", "multi-chain")
         }
         equal = equal_cost(sets, {name: one.result() for name, one in differing.items()})
+        again = equal_cost(repeats, {name: one.result() for name, one in repeated.items()})
         summaries = {key: one.result() for key, one in summarising.items()}
         means = {name: one.result() for name, one in averaging.items()}
         draw(both[:4], [one.result() for one in drawing], OUT / "evaluation.png")
@@ -377,11 +393,12 @@ def main() -> None:
         "machine": describe(),
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
+        "again": again,
     }
     (OUT / "evaluation.json").write_text(
         json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8"
     )
-    text = "\n".join(markdown(sets, summaries, equal, means)) + "\n"
+    text = "\n".join(markdown(sets, summaries, equal, again, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
     put("README.md", "evaluation", readme_table(sets, summaries, equal))
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")

@@ -81,7 +81,8 @@ class Clarification:
             the following look at leaves with an answer alone: paths that were cut off say nothing.
         aleatoric: Mutual information of reading and answer, nats.
         aleatoric_by_chance: What it would be on average if the readings did not matter: with few
-            leaves a reading, answers differ between readings by chance alone.
+            leaves a reading, answers differ between readings by chance alone. Where every leaf has
+            an answer of its own it is all of it, unclear or not, so the gate does not take it off.
         epistemic: Mean entropy of the answers within a reading, nats; None as `total`.
         tokens: Tokens that were generated for it.
         seconds: Wall time.
@@ -98,11 +99,6 @@ class Clarification:
     tokens: int
     seconds: float
     complete: bool
-
-    @property
-    def excess(self) -> float:
-        """Mutual information beyond what chance would give, nats; at least 0."""
-        return max(0.0, self.aleatoric - self.aleatoric_by_chance)
 
     @property
     def options(self) -> tuple[ReadingOption, ...]:

@@ -403,7 +403,7 @@ def _is_unclear(clarification: Clarification, policy: GatePolicy) -> bool:
     return (
         clarification.complete
         and clarification.question is not None
-        and clarification.excess >= policy.clarify_at
+        and clarification.aleatoric >= policy.clarify_at
     )
 
 

@@ -34,9 +34,9 @@ class GatePolicy(BaseModel):
     """Least confidence at which a question is worth escalating."""
     clarify: bool = False
     """Whether the user is asked back when the question has several readings."""
-    clarify_at: float = Field(default=0.2, ge=0, allow_inf_nan=False)
-    """Least mutual information of reading and answer beyond chance, nats, at which the user is asked
-    back."""
+    clarify_at: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    """Least mutual information of reading and answer, nats, at which the user is asked back: two
+    readings as likely as each other reach log 2 = 0.69, four 1.39."""
     clarify_from: float = Field(default=0.3, ge=0, allow_inf_nan=False)
     """Least entropy of the tree's answers, nats, at which readings are looked for at all: where the
     paths agree, no reading leads elsewhere."""
