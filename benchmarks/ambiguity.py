@@ -28,7 +28,7 @@ from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import sample
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.report import shown
-from et_agent.gate import Clarifier
+from et_agent.gate import Clarifier, GatePolicy
 from et_agent.models.base import LanguageModel
 from et_agent.models.loading import load_model
 from et_agent.uncertainty.self_evaluation import p_unclear
@@ -37,15 +37,15 @@ OUT: Final = Path(__file__).parent / "results" / "ambiguity.jsonl"
 SHORT: Final = "Answer with a few words and nothing else."
 FALSE_ALARMS: Final = 0.2
 """Share of AmbigInst's clear questions above the thresholds that are compared."""
+COMPARED: Final = ("aleatoric", "excess", "total", "direct", "either")
 SCORES: Final = {
-    "excess": "mutual information of reading and answer, beyond chance",
-    "aleatoric": "mutual information as it is",
+    "aleatoric": "mutual information of reading and answer, the gate's",
+    "excess": "the same beyond chance",
     "total": "entropy of the answers over all readings",
     "readings": "number of readings",
     "spread": "entropy of the readings",
     "direct": "asked directly: P(yes) against P(no)",
-    "either": "1 - (1 - asked directly) exp(-mutual information); chosen on the first 53 of these, "
-    "and not the gate's",
+    "either": "1 - (1 - asked directly) exp(-mutual information); chosen on the first 53 of these",
 }
 
 
@@ -169,14 +169,20 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     problems = scores("direct", "svamp", unclear=False).size
     if not problems:
         return []
-    found = []
-    for name, meaning in SCORES.items():
-        clear, unclear = (scores(name, "ambiginst", unclear=side) for side in (False, True))
+    default = float(GatePolicy.model_fields["clarify_at"].default)
+    thresholds: list[tuple[str, str, float]] = [("aleatoric", "the gate's default", default)]
+    for name in COMPARED:
+        clear = scores(name, "ambiginst", unclear=False)
         least = float(np.quantile(clear, 1 - FALSE_ALARMS))
-        shares = [float((values > least).mean()) for values in (clear, unclear)]
-        shares.append(float((scores(name, "svamp", unclear=False) > least).mean()))
-        found.append([meaning, f"{least:.2f}", *(f"{share:.2f}" for share in shares)])
-    header = ["score above", "threshold", "clear of AmbigInst", "unclear of AmbigInst"]
+        thresholds.append((name, f"{FALSE_ALARMS:.0%} of the clear ones", least))
+    found = []
+    for name, chosen, least in thresholds:
+        shares = [
+            float((scores(name, start, unclear=unclear) >= least).mean())
+            for start, unclear in (("ambiginst", False), ("ambiginst", True), ("svamp", False))
+        ]
+        found.append([SCORES[name], f"{least:.2f}: {chosen}", *map("{:.2f}".format, shares)])
+    header = ["score", "threshold", "clear of AmbigInst", "unclear of AmbigInst"]
     return ["", *table([*header, f"{problems} word problems"], found)]
 
 
@@ -208,8 +214,11 @@ def main() -> None:
     rows = list(known(options.model))
     lines = [*lines_of(rows), *alarms_of(rows)]
     if rows:
-        tokens = np.mean([row["tokens"] for row in rows])
-        lines = [f"{options.model}, {tokens:.0f} generated tokens a question.", "", *lines]
+        short = [row["tokens"] for row in rows if not row["case"].startswith("svamp")]
+        long = [row["tokens"] for row in rows if row["case"].startswith("svamp")]
+        told = f"{options.model}, {np.mean(short):.0f} generated tokens a question"
+        told += f", {np.mean(long):.0f} a word problem." if long else "."
+        lines = [told, "", *lines]
     put("docs/confidence.md", "ambiguity", lines)
     print("\n".join(lines))
 
