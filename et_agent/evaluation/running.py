@@ -36,6 +36,8 @@ __all__ = ["EvaluationProgress", "Skipped", "begin_run", "evaluate", "question_s
 
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
+_AT_ONCE: Final = 32
+"""Questions in the scheduler's hands: the first fill its batches, those behind fill what they leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,15 @@ def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | 
     return given
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Task:
+    """A question that one of the runs lacks."""
+
+    run: RunInfo
+    decoder: DecoderSettings
+    item: Item
+
+
 class _Evaluation:
     def __init__(
         self,
@@ -228,7 +239,6 @@ class _Evaluation:
     ) -> list[Skipped]:
         wanted = {item.id: item for item in items}
         finished: dict[int, set[str]] = {}
-        skipped: dict[str, Skipped] = {}
         with _all_locked(self._store, [run for run, _ in runs]):
             for run, _ in runs:
                 known = [r for r in self._store.records(run) if r.item in wanted]
@@ -240,87 +250,83 @@ class _Evaluation:
             self._done_before, self._total = self._done, len(items) * len(runs)
             if self._done < self._total:
                 self._tell(runs[0][0])
-            for start in range(0, len(items), _CHUNK):
-                for run, decoder in runs:
-                    chunk = items[start : start + _CHUNK]
-                    todo = [item for item in chunk if item.id not in finished[run.id]]
-                    for one in self._decode(run, decoder, todo):
-                        skipped[one.item] = one
-        return list(skipped.values())
+            tasks = [
+                _Task(run, decoder, item)
+                for start in range(0, len(items), _CHUNK)
+                for run, decoder in runs
+                for item in items[start : start + _CHUNK]
+                if item.id not in finished[run.id]
+            ]
+            skipped, failed = self._decode(tasks)
+            for task in failed:  # once more, alone: those beside it may have brought it down
+                told, again = self._decode([task])
+                skipped += told
+                skipped += [Skipped(task.item.id, str(error)) for error in again.values()]
+                self._total -= len(again)
+        return list({one.item: one for one in skipped}.values())
 
-    def _decode(
-        self, run: RunInfo, decoder: DecoderSettings, items: Sequence[Item]
-    ) -> list[Skipped]:
-        """Decode questions together; those that fail once more, each alone."""
-        skipped, failed = self._decode_together(run, decoder, items)
-        for item in failed:
-            told, again = self._decode_together(run, decoder, [item])
-            skipped += told
-            skipped += [Skipped(item.id, str(error)) for error in again.values()]
-        self._total -= len(skipped)
-        return skipped
-
-    def _decode_together(
-        self, run: RunInfo, decoder: DecoderSettings, items: Sequence[Item]
-    ) -> tuple[list[Skipped], dict[Item, EtAgentError]]:
-        """Decode questions in shared batches, where one may bring down those beside it."""
+    def _decode(self, tasks: Sequence[_Task]) -> tuple[list[Skipped], dict[_Task, EtAgentError]]:
+        """Decode questions in shared batches, in this order."""
         ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
-        pending: dict[PendingAnswer, Item] = {}
+        pending: dict[PendingAnswer, _Task] = {}
+        waiting = iter(tasks)
         skipped: list[Skipped] = []
-        failed: dict[Item, EtAgentError] = {}
+        failed: dict[_Task, EtAgentError] = {}
         try:
-            for item in items:
-                try:
-                    one = self._submit(item, decoder)
-                except QuestionError as error:
-                    skipped.append(Skipped(item.id, str(error)))
-                    continue
-                pending[one] = item
-                one.add_done_callback(ended.put)
-            while pending:
+            while True:
+                while len(pending) < _AT_ONCE and (task := next(waiting, None)) is not None:
+                    try:
+                        one = self._submit(task)
+                    except QuestionError as error:
+                        skipped.append(Skipped(task.item.id, str(error)))
+                        self._total -= 1
+                        continue
+                    pending[one] = task
+                    one.add_done_callback(ended.put)
+                if not pending:
+                    return skipped, failed
                 one = ended.get()
-                item = pending[one]
+                task = pending[one]
                 try:
-                    self._keep(run, item, one)
+                    self._keep(task, one)
                 except (StoreError, ModelClosedError):
                     raise
                 except EtAgentError as error:
-                    failed[item] = error
+                    failed[task] = error
                 finally:
                     del pending[one]
         finally:
-            self._save_ended(run, pending)
-        return skipped, failed
+            self._save_ended(pending)
 
-    def _save_ended(self, run: RunInfo, pending: Mapping[PendingAnswer, Item]) -> None:
+    def _save_ended(self, pending: Mapping[PendingAnswer, _Task]) -> None:
         """On the way out: keep what is finished already, stop the rest."""
         ended = [one for one in pending if one.done]
         for one in pending:
             one.cancel()
         for one in ended:
             with contextlib.suppress(EtAgentError):
-                self._store.add(run, *record_of(pending[one], one))
+                self._store.add(pending[one].run, *record_of(pending[one].item, one))
 
-    def _submit(self, item: Item, decoder: DecoderSettings) -> PendingAnswer:
+    def _submit(self, task: _Task) -> PendingAnswer:
         return submit(
             self._model,
-            item.question,
-            decoder=decoder,
-            kind=item.kind,
-            seed=question_seed(self._seed, item),
+            task.item.question,
+            decoder=task.decoder,
+            kind=task.item.kind,
+            seed=question_seed(self._seed, task.item),
             system_prompt=self._system_prompt,
             chat=self._chat,
             thresholds=self._thresholds,
             calibrator=None,
         )
 
-    def _keep(self, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
-        record, texts, arrays = record_of(item, pending)
-        self._store.add(run, record, texts, arrays)
+    def _keep(self, task: _Task, pending: PendingAnswer) -> None:
+        record, texts, arrays = record_of(task.item, pending)
+        self._store.add(task.run, record, texts, arrays)
         self._done += 1
         self._tokens += record.tokens_decoded
-        self._right[run.id].append(record.correct)
-        self._tell(run)
+        self._right[task.run.id].append(record.correct)
+        self._tell(task.run)
 
     def _tell(self, run: RunInfo) -> None:
         if self._on_progress is None:

@@ -164,6 +164,22 @@ def test_a_question_whose_decoding_fails_stops_no_other(tmp_path: Path) -> None:
         assert not skipped
 
 
+def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> None:
+    def texts(prompt: str) -> Mapping[str, float]:
+        return {"a" * 400 if "What is 0 " in prompt else "\\boxed{1}": 1.0}
+
+    finished: list[set[str]] = []
+    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+
+        def note(progress: EvaluationProgress) -> None:
+            [run] = store.runs()
+            finished.append({record.item for record in store.records(run)})
+
+        decoders = {"chain": MultiChain(leaves=1, max_tokens=400)}
+        evaluate(model, sums(30), decoders, store, data="sums", on_progress=note)
+    assert finished[-2] == {item.id for item in sums(30)[1:]}
+
+
 def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
     with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
         runs, _ = evaluate(model, sums(1), DECODERS, store, data="sums")
