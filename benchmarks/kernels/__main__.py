@@ -9,7 +9,8 @@ batch gains nothing there, and Q4_K weights not as fast as it could.
 `avx512_vnni.inc` interleaves sixteen rows of weights and multiplies up to twelve tokens at once. The
 weights and the quantization of the activations stay the same; sums are taken in another order, which
 moves logits as far as llama.cpp's own two ways (one token or several at once) lie apart: `check`
-measures both, and the speed. It needs a CPU with AVX512-VNNI, cmake and a C++ compiler; the sources are
+measures both, and the speed. `avx512_attention.inc` does the heads that share a key together, with
+sums in float32. It needs a CPU with AVX512-VNNI, cmake and a C++ compiler; the sources are
 those of the installed llama-cpp-python. Nothing but these runs uses it.
 """
 
@@ -33,25 +34,47 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe
 from et_agent.models.files import write_atomically
 
-KERNELS: Final = Path(__file__).parent / "avx512_vnni.inc"
 OUT: Final = Path(__file__).parents[1] / "results" / "kernels.json"
 TEXT: Final = Path(__file__).parents[2] / "docs" / "architecture.md"
 TOKENS: Final = 200
 ROWS: Final = 24
+_BF16: Final = 30
+"""llama.cpp's number of the type that the runs keep keys and values in on such CPUs."""
 
 _CHOICE: Final = (
     "static const ggml::cpu::tensor_traits * "
     "ggml_repack_get_optimal_repack_type(const struct ggml_tensor * cur) {\n"
 )
 _ALLOC: Final = "/* .get_alloc_size   = */ nullptr,"
-_EDITS: Final = {
-    _CHOICE: f'#include "{KERNELS.name}"\n\n{_CHOICE}'
-    "    if (const auto * traits = ggml_repack_x16_traits(cur)) {\n"
-    "        return traits;\n"
-    "    }\n",
-    _ALLOC: "/* .get_alloc_size   = */ ggml_backend_cpu_repack_buffer_type_get_alloc_size,",
-}
-"""In ggml-cpu/repack.cpp."""
+_ATTENTION: Final = (
+    "void ggml_compute_forward_flash_attn_ext(\n"
+    "        const ggml_compute_params * params,\n"
+    "        ggml_tensor * dst) {\n"
+)
+_EDITS: Final = (
+    (
+        "repack.cpp",
+        _CHOICE,
+        f'#include "avx512_vnni.inc"\n\n{_CHOICE}'
+        "    if (const auto * traits = ggml_repack_x16_traits(cur)) {\n"
+        "        return traits;\n"
+        "    }\n",
+    ),
+    (
+        "repack.cpp",
+        _ALLOC,
+        "/* .get_alloc_size   = */ ggml_backend_cpu_repack_buffer_type_get_alloc_size,",
+    ),
+    (
+        "ops.cpp",
+        _ATTENTION,
+        f'#include "avx512_attention.inc"\n\n{_ATTENTION}'
+        "    if (ggml_flash_attn_x16(params, dst)) {\n"
+        "        return;\n"
+        "    }\n",
+    ),
+)
+"""File of ggml-cpu, what is there once, and what takes its place."""
 
 
 def build(folder: Path) -> None:
@@ -63,14 +86,14 @@ def build(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         source = _source(Path(temporary))
         ggml = source / "ggml" / "src" / "ggml-cpu"
-        shutil.copy(KERNELS, ggml)
-        repack = ggml / "repack.cpp"
-        text = repack.read_text("utf-8")
-        for old, new in _EDITS.items():
+        for kernels in Path(__file__).parent.glob("*.inc"):
+            shutil.copy(kernels, ggml)
+        for name, old, new in _EDITS:
+            file = ggml / name
+            text = file.read_text("utf-8")
             if text.count(old) != 1:
-                sys.exit(f"llama.cpp has changed: {old.strip()!r} is not once in {repack.name}")
-            text = text.replace(old, new)
-        repack.write_text(text, "utf-8")
+                sys.exit(f"llama.cpp has changed: {old.strip()!r} is not once in {name}")
+            file.write_text(text.replace(old, new), "utf-8")
         made = source / "build"
         options = ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON"]
         options += [
@@ -103,17 +126,17 @@ def check(folder: Path, model: str) -> None:
     stock: dict[int, Measured] = {}
     fast: dict[int, Measured] = {}
     for found, library in ((stock, None), (fast, folder)):
-        for rows in (1, TOKENS):
+        for rows in (1, ROWS):
             found[rows] = _measure(library, model, rows)
     found_here: dict[str, Any] = {
         "machine": describe(),
         "model": model,
-        "total variation, llama.cpp one token or several at once": _apart(stock[1], stock[TOKENS]),
-        "total variation, kernels or llama.cpp": _apart(fast[TOKENS], stock[TOKENS]),
-        "same first token": _same(fast[TOKENS], stock[TOKENS]),
-        "same first token, llama.cpp one or several": _same(stock[1], stock[TOKENS]),
-        f"tokens a second, {ROWS} rows, llama.cpp": stock[TOKENS][1],
-        f"tokens a second, {ROWS} rows, kernels": fast[TOKENS][1],
+        "total variation, llama.cpp one token or several at once": _apart(stock[1], stock[ROWS]),
+        "total variation, kernels or llama.cpp": _apart(fast[ROWS], stock[ROWS]),
+        "same first token": _same(fast[ROWS], stock[ROWS]),
+        "same first token, llama.cpp one or several": _same(stock[1], stock[ROWS]),
+        f"tokens a second, {ROWS} rows, llama.cpp": stock[ROWS][1],
+        f"tokens a second, {ROWS} rows, kernels": fast[ROWS][1],
     }
     known = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
     known[model] = found_here
@@ -165,6 +188,9 @@ def measure(out: Path, model: str, rows: int) -> None:
         n_ubatch=rows,
         n_threads=1,
         n_threads_batch=1,
+        flash_attn=True,
+        type_k=_BF16,
+        type_v=_BF16,
         logits_all=True,
         verbose=False,
     )
