@@ -37,10 +37,9 @@ OUT: Final = Path(__file__).parent / "results" / "ambiguity.jsonl"
 SHORT: Final = "Answer with a few words and nothing else."
 FALSE_ALARMS: Final = 0.2
 """Share of AmbigInst's clear questions above the thresholds that are compared."""
-COMPARED: Final = ("aleatoric", "excess", "total", "direct", "either")
+COMPARED: Final = ("aleatoric", "total", "direct", "either")
 SCORES: Final = {
     "aleatoric": "mutual information of reading and answer, the gate's",
-    "excess": "the same beyond chance",
     "total": "entropy of the answers over all readings",
     "readings": "number of readings",
     "spread": "entropy of the readings",
@@ -114,7 +113,6 @@ def measure(model: LanguageModel, case: Case) -> dict[str, Any]:
         "model": model.info.name,
         "direct": direct,
         "aleatoric": found.aleatoric,
-        "excess": found.aleatoric - found.aleatoric_by_chance,
         "total": found.total,
         "epistemic": found.epistemic,
         "readings": len(found.readings),
@@ -167,9 +165,9 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return np.array([score(one, name) for one in some])
 
     problems = scores("direct", "svamp", unclear=False).size
-    if not problems:
+    if not problems or not scores("direct", "ambiginst", unclear=False).size:
         return []
-    default = float(GatePolicy.model_fields["clarify_at"].default)
+    default = _default("clarify_at")
     thresholds: list[tuple[str, str, float]] = [("aleatoric", "the gate's default", default)]
     for name in COMPARED:
         clear = scores(name, "ambiginst", unclear=False)
@@ -183,7 +181,18 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
         found.append([SCORES[name], f"{least:.2f}: {chosen}", *map("{:.2f}".format, shares)])
     header = ["score", "threshold", "clear of AmbigInst", "unclear of AmbigInst"]
-    return ["", *table([*header, f"{problems} word problems"], found)]
+    least = _default("clarify_from")
+    doubtful = scores("total", "svamp", unclear=False) >= least
+    asked = scores("aleatoric", "svamp", unclear=False)[doubtful] >= default
+    told = (
+        f"On {doubtful.sum()} of the {problems} word problems the entropy of the answers is {least:g} nats "
+        f"or more, as the gate asks of the tree's, and {asked.sum()} of these reach its threshold."
+    )
+    return ["", *table([*header, f"{problems} word problems"], found), "", told]
+
+
+def _default(name: str) -> float:
+    return float(GatePolicy.model_fields[name].default)
 
 
 def main() -> None:
@@ -195,9 +204,11 @@ def main() -> None:
     done = {row["case"] for row in known(options.model)}
     if options.questions or options.problems:
         folder = Path(os.environ["ET_AGENT_DATA"])
-        sets = [balanced(read(folder), options.questions) for read in (ambiginst, clamber)]
-        # In turn, so that a stopped call leaves both sets.
-        cases = [case for pair in zip(*sets, strict=True) for case in pair]
+        cases = []
+        if options.questions:
+            sets = [balanced(read(folder), options.questions) for read in (ambiginst, clamber)]
+            # In turn, so that a stopped call leaves both sets.
+            cases = [case for pair in zip(*sets, strict=True) for case in pair]
         cases += word_problems(options.problems)
         with load_model(options.model) as model, OUT.open("a", encoding="utf-8") as out:
             for number, case in enumerate(cases, 1):

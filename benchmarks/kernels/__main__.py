@@ -5,13 +5,13 @@
     python -m benchmarks.kernels check FOLDER [--model qwen2.5-coder-0.5b]
 
 llama.cpp multiplies Q5_0, Q8_0 and Q6_K weights one row and one token at a time on x86, so that a
-batch gains nothing there, and Q4_K weights not as fast as it could.
-`avx512_vnni.inc` interleaves sixteen rows of weights and multiplies up to twelve tokens at once. The
-weights and the quantization of the activations stay the same; sums are taken in another order, which
-moves logits as far as llama.cpp's own two ways (one token or several at once) lie apart: `check`
-measures both, and the speed. `avx512_attention.inc` does the heads that share a key together, with
-sums in float32. It needs a CPU with AVX512-VNNI, cmake and a C++ compiler; the sources are
-those of the installed llama-cpp-python. Nothing but these runs uses it.
+batch gains nothing there, and Q4_K weights not as fast as it could. `avx512_vnni.inc` interleaves
+sixteen rows of weights and multiplies up to twelve tokens at once; `avx512_attention.inc` does the
+heads that share a key together, with sums in float32. The weights and the quantization of the tokens'
+values stay the same, but sums are taken in another order. That moves logits as far as llama.cpp's own
+two ways (a text decoded alone or beside others) lie apart: `check` measures both, and the speed.
+It needs a CPU with AVX512-VNNI, cmake and a C++ compiler; the sources are those of the installed
+llama-cpp-python. Nothing but these runs uses it.
 """
 
 import argparse
@@ -25,21 +25,29 @@ import sys
 import tarfile
 import tempfile
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from benchmarks.machine import describe
+from et_agent.asking import ask
+from et_agent.decoding import MultiChain
+from et_agent.models.base import Batch
 from et_agent.models.files import write_atomically
+from et_agent.models.llama_cpp import LlamaCppModel
+from et_agent.models.loading import load_model
 
 OUT: Final = Path(__file__).parents[1] / "results" / "kernels.json"
 TEXT: Final = Path(__file__).parents[2] / "docs" / "architecture.md"
+QUESTIONS: Final = Path(__file__).parents[1] / "questions.txt"
 TOKENS: Final = 200
 ROWS: Final = 24
-_BF16: Final = 30
-"""llama.cpp's number of the type that the runs keep keys and values in on such CPUs."""
+_LIBRARY: Final = "LLAMA_CPP_LIB_PATH"
 
 _CHOICE: Final = (
     "static const ggml::cpu::tensor_traits * "
@@ -121,92 +129,104 @@ def _source(folder: Path) -> Path:
     return folder / archive.name.removesuffix(".tar.gz") / "vendor" / "llama.cpp"
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one library gives.
+
+    Attributes:
+        alone: Probabilities after each token of a text that is decoded alone, [tokens, vocabulary].
+        beside: The same where other sequences are decoded beside it.
+        speed: Tokens a second of as many chains.
+    """
+
+    alone: NDArray[np.float64]
+    beside: NDArray[np.float64]
+    speed: float
+
+
 def check(folder: Path, model: str) -> None:
     """Compare logits and speed with llama.cpp as it is, and keep the figures."""
-    stock: dict[int, Measured] = {}
-    fast: dict[int, Measured] = {}
-    for found, library in ((stock, None), (fast, folder)):
-        for rows in (1, ROWS):
-            found[rows] = _measure(library, model, rows)
-    found_here: dict[str, Any] = {
+    stock, fast = _measured(None, model), _measured(folder, model)
+    found = {
         "machine": describe(),
         "model": model,
-        "total variation, llama.cpp one token or several at once": _apart(stock[1], stock[ROWS]),
-        "total variation, kernels or llama.cpp": _apart(fast[ROWS], stock[ROWS]),
-        "same first token": _same(fast[ROWS], stock[ROWS]),
-        "same first token, llama.cpp one or several": _same(stock[1], stock[ROWS]),
-        f"tokens a second, {ROWS} rows, llama.cpp": stock[ROWS][1],
-        f"tokens a second, {ROWS} rows, kernels": fast[ROWS][1],
+        "rows": ROWS,
+        "mean total variation": {
+            "llama.cpp, alone or beside others": _apart(stock.alone, stock.beside),
+            "kernels, alone or beside others": _apart(fast.alone, fast.beside),
+            "kernels or llama.cpp, alone": _apart(fast.alone, stock.alone),
+            "kernels or llama.cpp, beside others": _apart(fast.beside, stock.beside),
+        },
+        "share of tokens with the same likeliest next one": {
+            "llama.cpp, alone or beside others": _same(stock.alone, stock.beside),
+            "kernels or llama.cpp, beside others": _same(fast.beside, stock.beside),
+        },
+        "tokens a second on one core": {"llama.cpp": stock.speed, "kernels": fast.speed},
+        "times as fast": fast.speed / stock.speed,
     }
     known = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
-    known[model] = found_here
+    known[model] = found
     write_atomically(OUT, (json.dumps(known, indent=2) + "\n").encode())
-    print(json.dumps(found_here, indent=2))
+    print(json.dumps(found, indent=2))
 
 
-Measured = tuple[NDArray[np.float64], float]
-
-
-def _measure(library: Path | None, model: str, rows: int) -> Measured:
-    """Probabilities after each token of a text, float64 [tokens, vocabulary]; tokens a second."""
+def _measured(library: Path | None, model: str) -> Measured:
+    """`measure` in a process of its own, since a library is loaded once and for all."""
     environment = {name: value for name, value in os.environ.items() if name != _LIBRARY}
     if library is not None:
         environment[_LIBRARY] = str(library)
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "found.npz"
         command = [sys.executable, "-m", "benchmarks.kernels", "measure", str(out)]
-        command += ["--model", model, "--rows", str(rows)]
-        subprocess.run(command, check=True, env=environment)
+        subprocess.run([*command, "--model", model], check=True, env=environment)
         with np.load(out) as found:
-            return found["probabilities"], float(found["speed"])
+            return Measured(found["alone"], found["beside"], float(found["speed"]))
 
 
-_LIBRARY: Final = "LLAMA_CPP_LIB_PATH"
-
-
-def measure(out: Path, model: str, rows: int) -> None:
-    """One process's part of `check`: a library is loaded once and for all."""
-    import llama_cpp
-
-    from et_agent import MultiChain, ask
-    from et_agent.models.catalog import locate
-    from et_agent.models.loading import load_model
-
+def measure(out: Path, model: str) -> None:
+    """Write what this process's library gives."""
     with load_model(model, threads=1, best_width=ROWS) as loaded:
-        decoder = MultiChain(leaves=ROWS, max_tokens=60)
-        began, tokens = 0.0, 0
+        tokens = loaded.tokenize(TEXT.read_text("utf-8"))
+        alone, beside = (
+            loaded.submit(partial(_probabilities, loaded, tokens, rows)).result()
+            for rows in (1, ROWS)
+        )
+        question = QUESTIONS.read_text("utf-8").splitlines()[0]
+        decoder = MultiChain(leaves=ROWS, max_tokens=120)
+        speed = 0.0
         for turn in range(2):  # the first one warms up
             began = time.perf_counter()
-            tokens = ask(
-                loaded, "Why is the sky blue?", decoder=decoder, seed=turn
-            ).usage.tokens_decoded
-        speed = tokens / (time.perf_counter() - began)
-    plain = llama_cpp.Llama(
-        str(locate(model).path),
-        n_ctx=512,
-        n_batch=rows,
-        n_ubatch=rows,
-        n_threads=1,
-        n_threads_batch=1,
-        flash_attn=True,
-        type_k=_BF16,
-        type_v=_BF16,
-        logits_all=True,
-        verbose=False,
-    )
-    plain.eval(plain.tokenize(TEXT.read_bytes())[:TOKENS])
-    logits = np.array(plain.scores[:TOKENS], dtype=np.float64)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    np.savez(out, probabilities=shifted / shifted.sum(axis=1, keepdims=True), speed=speed)
+            found = ask(loaded, question, decoder=decoder, kind="number", seed=turn)
+            speed = found.usage.tokens_decoded / (time.perf_counter() - began)
+    np.savez(out, alone=alone, beside=beside, speed=speed)
 
 
-def _apart(one: Measured, other: Measured) -> float:
-    """Mean total variation."""
-    return float(np.abs(one[0] - other[0]).sum(axis=1).mean() / 2)
+def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> NDArray[np.float64]:
+    """After each token of the first sequence; the others have the same text from later places on."""
+    model.arrange(TOKENS)
+    sequences = np.arange(rows, dtype=np.int32)
+    found = []
+    for at in range(TOKENS):
+        step = model.decode(
+            Batch(
+                np.array([tokens[at + 5 * row] for row in range(rows)], dtype=np.int32),
+                np.full(rows, at, dtype=np.int32),
+                sequences,
+                np.ones(rows, dtype=np.bool_),
+            )
+        )
+        found.append(softmax(step.logits[0].astype(np.float64)))
+    for sequence in sequences.tolist():
+        model.release(sequence)
+    return np.array(found)
 
 
-def _same(one: Measured, other: Measured) -> float:
-    return float((one[0].argmax(axis=1) == other[0].argmax(axis=1)).mean())
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(np.abs(one - other).sum(axis=1).mean() / 2)
+
+
+def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
 
 
 def main() -> None:
@@ -214,7 +234,6 @@ def main() -> None:
     parser.add_argument("do", choices=("build", "check", "measure"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
-    parser.add_argument("--rows", type=int, default=1)
     options = parser.parse_args()
     match options.do:
         case "build":
@@ -222,7 +241,7 @@ def main() -> None:
         case "check":
             check(options.folder.resolve(), options.model)
         case _:
-            measure(options.folder, options.model, options.rows)
+            measure(options.folder, options.model)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -257,24 +257,31 @@ class _Evaluation:
                 for item in items[start : start + _CHUNK]
                 if item.id not in finished[run.id]
             ]
-            skipped, failed = self._decode(tasks)
-            for task in failed:  # once more, alone: those beside it may have brought it down
-                told, again = self._decode([task])
+            skipped: list[Skipped] = []
+            waiting = iter(tasks)
+            while True:
+                told, failed = self._decode(waiting)
                 skipped += told
-                skipped += [Skipped(task.item.id, str(error)) for error in again.values()]
-                self._total -= len(again)
+                if not failed:
+                    break
+                for task in failed:  # once more, alone: those beside it may have brought it down
+                    told, again = self._decode(iter([task]))
+                    skipped += told
+                    skipped += [Skipped(task.item.id, str(error)) for error in again.values()]
+                    self._total -= len(again)
         return list({one.item: one for one in skipped}.values())
 
-    def _decode(self, tasks: Sequence[_Task]) -> tuple[list[Skipped], dict[_Task, EtAgentError]]:
-        """Decode questions in shared batches, in this order."""
+    def _decode(self, waiting: Iterator[_Task]) -> tuple[list[Skipped], dict[_Task, EtAgentError]]:
+        """Decode questions in shared batches, in this order, to the end or until some failed."""
         ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
         pending: dict[PendingAnswer, _Task] = {}
-        waiting = iter(tasks)
         skipped: list[Skipped] = []
         failed: dict[_Task, EtAgentError] = {}
         try:
             while True:
-                while len(pending) < _AT_ONCE and (task := next(waiting, None)) is not None:
+                while not failed and len(pending) < _AT_ONCE:
+                    if (task := next(waiting, None)) is None:
+                        break
                     try:
                         one = self._submit(task)
                     except QuestionError as error:

@@ -44,7 +44,6 @@ _SHOWN: Final = (
 )
 """Questions and what is to be made of them."""
 _LONGEST_READING: Final = 96
-_SHUFFLES: Final = 200
 _NUMBER: Final = re.compile(r"\s*\(?(\d{1,3})[.)]?\s*")
 _BULLET: Final = re.compile(r"^\s*(?:[-*•]|\(?\d+[.)])\s+")
 
@@ -80,9 +79,6 @@ class Clarification:
         total: Entropy of the answers over all readings, nats; None where nothing was answered. It and
             the following look at leaves with an answer alone: paths that were cut off say nothing.
         aleatoric: Mutual information of reading and answer, nats.
-        aleatoric_by_chance: What it would be on average if the readings did not matter: with few
-            leaves a reading, answers differ between readings by chance alone. Where every leaf has
-            an answer of its own it is all of it, unclear or not, so the gate does not take it off.
         epistemic: Mean entropy of the answers within a reading, nats; None as `total`.
         tokens: Tokens that were generated for it.
         seconds: Wall time.
@@ -94,7 +90,6 @@ class Clarification:
     answers: Doubles
     total: float | None
     aleatoric: float
-    aleatoric_by_chance: float
     epistemic: float | None
     tokens: int
     seconds: float
@@ -134,22 +129,6 @@ def parted(weights: Doubles, answers: Doubles) -> tuple[float, float, float]:
 def _entropy(shares: Doubles) -> float:
     known = shares[shares > 0]
     return max(0.0, float(-(known * np.log(known)).sum()))
-
-
-def by_chance(
-    weights: Doubles, owners: NDArray[np.int64], classes: NDArray[np.int64], seed: int
-) -> float:
-    """Mean mutual information when the answers are dealt out to the leaves anew, nats.
-
-    Args:
-        weights: p(reading), float64 [readings].
-        owners: The reading of every leaf that gave an answer, int64 [leaves].
-        classes: Its answer, int64 [leaves].
-        seed: Of the shuffles.
-    """
-    rng = np.random.default_rng(seed)
-    found = [_information(weights, owners, rng.permutation(classes)) for _ in range(_SHUFFLES)]
-    return float(np.mean([aleatoric for _, aleatoric, _ in found]))
 
 
 def _information(
@@ -255,7 +234,6 @@ class Clarifier:
             answers=answers,
             total=total if known else None,
             aleatoric=aleatoric,
-            aleatoric_by_chance=by_chance(weights, owners, classes, self.seed),
             epistemic=epistemic if known else None,
             tokens=limit.tokens,
             seconds=limit.seconds,

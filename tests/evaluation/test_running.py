@@ -164,6 +164,25 @@ def test_a_question_whose_decoding_fails_stops_no_other(tmp_path: Path) -> None:
         assert not skipped
 
 
+def test_those_beside_a_failed_question_are_not_left_for_last(tmp_path: Path) -> None:
+    def texts(prompt: str) -> Mapping[str, float]:
+        if "What is 2 " in prompt:
+            raise DecodeError("the model gave unusable logits")
+        return half_known(prompt)
+
+    def note(progress: EvaluationProgress) -> None:
+        if progress.done == 45:
+            raise KeyboardInterrupt
+
+    decoders = {"chains": MultiChain(leaves=8)}
+    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(model, sums(80), decoders, store, data="sums", on_progress=note)
+        [run] = store.runs()
+        found = {record.item for record in store.records(run)}
+    assert found >= {item.id for item in sums(32)} - {"sums/2"}
+
+
 def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> None:
     def texts(prompt: str) -> Mapping[str, float]:
         return {"a" * 400 if "What is 0 " in prompt else "\\boxed{1}": 1.0}
@@ -176,8 +195,8 @@ def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> Non
             finished.append({record.item for record in store.records(run)})
 
         decoders = {"chain": MultiChain(leaves=1, max_tokens=400)}
-        evaluate(model, sums(30), decoders, store, data="sums", on_progress=note)
-    assert finished[-2] == {item.id for item in sums(30)[1:]}
+        evaluate(model, sums(40), decoders, store, data="sums", on_progress=note)
+    assert finished[-2] == {item.id for item in sums(40)[1:]}
 
 
 def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from et_agent import ScriptedModel, ask
 from et_agent.errors import PolicyError
 from et_agent.gate import Action, Clarifier, Gate, GatePolicy, question_after
-from et_agent.gate.clarification import by_chance, clarified, parted
+from et_agent.gate.clarification import clarified, parted
 from tests.gate.conftest import CHAINS
 
 UNCLEAR = "How long is the race?"
@@ -47,7 +47,6 @@ def test_an_unclear_question_parts_by_its_readings() -> None:
     assert found.aleatoric == pytest.approx(entropy)
     assert found.total == pytest.approx(entropy)
     assert found.epistemic == pytest.approx(0.0)
-    assert found.aleatoric_by_chance < found.aleatoric
     assert found.question is not None
     assert MILES in found.question
     assert HOURS in found.question
@@ -174,28 +173,6 @@ def test_the_parts_sum_to_the_whole(rows: list[list[float]], raw: list[float]) -
     total, aleatoric, epistemic = parted(weights, answers)
     assert total == pytest.approx(aleatoric + epistemic, abs=1e-9)
     assert -1e-12 <= aleatoric <= min(math.log(len(rows)), math.log(4)) + 1e-9
-
-
-def test_chance_by_hand() -> None:
-    """Two readings of one leaf each, answers a and b: however they are dealt, they differ."""
-    weights = np.array([0.5, 0.5])
-    two = np.array([0, 1])
-    assert by_chance(weights, two, two, 0) == pytest.approx(math.log(2))
-    assert by_chance(weights, np.array([0, 0, 1, 1]), np.zeros(4, dtype=np.int64), 0) == 0.0
-    assert by_chance(weights, np.array([0, 0]), two, 0) == 0.0, "only one reading was answered"
-
-
-def test_readings_that_make_no_difference_exceed_chance_by_nothing_on_average() -> None:
-    """The correction takes off what few leaves show by chance, neither less nor more."""
-    excess = []
-    with ScriptedModel.from_texts(hard) as model:
-        for seed in range(60):
-            found = Clarifier(model, temperature=1, leaves=4, seed=seed).examine(
-                UNCLEAR, kind="number"
-            )
-            excess.append(found.aleatoric - found.aleatoric_by_chance)
-    error = float(np.std(excess, ddof=1)) / math.sqrt(len(excess))
-    assert abs(float(np.mean(excess))) < 3 * error
 
 
 def test_paths_without_an_answer_say_nothing_of_the_readings() -> None:
