@@ -185,8 +185,8 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     doubtful = scores("total", "svamp", unclear=False) >= least
     asked = scores("aleatoric", "svamp", unclear=False)[doubtful] >= default
     told = (
-        f"On {doubtful.sum()} of the {problems} word problems the entropy of the answers is {least:g} nats "
-        f"or more, as the gate asks of the tree's, and {asked.sum()} of these reach its threshold."
+        f"On {doubtful.sum()} of the {problems} word problems the answers have an entropy of {least:g} "
+        f"nats or more, as the gate asks of the tree's, and {asked.sum()} of these reach its threshold."
     )
     return ["", *table([*header, f"{problems} word problems"], found), "", told]
 
