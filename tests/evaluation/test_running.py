@@ -4,12 +4,14 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind
 from et_agent.decoding import EntropyTree, MultiChain
@@ -18,7 +20,7 @@ from et_agent.errors import DataError, DecodeError, SettingsError, StoreError
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.running import EvaluationProgress, evaluate, question_seed
 from et_agent.evaluation.store import RunStore
-from et_agent.models.scripted import ScriptedModel
+from et_agent.models.scripted import END, VOCABULARY, ScriptedModel
 from tests.evaluation.conftest import half_knowing_model, half_known, sums
 
 DECODERS: dict[str, DecoderSettings] = {
@@ -184,19 +186,32 @@ def test_those_beside_a_failed_question_are_not_left_for_last(tmp_path: Path) ->
 
 
 def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> None:
-    def texts(prompt: str) -> Mapping[str, float]:
-        return {"a" * 400 if "What is 0 " in prompt else "\\boxed{1}": 1.0}
+    """It goes on until all of the others are done, be there more than are asked at once or not."""
+    others_done = threading.Event()
+    told = list(b"\\boxed{1}")
 
-    finished: list[set[str]] = []
-    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+    def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
+        row = np.full(VOCABULARY, -1e9, dtype=np.float32)
+        if "What is 0 " in prompt and not others_done.is_set():
+            row[ord("a")] = 0
+        else:
+            row[told[len(tokens)] if len(tokens) < len(told) else END] = 0
+        return row
 
-        def note(progress: EvaluationProgress) -> None:
+    def note(progress: EvaluationProgress) -> None:
+        if progress.done == 39:
             [run] = store.runs()
-            finished.append({record.item for record in store.records(run)})
+            finished.update(record.item for record in store.records(run))
+            others_done.set()
 
-        decoders = {"chain": MultiChain(leaves=1, max_tokens=400)}
+    finished: set[str] = set()
+    decoders = {"chain": MultiChain(leaves=1, max_tokens=50_000)}
+    with (
+        ScriptedModel(script, context=60_000) as model,
+        RunStore(tmp_path / "r.sqlite") as store,
+    ):
         evaluate(model, sums(40), decoders, store, data="sums", on_progress=note)
-    assert finished[-2] == {item.id for item in sums(40)[1:]}
+    assert finished == {item.id for item in sums(40)[1:]}
 
 
 def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
