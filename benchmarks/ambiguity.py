@@ -1,6 +1,7 @@
 """Does asking for readings find unclear questions? Against asking the model directly.
 
     ET_AGENT_DATA=…/raw python -m benchmarks.ambiguity [--model qwen2.5-coder-1.5b] [--questions 60]
+        [--problems 40]
 
 As many unclear as clear questions of AmbigInst and of CLAMBER, from a seeded shuffle, and word problems
 of SVAMP's train split, which are clear and may be hard. Resumable: every finished question is a line of

@@ -141,16 +141,16 @@ def test_two_names_for_the_same_settings(tmp_path: Path) -> None:
         assert not store.runs()
 
 
+def second_breaks(prompt: str) -> Mapping[str, float]:
+    if "What is 2 " in prompt:
+        raise DecodeError("the model gave unusable logits")
+    return half_known(prompt)
+
+
 def test_a_question_whose_decoding_fails_stops_no_other(tmp_path: Path) -> None:
     """One question breaks the batch for all beside it; tried alone, only it fails."""
-
-    def texts(prompt: str) -> Mapping[str, float]:
-        if "What is 2 " in prompt:
-            raise DecodeError("the model gave unusable logits")
-        return half_known(prompt)
-
     told: list[EvaluationProgress] = []
-    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+    with ScriptedModel.from_texts(second_breaks) as model, RunStore(tmp_path / "r.sqlite") as store:
         runs, skipped = evaluate(
             model, sums(5), DECODERS, store, data="sums", on_progress=told.append
         )
@@ -167,17 +167,12 @@ def test_a_question_whose_decoding_fails_stops_no_other(tmp_path: Path) -> None:
 
 
 def test_those_beside_a_failed_question_are_not_left_for_last(tmp_path: Path) -> None:
-    def texts(prompt: str) -> Mapping[str, float]:
-        if "What is 2 " in prompt:
-            raise DecodeError("the model gave unusable logits")
-        return half_known(prompt)
-
     def note(progress: EvaluationProgress) -> None:
         if progress.done == 45:
             raise KeyboardInterrupt
 
     decoders = {"chains": MultiChain(leaves=8)}
-    with ScriptedModel.from_texts(texts) as model, RunStore(tmp_path / "r.sqlite") as store:
+    with ScriptedModel.from_texts(second_breaks) as model, RunStore(tmp_path / "r.sqlite") as store:
         with pytest.raises(KeyboardInterrupt):
             evaluate(model, sums(80), decoders, store, data="sums", on_progress=note)
         [run] = store.runs()
