@@ -264,9 +264,12 @@ def _work(
 
 
 def _export(store: RunStore, run: RunInfo, path: Path) -> None:
-    """Write the run unless other settings' results, with more questions, are there."""
+    """Write the run unless it is empty or other settings' results, with more questions, are there."""
+    done = store.run(run.name).questions
+    if not done:
+        return
     held = read_run(path)[2] if path.is_file() else []
-    if store.run(run.name).questions < len(held):
+    if done < len(held):
         print(f"{path} holds more questions and stays: remove it to replace it", file=sys.stderr)
         return
     export_run(store, run, path)
