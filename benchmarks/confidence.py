@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.documents import put
+from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
 from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
@@ -109,6 +109,29 @@ def fit() -> None:
             path = calibrator.save(shipped_path(model, kind))
             path.with_suffix(".md").write_text(card(model, kind, calibrator), encoding="utf-8")
             print(f"{model}, {kind}: {calibrator.method_}, saved as {path.name}")
+    put("docs/confidence.md", "shipped", shipped_lines())
+
+
+def shipped_lines() -> list[str]:
+    """The shipped calibrators, one a row."""
+    rows = []
+    for model in (SMALL, LARGER):
+        for kind in KINDS:
+            path = shipped_path(model, kind)
+            if not path.is_file():
+                rows.append([model, kind, "none yet", "", "", ""])
+                continue
+            one = Calibrator.load(path)
+            card_of = f"[card](../{path.with_suffix('.md').relative_to(ROOT)})"
+            rows.append(
+                [
+                    model,
+                    f"{kind}: {card_of}",
+                    ", ".join(f"{d.questions} of {d.name}" for d in one.data),
+                ]
+                + [f"{one.metrics_[name]:.3f}" for name in ("ECE", "Brier", "AUROC")]
+            )
+    return table(["model", "kind", "fitted on", "ECE", "Brier", "AUROC"], rows)
 
 
 def card(model: str, kind: str, calibrator: Calibrator) -> str:

@@ -156,17 +156,16 @@ def _tells(records: Sequence[QuestionRecord]) -> bool:
 
 def estimator_means(sets: Sequence[Set], decoder: str) -> list[tuple[str, Interval, int]]:
     """AUROC of every estimator, mean over the sets that have enough right and wrong answers."""
-    found = []
-    usable = [one for one in sets if _tells(one.runs.get(decoder, ()))]
-    for name, estimator in ESTIMATORS.items():
-        parts, questions = [], 0
-        for at, one in enumerate(usable):
-            values = _aurocs(one.runs[decoder], estimator, at)
+    parts: dict[str, list[Doubles]] = {}
+    questions: dict[str, int] = {}
+    usable = [one.runs[decoder] for one in sets if _tells(one.runs.get(decoder, ()))]
+    for at, records in enumerate(usable):
+        for name, estimator in ESTIMATORS.items():
+            values = _aurocs(records, estimator, at)
             if values is not None:
-                parts.append(values)
-                questions += len(one.runs[decoder])
-        if parts:
-            found.append((name, pooled(parts, questions), len(parts)))
+                parts.setdefault(name, []).append(values)
+                questions[name] = questions.get(name, 0) + len(records)
+    found = [(name, pooled(one, questions[name]), len(one)) for name, one in parts.items()]
     return sorted(found, key=lambda row: -(row[1].value or 0))
 
 

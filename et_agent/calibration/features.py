@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind
 from et_agent.errors import CalibrationError
+from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
 
@@ -53,6 +54,13 @@ def _share(leaves: LeafTable) -> float:
     return math.log((share * size + 0.5) / ((1.0 - share) * size + 0.5))
 
 
+def _support(leaves: LeafTable) -> float:
+    """A share of 0.5 is worth less when it is one path of two than when it is eight of sixteen."""
+    winning = leaves.answer == leaves.top
+    weights = leaves.top_weights()[winning]
+    return math.log(effective_sample_size(weights, leaves.count[winning]))
+
+
 def _unanswered(leaves: LeafTable) -> float:
     return float(leaves.weight[leaves.answer < 0].sum())
 
@@ -69,6 +77,9 @@ FEATURES: Final[dict[str, Feature]] = {
     one.name: one
     for one in (
         Feature("share", "log-odds of the answer's share by path weight", _share),
+        Feature(
+            "support", "log of how many independent paths the winning ones are worth", _support
+        ),
         Feature("entropy", "predictive entropy by path weight, nats", _estimated("et-pe")),
         Feature(
             "margin", "share of the first answer minus that of the second", _estimated("margin")

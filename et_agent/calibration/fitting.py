@@ -85,6 +85,10 @@ def log_loss(labels: Ints, probabilities: Doubles) -> Doubles:
 def _logistic(rows: Doubles, labels: Ints, features: tuple[str, ...], penalty: float) -> Logistic:
     known = feature_columns()
     values = rows[:, [known.index(name) for name in features]]
+    if not np.isfinite(values).all():
+        raise CalibrationError(
+            f"a feature is NaN or infinite in some question; this map needs {', '.join(features)}"
+        )
     means, scales = values.mean(axis=0), values.std(axis=0)
     # A feature that never changes can tell nothing.
     moving = scales > _CONSTANT
@@ -105,6 +109,13 @@ def _platt(
 ) -> Logistic:
     del groups, features, seed
     return _logistic(rows, labels, ("share",), 10.0)
+
+
+def _supported(
+    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+) -> Logistic:
+    del groups, features, seed
+    return _logistic(rows, labels, ("share", "support"), 10.0)
 
 
 def _penalty(
@@ -204,6 +215,13 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
     one.name: one
     for one in (
         Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, _platt),
+        Candidate(
+            "support",
+            "Platt 1999 in two numbers: the share, and how many paths stand behind it; for trees of "
+            "several sizes",
+            0,
+            _supported,
+        ),
         Candidate(
             "logistic", "logistic over all features, ridge by cross-validation", 100, _regularised
         ),

@@ -62,7 +62,9 @@ def fit(
     labels: _Labels = None,
     method: Annotated[
         str,
-        typer.Option(help="platt, logistic, isotonic, venn-abers, or auto, which compares them."),
+        typer.Option(
+            help="platt, support, logistic, isotonic, venn-abers, or auto, which compares them."
+        ),
     ] = "auto",
     feature: Annotated[
         list[str] | None,

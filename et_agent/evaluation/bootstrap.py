@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,15 +47,22 @@ class Resamples:
         seed: At least 0.
 
     Attributes:
-        counts: float64 [R + 1, n]; row 0 is the sample itself, every question once.
+        counts: float64 [R + 1, n]; row 0 is the sample itself, every question once; read-only.
     """
 
     def __init__(self, size: int, *, resamples: int = 2000, seed: int = 0) -> None:
         if size < 1 or resamples < 1:
             raise SettingsError(f"{size} questions, {resamples} resamples: both must be at least 1")
-        generator = np.random.default_rng([seed, size])
-        drawn = generator.multinomial(size, np.full(size, 1.0 / size), size=resamples)
-        self.counts: Doubles = np.concatenate([np.ones((1, size)), drawn])
+        self.counts: Doubles = _counts(size, resamples, seed)
+
+
+@lru_cache(maxsize=8)
+def _counts(size: int, resamples: int, seed: int) -> Doubles:
+    generator = np.random.default_rng([seed, size])
+    drawn = generator.multinomial(size, np.full(size, 1.0 / size), size=resamples)
+    counts = np.concatenate([np.ones((1, size)), drawn])
+    counts.flags.writeable = False
+    return counts
 
 
 def interval(

@@ -83,7 +83,7 @@ def labelled_run(
     Args:
         config: The run's configuration.
         records: Its questions.
-        caps: Fewer leaves at which each tree is taken once more, as it was then, so that a
+        caps: Fewer leaves at which each tree is taken once more (`LeafTable.capped`), so that a
             calibrator holds for these too.
 
     Raises:
@@ -92,11 +92,11 @@ def labelled_run(
     rows = []
     for group, record in enumerate(records):
         for tree in _sizes(record, caps):
-            if tree.top is None:
+            leaves = tree.leaves
+            if leaves.top is None:
                 continue
-            features = feature_row(features_of(tree), record.kind)
-            share = float(tree.shares.max())
-            rows.append(_Row(features, record.right[tree.top], share, group))
+            features = feature_row(features_of(leaves), record.kind)
+            rows.append(_Row(features, tree.correct, float(leaves.shares.max()), group))
     fingerprint = Fingerprint.of_run(config, sorted({record.kind for record in records}))
     if caps:
         low, high = fingerprint.leaves
@@ -104,14 +104,15 @@ def labelled_run(
     return _joined(config["data"], fingerprint, rows)
 
 
-def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[Any]:
-    yield record.leaves
+def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[QuestionRecord]:
+    yield record
     sizes = {int(record.leaves.count.sum())}
     for cap in caps:
-        tree = record.leaves.capped(cap)
+        tree = record.capped(cap)
+        size = int(tree.leaves.count.sum())
         # A tree that was as small anyway is not counted twice.
-        if int(tree.count.sum()) not in sizes:
-            sizes.add(int(tree.count.sum()))
+        if size not in sizes:
+            sizes.add(size)
             yield tree
 
 

@@ -5,7 +5,6 @@ exactly, everything else as a mean over random subsets. A tree that costs as muc
 against k chains; between two whole numbers the chains' figures are interpolated.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
@@ -40,31 +39,9 @@ def are_chains(records: Sequence[QuestionRecord]) -> bool:
 
 
 def some_chains(record: QuestionRecord, chosen: NDArray[np.int64]) -> QuestionRecord:
-    """The record as it would be if only some of its independent chains had been decoded.
-
-    Answer classes are numbered anew by their first chain: ties go to the lowest number, and the
-    numbers of the whole run would let its other chains break them. `extras` describe the whole run
-    and go.
-    """
-    columns = {
-        one.name: getattr(record.leaves, one.name)[chosen]
-        for one in dataclasses.fields(record.leaves)
-    }
-    known = list(dict.fromkeys(one for one in columns["answer"].tolist() if one >= 0))
-    number = {-1: -1, **{one: at for at, one in enumerate(known)}}
-    columns["answer"] = np.array([number[one] for one in columns["answer"].tolist()], np.int64)
-    columns["weight"] = np.full(chosen.size, 1.0 / chosen.size)
-    leaves = type(record.leaves)(**columns)
-    return dataclasses.replace(
-        record,
-        leaves=leaves,
-        answers=tuple(record.answers[one] for one in known),
-        right=tuple(record.right[one] for one in known),
-        tokens_decoded=int(leaves.tokens.sum()),
-        tokens_as_chains=int(leaves.tokens.sum()),
-        seconds=record.seconds * chosen.size / len(record.leaves),
-        extras={},
-    )
+    """The record as it would be if only some of its independent chains had been decoded."""
+    weight = np.full(chosen.size, 1.0 / chosen.size)
+    return record.with_leaves(record.leaves.part(chosen, weight=weight))
 
 
 class Chains:

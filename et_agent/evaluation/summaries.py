@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
@@ -59,8 +59,7 @@ class RunSummary:
         accuracy_by_count: Of the vote in which every leaf counts alike.
         pass_at: By k, the unbiased estimator on leaves as if exchangeable; trees of fewer than k
             leaves count with all they have.
-        capped_pass_at: By k, the tree as it was with at most k leaves; from the number of its
-            roots on.
+        capped_pass_at: By k, the tree with at most k leaves (`LeafTable.capped`).
         tokens, seconds: Means a question; seconds are shares of batches.
         leaves, ess: Means a question.
         cut_off: Mean weight of leaves that did not end.
@@ -113,14 +112,14 @@ def summarise(
         return mean(lambda record: _pass_at(record, k))
 
     def capped_pass_at(k: int) -> Interval:
-        return mean(lambda record: float(_capped(record, k).leaf_right.any()))
+        return mean(lambda record: float(record.capped(k).leaf_right.any()))
 
     return RunSummary(
         questions=len(records),
         accuracy=mean(lambda record: record.correct),
         accuracy_by_count=mean(_right_by_count),
         pass_at={k: pass_at(k) for k in ks},
-        capped_pass_at={k: capped_pass_at(k) for k in ks if k >= _least_cap(records)},
+        capped_pass_at={k: capped_pass_at(k) for k in ks},
         tokens=mean(lambda record: record.tokens_decoded),
         seconds=mean(lambda record: record.seconds),
         leaves=mean_of(lambda leaves: float(leaves.count.sum())),
@@ -145,17 +144,6 @@ def _pass_at(record: QuestionRecord, k: int) -> float:
 def _right_by_count(record: QuestionRecord) -> float:
     shares = record.leaves.count_shares
     return float(record.right[int(shares.argmax())]) if shares.size else 0.0
-
-
-def _capped(record: QuestionRecord, leaves: int) -> QuestionRecord:
-    """The record as if its tree had stopped at so many leaves; extras describe the whole and go."""
-    table = record.leaves.capped(leaves)
-    return replace(record, leaves=table, extras={})
-
-
-def _least_cap(records: Sequence[QuestionRecord]) -> int:
-    """The fewest leaves that a tree can be capped to: codes of arithmetic sampling come together."""
-    return max(record.leaves.coded for record in records)
 
 
 def _estimator_summary(
@@ -207,8 +195,8 @@ def curve(
 ) -> list[CurvePoint]:
     """The run with fewer leaves, from what is stored.
 
-    Independent chains are exchangeable, so their points are means over all, or many, subsets. Of other
-    trees it is the tree as it was then; caps below the number of its roots are left out.
+    Independent chains are exchangeable, so their points are means over all, or many, subsets. Other
+    trees are capped as `LeafTable.capped` has it.
     """
     chosen = find_estimator(estimator)
     counts = Resamples(len(records), resamples=resamples, seed=seed).counts
@@ -230,8 +218,8 @@ def curve(
             )
         return points
     points = []
-    for cap in (cap for cap in caps if cap >= _least_cap(records)):
-        capped = [_capped(record, cap) for record in records]
+    for cap in caps:
+        capped = [record.capped(cap) for record in records]
         right = np.array([record.correct for record in capped])
         found = np.array([record.leaf_right.any() for record in capped], dtype=np.float64)
         points.append(

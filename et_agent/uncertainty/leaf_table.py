@@ -112,25 +112,27 @@ class LeafTable:
         return int(shares.argmax()) if shares.size else None
 
     @property
-    def coded(self) -> int:
-        """How many leaves codes of arithmetic sampling stand for, which come all together."""
-        stratified = FORKS.index("stratified")
-        if not (self.fork == stratified).any():
-            return 1
-        return int(self.count[(self.fork == stratified) | (self.fork < 0)].sum())
-
-    @property
     def tokens_decoded(self) -> int:
         """Generated tokens, shared ones once."""
         return int((self.tokens - self.start).sum())
 
-    def capped(self, leaves: int) -> Self:
-        """The tree as it was before the leaf that brought it over `leaves` was made.
+    def capped(self, leaves: int, *, shift: float = 0.5) -> Self:
+        """The tree with at most so many leaves.
 
-        The weight of a leaf that is taken away goes back to those that go on where it left them, in
-        proportion to their weights; that of a sample beside others (independent, stratified) goes
-        to all. The first leaf always stays.
+        Codes of arithmetic sampling come all together, so a tree of fewer leaves has fewer codes:
+        an even choice among them. Else it is the tree as it
+        was before the leaf that brought it over `leaves` was made: the weight of a leaf that is
+        taken away goes back to those that go on where it left them, in proportion to their weights;
+        that of a sample beside others (independent, stratified) goes to all. The first leaf always
+        stays.
+
+        Args:
+            leaves: 1 or more.
+            shift: Where the even choice begins, in [0, 1); when it is drawn, no code is preferred.
         """
+        codes = self._codes()
+        if leaves < codes.size:
+            return self._thinned(codes, leaves, shift)
         made = np.cumsum(self.count)
         kept = max(1, int(np.searchsorted(made, leaves, side="right")))
         weight = self.weight.copy()
@@ -139,8 +141,57 @@ class LeafTable:
             heirs = [at for at in range(one) if beside or self._passes(at, one)]
             total = weight[heirs].sum()
             weight[heirs] += weight[one] * (weight[heirs] / total if total else 1 / len(heirs))
-        columns = {one.name: getattr(self, one.name)[:kept] for one in fields(self)}
-        return type(self)(**{**columns, "weight": weight[:kept] / weight[:kept].sum()})
+        return self.part(np.arange(kept), weight=weight[:kept] / weight[:kept].sum())
+
+    def part(self, leaves: Ints | slice, **changed: NDArray[Any]) -> Self:
+        """Some of the leaves, with columns in place of their own."""
+        columns = {name: getattr(self, name)[leaves] for name in _NAMES if name not in changed}
+        return type(self)(**columns, **changed)
+
+    def _codes(self) -> Ints:
+        """The leaf of every code of arithmetic sampling, neighbours beside each other, [codes].
+
+        Empty without codes. Where codes part, each side is an interval: of a leaf's sides the last
+        to part are nearest to it. The order of sides that part at one place is not known.
+        """
+        stratified = FORKS.index("stratified")
+        sides: dict[int, list[int]] = {}
+        for leaf in np.flatnonzero(self.fork == stratified).tolist():
+            sides.setdefault(int(self.parent[leaf]), []).append(leaf)
+        if not sides:
+            return np.zeros(0, np.int64)
+        order: list[int] = []
+        waiting = [0]
+        while waiting:
+            leaf = waiting.pop()
+            order += [leaf] * int(self.count[leaf])
+            waiting += sorted(sides.get(leaf, ()), key=lambda side: int(self.start[side]))
+        return np.array(order, np.int64)
+
+    def _thinned(self, codes: Ints, kept: int, shift: float) -> Self:
+        """The tree of every n-th code alone, without later forks."""
+        chosen = codes[((np.arange(kept) + shift) * (codes.size / kept)).astype(np.int64)]
+        leaves, count = np.unique(chosen, return_counts=True)
+        parent, start = np.full(leaves.size, -1), np.zeros(leaves.size, np.int64)
+        fork = np.full(leaves.size, FORKS.index("stratified"))
+        fork[0] = -1
+        ways = [self._way(leaf) for leaf in leaves.tolist()]
+        for at in range(1, leaves.size):
+            shared = [_common(ways[at], other) for other in ways[:at]]
+            parent[at] = int(np.argmax(shared))
+            start[at] = shared[parent[at]]
+        weight = count / kept
+        return self.part(leaves, weight=weight, count=count, parent=parent, start=start, fork=fork)
+
+    def _way(self, leaf: int) -> dict[int, int]:
+        """How many tokens a leaf shares with each leaf that it came from, itself included."""
+        shared = int(self.tokens[leaf])
+        found = {leaf: shared}
+        while self.parent[leaf] >= 0:
+            shared = min(shared, int(self.start[leaf]))
+            leaf = int(self.parent[leaf])
+            found[leaf] = shared
+        return found
 
     def _passes(self, leaf: int, other: int) -> bool:
         """Whether the path of an earlier leaf holds the token at which `other` left its parent."""
@@ -162,7 +213,7 @@ class LeafTable:
 
     def as_lists(self) -> dict[str, list[float | int | None]]:
         """Plain lists for JSON; NaN becomes None and floats keep seven digits, weights all."""
-        return {one.name: _listed(getattr(self, one.name), one.name) for one in fields(self)}
+        return {name: _listed(getattr(self, name), name) for name in _NAMES}
 
     @classmethod
     def from_lists(cls, columns: Mapping[str, list[Any]]) -> Self:
@@ -172,18 +223,23 @@ class LeafTable:
             InputError: A column that every tree has is missing, one is unknown, or they have
                 different lengths.
         """
-        names = {one.name for one in fields(cls)}
-        odd = sorted((_NEEDED - set(columns)) | (set(columns) - names))
+        odd = sorted((_NEEDED - set(columns)) | (set(columns) - set(_NAMES)))
         if odd:
             raise InputError(f"leaf columns differ from what is expected: {', '.join(odd)}")
         arrays = {name: _array(name, values) for name, values in columns.items()}
-        for name in names - set(arrays):
+        for name in set(_NAMES) - set(arrays):
             arrays[name] = np.full(len(columns["weight"]), np.nan)
         if len({array.size for array in arrays.values()}) != 1:
             raise InputError("leaf columns have different lengths")
         return cls(**arrays)
 
 
+def _common(one: Mapping[int, int], other: Mapping[int, int]) -> int:
+    """Length of the beginning that two leaves share."""
+    return max(min(shared, other[leaf]) for leaf, shared in one.items() if leaf in other)
+
+
+_NAMES = tuple(one.name for one in fields(LeafTable))
 _WHOLE = frozenset({"answer", "count", "finish", "tokens", "parent", "start", "fork"})
 _NEEDED = _WHOLE | {"weight"}
 

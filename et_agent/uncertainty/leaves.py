@@ -35,12 +35,11 @@ class Leaves:
 
     def share_of_class(self, numbers: npt.NDArray[np.float64]) -> dict[int | None, float]:
         """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
-        classes = dict.fromkeys(self.index)
+        parts: dict[int | None, list[float]] = {}
+        for member, number in zip(self.index, numbers.tolist(), strict=True):
+            parts.setdefault(member, []).append(number)
         total = _exact_sum(numbers)
-        return {
-            member: _exact_sum(numbers[[leaf == member for leaf in self.index]]) / total
-            for member in classes
-        }
+        return {member: math.fsum(part) / total for member, part in parts.items()}
 
 
 def check_leaves(index: Index, weights: Numbers, counts: Numbers | None = None) -> Leaves:

@@ -43,7 +43,7 @@ def test_each_method_recovers_known_probabilities(method: str) -> None:
     assert np.allclose(found.sum(axis=1), 1.0)
     error = np.abs(found[:, 1] - truth).mean()
     # Those that see the share alone miss what the log-probability tells.
-    assert error < (0.19 if method in ("platt", "isotonic") else 0.06)
+    assert error < (0.19 if method in ("platt", "support", "isotonic") else 0.06)
     assert ((found > 0) & (found < 1)).all()
 
 
@@ -60,7 +60,37 @@ def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_
 def test_few_questions_try_only_what_they_can_bear() -> None:
     rows, labels, _ = questions(60)
     fitted = Calibrator().fit(rows, labels)
-    assert set(fitted.losses_) == {"platt"}
+    assert set(fitted.losses_) == {"platt", "support"}
+
+
+def test_trees_of_several_sizes_need_the_support() -> None:
+    """The same share is worth more when more paths stand behind it."""
+    rng = np.random.default_rng(5)
+    rows, labels, groups, sizes = [], [], [], []
+    for question in range(200):
+        p = rng.beta(0.7, 1.2)  # how often a path gives the first of two answers
+        for size in (4, 8, 16):
+            votes = rng.binomial(size, p)
+            leaves = table([0] * votes + list(range(1, size - votes + 1)))
+            rows.append(feature_row(features_of(leaves), "number"))
+            # Right when it is the answer that most paths give in the long run.
+            labels.append(int(leaves.top == 0 and votes > 1 and p > 0.2))
+            groups.append(question)
+            sizes.append(size)
+    fitted = Calibrator().fit(rows, labels, groups)
+    assert fitted.method_ not in ("platt", "isotonic")
+    assert fitted.losses_["support"] < fitted.losses_["platt"]
+    large = np.array(sizes) == 16
+    known, truth = fitted.predict_proba(rows)[large, 1], np.array(labels)[large]
+    assert known.mean() == pytest.approx(truth.mean(), abs=0.04)
+
+
+def test_the_support_is_a_number_of_paths() -> None:
+    assert features_of(table([0, 0, 0, 1]))["support"] == pytest.approx(np.log(3))
+    assert features_of(table([0, 0, 1], [0.6, 0.2, 0.2]))["support"] == pytest.approx(np.log(1.6))
+    assert features_of(table([0, 1], [0.9, 0.1]))["support"] == 0.0
+    twice = table([0, 1], [0.75, 0.25], count=[3, 1])
+    assert features_of(twice)["support"] == pytest.approx(np.log(3))
 
 
 def test_platt_is_scikit_learns_logistic_regression() -> None:

@@ -131,20 +131,29 @@ def test_a_curve_over_fewer_leaves() -> None:
     assert points[-1].auroc.low is not None
 
 
-def test_a_tree_with_fewer_leaves_is_the_tree_as_it_was() -> None:
+def test_a_tree_with_fewer_leaves() -> None:
     coded = FORKS.index("stratified")
     forked = FORKS.index("distinct")
     leaves = table(
         [0, 1, 1], [0.3, 0.5, 0.2], count=[1, 2, 1], fork=[-1, coded, forked], start=[0, 0, 5]
     )
     records = [record(f"q/{at}", leaves, [False, True]) for at in range(3)]
-    # Three codes came together; with two leaves there was no such tree.
     points = curve(records, [1, 2, 3, 4], resamples=10)
-    assert [point.leaves for point in points] == [3, 4]
-    assert [point.tokens for point in points] == [20.0, 25.0]
+    assert [point.leaves for point in points] == [1, 2, 3, 4]
+    assert [point.tokens for point in points][2:] == [20.0, 25.0]
     found = summarise(records, resamples=10)
-    assert set(found.capped_pass_at) == {4}
+    assert set(found.capped_pass_at) == {1, 2, 4}
     assert found.capped_pass_at[4].value == 1.0
+
+
+def test_a_tie_of_fewer_leaves_is_not_broken_by_the_others() -> None:
+    one = record("q/1", table([0, 1, 2, 0], fork=[-1, 0, 0, 0]), [False, True, False])
+    part = one.with_leaves(one.leaves.part(np.array([1, 2, 3]), weight=np.full(3, 1 / 3)))
+    assert part.leaves.answer.tolist() == [0, 1, 2]
+    assert (part.answers, part.right) == (("1", "2", "0"), (True, False, False))
+    assert part.correct
+    assert part.tokens_decoded == 30
+    assert part.seconds == pytest.approx(1.5 * 30 / 40)
 
 
 def test_a_paired_comparison() -> None:

@@ -63,6 +63,46 @@ def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
     assert compared > 20
 
 
+@pytest.mark.parametrize("schedule", ["rounds", "online", "stratified"])
+def test_fewer_leaves_than_codes_are_an_even_choice_among_them(schedule: str) -> None:
+    decoder = EntropyTree(schedule=schedule, leaves=8, roots=6, tau=0.1, temperature=1)
+    for toy_seed in range(8):
+        for seed in range(5):
+            tree, leaves = measured(decoder, seed, toy_seed=toy_seed)
+            for cap in range(1, 6):
+                capped = leaves.capped(cap)
+                assert capped.count.sum() == cap
+                assert capped.weight.tolist() == (capped.count / cap).tolist()
+                # It shares beginnings as the paths that are left do.
+                rows = [leaves.log_prob.tolist().index(one) for one in capped.log_prob.tolist()]
+                paths = [tree.path(row) for row in rows]
+                pieces = {tuple(path[:end]) for path in paths for end in range(1, len(path) + 1)}
+                assert capped.tokens_decoded == len(pieces)
+
+
+def test_an_even_choice_is_what_fewer_codes_would_have_been() -> None:
+    """Answers as often and as far apart as in trees of four codes from the start."""
+    eight, four = (EntropyTree(schedule="stratified", leaves=n, temperature=1) for n in (8, 4))
+    toy = random_toy(3)
+    rng = np.random.default_rng(0)
+    found = {}
+    for decoder, first in ((eight, 0), (four, 1000)):
+        shares = []
+        for seed in range(first, first + 400):
+            tree = play(decoder, toy, seed).tree
+            answers = [toy.answer(tuple(tree.path(branch.id))) for branch in tree.branches]
+            known = sorted(set(answers))
+            classes = [known.index(answer) for answer in answers]
+            leaves = leaf_table(tree, classes, [None] * len(classes), lambda _: b"x")
+            leaves = leaves.capped(4, shift=rng.random())
+            shares.append(dict(zip(known, leaves.share_of_classes(leaves.weight), strict=False)))
+        every = sorted({answer for one in shares for answer in one})
+        found[first] = np.array([[one.get(answer, 0.0) for answer in every] for one in shares])
+    # Standard errors are 0.02 at most.
+    assert found[0].mean(axis=0) == pytest.approx(found[1000].mean(axis=0), abs=0.05)
+    assert found[0].std(axis=0) == pytest.approx(found[1000].std(axis=0), abs=0.04)
+
+
 def test_chains_share_what_a_dropped_one_had() -> None:
     _, leaves = measured(MultiChain(leaves=6), 1)
     assert leaves.capped(4).weight.tolist() == pytest.approx([0.25] * 4)
