@@ -25,7 +25,7 @@ from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
-from et_agent.evaluation.calibrating import calibrate, labelled_run
+from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
 from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
 from et_agent.evaluation.metrics import auroc, brier, ece
@@ -41,6 +41,8 @@ Bools = NDArray[np.bool_]
 TREE: Final = "entropy-tree"
 LEAST: Final = 100
 """Answered training questions of a shipped calibrator; a user's own may have fewer."""
+MOST: Final = 16
+"""Leaves of the small model's runs."""
 CAPS: Final = (4, 8)
 """Fewer leaves for which a calibrator is to hold too."""
 TARGETS: Final = (0.2, 0.1)
@@ -107,7 +109,9 @@ def fit() -> None:
                 )
                 continue
             path = calibrator.save(shipped_path(model, kind))
-            path.with_suffix(".md").write_text(card(model, kind, calibrator), encoding="utf-8")
+            path.with_suffix(".md").write_text(
+                card(model, kind, calibrator, labelled), encoding="utf-8"
+            )
             print(f"{model}, {kind}: {calibrator.method_}, saved as {path.name}")
     put("docs/confidence.md", "shipped", shipped_lines())
 
@@ -134,7 +138,20 @@ def shipped_lines() -> list[str]:
     return table(["model", "kind", "fitted on", "ECE", "Brier", "AUROC"], rows)
 
 
-def card(model: str, kind: str, calibrator: Calibrator) -> str:
+def gap_of_whole_trees(labelled: Sequence[Labelled], method: str) -> float:
+    """Mean confidence minus share of right answers on held-out trees with all their leaves."""
+    held = calibrate(labelled, method=method).held_out_
+    right = np.concatenate([one.right for one in labelled])
+    offsets = np.cumsum([0, *(one.right.size for one in labelled)])
+    first = [
+        np.unique(one.groups, return_index=True)[1] + offset
+        for one, offset in zip(labelled, offsets[:-1], strict=True)
+    ]
+    whole = np.concatenate(first)
+    return float(np.nanmean(held[whole] - right[whole]))
+
+
+def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Labelled]) -> str:
     """The model card: data, sizes, figures on held-out and on test questions, date."""
     held = calibrator.metrics_
     lines = [
@@ -143,6 +160,11 @@ def card(model: str, kind: str, calibrator: Calibrator) -> str:
         f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
         f"Map: {calibrator.method_}. Held-out log loss of the candidates, nats: "
         + ", ".join(f"{name} {loss:.4f}" for name, loss in calibrator.losses_.items())
+        + ".",
+        "Mean confidence minus share of right answers on held-out trees with all their leaves: "
+        + ", ".join(
+            f"{name} {gap_of_whole_trees(labelled, name):+.3f}" for name in calibrator.losses_
+        )
         + ".",
         "",
         *table(
@@ -260,36 +282,30 @@ def against_chains(
     return {f"AUROC minus {what}: {best}": interval(mine - defined[best], right.size)}
 
 
-def parameters(run: Run, calibrator: Calibrator) -> Mapping[str, float]:
-    confidence = run_confidences(run.records, calibrator)
-    return {one.item: float(p) for one, p in zip(run.records, confidence, strict=True)}
-
-
-def cascades() -> list[tuple[str, Cascade]]:
-    """The small model with the larger one behind it, at thresholds 0.5 to 0.9."""
+def cascades() -> list[tuple[int, Cascade]]:
+    """The small model's trees of 4, 8 and 16 leaves with the larger model behind them."""
     path = shipped_path(SMALL, "number")
     if not path.is_file():
         return []
     calibrator = Calibrator.load(path)
-    small: dict[str, QuestionRecord] = {}
-    large: dict[str, QuestionRecord] = {}
-    confidence: dict[str, float] = {}
-    for name in KINDS["number"]:
-        for model, into in ((SMALL, small), (LARGER, large)):
-            for plan in plans((name,), model, training=False):
-                run = run_of(plan)
-                if run is None:
-                    continue
-                into |= {one.item: one for one in run.records}
-                if model == SMALL:
-                    confidence |= parameters(run, calibrator)
+    known: dict[str, list[QuestionRecord]] = {SMALL: [], LARGER: []}
+    for model, records in known.items():
+        for plan in plans(KINDS["number"], model, training=False):
+            run = run_of(plan)
+            records += [] if run is None else run.records
+    large = {one.item: one for one in known[LARGER]}
     found = []
-    for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
-        try:
-            one = cascade(small, large, confidence, threshold=threshold, size_ratio=SIZE_RATIO)
-        except DataError:
-            return []
-        found.append((f"{threshold:g}", one))
+    for leaves in (*CAPS, MOST):
+        capped = [one.capped(leaves) for one in known[SMALL]]
+        small = {one.item: one for one in capped}
+        values = run_confidences(capped, calibrator)
+        confidence = dict(zip(small, values.tolist(), strict=True))
+        for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
+            try:
+                one = cascade(small, large, confidence, threshold=threshold, size_ratio=SIZE_RATIO)
+            except DataError:
+                return []
+            found.append((leaves, one))
     return found
 
 
@@ -348,11 +364,12 @@ def judge_all() -> None:
                 key = f"{model}, {kind}, error at most {target:g}"
                 guarantees[key] = guarantee(confidence, right, target, splits=SPLITS)
     latency = gate_latency()
+    passing = cascades()
     content = {
         "machine": describe(),
         "test samples": figures,
         "risk control": {name: asdict(one) for name, one in guarantees.items()},
-        "cascade": {name: asdict(one) for name, one in cascades()},
+        "cascade": [{"leaves": leaves, **asdict(one)} for leaves, one in passing],
         "gate decision, median seconds": latency,
     }
     (RESULTS.parent / "confidence.json").write_text(
@@ -360,7 +377,7 @@ def judge_all() -> None:
     )
     put("docs/confidence.md", "test samples", sample_lines(figures))
     put("docs/confidence.md", "risk control", risk_lines(guarantees))
-    put("docs/confidence.md", "cascade", cascade_lines(cascades()))
+    put("docs/confidence.md", "cascade", cascade_lines(passing))
     put(
         "docs/confidence.md",
         "latency",
@@ -414,23 +431,30 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
     return table([*header, "mean error among answered", "halves above the target"], rows)
 
 
-def cascade_lines(found: Sequence[tuple[str, Cascade]]) -> list[str]:
+def cascade_lines(found: Sequence[tuple[int, Cascade]]) -> list[str]:
     if not found:
         return ["Not measured yet."]
+    one = found[0][1]
     rows = [
         [
-            name,
-            str(one.questions),
-            f"{one.escalated:.1%}",
-            f"{one.accuracy:.3f}",
+            str(leaves),
+            f"{one.threshold:g}",
+            f"{one.escalated:.0%}",
             f"{one.small:.3f}",
-            f"{one.large:.3f}",
-            f"{one.cost:.1%}",
+            f"{one.accuracy:.3f}",
+            shown(one.lead),
+            f"{one.cost:.0%}",
         ]
-        for name, one in found
+        for leaves, one in found
     ]
-    header = ["answer from", "questions", "passed on", "accuracy", "small alone", "larger alone"]
-    return table([*header, "tokens x parameters of the larger alone"], rows)
+    header = ["leaves of the small tree", "answered from", "passed on", "small alone", "cascade"]
+    return [
+        f"{one.questions} questions, of which the larger model alone answers {one.large:.3f} rightly.",
+        "",
+        *table(
+            [*header, "minus the larger alone", "tokens x parameters of the larger alone"], rows
+        ),
+    ]
 
 
 def main() -> None:

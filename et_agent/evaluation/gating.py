@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from et_agent.calibration import Calibrator, RiskControl, feature_row, features_of
 from et_agent.errors import DataError, RiskControlError
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.records import QuestionRecord
 
 __all__ = ["Cascade", "Guarantee", "Outcome", "cascade", "guarantee", "outcome", "run_confidences"]
@@ -139,6 +140,7 @@ class Cascade:
         escalated: Share that is passed on.
         accuracy: Of the cascade.
         small, large: Accuracy of each model alone.
+        lead: Accuracy of the cascade minus that of the large model alone.
         cost: Tokens times parameters, as a share of the large model's alone.
     """
 
@@ -148,6 +150,7 @@ class Cascade:
     accuracy: float
     small: float
     large: float
+    lead: Interval
     cost: float
 
 
@@ -183,13 +186,17 @@ def cascade(
         ],
         dtype=np.float64,
     )
+    reached = np.where(passed, right[:, 1], right[:, 0])
+    counts = Resamples(len(both)).counts
+    lead = counts @ (reached.astype(np.float64) - right[:, 1]) / len(both)
     spent = size_ratio * tokens[:, 0].sum() + tokens[passed, 1].sum()
     return Cascade(
         threshold=threshold,
         questions=len(both),
         escalated=float(passed.mean()),
-        accuracy=float(np.where(passed, right[:, 1], right[:, 0]).mean()),
+        accuracy=float(reached.mean()),
         small=float(right[:, 0].mean()),
         large=float(right[:, 1].mean()),
+        lead=interval(lead, len(both)),
         cost=float(spent / tokens[:, 1].sum()),
     )

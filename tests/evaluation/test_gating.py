@@ -67,6 +67,9 @@ def test_a_cascade_by_hand() -> None:
     assert found.questions == 3
     assert found.escalated == pytest.approx(2 / 3)
     assert (found.accuracy, found.small, found.large) == pytest.approx((2 / 3, 1 / 3, 1 / 3))
+    assert found.lead.value == pytest.approx(1 / 3)
+    assert found.lead.low is not None
+    assert found.lead.low >= 0
     assert found.cost == pytest.approx((0.25 * 3 * one + one + 100) / (2 * one + 100))
     with pytest.raises(DataError, match="share no question"):
         cascade(small, {"z": large["a"]}, confidence, threshold=0.6, size_ratio=0.25)
