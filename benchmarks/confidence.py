@@ -282,8 +282,8 @@ def against_chains(
     return {f"AUROC minus {what}: {best}": interval(mine - defined[best], right.size)}
 
 
-def cascades() -> list[tuple[int, Cascade]]:
-    """The small model's trees of 4, 8 and 16 leaves with the larger model behind them."""
+def cascades() -> list[tuple[int, int, Cascade]]:
+    """Small trees of 4, 8 and 16 leaves, 0 for none, with larger ones of 4 or all behind them."""
     path = shipped_path(SMALL, "number")
     if not path.is_file():
         return []
@@ -293,19 +293,33 @@ def cascades() -> list[tuple[int, Cascade]]:
         for plan in plans(KINDS["number"], model, training=False):
             run = run_of(plan)
             records += [] if run is None else run.records
-    large = {one.item: one for one in known[LARGER]}
+    if not known[LARGER]:
+        return []
+    whole = {one.item: one for one in known[LARGER]}
+    most = max(len(one.leaves) for one in known[LARGER])
     found = []
-    for leaves in (*CAPS, MOST):
-        capped = [one.capped(leaves) for one in known[SMALL]]
-        small = {one.item: one for one in capped}
-        values = run_confidences(capped, calibrator)
-        confidence = dict(zip(small, values.tolist(), strict=True))
-        for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
-            try:
-                one = cascade(small, large, confidence, threshold=threshold, size_ratio=SIZE_RATIO)
-            except DataError:
-                return []
-            found.append((leaves, one))
+    for behind in (CAPS[0], most):
+        large = {one.item: one.capped(behind) for one in known[LARGER]}
+        for leaves in (0, *CAPS, MOST):
+            capped = [one.capped(max(leaves, 1)) for one in known[SMALL]]
+            small = {one.item: one for one in capped}
+            values = run_confidences(capped, calibrator) if leaves else np.zeros(len(capped))
+            confidence = dict(zip(small, values.tolist(), strict=True))
+            found += [
+                (
+                    leaves,
+                    behind,
+                    cascade(
+                        small,
+                        large,
+                        confidence,
+                        threshold=threshold,
+                        size_ratio=SIZE_RATIO if leaves else 0.0,
+                        reference=whole,
+                    ),
+                )
+                for threshold in ((0.5, 0.7, 0.9) if leaves else (1.0,))
+            ]
     return found
 
 
@@ -369,7 +383,7 @@ def judge_all() -> None:
         "machine": describe(),
         "test samples": figures,
         "risk control": {name: asdict(one) for name, one in guarantees.items()},
-        "cascade": [{"leaves": leaves, **asdict(one)} for leaves, one in passing],
+        "cascade": [{"leaves": n, "larger's": m, **asdict(one)} for n, m, one in passing],
         "gate decision, median seconds": latency,
     }
     (RESULTS.parent / "confidence.json").write_text(
@@ -431,29 +445,28 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
     return table([*header, "mean error among answered", "halves above the target"], rows)
 
 
-def cascade_lines(found: Sequence[tuple[int, Cascade]]) -> list[str]:
+def cascade_lines(found: Sequence[tuple[int, int, Cascade]]) -> list[str]:
     if not found:
         return ["Not measured yet."]
-    one = found[0][1]
     rows = [
         [
-            str(leaves),
-            f"{one.threshold:g}",
+            str(leaves) if leaves else "none",
+            f"{one.threshold:g}" if leaves else "-",
             f"{one.escalated:.0%}",
-            f"{one.small:.3f}",
+            str(behind),
             f"{one.accuracy:.3f}",
             shown(one.lead),
             f"{one.cost:.0%}",
         ]
-        for leaves, one in found
+        for leaves, behind, one in found
     ]
-    header = ["leaves of the small tree", "answered from", "passed on", "small alone", "cascade"]
+    most, one = max(behind for _, behind, _ in found), found[0][2]
+    header = ["small leaves", "answered from", "passed on", "larger leaves", "accuracy"]
     return [
-        f"{one.questions} questions, of which the larger model alone answers {one.large:.3f} rightly.",
+        f"{one.questions} questions. Accuracy and cost (tokens times parameters) are held against the "
+        f"larger model alone with {most} leaves, which answers {one.large:.3f} rightly.",
         "",
-        *table(
-            [*header, "minus the larger alone", "tokens x parameters of the larger alone"], rows
-        ),
+        *table([*header, "minus the larger alone", "cost of the larger alone"], rows),
     ]
 
 

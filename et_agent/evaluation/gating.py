@@ -139,7 +139,7 @@ class Cascade:
         questions: Questions that both models saw.
         escalated: Share that is passed on.
         accuracy: Of the cascade.
-        small, large: Accuracy of each model alone.
+        small, large: Accuracy of each model alone, the large one as in the reference.
         lead: Accuracy of the cascade minus that of the large model alone.
         cost: Tokens times parameters, as a share of the large model's alone.
     """
@@ -161,34 +161,35 @@ def cascade(
     *,
     threshold: float,
     size_ratio: float,
+    reference: Mapping[str, QuestionRecord] | None = None,
 ) -> Cascade:
     """What a cascade would have cost and got right.
 
     Args:
         small: The small model's questions by id.
-        large: The large model's.
+        large: The large model's, as it is asked here.
         confidence: The small model's confidence by id.
         threshold: Confidence from which on the small model's answer is given.
         size_ratio: Parameters of the small model over those of the large one.
+        reference: The large model alone, with more leaves maybe than `large`; None for that.
 
     Raises:
         DataError: The models share no question.
     """
-    both = sorted(set(small) & set(large))
+    alone = large if reference is None else reference
+    both = sorted(set(small) & set(large) & set(alone))
     if not both:
         raise DataError("the runs share no question: run the same data set and sample")
     passed = np.array([confidence[item] < threshold for item in both])
-    right = np.array([[small[item].correct, large[item].correct] for item in both])
+    runs = (small, large, alone)
+    right = np.array([[run[item].correct for run in runs] for item in both])
     tokens = np.array(
-        [
-            [run[item].tokens_decoded + run[item].prompt_tokens for run in (small, large)]
-            for item in both
-        ],
+        [[run[item].tokens_decoded + run[item].prompt_tokens for run in runs] for item in both],
         dtype=np.float64,
     )
     reached = np.where(passed, right[:, 1], right[:, 0])
     counts = Resamples(len(both)).counts
-    lead = counts @ (reached.astype(np.float64) - right[:, 1]) / len(both)
+    lead = counts @ (reached.astype(np.float64) - right[:, 2]) / len(both)
     spent = size_ratio * tokens[:, 0].sum() + tokens[passed, 1].sum()
     return Cascade(
         threshold=threshold,
@@ -196,7 +197,7 @@ def cascade(
         escalated=float(passed.mean()),
         accuracy=float(reached.mean()),
         small=float(right[:, 0].mean()),
-        large=float(right[:, 1].mean()),
+        large=float(right[:, 2].mean()),
         lead=interval(lead, len(both)),
-        cost=float(spent / tokens[:, 1].sum()),
+        cost=float(spent / tokens[:, 2].sum()),
     )

@@ -71,5 +71,9 @@ def test_a_cascade_by_hand() -> None:
     assert found.lead.low is not None
     assert found.lead.low >= 0
     assert found.cost == pytest.approx((0.25 * 3 * one + one + 100) / (2 * one + 100))
+    held = {name: dataclasses.replace(one, tokens_decoded=195) for name, one in large.items()}
+    other = cascade(small, large, confidence, threshold=0.6, size_ratio=0.25, reference=held)
+    assert (other.accuracy, other.large) == (found.accuracy, found.large)
+    assert other.cost == pytest.approx((0.25 * 3 * one + one + 100) / 600)
     with pytest.raises(DataError, match="share no question"):
         cascade(small, {"z": large["a"]}, confidence, threshold=0.6, size_ratio=0.25)
