@@ -1,6 +1,6 @@
 """The shipped calibrators, fitted on training runs and judged on the test runs.
 
-    python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json and their cards
+    python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json, their cards and list
     python -m benchmarks.confidence test    # benchmarks/results/confidence.json, docs/confidence.md
 
 Both need only the runs under benchmarks/results/runs. No question of `fit` is one of `test`.
@@ -8,6 +8,7 @@ Both need only the runs under benchmarks/results/runs. No question of `fit` is o
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
-from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, Plan, finished
+from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -138,6 +139,12 @@ def shipped_lines() -> list[str]:
     return table(["model", "kind", "fitted on", "ECE", "Brier", "AUROC"], rows)
 
 
+def base_rate_loss(labelled: Sequence[Labelled]) -> float:
+    """Mean log loss of one confidence for all trees, the best there is, nats."""
+    rate = float(np.concatenate([one.right for one in labelled]).mean())
+    return -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
+
+
 def gap_of_whole_trees(labelled: Sequence[Labelled], method: str) -> float:
     """Mean confidence minus share of right answers on held-out trees with all their leaves."""
     held = calibrate(labelled, method=method).held_out_
@@ -160,7 +167,7 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
         f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
         f"Map: {calibrator.method_}. Held-out log loss of the candidates, nats: "
         + ", ".join(f"{name} {loss:.4f}" for name, loss in calibrator.losses_.items())
-        + ".",
+        + f"; always saying how often it is right {base_rate_loss(labelled):.4f}.",
         "Mean confidence minus share of right answers on held-out trees with all their leaves: "
         + ", ".join(
             f"{name} {gap_of_whole_trees(labelled, name):+.3f}" for name in calibrator.losses_
@@ -172,7 +179,8 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
             [[one.name, str(one.questions), str(one.right)] for one in calibrator.data],
         ),
         "",
-        "Each tree counts at 16, 8 and 4 leaves; folds never part a question's sizes. On held-out "
+        f"Each tree counts with {MOST} leaves and with {' and '.join(map(str, CAPS))}; folds never "
+        "part a question's sizes. On held-out "
         "questions: "
         + ", ".join(
             f"{name} {held[name]:.3f}" for name in ("ECE", "Brier", "AUROC") if name in held
@@ -196,9 +204,9 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
     lines += table(header, rows) if rows else ["none were run yet."]
     lines += [
         "",
-        "It holds for this model file, the default tree with 4 to 16 leaves and the default "
-        "instruction of its kind, and for questions like those above. Others: fit your own with "
-        "`et-agent calibrate fit`.",
+        f"It holds for this model file, the default tree with {CAPS[0]} to {MOST} leaves and the "
+        "default instruction of its kind, and for questions like those above. Others: fit your own "
+        "with `et-agent calibrate fit`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -282,8 +290,25 @@ def against_chains(
     return {f"AUROC minus {what}: {best}": interval(mine - defined[best], right.size)}
 
 
-def cascades() -> list[tuple[int, int, Cascade]]:
-    """Small trees of 4, 8 and 16 leaves, 0 for none, with larger ones of 4 or all behind them."""
+@dataclass(frozen=True)
+class Passing:
+    """A cascade of trees of some sizes.
+
+    Attributes:
+        small: Leaves of the small model's trees; None where every question is passed on unseen.
+        large: Leaves of the larger model's.
+        sets: What the questions are from.
+        found: How it fared.
+    """
+
+    small: int | None
+    large: int
+    sets: Sequence[str]
+    found: Cascade
+
+
+def cascades() -> list[Passing]:
+    """Small trees of several sizes, or none, with larger ones of 4 leaves or all behind them."""
     path = shipped_path(SMALL, "number")
     if not path.is_file():
         return []
@@ -293,33 +318,30 @@ def cascades() -> list[tuple[int, int, Cascade]]:
         for plan in plans(KINDS["number"], model, training=False):
             run = run_of(plan)
             records += [] if run is None else run.records
-    if not known[LARGER]:
-        return []
     whole = {one.item: one for one in known[LARGER]}
-    most = max(len(one.leaves) for one in known[LARGER])
+    both = [one for one in known[SMALL] if one.item in whole]
+    if not both:
+        return []
+    sets = sorted({one.item.partition("/")[0] for one in both})
+    largest = max(int(one.leaves.count.sum()) for one in whole.values())
     found = []
-    for behind in (CAPS[0], most):
-        large = {one.item: one.capped(behind) for one in known[LARGER]}
-        for leaves in (0, *CAPS, MOST):
-            capped = [one.capped(max(leaves, 1)) for one in known[SMALL]]
-            small = {one.item: one for one in capped}
-            values = run_confidences(capped, calibrator) if leaves else np.zeros(len(capped))
-            confidence = dict(zip(small, values.tolist(), strict=True))
-            found += [
-                (
-                    leaves,
-                    behind,
-                    cascade(
-                        small,
-                        large,
-                        confidence,
-                        threshold=threshold,
-                        size_ratio=SIZE_RATIO if leaves else 0.0,
-                        reference=whole,
-                    ),
+    for behind in (CAPS[0], largest):
+        large = {one.item: one.capped(behind) for one in whole.values()}
+        for leaves in (None, *CAPS, MOST):
+            capped = [one if leaves is None else one.capped(leaves) for one in both]
+            values = np.zeros(len(capped))
+            if leaves is not None:
+                values = run_confidences(capped, calibrator)
+            for threshold in (0.5, 0.7, 0.9) if leaves else (1.0,):
+                one = cascade(
+                    {tree.item: tree for tree in capped},
+                    large,
+                    dict(zip((tree.item for tree in capped), values.tolist(), strict=True)),
+                    threshold=threshold,
+                    size_ratio=SIZE_RATIO if leaves else 0.0,
+                    reference=whole,
                 )
-                for threshold in ((0.5, 0.7, 0.9) if leaves else (1.0,))
-            ]
+                found.append(Passing(leaves, behind, sets, one))
     return found
 
 
@@ -364,6 +386,13 @@ def judge_all() -> None:
                     "questions": len(one.records),
                     **judged(one.records, calibrator, chains[name]),
                 }
+            for plan in REPEATS:
+                again = run_of(plan)
+                if plan.name.removesuffix("-again") in known and again is not None:
+                    figures[f"{plan.name}: the same questions, another seed"] = {
+                        "questions": len(again.records),
+                        **judged(again.records, calibrator),
+                    }
             if len(known) > 1:
                 everything = [record for records in chains.values() for record in records]
                 figures[f"all of kind {kind}, {model}"] = {
@@ -383,7 +412,7 @@ def judge_all() -> None:
         "machine": describe(),
         "test samples": figures,
         "risk control": {name: asdict(one) for name, one in guarantees.items()},
-        "cascade": [{"leaves": n, "larger's": m, **asdict(one)} for n, m, one in passing],
+        "cascade": [asdict(one) for one in passing],
         "gate decision, median seconds": latency,
     }
     (RESULTS.parent / "confidence.json").write_text(
@@ -445,26 +474,27 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
     return table([*header, "mean error among answered", "halves above the target"], rows)
 
 
-def cascade_lines(found: Sequence[tuple[int, int, Cascade]]) -> list[str]:
-    if not found:
+def cascade_lines(passing: Sequence[Passing]) -> list[str]:
+    if not passing:
         return ["Not measured yet."]
     rows = [
         [
-            str(leaves) if leaves else "none",
-            f"{one.threshold:g}" if leaves else "-",
-            f"{one.escalated:.0%}",
-            str(behind),
-            f"{one.accuracy:.3f}",
-            shown(one.lead),
-            f"{one.cost:.0%}",
+            "none" if one.small is None else str(one.small),
+            "-" if one.small is None else f"{one.found.threshold:g}",
+            f"{one.found.escalated:.0%}",
+            str(one.large),
+            f"{one.found.accuracy:.3f}",
+            shown(one.found.lead),
+            f"{one.found.cost:.0%}",
         ]
-        for leaves, behind, one in found
+        for one in passing
     ]
-    most, one = max(behind for _, behind, _ in found), found[0][2]
+    alone, sets = passing[-1].found, " and ".join(passing[0].sets)
     header = ["small leaves", "answered from", "passed on", "larger leaves", "accuracy"]
     return [
-        f"{one.questions} questions. Accuracy and cost (tokens times parameters) are held against the "
-        f"larger model alone with {most} leaves, which answers {one.large:.3f} rightly.",
+        f"{alone.questions} questions of {sets}. Accuracy and cost (tokens times parameters) are held "
+        f"against the larger model alone with {passing[-1].large} leaves, which answers "
+        f"{alone.large:.3f} rightly. Smaller trees are parts of the stored ones.",
         "",
         *table([*header, "minus the larger alone", "cost of the larger alone"], rows),
     ]

@@ -55,7 +55,7 @@ def _share(leaves: LeafTable) -> float:
 
 
 def _support(leaves: LeafTable) -> float:
-    """A share of 0.5 is worth less when it is one path of two than when it is eight of sixteen."""
+    """Log of Kish's effective number of winning paths: half of two paths is less than of sixteen."""
     winning = leaves.answer == leaves.top
     weights = leaves.top_weights()[winning]
     return math.log(effective_sample_size(weights, leaves.count[winning]))
@@ -77,9 +77,7 @@ FEATURES: Final[dict[str, Feature]] = {
     one.name: one
     for one in (
         Feature("share", "log-odds of the answer's share by path weight", _share),
-        Feature(
-            "support", "log of how many independent paths the winning ones are worth", _support
-        ),
+        Feature("support", "log of the effective number of winning paths", _support),
         Feature("entropy", "predictive entropy by path weight, nats", _estimated("et-pe")),
         Feature(
             "margin", "share of the first answer minus that of the second", _estimated("margin")

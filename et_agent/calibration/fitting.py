@@ -39,6 +39,8 @@ LEAST_QUESTIONS: Final = 50
 """Fewer labelled questions fit nothing."""
 LEAST_EACH: Final = 10
 """Right and wrong answers that are needed on each side."""
+_ALWAYS: Final = ("share", "support")
+"""What the maps with features of their own look at."""
 _FOLDS: Final = 5
 _PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
 _CONSTANT: Final = 1e-9
@@ -85,10 +87,6 @@ def log_loss(labels: Ints, probabilities: Doubles) -> Doubles:
 def _logistic(rows: Doubles, labels: Ints, features: tuple[str, ...], penalty: float) -> Logistic:
     known = feature_columns()
     values = rows[:, [known.index(name) for name in features]]
-    if not np.isfinite(values).all():
-        raise CalibrationError(
-            f"a feature is NaN or infinite in some question; this map needs {', '.join(features)}"
-        )
     means, scales = values.mean(axis=0), values.std(axis=0)
     # A feature that never changes can tell nothing.
     moving = scales > _CONSTANT
@@ -115,7 +113,7 @@ def _supported(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> Logistic:
     del groups, features, seed
-    return _logistic(rows, labels, ("share", "support"), 10.0)
+    return _logistic(rows, labels, _ALWAYS, 10.0)
 
 
 def _penalty(
@@ -286,16 +284,16 @@ def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str,
     """The columns to fit: those asked for, or all of them that were measured everywhere.
 
     Raises:
-        CalibrationError: A column that was asked for was not measured.
+        CalibrationError: A column that was asked for, or that some map always looks at, was not
+            measured.
     """
     known = feature_columns()
     measured = [name for at, name in enumerate(known) if np.isfinite(rows[:, at]).all()]
-    if features is None:
-        return tuple(measured)
-    missing = [name for name in check_columns(features) if name not in measured]
+    chosen = tuple(measured) if features is None else check_columns(features)
+    missing = [name for name in dict.fromkeys((*_ALWAYS, *chosen)) if name not in measured]
     if missing:
         raise CalibrationError(
             f"a feature is NaN or infinite in some question: {', '.join(missing)}. Leave it out, or "
             "the questions in which it was not measured"
         )
-    return tuple(features)
+    return chosen

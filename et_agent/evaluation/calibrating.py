@@ -41,7 +41,7 @@ class Labelled:
         rows: Features, float64 [n, columns].
         right: 1 where the top answer is right, int64 [n].
         share: Its share by path weight, float64 [n].
-        groups: Number of the question, int64 [n].
+        groups: Number of the question, int64 [n]; of its trees the largest comes first.
     """
 
     data: DataUsed

@@ -3,6 +3,7 @@
 Everything that estimators and metrics need is here, so that neither texts nor logits are read again.
 """
 
+import dataclasses
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ class QuestionRecord:
         """The record as it would be if only some of its leaves had been decoded.
 
         Answer classes are numbered anew by their first leaf: ties go to the lowest number, and the
-        numbers of the whole tree would let its other leaves break them. `extras` describe the whole
-        tree and go.
+        numbers of the whole tree would let its other leaves break them. Seconds go with the tokens.
+        `extras` describe the whole tree and go.
 
         Args:
             leaves: Some of the leaves, with this record's answer classes.
@@ -74,15 +75,11 @@ class QuestionRecord:
         number = {-1: -1, **{one: at for at, one in enumerate(known)}}
         answer = np.array([number[one] for one in leaves.answer.tolist()], np.int64)
         decoded = leaves.tokens_decoded
-        return type(self)(
-            item=self.item,
-            question=self.question,
-            kind=self.kind,
-            subject=self.subject,
+        return dataclasses.replace(
+            self,
             answers=tuple(self.answers[one] for one in known),
             right=tuple(self.right[one] for one in known),
             leaves=leaves.part(slice(None), answer=answer),
-            prompt_tokens=self.prompt_tokens,
             tokens_decoded=decoded,
             tokens_as_chains=int((leaves.tokens * leaves.count).sum()),
             seconds=self.seconds * decoded / max(1, self.tokens_decoded),
@@ -92,7 +89,7 @@ class QuestionRecord:
     def capped(self, leaves: int) -> Self:
         """The record of the tree with at most so many leaves, as `LeafTable.capped` has it."""
         shift = random.Random(self.item).random()
-        return self.with_leaves(self.leaves.capped(leaves, shift=shift))
+        return self.with_leaves(self.leaves.capped(leaves, shift))
 
     def as_json(self) -> dict[str, Any]:
         """Plain types; `extras` are kept apart."""

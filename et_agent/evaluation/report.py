@@ -110,7 +110,7 @@ def _markdown(
         "## pass@k",
         "",
         "Unbiased for exchangeable leaves; trees of fewer than k leaves count with all they have. In "
-        "parentheses: the tree as it was with at most k leaves.",
+        "parentheses: the tree with at most k leaves.",
         "",
     ]
     lines += _table(
@@ -161,8 +161,6 @@ def _auroc(summary: RunSummary, name: str) -> str:
 def _pass_cell(summary: RunSummary, k: int) -> str:
     if k not in summary.pass_at:
         return "-"
-    if k not in summary.capped_pass_at:
-        return shown(summary.pass_at[k])
     return f"{shown(summary.pass_at[k])} ({summary.capped_pass_at[k].value:.3f})"
 
 

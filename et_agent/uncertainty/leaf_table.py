@@ -116,20 +116,25 @@ class LeafTable:
         """Generated tokens, shared ones once."""
         return int((self.tokens - self.start).sum())
 
-    def capped(self, leaves: int, *, shift: float = 0.5) -> Self:
-        """The tree with at most so many leaves.
+    def capped(self, leaves: int, shift: float) -> Self:
+        """The tree with at most so many leaves, as far as that can be told afterwards.
 
-        Codes of arithmetic sampling come all together, so a tree of fewer leaves has fewer codes:
-        an even choice among them. Else it is the tree as it
-        was before the leaf that brought it over `leaves` was made: the weight of a leaf that is
-        taken away goes back to those that go on where it left them, in proportion to their weights;
-        that of a sample beside others (independent, stratified) goes to all. The first leaf always
-        stays.
+        Codes of arithmetic sampling come all together, so a tree of fewer leaves than codes is an
+        even choice among them without any later fork. Else it is the tree before the leaf that
+        brought it over `leaves` was made: the weight of a leaf that is taken away goes back to those
+        that go on where it left them, in proportion to their weights; that of a sample beside others
+        (independent, stratified) goes to all, and the first leaf stays. Forks of schedule `online`
+        leave the likeliest token to the branch itself: without them the tree leans to it.
 
         Args:
             leaves: 1 or more.
             shift: Where the even choice begins, in [0, 1); when it is drawn, no code is preferred.
+
+        Raises:
+            InputError: No leaf would be left.
         """
+        if leaves < 1:
+            raise InputError(f"a tree cannot be capped at {leaves} leaves: keep 1 or more")
         codes = self._codes()
         if leaves < codes.size:
             return self._thinned(codes, leaves, shift)
@@ -151,15 +156,14 @@ class LeafTable:
     def _codes(self) -> Ints:
         """The leaf of every code of arithmetic sampling, neighbours beside each other, [codes].
 
-        Empty without codes. Where codes part, each side is an interval: of a leaf's sides the last
-        to part are nearest to it. The order of sides that part at one place is not known.
+        Where codes part, each side is an interval: of a leaf's sides the last to part are nearest
+        to it. Whether a side lies below or above its leaf, and the order of sides that part at one
+        place, is not known. A tree without codes counts as one code.
         """
         stratified = FORKS.index("stratified")
         sides: dict[int, list[int]] = {}
         for leaf in np.flatnonzero(self.fork == stratified).tolist():
             sides.setdefault(int(self.parent[leaf]), []).append(leaf)
-        if not sides:
-            return np.zeros(0, np.int64)
         order: list[int] = []
         waiting = [0]
         while waiting:
@@ -170,7 +174,9 @@ class LeafTable:
 
     def _thinned(self, codes: Ints, kept: int, shift: float) -> Self:
         """The tree of every n-th code alone, without later forks."""
-        chosen = codes[((np.arange(kept) + shift) * (codes.size / kept)).astype(np.int64)]
+        places = ((np.arange(kept) + shift) * (codes.size / kept)).astype(np.int64)
+        # A shift just below 1 is rounded up to it.
+        chosen = codes[np.minimum(places, codes.size - 1)]
         leaves, count = np.unique(chosen, return_counts=True)
         parent, start = np.full(leaves.size, -1), np.zeros(leaves.size, np.int64)
         fork = np.full(leaves.size, FORKS.index("stratified"))

@@ -93,6 +93,15 @@ def test_the_support_is_a_number_of_paths() -> None:
     assert features_of(twice)["support"] == pytest.approx(np.log(3))
 
 
+@pytest.mark.parametrize("method", CANDIDATES)
+@pytest.mark.parametrize("name", ["share", "support"])
+def test_what_every_map_may_look_at_must_be_measured(method: str, name: str) -> None:
+    rows, labels, _ = questions(300)
+    rows[7, COLUMNS.index(name)] = np.nan
+    with pytest.raises(CalibrationError, match=f"NaN or infinite.*{name}"):
+        Calibrator(method).fit(rows, labels)
+
+
 def test_platt_is_scikit_learns_logistic_regression() -> None:
     rows, labels, _ = questions(300)
     found = Calibrator("platt").fit(rows, labels).predict_proba(rows)

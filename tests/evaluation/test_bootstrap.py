@@ -15,6 +15,13 @@ def test_the_first_row_is_the_sample_itself() -> None:
     assert np.array_equal(drawn.counts, Resamples(7, resamples=50, seed=1).counts)
 
 
+def test_counts_are_shared_and_not_to_be_written() -> None:
+    counts = Resamples(5, resamples=10).counts
+    assert Resamples(5, resamples=10).counts is counts
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0, 0] = 2.0
+
+
 def test_an_interval_covers_a_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0

@@ -68,12 +68,32 @@ def test_a_cascade_by_hand() -> None:
     assert found.escalated == pytest.approx(2 / 3)
     assert (found.accuracy, found.small, found.large) == pytest.approx((2 / 3, 1 / 3, 1 / 3))
     assert found.lead.value == pytest.approx(1 / 3)
-    assert found.lead.low is not None
-    assert found.lead.low >= 0
     assert found.cost == pytest.approx((0.25 * 3 * one + one + 100) / (2 * one + 100))
-    held = {name: dataclasses.replace(one, tokens_decoded=195) for name, one in large.items()}
-    other = cascade(small, large, confidence, threshold=0.6, size_ratio=0.25, reference=held)
-    assert (other.accuracy, other.large) == (found.accuracy, found.large)
-    assert other.cost == pytest.approx((0.25 * 3 * one + one + 100) / 600)
     with pytest.raises(DataError, match="share no question"):
         cascade(small, {"z": large["a"]}, confidence, threshold=0.6, size_ratio=0.25)
+
+
+def test_a_cascade_before_part_of_the_large_model() -> None:
+    """The reference is right where the part that is asked is wrong, and lacks a question."""
+    right, wrong = [True, False], [False, True]
+    leaves = table([0, 0])
+    names = ("a", "b", "c", "d")
+    small = {name: record(name, leaves, right if name == "a" else wrong) for name in names}
+    part = {name: record(name, leaves, right if name == "b" else wrong) for name in names}
+    whole = {name: record(name, leaves, right, tokens_decoded=95) for name in ("a", "b", "c")}
+    found = cascade(
+        small,
+        part,
+        dict.fromkeys(names, 0.5) | {"a": 0.9},
+        threshold=0.6,
+        size_ratio=0.25,
+        reference=whole,
+    )
+    one = leaves.tokens_decoded + 5
+    assert found.questions == 3
+    assert found.escalated == pytest.approx(2 / 3)
+    assert (found.accuracy, found.small, found.large) == pytest.approx((2 / 3, 1 / 3, 1.0))
+    assert found.lead.value == pytest.approx(-1 / 3)
+    assert found.lead.low is not None
+    assert found.lead.low < -1 / 3
+    assert found.cost == pytest.approx((0.25 * 3 * one + 2 * one) / 300)

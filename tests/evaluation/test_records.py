@@ -6,6 +6,7 @@ import pytest
 
 from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.uncertainty.leaf_table import FORKS
 from tests.evaluation.conftest import record, table
 
 
@@ -44,3 +45,29 @@ def test_leaf_columns_that_do_not_fit() -> None:
     with pytest.raises(DataError, match="different lengths"):
         QuestionRecord.from_json(values, {})
     assert np.isclose(table([0, 1]).shares.sum(), 1.0)
+
+
+def test_some_of_the_leaves() -> None:
+    one = record("q/1", table([0, 1, 2, 0], count=[1, 1, 1, 3]), [False, True, False], seconds=2.0)
+    part = one.with_leaves(one.leaves.part(np.array([1, 2, 3]), weight=np.full(3, 1 / 3)))
+    assert part.leaves.answer.tolist() == [0, 1, 2]
+    assert (part.answers, part.right) == (("1", "2", "0"), (True, False, False))
+    assert part.correct  # a tie, broken by the leaves that are left
+    assert (part.tokens_decoded, part.tokens_as_chains) == (30, 50)
+    assert part.seconds == pytest.approx(2.0 * 30 / 40)
+    assert (part.item, part.prompt_tokens) == (one.item, one.prompt_tokens)
+
+
+def test_fewer_leaves_are_the_same_for_one_question_and_differ_between_questions() -> None:
+    coded = FORKS.index("stratified")
+    leaves = table([0, 1, 2, 3], fork=[-1, coded, coded, coded], start=[0, 0, 0, 0])
+    records = [record(f"q/{at}", leaves, [True] * 4, extras={"p-true": 1.0}) for at in range(30)]
+    first = [one.capped(1) for one in records]
+    assert [one.answers for one in first] == [one.capped(1).answers for one in records]
+    assert {one.answers for one in first} == {("0",), ("1",), ("2",), ("3",)}
+    assert all(one.extras == {} for one in first)
+
+
+def test_fewer_leaves_without_answers() -> None:
+    one = record("q/1", table([-1, -1]), []).capped(1)
+    assert (one.answers, one.right, one.correct) == ((), (), False)

@@ -5,9 +5,7 @@ import pytest
 
 from et_agent.decoding import EntropyTree, MultiChain, RunRequest, Scheduler
 from et_agent.decoding.scheduler import Ticket
-from et_agent.errors import (
-    ContextError,
-)
+from et_agent.errors import ContextError
 from et_agent.models.layout import Layout
 from et_agent.models.llama_cpp import LlamaCppModel
 from et_agent.models.native import Native

@@ -4,9 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from et_agent.errors import (
-    ModelFileError,
-)
+from et_agent.errors import ModelFileError
 from et_agent.models.trial import may_repack
 
 pytestmark = pytest.mark.model

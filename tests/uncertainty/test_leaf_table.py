@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from et_agent.decoding import EntropyTree, MultiChain
+from et_agent.errors import InputError
+from et_agent.uncertainty.leaf_table import FORKS
 from et_agent.uncertainty.measuring import WINDOW, leaf_table
 from tests.decoding.play import play, random_toy, uneven
 from tests.evaluation.conftest import table
@@ -40,11 +42,11 @@ def test_a_capped_tree_keeps_all_weight(schedule: str) -> None:
     for seed in range(20):
         _, leaves = measured(decoder, seed, toy_seed=seed)
         for cap in range(1, 9):
-            capped = leaves.capped(cap)
+            capped = leaves.capped(cap, 0.5)
             assert capped.weight.sum() == pytest.approx(1.0)
             assert (capped.weight > -1e-12).all()
             assert len(capped) == 1 or int(capped.count.sum()) <= cap
-        assert leaves.capped(99).weight.tolist() == pytest.approx(leaves.weight.tolist())
+        assert leaves.capped(99, 0.5).weight.tolist() == pytest.approx(leaves.weight.tolist())
 
 
 def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
@@ -55,7 +57,7 @@ def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
         tree, leaves = measured(large, seed, toy_seed=seed)
         for cap in (2, 3, 4):
             small, fewer = measured(large.model_copy(update={"leaves": cap}), seed, toy_seed=seed)
-            capped = leaves.capped(cap)
+            capped = leaves.capped(cap, 0.5)
             tokens = [b.tokens for b in tree.branches][: len(capped)]
             if len(fewer) == len(capped) and tokens == [b.tokens for b in small.branches]:
                 assert capped.weight.tolist() == pytest.approx(fewer.weight.tolist())
@@ -64,48 +66,93 @@ def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "stratified"])
-def test_fewer_leaves_than_codes_are_an_even_choice_among_them(schedule: str) -> None:
+def test_fewer_leaves_than_codes_share_beginnings_as_their_paths_do(schedule: str) -> None:
     decoder = EntropyTree(schedule=schedule, leaves=8, roots=6, tau=0.1, temperature=1)
     for toy_seed in range(8):
         for seed in range(5):
             tree, leaves = measured(decoder, seed, toy_seed=toy_seed)
             for cap in range(1, 6):
-                capped = leaves.capped(cap)
+                capped = leaves.capped(cap, 0.3)
                 assert capped.count.sum() == cap
                 assert capped.weight.tolist() == (capped.count / cap).tolist()
-                # It shares beginnings as the paths that are left do.
                 rows = [leaves.log_prob.tolist().index(one) for one in capped.log_prob.tolist()]
                 paths = [tree.path(row) for row in rows]
                 pieces = {tuple(path[:end]) for path in paths for end in range(1, len(path) + 1)}
                 assert capped.tokens_decoded == len(pieces)
 
 
-def test_an_even_choice_is_what_fewer_codes_would_have_been() -> None:
-    """Answers as often and as far apart as in trees of four codes from the start."""
-    eight, four = (EntropyTree(schedule="stratified", leaves=n, temperature=1) for n in (8, 4))
-    toy = random_toy(3)
+def test_the_codes_of_one_beginning_are_neighbours() -> None:
+    decoder = EntropyTree(schedule="stratified", leaves=12, temperature=1)
+    parted = 0
+    for toy_seed in range(12):
+        tree, leaves = measured(decoder, toy_seed, toy_seed=toy_seed)
+        paths = [tuple(tree.path(leaf)) for leaf in leaves._codes().tolist()]
+        assert len(paths) == 12
+        for beginning in {path[:end] for path in paths for end in range(1, len(path) + 1)}:
+            places = [at for at, path in enumerate(paths) if path[: len(beginning)] == beginning]
+            assert places == list(range(places[0], places[-1] + 1))
+            parted += 1 < len(places) < 12
+    assert parted > 20
+
+
+def test_an_even_choice_keeps_the_halves() -> None:
+    """Two beginnings of four codes each: two codes of each are left, not one or three."""
+    coded = FORKS.index("stratified")
+    start = [0, 0, 5, 6, 7, 5, 6, 7]
+    parent = [-1, 0, 0, 0, 0, 1, 1, 1]
+    answer = [0, 1, 0, 0, 0, 1, 1, 1]
+    leaves = table(answer, fork=[-1] + [coded] * 7, start=start, parent=parent)
+    for shift in np.linspace(0, 1, 21, endpoint=False):
+        assert leaves.capped(4, shift).shares.tolist() == [0.5, 0.5]
+        assert leaves.capped(2, shift).shares.tolist() == [0.5, 0.5]
+
+
+def test_an_even_choice_prefers_no_answer() -> None:
+    toy = random_toy(5)
     rng = np.random.default_rng(0)
-    found = {}
-    for decoder, first in ((eight, 0), (four, 1000)):
-        shares = []
-        for seed in range(first, first + 400):
-            tree = play(decoder, toy, seed).tree
-            answers = [toy.answer(tuple(tree.path(branch.id))) for branch in tree.branches]
+    found: dict[int, list[dict[str, float]]] = {8: [], 4: []}
+    for size, shares in found.items():
+        decoder = EntropyTree(schedule="stratified", leaves=size, temperature=1)
+        for seed in range(500):
+            tree = play(decoder, toy, 1000 * size + seed).tree
+            answers = [str(toy.answer(tuple(tree.path(branch.id)))) for branch in tree.branches]
             known = sorted(set(answers))
             classes = [known.index(answer) for answer in answers]
             leaves = leaf_table(tree, classes, [None] * len(classes), lambda _: b"x")
-            leaves = leaves.capped(4, shift=rng.random())
+            leaves = leaves.capped(4, rng.random())
             shares.append(dict(zip(known, leaves.share_of_classes(leaves.weight), strict=False)))
-        every = sorted({answer for one in shares for answer in one})
-        found[first] = np.array([[one.get(answer, 0.0) for answer in every] for one in shares])
-    # Standard errors are 0.02 at most.
-    assert found[0].mean(axis=0) == pytest.approx(found[1000].mean(axis=0), abs=0.05)
-    assert found[0].std(axis=0) == pytest.approx(found[1000].std(axis=0), abs=0.04)
+    every = {answer for one in found[4] for answer in one}
+    for answer in every:
+        one, two = ([share.get(answer, 0.0) for share in found[size]] for size in (8, 4))
+        error = np.sqrt((np.var(one) + np.var(two)) / 500)
+        assert abs(np.mean(one) - np.mean(two)) < 4 * error
+
+
+def test_codes_that_never_parted_are_fewer_too() -> None:
+    alone = table([0], [1.0], count=[8])
+    assert alone.capped(4, 0.5).count.tolist() == [4]
+    assert alone.capped(8, 0.5).count.tolist() == [8]
+    forked = table([0, 1], [0.9, 0.1], count=[8, 1], fork=[-1, FORKS.index("distinct")])
+    assert forked.capped(4, 0.5).count.tolist() == [4]
+    assert forked.capped(4, 0.5).weight.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("kept", range(1, 16))
+def test_any_shift_below_one_will_do(kept: int) -> None:
+    leaves = table([0], [1.0], count=[16])
+    assert leaves.capped(kept, np.nextafter(1.0, 0.0)).count.tolist() == [kept]
+
+
+@pytest.mark.parametrize("leaves", [0, -1])
+def test_no_tree_has_no_leaves(leaves: int) -> None:
+    for tree in (table([0, 1]), table([0], [1.0], count=[8])):
+        with pytest.raises(InputError, match="keep 1 or more"):
+            tree.capped(leaves, 0.5)
 
 
 def test_chains_share_what_a_dropped_one_had() -> None:
     _, leaves = measured(MultiChain(leaves=6), 1)
-    assert leaves.capped(4).weight.tolist() == pytest.approx([0.25] * 4)
+    assert leaves.capped(4, 0.5).weight.tolist() == pytest.approx([0.25] * 4)
 
 
 def test_shares_of_the_answers() -> None:
