@@ -467,11 +467,13 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
             f"{one.coverage:.1%}",
             "-" if one.error is None else f"{one.error:.1%}",
             f"{one.broken:.1%}",
+            f"{one.missed:.1%}",
         ]
         for name, one in guarantees.items()
     ]
     header = ["promise", "halves in which a threshold qualified", "mean coverage"]
-    return table([*header, "mean error among answered", "halves above the target"], rows)
+    header += ["mean error among answered", "halves above the target"]
+    return table([*header, "samples above the target"], rows)
 
 
 def cascade_lines(passing: Sequence[Passing]) -> list[str]:

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -33,9 +34,20 @@ def test_halves_of_a_calibrated_confidence() -> None:
     assert found.error is not None
     assert found.error < 0.2
     assert 0.2 < found.coverage < 1
+    assert found.missed <= 0.1
     never_wrong = guarantee(np.full(200, 0.9), np.ones(200, dtype=np.bool_), 0.2, splits=5)
     assert (never_wrong.certified, never_wrong.coverage) == (1, 1)
     assert (never_wrong.broken, never_wrong.error) == (0, 0)
+
+
+def test_what_a_promise_misses_is_counted_over_all_questions() -> None:
+    """Of 40 equal confidences 10 are wrong: a sample with 3 of them or fewer certifies an error of
+    0.2, and each such sample misses it."""
+    confidence, right = np.full(40, 0.9), np.arange(40) >= 10
+    found = guarantee(confidence, right, 0.2, splits=2000)
+    share = sum(math.comb(40, k) * 0.25**k * 0.75 ** (40 - k) for k in range(4))
+    assert found.missed == pytest.approx(share, abs=0.01)
+    assert found.missed > 0
 
 
 def test_an_overconfident_one_is_caught_by_its_labels() -> None:
