@@ -96,6 +96,7 @@ PLANS: Final = (
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
     Plan("svamp-1.5b", "svamp", _both(40), model=LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", _both(40), model=LARGER, leaves=12),
+    Plan("nq-open-1.5b", "nq-open", _both(200), model=LARGER, leaves=12),
 )
 
 REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)

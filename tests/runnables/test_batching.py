@@ -3,14 +3,18 @@
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.runnables import RunnableLambda
+from numpy.typing import NDArray
 
 from et_agent import MultiChain, ScriptedModel
 from et_agent.errors import QuestionError
+from et_agent.models.scripted import END, VOCABULARY
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
 from tests.runnables.conftest import QUESTION, TEXTS, Recorder, endless
@@ -69,19 +73,27 @@ async def test_max_concurrency(counting: Counting, limit: int) -> None:
 
 
 def test_a_place_that_is_free_is_taken_at_once() -> None:
-    lengths = {"long": "a" * 60, "short": "b"}
+    """The long question goes on until the short ones, one after the other beside it, are done."""
+    done: set[str] = set()
+    after = 0
 
-    def texts(prompt: str) -> dict[str, float]:
-        return {lengths["long" if "long" in prompt else "short"]: 1.0}
+    def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
+        nonlocal after
+        if "long" in prompt:
+            after += len(done) == 3
+            ends = after > 20
+        elif ends := bool(tokens):
+            done.add(prompt)
+        row = np.full(VOCABULARY, -1e9, dtype=np.float32)
+        row[END if ends else ord("a")] = 0.0
+        return row
 
-    with Counting.from_texts(texts) as model:
-        tree = EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1), kind="text")
-        order = [
-            index
-            for index, _ in tree.batch_as_completed(
-                ["long", "short", "short", "short"], {"max_concurrency": 2}
-            )
-        ]
+    with ScriptedModel(script, context=100_000) as model:
+        decoder = MultiChain(leaves=1, max_tokens=50_000)
+        tree = EntropyTreeRunnable(model=model, decoder=decoder, kind="text")
+        questions = ["long", "short 1", "short 2", "short 3"]
+        found = tree.batch_as_completed(questions, {"max_concurrency": 2})
+        order = [index for index, _ in found]
     assert order == [1, 2, 3, 0]
 
 
