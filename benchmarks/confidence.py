@@ -42,7 +42,7 @@ Bools = NDArray[np.bool_]
 TREE: Final = "entropy-tree"
 LEAST: Final = 100
 """Answered training questions of a shipped calibrator; a user's own may have fewer."""
-MOST: Final = 16
+MOST: Final = Plan.leaves
 """Leaves of the small model's runs."""
 CAPS: Final = (4, 8)
 """Fewer leaves for which a calibrator is to hold too."""
@@ -324,19 +324,21 @@ def cascades() -> list[Passing]:
         return []
     sets = sorted({one.item.partition("/")[0] for one in both})
     largest = max(int(one.leaves.count.sum()) for one in whole.values())
+    before: list[tuple[int | None, dict[str, QuestionRecord], Doubles]] = []
+    for leaves in (None, *CAPS, MOST):
+        capped = [one if leaves is None else one.capped(leaves) for one in both]
+        values = np.zeros(len(both)) if leaves is None else run_confidences(capped, calibrator)
+        before.append((leaves, {one.item: one for one in capped}, values))
     found = []
     for behind in (CAPS[0], largest):
         large = {one.item: one.capped(behind) for one in whole.values()}
-        for leaves in (None, *CAPS, MOST):
-            capped = [one if leaves is None else one.capped(leaves) for one in both]
-            values = np.zeros(len(capped))
-            if leaves is not None:
-                values = run_confidences(capped, calibrator)
+        for leaves, small, values in before:
+            confidence = dict(zip(small, values.tolist(), strict=True))
             for threshold in (0.5, 0.7, 0.9) if leaves else (1.0,):
                 one = cascade(
-                    {tree.item: tree for tree in capped},
+                    small,
                     large,
-                    dict(zip((tree.item for tree in capped), values.tolist(), strict=True)),
+                    confidence,
                     threshold=threshold,
                     size_ratio=SIZE_RATIO if leaves else 0.0,
                     reference=whole,
