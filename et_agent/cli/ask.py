@@ -232,7 +232,16 @@ def ask(
     settle: Annotated[
         float | None,
         typer.Option(
-            help="rounds: fork no more at this share of the leading answer.", rich_help_panel=_FORKS
+            help="rounds: decode no more at this share of the leading answer.",
+            rich_help_panel=_FORKS,
+        ),
+    ] = None,
+    wave: Annotated[
+        int | None,
+        typer.Option(
+            help="rounds with --settle: roots decoded at a time.",
+            show_default="all at once",
+            rich_help_panel=_FORKS,
         ),
     ] = None,
     gap: Annotated[
@@ -322,6 +331,7 @@ def ask(
         "gap": gap,
         "exchangeable": exchangeable or None,
         "settle": settle,
+        "wave": wave,
         "temperature": temperature,
         "max_tokens": max_tokens,
         "seed": seed,

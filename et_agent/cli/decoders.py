@@ -64,6 +64,7 @@ _SCHEDULES_OF: Final[Mapping[str, frozenset[ScheduleName]]] = {
     "value": _ROUNDS,
     "least_worth": _ROUNDS,
     "settle": _ROUNDS,
+    "wave": _ROUNDS,
     "gap": frozenset({ScheduleName.ONLINE}),
 }
 _FIELDS_OF: Final[Mapping[DecoderName, frozenset[str]]] = {

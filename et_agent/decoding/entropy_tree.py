@@ -76,6 +76,10 @@ class EntropyTree(DecoderSettings):
     it disagree."""
     least_worth: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """`rounds` with `worth`: least worth of a fork; where none has it, the tree stays smaller."""
+    wave: int | None = Field(default=None, ge=1, exclude_if=lambda wave: wave is None)
+    """`rounds` with `settle`: roots decoded at a time (two or more at first), so that a question on
+    which the first agree costs no more; None decodes all at once. Fewer tokens for more steps: what
+    narrow batches cost in seconds, others' questions beside it can make up for."""
     gap: int = Field(default=16, ge=1)
     """`online`: least number of tokens between two forks of a path, so that forks spread out."""
     exchangeable: bool = False
@@ -83,7 +87,7 @@ class EntropyTree(DecoderSettings):
     sides by sum-and-sample. Which is more precise differs by model (`benchmarks/results/bias.json`):
     on the scripted ones mostly distinct sides with `rounds`, mostly exchangeable ones with `online`."""
     settle: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
-    """`rounds`: fork no more once the leading answer has this share; None never stops early. It adds
+    """`rounds`: decode no more once the leading answer has this share; None never stops early. It adds
     bias towards the leading answer: up to 0.06 at 0.9 (`benchmarks/results/bias.json`). Leaves are
     read as the question suggests, and two spellings of one expression count as two answers."""
 
@@ -91,6 +95,10 @@ class EntropyTree(DecoderSettings):
     def _check(self) -> "EntropyTree":
         if self.exchangeable and self.branching != 2:
             raise ValueError("exchangeable forks have two sides: set branching=2")
+        if self.wave is not None and (self.settle is None or self.schedule != "rounds"):
+            raise ValueError(
+                "wave needs schedule='rounds' and settle, or nothing stops between them"
+            )
         if self.importance == "prompt" and self.schedule != "online":
             raise ValueError("importance='prompt' needs schedule='online'; use 'received'")
         if self.importance == "received" and self.schedule == "online":
@@ -141,10 +149,11 @@ class EntropyTree(DecoderSettings):
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Codes inside a branch's interval, rescaled to [0, 1), and that interval's width."""
+    """Codes inside a branch's interval, rescaled to [0, 1), and that interval."""
 
     codes: NDArray[np.float64]
     width: float
+    low: float = 0.0
 
 
 class TreeRun(Run):
@@ -160,18 +169,30 @@ class TreeRun(Run):
     alone says nothing about what comes next. A code that only happens to be alone in a wider
     interval goes on as a code: its neighbours' absence tells where in the interval it lies, and a
     fresh draw in its place would be biased.
+
+    With `wave` some of the N codes come later: those that all codes so far lie farthest from come
+    first, from a random one on. A later code goes the way of the intervals it lies in and asks the
+    model again where it leaves them.
     """
 
     settings: EntropyTree
 
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
         super().__init__(settings, request)
-        shift = self.uniform(0)
-        self.tree.branches[0].codes = roots
+        codes = (np.arange(roots) + self.uniform(0)) / roots
         self._spacing = 1.0 / roots
+        self._waiting: list[float] = []
+        if settings.wave is not None:
+            first = int(self.uniform(0) * roots)
+            codes = np.roll(codes, -first)[_farthest_first(roots)]
+            self._waiting = codes.tolist()
+            codes = np.sort(self._next_wave(max(2, settings.wave)))
+        self.tree.branches[0].codes = codes.size
         self._coded: dict[int, Coded] = {}
+        # Of each own token that codes chose, the interval of the codes that would.
+        self._intervals: dict[int, list[tuple[float, float]]] = {}
         if roots > 1:
-            self._coded[0] = Coded((np.arange(roots) + shift) / roots, 1.0)
+            self._coded[0] = Coded(codes, 1.0)
         self.tau: float | None = settings.tau
         percentile = settings.entropy_percentile
         if self.tau is None and percentile is None:
@@ -195,6 +216,8 @@ class TreeRun(Run):
     def _take_coded(self, branch: Branch, distribution: Distribution, coded: Coded) -> list[Branch]:
         """Send a branch's codes on; fork where they part. Returns the new branches."""
         parts = list(distribution.send(coded.codes))
+        starts = np.cumsum([0, *(part.size for _, part in parts)])
+        firsts = dict(zip((token for token, _ in parts), coded.codes[starts[:-1]], strict=True))
         # The branch itself goes with the most codes, so that long trunks keep one branch.
         parts.sort(key=lambda part: -part[1].size)
         sides = [side(token, distribution) for token, _ in parts]
@@ -204,12 +227,55 @@ class TreeRun(Run):
         else:
             shares = [part.size / coded.codes.size for _, part in parts]
             children = self._fork_here(branch, ForkKind.STRATIFIED, sides, shares, distribution)
-        for owner, one, (_, part) in zip([branch, *children], sides, parts, strict=True):
+        for owner, one, (token, part) in zip([branch, *children], sides, parts, strict=True):
             owner.codes = part.size
             width = coded.width * one.probability
+            low = coded.low + coded.width * float(firsts[token]) - width * float(part[0])
+            self._intervals.setdefault(owner.id, []).append((low, width))
             if part.size > 1 or width > self._spacing:
-                self._coded[owner.id] = Coded(part, width)
+                self._coded[owner.id] = Coded(part, width, low)
         return children
+
+    def _next_wave(self, size: int) -> list[float]:
+        taken, self._waiting = self._waiting[:size], self._waiting[size:]
+        return taken
+
+    def _send_wave(self, size: int) -> None:
+        """Let that many more codes grow the tree, none of whose branches runs."""
+        parting: dict[tuple[int, int], list[float]] = {}
+        for code in sorted(self._next_wave(size)):
+            branch, position = self._leaves_at(code)
+            if position is None:
+                branch.codes += 1
+            else:
+                parting.setdefault((branch.id, position), []).append(code)
+        for (branch_id, position), codes in parting.items():
+            own = position - self.tree.branches[branch_id].start
+            low, width = self._intervals[branch_id][own - 1] if own else (0.0, 1.0)
+            child = self.tree.graft(branch_id, position, len(codes))
+            self.tree.inherit_attention(child.id, decided=False)
+            rescaled = np.clip((np.array(codes) - low) / width, 0.0, np.nextafter(1.0, 0.0))
+            self._coded[child.id] = Coded(rescaled, width, low)
+            self._running[child.id] = child
+        self.tree.share_by_codes()
+
+    def _leaves_at(self, code: float) -> tuple[Branch, int | None]:
+        """Where a new code leaves all branches: its last one and the position; None if nowhere."""
+        branches = self.tree.branches
+        branch, index = branches[0], 0
+        while True:
+            intervals = self._intervals.get(branch.id, [])
+            while index < len(intervals) and _holds(intervals[index], code):
+                index += 1
+            if index == len(intervals):
+                return branch, None
+            position = branch.start + index
+            for other in self.tree.sides(branch.id, position):
+                if _holds(self._intervals[other][0], code):
+                    branch, index = branches[other], 0
+                    break
+            else:
+                return branch, position
 
     def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
         """Draw and keep side tokens where the schedule may fork later; by default nowhere.
@@ -242,3 +308,15 @@ class TreeRun(Run):
                 "--questions FILE`, or pass tau (nats, for example 0.5)"
             )
         return self.tau
+
+
+def _holds(interval: tuple[float, float], code: float) -> bool:
+    low, width = interval
+    return low <= code < low + width
+
+
+def _farthest_first(size: int) -> list[int]:
+    """The numbers below `size` in bit-reversed order: each comes far from those before it."""
+    bits = max(1, (size - 1).bit_length())
+    turned = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits))
+    return [number for number in turned if number < size]

@@ -370,7 +370,9 @@ class Scheduler:
             ticket.started = time.perf_counter()
         start, end = place.length, place.length + count
         if start == total - 1:
-            tokens = tree.branches[branch].tokens[-1:] or [ticket.prompt[-1]]
+            # A branch that leaves another may have no token of its own yet.
+            own = tree.branches[branch].tokens[-1:]
+            tokens = own or [*ticket.prompt, *tree.path(branch)][-1:]
         else:
             tokens = [*ticket.prompt, *tree.path(branch)][start:end]
             ticket.redone += max(0, min(end, total - 1) - max(start, len(ticket.prompt)))

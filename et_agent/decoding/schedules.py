@@ -237,7 +237,7 @@ class RoundsRun(_BackwardRun):
     0.0003, 0.002 and 0.014; by `entropy` alone by 0.0003, 0.014 and 0.039. With tau from the
     question's own tokens it is up to 0.02, with `settle`=0.9 up to 0.06, from one root up to 0.04.
     Positions that several codes of arithmetic sampling passed together are not forked (see
-    `TreeRun`).
+    `TreeRun`). With `wave` the roots come a few at a time, and `settle` is asked in between.
     """
 
     settled = False
@@ -254,6 +254,9 @@ class RoundsRun(_BackwardRun):
         self.settled = self._is_settled()
         if self.settled:
             return False
+        if self._waiting and self.settings.wave is not None:
+            self._send_wave(self.settings.wave)
+            return True
         known = len(self.tree.branches)
         for candidate in self._best_of_each():
             room = self.settings.leaves - self.tree.leaf_count()

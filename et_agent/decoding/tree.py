@@ -8,6 +8,7 @@ A path weight is the product of the local shares of all forks on the path. The s
 to 1, hence so do the weights of all leaves, whatever the order in which forks were added.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -217,6 +218,56 @@ class Tree:
             self._fork_into[child.id] = (fork, child_share)
         return children
 
+    def sides(self, branch: int, position: int) -> list[int]:
+        """The branches that left a branch at a position, or left there one that had, in that order."""
+        found: list[int] = []
+        waiting = [branch]
+        while waiting:
+            for fork in self._forks_of.get(waiting.pop(0), ()):
+                if fork.position == position:
+                    children = [child for child, _ in fork.children]
+                    found += children
+                    waiting += children
+        return found
+
+    def graft(self, branch: int, position: int, codes: int) -> Branch:
+        """Add a branch, without tokens yet, for codes that come later and part there.
+
+        A position is forked once, so behind a fork the new branch leaves the side that came last.
+        Its share is 0 until `share_by_codes`.
+
+        Args:
+            branch: The branch that they leave.
+            position: A position of its own.
+            codes: How many.
+        """
+        owner = self.branches[branch]
+        entropy = owner.statistics[position - owner.start].entropy
+        last = [branch, *self.sides(branch, position)][-1]
+        (child,) = self.fork(last, position, ForkKind.STRATIFIED, entropy, 1.0, [0.0])
+        child.codes = codes
+        return child
+
+    def share_by_codes(self) -> None:
+        """Give each side of a fork the share of the codes that it carries, while all are codes'."""
+        for fork in self.forks:
+            parts = [self._codes_from(child, fork.position) for child, _ in fork.children]
+            total = sum(parts) + self._codes_from(fork.branch, fork.position + 1)
+            fork.children = [
+                (child, part / total) for (child, _), part in zip(fork.children, parts, strict=True)
+            ]
+            fork.share = 1.0 - math.fsum(share for _, share in fork.children)
+            self._fork_into |= {child: (fork, share) for child, share in fork.children}
+
+    def _codes_from(self, branch: int, position: int) -> int:
+        """Codes of a branch and of all that leave it from a position on."""
+        return self.branches[branch].codes + sum(
+            self._codes_from(child, self.branches[child].start)
+            for fork in self._forks_of.get(branch, ())
+            if fork.position >= position
+            for child, _ in fork.children
+        )
+
     def fork_into(self, branch: int) -> Fork | None:
         """The fork that a branch came from; None for the first branch."""
         found = self._fork_into.get(branch)
@@ -346,17 +397,24 @@ class Tree:
         if near is not None:
             owner.near_attention.append(near.astype(np.float16))
 
-    def inherit_attention(self, child: int) -> None:
-        """Give a new branch the sums of the queries on its shared path, no later ones."""
+    def inherit_attention(self, child: int, *, decided: bool = True) -> None:
+        """Give a new branch the sums of the queries on its shared path, no later ones.
+
+        Args:
+            child: The branch.
+            decided: Whether its first token has been chosen, by the query of that path.
+        """
         branch = self.branches[child]
         assert branch.parent is not None
-        rows = self._rows(branch.parent, branch.start + 1)
-        if len(rows) <= branch.start:
+        rows = self._rows(branch.parent, branch.start + decided)
+        if len(rows) < branch.start + decided or not rows:
             return
         received = np.zeros(rows[-1].size, dtype=np.float32)
         for row in rows:
             received[: row.size - 1] += row[:-1]
         branch.received = received
+        if not decided:
+            return
         branch.attention_rows = [rows[-1]]
         branch.prompt_attention = [float(rows[-1][: self.prompt_length].sum(dtype=np.float64))]
         parent = self.branches[branch.parent]

@@ -47,7 +47,8 @@ class Resamples:
         seed: At least 0.
 
     Attributes:
-        counts: float64 [R + 1, n]; row 0 is the sample itself, every question once; read-only.
+        counts: float64 [R + 1, n]; row 0 is the sample itself, every question once; read-only,
+            in Fortran order, since metrics sort the questions.
     """
 
     def __init__(self, size: int, *, resamples: int = 2000, seed: int = 0) -> None:
@@ -60,7 +61,7 @@ class Resamples:
 def _counts(size: int, resamples: int, seed: int) -> Doubles:
     generator = np.random.default_rng([seed, size])
     drawn = generator.multinomial(size, np.full(size, 1.0 / size), size=resamples)
-    counts = np.concatenate([np.ones((1, size)), drawn])
+    counts = np.asfortranarray(np.concatenate([np.ones((1, size)), drawn]))
     counts.flags.writeable = False
     return counts
 

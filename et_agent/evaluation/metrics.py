@@ -13,6 +13,7 @@ against scikit-learn's.
 import itertools
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +23,9 @@ from et_agent.errors import DataError
 __all__ = [
     "METRICS",
     "Bins",
+    "Levels",
     "Metric",
+    "all_metrics",
     "auprc",
     "aurc",
     "auroc",
@@ -65,46 +68,95 @@ def _checked(right: ArrayLike, confidence: ArrayLike) -> tuple[Bools, Doubles]:
     return labels, scores
 
 
-def _grouped(right: Bools, confidence: Doubles, counts: Doubles) -> tuple[Doubles, Doubles]:
-    """Right and wrong answers of each level of confidence, highest first; float64 [R, levels]."""
-    if np.isnan(confidence).any():
-        raise DataError("a confidence is NaN: leave the question out, or choose another estimator")
-    order = np.argsort(-confidence, kind="stable")
-    ordered = confidence[order]
-    if not order.size:
-        nothing = np.zeros((counts.shape[0], 0))
-        return nothing, nothing
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    taken = counts[:, order]
-    labels = right[order]
-    return (
-        np.add.reduceat(taken * labels, starts, axis=1),
-        np.add.reduceat(taken * ~labels, starts, axis=1),
-    )
-
-
-def _divided(above: Doubles, below: Doubles) -> Doubles:
-    """Quotients, NaN where the divisor is 0."""
-    result = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+def _divided(above: Doubles, below: Doubles, *, else_: float = math.nan) -> Doubles:
+    """Quotients, `else_` where the divisor is 0."""
+    result = np.full(np.broadcast_shapes(above.shape, below.shape), else_)
     np.divide(above, below, out=result, where=below > 0)
     return result
 
 
-def auroc(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
-    """Chance that a right answer has more confidence than a wrong one, ties half; [0, 1]."""
-    good, bad = _grouped(right, confidence, counts)
-    all_bad = bad.sum(axis=1)
-    below = all_bad[:, None] - np.cumsum(bad, axis=1) + 0.5 * bad
-    return _divided((good * below).sum(axis=1), good.sum(axis=1) * all_bad)
+class Levels:
+    """Right and wrong answers at each level of confidence, highest first, in each resample.
+
+    Args:
+        right: Whether each question was answered rightly, bool [n].
+        confidence: How sure the method was, float64 [n].
+        counts: How often each question is in each resample, float64 [R, n]; quick in Fortran order.
+
+    Attributes:
+        good, bad: Right and wrong answers, float64 [levels, R].
+
+    Raises:
+        DataError: A confidence is NaN.
+    """
+
+    def __init__(self, right: Bools, confidence: Doubles, counts: Doubles) -> None:
+        if np.isnan(confidence).any():
+            raise DataError(
+                "a confidence is NaN: leave the question out, or choose another estimator"
+            )
+        order = np.argsort(-confidence, kind="stable")
+        ordered, labels = confidence[order], right[order]
+        level = np.cumsum(np.concatenate(([True], ordered[1:] != ordered[:-1]))) - 1
+        size = int(level[-1]) + 1 if ordered.size else 0
+        self.good, self.bad = (
+            _sums(counts.T[order[chosen]], level[chosen], size)
+            for chosen in (np.flatnonzero(labels), np.flatnonzero(~labels))
+        )
+        self._good_until = np.cumsum(self.good, axis=0)
+        self._bad_until = np.cumsum(self.bad, axis=0)
+        self._all_good, self._all_bad = self.good.sum(axis=0), self.bad.sum(axis=0)
+        self._total = self._all_good + self._all_bad
+        self._harmonic = _harmonic(round(float(self._total.max(initial=0))))
+
+    @cached_property
+    def auroc(self) -> Doubles:
+        """As `auroc`, float64 [R]."""
+        below = self._all_bad - self._bad_until + 0.5 * self.bad
+        return _divided((self.good * below).sum(axis=0), self._all_good * self._all_bad)
+
+    @cached_property
+    def auprc(self) -> Doubles:
+        """As `auprc`, float64 [R]."""
+        found = self._good_until
+        precision = _divided(found, found + self._bad_until, else_=0.0)
+        value = _divided((self.good * precision).sum(axis=0), self._all_good)
+        return np.where(self._all_bad > 0, value, np.nan)
+
+    @cached_property
+    def aurc(self) -> Doubles:
+        """As `aurc`, float64 [R]."""
+        size = self.good + self.bad
+        until = self._good_until + self._bad_until
+        before = until - size
+        wrong_before = self._bad_until - self.bad
+        error = _divided(self.bad, size, else_=0.0)
+        steps = np.diff(self._harmonics(until), axis=0, prepend=0.0)
+        area = (self.bad + (wrong_before - before * error) * steps).sum(axis=0)
+        return _divided(area, self._total)
+
+    @cached_property
+    def prr(self) -> Doubles:
+        """As `prr`, float64 [R]."""
+        good, total = self._all_good, self._total
+        reciprocals = self._harmonics(total) - self._harmonics(good)
+        error = _divided(self._all_bad, total)
+        best = _divided(self._all_bad - good * reciprocals, total)
+        value = _divided(error - self.aurc, error - best)
+        return np.where((good > 0) & (self._all_bad > 0), value, np.nan)
+
+    def _harmonics(self, numbers: Doubles) -> Doubles:
+        found: Doubles = self._harmonic[np.rint(numbers).astype(np.int64)]
+        return found
 
 
-def auprc(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
-    """Average precision of finding the right answers by confidence; [0, 1]."""
-    good, bad = _grouped(right, confidence, counts)
-    found = np.cumsum(good, axis=1)
-    precision = np.nan_to_num(_divided(found, found + np.cumsum(bad, axis=1)))
-    value = _divided((good * precision).sum(axis=1), good.sum(axis=1))
-    return np.where(bad.sum(axis=1) > 0, value, np.nan)
+def _sums(counts: Doubles, level: NDArray[np.int64], levels: int) -> Doubles:
+    """Sum of the rows of each level, float64 [levels, R]; `level` [rows] grows."""
+    found = np.zeros((levels, counts.shape[1]))
+    if level.size:
+        first = np.flatnonzero(np.diff(level, prepend=-1))
+        found[level[first]] = np.add.reduceat(counts, first, axis=0)
+    return found
 
 
 def _harmonic(size: int) -> Doubles:
@@ -112,21 +164,22 @@ def _harmonic(size: int) -> Doubles:
     return np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, size + 1))))
 
 
+def auroc(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
+    """Chance that a right answer has more confidence than a wrong one, ties half; [0, 1]."""
+    return Levels(right, confidence, counts).auroc
+
+
+def auprc(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
+    """Average precision of finding the right answers by confidence; [0, 1]."""
+    return Levels(right, confidence, counts).auprc
+
+
 def aurc(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
     """Area under the risk-coverage curve (Geifman & El-Yaniv 2017): mean risk; less is better.
 
     Answers of equal confidence come in any order: their expected curve is taken.
     """
-    good, bad = _grouped(right, confidence, counts)
-    size = good + bad
-    before = np.cumsum(size, axis=1) - size
-    wrong_before = np.cumsum(bad, axis=1) - bad
-    error = np.nan_to_num(_divided(bad, size))
-    total = size.sum(axis=1)
-    harmonic = _harmonic(round(float(total.max(initial=0))))
-    steps = harmonic[np.rint(before + size).astype(int)] - harmonic[np.rint(before).astype(int)]
-    area = (error * size + (wrong_before - before * error) * steps).sum(axis=1)
-    return _divided(area, total)
+    return Levels(right, confidence, counts).aurc
 
 
 def prr(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
@@ -135,15 +188,7 @@ def prr(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
     How much of the area between the risk-coverage curves of random rejection and of an oracle the
     confidence reaches.
     """
-    total = counts.sum(axis=1)
-    good = (counts * right).sum(axis=1)
-    harmonic = _harmonic(round(float(total.max(initial=0))))
-    reciprocals = harmonic[np.rint(total).astype(int)] - harmonic[np.rint(good).astype(int)]
-    error = _divided(total - good, total)
-    best = _divided(total - good - good * reciprocals, total)
-    reached = error - aurc(right, confidence, counts)
-    value = _divided(reached, error - best)
-    return np.where((good > 0) & (good < total), value, np.nan)
+    return Levels(right, confidence, counts).prr
 
 
 def brier(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
@@ -179,6 +224,32 @@ METRICS: dict[str, Metric] = {
     "Brier": brier,
 }
 """Metrics of a confidence by the name that tables give them."""
+
+
+def all_metrics(
+    right: Bools, confidence: Doubles, counts: Doubles, *, probability: bool
+) -> dict[str, Doubles]:
+    """Every one of `METRICS`, float64 [R] each, sorting the questions but once.
+
+    Args:
+        right: Whether each question was answered rightly, bool [n].
+        confidence: How sure the method was, float64 [n].
+        counts: How often each question is in each resample, float64 [R, n].
+        probability: Whether the confidence is one; ECE and Brier need it.
+
+    Raises:
+        DataError: A confidence is NaN or, where it should be one, no probability.
+    """
+    levels = Levels(right, confidence, counts)
+    found = {
+        "AUROC": levels.auroc,
+        "AUPRC": levels.auprc,
+        "PRR": levels.prr,
+        "AURC": levels.aurc,
+    }
+    if probability:
+        found |= {name: METRICS[name](right, confidence, counts) for name in ("ECE", "Brier")}
+    return found
 
 
 def equal_mass_bins(confidence: Doubles, bins: int) -> list[NDArray[np.int64]]:

@@ -71,15 +71,18 @@ class QuestionRecord:
         Args:
             leaves: Some of the leaves, with this record's answer classes.
         """
-        known = list(dict.fromkeys(one for one in leaves.answer.tolist() if one >= 0))
-        number = {-1: -1, **{one: at for at, one in enumerate(known)}}
-        answer = np.array([number[one] for one in leaves.answer.tolist()], np.int64)
+        given = leaves.answer.tolist()
+        known = [one for one in dict.fromkeys(given) if one >= 0]
+        if known != list(range(len(known))):
+            number = {-1: -1, **{one: at for at, one in enumerate(known)}}
+            answer = np.array([number[one] for one in given], np.int64)
+            leaves = leaves.part(slice(None), answer=answer)
         decoded = leaves.tokens_decoded
         return dataclasses.replace(
             self,
             answers=tuple(self.answers[one] for one in known),
             right=tuple(self.right[one] for one in known),
-            leaves=leaves.part(slice(None), answer=answer),
+            leaves=leaves,
             tokens_decoded=decoded,
             tokens_as_chains=int((leaves.tokens * leaves.count).sum()),
             seconds=self.seconds * decoded / max(1, self.tokens_decoded),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import Chains, Cost, are_chains
-from et_agent.evaluation.metrics import METRICS, auroc, pass_at_k
+from et_agent.evaluation.metrics import all_metrics, auroc, pass_at_k
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
@@ -157,13 +157,15 @@ def _estimator_summary(
     measured = int(known.sum())
     metrics: dict[str, Interval] = {}
     if measured:
-        counts = drawn.counts[:, known]
-        for name, metric in METRICS.items():
-            if name in ("ECE", "Brier") and not estimator.probability:
-                continue
-            metrics[name] = interval(
-                metric(right[known], scores[known], counts), measured, basic=name == "ECE"
-            )
+        values = all_metrics(
+            right[known],
+            scores[known],
+            drawn.counts[:, known],
+            probability=estimator.probability,
+        )
+        metrics = {
+            name: interval(one, measured, basic=name == "ECE") for name, one in values.items()
+        }
     return EstimatorSummary(estimator.name, measured, metrics)
 
 

@@ -9,7 +9,16 @@ import numpy.typing as npt
 
 from et_agent.errors import InputError
 
-__all__ = ["Index", "Leaves", "Numbers", "check_counts", "check_leaves", "check_weights"]
+__all__ = [
+    "Index",
+    "Leaves",
+    "Numbers",
+    "check_counts",
+    "check_index",
+    "check_leaves",
+    "check_weights",
+    "share_of_class",
+]
 
 Index = Sequence[int | None]
 """Answer class of each leaf, `[leaves]`; None for a leaf without an answer or cut off."""
@@ -35,11 +44,18 @@ class Leaves:
 
     def share_of_class(self, numbers: npt.NDArray[np.float64]) -> dict[int | None, float]:
         """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
-        parts: dict[int | None, list[float]] = {}
-        for member, number in zip(self.index, numbers.tolist(), strict=True):
-            parts.setdefault(member, []).append(number)
-        total = _exact_sum(numbers)
-        return {member: math.fsum(part) / total for member, part in parts.items()}
+        return share_of_class(self.index, numbers)
+
+
+def share_of_class(
+    index: tuple[int | None, ...], numbers: npt.NDArray[np.float64]
+) -> dict[int | None, float]:
+    """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
+    parts: dict[int | None, list[float]] = {}
+    for member, number in zip(index, numbers.tolist(), strict=True):
+        parts.setdefault(member, []).append(number)
+    total = _exact_sum(numbers)
+    return {member: math.fsum(part) / total for member, part in parts.items()}
 
 
 def check_leaves(index: Index, weights: Numbers, counts: Numbers | None = None) -> Leaves:
@@ -55,18 +71,42 @@ def check_leaves(index: Index, weights: Numbers, counts: Numbers | None = None) 
             NaN or infinite, the weights do not sum to 1 within 1e-9, or a count is not a whole
             number of at least 1.
     """
+    classes = check_index(index)
+    return Leaves(
+        classes,
+        check_weights(weights, leaves=len(classes)),
+        check_counts(counts, leaves=len(classes)),
+    )
+
+
+def check_index(index: Index) -> tuple[int | None, ...]:
+    """Return the answer class of each leaf.
+
+    Raises:
+        InputError: if there is no leaf, or a class is neither None nor a whole number from 0 on.
+    """
     classes = tuple(index)
     if not classes:
         raise InputError("there are no leaves; pass the answer class of at least one leaf")
-    for leaf, member in enumerate(classes):
-        whole = isinstance(member, int | np.integer) and not isinstance(member, bool)
-        if member is not None and not (whole and member >= 0):
-            raise InputError(
-                f"the answer class of leaf {leaf} is {member!r}; "
-                "pass None or the class's number, 0 or more"
-            )
-    checked_weights = check_weights(weights, leaves=len(classes))
-    return Leaves(classes, checked_weights, check_counts(counts, leaves=len(classes)))
+    if {type(member) for member in classes} <= {int, type(None)}:
+        suspects = [
+            leaf for leaf, member in enumerate(classes) if member is not None and member < 0
+        ]
+    else:
+        suspects = [leaf for leaf, member in enumerate(classes) if not _is_class(member)]
+    if suspects:
+        raise InputError(
+            f"the answer class of leaf {suspects[0]} is {classes[suspects[0]]!r}; "
+            "pass None or the class's number, 0 or more"
+        )
+    return classes
+
+
+def _is_class(member: object) -> bool:
+    if member is None:
+        return True
+    whole = isinstance(member, int | np.integer) and not isinstance(member, bool)
+    return whole and int(member) >= 0  # type: ignore[call-overload]
 
 
 def check_weights(weights: Numbers, *, leaves: int) -> npt.NDArray[np.float64]:

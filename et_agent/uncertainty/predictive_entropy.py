@@ -6,7 +6,14 @@ ET-PE = -sum_a p(a|x) log p(a|x), in nats, over the answers of the leaves, "none
 import math
 from collections.abc import Iterable
 
-from et_agent.uncertainty.leaves import Index, Numbers, check_counts, check_leaves
+from et_agent.uncertainty.leaves import (
+    Index,
+    Numbers,
+    check_counts,
+    check_index,
+    check_leaves,
+    share_of_class,
+)
 
 __all__ = [
     "maximum_entropy",
@@ -40,8 +47,8 @@ def predictive_entropy_by_count(index: Index, counts: Numbers | None = None) -> 
     Raises:
         InputError: if the leaves are unsound (see `leaves.check_leaves`).
     """
-    leaves = check_leaves(index, _uniform(len(index)), counts)
-    return _entropy(leaves.share_of_class(leaves.counts).values())
+    classes = check_index(index)
+    return _entropy(share_of_class(classes, check_counts(counts, leaves=len(classes))).values())
 
 
 def maximum_entropy(counts: Numbers) -> float:
@@ -86,7 +93,3 @@ def _entropy(shares: Iterable[float]) -> float:
 def _normalised(entropy: float, counts: Numbers) -> float:
     maximum = maximum_entropy(counts)
     return 0.0 if maximum == 0 else min(1.0, entropy / maximum)
-
-
-def _uniform(leaves: int) -> list[float]:
-    return [1 / leaves] * leaves if leaves else []

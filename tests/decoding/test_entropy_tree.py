@@ -23,6 +23,7 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
     exchangeable = draw(st.booleans())
     schedule = draw(st.sampled_from(["online", "stratified", "rounds", "breadth_first"]))
     tau = draw(st.sampled_from([0.0, 0.3, 1.0]))
+    wave = draw(st.none() | st.integers(1, 4)) if schedule == "rounds" else None
     return EntropyTree(
         schedule=schedule,
         temperature=temperature,
@@ -34,6 +35,8 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
         gap=draw(st.integers(1, 3)),
         value=draw(st.sampled_from(["entropy", "mass", "mass_per_token", "parting"])),
         max_tokens=draw(st.sampled_from([1, 3, 50])),
+        wave=wave,
+        settle=None if wave is None else 1.0,
     )
 
 
@@ -163,6 +166,9 @@ def test_online_needs_a_threshold_fixed_beforehand() -> None:
         ({"tau": math.nan}, "tau"),
         ({"gap": 0}, "gap"),
         ({"settle": 0}, "settle"),
+        ({"wave": 0, "settle": 1}, "wave"),
+        ({"wave": 2}, "settle"),
+        ({"wave": 2, "settle": 1, "schedule": "stratified"}, "schedule='rounds'"),
         ({"schedule": "best"}, "schedule"),
         ({"leafs": 3}, "leafs"),
         ({"exchangeable": True, "branching": 3}, "branching=2"),

@@ -17,6 +17,13 @@ def test_there_and_back(decoder: DecoderSettings) -> None:
     assert has_name(decoder)
 
 
+def test_a_setting_that_runs_from_before_do_not_know_is_told_only_where_it_is_used() -> None:
+    assert "wave" not in described(EntropyTree())
+    waves = EntropyTree(wave=2, settle=0.6)
+    assert described(waves)["wave"] == 2
+    assert from_description(described(waves)) == waves
+
+
 def test_what_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="'Beam': use one of EntropyTree, MultiChain, Greedy"):
         from_description({"name": "Beam"})

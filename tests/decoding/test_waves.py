@@ -1,0 +1,100 @@
+"""Roots that come a few at a time are those of a tree that starts with all of them."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from et_agent.decoding import EntropyTree, Run
+from tests.decoding.play import Path, bias, from_table, grained, play, shares, uneven
+
+# Every path is likelier than 1/16: 16 codes never leave it to chance.
+BROAD = from_table(
+    {
+        (): {1: 0.6, 2: 0.4},
+        (1,): {3: 0.7, 4: 0.3},
+        (2,): {3: 0.5, 1: 0.5},
+        (2, 1): {3: 0.5, 4: 0.5},
+    },
+    {3: "A", 4: "B"},
+)
+
+
+def tree(wave: int | None, **changed: object) -> EntropyTree:
+    """16 roots and no forks later."""
+    given = {"roots": 16, "leaves": 16, "temperature": 1, "wave": wave, "settle": 1.0}
+    return EntropyTree(**given | changed)
+
+
+def leaves_of(run: Run) -> Counter[Path]:
+    found: Counter[Path] = Counter()
+    for branch in run.tree.branches:
+        found[tuple(run.tree.path(branch.id))] += branch.codes
+        assert run.tree.weight(branch.id) == pytest.approx(branch.codes / run.tree.leaf_count())
+    return found
+
+
+@given(wave=st.integers(1, 17), seed=st.integers(0, 200))
+def test_all_waves_together_are_the_tree_decoded_at_once(wave: int, seed: int) -> None:
+    whole = play(tree(None), BROAD, seed)
+    run = play(tree(wave), BROAD, seed)
+    assert leaves_of(run) == leaves_of(whole)
+    # The first token of a branch that leaves later may be the one that others took: no more twice.
+    paths = [tuple(run.tree.path(branch.id)) for branch in run.tree.branches]
+    assert len(set(paths)) == len(paths)
+    assert run.tree.tokens_decoded == whole.tree.tokens_decoded
+
+
+@pytest.mark.parametrize(
+    ("wave", "sizes"), [(1, [2, *range(3, 17)]), (2, list(range(2, 17, 2))), (5, [5, 10, 15, 16])]
+)
+def test_waves_are_two_roots_at_first_and_as_many_as_asked_then(
+    wave: int, sizes: list[int]
+) -> None:
+    seen = []
+
+    def watch(run: Run) -> None:
+        if run.tree.leaf_count() not in seen:
+            seen.append(run.tree.leaf_count())
+
+    # A wave that follows ended paths to their ends is not seen: it decodes nothing.
+    play(tree(wave), BROAD, watch=watch)
+    assert seen[0] == sizes[0]
+    assert set(seen) <= set(sizes)
+    assert seen[-1] == 16
+
+
+def test_it_stops_between_waves_once_the_answer_is_settled() -> None:
+    for seed in range(30):
+        run = play(tree(2, settle=0.75), BROAD, seed, read_leaf=lambda path: path[-1])
+        answers = Counter[int]()
+        for path, count in leaves_of(run).items():
+            answers[path[-1]] += count
+        lead, total = max(answers.values()), sum(answers.values())
+        assert lead >= 0.75 * total or total == 16
+    assert play(tree(1), BROAD, read_leaf=lambda _: "same").tree.leaf_count() == 2
+    assert play(tree(1), BROAD, read_leaf=lambda _: None).tree.leaf_count() == 16
+
+
+def test_forks_follow_the_last_wave() -> None:
+    decoder = tree(2, roots=4, leaves=9, value="mass_per_token", tau=0.1)
+    kinds = {fork.kind.value for fork in play(decoder, uneven(), 3).tree.forks}
+    assert kinds == {"stratified", "distinct"}
+
+
+@pytest.mark.parametrize("wave", [2, 3])
+@pytest.mark.parametrize("toy", ["uneven", "grained"])
+def test_the_first_wave_is_unbiased_by_itself(toy: str, wave: int) -> None:
+    script = {"uneven": uneven, "grained": grained}[toy]()
+    decoder = tree(wave, roots=5, leaves=5, settle=0.01)
+    runs = [play(decoder, script, seed, read_leaf=lambda _: "same") for seed in range(5000)]
+    assert {run.tree.leaf_count() for run in runs} == {wave}
+    assert bias([shares(run, script) for run in runs], script.truth(1.0)).largest_z < 4
+
+
+def test_all_waves_are_unbiased_where_paths_are_left_to_chance() -> None:
+    decoder = tree(1, roots=3, leaves=3)
+    for script in (uneven(), grained()):
+        runs = [play(decoder, script, seed) for seed in range(5000)]
+        assert bias([shares(run, script) for run in runs], script.truth(1.0)).largest_z < 4
