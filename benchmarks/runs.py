@@ -49,6 +49,7 @@ DECODERS: Final = {
     "entropy-tree": "entropy-tree",
     "greedy": "greedy",
     "breadth-first": "entropy-tree:schedule=breadth_first",
+    "waves": "entropy-tree:wave=2,settle=0.6",
 }
 
 
@@ -87,15 +88,15 @@ def _both(count: int) -> dict[str, int]:
 
 
 PLANS: Final = (
-    Plan("svamp", "svamp", {**_both(200), "greedy": 100, "breadth-first": 100}),
-    Plan("gsm8k", "gsm8k", {**_both(100), "greedy": 100}),
+    Plan("svamp", "svamp", {**_both(200), "greedy": 100, "breadth-first": 100, "waves": 200}),
+    Plan("gsm8k", "gsm8k", {**_both(100), "greedy": 100, "waves": 100}),
     Plan("mmlu", "mmlu", {**_both(150), "greedy": 150}),
     Plan("nq-open", "nq-open", _both(1000)),
     Plan("math500", "math500", _both(50), max_tokens=512),
     Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
-    Plan("svamp-1.5b", "svamp", _both(40), model=LARGER, leaves=12),
-    Plan("gsm8k-1.5b", "gsm8k", _both(40), model=LARGER, leaves=12),
+    Plan("svamp-1.5b", "svamp", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
+    Plan("gsm8k-1.5b", "gsm8k", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
     Plan("nq-open-1.5b", "nq-open", _both(200), model=LARGER, leaves=12),
 )
 
