@@ -40,8 +40,7 @@ def are_chains(records: Sequence[QuestionRecord]) -> bool:
 
 def some_chains(record: QuestionRecord, chosen: NDArray[np.int64]) -> QuestionRecord:
     """The record as it would be if only some of its independent chains had been decoded."""
-    weight = np.full(chosen.size, 1.0 / chosen.size)
-    return record.with_leaves(record.leaves.part(chosen, weight=weight))
+    return record.part(chosen, np.full(chosen.size, 1.0 / chosen.size))
 
 
 class Chains:

@@ -61,38 +61,51 @@ class QuestionRecord:
         """Whether each leaf is right, bool [leaves]."""
         return np.array([*self.right, False])[self.leaves.answer]
 
-    def with_leaves(self, leaves: LeafTable) -> Self:
-        """The record as it would be if only some of its leaves had been decoded.
+    def part(self, leaves: NDArray[np.int64], weight: NDArray[np.float64]) -> Self:
+        """The record as it would be if only these of its leaves had been decoded.
+
+        Args:
+            leaves: Their indices.
+            weight: Their path weights, float64 [leaves].
+        """
+        return self._with_leaves(self.leaves, leaves, weight=weight)
+
+    def capped(self, leaves: int) -> Self:
+        """The record of the tree with at most so many leaves, as `LeafTable.capped` has it.
+
+        It is the same one where there are no more.
+        """
+        if 0 < self.leaves.count.sum() <= leaves:
+            return self
+        shift = random.Random(self.item).random()
+        return self._with_leaves(self.leaves.capped(leaves, shift), slice(None))
+
+    def _with_leaves(
+        self, table: LeafTable, leaves: NDArray[np.int64] | slice, **changed: NDArray[Any]
+    ) -> Self:
+        """The record with some leaves of a table that has this record's answer classes.
 
         Answer classes are numbered anew by their first leaf: ties go to the lowest number, and the
         numbers of the whole tree would let its other leaves break them. Seconds go with the tokens.
         `extras` describe the whole tree and go.
-
-        Args:
-            leaves: Some of the leaves, with this record's answer classes.
         """
-        given = leaves.answer.tolist()
+        given = table.answer[leaves].tolist()
         known = [one for one in dict.fromkeys(given) if one >= 0]
         if known != list(range(len(known))):
             number = {-1: -1, **{one: at for at, one in enumerate(known)}}
-            answer = np.array([number[one] for one in given], np.int64)
-            leaves = leaves.part(slice(None), answer=answer)
-        decoded = leaves.tokens_decoded
+            changed["answer"] = np.array([number[one] for one in given], np.int64)
+        some = table.part(leaves, **changed)
+        decoded = some.tokens_decoded
         return dataclasses.replace(
             self,
             answers=tuple(self.answers[one] for one in known),
             right=tuple(self.right[one] for one in known),
-            leaves=leaves,
+            leaves=some,
             tokens_decoded=decoded,
-            tokens_as_chains=int((leaves.tokens * leaves.count).sum()),
+            tokens_as_chains=int((some.tokens * some.count).sum()),
             seconds=self.seconds * decoded / max(1, self.tokens_decoded),
             extras={},
         )
-
-    def capped(self, leaves: int) -> Self:
-        """The record of the tree with at most so many leaves, as `LeafTable.capped` has it."""
-        shift = random.Random(self.item).random()
-        return self.with_leaves(self.leaves.capped(leaves, shift))
 
     def as_json(self) -> dict[str, Any]:
         """Plain types; `extras` are kept apart."""

@@ -49,7 +49,7 @@ def test_leaf_columns_that_do_not_fit() -> None:
 
 def test_some_of_the_leaves() -> None:
     one = record("q/1", table([0, 1, 2, 0], count=[1, 1, 1, 3]), [False, True, False], seconds=2.0)
-    part = one.with_leaves(one.leaves.part(np.array([1, 2, 3]), weight=np.full(3, 1 / 3)))
+    part = one.part(np.array([1, 2, 3]), np.full(3, 1 / 3))
     assert part.leaves.answer.tolist() == [0, 1, 2]
     assert (part.answers, part.right) == (("1", "2", "0"), (True, False, False))
     assert part.correct  # a tie, broken by the leaves that are left
