@@ -83,8 +83,11 @@ def _story(item: Item) -> str:
     return re.sub(r"\d+", "#", item.question).partition(".")[0].lower()
 
 
+_TREE: Final = "entropy-tree"
+
+
 def _both(count: int) -> dict[str, int]:
-    return {"multi-chain": count, "entropy-tree": count}
+    return {"multi-chain": count, _TREE: count}
 
 
 PLANS: Final = (
@@ -97,13 +100,13 @@ PLANS: Final = (
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
     Plan("svamp-1.5b", "svamp", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
+    Plan("mmlu-1.5b", "mmlu", {_TREE: 80}, model=LARGER, leaves=12),
     Plan("nq-open-1.5b", "nq-open", _both(200), model=LARGER, leaves=12),
 )
 
 REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
 """Questions decoded once more, to tell a fault from luck in the draw."""
 
-_TREE: Final = "entropy-tree"
 TRAINING: Final = (
     Plan("train-gsm8k", "gsm8k:train", {_TREE: 150}),
     Plan("train-svamp", "svamp:train", {_TREE: 150}, apart_from="svamp"),
