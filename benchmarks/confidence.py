@@ -24,6 +24,7 @@ from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Pl
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
+from et_agent.decoding import EntropyTree
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
@@ -34,6 +35,7 @@ from et_agent.evaluation.plots import draw_reliability
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
+from et_agent.evaluation.stopping import stopped_early
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 Doubles = NDArray[np.float64]
@@ -57,6 +59,10 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("nq-open",),
 }
 """Sets by answer kind; a calibrator's training runs are `train-` and these."""
+DECIDED: Final = EntropyTree(wave=4, settle=0.8, give_up=0.34)
+"""Stops as soon as a gate's decision is all but made (docs/experiments.md)."""
+SETTLED: Final = (EntropyTree(wave=1, settle=0.6), EntropyTree(wave=2, settle=0.6))
+"""Stop as soon as the answer is."""
 SAMPLING: Final = ("top-share", "et-pe", "margin", "semantic-entropy", "lexical-similarity")
 """Estimators that need several leaves."""
 
@@ -292,23 +298,23 @@ def against_chains(
 
 @dataclass(frozen=True)
 class Passing:
-    """A cascade of trees of some sizes.
+    """A cascade of trees of two models.
 
     Attributes:
-        small: Leaves of the small model's trees; None where every question is passed on unseen.
-        large: Leaves of the larger model's.
+        small: The small model's trees; None where every question is passed on unseen.
+        large: The larger model's.
         sets: What the questions are from.
         found: How it fared.
     """
 
-    small: int | None
-    large: int
+    small: str | None
+    large: str
     sets: Sequence[str]
     found: Cascade
 
 
 def cascades() -> list[Passing]:
-    """Small trees of several sizes, or none, with larger ones of 4 leaves or all behind them."""
+    """Small trees of several sorts, or none, with larger ones behind them."""
     path = shipped_path(SMALL, "number")
     if not path.is_file():
         return []
@@ -324,27 +330,46 @@ def cascades() -> list[Passing]:
         return []
     sets = sorted({one.item.partition("/")[0] for one in both})
     largest = max(int(one.leaves.count.sum()) for one in whole.values())
-    before: list[tuple[int | None, dict[str, QuestionRecord], Doubles]] = []
-    for leaves in (None, *CAPS, MOST):
-        capped = [one if leaves is None else one.capped(leaves) for one in both]
-        values = np.zeros(len(both)) if leaves is None else run_confidences(capped, calibrator)
-        before.append((leaves, {one.item: one for one in capped}, values))
+    before: list[tuple[str | None, dict[str, QuestionRecord], Doubles]] = [
+        (None, {one.item: one for one in both}, np.zeros(len(both)))
+    ]
+    for label, trees in (
+        (str(CAPS[0]), [one.capped(CAPS[0]) for one in both]),
+        (str(MOST), both),
+        (f"{MOST}, {told(DECIDED)}", [stopped_early(one, DECIDED) for one in both]),
+    ):
+        before.append((label, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
+    behind = {
+        str(CAPS[0]): {item: one.capped(CAPS[0]) for item, one in whole.items()},
+        **{
+            f"{largest}, {told(stops)}": {
+                item: stopped_early(one, stops) for item, one in whole.items()
+            }
+            for stops in SETTLED
+        },
+        str(largest): whole,
+    }
     found = []
-    for behind in (CAPS[0], largest):
-        large = {one.item: one.capped(behind) for one in whole.values()}
-        for leaves, small, values in before:
-            confidence = dict(zip(small, values.tolist(), strict=True))
-            for threshold in (0.5, 0.7, 0.9) if leaves else (1.0,):
+    for large, theirs in behind.items():
+        for small, ours, values in before:
+            confidence = dict(zip(ours, values.tolist(), strict=True))
+            for threshold in (0.5, 0.8) if small else (1.0,):
                 one = cascade(
-                    small,
-                    large,
+                    ours,
+                    theirs,
                     confidence,
                     threshold=threshold,
-                    size_ratio=SIZE_RATIO if leaves else 0.0,
+                    size_ratio=SIZE_RATIO if small else 0.0,
                     reference=whole,
                 )
-                found.append(Passing(leaves, behind, sets, one))
+                found.append(Passing(small, large, sets, one))
     return found
+
+
+def told(stops: EntropyTree) -> str:
+    """The settings that stop a tree early."""
+    given = {name: getattr(stops, name) for name in ("wave", "settle", "give_up")}
+    return " ".join(f"{name}={value:g}" for name, value in given.items() if value is not None)
 
 
 def gate_latency() -> float:
@@ -400,6 +425,12 @@ def judge_all() -> None:
                 figures[f"all of kind {kind}, {model}"] = {
                     "questions": len(together),
                     **judged(together, calibrator, everything),
+                }
+                figures[f"the same of {model}, stopped early ({told(DECIDED)})"] = {
+                    "questions": len(together),
+                    **judged(
+                        [stopped_early(one, DECIDED) for one in together], calibrator, everything
+                    ),
                 }
             if len(together) < 4:
                 continue
@@ -483,10 +514,10 @@ def cascade_lines(passing: Sequence[Passing]) -> list[str]:
         return ["Not measured yet."]
     rows = [
         [
-            "none" if one.small is None else str(one.small),
+            "none" if one.small is None else one.small,
             "-" if one.small is None else f"{one.found.threshold:g}",
             f"{one.found.escalated:.0%}",
-            str(one.large),
+            one.large,
             f"{one.found.accuracy:.3f}",
             shown(one.found.lead),
             f"{one.found.cost:.0%}",
@@ -498,7 +529,8 @@ def cascade_lines(passing: Sequence[Passing]) -> list[str]:
     return [
         f"{alone.questions} questions of {sets}. Accuracy and cost (tokens times parameters) are held "
         f"against the larger model alone with {passing[-1].large} leaves, which answers "
-        f"{alone.large:.3f} rightly. Smaller trees are parts of the stored ones.",
+        f"{alone.large:.3f} rightly. Smaller trees, and those that stop early, are parts of the stored "
+        "ones.",
         "",
         *table([*header, "minus the larger alone", "cost of the larger alone"], rows),
     ]

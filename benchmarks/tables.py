@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import DECODERS, PLANS, REPEATS, RESULTS, Plan, finished
-from et_agent.decoding import EntropyTree
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
-from et_agent.evaluation.equal_cost import some_chains
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
@@ -32,7 +30,6 @@ from et_agent.evaluation.summaries import (
     EqualCost,
     RunSummary,
     at_equal_cost,
-    compare,
     curve,
     summarise,
 )
@@ -157,76 +154,6 @@ def _tells(records: Sequence[QuestionRecord]) -> bool:
     return LEAST <= right <= len(records) - LEAST
 
 
-def stopped(records: Sequence[QuestionRecord]) -> list[QuestionRecord]:
-    """Chains as they would be if they had come in waves and stopped as the tree in waves does."""
-    settings = PLANS[0].decoder("waves")
-    assert isinstance(settings, EntropyTree)
-    assert settings.wave is not None
-    assert settings.settle is not None
-    found = []
-    for record in records:
-        size, part = max(2, settings.wave), record
-        while size < len(record.leaves):
-            part = some_chains(record, np.arange(size))
-            if part.leaves.shares.max(initial=0.0) >= settings.settle:
-                break
-            size += settings.wave
-        else:
-            part = record
-        found.append(part)
-    return found
-
-
-def in_waves(sets: Sequence[Set]) -> dict[str, list[Set]]:
-    """Sets of which there is a tree in waves, and the same with chains that stop alike, as trees."""
-    usable = [one for one in sets if {"waves", "multi-chain", "entropy-tree"} <= set(one.runs)]
-    return {
-        "The tree in waves": [
-            Set(
-                one.name,
-                one.model,
-                {"entropy-tree": one.runs["waves"], "multi-chain": one.runs["multi-chain"]},
-            )
-            for one in usable
-        ],
-        "Chains that stop alike": [
-            Set(
-                one.name,
-                one.model,
-                {
-                    "entropy-tree": stopped(one.runs["multi-chain"]),
-                    "multi-chain": one.runs["multi-chain"],
-                },
-            )
-            for one in usable
-        ],
-    }
-
-
-def against_whole(sets: Sequence[Set]) -> list[list[str]]:
-    """Rows of the tree in waves beside the tree that decodes all its roots at once."""
-    rows = []
-    for one in sets:
-        if {"waves", "entropy-tree"} <= set(one.runs):
-            waves, whole = one.runs["waves"], one.runs["entropy-tree"]
-            found = compare(waves, whole, estimators=["top-share"], resamples=RESAMPLES)
-            known = {record.item for record in waves}
-            tokens = [
-                sum(record.tokens_decoded for record in run if record.item in known)
-                for run in (waves, whole)
-            ]
-            rows.append(
-                [
-                    one.name,
-                    str(found.questions),
-                    f"{tokens[0] / tokens[1]:.0%}",
-                    *(signed(found.differences[what]) for what in ("accuracy", "any leaf right")),
-                    signed(found.differences["AUROC top-share"]),
-                ]
-            )
-    return rows
-
-
 def estimator_means(sets: Sequence[Set], decoder: str) -> list[tuple[str, Interval, int]]:
     """AUROC of every estimator, mean over the sets that have enough right and wrong answers."""
     parts: dict[str, list[Doubles]] = {}
@@ -273,7 +200,6 @@ def markdown(
     summaries: Any,
     equal: dict[str, Any],
     again: dict[str, Any],
-    waves: Mapping[str, dict[str, Any]],
     means: Mapping[str, Any],
 ) -> list[str]:
     lines = ["# Evaluation", ""]
@@ -300,34 +226,12 @@ def markdown(
             "Both decoders drew anew, so this shows how far the draw alone moves a difference."
         ]
         lines += ["", *differences_table(again)]
-    lines += waves_lines(sets, waves)
     for decoder, rows_of in means.items():
         lines += ["", f"## AUROC of every estimator, mean over sets: {decoder}", ""]
         lines += table(
             ["estimator", "mean AUROC", "sets"],
             [[name, shown(mean), str(count)] for name, mean, count in rows_of],
         )
-    return lines
-
-
-def waves_lines(sets: Sequence[Set], waves: Mapping[str, dict[str, Any]]) -> list[str]:
-    rows = against_whole(sets)
-    if not rows:
-        return []
-    lines = ["", f"## In waves ({DECODERS['waves'].partition(':')[2]})", ""]
-    lines += [
-        "Roots come a few at a time and stop once the leading answer has its share: minus the"
-    ]
-    lines += ["tree that decodes all of them at once.", ""]
-    header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC top-share"]
-    lines += table(header, rows)
-    for name, equal in waves.items():
-        lines += [
-            "",
-            f"### {name}, minus multi-chain at equal tokens",
-            "",
-            *differences_table(equal),
-        ]
     return lines
 
 
@@ -484,11 +388,6 @@ def main() -> None:
             for one in sets
             for decoder, records in one.runs.items()
         }
-        waves = in_waves(sets)
-        stopping = {
-            name: {one.name: pool.submit(difference, one, at) for at, one in enumerate(some)}
-            for name, some in waves.items()
-        }
         averaging = {
             name: pool.submit(estimator_means, sets, name)
             for name in ("entropy-tree", "multi-chain")
@@ -496,10 +395,6 @@ def main() -> None:
         draw(drawn, [one.result() for one in drawing], OUT / "evaluation.png")
         equal = equal_cost(sets, {name: one.result() for name, one in differing.items()})
         again = equal_cost(repeats, {name: one.result() for name, one in repeated.items()})
-        early = {
-            name: equal_cost(some, {key: one.result() for key, one in stopping[name].items()})
-            for name, some in waves.items()
-        }
         summaries = {key: one.result() for key, one in summarising.items()}
         means = {name: one.result() for name, one in averaging.items()}
     content = {
@@ -507,12 +402,11 @@ def main() -> None:
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
         "again": again,
-        "in waves": early,
     }
     (OUT / "evaluation.json").write_text(
         json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8"
     )
-    text = "\n".join(markdown(sets, summaries, equal, again, early, means)) + "\n"
+    text = "\n".join(markdown(sets, summaries, equal, again, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
     put("README.md", "evaluation", readme_table(sets, summaries, equal))
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")

@@ -50,8 +50,11 @@ def _tree_notes(ticket: Ticket, decoder: EntropyTree) -> list[str]:
         why = "no other position meets the settings for a fork"
         if decoder.by_worth:
             why = "no other fork would be worth its tokens"
-        if isinstance(ticket.run, RoundsRun) and ticket.run.settled:
+        stopped = ticket.run.stopped if isinstance(ticket.run, RoundsRun) else None
+        if stopped == "settled":
             why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
+        elif stopped == "given up":
+            why = f"no answer had more than {decoder.give_up:.0%} of the weight"
         notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
     if decoder.reads_attention and not ticket.model.info.attention_layers:
         notes.append("this model gives no attention: forks were chosen without it")

@@ -5,11 +5,12 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.errors import CalibrationError
 
 __all__ = ["Fingerprint"]
 
-_FREE: Final = frozenset({"leaves", "max_tokens"})
+_FREE: Final = frozenset({"leaves", "max_tokens", "wave", "settle", "give_up"})
 
 
 class Fingerprint(BaseModel):
@@ -17,7 +18,7 @@ class Fingerprint(BaseModel):
 
     The token limit is left out, since it acts only on the paths that reach it, and what it cuts off
     is a feature. The leaves asked for may be any number between the least and the most that the
-    calibrator has seen.
+    calibrator has seen; a tree that may stop early asks for all from where it may.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -25,7 +26,7 @@ class Fingerprint(BaseModel):
     model: str
     """SHA-256 of the model file."""
     decoder: dict[str, str | int | float | bool | None]
-    """Name and settings of the decoder, without `leaves` and `max_tokens`."""
+    """Name and settings of the decoder, without the token limit and what sets the leaves."""
     leaves: tuple[int, int]
     """The fewest and the most leaves asked for."""
     instructions: dict[str, str]
@@ -78,11 +79,10 @@ class Fingerprint(BaseModel):
         cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
     ) -> Self:
         """That of a decoder's settings, as in `AskResult.decoder`."""
-        leaves = decoder.get("leaves", 1)
         return cls(
             model=model,
             decoder={name: value for name, value in decoder.items() if name not in _FREE},
-            leaves=(leaves, leaves),
+            leaves=_leaves_of(decoder),
             instructions=dict(instructions),
             chat=chat,
         )
@@ -115,7 +115,8 @@ class Fingerprint(BaseModel):
         found = list(self._differences(asked))
         low, high = self.leaves
         if not (low <= asked.leaves[0] and asked.leaves[1] <= high):
-            found.append(f"{asked.leaves[0]} leaves instead of {low} to {high}")
+            wanted = " to ".join(map(str, dict.fromkeys(asked.leaves)))
+            found.append(f"{wanted} leaves instead of {low} to {high}")
         for kind, text in asked.instructions.items():
             if kind not in self.instructions:
                 found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")
@@ -126,10 +127,19 @@ class Fingerprint(BaseModel):
     def _differences(self, other: Self) -> Iterator[str]:
         if self.model != other.model:
             yield f"model {other.model[:12] or 'without fingerprint'} instead of {self.model[:12]}"
-        names = sorted(set(self.decoder) | set(other.decoder))
+        names = sorted((set(self.decoder) | set(other.decoder)) - _FREE)
         for name in names:
             ours, theirs = self.decoder.get(name), other.decoder.get(name)
             if ours != theirs:
                 yield f"decoder {name} {theirs} instead of {ours}"
         if self.chat != other.chat:
             yield f"chat {other.chat} instead of {self.chat}"
+
+
+def _leaves_of(decoder: Mapping[str, Any]) -> tuple[int, int]:
+    """The fewest leaves that a decoder may stop at, and those it is asked for."""
+    leaves = int(decoder.get("leaves", 1))
+    if decoder.get("name") != EntropyTree.__name__:
+        return leaves, leaves
+    settings = {name: value for name, value in decoder.items() if name != "name"}
+    return EntropyTree(**settings).least_leaves, leaves

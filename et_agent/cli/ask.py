@@ -236,10 +236,17 @@ def ask(
             rich_help_panel=_FORKS,
         ),
     ] = None,
+    give_up: Annotated[
+        float | None,
+        typer.Option(
+            help="rounds: decode no more once no answer of four leaves or more has a larger share.",
+            rich_help_panel=_FORKS,
+        ),
+    ] = None,
     wave: Annotated[
         int | None,
         typer.Option(
-            help="rounds with --settle: roots decoded at a time.",
+            help="rounds with --settle or --give-up: roots decoded at a time.",
             show_default="all at once",
             rich_help_panel=_FORKS,
         ),
@@ -331,6 +338,7 @@ def ask(
         "gap": gap,
         "exchangeable": exchangeable or None,
         "settle": settle,
+        "give_up": give_up,
         "wave": wave,
         "temperature": temperature,
         "max_tokens": max_tokens,

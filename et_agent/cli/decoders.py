@@ -64,6 +64,7 @@ _SCHEDULES_OF: Final[Mapping[str, frozenset[ScheduleName]]] = {
     "value": _ROUNDS,
     "least_worth": _ROUNDS,
     "settle": _ROUNDS,
+    "give_up": _ROUNDS,
     "wave": _ROUNDS,
     "gap": frozenset({ScheduleName.ONLINE}),
 }

@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.codes import farthest_first
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Alternatives, Branch, ForkKind
 from et_agent.errors import SettingsError
 
-__all__ = ["Coded", "EntropyTree", "ForkValue", "Importance", "Schedule", "TreeRun"]
+__all__ = ["Coded", "EntropyTree", "ForkValue", "Importance", "Schedule", "TreeRun", "Verdict"]
 
 Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
 Importance = Literal["auto", "none", "received", "prompt"]
 ForkValue = Literal["worth", "entropy", "mass", "mass_per_token", "parting"]
 
 
+Verdict = Literal["settled", "given up"]
+
 SURE: Final = 0.02
 """Below this entropy, nats, a token is all but certain."""
 _PERCENTILE: Final = 80.0
+_ROUNDING: Final = 1e-9
+"""Two of three leaves are two thirds, whatever order their weights are summed in."""
+_LEAST_TO_GIVE_UP: Final = 4
 
 
 class EntropyTree(DecoderSettings):
@@ -76,10 +82,6 @@ class EntropyTree(DecoderSettings):
     it disagree."""
     least_worth: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """`rounds` with `worth`: least worth of a fork; where none has it, the tree stays smaller."""
-    wave: int | None = Field(default=None, ge=1, exclude_if=lambda wave: wave is None)
-    """`rounds` with `settle`: roots decoded at a time (two or more at first), so that a question on
-    which the first agree costs no more; None decodes all at once. Fewer tokens for more steps: what
-    narrow batches cost in seconds, others' questions beside it can make up for."""
     gap: int = Field(default=16, ge=1)
     """`online`: least number of tokens between two forks of a path, so that forks spread out."""
     exchangeable: bool = False
@@ -90,14 +92,28 @@ class EntropyTree(DecoderSettings):
     """`rounds`: decode no more once the leading answer has this share; None never stops early. It adds
     bias towards the leading answer: up to 0.06 at 0.9 (`benchmarks/results/bias.json`). Leaves are
     read as the question suggests, and two spellings of one expression count as two answers."""
+    give_up: float | None = Field(
+        default=None, gt=0, lt=1, allow_inf_nan=False, exclude_if=lambda share: share is None
+    )
+    """`rounds`: decode no more once four leaves or more have no answer with a larger share than this:
+    they will hardly agree any more. None never gives up."""
+    wave: int | None = Field(default=None, ge=1, exclude_if=lambda wave: wave is None)
+    """`rounds` with `settle` or `give_up`: roots decoded at a time, two or more at first, so that what
+    the first say can stop it; None decodes all at once. It takes fewer tokens in more steps: what
+    narrow batches cost in seconds, other questions beside it make up for."""
 
     @model_validator(mode="after")
     def _check(self) -> "EntropyTree":
         if self.exchangeable and self.branching != 2:
             raise ValueError("exchangeable forks have two sides: set branching=2")
-        if self.wave is not None and (self.settle is None or self.schedule != "rounds"):
+        if self.wave is not None and self.schedule != "rounds":
+            raise ValueError("wave needs schedule='rounds'")
+        if self.wave is not None and self.settle is None and self.give_up is None:
+            raise ValueError("wave needs settle or give_up, or nothing stops between waves")
+        if self.settle is not None and self.give_up is not None and self.give_up >= self.settle:
             raise ValueError(
-                "wave needs schedule='rounds' and settle, or nothing stops between them"
+                f"give_up={self.give_up} must be below settle={self.settle}: a share between them "
+                "goes on"
             )
         if self.importance == "prompt" and self.schedule != "online":
             raise ValueError("importance='prompt' needs schedule='online'; use 'received'")
@@ -127,6 +143,32 @@ class EntropyTree(DecoderSettings):
         if self.percentile is None:
             return None if self.by_worth else _PERCENTILE
         return self.percentile
+
+    @property
+    def least_leaves(self) -> int:
+        """Leaves at which `rounds` may stop, each code one: the fewest."""
+        roots = min(self.roots, self.leaves)
+        if self.settle is None and self.give_up is None:
+            return self.leaves
+        if self.wave is None:
+            return roots
+        first = max(2, self.wave)
+        if self.settle is None:
+            first += max(0, -(-(_LEAST_TO_GIVE_UP - first) // self.wave)) * self.wave
+        return min(first, roots)
+
+    def verdict(self, lead: float, leaves: int) -> Verdict | None:
+        """Whether the leading answer's share stops `rounds`, and which way.
+
+        Args:
+            lead: The share, by path weight.
+            leaves: Leaves that have it or not, each code one.
+        """
+        if self.settle is not None and lead >= self.settle - _ROUNDING:
+            return "settled"
+        if self.give_up is None or leaves < _LEAST_TO_GIVE_UP or lead > self.give_up + _ROUNDING:
+            return None
+        return "given up"
 
     def start(self, request: RunRequest) -> Run:
         """Begin decoding one question.
@@ -184,7 +226,7 @@ class TreeRun(Run):
         self._waiting: list[float] = []
         if settings.wave is not None:
             first = int(self.uniform(0) * roots)
-            codes = np.roll(codes, -first)[_farthest_first(roots)]
+            codes = np.roll(codes, -first)[farthest_first(roots)]
             self._waiting = codes.tolist()
             codes = np.sort(self._next_wave(max(2, settings.wave)))
         self.tree.branches[0].codes = codes.size
@@ -313,10 +355,3 @@ class TreeRun(Run):
 def _holds(interval: tuple[float, float], code: float) -> bool:
     low, width = interval
     return low <= code < low + width
-
-
-def _farthest_first(size: int) -> list[int]:
-    """The numbers below `size` in bit-reversed order: each comes far from those before it."""
-    bits = max(1, (size - 1).bit_length())
-    turned = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits))
-    return [number for number in turned if number < size]

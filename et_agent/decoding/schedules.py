@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from et_agent.decoding.base import RunRequest, side, sum_and_sample
-from et_agent.decoding.entropy_tree import SURE, Coded, EntropyTree, TreeRun
+from et_agent.decoding.entropy_tree import SURE, Coded, EntropyTree, TreeRun, Verdict
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
 from et_agent.errors import SettingsError
@@ -237,11 +237,12 @@ class RoundsRun(_BackwardRun):
     0.0003, 0.002 and 0.014; by `entropy` alone by 0.0003, 0.014 and 0.039. With tau from the
     question's own tokens it is up to 0.02, with `settle`=0.9 up to 0.06, from one root up to 0.04.
     Positions that several codes of arithmetic sampling passed together are not forked (see
-    `TreeRun`). With `wave` the roots come a few at a time, and `settle` is asked in between.
+    `TreeRun`). With `wave` the roots come a few at a time, and `settle` and `give_up` are asked in
+    between.
     """
 
-    settled = False
-    """Whether the leading answer's share stopped the rounds."""
+    stopped: Verdict | None = None
+    """Whether the leading answer's share stopped it, being large or small."""
 
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
         super().__init__(settings, request, roots=roots)
@@ -251,8 +252,8 @@ class RoundsRun(_BackwardRun):
         room = self.settings.leaves - self.tree.leaf_count()
         if room < 1:
             return False
-        self.settled = self._is_settled()
-        if self.settled:
+        self.stopped = self._verdict()
+        if self.stopped is not None:
             return False
         if self._waiting and self.settings.wave is not None:
             self._send_wave(self.settings.wave)
@@ -265,16 +266,16 @@ class RoundsRun(_BackwardRun):
             self._fork_at(candidate, room)
         return len(self.tree.branches) > known
 
-    def _is_settled(self) -> bool:
-        settle = self.settings.settle
-        if settle is None or self.request.read_leaf is None:
-            return False
+    def _verdict(self) -> Verdict | None:
+        settings = self.settings
+        if self.request.read_leaf is None or settings.settle is settings.give_up is None:
+            return None
         shares: dict[Hashable, float] = {}
         for branch in self.tree.branches:
             key = self.leaf_key(branch.id)
             if key is not None:
                 shares[key] = shares.get(key, 0.0) + self.tree.weight(branch.id)
-        return max(shares.values(), default=0.0) >= settle
+        return settings.verdict(max(shares.values(), default=0.0), self.tree.leaf_count())
 
     def _best_of_each(self) -> list[_Candidate]:
         """The best position of every branch, best first: one fork a chain a round."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.decoding.codes import farthest_first
 from et_agent.errors import InputError
 
 __all__ = ["FORKS", "LeafTable"]
@@ -116,11 +117,17 @@ class LeafTable:
         """Generated tokens, shared ones once."""
         return int((self.tokens - self.start).sum())
 
+    @property
+    def codes(self) -> int:
+        """Codes of arithmetic sampling that the tree started with, 1 without any."""
+        return int(self._codes().size)
+
     def capped(self, leaves: int, shift: float) -> Self:
         """The tree with at most so many leaves, as far as that can be told afterwards.
 
-        Codes of arithmetic sampling come all together, so a tree of fewer leaves than codes is an
-        even choice among them without any later fork. Else it is the tree before the leaf that
+        A tree of fewer leaves than codes of arithmetic sampling is a choice among these, without any
+        later fork: those that would have come first if they had not come all together, hence far
+        from each other and the smaller within the larger. Else it is the tree before the leaf that
         brought it over `leaves` was made: the weight of a leaf that is taken away goes back to those
         that go on where it left them, in proportion to their weights; that of a sample beside others
         (independent, stratified) goes to all, and the first leaf stays. Forks of schedule `online`
@@ -128,7 +135,7 @@ class LeafTable:
 
         Args:
             leaves: 1 or more.
-            shift: Where the even choice begins, in [0, 1); when it is drawn, no code is preferred.
+            shift: Where the choice begins, in [0, 1); when it is drawn, no code is preferred.
 
         Raises:
             InputError: No leaf would be left.
@@ -173,10 +180,10 @@ class LeafTable:
         return np.array(order, np.int64)
 
     def _thinned(self, codes: Ints, kept: int, shift: float) -> Self:
-        """The tree of every n-th code alone, without later forks."""
-        places = ((np.arange(kept) + shift) * (codes.size / kept)).astype(np.int64)
-        # A shift just below 1 is rounded up to it.
-        chosen = codes[np.minimum(places, codes.size - 1)]
+        """The tree of the codes that come first, without later forks."""
+        first = int(shift * codes.size)
+        places = (np.array(farthest_first(codes.size)[:kept]) + first) % codes.size
+        chosen = codes[places]
         leaves, count = np.unique(chosen, return_counts=True)
         parent, start = np.full(leaves.size, -1), np.zeros(leaves.size, np.int64)
         fork = np.full(leaves.size, FORKS.index("stratified"))

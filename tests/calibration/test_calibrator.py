@@ -17,6 +17,8 @@ from et_agent.calibration import (
 )
 from et_agent.calibration.fitting import CANDIDATES, isotonic_with
 from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
+from et_agent.decoding import EntropyTree
+from et_agent.decoding.naming import described
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from tests.calibration.conftest import COLUMNS, questions
 from tests.evaluation.conftest import table
@@ -218,6 +220,29 @@ def test_another_fingerprint_is_refused_with_the_fix(change: dict[str, Any], mes
     with pytest.raises(CalibratorMismatchError, match=message) as refused:
         fitted.check(fingerprint(**change))
     assert "et-agent calibrate fit" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "leaves"),
+    [
+        ({}, (16, 16)),
+        ({"settle": 0.8}, (8, 16)),
+        ({"give_up": 0.3}, (8, 16)),
+        ({"settle": 0.8, "wave": 1}, (2, 16)),
+        ({"settle": 0.8, "wave": 3}, (3, 16)),
+        ({"give_up": 0.3, "wave": 1}, (4, 16)),
+        ({"give_up": 0.3, "wave": 3}, (6, 16)),
+        ({"give_up": 0.3, "wave": 9}, (8, 16)),
+        ({"settle": 0.8, "give_up": 0.3, "wave": 2}, (2, 16)),
+        ({"leaves": 3, "roots": 8, "give_up": 0.3, "wave": 2}, (3, 3)),
+    ],
+)
+def test_a_tree_that_may_stop_early_asks_for_all_leaves_from_there(
+    settings: dict[str, Any], leaves: tuple[int, int]
+) -> None:
+    decoder = described(EntropyTree(**settings))
+    assert fingerprint(decoder=decoder).leaves == leaves
+    assert not {"wave", "settle", "give_up"} & set(fingerprint(decoder=decoder).decoder)
 
 
 def test_fingerprints_join() -> None:

@@ -55,6 +55,32 @@ def test_a_shipped_calibrator_holds_for_the_default_tree_of_its_model(path: Path
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_ones(
+    path: Path,
+) -> None:
+    asked, known = what_users_ask(path), Calibrator.load(path).fingerprint
+    assert known is not None
+    assert known.leaves == (4, 16)
+    for stops, holds in (
+        ({"wave": 2, "give_up": 0.34}, True),
+        ({"wave": 4, "settle": 0.8, "give_up": 0.34}, True),
+        ({"settle": 0.8}, True),
+        ({"wave": 2, "settle": 0.8}, False),
+    ):
+        found = find_calibrator(
+            Fingerprint.of(
+                model=asked.model,
+                decoder=described(EntropyTree(**stops)),
+                instructions=asked.instructions,
+                chat=asked.chat,
+            )
+        )
+        assert (found is not None) == holds
+    twice = asked.model_copy(update={"leaves": (2, 16)})
+    assert why_none(twice) == "2 to 16 leaves instead of 4 to 16"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_ones_own_comes_before_the_shipped_one(path: Path) -> None:
     own = save_calibrator(Calibrator.load(path))
     assert known_calibrators()[0][0] == own

@@ -1,6 +1,7 @@
 """Roots that come a few at a time are those of a tree that starts with all of them."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,19 @@ def test_it_stops_between_waves_once_the_answer_is_settled() -> None:
         assert lead >= 0.75 * total or total == 16
     assert play(tree(1), BROAD, read_leaf=lambda _: "same").tree.leaf_count() == 2
     assert play(tree(1), BROAD, read_leaf=lambda _: None).tree.leaf_count() == 16
+
+
+def test_it_gives_up_where_four_leaves_or_more_say_different_things() -> None:
+    def leaves(give_up: float, says: Callable[[Sequence[int]], int | None]) -> int:
+        decoder = EntropyTree(
+            roots=16, leaves=16, temperature=1, wave=2, settle=0.9, give_up=give_up
+        )
+        return play(decoder, BROAD, read_leaf=says).tree.leaf_count()
+
+    assert leaves(0.34, lambda path: hash(tuple(path))) == 16, "two of four leaves say the same"
+    assert leaves(0.5, lambda path: hash(tuple(path))) == 4
+    assert leaves(0.34, lambda _: None) == 4, "no answer is no share"
+    assert leaves(0.34, lambda _: 1) == 2, "settled before"
 
 
 def test_forks_follow_the_last_wave() -> None:

@@ -1,0 +1,263 @@
+"""When to stop, played through with stored trees and chains, and held against trees that did stop.
+
+    python -m benchmarks.stopping
+
+No decoding: codes of a whole tree come in the order in which a tree in waves would have taken them
+(`et_agent.evaluation.stopping`). Writes docs/experiments.md and benchmarks/results/stopping.json.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.documents import put
+from benchmarks.machine import describe
+from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
+from benchmarks.tables import signed, table
+from et_agent.decoding import EntropyTree
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
+from et_agent.evaluation.decoders import parse_decoder
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.stopping import stopped_early
+from et_agent.evaluation.summaries import at_equal_cost
+
+SETS: Final = ("svamp", "gsm8k")
+RULES: Final[Mapping[str, EntropyTree]] = {
+    "settle 0.6": EntropyTree(wave=2, settle=0.6),
+    "settle 0.6, one at a time": EntropyTree(wave=1, settle=0.6),
+    "give up 0.34": EntropyTree(wave=2, give_up=0.34),
+    "give up 0.5": EntropyTree(wave=2, give_up=0.5),
+    "settle 0.8, give up 0.34, four at a time": EntropyTree(wave=4, settle=0.8, give_up=0.34),
+}
+DECODED: Final = "settle 0.6"
+"""The rule of the runs that did stop."""
+THRESHOLDS: Final = (0.6, 0.8)
+RESAMPLES: Final = 1000
+METRICS: Final = ("accuracy", "any leaf right", "AUROC top-share")
+Records = Sequence[QuestionRecord]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The trees and the chains of one set, by item in one order."""
+
+    name: str
+    model: str
+    trees: Records
+    chains: Records
+
+
+def samples() -> list[Sample]:
+    found = []
+    for plan in PLANS:
+        if plan.data not in SETS:
+            continue
+        trees, chains = (finished(plan, name)[1] for name in ("entropy-tree", "multi-chain"))
+        known = {record.item: record for record in chains}
+        both = [record for record in trees if record.item in known]
+        if both:
+            found.append(Sample(plan.name, plan.model, both, [known[one.item] for one in both]))
+    return found
+
+
+def training_trees(model: str) -> list[QuestionRecord]:
+    """Trees on which nothing is judged: rules were looked for with these."""
+    plans = [plan for plan in TRAINING if plan.model == model]
+    found = [
+        record
+        for plan in plans
+        if plan.data.partition(":")[0] in SETS
+        for record in finished(plan, "entropy-tree")[1]
+    ]
+    # As many leaves as the test runs of this model.
+    most = next(plan.leaves for plan in PLANS if plan.model == model and plan.data in SETS)
+    return [record.capped(most) for record in found]
+
+
+def stop_all(records: Records, rule: str) -> list[QuestionRecord]:
+    return [stopped_early(record, RULES[rule]) for record in records]
+
+
+def tokens(records: Records) -> int:
+    return sum(record.tokens_decoded for record in records)
+
+
+def right(records: Records) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array([record.correct for record in records], dtype=np.float64)
+
+
+def difference(ours: Records, theirs: Records) -> Interval:
+    """Accuracy of the same questions, paired."""
+    counts = Resamples(len(ours), resamples=RESAMPLES).counts
+    return interval(counts @ (right(ours) - right(theirs)) / len(ours), len(ours))
+
+
+def saving(whole: Records, rule: str) -> dict[str, Any]:
+    ours = stop_all(whole, rule)
+    return {
+        "questions": len(whole),
+        "tokens": tokens(ours) / tokens(whole),
+        "leaves": float(np.mean([one.leaves.count.sum() for one in ours])),
+        "accuracy": difference(ours, whole),
+    }
+
+
+def against_chains(parts: Sequence[Sample], rule: str | None, *, chains: bool) -> dict[str, Any]:
+    """Trees or chains that stop, minus as many chains for all questions at equal tokens, pooled."""
+    values: dict[str, list[Any]] = {name: [] for name in METRICS}
+    number = 0.0
+    size = sum(len(part.trees) for part in parts)
+    for seed, part in enumerate(parts):
+        ours = part.chains if chains else part.trees
+        if rule is not None:
+            ours = stop_all(ours, rule)
+        found = at_equal_cost(
+            ours, part.chains, estimators=["top-share"], resamples=RESAMPLES, seed=seed
+        )
+        number += (found.chains.value or 0.0) * len(part.trees) / size
+        for name in METRICS:
+            values[name].append(found.differences[name])
+    return {"chains": number} | {name: pooled(one, size) for name, one in values.items()}
+
+
+def decisions(whole: Records, rule: str | None, threshold: float) -> dict[str, Any]:
+    """What a gate would have answered that asks for a share."""
+    ours = whole if rule is None else stop_all(whole, rule)
+    answers, before = (
+        np.array([one.leaves.shares.max(initial=0.0) >= threshold - 1e-9 for one in records])
+        for records in (ours, whole)
+    )
+    wrong = 1.0 - right(ours)
+    return {
+        "tokens": tokens(ours) / tokens(whole),
+        "answered": float(answers.mean()),
+        "error": float(wrong[answers].mean()) if answers.any() else None,
+        "as the whole tree": float((answers == before).mean()),
+    }
+
+
+def decoded(model: str) -> list[dict[str, Any]]:
+    """Trees that did stop beside the whole ones, played through."""
+    rows = []
+    rule = parse_decoder(DECODERS["waves"], leaves=1, max_tokens=1)
+    assert isinstance(rule, EntropyTree)
+    played = RULES[DECODED]
+    assert (rule.wave, rule.settle, rule.give_up) == (played.wave, played.settle, played.give_up)
+    for plan in PLANS:
+        if plan.model != model or plan.data not in SETS:
+            continue
+        waves = {one.item: one for one in finished(plan, "waves")[1]}
+        trees = [one for one in finished(plan, "entropy-tree")[1] if one.item in waves]
+        if not trees:
+            continue
+        ours = [waves[one.item] for one in trees]
+        rows.append(
+            {
+                "set": plan.name,
+                "questions": len(trees),
+                "tokens played through": tokens(stop_all(trees, DECODED)) / tokens(trees),
+                "tokens": tokens(ours) / tokens(trees),
+                "accuracy played through": float(right(stop_all(trees, DECODED)).mean()),
+                "accuracy": float(right(ours).mean()),
+                "minus the whole tree": difference(ours, trees),
+            }
+        )
+    return rows
+
+
+def measured(model: str, parts: Sequence[Sample]) -> dict[str, Any]:
+    whole = [record for part in parts for record in part.trees]
+    training = training_trees(model)
+    return {
+        "training": {rule: saving(training, rule) for rule in RULES} if training else {},
+        "test": {rule: saving(whole, rule) for rule in RULES},
+        "trees": {str(rule): against_chains(parts, rule, chains=False) for rule in (None, *RULES)},
+        "chains": {rule: against_chains(parts, rule, chains=True) for rule in RULES},
+        "gate": {
+            f"{threshold}": {
+                str(rule): decisions(whole, rule, threshold) for rule in (None, *RULES)
+            }
+            for threshold in THRESHOLDS
+        },
+        "decoded": decoded(model),
+    }
+
+
+def main() -> None:
+    known = samples()
+    by_model = {
+        model: [one for one in known if one.model == model]
+        for model in (SMALL, LARGER)
+        if any(one.model == model for one in known)
+    }
+    with ProcessPoolExecutor() as pool:
+        waiting = {model: pool.submit(measured, model, parts) for model, parts in by_model.items()}
+        found = {model: one.result() for model, one in waiting.items()}
+    content = {"machine": describe(), "models": found}
+    (RESULTS.parent / "stopping.json").write_text(
+        json.dumps(content, indent=1, default=asdict) + "\n", encoding="utf-8"
+    )
+    put("docs/experiments.md", "stopping", lines_of(found))
+
+
+def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["Tokens and accuracy against the whole tree:", ""]
+    rows = []
+    for model, one in found.items():
+        for rule in RULES:
+            row = [model, rule]
+            for part in ("training", "test"):
+                got = one[part].get(rule)
+                row += (
+                    ["-", "-"] if got is None else [f"{got['tokens']:.0%}", signed(got["accuracy"])]
+                )
+            rows.append([*row, f"{one['test'][rule]['leaves']:.1f}"])
+    header = ["model", "stops", "training: tokens", "accuracy", "test: tokens", "accuracy"]
+    lines += table([*header, "leaves"], rows)
+    lines += ["", "Minus as many chains for every question as cost the same tokens (test):", ""]
+    rows = []
+    for model, one in found.items():
+        for what in ("trees", "chains"):
+            for rule, got in one[what].items():
+                label = "whole" if rule == "None" else rule
+                row = [model, f"{what}, {label}", f"{got['chains']:.1f}"]
+                rows.append(row + [signed(got[name]) for name in METRICS])
+    lines += table(["model", "decoded", "chains", *METRICS], rows)
+    lines += ["", "A gate that answers from a share on (test):", ""]
+    rows = []
+    for model, one in found.items():
+        for threshold, rules in one["gate"].items():
+            for rule, got in rules.items():
+                error = "-" if got["error"] is None else f"{got['error']:.1%}"
+                row = [model, threshold, "whole" if rule == "None" else rule]
+                row += [f"{got['tokens']:.0%}", f"{got['answered']:.1%}", error]
+                rows.append([*row, f"{got['as the whole tree']:.1%}"])
+    header = ["model", "share", "trees", "tokens", "answered", "error among them"]
+    lines += table([*header, "decided as by the whole tree"], rows)
+    rows = [
+        [
+            row["set"],
+            str(row["questions"]),
+            f"{row['tokens played through']:.0%}",
+            f"{row['tokens']:.0%}",
+            f"{row['accuracy played through']:.3f}",
+            f"{row['accuracy']:.3f}",
+            signed(row["minus the whole tree"]),
+        ]
+        for one in found.values()
+        for row in one["decoded"]
+    ]
+    if rows:
+        lines += ["", f"Trees decoded with {DECODERS['waves'].partition(':')[2]}:", ""]
+        header = ["set", "questions", "tokens played through", "tokens"]
+        header += ["accuracy played through", "accuracy", "minus the whole tree's"]
+        lines += table(header, rows)
+    return lines
+
+
+if __name__ == "__main__":
+    main()

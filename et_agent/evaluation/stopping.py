@@ -1,0 +1,39 @@
+"""What a stored question would have been if its leaves had come in waves and stopped early."""
+
+import numpy as np
+
+from et_agent.decoding import EntropyTree
+from et_agent.errors import SettingsError
+from et_agent.evaluation.equal_cost import are_chains, some_chains
+from et_agent.evaluation.records import QuestionRecord
+
+__all__ = ["stopped_early"]
+
+
+def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionRecord:
+    """The record as a tree in waves, with these settings and else decoded alike, would have left it.
+
+    The codes of a tree come in the order of a tree in waves, as far as it can be told afterwards
+    (`LeafTable.capped`); independent chains in the order of their making. Forks that follow the codes
+    are all there or none, though a tree in waves may stop between their rounds.
+
+    Args:
+        record: A whole tree, or independent chains.
+        settings: Of these `wave`, `settle` and `give_up` are used.
+
+    Raises:
+        SettingsError: They have no `wave`.
+    """
+    if settings.wave is None:
+        raise SettingsError("a tree that decodes its roots at once does not stop: give it a wave")
+    chains = are_chains([record])
+    total = len(record.leaves) if chains else record.leaves.codes
+    for size in (*range(max(2, settings.wave), total, settings.wave), total):
+        if chains:
+            part = some_chains(record, np.arange(size))
+        else:
+            part = record.capped(size)
+        lead = float(part.leaves.shares.max(initial=0.0))
+        if settings.verdict(lead, size) is not None:
+            return part
+    return record

@@ -1,0 +1,84 @@
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from et_agent.decoding import EntropyTree, Run
+from et_agent.errors import SettingsError
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.stopping import stopped_early
+from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.measuring import leaf_table
+from tests.decoding.play import play, uneven
+from tests.evaluation.conftest import record, table
+
+TOY = uneven()
+
+
+def chains(*answers: int) -> QuestionRecord:
+    return record("q/1", table(answers), [True] * (max(answers) + 1))
+
+
+def leaves_of(run: Run) -> LeafTable:
+    classes = ["ABC".index(TOY.answer(tuple(run.tree.path(b.id)))) for b in run.tree.branches]
+    return leaf_table(run.tree, classes, [None] * len(classes), lambda _: b"x")
+
+
+@pytest.mark.parametrize(
+    ("wave", "answers", "stops", "kept"),
+    [
+        (1, (0, 0, 1, 1), {"settle": 0.6}, 2),
+        (1, (0, 1, 1, 2), {"settle": 0.6}, 3),
+        (2, (0, 1, 1, 1, 2, 2), {"settle": 0.6}, 4),
+        (2, (0, 1, 2, 3, 4, 4), {"settle": 0.6}, 6),
+        (2, (0, 1, 2, 3, 4, 4), {"give_up": 0.3}, 4),
+        (2, (0, 1, 2, 2, 4, 4), {"give_up": 0.34}, 6),
+        (3, (0, 1, 2, 3, 4, 4, 4), {"give_up": 0.34}, 6),
+        (3, (0, 1, 1, 2, 2, 2, 2), {"settle": 2 / 3}, 3),
+        (9, (0, 0, 0, 0), {"settle": 0.6}, 4),
+        (2, (-1, -1, -1, -1, 0, 0), {"settle": 0.6, "give_up": 0.3}, 4),
+    ],
+)
+def test_chains_stop_in_the_order_of_their_making(
+    wave: int, answers: tuple[int, ...], stops: dict[str, Any], kept: int
+) -> None:
+    whole = chains(*answers)
+    found = stopped_early(whole, EntropyTree(wave=wave, **stops))
+    assert len(found.leaves) == kept
+    assert found.leaves.weight.tolist() == pytest.approx([1 / kept] * kept)
+    assert found.tokens_decoded == 10 * kept
+    assert found.answers == tuple(dict.fromkeys(str(one) for one in answers[:kept] if one >= 0))
+
+
+def test_settings_that_never_stop_are_refused() -> None:
+    with pytest.raises(SettingsError, match="give it a wave"):
+        stopped_early(chains(0, 1), EntropyTree(settle=0.6))
+
+
+@pytest.mark.parametrize(
+    "stops", [{"settle": 0.7}, {"give_up": 0.5}, {"settle": 0.9, "give_up": 0.4}]
+)
+@pytest.mark.parametrize("wave", [1, 2])
+def test_whole_trees_played_through_stop_as_trees_in_waves_do(
+    wave: int, stops: dict[str, float]
+) -> None:
+    """Nearly, and on average: which side of its neighbour a code lay on is forgotten."""
+    common: dict[str, Any] = {"leaves": 8, "roots": 8, "temperature": 1}
+    settings = EntropyTree(**common, wave=wave, **stops)
+    leaves: dict[str, list[float]] = {"decoded": [], "played": []}
+    leads: dict[str, list[float]] = {"decoded": [], "played": []}
+    ends = {"decoded": Counter[int](), "played": Counter[int]()}
+    for seed in range(400):
+        whole = leaves_of(play(EntropyTree(**common), TOY, seed))
+        played = stopped_early(record(f"q/{seed}", whole, [True] * 3), settings).leaves
+        waves = play(settings, TOY, seed, read_leaf=lambda path: TOY.answer(tuple(path)))
+        for name, one in (("decoded", leaves_of(waves)), ("played", played)):
+            size = int(one.count.sum())
+            leaves[name].append(size)
+            leads[name].append(float(one.shares.max()))
+            ends[name][size] += 1
+    for values, most in ((leaves, 0.6), (leads, 0.05)):
+        assert abs(np.mean(values["decoded"]) - np.mean(values["played"])) < most
+    assert set(ends["decoded"]) == set(ends["played"])
+    assert len(ends["played"]) > 1
