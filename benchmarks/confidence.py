@@ -36,6 +36,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.stopping import stopped_early
+from et_agent.gate import EARLY
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 Doubles = NDArray[np.float64]
@@ -59,8 +60,7 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("nq-open",),
 }
 """Sets by answer kind; a calibrator's training runs are `train-` and these."""
-DECIDED: Final = EntropyTree(wave=4, settle=0.8, give_up=0.34)
-"""Stops as soon as a gate's decision is all but made (docs/experiments.md)."""
+DECIDED: Final = EntropyTree(**EARLY)
 SETTLED: Final = (EntropyTree(wave=1, settle=0.6), EntropyTree(wave=2, settle=0.6))
 """Stop as soon as the answer is."""
 SAMPLING: Final = ("top-share", "et-pe", "margin", "semantic-entropy", "lexical-similarity")

@@ -24,6 +24,7 @@ from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.evaluation.summaries import at_equal_cost
+from et_agent.gate import EARLY
 
 SETS: Final = ("svamp", "gsm8k")
 RULES: Final[Mapping[str, EntropyTree]] = {
@@ -31,7 +32,7 @@ RULES: Final[Mapping[str, EntropyTree]] = {
     "settle 0.6, one at a time": EntropyTree(wave=1, settle=0.6),
     "give up 0.34": EntropyTree(wave=2, give_up=0.34),
     "give up 0.5": EntropyTree(wave=2, give_up=0.5),
-    "settle 0.8, give up 0.34, four at a time": EntropyTree(wave=4, settle=0.8, give_up=0.34),
+    "settle 0.8, give up 0.34, four at a time": EntropyTree(**EARLY),
 }
 DECODED: Final = "settle 0.6"
 """The rule of the runs that did stop."""

@@ -67,6 +67,14 @@ def gated_ask(
     max_tokens: Annotated[
         int | None, typer.Option(help="Longest path, tokens.", show_default="320")
     ] = None,
+    early: Annotated[
+        bool,
+        typer.Option(
+            "--early",
+            metavar="",
+            help="Stop a tree once the decision is all but made: fewer tokens, more steps.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
@@ -96,7 +104,7 @@ def gated_ask(
     from et_agent.cli.terminal import is_watched, write_line
     from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
-    from et_agent.gate import Action, Clarifier, DecisionLog, Gate, ModelTarget
+    from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
     from et_agent.models.catalog import DEFAULT_MODEL
 
     loading.check_load_settings(context=None, threads=threads)
@@ -105,7 +113,7 @@ def gated_ask(
     if keep_texts and log is None:
         raise SettingsError("--keep-texts says what --log FILE holds: give both")
     rules = _policy(policy, answer_at, share=share, clarify=clarify)
-    given = {"leaves": leaves, "max_tokens": max_tokens}
+    given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
     decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})
     options: dict[str, Any] = {"decoder": decoder, "kind": kind.value, "seed": seed}
     spec = model or DEFAULT_MODEL

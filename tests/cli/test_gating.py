@@ -99,6 +99,19 @@ def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
     assert "max_tokens" in wrong.err
 
 
+def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
+    run: Run, install: Install
+) -> None:
+    costs = []
+    for more in ((), ("--early",)):
+        install({f"{number} it is, \\boxed{{{number}}}": 1 / 12 for number in range(12)})
+        shown = run(*ASK[:-1], "16", "--share", "--json", *more)
+        decision = Decision.model_validate_json(shown.out)
+        assert decision.action.value == "abstain"
+        costs.append(decision.cost.tokens)
+    assert costs[1] < 0.6 * costs[0]
+
+
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
     install(TEXTS)
     shown = run(*ASK, "--share", "--answer-at", "0.9", "--escalate-to", "larger", "--json")
