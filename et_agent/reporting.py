@@ -233,9 +233,7 @@ class _NodeBuilder:
         self.nodes: list[Node] = []
         self.last_node: dict[int, int] = {}
         self._forks = {(fork.branch, fork.position): fork for fork in tree.forks}
-        self._entered = {
-            child: (fork, share) for fork in tree.forks for child, share in fork.children
-        }
+        self._entered = {child: fork for fork in tree.forks for child, _ in fork.children}
 
     def add(self, branch: Branch, start: int, parent: int | None) -> None:
         """Add the nodes of a branch from `start` on, and of all that forks off them."""
@@ -257,13 +255,11 @@ class _NodeBuilder:
         self.last_node[branch.id] = parent
 
     def _node(self, branch: Branch, low: int, high: int, parent: int | None) -> int:
-        fork, share = self._forks.get((branch.id, low)), 1.0
+        fork = self._forks.get((branch.id, low))
         if low == high:  # the empty first node of a tree that forks at once
             fork = None
         elif low == branch.start and branch.id in self._entered:
-            fork, share = self._entered[branch.id]
-        elif fork is not None:
-            share = fork.share
+            fork = self._entered[branch.id]
         cut = slice(low - branch.start, high - branch.start)
         importance = None
         if branch.received is not None:
@@ -273,6 +269,8 @@ class _NodeBuilder:
             below = float(sum(self.weights[b.id] for b in self.tree.through(branch.id, low)))
         else:
             below = 1.0
+        # Sides may have left at one place one after the other, by forks of their own.
+        before = 1.0 if parent is None else self.nodes[parent].weight
         tokens = tuple(branch.tokens[cut])
         self.nodes.append(
             Node(
@@ -281,7 +279,7 @@ class _NodeBuilder:
                 text=path_text(self.model, tokens),
                 tokens=tokens,
                 weight=min(1.0, below),
-                share=share,
+                share=min(1.0, below / before) if before > 0 else 0.0,
                 fork=None if fork is None else fork.kind.value,
                 entropies=tuple(branch.entropies[cut]),
                 log_probs=tuple(branch.log_probs[cut]),

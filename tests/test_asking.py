@@ -15,6 +15,7 @@ from et_agent.errors import (
     SettingsError,
     UnsupportedModelError,
 )
+from et_agent.gate import EARLY
 from et_agent.models.base import Message, Tool
 from et_agent.models.scripted import TURN
 
@@ -265,6 +266,25 @@ def test_notes_tell_what_was_adapted() -> None:
         assert "room" not in notes(model, Greedy()), "no path was cut"
     with ScriptedModel.from_texts(TEXTS, max_sequences=1) as model:
         assert "tokens were decoded again" in notes(model, tree)
+
+
+def test_a_tree_that_stops_early_says_why() -> None:
+    early = EntropyTree(**EARLY)
+    sure = {"So it is \\boxed{4}": 0.99, "So it is \\boxed{5}": 0.01}
+    unsure = {f"{number} it is: \\boxed{{{number}}}": 1 / 12 for number in range(12)}
+    for texts, why in (
+        (sure, "4 of at most 16 leaves: the leading answer had 80%"),
+        (unsure, "4 of at most 16 leaves: no answer had more than 34%"),
+    ):
+        with ScriptedModel.from_texts(texts) as model:
+            found = ask(model, QUESTION, decoder=early, kind="number")
+            whole = ask(model, QUESTION, kind="number")
+        assert why in " | ".join(found.notes)
+        assert found.usage.leaves == 4
+        assert sum(one.share for one in found.distribution) == pytest.approx(1.0)
+        assert found.usage.tokens_decoded <= whole.usage.tokens_decoded
+        if texts is sure:
+            assert found.answer == whole.answer == "4"
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None, True, "1"])

@@ -6,11 +6,14 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict
 
 from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.naming import from_description
 from et_agent.errors import CalibrationError
 
 __all__ = ["Fingerprint"]
 
-_FREE: Final = frozenset({"leaves", "max_tokens", "wave", "settle", "give_up"})
+_FREE: Final = frozenset({"leaves", "max_tokens"})
+_STOPS: Final = frozenset({"wave", "settle", "give_up"})
+"""What makes a whole tree one that may stop early."""
 
 
 class Fingerprint(BaseModel):
@@ -18,7 +21,8 @@ class Fingerprint(BaseModel):
 
     The token limit is left out, since it acts only on the paths that reach it, and what it cuts off
     is a feature. The leaves asked for may be any number between the least and the most that the
-    calibrator has seen; a tree that may stop early asks for all from where it may.
+    calibrator has seen. A tree that may stop early asks for all from where it may: one that stopped is
+    what the whole one was at that size. The other way round trees that stopped say nothing of others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -26,7 +30,7 @@ class Fingerprint(BaseModel):
     model: str
     """SHA-256 of the model file."""
     decoder: dict[str, str | int | float | bool | None]
-    """Name and settings of the decoder, without the token limit and what sets the leaves."""
+    """Name and settings of the decoder, without `leaves` and `max_tokens`."""
     leaves: tuple[int, int]
     """The fewest and the most leaves asked for."""
     instructions: dict[str, str]
@@ -93,7 +97,7 @@ class Fingerprint(BaseModel):
         Raises:
             CalibrationError: They differ in more than leaves and answer kinds.
         """
-        if problems := list(self._differences(other)):
+        if problems := list(self._differences(other)) or list(other._differences(self)):
             raise CalibrationError(
                 f"these runs do not go together: {'; '.join(problems)}. Fit a calibrator for each"
             )
@@ -127,8 +131,10 @@ class Fingerprint(BaseModel):
     def _differences(self, other: Self) -> Iterator[str]:
         if self.model != other.model:
             yield f"model {other.model[:12] or 'without fingerprint'} instead of {self.model[:12]}"
-        names = sorted((set(self.decoder) | set(other.decoder)) - _FREE)
-        for name in names:
+        names = set(self.decoder) | set(other.decoder)
+        if all(self.decoder.get(name) is None for name in _STOPS):
+            names -= _STOPS
+        for name in sorted(names):
             ours, theirs = self.decoder.get(name), other.decoder.get(name)
             if ours != theirs:
                 yield f"decoder {name} {theirs} instead of {ours}"
@@ -139,7 +145,7 @@ class Fingerprint(BaseModel):
 def _leaves_of(decoder: Mapping[str, Any]) -> tuple[int, int]:
     """The fewest leaves that a decoder may stop at, and those it is asked for."""
     leaves = int(decoder.get("leaves", 1))
-    if decoder.get("name") != EntropyTree.__name__:
+    if all(decoder.get(name) is None for name in _STOPS):
         return leaves, leaves
-    settings = {name: value for name, value in decoder.items() if name != "name"}
-    return EntropyTree(**settings).least_leaves, leaves
+    made = from_description(decoder)
+    return (made.least_leaves if isinstance(made, EntropyTree) else leaves), leaves

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
-from et_agent.decoding.codes import farthest_first
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Alternatives, Branch, ForkKind
 from et_agent.errors import SettingsError
@@ -25,6 +24,7 @@ ForkValue = Literal["worth", "entropy", "mass", "mass_per_token", "parting"]
 
 
 Verdict = Literal["settled", "given up"]
+Doubles = NDArray[np.float64]
 
 SURE: Final = 0.02
 """Below this entropy, nats, a token is all but certain."""
@@ -32,6 +32,7 @@ _PERCENTILE: Final = 80.0
 _ROUNDING: Final = 1e-9
 """Two of three leaves are two thirds, whatever order their weights are summed in."""
 _LEAST_TO_GIVE_UP: Final = 4
+"""Fewer leaves may differ by chance where the model is sure enough."""
 
 
 class EntropyTree(DecoderSettings):
@@ -90,13 +91,14 @@ class EntropyTree(DecoderSettings):
     on the scripted ones mostly distinct sides with `rounds`, mostly exchangeable ones with `online`."""
     settle: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """`rounds`: decode no more once the leading answer has this share; None never stops early. It adds
-    bias towards the leading answer: up to 0.06 at 0.9 (`benchmarks/results/bias.json`). Leaves are
-    read as the question suggests, and two spellings of one expression count as two answers."""
+    bias towards the leading answer: BIAS_SETTLE (`benchmarks/results/bias.json`). Leaves are read as
+    the question suggests, and two spellings of one expression count as two answers."""
     give_up: float | None = Field(
         default=None, gt=0, lt=1, allow_inf_nan=False, exclude_if=lambda share: share is None
     )
     """`rounds`: decode no more once four leaves or more have no answer with a larger share than this:
-    they will hardly agree any more. None never gives up."""
+    they will hardly agree any more. None never gives up. It adds bias away from the leading answer:
+    BIAS_GIVE_UP."""
     wave: int | None = Field(default=None, ge=1, exclude_if=lambda wave: wave is None)
     """`rounds` with `settle` or `give_up`: roots decoded at a time, two or more at first, so that what
     the first say can stop it; None decodes all at once. It takes fewer tokens in more steps: what
@@ -106,8 +108,11 @@ class EntropyTree(DecoderSettings):
     def _check(self) -> "EntropyTree":
         if self.exchangeable and self.branching != 2:
             raise ValueError("exchangeable forks have two sides: set branching=2")
-        if self.wave is not None and self.schedule != "rounds":
-            raise ValueError("wave needs schedule='rounds'")
+        stops = (self.wave, self.settle, self.give_up)
+        if self.schedule != "rounds" and any(one is not None for one in stops):
+            raise ValueError(
+                "wave, settle and give_up stop rounds: leave them out, or set schedule='rounds'"
+            )
         if self.wave is not None and self.settle is None and self.give_up is None:
             raise ValueError("wave needs settle or give_up, or nothing stops between waves")
         if self.settle is not None and self.give_up is not None and self.give_up >= self.settle:
@@ -146,16 +151,16 @@ class EntropyTree(DecoderSettings):
 
     @property
     def least_leaves(self) -> int:
-        """Leaves at which `rounds` may stop, each code one: the fewest."""
-        roots = min(self.roots, self.leaves)
+        """The fewest leaves, each code one, at which `settle` or `give_up` may stop it."""
         if self.settle is None and self.give_up is None:
             return self.leaves
-        if self.wave is None:
-            return roots
-        first = max(2, self.wave)
-        if self.settle is None:
-            first += max(0, -(-(_LEAST_TO_GIVE_UP - first) // self.wave)) * self.wave
-        return min(first, roots)
+        roots = min(self.roots, self.leaves)
+        first, step = (
+            (roots, 1) if self.wave is None else (min(max(2, self.wave), roots), self.wave)
+        )
+        least = first if self.settle is not None else max(first, _LEAST_TO_GIVE_UP)
+        waves = range(first, roots, step)
+        return next((size for size in (*waves, roots) if size >= least), min(least, self.leaves))
 
     def verdict(self, lead: float, leaves: int) -> Verdict | None:
         """Whether the leading answer's share stops `rounds`, and which way.
@@ -193,7 +198,7 @@ class EntropyTree(DecoderSettings):
 class Coded:
     """Codes inside a branch's interval, rescaled to [0, 1), and that interval."""
 
-    codes: NDArray[np.float64]
+    codes: Doubles
     width: float
     low: float = 0.0
 
@@ -211,28 +216,16 @@ class TreeRun(Run):
     alone says nothing about what comes next. A code that only happens to be alone in a wider
     interval goes on as a code: its neighbours' absence tells where in the interval it lies, and a
     fresh draw in its place would be biased.
-
-    With `wave` some of the N codes come later: those that all codes so far lie farthest from come
-    first, from a random one on. A later code goes the way of the intervals it lies in and asks the
-    model again where it leaves them.
     """
 
     settings: EntropyTree
 
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
         super().__init__(settings, request)
-        codes = (np.arange(roots) + self.uniform(0)) / roots
         self._spacing = 1.0 / roots
-        self._waiting: list[float] = []
-        if settings.wave is not None:
-            first = int(self.uniform(0) * roots)
-            codes = np.roll(codes, -first)[farthest_first(roots)]
-            self._waiting = codes.tolist()
-            codes = np.sort(self._next_wave(max(2, settings.wave)))
+        codes = self._first_codes((np.arange(roots) + self.uniform(0)) / roots)
         self.tree.branches[0].codes = codes.size
         self._coded: dict[int, Coded] = {}
-        # Of each own token that codes chose, the interval of the codes that would.
-        self._intervals: dict[int, list[tuple[float, float]]] = {}
         if roots > 1:
             self._coded[0] = Coded(codes, 1.0)
         self.tau: float | None = settings.tau
@@ -273,51 +266,17 @@ class TreeRun(Run):
             owner.codes = part.size
             width = coded.width * one.probability
             low = coded.low + coded.width * float(firsts[token]) - width * float(part[0])
-            self._intervals.setdefault(owner.id, []).append((low, width))
+            self._note_interval(owner.id, low, width)
             if part.size > 1 or width > self._spacing:
                 self._coded[owner.id] = Coded(part, width, low)
         return children
 
-    def _next_wave(self, size: int) -> list[float]:
-        taken, self._waiting = self._waiting[:size], self._waiting[size:]
-        return taken
+    def _first_codes(self, codes: Doubles) -> Doubles:
+        """The codes that the tree starts with, sorted; all of them by default."""
+        return codes
 
-    def _send_wave(self, size: int) -> None:
-        """Let that many more codes grow the tree, none of whose branches runs."""
-        parting: dict[tuple[int, int], list[float]] = {}
-        for code in sorted(self._next_wave(size)):
-            branch, position = self._leaves_at(code)
-            if position is None:
-                branch.codes += 1
-            else:
-                parting.setdefault((branch.id, position), []).append(code)
-        for (branch_id, position), codes in parting.items():
-            own = position - self.tree.branches[branch_id].start
-            low, width = self._intervals[branch_id][own - 1] if own else (0.0, 1.0)
-            child = self.tree.graft(branch_id, position, len(codes))
-            self.tree.inherit_attention(child.id, decided=False)
-            rescaled = np.clip((np.array(codes) - low) / width, 0.0, np.nextafter(1.0, 0.0))
-            self._coded[child.id] = Coded(rescaled, width, low)
-            self._running[child.id] = child
-        self.tree.share_by_codes()
-
-    def _leaves_at(self, code: float) -> tuple[Branch, int | None]:
-        """Where a new code leaves all branches: its last one and the position; None if nowhere."""
-        branches = self.tree.branches
-        branch, index = branches[0], 0
-        while True:
-            intervals = self._intervals.get(branch.id, [])
-            while index < len(intervals) and _holds(intervals[index], code):
-                index += 1
-            if index == len(intervals):
-                return branch, None
-            position = branch.start + index
-            for other in self.tree.sides(branch.id, position):
-                if _holds(self._intervals[other][0], code):
-                    branch, index = branches[other], 0
-                    break
-            else:
-                return branch, position
+    def _note_interval(self, branch: int, low: float, width: float) -> None:
+        """Told of the interval of codes that chose each token; by default nothing is done."""
 
     def _keep_alternatives(self, branch: Branch, token: int, distribution: Distribution) -> None:
         """Draw and keep side tokens where the schedule may fork later; by default nowhere.
@@ -350,8 +309,3 @@ class TreeRun(Run):
                 "--questions FILE`, or pass tau (nats, for example 0.5)"
             )
         return self.tau
-
-
-def _holds(interval: tuple[float, float], code: float) -> bool:
-    low, width = interval
-    return low <= code < low + width

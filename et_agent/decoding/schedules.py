@@ -10,6 +10,7 @@ from et_agent.decoding.base import RunRequest, side, sum_and_sample
 from et_agent.decoding.entropy_tree import SURE, Coded, EntropyTree, TreeRun, Verdict
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
+from et_agent.decoding.waves import WavesRun
 from et_agent.errors import SettingsError
 
 __all__ = ["BreadthFirstRun", "OnlineRun", "RoundsRun"]
@@ -114,7 +115,7 @@ def _rank(candidate: _Candidate) -> tuple[float, Lineage, int]:
     return (-candidate.value, candidate.branch.lineage, candidate.position)
 
 
-class _BackwardRun(TreeRun):
+class _BackwardRun(WavesRun):
     """Forks positions of finished chains, for which side tokens were drawn when they were decoded.
 
     Sums are taken by `math.fsum`, which does not depend on the order of the branches: rounding must
@@ -268,7 +269,8 @@ class RoundsRun(_BackwardRun):
 
     def _verdict(self) -> Verdict | None:
         settings = self.settings
-        if self.request.read_leaf is None or settings.settle is settings.give_up is None:
+        stops = settings.settle is not None or settings.give_up is not None
+        if self.request.read_leaf is None or not stops:
             return None
         shares: dict[Hashable, float] = {}
         for branch in self.tree.branches:

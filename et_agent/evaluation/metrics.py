@@ -111,7 +111,10 @@ class Levels:
         self._bad_until = np.cumsum(self.bad, axis=0)
         self._all_good, self._all_bad = self.good.sum(axis=0), self.bad.sum(axis=0)
         self._total = self._all_good + self._all_bad
-        self._harmonic = _harmonic(round(float(self._total.max(initial=0))))
+
+    @cached_property
+    def _harmonic(self) -> Doubles:
+        return _harmonic(round(float(self._total.max(initial=0))))
 
     @cached_property
     def auroc(self) -> Doubles:
@@ -178,7 +181,7 @@ def _over_levels(
     # A few resamples at a time, whose levels fit the processor's cache: twice as quick for 1,000.
     step = max(1, _CACHED // max(1, right.size))
     parts = []
-    for at in range(0, len(counts), step):
+    for at in range(0, max(1, len(counts)), step):
         levels = Levels(right, confidence, counts[at : at + step])
         parts.append([getter(levels) for getter in getters])
     return [np.concatenate(values) for values in zip(*parts, strict=True)]

@@ -15,7 +15,8 @@ def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionReco
 
     The codes of a tree come in the order of a tree in waves, as far as it can be told afterwards
     (`LeafTable.capped`); independent chains in the order of their making. Forks that follow the codes
-    are all there or none, though a tree in waves may stop between their rounds.
+    are all there or none, though a tree in waves may stop between their rounds. Answers that are
+    equal count as one here; a tree that is being decoded takes two spellings for two.
 
     Args:
         record: A whole tree, or independent chains.

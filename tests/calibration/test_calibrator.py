@@ -235,6 +235,8 @@ def test_another_fingerprint_is_refused_with_the_fix(change: dict[str, Any], mes
         ({"give_up": 0.3, "wave": 9}, (8, 16)),
         ({"settle": 0.8, "give_up": 0.3, "wave": 2}, (2, 16)),
         ({"leaves": 3, "roots": 8, "give_up": 0.3, "wave": 2}, (3, 3)),
+        ({"roots": 2, "give_up": 0.3}, (4, 16)),
+        ({"roots": 2, "settle": 0.8, "give_up": 0.3}, (2, 16)),
     ],
 )
 def test_a_tree_that_may_stop_early_asks_for_all_leaves_from_there(
@@ -242,7 +244,23 @@ def test_a_tree_that_may_stop_early_asks_for_all_leaves_from_there(
 ) -> None:
     decoder = described(EntropyTree(**settings))
     assert fingerprint(decoder=decoder).leaves == leaves
-    assert not {"wave", "settle", "give_up"} & set(fingerprint(decoder=decoder).decoder)
+
+
+def test_whole_trees_tell_of_those_that_stopped_but_not_the_other_way_round() -> None:
+    def of(**settings: Any) -> Fingerprint:
+        return fingerprint(decoder=described(EntropyTree(**settings)))
+
+    whole = of().model_copy(update={"leaves": (2, 16)})  # as fitted on capped trees too
+    stopped = of(wave=2, settle=0.6)
+    assert whole.problems(stopped) == []
+    assert stopped.problems(stopped) == []
+    assert len(stopped.problems(of())) == 2
+    assert "decoder settle None instead of 0.6" in stopped.problems(of())
+    assert "decoder settle 0.9 instead of 0.6" in stopped.problems(of(wave=2, settle=0.9))
+    assert of().problems(stopped) == ["2 to 16 leaves instead of 16 to 16"]
+    for one, other in ((whole, stopped), (stopped, whole)):
+        with pytest.raises(CalibrationError, match="do not go together"):
+            one.joined(other)
 
 
 def test_fingerprints_join() -> None:

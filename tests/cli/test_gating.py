@@ -102,6 +102,9 @@ def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
 def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
     run: Run, install: Install
 ) -> None:
+    install(SURE)
+    sure = run(*ASK[:-1], "16", "--share", "--answer-at", "0.7", "--early")
+    assert (sure.code, sure.out[:10]) == (0, "answer  72")
     costs = []
     for more in ((), ("--early",)):
         install({f"{number} it is, \\boxed{{{number}}}": 1 / 12 for number in range(12)})

@@ -171,6 +171,8 @@ def test_online_needs_a_threshold_fixed_beforehand() -> None:
         ({"give_up": 1}, "give_up"),
         ({"give_up": 0.6, "settle": 0.6}, "must be below settle=0.6"),
         ({"wave": 2, "settle": 1, "schedule": "stratified"}, "schedule='rounds'"),
+        ({"settle": 0.9, "schedule": "online"}, "schedule='rounds'"),
+        ({"give_up": 0.3, "schedule": "breadth_first"}, "schedule='rounds'"),
         ({"schedule": "best"}, "schedule"),
         ({"leafs": 3}, "leafs"),
         ({"exchangeable": True, "branching": 3}, "branching=2"),

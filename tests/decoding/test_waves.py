@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from et_agent.decoding import EntropyTree, Run
+from et_agent.decoding.codes import farthest_first
 from tests.decoding.play import Path, bias, from_table, grained, play, shares, uneven
 
 # Every path is likelier than 1/16: 16 codes never leave it to chance.
@@ -20,6 +22,15 @@ BROAD = from_table(
     },
     {3: "A", 4: "B"},
 )
+
+
+LATE: Final[dict[str, Any]] = {
+    "roots": 4,
+    "leaves": 9,
+    "value": "mass_per_token",
+    "tau": 0.1,
+    "settle": None,
+}
 
 
 def tree(wave: int | None, **changed: object) -> EntropyTree:
@@ -92,9 +103,48 @@ def test_it_gives_up_where_four_leaves_or_more_say_different_things() -> None:
 
 
 def test_forks_follow_the_last_wave() -> None:
-    decoder = tree(2, roots=4, leaves=9, value="mass_per_token", tau=0.1)
+    decoder = tree(2, **LATE | {"settle": 1.0})
     kinds = {fork.kind.value for fork in play(decoder, uneven(), 3).tree.forks}
     assert kinds == {"stratified", "distinct"}
+    # The forks are a little biased, as where all roots come at once (test_unbiased.py): no more.
+    for script in (uneven(), grained()):
+        waves, at_once = (
+            bias(
+                [shares(play(one, script, seed), script) for seed in range(1500)], script.truth(1.0)
+            )
+            for one in (decoder, tree(None, **LATE))
+        )
+        for answer, error in waves.error.items():
+            most = 4 * (waves.standard_error[answer] + at_once.standard_error[answer])
+            assert abs(error - at_once.error[answer]) <= most
+
+
+@given(seed=st.integers(0, 300), stop_after=st.integers(1, 40))
+def test_a_run_that_is_cancelled_between_waves_keeps_all_weight(seed: int, stop_after: int) -> None:
+    told = 0
+
+    def watch(run: Run) -> None:
+        nonlocal told
+        told += 1
+        if told == stop_after and run.runnable():
+            run.cancel()
+
+    run = play(tree(3, roots=9, leaves=9), uneven(), seed, watch=watch)
+    assert run.tree.weights().sum() == pytest.approx(1.0)
+    assert all(branch.finish is not None for branch in run.tree.branches)
+    for branch in run.tree.branches:
+        assert run.tree.weight(branch.id) == pytest.approx(branch.codes / run.tree.leaf_count())
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_later_codes_come_far_from_those_before(size: int) -> None:
+    order = farthest_first(size)
+    assert sorted(order) == list(range(size))
+    for known in range(1, size):
+        gaps = [
+            min((one - order[known]) % size, (order[known] - one) % size) for one in order[:known]
+        ]
+        assert min(gaps) >= size // 2 ** known.bit_length()
 
 
 @pytest.mark.parametrize("wave", [2, 3])
@@ -102,7 +152,7 @@ def test_forks_follow_the_last_wave() -> None:
 def test_the_first_wave_is_unbiased_by_itself(toy: str, wave: int) -> None:
     script = {"uneven": uneven, "grained": grained}[toy]()
     decoder = tree(wave, roots=5, leaves=5, settle=0.01)
-    runs = [play(decoder, script, seed, read_leaf=lambda _: "same") for seed in range(5000)]
+    runs = [play(decoder, script, seed, read_leaf=lambda _: "same") for seed in range(2500)]
     assert {run.tree.leaf_count() for run in runs} == {wave}
     assert bias([shares(run, script) for run in runs], script.truth(1.0)).largest_z < 4
 
@@ -110,5 +160,5 @@ def test_the_first_wave_is_unbiased_by_itself(toy: str, wave: int) -> None:
 def test_all_waves_are_unbiased_where_paths_are_left_to_chance() -> None:
     decoder = tree(1, roots=3, leaves=3)
     for script in (uneven(), grained()):
-        runs = [play(decoder, script, seed) for seed in range(5000)]
+        runs = [play(decoder, script, seed) for seed in range(2500)]
         assert bias([shares(run, script) for run in runs], script.truth(1.0)).largest_z < 4

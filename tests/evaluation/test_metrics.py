@@ -63,6 +63,23 @@ def test_resampled_values_equal_those_of_the_repeated_questions(found: Answers) 
             )
 
 
+@pytest.mark.parametrize("resamples", [0, 1, 200])
+def test_many_resamples_are_worked_on_in_parts(
+    monkeypatch: pytest.MonkeyPatch, resamples: int
+) -> None:
+    rng = np.random.default_rng(3)
+    right, scores = rng.random(50) < 0.5, np.round(rng.random(50), 1)
+    counts = rng.multinomial(50, np.full(50, 1 / 50), size=resamples).astype(float)
+    whole = metrics.all_metrics(right, scores, counts, probability=True)
+    monkeypatch.setattr(metrics, "_CACHED", 50 * 7)
+    parts = metrics.all_metrics(right, scores, counts, probability=True)
+    assert set(parts) == set(METRICS)
+    for name, values in whole.items():
+        assert values.shape == (resamples,)
+        np.testing.assert_array_equal(parts[name], values)
+        np.testing.assert_array_equal(METRICS[name](right, scores, counts), values)
+
+
 def _expected_aurc(right: list[bool], scores: list[float]) -> float:
     """Mean over all orders of ties."""
     places = sorted(range(len(right)), key=lambda at: -scores[at])
