@@ -157,6 +157,10 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
     yield "rounds, 4 roots, by worth, whatever it is", tree(**worth, least_worth=0.0)
     yield "rounds, 4 roots, by entropy", tree(schedule="rounds", roots=4, value="entropy")
     yield "rounds, 4 roots, settle 0.9", tree(schedule="rounds", roots=4, settle=0.9)
+    waves = {"schedule": "rounds", "roots": LEAVES, "wave": 2}
+    yield "waves of 2, settle 0.6", tree(**waves, settle=0.6)
+    yield "waves of 2, settle 0.9", tree(**waves, settle=0.9)
+    yield "waves of 2, give up 0.5", tree(**waves, give_up=0.5)
     own = {"tau": None, "percentile": 80}
     yield "rounds, 4 roots, own percentile", tree(schedule="rounds", roots=4, **own)
     yield "breadth_first, own percentile", tree(schedule="breadth_first", **own)

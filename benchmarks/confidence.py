@@ -237,6 +237,7 @@ def judged(
     ours, raw = brier(right, confidence, counts), brier(right, share, counts)
     aurocs = auroc(right, confidence, counts)
     found = {
+        "accuracy": interval(counts @ right.astype(np.float64) / size, size),
         "ECE": interval(ece(right, confidence, counts), size, basic=True),
         "ECE of an exact confidence": exact_ece(confidence),
         "ECE of the share": interval(ece(right, share, counts), size, basic=True),
@@ -426,11 +427,10 @@ def judge_all() -> None:
                     "questions": len(together),
                     **judged(together, calibrator, everything),
                 }
-                figures[f"the same of {model}, stopped early ({told(DECIDED)})"] = {
+            if together:
+                figures[f"{kind}, {model}, stopped early ({told(DECIDED)})"] = {
                     "questions": len(together),
-                    **judged(
-                        [stopped_early(one, DECIDED) for one in together], calibrator, everything
-                    ),
+                    **judged([stopped_early(one, DECIDED) for one in together], calibrator),
                 }
             if len(together) < 4:
                 continue
@@ -474,7 +474,13 @@ def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
             [name, str(one["questions"])]
             + [
                 shown(one[key])
-                for key in ("ECE", "ECE of an exact confidence", "ECE of the share", "Brier")
+                for key in (
+                    "accuracy",
+                    "ECE",
+                    "ECE of an exact confidence",
+                    "ECE of the share",
+                    "Brier",
+                )
             ]
             + [shown(one["Brier minus that of the share"]), shown(one["AUROC"])]
             + ["; ".join(f"{what[12:]}: {shown(gap)}" for what, gap in gaps.items())]
@@ -482,6 +488,7 @@ def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     header = [
         "test sample",
         "questions",
+        "accuracy",
         "ECE",
         "ECE if it were exact",
         "ECE of the share",

@@ -13,15 +13,20 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from scipy.stats import binomtest
 
+from benchmarks.confidence import shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
 from benchmarks.tables import signed, table
+from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
 from et_agent.evaluation.decoders import parse_decoder
+from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import shown
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.evaluation.summaries import at_equal_cost
 from et_agent.gate import EARLY
@@ -30,13 +35,17 @@ SETS: Final = ("svamp", "gsm8k")
 RULES: Final[Mapping[str, EntropyTree]] = {
     "settle 0.6": EntropyTree(wave=2, settle=0.6),
     "settle 0.6, one at a time": EntropyTree(wave=1, settle=0.6),
-    "give up 0.34": EntropyTree(wave=2, give_up=0.34),
     "give up 0.5": EntropyTree(wave=2, give_up=0.5),
+    "give up 0.34, four at a time": EntropyTree(wave=4, give_up=0.34),
     "settle 0.8, give up 0.34, four at a time": EntropyTree(**EARLY),
 }
+DECIDING: Final = ("give up 0.34, four at a time", "settle 0.8, give up 0.34, four at a time")
+"""Rules that shipped calibrators hold for."""
+BOTH: Final = ("settle 0.6", "settle 0.8, give up 0.34, four at a time")
+"""Rules that chains are tried with too."""
 DECODED: Final = "settle 0.6"
 """The rule of the runs that did stop."""
-THRESHOLDS: Final = (0.6, 0.8)
+THRESHOLDS: Final = (0.6, 0.7, 0.8, 0.9)
 RESAMPLES: Final = 1000
 METRICS: Final = ("accuracy", "any leaf right", "AUROC top-share")
 Records = Sequence[QuestionRecord]
@@ -125,20 +134,34 @@ def against_chains(parts: Sequence[Sample], rule: str | None, *, chains: bool) -
     return {"chains": number} | {name: pooled(one, size) for name, one in values.items()}
 
 
-def decisions(whole: Records, rule: str | None, threshold: float) -> dict[str, Any]:
-    """What a gate would have answered that asks for a share."""
-    ours = whole if rule is None else stop_all(whole, rule)
+def decisions(
+    whole: Records, rule: str | None, threshold: float, calibrator: Calibrator
+) -> dict[str, Any]:
+    """What a gate would have answered from a calibrated confidence on."""
+    ours = list(whole) if rule is None else stop_all(whole, rule)
     answers, before = (
-        np.array([one.leaves.shares.max(initial=0.0) >= threshold - 1e-9 for one in records])
-        for records in (ours, whole)
+        run_confidences(records, calibrator) >= threshold for records in (ours, list(whole))
     )
-    wrong = 1.0 - right(ours)
+    said = [_answer(one) == _answer(other) for one, other in zip(ours, whole, strict=True)]
+    same = (answers == before) & (~answers | np.array(said))
+    interval_of = proportion_interval(int(same.sum()), same.size)
     return {
         "tokens": tokens(ours) / tokens(whole),
         "answered": float(answers.mean()),
-        "error": float(wrong[answers].mean()) if answers.any() else None,
-        "as the whole tree": float((answers == before).mean()),
+        "error": float(1.0 - right(ours)[answers].mean()) if answers.any() else None,
+        "as the whole tree": Interval(float(same.mean()), *interval_of, same.size),
     }
+
+
+def _answer(record: QuestionRecord) -> str | None:
+    top = record.leaves.top
+    return None if top is None else record.answers[top]
+
+
+def proportion_interval(count: int, size: int) -> tuple[float, float]:
+    """95 % interval of a share (Clopper & Pearson 1934)."""
+    found = binomtest(count, size).proportion_ci(0.95, method="exact")
+    return float(found.low), float(found.high)
 
 
 def decoded(model: str) -> list[dict[str, Any]]:
@@ -173,14 +196,16 @@ def decoded(model: str) -> list[dict[str, Any]]:
 def measured(model: str, parts: Sequence[Sample]) -> dict[str, Any]:
     whole = [record for part in parts for record in part.trees]
     training = training_trees(model)
+    calibrator = Calibrator.load(shipped_path(model, "number"))
     return {
         "training": {rule: saving(training, rule) for rule in RULES} if training else {},
         "test": {rule: saving(whole, rule) for rule in RULES},
         "trees": {str(rule): against_chains(parts, rule, chains=False) for rule in (None, *RULES)},
-        "chains": {rule: against_chains(parts, rule, chains=True) for rule in RULES},
+        "chains": {rule: against_chains(parts, rule, chains=True) for rule in BOTH},
         "gate": {
             f"{threshold}": {
-                str(rule): decisions(whole, rule, threshold) for rule in (None, *RULES)
+                str(rule): decisions(whole, rule, threshold, calibrator)
+                for rule in (None, *DECIDING)
             }
             for threshold in THRESHOLDS
         },
@@ -228,7 +253,7 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 row = [model, f"{what}, {label}", f"{got['chains']:.1f}"]
                 rows.append(row + [signed(got[name]) for name in METRICS])
     lines += table(["model", "decoded", "chains", *METRICS], rows)
-    lines += ["", "A gate that answers from a share on (test):", ""]
+    lines += ["", "A gate that answers from a calibrated confidence on (test):", ""]
     rows = []
     for model, one in found.items():
         for threshold, rules in one["gate"].items():
@@ -236,9 +261,9 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 error = "-" if got["error"] is None else f"{got['error']:.1%}"
                 row = [model, threshold, "whole" if rule == "None" else rule]
                 row += [f"{got['tokens']:.0%}", f"{got['answered']:.1%}", error]
-                rows.append([*row, f"{got['as the whole tree']:.1%}"])
-    header = ["model", "share", "trees", "tokens", "answered", "error among them"]
-    lines += table([*header, "decided as by the whole tree"], rows)
+                rows.append([*row, shown(got["as the whole tree"])])
+    header = ["model", "confidence", "trees", "tokens", "answered", "error among them"]
+    lines += table([*header, "decided and answered as by the whole tree"], rows)
     rows = [
         [
             row["set"],

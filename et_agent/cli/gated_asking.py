@@ -72,7 +72,7 @@ def gated_ask(
         typer.Option(
             "--early",
             metavar="",
-            help="Stop a tree once the decision is all but made: fewer tokens, more steps.",
+            help="Stop a tree once the decision is all but made, for kinds but text: fewer tokens.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,

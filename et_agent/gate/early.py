@@ -6,6 +6,9 @@ from typing import Final
 __all__ = ["EARLY"]
 
 EARLY: Final = MappingProxyType({"wave": 4, "settle": 0.8, "give_up": 0.34})
-"""Settings of an `EntropyTree` that stops once a gate's decision is all but made: a third fewer tokens
-on questions of kind number for decisions of which 97 % or more stay the same, and shipped calibrators
-hold for it (`benchmarks/results/stopping.json`, docs/experiments.md)."""
+"""Settings of an `EntropyTree` that stops once a gate's decision is all but made.
+
+On questions of kind number a third fewer tokens; from a threshold of 0.8 on 97 % or more of a gate's
+decisions stay the same, and shipped calibrators hold for it (`benchmarks/results/stopping.json`,
+docs/experiments.md). Not for free text, whose answers differ in words.
+"""
