@@ -236,10 +236,10 @@ class RoundsRun(_BackwardRun):
     0.0003, 0.006 and 0.028 (standard errors 0.001, 0.001, 0.003) when ranked by `worth`, whatever it
     is (paths of these models are so short that no fork is worth a chain); by `mass_per_token` by
     0.0003, 0.002 and 0.014; by `entropy` alone by 0.0003, 0.014 and 0.039. With tau from the
-    question's own tokens it is up to 0.02, with `settle`=0.9 up to 0.06, from one root up to 0.04.
-    Positions that several codes of arithmetic sampling passed together are not forked (see
-    `TreeRun`). With `wave` the roots come a few at a time, and `settle` and `give_up` are asked in
-    between.
+    question's own tokens it is up to 0.02, with `settle`=0.9 up to 0.06 (in waves 0.08), from one root
+    up to 0.04. Positions that several codes of arithmetic sampling passed together are not forked (see
+    `TreeRun`). With `wave` the roots come a few at a time (`WavesRun`), and `settle` and `give_up` are
+    asked in between.
     """
 
     stopped: Verdict | None = None
