@@ -75,7 +75,7 @@ def samples() -> list[Sample]:
 
 
 def training_trees(model: str) -> list[QuestionRecord]:
-    """Trees on which nothing is judged: rules were looked for with these."""
+    """Trees of questions that no figure of a test sample rests on, to hold those against."""
     plans = [plan for plan in TRAINING if plan.model == model]
     found = [
         record
