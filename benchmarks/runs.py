@@ -114,7 +114,7 @@ TRAINING: Final = (
     Plan("train-nq-open", "nq-open:train", {_TREE: 1500}),
     Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 80}, model=LARGER),
     Plan("train-svamp-1.5b", "svamp:train", {_TREE: 80}, model=LARGER, apart_from="svamp"),
-    Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 100}, model=LARGER),
+    Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 120}, model=LARGER),
     Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 300}, model=LARGER),
 )
 """What the shipped calibrators are fitted on."""
