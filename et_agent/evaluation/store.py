@@ -18,6 +18,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from et_agent.databases import use_wal
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.models.files import try_locked
@@ -119,7 +120,7 @@ class RunStore:
                 f"{self.path} was written by a later et-agent (store version {version}, this one "
                 f"knows {len(_MIGRATIONS)}): upgrade et-agent, or choose another file"
             )
-        run("PRAGMA journal_mode = WAL")
+        use_wal(self._connection)
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
         for number in range(version, len(_MIGRATIONS)):

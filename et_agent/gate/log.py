@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from et_agent.calibration import DriftMonitor
+from et_agent.databases import use_wal
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision
 
@@ -96,7 +97,7 @@ class DecisionLog:
             raise StoreError(f"{self.path} is a database of something else: choose another file")
         if version > len(_MIGRATIONS):
             raise StoreError(f"{self.path} was written by a later et-agent: upgrade et-agent")
-        run("PRAGMA journal_mode=WAL")
+        use_wal(self._connection)
         run("BEGIN IMMEDIATE")
         # Another process may have migrated it in between.
         version = int(run("PRAGMA user_version").fetchone()[0])

@@ -147,7 +147,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
                 pass
 
 
-def test_two_threads_open_a_new_store_at_once(tmp_path: Path) -> None:
+def test_threads_open_a_new_store_at_once(tmp_path: Path) -> None:
     errors: list[Exception] = []
 
     def work() -> None:
@@ -156,7 +156,7 @@ def test_two_threads_open_a_new_store_at_once(tmp_path: Path) -> None:
         except Exception as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
