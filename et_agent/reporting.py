@@ -233,7 +233,6 @@ class _NodeBuilder:
         self.nodes: list[Node] = []
         self.last_node: dict[int, int] = {}
         self._forks = {(fork.branch, fork.position): fork for fork in tree.forks}
-        self._entered = {child: fork for fork in tree.forks for child, _ in fork.children}
 
     def add(self, branch: Branch, start: int, parent: int | None) -> None:
         """Add the nodes of a branch from `start` on, and of all that forks off them."""
@@ -258,8 +257,8 @@ class _NodeBuilder:
         fork = self._forks.get((branch.id, low))
         if low == high:  # the empty first node of a tree that forks at once
             fork = None
-        elif low == branch.start and branch.id in self._entered:
-            fork = self._entered[branch.id]
+        elif low == branch.start:
+            fork = self.tree.fork_into(branch.id) or fork
         cut = slice(low - branch.start, high - branch.start)
         importance = None
         if branch.received is not None:

@@ -88,12 +88,7 @@ def check_index(index: Index) -> tuple[int | None, ...]:
     classes = tuple(index)
     if not classes:
         raise InputError("there are no leaves; pass the answer class of at least one leaf")
-    if {type(member) for member in classes} <= {int, type(None)}:
-        suspects = [
-            leaf for leaf, member in enumerate(classes) if member is not None and member < 0
-        ]
-    else:
-        suspects = [leaf for leaf, member in enumerate(classes) if not _is_class(member)]
+    suspects = [leaf for leaf, member in enumerate(classes) if not _is_class(member)]
     if suspects:
         raise InputError(
             f"the answer class of leaf {suspects[0]} is {classes[suspects[0]]!r}; "
