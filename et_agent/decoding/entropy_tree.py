@@ -155,13 +155,15 @@ class EntropyTree(DecoderSettings):
         """The fewest leaves, each code one, at which `settle` or `give_up` may stop it."""
         if self.settle is None and self.give_up is None:
             return self.leaves
-        roots = min(self.roots, self.leaves)
-        first, step = (
-            (roots, 1) if self.wave is None else (min(max(2, self.wave), roots), self.wave)
-        )
-        least = first if self.settle is not None else max(first, _LEAST_TO_GIVE_UP)
-        waves = range(first, roots, step)
-        return next((size for size in (*waves, roots) if size >= least), min(least, self.leaves))
+        least = 1 if self.settle is not None else _LEAST_TO_GIVE_UP
+        sizes = self.sizes(min(self.roots, self.leaves))
+        return next((size for size in sizes if size >= least), min(least, self.leaves))
+
+    def sizes(self, codes: int) -> list[int]:
+        """How many of so many codes the tree has after each wave; all at once without waves."""
+        if self.wave is None:
+            return [codes]
+        return [*range(min(max(2, self.wave), codes), codes, self.wave), codes]
 
     def verdict(self, lead: float, leaves: int) -> Verdict | None:
         """Whether the leading answer's share stops `rounds`, and which way.

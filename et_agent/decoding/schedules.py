@@ -256,8 +256,8 @@ class RoundsRun(_BackwardRun):
         self.stopped = self._verdict()
         if self.stopped is not None:
             return False
-        if self._waiting and self.settings.wave is not None:
-            self._send_wave(self.settings.wave)
+        if self._waiting:
+            self._send_wave()
             return True
         known = len(self.tree.branches)
         for candidate in self._best_of_each():

@@ -20,30 +20,26 @@ class WavesRun(TreeRun):
     """
 
     def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
-        self._waiting: list[float] = []
+        self._waiting: list[Doubles] = []
         # Of each own token that codes chose, the interval of the codes that would.
         self._intervals: dict[int, list[tuple[float, float]]] = {}
         super().__init__(settings, request, roots=roots)
 
     def _first_codes(self, codes: Doubles) -> Doubles:
-        wave = self.settings.wave
-        if wave is None:
+        if self.settings.wave is None:
             return codes
-        first = int(self.uniform(0) * codes.size)
-        self._waiting = np.roll(codes, -first)[farthest_first(codes.size)].tolist()
-        return np.sort(self._next_wave(max(2, wave)))
+        start = int(self.uniform(0) * codes.size)
+        order = np.roll(codes, -start)[farthest_first(codes.size)]
+        first, *self._waiting = np.split(order, self.settings.sizes(codes.size)[:-1])
+        return np.sort(first)
 
     def _note_interval(self, branch: int, low: float, width: float) -> None:
         self._intervals.setdefault(branch, []).append((low, width))
 
-    def _next_wave(self, size: int) -> list[float]:
-        taken, self._waiting = self._waiting[:size], self._waiting[size:]
-        return taken
-
-    def _send_wave(self, size: int) -> None:
-        """Let that many more codes grow the tree, none of whose branches runs."""
+    def _send_wave(self) -> None:
+        """Let the next wave's codes grow the tree, none of whose branches runs."""
         parting: dict[tuple[int, int], list[float]] = {}
-        for code in sorted(self._next_wave(size)):
+        for code in sorted(self._waiting.pop(0).tolist()):
             branch, position = self._leaves_at(code)
             if position is None:
                 branch.codes += 1

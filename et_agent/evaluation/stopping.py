@@ -29,7 +29,7 @@ def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionReco
         raise SettingsError("a tree that decodes its roots at once does not stop: give it a wave")
     chains = are_chains([record])
     total = len(record.leaves) if chains else record.leaves.codes
-    for size in (*range(max(2, settings.wave), total, settings.wave), total):
+    for size in settings.sizes(total):
         if chains:
             part = some_chains(record, np.arange(size))
         else:
