@@ -93,15 +93,15 @@ def _both(count: int) -> dict[str, int]:
 PLANS: Final = (
     Plan("svamp", "svamp", {**_both(200), "greedy": 100, "breadth-first": 100, "waves": 200}),
     Plan("gsm8k", "gsm8k", {**_both(100), "greedy": 100, "waves": 100}),
-    Plan("mmlu", "mmlu", {**_both(150), "greedy": 150}),
+    Plan("mmlu", "mmlu", {"multi-chain": 150, _TREE: 400, "greedy": 150}),
     Plan("nq-open", "nq-open", _both(1000)),
     Plan("math500", "math500", _both(50), max_tokens=512),
     Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
-    Plan("svamp-1.5b", "svamp", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
-    Plan("gsm8k-1.5b", "gsm8k", {**_both(40), "waves": 40}, model=LARGER, leaves=12),
-    Plan("mmlu-1.5b", "mmlu", {_TREE: 80}, model=LARGER, leaves=12),
-    Plan("nq-open-1.5b", "nq-open", _both(200), model=LARGER, leaves=12),
+    Plan("svamp-1.5b", "svamp", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
+    Plan("gsm8k-1.5b", "gsm8k", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
+    Plan("mmlu-1.5b", "mmlu", {_TREE: 150}, model=LARGER, leaves=12),
+    Plan("nq-open-1.5b", "nq-open", {"multi-chain": 200, _TREE: 400}, model=LARGER, leaves=12),
 )
 
 REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
@@ -111,11 +111,11 @@ TRAINING: Final = (
     Plan("train-gsm8k", "gsm8k:train", {_TREE: 150}),
     Plan("train-svamp", "svamp:train", {_TREE: 150}, apart_from="svamp"),
     Plan("train-mmlu", "mmlu:val", {_TREE: 200}),
-    Plan("train-nq-open", "nq-open:train", {_TREE: 1500}),
+    Plan("train-nq-open", "nq-open:train", {_TREE: 4000}),
     Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 80}, model=LARGER),
     Plan("train-svamp-1.5b", "svamp:train", {_TREE: 80}, model=LARGER, apart_from="svamp"),
     Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 120}, model=LARGER),
-    Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 300}, model=LARGER),
+    Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 600}, model=LARGER),
 )
 """What the shipped calibrators are fitted on."""
 
