@@ -267,12 +267,11 @@ class PendingAnswer:
         classes = reading.classes.index_of_leaf
         return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
-    def _features(self, reading: Reading) -> dict[str, float | None]:
+    def _features(self, leaves: LeafTable) -> dict[str, float | None]:
         """The tree's features; none when no leaf gave an answer or the run was cut short."""
-        answered = any(index is not None for index in reading.classes.index_of_leaf)
-        if not answered or self.ticket.run.cancelled:
+        if leaves.top is None or self.ticket.run.cancelled:
             return {}
-        return features_of(self.leaves(reading))
+        return features_of(leaves)
 
     def _confidence(
         self, features: Mapping[str, float | None], kind: AnswerKind
@@ -304,10 +303,11 @@ class PendingAnswer:
         run = self.ticket.result(timeout)
         tree = run.tree
         reading = self.reading()
-        numbers = statistics_of(tree, reading.classes)
+        leaves = self.leaves(reading)
+        numbers = statistics_of(leaves, reading.classes)
         report = tree_report(self._model, tree, reading)
         kind, calls = self._kind_of_answer(reading, numbers, report)
-        features = self._features(reading)
+        features = self._features(leaves)
         confidence, refusals = self._confidence(features, reading.kind.kind)
         seconds = self.ticket.seconds
         info = self._model.info

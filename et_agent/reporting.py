@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from et_agent.answers import (
     AnswerClasses,
     AnswerKind,
@@ -29,6 +27,7 @@ from et_agent.uncertainty import (
     predictive_entropy,
     predictive_entropy_by_count,
 )
+from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = [
     "LeafReader",
@@ -165,12 +164,13 @@ class Statistics:
     cut_off_share: float
 
 
-def statistics_of(tree: Tree, classes: AnswerClasses) -> Statistics:
+def statistics_of(leaves: LeafTable, classes: AnswerClasses) -> Statistics:
     """The distribution over answers and what follows from it."""
     index = list(classes.index_of_leaf)
-    weights = tree.weights()
-    counts = np.array([branch.codes for branch in tree.branches])
-    found = answer_distribution(index, weights, counts, labels=list(classes.labels))
+    weights, counts = leaves.weight, leaves.count
+    found = answer_distribution(
+        index, weights, counts, labels=list(classes.labels), log_probs=leaves.answer_log_prob
+    )
     top = found.top_answer
     return Statistics(
         distribution=tuple(
@@ -188,9 +188,7 @@ def statistics_of(tree: Tree, classes: AnswerClasses) -> Statistics:
         predictive_entropy_by_count=predictive_entropy_by_count(index, counts),
         ess=effective_sample_size(weights, counts),
         margin=margin(index, weights),
-        cut_off_share=cut_off_share(
-            [branch.finish is not Finish.STOP for branch in tree.branches], weights
-        ),
+        cut_off_share=cut_off_share(leaves.finish != 0, weights),
     )
 
 

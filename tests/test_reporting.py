@@ -9,6 +9,7 @@ from et_agent.decoding import EntropyTree, Finish, MultiChain, Run
 from et_agent.models.scripted import ScriptedModel
 from et_agent.reporting import path_text, read_tree, statistics_of, tree_report
 from et_agent.results import TreeReport
+from et_agent.uncertainty.measuring import leaf_table
 from tests.decoding.play import Toy, play, random_toy
 
 MODEL = ScriptedModel.from_texts({"x": 1.0})
@@ -106,7 +107,8 @@ def test_statistics_use_weights_and_count_codes() -> None:
     toy = digits(random_toy(4))
     run = play(EntropyTree(schedule="stratified", leaves=8, temperature=1, max_tokens=3), toy, 1)
     reading = read_tree(MODEL, run.tree, "How many?", AnswerKind.NUMBER)
-    numbers = statistics_of(run.tree, reading.classes)
+    leaves = leaf_table(run.tree, reading.classes.index_of_leaf, reading.answers, MODEL.token_bytes)
+    numbers = statistics_of(leaves, reading.classes)
     assert sum(share.leaves for share in numbers.distribution) == 8
     assert sum(share.share for share in numbers.distribution) == pytest.approx(1.0)
     assert numbers.ess == pytest.approx(8.0)

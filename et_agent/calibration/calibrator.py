@@ -111,7 +111,7 @@ class Calibrator:
     """P(correct) from the features of a tree, in the style of scikit-learn.
 
     Candidates (`et_agent.calibration.fitting.CANDIDATES`) are compared by log loss on held-out
-    questions, and the simplest that is no worse than the best by a standard error is taken.
+    questions, and the first that is no worse than the best by a standard error is taken.
 
     Args:
         method: A candidate's name, or "auto" to choose.
@@ -166,6 +166,13 @@ class Calibrator:
             raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
         rows, labels, together = _checked(X, y, groups)
         features = usable_features(rows, self.features)
+        if self.method != AUTO:
+            lacking = [one for one in CANDIDATES[self.method].needs if one not in features]
+            if lacking:
+                raise CalibrationError(
+                    f"{self.method} needs the features {', '.join(lacking)} of every question: "
+                    "choose another method, or questions in which they were measured"
+                )
         self.held_out_: Doubles = np.full(labels.size, np.nan)
         for train, held in folds(labels, together, self.seed):
             mapping, _, _ = self._fitted(rows[train], labels[train], together[train], features)

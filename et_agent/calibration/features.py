@@ -61,6 +61,14 @@ def _support(leaves: LeafTable) -> float:
     return math.log(effective_sample_size(weights, leaves.count[winning]))
 
 
+def _words(leaves: LeafTable) -> float:
+    """Log of the mean probability of the answer's tokens, over the winning paths."""
+    known = np.isfinite(leaves.answer_log_prob)
+    weights = np.where(known, leaves.top_weights(), 0.0)
+    likely = float(weights @ np.exp(np.where(known, leaves.answer_log_prob, 0.0)))
+    return math.log(likely / weights.sum()) if likely > 0 else math.nan
+
+
 def _unanswered(leaves: LeafTable) -> float:
     return float(leaves.weight[leaves.answer < 0].sum())
 
@@ -97,6 +105,7 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature(
             "rauq", "RAUQ of the winning paths, nats a token; needs attention", _estimated("rauq")
         ),
+        Feature("words", "log of the mean probability of the answer's own words, nats", _words),
         Feature("length", "log of the winning paths' mean length in tokens", _length),
     )
 }

@@ -39,8 +39,10 @@ LEAST_QUESTIONS: Final = 50
 """Fewer labelled questions fit nothing."""
 LEAST_EACH: Final = 10
 """Right and wrong answers that are needed on each side."""
-_ALWAYS: Final = ("share", "support")
-"""What the maps with features of their own look at."""
+_ALWAYS: Final = ("share",)
+"""What no map can do without."""
+_BRIEF: Final = ("share", "support", "words")
+"""Few enough for little data: the vote, the paths behind it, and the answer's own probability."""
 _FOLDS: Final = 5
 _PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
 _CONSTANT: Final = 1e-9
@@ -56,12 +58,14 @@ class Candidate:
         name: Short name.
         source: Where it is from.
         least: Labelled questions below which it is not tried, since it would overfit.
+        needs: Features without which it is not tried.
         fit: Fits it.
     """
 
     name: str
     source: str
     least: int
+    needs: tuple[str, ...]
     fit: Fit
 
 
@@ -109,11 +113,11 @@ def _platt(
     return _logistic(rows, labels, ("share",), 10.0)
 
 
-def _supported(
+def _brief(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> Logistic:
     del groups, features, seed
-    return _logistic(rows, labels, _ALWAYS, 10.0)
+    return _logistic(rows, labels, _BRIEF, 1.0)
 
 
 def _penalty(
@@ -212,24 +216,33 @@ def _reach(down: Doubles, up: Doubles) -> Doubles:
 CANDIDATES: Final[Mapping[str, Candidate]] = {
     one.name: one
     for one in (
-        Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, _platt),
         Candidate(
-            "support",
-            "Platt 1999 in two numbers: the share, and how many paths stand behind it; for trees of "
-            "several sizes",
+            "brief",
+            "logistic over the share, how many paths stand behind it, and the answer's own "
+            "probability; for trees of several sizes",
             0,
-            _supported,
+            _BRIEF,
+            _brief,
         ),
+        Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, (), _platt),
         Candidate(
-            "logistic", "logistic over all features, ridge by cross-validation", 100, _regularised
+            "logistic",
+            "logistic over all features, ridge by cross-validation",
+            100,
+            (),
+            _regularised,
         ),
-        Candidate("isotonic", "Zadrozny & Elkan 2002: rising in the share", 200, _isotonic),
+        Candidate("isotonic", "Zadrozny & Elkan 2002: rising in the share", 200, (), _isotonic),
         Candidate(
-            "venn-abers", "Vovk, Petej & Fedorova 2015, over the logistic score", 200, _venn_abers
+            "venn-abers",
+            "Vovk, Petej & Fedorova 2015, over the logistic score",
+            200,
+            (),
+            _venn_abers,
         ),
     )
 }
-"""Candidates, the simplest first."""
+"""Candidates, in the order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +250,7 @@ class Choice:
     """What cross-validation says of the candidates.
 
     Attributes:
-        name: The simplest candidate that is no worse than the best by one standard error.
+        name: The first candidate that is no worse than the best by one standard error.
         losses: Mean log loss on held-out questions, nats, by candidate.
     """
 
@@ -250,13 +263,13 @@ def choose(
 ) -> Choice:
     """Choose a candidate by its log loss on held-out questions.
 
-    The simplest whose mean loss exceeds the best one's by no more than the standard error of their
+    The first whose mean loss exceeds the best one's by no more than the standard error of their
     paired difference (Breiman et al. 1984, the rule of one standard error).
     """
     splits = list(folds(labels, groups, seed))
     each: dict[str, Doubles] = {}
     for candidate in CANDIDATES.values():
-        if np.unique(groups).size < candidate.least:
+        if np.unique(groups).size < candidate.least or not set(candidate.needs) <= set(features):
             continue
         found = np.full(labels.size, np.nan)
         for train, held in splits:

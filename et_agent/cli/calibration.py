@@ -63,7 +63,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="platt, support, logistic, isotonic, venn-abers, or auto, which compares them."
+            help="brief, platt, logistic, isotonic, venn-abers, or auto, which compares them."
         ),
     ] = "auto",
     feature: Annotated[

@@ -142,8 +142,8 @@ def _pass_at(record: QuestionRecord, k: int) -> float:
 
 
 def _right_by_count(record: QuestionRecord) -> float:
-    shares = record.leaves.count_shares
-    return float(record.right[int(shares.argmax())]) if shares.size else 0.0
+    leading = record.leaves.leading(record.leaves.count_shares)
+    return 0.0 if leading is None else float(record.right[leading])
 
 
 def _estimator_summary(

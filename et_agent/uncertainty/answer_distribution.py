@@ -1,10 +1,13 @@
 """p(a|x): how the model's belief is spread over answers, by path weight and by count."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from et_agent.errors import InputError
-from et_agent.uncertainty.leaves import Index, Numbers, check_leaves
+from et_agent.uncertainty.leaves import Index, Leaves, Numbers, check_leaves, rank_of_class
 
 __all__ = ["AnswerDistribution", "AnswerShare", "answer_distribution"]
 
@@ -34,7 +37,7 @@ class AnswerDistribution:
     """Shares of all answers and of "none"; each of the two kinds of share sums to 1."""
 
     shares: tuple[AnswerShare, ...]
-    """Largest `share` first; ties by more leaves, then by smaller class, "none" last."""
+    """Largest `share` first, of equals as `rank_of_class` has it, "none" last of them."""
 
     @property
     def top(self) -> AnswerShare:
@@ -58,6 +61,7 @@ def answer_distribution(
     counts: Numbers | None = None,
     *,
     labels: Sequence[str] | None = None,
+    log_probs: Numbers | None = None,
 ) -> AnswerDistribution:
     """Return p(a|x) = sum of the path weights of the leaves that say a.
 
@@ -69,11 +73,15 @@ def answer_distribution(
         weights: path weights `[leaves]`, which sum to 1.
         counts: multiplicity of each leaf `[leaves]`; all 1 if not given.
         labels: the string of each class; the class's number if not given.
+        log_probs: log-probability of each leaf's answer tokens, nats `[leaves]`, NaN where it is not
+            known; orders answers of equal share.
 
     Raises:
-        InputError: if the leaves are unsound (see `leaves.check_leaves`) or a class has no label.
+        InputError: if the leaves are unsound (see `leaves.check_leaves`), a class has no label, or
+            there are not as many log-probabilities as leaves.
     """
     leaves = check_leaves(index, weights, counts)
+    likelihoods = _likelihoods(leaves, log_probs)
     by_weight = leaves.share_of_class(leaves.weights)
     by_count = leaves.share_of_class(leaves.counts)
     total = int(leaves.counts.sum())
@@ -87,7 +95,29 @@ def answer_distribution(
         )
         for member, share in by_weight.items()
     ]
-    return AnswerDistribution(tuple(sorted(shares, key=_rank)))
+
+    def rank(one: AnswerShare) -> tuple[float, ...]:
+        if one.index is None:
+            return rank_of_class(one.share, 0.0, 0, len(index))
+        return rank_of_class(one.share, likelihoods[one.index], one.leaves, one.index)
+
+    return AnswerDistribution(tuple(sorted(shares, key=rank)))
+
+
+def _likelihoods(leaves: Leaves, log_probs: Numbers | None) -> dict[int | None, float]:
+    """What `rank_of_class` takes for each class."""
+    if log_probs is None:
+        return dict.fromkeys(leaves.index, 0.0)
+    known = np.asarray(log_probs, dtype=np.float64)
+    if known.shape != leaves.weights.shape:
+        raise InputError(
+            f"log_probs have shape {known.shape} for {leaves.weights.size} leaves; pass one a leaf"
+        )
+    parts: dict[int | None, list[float]] = {}
+    likely = leaves.weights * np.exp(np.nan_to_num(known, nan=-np.inf))
+    for member, part in zip(leaves.index, likely.tolist(), strict=True):
+        parts.setdefault(member, []).append(part)
+    return {member: math.fsum(part) for member, part in parts.items()}
 
 
 def _label(member: int | None, labels: Sequence[str] | None) -> str | None:
@@ -98,7 +128,3 @@ def _label(member: int | None, labels: Sequence[str] | None) -> str | None:
     if member >= len(labels):
         raise InputError(f"class {member} has no label; pass labels for all {member + 1} classes")
     return labels[member]
-
-
-def _rank(share: AnswerShare) -> tuple[float, int, bool, int]:
-    return (-share.share, -share.leaves, share.index is None, share.index or 0)

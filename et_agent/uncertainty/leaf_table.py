@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from et_agent.decoding.codes import farthest_first
 from et_agent.errors import InputError
+from et_agent.uncertainty.leaves import SHARE_DIGITS, rank_of_class
 
 __all__ = ["FORKS", "LeafTable"]
 
@@ -108,9 +109,26 @@ class LeafTable:
 
     @cached_property
     def top(self) -> int | None:
-        """Class of the heaviest answer, the first of equals; None when no leaf gave one."""
-        shares = self.shares
-        return int(shares.argmax()) if shares.size else None
+        """Class of the heaviest answer, of equals as `leading` has it; None when none was given."""
+        return self.leading(self.shares)
+
+    def leading(self, shares: Doubles) -> int | None:
+        """Class of the largest of `shares` [classes], of equals as `rank_of_class` has it."""
+        if not shares.size:
+            return None
+        rounded = shares.round(SHARE_DIGITS)
+        equal = np.flatnonzero(rounded == rounded.max())
+        if equal.size == 1:
+            return int(equal[0])
+        words = np.exp(np.nan_to_num(self.answer_log_prob, nan=-math.inf))
+        likelihoods = self.share_of_classes(self.weight * words)
+        leaves = self.share_of_classes(self.count.astype(np.float64) / self.count.sum())
+        return min(
+            equal.tolist(),
+            key=lambda one: rank_of_class(
+                float(shares[one]), float(likelihoods[one]), float(leaves[one]), one
+            ),
+        )
 
     @property
     def tokens_decoded(self) -> int:

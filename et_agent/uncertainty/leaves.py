@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from et_agent.errors import InputError
 
 __all__ = [
+    "SHARE_DIGITS",
     "Index",
     "Leaves",
     "Numbers",
@@ -17,6 +19,7 @@ __all__ = [
     "check_index",
     "check_leaves",
     "check_weights",
+    "rank_of_class",
     "share_of_class",
 ]
 
@@ -26,6 +29,9 @@ Index = Sequence[int | None]
 Numbers = Sequence[float] | Sequence[int] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 """One number a leaf, `[leaves]`."""
 
+
+SHARE_DIGITS: Final = 9
+"""Shares that are equal to so many decimals are equal."""
 _TOLERANCE = 1e-9
 
 
@@ -45,6 +51,26 @@ class Leaves:
     def share_of_class(self, numbers: npt.NDArray[np.float64]) -> dict[int | None, float]:
         """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
         return share_of_class(self.index, numbers)
+
+
+def rank_of_class(
+    share: float, likelihood: float, leaves: float, member: int
+) -> tuple[float, float, float, int]:
+    """What answers are sorted by, the heaviest first.
+
+    Of equal shares the one whose words the model finds likelier comes first, then the one of more
+    leaves, then the smaller class. With few leaves equals are common, and the words' probability
+    tells the right one more often than the order of leaves does (docs/experiments.md).
+
+    Args:
+        share: Part of the weight.
+        likelihood: Sum over its leaves of path weight times probability of the answer's tokens;
+            0 where it was not measured.
+        leaves: How many leaves give it.
+        member: Number of the class.
+    """
+    # Rounded, since ties must not hang on the order in which weights were summed.
+    return (-round(share, SHARE_DIGITS), -float(f"{likelihood:.12g}"), -leaves, member)
 
 
 def share_of_class(

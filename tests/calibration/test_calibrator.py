@@ -45,7 +45,7 @@ def test_each_method_recovers_known_probabilities(method: str) -> None:
     assert np.allclose(found.sum(axis=1), 1.0)
     error = np.abs(found[:, 1] - truth).mean()
     # Those that see the share alone miss what the log-probability tells.
-    assert error < (0.19 if method in ("platt", "support", "isotonic") else 0.06)
+    assert error < (0.19 if method in ("brief", "platt", "isotonic") else 0.06)
     assert ((found > 0) & (found < 1)).all()
 
 
@@ -55,14 +55,16 @@ def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_
     rng = np.random.default_rng(2)
     alone = (rng.random(400) < 1.0 / (1.0 + np.exp(-rows[:, SHARE]))).astype(int)
     fitted = Calibrator().fit(rows, alone)
-    assert fitted.method_ == "platt"
+    assert fitted.method_ == "brief"
     assert set(fitted.losses_) == set(CANDIDATES)
 
 
 def test_few_questions_try_only_what_they_can_bear() -> None:
     rows, labels, _ = questions(60)
     fitted = Calibrator().fit(rows, labels)
-    assert set(fitted.losses_) == {"platt", "support"}
+    assert set(fitted.losses_) == {"brief", "platt"}
+    rows[3, COLUMNS.index("words")] = np.nan
+    assert set(Calibrator().fit(rows, labels).losses_) == {"platt"}
 
 
 def test_trees_of_several_sizes_need_the_support() -> None:
@@ -81,7 +83,7 @@ def test_trees_of_several_sizes_need_the_support() -> None:
             sizes.append(size)
     fitted = Calibrator().fit(rows, labels, groups)
     assert fitted.method_ not in ("platt", "isotonic")
-    assert fitted.losses_["support"] < fitted.losses_["platt"]
+    assert fitted.losses_["brief"] < fitted.losses_["platt"]
     large = np.array(sizes) == 16
     known, truth = fitted.predict_proba(rows)[large, 1], np.array(labels)[large]
     assert known.mean() == pytest.approx(truth.mean(), abs=0.04)
@@ -96,12 +98,26 @@ def test_the_support_is_a_number_of_paths() -> None:
 
 
 @pytest.mark.parametrize("method", CANDIDATES)
-@pytest.mark.parametrize("name", ["share", "support"])
-def test_what_every_map_may_look_at_must_be_measured(method: str, name: str) -> None:
+def test_the_share_must_be_measured(method: str) -> None:
     rows, labels, _ = questions(300)
-    rows[7, COLUMNS.index(name)] = np.nan
-    with pytest.raises(CalibrationError, match=f"NaN or infinite.*{name}"):
+    rows[7, SHARE] = np.nan
+    with pytest.raises(CalibrationError, match=r"NaN or infinite.*share"):
         Calibrator(method).fit(rows, labels)
+
+
+def test_a_map_wants_the_features_that_it_is_made_of() -> None:
+    rows, labels, _ = questions(300)
+    with pytest.raises(CalibrationError, match="brief needs the features words"):
+        Calibrator("brief", features=["share", "support"]).fit(rows, labels)
+
+
+def test_the_words_are_the_mean_probability_of_the_winning_answer() -> None:
+    log_probs = np.log([0.2, 0.8, 0.9])
+    leaves = table([0, 0, 1], [0.6, 0.2, 0.2], answer_log_prob=log_probs.tolist())
+    assert features_of(leaves)["words"] == pytest.approx(np.log(0.35))
+    unknown = table([0, 0, 1], answer_log_prob=[np.log(0.2), np.nan, -0.1])
+    assert features_of(unknown)["words"] == pytest.approx(np.log(0.2))
+    assert features_of(table([0, 1], answer_log_prob=[np.nan, np.nan]))["words"] is None
 
 
 def test_platt_is_scikit_learns_logistic_regression() -> None:

@@ -48,12 +48,13 @@ def test_leaf_columns_that_do_not_fit() -> None:
 
 
 def test_some_of_the_leaves() -> None:
-    one = record("q/1", table([0, 1, 2, 0], count=[1, 1, 1, 3]), [False, True, False], seconds=2.0)
+    leaves = table([0, 1, 2, 0], count=[1, 2, 2, 2])
+    one = record("q/1", leaves, [False, True, False], seconds=2.0)
     part = one.part(np.array([1, 2, 3]), np.full(3, 1 / 3))
     assert part.leaves.answer.tolist() == [0, 1, 2]
     assert (part.answers, part.right) == (("1", "2", "0"), (True, False, False))
     assert part.correct  # a tie, broken by the leaves that are left
-    assert (part.tokens_decoded, part.tokens_as_chains) == (30, 50)
+    assert (part.tokens_decoded, part.tokens_as_chains) == (30, 60)
     assert part.seconds == pytest.approx(2.0 * 30 / 40)
     assert (part.item, part.prompt_tokens) == (one.item, one.prompt_tokens)
 

@@ -1,8 +1,13 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.errors import InputError
+from et_agent.uncertainty import answer_distribution
 from et_agent.uncertainty.leaf_table import FORKS
 from et_agent.uncertainty.measuring import WINDOW, leaf_table
 from tests.decoding.play import play, random_toy, uneven
@@ -159,10 +164,28 @@ def test_shares_of_the_answers() -> None:
     leaves = table([1, 0, 1, -1], [0.1, 0.4, 0.3, 0.2])
     assert leaves.classes == 2
     assert leaves.shares.tolist() == pytest.approx([0.4, 0.4])
-    assert leaves.top == 0
+    assert leaves.top == 1  # more leaves
     assert leaves.count_shares.tolist() == pytest.approx([0.25, 0.5])
-    assert leaves.top_weights().tolist() == pytest.approx([0.0, 1.0, 0.0, 0.0])
+    assert leaves.top_weights().tolist() == pytest.approx([0.25, 0.0, 0.75, 0.0])
     none = table([-1, -1])
     assert none.top is None
     assert none.top_weights().tolist() == pytest.approx([0.5, 0.5])
     assert np.isclose(table([0, 0], [1.0, 0.0]).top_weights().sum(), 1.0)
+
+
+@given(
+    st.lists(st.sampled_from([None, 0, 1, 2]), min_size=1, max_size=8),
+    st.lists(st.sampled_from([math.nan, -0.1, -0.7, -2.0, -2.3]), min_size=8, max_size=8),
+)
+def test_the_table_and_the_distribution_agree_on_the_top_answer(
+    classes: list[int | None], log_probs: list[float]
+) -> None:
+    """Equal weights make ties common; results show the one, estimators rest on the other."""
+    size = len(classes)
+    known = {
+        one: at for at, one in enumerate(dict.fromkeys(one for one in classes if one is not None))
+    }
+    index = [None if one is None else known[one] for one in classes]
+    leaves = table([-1 if one is None else one for one in index], answer_log_prob=log_probs[:size])
+    top = answer_distribution(index, leaves.weight, log_probs=log_probs[:size]).top_answer
+    assert leaves.top == (None if top is None else top.index)
