@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
+from benchmarks.rules import DECIDED, SETTLED, SINGLY, told
 from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
-from et_agent.decoding import EntropyTree
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
@@ -36,7 +36,6 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.stopping import stopped_early
-from et_agent.gate import EARLY
 from et_agent.uncertainty.estimators import ESTIMATORS
 
 Doubles = NDArray[np.float64]
@@ -60,9 +59,6 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("nq-open",),
 }
 """Sets by answer kind; a calibrator's training runs are `train-` and these."""
-DECIDED: Final = EntropyTree(**EARLY)
-SETTLED: Final = (EntropyTree(wave=1, settle=0.6), EntropyTree(wave=2, settle=0.6))
-"""Stop as soon as the answer is."""
 SAMPLING: Final = ("top-share", "et-pe", "margin", "semantic-entropy", "lexical-similarity")
 """Estimators that need several leaves."""
 
@@ -335,21 +331,17 @@ def cascades() -> list[Passing]:
         (None, {one.item: one for one in both}, np.zeros(len(both)))
     ]
     for label, trees in (
-        (str(CAPS[0]), [one.capped(CAPS[0]) for one in both]),
-        (str(MOST), both),
+        ("2", [one.capped(2) for one in both]),
+        ("4", [one.capped(4) for one in both]),
         (f"{MOST}, {told(DECIDED)}", [stopped_early(one, DECIDED) for one in both]),
     ):
         before.append((label, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
-    behind = {
-        str(CAPS[0]): {item: one.capped(CAPS[0]) for item, one in whole.items()},
-        **{
-            f"{largest}, {told(stops)}": {
-                item: stopped_early(one, stops) for item, one in whole.items()
-            }
-            for stops in SETTLED
-        },
-        str(largest): whole,
-    }
+    behind = {"4": {item: one.capped(4) for item, one in whole.items()}}
+    for leaves, stops in ((8, SINGLY), (largest, SINGLY), (largest, SETTLED)):
+        behind[f"{leaves}, {told(stops)}"] = {
+            item: stopped_early(one.capped(leaves), stops) for item, one in whole.items()
+        }
+    behind[str(largest)] = whole
     found = []
     for large, theirs in behind.items():
         for small, ours, values in before:
@@ -365,12 +357,6 @@ def cascades() -> list[Passing]:
                 )
                 found.append(Passing(small, large, sets, one))
     return found
-
-
-def told(stops: EntropyTree) -> str:
-    """The settings that stop a tree early."""
-    given = {name: getattr(stops, name) for name in ("wave", "settle", "give_up")}
-    return " ".join(f"{name}={value:g}" for name, value in given.items() if value is not None)
 
 
 def gate_latency() -> float:

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import describe
+from benchmarks.rules import DECIDED, SETTLED, told
 from benchmarks.runs import SAMPLE_SEED
 from et_agent import ask, load_model
 from et_agent.decoding import EntropyTree
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import sample
-from et_agent.gate import EARLY
 from et_agent.models.base import LanguageModel
 
 OUT: Final = Path(__file__).parent / "results" / "early.json"
 DECODERS: Final[Mapping[str, EntropyTree]] = {
     "whole": EntropyTree(),
-    "early": EntropyTree(**EARLY),
-    "settle 0.6, two at a time": EntropyTree(wave=2, settle=0.6),
+    told(DECIDED): DECIDED,
+    told(SETTLED): SETTLED,
 }
 
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import binomtest
 
-from benchmarks.confidence import shipped_path
+from benchmarks.confidence import KINDS, plans, run_of, shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
+from benchmarks.rules import DECIDED, SETTLED, SINGLY, told
 from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
 from benchmarks.tables import signed, table
 from et_agent.calibration import Calibrator
@@ -29,23 +30,28 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.evaluation.summaries import at_equal_cost
-from et_agent.gate import EARLY
 
 SETS: Final = ("svamp", "gsm8k")
 RULES: Final[Mapping[str, EntropyTree]] = {
-    "settle 0.6": EntropyTree(wave=2, settle=0.6),
-    "settle 0.6, one at a time": EntropyTree(wave=1, settle=0.6),
-    "give up 0.5": EntropyTree(wave=2, give_up=0.5),
-    "give up 0.34, four at a time": EntropyTree(wave=4, give_up=0.34),
-    "settle 0.8, give up 0.34, four at a time": EntropyTree(**EARLY),
+    told(rule): rule
+    for rule in (
+        SETTLED,
+        SINGLY,
+        EntropyTree(wave=2, give_up=0.5),
+        EntropyTree(wave=4, give_up=0.34),
+        DECIDED,
+    )
 }
-DECIDING: Final = ("give up 0.34, four at a time", "settle 0.8, give up 0.34, four at a time")
-"""Rules that shipped calibrators hold for."""
-BOTH: Final = ("settle 0.6", "settle 0.8, give up 0.34, four at a time")
+BOTH: Final = (told(SETTLED), told(DECIDED))
 """Rules that chains are tried with too."""
-DECODED: Final = "settle 0.6"
+DECODED: Final = told(SETTLED)
 """The rule of the runs that did stop."""
-THRESHOLDS: Final = (0.6, 0.7, 0.8, 0.9)
+THRESHOLDS: Final[Mapping[str, tuple[float, ...]]] = {
+    "number": (0.6, 0.7, 0.8, 0.9),
+    "choice": (0.4, 0.6),
+    "text": (0.2, 0.4),
+}
+"""Confidences from which on a gate answers, by kind; of choices and texts few reach more."""
 RESAMPLES: Final = 1000
 METRICS: Final = ("accuracy", "any leaf right", "AUROC top-share")
 Records = Sequence[QuestionRecord]
@@ -196,21 +202,33 @@ def decoded(model: str) -> list[dict[str, Any]]:
 def measured(model: str, parts: Sequence[Sample]) -> dict[str, Any]:
     whole = [record for part in parts for record in part.trees]
     training = training_trees(model)
-    calibrator = Calibrator.load(shipped_path(model, "number"))
     return {
         "training": {rule: saving(training, rule) for rule in RULES} if training else {},
         "test": {rule: saving(whole, rule) for rule in RULES},
         "trees": {str(rule): against_chains(parts, rule, chains=False) for rule in (None, *RULES)},
         "chains": {rule: against_chains(parts, rule, chains=True) for rule in BOTH},
-        "gate": {
-            f"{threshold}": {
-                str(rule): decisions(whole, rule, threshold, calibrator)
-                for rule in (None, *DECIDING)
-            }
-            for threshold in THRESHOLDS
-        },
+        "gate": gates(model),
         "decoded": decoded(model),
     }
+
+
+def gates(model: str) -> dict[str, Any]:
+    """By kind, threshold and rule: what a gate with a shipped calibrator makes of the test samples."""
+    found = {}
+    for kind, thresholds in THRESHOLDS.items():
+        runs = [run_of(plan) for plan in plans(KINDS[kind], model, training=False)]
+        whole = [record for run in runs if run is not None for record in run.records]
+        if not whole or not shipped_path(model, kind).is_file():
+            continue
+        calibrator = Calibrator.load(shipped_path(model, kind))
+        found[kind] = {
+            f"{threshold:g}": {
+                str(rule): decisions(whole, rule, threshold, calibrator)
+                for rule in (None, told(DECIDED))
+            }
+            for threshold in thresholds
+        }
+    return found
 
 
 def main() -> None:
@@ -256,13 +274,14 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines += ["", "A gate that answers from a calibrated confidence on (test):", ""]
     rows = []
     for model, one in found.items():
-        for threshold, rules in one["gate"].items():
-            for rule, got in rules.items():
-                error = "-" if got["error"] is None else f"{got['error']:.1%}"
-                row = [model, threshold, "whole" if rule == "None" else rule]
-                row += [f"{got['tokens']:.0%}", f"{got['answered']:.1%}", error]
-                rows.append([*row, shown(got["as the whole tree"])])
-    header = ["model", "confidence", "trees", "tokens", "answered", "error among them"]
+        for kind, thresholds in one["gate"].items():
+            for threshold, rules in thresholds.items():
+                for rule, got in rules.items():
+                    error = "-" if got["error"] is None else f"{got['error']:.1%}"
+                    row = [model, kind, threshold, "whole" if rule == "None" else rule]
+                    row += [f"{got['tokens']:.0%}", f"{got['answered']:.1%}", error]
+                    rows.append([*row, shown(got["as the whole tree"])])
+    header = ["model", "kind", "confidence", "trees", "tokens", "answered", "error among them"]
     lines += table([*header, "decided and answered as by the whole tree"], rows)
     rows = [
         [

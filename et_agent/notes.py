@@ -83,7 +83,7 @@ def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> li
     tied = sum(share >= max(answers) - _SAME for share in answers) if answers else 0
     if tied > 1:
         notes.append(
-            f"{tied} answers tie: the one that is shown came first and is no better supported"
+            f"{tied} answers tie: the words of the one that is shown are likelier, or it came first"
         )
     if numbers.answer is None:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")

@@ -72,7 +72,8 @@ def gated_ask(
         typer.Option(
             "--early",
             metavar="",
-            help="Stop a tree once the decision is all but made, for kinds but text: fewer tokens.",
+            help="Stop a tree once the decision is all but made, for fewer tokens: as ask --wave 4 "
+            "--settle 0.8 --give-up 0.34.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
@@ -205,8 +206,10 @@ def _print(decision: "Decision") -> None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))
     console.print(Text(visible(decision.reason), style="dim"))
     for one in decision.alternatives:
-        said = "none" if one.answer is None else visible(one.answer)
+        said = "(none)" if one.answer is None else visible(one.answer)
         console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
+    for note in decision.notes:
+        console.print(Text(f"note: {visible(note)}", style="dim"))
     cost = decision.cost
     console.print(
         Text(

@@ -115,7 +115,9 @@ class EntropyTree(DecoderSettings):
                 "wave, settle and give_up stop rounds: leave them out, or set schedule='rounds'"
             )
         if self.wave is not None and self.settle is None and self.give_up is None:
-            raise ValueError("wave needs settle or give_up, or nothing stops between waves")
+            raise ValueError(
+                f"wave={self.wave} stops nothing by itself: set settle (0.8, say), give_up or both"
+            )
         if self.settle is not None and self.give_up is not None and self.give_up >= self.settle:
             raise ValueError(
                 f"give_up={self.give_up} must be below settle={self.settle}: a share between them "

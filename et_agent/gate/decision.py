@@ -74,6 +74,8 @@ class Decision(_Model):
     """Why, in one sentence for a person."""
     alternatives: tuple[AnswerShare, ...] = ()
     """Answers with their shares, heaviest first."""
+    notes: tuple[str, ...] = ()
+    """What to know about the tree: that it stopped early, say, or that paths were cut off."""
     question: str
     """The question."""
     topic: str | None = None

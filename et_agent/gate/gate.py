@@ -136,6 +136,7 @@ class Gate:
             threshold=policy.answer_at,
             reason=reason,
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
+            notes=result.notes,
             question=result.question,
             topic=topic,
             clarifying_question=clarification.question if clarification and asks else None,
@@ -262,11 +263,12 @@ class Gate:
                 }
             )
         action, reason = _judge_escalated(found, policy)
-        confidence, calibrated, shares = None, False, decision.alternatives
+        confidence, calibrated = None, False
+        shares, notes = decision.alternatives, decision.notes
         if found.result is not None:
             confidence, _ = _confidence(found.result, policy)
             calibrated = found.result.confidence is not None
-            shares = found.result.distribution
+            shares, notes = found.result.distribution, found.result.notes
         return decision.model_copy(
             update={
                 "action": action,
@@ -275,6 +277,7 @@ class Gate:
                 "calibrated": calibrated,
                 "reason": f"{decision.reason} {reason}",
                 "alternatives": shares[:_MOST_ALTERNATIVES],
+                "notes": notes,
                 "escalated": True,
                 "cost": cost,
             }

@@ -93,7 +93,9 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
 
 def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
     install(SURE)
-    assert run(*ASK, "--share", "--answer-at", "0.7", "--max-tokens", "4").code == 3
+    short = run(*ASK, "--share", "--answer-at", "0.7", "--max-tokens", "4")
+    assert short.code == 3
+    assert "note: paths with 100% of the weight did not end within 4 tokens" in short.out
     wrong = run(*ASK, "--max-tokens", "0")
     assert wrong.code == 2
     assert "max_tokens" in wrong.err
@@ -111,6 +113,9 @@ def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
         shown = run(*ASK[:-1], "16", "--share", "--json", *more)
         decision = Decision.model_validate_json(shown.out)
         assert decision.action.value == "abstain"
+        assert ("of at most 16 leaves: no answer had more" in " ".join(decision.notes)) == bool(
+            more
+        )
         costs.append(decision.cost.tokens)
     assert costs[1] < 0.6 * costs[0]
 

@@ -167,7 +167,7 @@ def test_online_needs_a_threshold_fixed_beforehand() -> None:
         ({"gap": 0}, "gap"),
         ({"settle": 0}, "settle"),
         ({"wave": 0, "settle": 1}, "wave"),
-        ({"wave": 2}, "settle or give_up"),
+        ({"wave": 2}, "wave=2 stops nothing by itself"),
         ({"give_up": 1}, "give_up"),
         ({"give_up": 0.6, "settle": 0.6}, "must be below settle=0.6"),
         ({"wave": 2, "settle": 1, "schedule": "stratified"}, "schedule='rounds'"),

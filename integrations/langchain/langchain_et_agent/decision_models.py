@@ -210,7 +210,12 @@ def _answer(
             return NoulAnswer(type="noul", noul=shares[0])
         case Choice():
             probabilities = dict(zip(question.criteria, shares, strict=True))
-            best = max(probabilities, key=lambda label: probabilities[label])
+            # Of equals the one that the confidence is about.
+            said = None if result is None else result.answer
+            best = max(
+                zip(_LETTERS, probabilities, strict=False),
+                key=lambda one: (probabilities[one[1]], one[0] == said),
+            )[1]
             return ChoiceAnswer(
                 type="choice", choice=best, probabilities=probabilities, confidence=confidence
             )

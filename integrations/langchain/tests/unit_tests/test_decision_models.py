@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_et_agent import EntropyTreeDecisionModel
 
-from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent import AskResult, EntropyTree, MultiChain, ScriptedModel, ask
 from et_agent.errors import InputError, ModelClosedError, SettingsError
 from et_agent.runnables import EntropyTreeRunnable
 
@@ -87,6 +87,20 @@ def test_a_calibrated_confidence_is_passed_on(model: ScriptedModel) -> None:
     decide = EntropyTreeDecisionModel(tree=tree_over(model, confidence=0.4))
     response = decide.invoke({"state": STATE, "questions": {"team": TEAM}})
     assert response.choices["team"].confidence == 0.4
+
+
+def test_of_equal_options_the_choice_is_the_one_that_the_confidence_is_about() -> None:
+    texts = {"So \\boxed{C}": 0.5, "Or \\boxed{A}": 0.25, "Or \\boxed{B}": 0.25}
+    with ScriptedModel.from_texts(texts) as model:
+
+        def answer(question: str) -> AskResult:
+            decoder = EntropyTree(schedule="stratified", leaves=2, temperature=1)
+            return ask(model, question, decoder=decoder, kind="choice", calibrator=None)
+
+        decide = EntropyTreeDecisionModel(tree=RunnableLambda(answer))
+        said = decide.invoke({"state": STATE, "questions": {"team": TEAM}}).choices["team"]
+    assert sorted(said.probabilities.values()) == [0.0, 0.5, 0.5]
+    assert said.choice == "sales"  # the path to C leaves no doubt, those to A and B do
 
 
 def test_paths_that_choose_nothing_say_nothing(model: ScriptedModel) -> None:
