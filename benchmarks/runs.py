@@ -112,8 +112,8 @@ TRAINING: Final = (
     Plan("train-svamp", "svamp:train", {_TREE: 150}, apart_from="svamp"),
     Plan("train-mmlu", "mmlu:val", {_TREE: 200}),
     Plan("train-nq-open", "nq-open:train", {_TREE: 2110}),
-    Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 80}, model=LARGER),
-    Plan("train-svamp-1.5b", "svamp:train", {_TREE: 80}, model=LARGER, apart_from="svamp"),
+    Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 120}, model=LARGER),
+    Plan("train-svamp-1.5b", "svamp:train", {_TREE: 120}, model=LARGER, apart_from="svamp"),
     Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 120}, model=LARGER),
     Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 600}, model=LARGER),
 )
