@@ -39,6 +39,7 @@ from et_agent.results import (
     Usage,
 )
 from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
 
 __all__ = [
@@ -218,7 +219,9 @@ class PendingAnswer:
                 tokens=run.tree.tokens_decoded,
                 leaves_done=sum(branch.codes for branch in ended),
                 leaves=run.tree.leaf_count(),
-                leading=tuple(sorted(shares.items(), key=lambda item: -item[1])[:5]),
+                leading=tuple(
+                    sorted(shares.items(), key=lambda one: -round(one[1], SHARE_DIGITS))[:5]
+                ),
                 seconds=ticket.seconds,
             )
         )

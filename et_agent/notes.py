@@ -8,11 +8,11 @@ from et_agent.decoding.scheduler import Ticket
 from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.tree import Finish
 from et_agent.reporting import Statistics
+from et_agent.uncertainty.leaves import SHARE_DIGITS
 
 __all__ = ["doubts", "run_notes"]
 
 _MUCH_CUT_OFF: Final = 0.2
-_SAME: Final = 1e-9
 
 
 def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
@@ -80,10 +80,12 @@ def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> li
             "tokens: allow more (max_tokens)"
         )
     answers = [one.share for one in numbers.distribution if one.answer is not None]
-    tied = sum(share >= max(answers) - _SAME for share in answers) if answers else 0
+    rounded = [round(share, SHARE_DIGITS) for share in answers]
+    tied = rounded.count(max(rounded)) if rounded else 0
     if tied > 1:
         notes.append(
-            f"{tied} answers tie: the words of the one that is shown are likelier, or it came first"
+            f"{tied} answers tie: the one that is shown has the likeliest words; if these tie too, it "
+            "has more leaves or came first"
         )
     if numbers.answer is None:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")

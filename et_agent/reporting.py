@@ -169,7 +169,7 @@ def statistics_of(leaves: LeafTable, classes: AnswerClasses) -> Statistics:
     index = list(classes.index_of_leaf)
     weights, counts = leaves.weight, leaves.count
     found = answer_distribution(
-        index, weights, counts, labels=list(classes.labels), log_probs=leaves.answer_log_prob
+        index, weights, counts, labels=list(classes.labels), words=leaves.words
     )
     top = found.top_answer
     return Statistics(

@@ -341,6 +341,12 @@ def test_numbers_that_say_less_than_they_seem_to_come_with_a_note() -> None:
         result = ask(model, QUESTION, decoder=tree, kind="number")
         assert [one.share for one in result.distribution] == [0.5, 0.5]
         assert "2 answers tie" in " | ".join(result.notes)
+    # Either way into 5 leaves no doubt, but the ways into 4 and 6 part before the answer.
+    sure_last = {"or \\boxed{4}": 0.25, "or \\boxed{6}": 0.25, "so \\boxed{5}": 0.5}
+    with ScriptedModel.from_texts(sure_last) as model:
+        result = ask(model, QUESTION, decoder=tree, kind="number")
+        assert sorted(one.share for one in result.distribution) == [0.5, 0.5]
+        assert (result.answer, result.distribution[0].answer) == ("5", "5")
     with ScriptedModel.from_texts({"\\boxed{4}": 0.6, "\\boxed{5}": 0.4}) as model:
         assert ask(model, QUESTION, decoder=CHAINS).notes == ()
 

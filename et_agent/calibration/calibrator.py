@@ -170,8 +170,8 @@ class Calibrator:
             lacking = [one for one in CANDIDATES[self.method].needs if one not in features]
             if lacking:
                 raise CalibrationError(
-                    f"{self.method} needs the features {', '.join(lacking)} of every question: "
-                    "choose another method, or questions in which they were measured"
+                    f"{self.method} is made of {', '.join(lacking)} too: name it among the features, "
+                    "leave out questions in which it was not measured, or choose another method"
                 )
         self.held_out_: Doubles = np.full(labels.size, np.nan)
         for train, held in folds(labels, together, self.seed):

@@ -62,11 +62,8 @@ def _support(leaves: LeafTable) -> float:
 
 
 def _words(leaves: LeafTable) -> float:
-    """Log of the mean probability of the answer's tokens, over the winning paths."""
-    known = np.isfinite(leaves.answer_log_prob)
-    weights = np.where(known, leaves.top_weights(), 0.0)
-    likely = float(weights @ np.exp(np.where(known, leaves.answer_log_prob, 0.0)))
-    return math.log(likely / weights.sum()) if likely > 0 else math.nan
+    top = leaves.top
+    return math.nan if top is None else float(leaves.words[top])
 
 
 def _unanswered(leaves: LeafTable) -> float:
@@ -139,14 +136,13 @@ def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
         kind: Answer kind.
 
     Raises:
-        CalibrationError: A feature is missing, or the kind is unknown.
+        CalibrationError: The kind is unknown.
     """
     kinds = feature_columns()[len(FEATURES) :]
-    if missing := sorted(set(FEATURES) - set(features)):
-        raise CalibrationError(f"features of a tree are missing: {', '.join(missing)}")
     if f"kind_{kind}" not in kinds:
         raise CalibrationError(f"there is no answer kind {kind!r}")
-    found = [features[name] for name in FEATURES]
+    # Results of an earlier et-agent have fewer.
+    found = [features.get(name) for name in FEATURES]
     values = [math.nan if value is None else float(value) for value in found]
     return np.array([*values, *(float(name == f"kind_{kind}") for name in kinds)])
 

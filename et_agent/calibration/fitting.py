@@ -39,8 +39,7 @@ LEAST_QUESTIONS: Final = 50
 """Fewer labelled questions fit nothing."""
 LEAST_EACH: Final = 10
 """Right and wrong answers that are needed on each side."""
-_ALWAYS: Final = ("share",)
-"""What no map can do without."""
+_SHARE: Final = ("share",)
 _BRIEF: Final = ("share", "support", "words")
 """Few enough for little data: the vote, the paths behind it, and the answer's own probability."""
 _FOLDS: Final = 5
@@ -58,7 +57,7 @@ class Candidate:
         name: Short name.
         source: Where it is from.
         least: Labelled questions below which it is not tried, since it would overfit.
-        needs: Features without which it is not tried.
+        needs: Features that it is made of: without one of them it is not tried.
         fit: Fits it.
     """
 
@@ -224,7 +223,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             _BRIEF,
             _brief,
         ),
-        Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, (), _platt),
+        Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, _SHARE, _platt),
         Candidate(
             "logistic",
             "logistic over all features, ridge by cross-validation",
@@ -232,7 +231,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             (),
             _regularised,
         ),
-        Candidate("isotonic", "Zadrozny & Elkan 2002: rising in the share", 200, (), _isotonic),
+        Candidate("isotonic", "Zadrozny & Elkan 2002: rising in the share", 200, _SHARE, _isotonic),
         Candidate(
             "venn-abers",
             "Vovk, Petej & Fedorova 2015, over the logistic score",
@@ -242,7 +241,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
         ),
     )
 }
-"""Candidates, in the order of preference."""
+"""Candidates, in order of preference: a later one has to be better by more than one standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +262,12 @@ def choose(
 ) -> Choice:
     """Choose a candidate by its log loss on held-out questions.
 
-    The first whose mean loss exceeds the best one's by no more than the standard error of their
-    paired difference (Breiman et al. 1984, the rule of one standard error).
+    The first, in the order of `CANDIDATES`, whose mean loss exceeds the best one's by no more than the
+    standard error of their paired difference: after Breiman et al. 1984, whose order is by simplicity.
+    Here the brief map stands before Platt's, which cannot serve trees of several sizes.
+
+    Raises:
+        CalibrationError: No candidate can be made of these features.
     """
     splits = list(folds(labels, groups, seed))
     each: dict[str, Doubles] = {}
@@ -276,6 +279,10 @@ def choose(
             fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed)
             found[held] = log_loss(labels[held], fitted.predict(rows[held]))
         each[candidate.name] = _by_group(found, groups)
+    if not each:
+        raise CalibrationError(
+            "no map can be made of so few questions and these features: give the share among them"
+        )
     losses = {name: float(found.mean()) for name, found in each.items()}
     best = min(losses, key=lambda name: losses[name])
     for name, found in each.items():
@@ -303,7 +310,7 @@ def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str,
     known = feature_columns()
     measured = [name for at, name in enumerate(known) if np.isfinite(rows[:, at]).all()]
     chosen = tuple(measured) if features is None else check_columns(features)
-    missing = [name for name in dict.fromkeys((*_ALWAYS, *chosen)) if name not in measured]
+    missing = [name for name in dict.fromkeys((*_SHARE, *chosen)) if name not in measured]
     if missing:
         raise CalibrationError(
             f"a feature is NaN or infinite in some question: {', '.join(missing)}. Leave it out, or "

@@ -72,8 +72,8 @@ def gated_ask(
         typer.Option(
             "--early",
             metavar="",
-            help="Stop a tree once the decision is all but made, for fewer tokens: as ask --wave 4 "
-            "--settle 0.8 --give-up 0.34.",
+            help="Stop a tree once the decision is all but made, for fewer tokens: the same as ask "
+            "--wave 4 --settle 0.8 --give-up 0.34.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,

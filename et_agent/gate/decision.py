@@ -75,7 +75,8 @@ class Decision(_Model):
     alternatives: tuple[AnswerShare, ...] = ()
     """Answers with their shares, heaviest first."""
     notes: tuple[str, ...] = ()
-    """What to know about the tree: that it stopped early, say, or that paths were cut off."""
+    """What to know about the tree that was judged last: that it stopped early, say, or that paths were
+    cut off. Empty when the answer came from an escalation target that is no model of et-agent."""
     question: str
     """The question."""
     topic: str | None = None

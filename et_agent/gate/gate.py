@@ -264,7 +264,7 @@ class Gate:
             )
         action, reason = _judge_escalated(found, policy)
         confidence, calibrated = None, False
-        shares, notes = decision.alternatives, decision.notes
+        shares, notes = decision.alternatives, tuple[str, ...]()
         if found.result is not None:
             confidence, _ = _confidence(found.result, policy)
             calibrated = found.result.confidence is not None

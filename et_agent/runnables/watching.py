@@ -17,6 +17,7 @@ from et_agent.runnables.events import (
     LeafSeen,
     TreeSnapshot,
 )
+from et_agent.uncertainty.leaves import SHARE_DIGITS
 
 __all__ = ["Send", "Update", "Watch", "start"]
 
@@ -143,7 +144,9 @@ class Watch:
                 share_by_count=leaves[answer] / count,
                 leaves=leaves[answer],
             )
-            for answer, part in sorted(weights.items(), key=lambda item: -item[1])
+            for answer, part in sorted(
+                weights.items(), key=lambda one: (-round(one[1], SHARE_DIGITS), one[0] is None)
+            )
         ]
         leading = next((one for one in shares if one.answer is not None), None)
         return TreeSnapshot(

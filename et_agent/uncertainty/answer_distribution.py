@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from et_agent.errors import InputError
-from et_agent.uncertainty.leaves import Index, Leaves, Numbers, check_leaves, rank_of_class
+from et_agent.uncertainty.leaves import Index, Numbers, check_leaves, rank_of_class
 
 __all__ = ["AnswerDistribution", "AnswerShare", "answer_distribution"]
 
@@ -61,7 +59,7 @@ def answer_distribution(
     counts: Numbers | None = None,
     *,
     labels: Sequence[str] | None = None,
-    log_probs: Numbers | None = None,
+    words: Numbers | None = None,
 ) -> AnswerDistribution:
     """Return p(a|x) = sum of the path weights of the leaves that say a.
 
@@ -73,15 +71,14 @@ def answer_distribution(
         weights: path weights `[leaves]`, which sum to 1.
         counts: multiplicity of each leaf `[leaves]`; all 1 if not given.
         labels: the string of each class; the class's number if not given.
-        log_probs: log-probability of each leaf's answer tokens, nats `[leaves]`, NaN where it is not
-            known; orders answers of equal share.
+        words: how likely the words of each class are, as `LeafTable.words` has it, nats
+            `[classes]`; orders answers of equal share.
 
     Raises:
-        InputError: if the leaves are unsound (see `leaves.check_leaves`), a class has no label, or
-            there are not as many log-probabilities as leaves.
+        InputError: if the leaves are unsound (see `leaves.check_leaves`), or a class has no label or
+            no words.
     """
     leaves = check_leaves(index, weights, counts)
-    likelihoods = _likelihoods(leaves, log_probs)
     by_weight = leaves.share_of_class(leaves.weights)
     by_count = leaves.share_of_class(leaves.counts)
     total = int(leaves.counts.sum())
@@ -98,26 +95,13 @@ def answer_distribution(
 
     def rank(one: AnswerShare) -> tuple[float, ...]:
         if one.index is None:
-            return rank_of_class(one.share, 0.0, 0, len(index))
-        return rank_of_class(one.share, likelihoods[one.index], one.leaves, one.index)
+            return rank_of_class(one.share, -math.inf, 0, len(index))
+        if words is None:
+            return rank_of_class(one.share, math.nan, one.leaves, one.index)
+        _check_class(one.index, len(words), "words")
+        return rank_of_class(one.share, float(words[one.index]), one.leaves, one.index)
 
     return AnswerDistribution(tuple(sorted(shares, key=rank)))
-
-
-def _likelihoods(leaves: Leaves, log_probs: Numbers | None) -> dict[int | None, float]:
-    """What `rank_of_class` takes for each class."""
-    if log_probs is None:
-        return dict.fromkeys(leaves.index, 0.0)
-    known = np.asarray(log_probs, dtype=np.float64)
-    if known.shape != leaves.weights.shape:
-        raise InputError(
-            f"log_probs have shape {known.shape} for {leaves.weights.size} leaves; pass one a leaf"
-        )
-    parts: dict[int | None, list[float]] = {}
-    likely = leaves.weights * np.exp(np.nan_to_num(known, nan=-np.inf))
-    for member, part in zip(leaves.index, likely.tolist(), strict=True):
-        parts.setdefault(member, []).append(part)
-    return {member: math.fsum(part) for member, part in parts.items()}
 
 
 def _label(member: int | None, labels: Sequence[str] | None) -> str | None:
@@ -125,6 +109,10 @@ def _label(member: int | None, labels: Sequence[str] | None) -> str | None:
         return None
     if labels is None:
         return str(member)
-    if member >= len(labels):
-        raise InputError(f"class {member} has no label; pass labels for all {member + 1} classes")
+    _check_class(member, len(labels), "labels")
     return labels[member]
+
+
+def _check_class(member: int, given: int, what: str) -> None:
+    if member >= given:
+        raise InputError(f"class {member} has no {what}; pass {what} for all {member + 1} classes")

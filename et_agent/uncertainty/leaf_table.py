@@ -120,15 +120,34 @@ class LeafTable:
         equal = np.flatnonzero(rounded == rounded.max())
         if equal.size == 1:
             return int(equal[0])
-        words = np.exp(np.nan_to_num(self.answer_log_prob, nan=-math.inf))
-        likelihoods = self.share_of_classes(self.weight * words)
-        leaves = self.share_of_classes(self.count.astype(np.float64) / self.count.sum())
+        words, leaves = self.words, self.count_shares
         return min(
             equal.tolist(),
             key=lambda one: rank_of_class(
-                float(shares[one]), float(likelihoods[one]), float(leaves[one]), one
+                float(shares[one]), float(words[one]), float(leaves[one]), one
             ),
         )
+
+    @cached_property
+    def words(self) -> Doubles:
+        """How likely the words of each answer are, nats, float64 [classes]; NaN where unknown.
+
+        Log of the mean, over its leaves by path weight, of the probability of the answer's tokens
+        given the path. Leaves in which these were not found are left out.
+        """
+        known = (self.answer >= 0) & ~np.isnan(self.answer_log_prob)
+        answer = self.answer[known]
+        log_probs = np.maximum(self.answer_log_prob[known], _LEAST_LOG_PROB)
+        weight = np.maximum(self.weight[known], _LEAST_WEIGHT)
+        best = np.full(self.classes, -np.inf)
+        np.maximum.at(best, answer, log_probs)
+        likely = np.bincount(answer, weight * np.exp(log_probs - best[answer]), self.classes)
+        total = np.bincount(answer, weight, self.classes)
+        found = np.full(self.classes, np.nan)
+        some = total > 0
+        found[some] = best[some] + np.log(likely[some] / total[some])
+        found.flags.writeable = False
+        return found
 
     @property
     def tokens_decoded(self) -> int:
@@ -270,6 +289,8 @@ def _common(one: Mapping[int, int], other: Mapping[int, int]) -> int:
     return max(min(shared, other[leaf]) for leaf, shared in one.items() if leaf in other)
 
 
+_LEAST_LOG_PROB: Final = -1e9  # a mean of nothing but impossible words is a number too
+_LEAST_WEIGHT: Final = 1e-300
 _NAMES = tuple(one.name for one in fields(LeafTable))
 _WHOLE = frozenset({"answer", "count", "finish", "tokens", "parent", "start", "fork"})
 _NEEDED = _WHOLE | {"weight"}

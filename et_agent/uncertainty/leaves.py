@@ -32,6 +32,7 @@ Numbers = Sequence[float] | Sequence[int] | npt.NDArray[np.float64] | npt.NDArra
 
 SHARE_DIGITS: Final = 9
 """Shares that are equal to so many decimals are equal."""
+_WORDS_DIGITS: Final = 5
 _TOLERANCE = 1e-9
 
 
@@ -54,7 +55,7 @@ class Leaves:
 
 
 def rank_of_class(
-    share: float, likelihood: float, leaves: float, member: int
+    share: float, words: float, leaves: float, member: int
 ) -> tuple[float, float, float, int]:
     """What answers are sorted by, the heaviest first.
 
@@ -64,13 +65,15 @@ def rank_of_class(
 
     Args:
         share: Part of the weight.
-        likelihood: Sum over its leaves of path weight times probability of the answer's tokens;
-            0 where it was not measured.
-        leaves: How many leaves give it.
+        words: Log of the mean probability of the answer's tokens over its leaves, nats; NaN where
+            it was not measured.
+        leaves: How many leaves give it, or any number that grows with them.
         member: Number of the class.
     """
-    # Rounded, since ties must not hang on the order in which weights were summed.
-    return (-round(share, SHARE_DIGITS), -float(f"{likelihood:.12g}"), -leaves, member)
+    # Rounded, since ties must not hang on the order in which weights were summed, nor on less than
+    # what is kept of a log-probability.
+    likely = -math.inf if math.isnan(words) else round(words, _WORDS_DIGITS)
+    return (-round(share, SHARE_DIGITS), -likely, -leaves, member)
 
 
 def share_of_class(

@@ -1,6 +1,8 @@
 """Leaf statistics out of a finished tree: the columns of `LeafTable`, and arrays along tokens."""
 
+import functools
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -128,7 +130,8 @@ def answer_tokens(pieces: Sequence[bytes], answer: Extracted | None) -> slice | 
     """The tokens that hold a leaf's answer; None when it is not found.
 
     The last braces around the answer's text, as in a box, else its last occurrence; of a longer text
-    the value that was read from it.
+    the value that was read from it, as a word of its own: of several the first in a box, else the
+    last.
     """
     if answer is None or not answer.raw:
         return None
@@ -137,12 +140,20 @@ def answer_tokens(pieces: Sequence[bytes], answer: Extracted | None) -> slice | 
     start = text.rfind(b"{" + wanted + b"}") + 1 or text.rfind(wanted)
     if start < 0:
         return None
-    within = wanted.rfind(answer.value.encode())
-    if within >= 0:
-        start, wanted = start + within, answer.value.encode()
+    value = answer.value.encode()
+    within = [found.start() for found in _as_word(value).finditer(wanted)] if value else []
+    if within:
+        start += within[0 if answer.found_by == "boxed" else -1]
+        wanted = value
     first = int(np.searchsorted(ends, start, side="right"))
     last = int(np.searchsorted(ends, start + len(wanted) - 1, side="right"))
     return slice(first, last + 1)
+
+
+@functools.lru_cache(256)
+def _as_word(value: bytes) -> re.Pattern[bytes]:
+    """The value, but not within a word or a longer number."""
+    return re.compile(rb"(?<!\w)(?<!\d[.,])" + re.escape(value) + rb"(?!\w)(?![.,]\d)")
 
 
 def rauq(log_probs: Doubles, near: Doubles) -> float:

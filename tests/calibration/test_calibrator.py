@@ -44,7 +44,7 @@ def test_each_method_recovers_known_probabilities(method: str) -> None:
     assert found.shape == (500, 2)
     assert np.allclose(found.sum(axis=1), 1.0)
     error = np.abs(found[:, 1] - truth).mean()
-    # Those that see the share alone miss what the log-probability tells.
+    # Those that do not see the log-probability miss what it tells.
     assert error < (0.19 if method in ("brief", "platt", "isotonic") else 0.06)
     assert ((found > 0) & (found < 1)).all()
 
@@ -57,6 +57,23 @@ def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_
     fitted = Calibrator().fit(rows, alone)
     assert fitted.method_ == "brief"
     assert set(fitted.losses_) == set(CANDIDATES)
+    assert Calibrator(features=["share", "log_prob"]).fit(rows, alone).method_ == "platt"
+
+
+def test_the_brief_map_learns_from_support_and_words() -> None:
+    rows, labels, truth = questions(600)
+    hidden = rows[:, COLUMNS.index("log_prob")].copy()
+    for name in ("support", "words"):
+        told = rows.copy()
+        told[:, COLUMNS.index(name)] = hidden
+        found = Calibrator("brief").fit(told, labels).predict_proba(told)[:, 1]
+        assert np.abs(found - truth).mean() < 0.06
+
+
+def test_features_that_make_no_map_are_refused() -> None:
+    rows, labels, _ = questions(60)
+    with pytest.raises(CalibrationError, match="give the share among them"):
+        Calibrator(features=["support"]).fit(rows, labels)
 
 
 def test_few_questions_try_only_what_they_can_bear() -> None:
@@ -107,7 +124,7 @@ def test_the_share_must_be_measured(method: str) -> None:
 
 def test_a_map_wants_the_features_that_it_is_made_of() -> None:
     rows, labels, _ = questions(300)
-    with pytest.raises(CalibrationError, match="brief needs the features words"):
+    with pytest.raises(CalibrationError, match="brief is made of words too"):
         Calibrator("brief", features=["share", "support"]).fit(rows, labels)
 
 
@@ -341,7 +358,7 @@ def test_what_was_not_measured_is_never_certain() -> None:
     assert features["rauq"] is None
     with pytest.raises(CalibrationError, match="not measured: rauq"):
         fitted.confidence(features, "number")
-    with pytest.raises(CalibrationError, match="features of a tree are missing: certainty"):
+    with pytest.raises(CalibrationError, match="not measured: certainty"):
         fitted.confidence({name: 0.0 for name in FEATURES if name != "certainty"}, "number")
     with pytest.raises(CalibrationError, match="no answer kind 'mood'"):
         fitted.confidence(features, "mood")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from et_agent import MultiChain, ScriptedModel
-from et_agent.gate import Decision, DecisionLog, Gate, GatePolicy
+from et_agent.gate import EARLY, Decision, DecisionLog, Gate, GatePolicy
 from tests.cli.conftest import TEXTS, Install, Run
 from tests.cli.test_calibration import data, fitted, store
 
@@ -118,6 +118,12 @@ def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
         )
         costs.append(decision.cost.tokens)
     assert costs[1] < 0.6 * costs[0]
+
+
+def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
+    told = " ".join(run("gate", "ask", "--help").out.replace("│", " ").split())
+    settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in EARLY.items())
+    assert f"the same as ask {settings}" in told
 
 
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:

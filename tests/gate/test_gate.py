@@ -43,11 +43,23 @@ def test_escalation_to_a_function(judged: Judged) -> None:
         asked.append(question)
         return "four"
 
-    decision = Gate(POLICY, escalate=target).resolve(judged(0.5))
+    result = judged(0.5).model_copy(update={"notes": ("paths were cut off",)})
+    assert Gate(POLICY).resolve(result).notes == ("paths were cut off",)
+    decision = Gate(POLICY, escalate=target).resolve(result)
     assert (decision.action, decision.answer, decision.escalated) == (Action.ANSWER, "four", True)
+    assert decision.notes == (), "they are about a tree that did not answer"
     assert decision.confidence is None, "the target's answer has no confidence"
     assert decision.cost.escalations == 1
     assert asked == [QUESTION]
+
+
+def test_notes_are_about_the_tree_that_was_judged_last(judged: Judged) -> None:
+    shares = GatePolicy(answer_at=0.8, uncalibrated="share", retries=0)
+    with ScriptedModel.from_texts({"\\boxed{4} and so on and on": 1.0}) as cut:
+        target = ModelTarget(cut, decoder=MultiChain(leaves=2, max_tokens=12))
+        decision = Gate(shares, escalate=target).resolve(judged(0.5))
+    assert decision.answer == "4"
+    assert "did not end within 12 tokens" in " ".join(decision.notes)
 
 
 def test_what_is_hopeless_is_not_escalated(judged: Judged) -> None:

@@ -40,16 +40,13 @@ def test_ties_go_to_more_leaves_then_to_the_smaller_class_and_none_is_last() -> 
 
 def test_of_equal_shares_the_likelier_words_come_first() -> None:
     index, weights = [0, 1, 2, None], [0.3, 0.3, 0.1, 0.3]
-    log_probs = [math.log(0.2), math.log(0.7), math.log(0.9), math.nan]
-    found = answer_distribution(index, weights, log_probs=log_probs)
+    found = answer_distribution(index, weights, words=[-1.6, -0.4, -0.1])
     assert [share.index for share in found.shares] == [1, 0, None, 2]
-    # Two leaves that are together as likely as one of theirs, and more of them.
-    found = answer_distribution(
-        [0, 1, 1], [0.5, 0.25, 0.25], log_probs=[math.log(0.5), math.log(0.4), math.log(0.6)]
-    )
-    assert [share.index for share in found.shares] == [1, 0]
-    with pytest.raises(InputError, match=r"log_probs have shape \(1,\) for 2 leaves"):
-        answer_distribution([0, 1], [0.5, 0.5], log_probs=[0.0])
+    # What was not measured stands behind what was; what differs in noise alone is equal.
+    found = answer_distribution([0, 1, 2], [1 / 3] * 3, words=[math.nan, -9.0, -9.0 + 1e-7])
+    assert [share.index for share in found.shares] == [1, 2, 0]
+    with pytest.raises(InputError, match="class 1 has no words; pass words for all 2 classes"):
+        answer_distribution([0, 1], [0.5, 0.5], words=[0.0])
 
 
 def test_a_class_without_a_label_is_an_error() -> None:

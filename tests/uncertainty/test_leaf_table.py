@@ -175,17 +175,44 @@ def test_shares_of_the_answers() -> None:
 
 @given(
     st.lists(st.sampled_from([None, 0, 1, 2]), min_size=1, max_size=8),
-    st.lists(st.sampled_from([math.nan, -0.1, -0.7, -2.0, -2.3]), min_size=8, max_size=8),
+    st.lists(
+        st.sampled_from([math.nan, -math.inf, -0.1, -0.7, -2.0, -900.0]), min_size=8, max_size=8
+    ),
+    st.lists(st.integers(0, 2), min_size=8, max_size=8),
+    st.lists(st.integers(1, 3), min_size=8, max_size=8),
 )
 def test_the_table_and_the_distribution_agree_on_the_top_answer(
-    classes: list[int | None], log_probs: list[float]
+    classes: list[int | None], log_probs: list[float], parts: list[int], counts: list[int]
 ) -> None:
-    """Equal weights make ties common; results show the one, estimators rest on the other."""
+    """Few weights make ties common; results show the one, estimators rest on the other."""
     size = len(classes)
-    known = {
-        one: at for at, one in enumerate(dict.fromkeys(one for one in classes if one is not None))
-    }
+    numbers = dict.fromkeys(one for one in classes if one is not None)
+    known = {one: at for at, one in enumerate(numbers)}
     index = [None if one is None else known[one] for one in classes]
-    leaves = table([-1 if one is None else one for one in index], answer_log_prob=log_probs[:size])
-    top = answer_distribution(index, leaves.weight, log_probs=log_probs[:size]).top_answer
-    assert leaves.top == (None if top is None else top.index)
+    weight = np.array(parts[:size]) + (sum(parts[:size]) == 0)
+    leaves = table(
+        [-1 if one is None else one for one in index],
+        (weight / weight.sum()).tolist(),
+        answer_log_prob=log_probs[:size],
+        count=counts[:size],
+    )
+    found = answer_distribution(index, leaves.weight, leaves.count, words=leaves.words).top_answer
+    assert leaves.top == (None if found is None else found.index)
+
+
+def test_the_words_of_an_answer() -> None:
+    log_probs = [math.log(0.2), math.log(0.8), math.nan, -900.0, -901.0, math.nan, -math.inf]
+    weight = [0.3, 0.1, 0.1, 0.2, 0.2, 0.05, 0.05]
+    leaves = table([0, 0, 0, 1, 1, 2, 3], weight, answer_log_prob=log_probs)
+    # Leaves without are left out, and what no float can hold as a probability is told apart.
+    assert leaves.words[:2].tolist() == pytest.approx(
+        [math.log(0.35), -900 + math.log((1 + math.exp(-1)) / 2)]
+    )
+    assert math.isnan(leaves.words[2])
+    assert leaves.words[3] < -1e6
+    assert table([-1], answer_log_prob=[-1.0]).words.size == 0
+
+
+def test_a_leaf_whose_words_were_not_found_does_not_count_against_its_answer() -> None:
+    log_probs = [math.log(0.9), math.nan, math.log(0.5), math.log(0.5)]
+    assert table([1, 1, 0, 0], answer_log_prob=log_probs).top == 1

@@ -34,6 +34,18 @@ def test_of_a_line_only_the_value() -> None:
     assert answer_tokens(pieces, says(" 72 clips in all", "seventy-two")) == slice(1, 4)
 
 
+def test_the_value_is_a_word_of_its_own() -> None:
+    assert answer_tokens([b"{", b"B", b")", b" B", b"onn", b"}"], says("B) Bonn", "B")) == slice(
+        1, 2
+    )
+    distance = [b"{", b"5", b" km", b" in ", b"15", b" h", b"}"]
+    assert answer_tokens(distance, says("5 km in 15 h", "5")) == slice(1, 2)
+    assert answer_tokens([b"{", b"1.5", b" or ", b"1", b"}"], says("1.5 or 1", "1")) == slice(3, 4)
+    line = [b"So ", b"8", b" of the ", b"18", b" plus ", b"8"]
+    prose = Extracted(raw="8 of the 18 plus 8", value="8", key=8, found_by="last line")
+    assert answer_tokens(line, prose) == slice(5, 6)
+
+
 def test_rauq_by_hand() -> None:
     """Two layers of two heads; in each the head that looks back most is taken."""
     log_probs = np.log([0.5, 0.8, 0.4, 1.0])

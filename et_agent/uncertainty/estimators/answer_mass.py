@@ -1,9 +1,8 @@
 """Answer mass: the share of the heaviest answer, each leaf with the probability of its answer."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from et_agent.uncertainty.estimators.base import Estimator
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -15,14 +14,8 @@ def _answer_mass(leaves: LeafTable, extras: Mapping[str, Any]) -> float | None:
     del extras
     if leaves.top is None:
         return 0.0
-    chosen = leaves.answer == leaves.top
-    log_probs = leaves.answer_log_prob[chosen]
-    known = ~np.isnan(log_probs)
-    if not known.any():
-        return None
-    weights = leaves.weight[chosen]
-    mean = weights[known] @ np.exp(log_probs[known]) / weights[known].sum()
-    return float(weights.sum() * mean)
+    likely = float(leaves.words[leaves.top])
+    return None if math.isnan(likely) else float(leaves.shares[leaves.top]) * math.exp(likely)
 
 
 ANSWER_MASS = Estimator(

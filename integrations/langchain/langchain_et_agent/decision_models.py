@@ -210,12 +210,11 @@ def _answer(
             return NoulAnswer(type="noul", noul=shares[0])
         case Choice():
             probabilities = dict(zip(question.criteria, shares, strict=True))
-            # Of equals the one that the confidence is about.
+            # The rest is dealt out evenly, so the answer stays the heaviest; and the confidence is
+            # about it.
+            labels = dict(zip(_LETTERS, probabilities, strict=False))
             said = None if result is None else result.answer
-            best = max(
-                zip(_LETTERS, probabilities, strict=False),
-                key=lambda one: (probabilities[one[1]], one[0] == said),
-            )[1]
+            best = labels.get(said or "A", labels["A"])
             return ChoiceAnswer(
                 type="choice", choice=best, probabilities=probabilities, confidence=confidence
             )

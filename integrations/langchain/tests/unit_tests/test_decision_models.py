@@ -100,6 +100,7 @@ def test_of_equal_options_the_choice_is_the_one_that_the_confidence_is_about() -
         decide = EntropyTreeDecisionModel(tree=RunnableLambda(answer))
         said = decide.invoke({"state": STATE, "questions": {"team": TEAM}}).choices["team"]
     assert sorted(said.probabilities.values()) == [0.0, 0.5, 0.5]
+    assert said.confidence == 0.5
     assert said.choice == "sales"  # the path to C leaves no doubt, those to A and B do
 
 
