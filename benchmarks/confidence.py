@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
-from benchmarks.rules import DECIDED, SETTLED, SINGLY, told
+from benchmarks.rules import DECIDED, SETTLED, SINGLY, label
 from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
@@ -330,15 +330,14 @@ def cascades() -> list[Passing]:
     before: list[tuple[str | None, dict[str, QuestionRecord], Doubles]] = [
         (None, {one.item: one for one in both}, np.zeros(len(both)))
     ]
-    for label, trees in (
-        ("2", [one.capped(2) for one in both]),
+    for name, trees in (
         ("4", [one.capped(4) for one in both]),
-        (f"{MOST}, {told(DECIDED)}", [stopped_early(one, DECIDED) for one in both]),
+        (f"{MOST}, {label(DECIDED)}", [stopped_early(one, DECIDED) for one in both]),
     ):
-        before.append((label, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
+        before.append((name, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
     behind = {"4": {item: one.capped(4) for item, one in whole.items()}}
     for leaves, stops in ((8, SINGLY), (largest, SINGLY), (largest, SETTLED)):
-        behind[f"{leaves}, {told(stops)}"] = {
+        behind[f"{leaves}, {label(stops)}"] = {
             item: stopped_early(one.capped(leaves), stops) for item, one in whole.items()
         }
     behind[str(largest)] = whole
@@ -414,7 +413,7 @@ def judge_all() -> None:
                     **judged(together, calibrator, everything),
                 }
             if together:
-                figures[f"{kind}, {model}, stopped early ({told(DECIDED)})"] = {
+                figures[f"{kind}, {model}, stopped early ({label(DECIDED)})"] = {
                     "questions": len(together),
                     **judged([stopped_early(one, DECIDED) for one in together], calibrator),
                 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import describe
-from benchmarks.rules import DECIDED, SETTLED, told
+from benchmarks.rules import DECIDED, SETTLED, label
 from benchmarks.runs import SAMPLE_SEED
 from et_agent import ask, load_model
 from et_agent.decoding import EntropyTree
@@ -26,8 +26,8 @@ from et_agent.models.base import LanguageModel
 OUT: Final = Path(__file__).parent / "results" / "early.json"
 DECODERS: Final[Mapping[str, EntropyTree]] = {
     "whole": EntropyTree(),
-    told(DECIDED): DECIDED,
-    told(SETTLED): SETTLED,
+    label(DECIDED): DECIDED,
+    label(SETTLED): SETTLED,
 }
 
 

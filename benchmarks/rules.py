@@ -13,7 +13,7 @@ SINGLY: Final = EntropyTree(wave=1, settle=0.6)
 """The same, one root at a time."""
 
 
-def told(stops: EntropyTree) -> str:
+def label(stops: EntropyTree) -> str:
     """The settings that stop a tree early."""
     given = {name: getattr(stops, name) for name in ("wave", "settle", "give_up")}
     return " ".join(f"{name}={value:g}" for name, value in given.items() if value is not None)

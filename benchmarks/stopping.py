@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 from benchmarks.confidence import KINDS, plans, run_of, shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.rules import DECIDED, SETTLED, SINGLY, told
+from benchmarks.rules import DECIDED, SETTLED, SINGLY, label
 from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
 from benchmarks.tables import signed, table
 from et_agent.calibration import Calibrator
@@ -33,7 +33,7 @@ from et_agent.evaluation.summaries import at_equal_cost
 
 SETS: Final = ("svamp", "gsm8k")
 RULES: Final[Mapping[str, EntropyTree]] = {
-    told(rule): rule
+    label(rule): rule
     for rule in (
         SETTLED,
         SINGLY,
@@ -42,14 +42,14 @@ RULES: Final[Mapping[str, EntropyTree]] = {
         DECIDED,
     )
 }
-BOTH: Final = (told(SETTLED), told(DECIDED))
+BOTH: Final = (label(SETTLED), label(DECIDED))
 """Rules that chains are tried with too."""
-DECODED: Final = told(SETTLED)
+DECODED: Final = label(SETTLED)
 """The rule of the runs that did stop."""
 THRESHOLDS: Final[Mapping[str, tuple[float, ...]]] = {
     "number": (0.6, 0.7, 0.8, 0.9),
-    "choice": (0.4, 0.6),
-    "text": (0.2, 0.4),
+    "choice": (0.3, 0.4),
+    "text": (0.05, 0.2),
 }
 """Confidences from which on a gate answers, by kind; of choices and texts few reach more."""
 RESAMPLES: Final = 1000
@@ -150,12 +150,13 @@ def decisions(
     )
     said = [_answer(one) == _answer(other) for one, other in zip(ours, whole, strict=True)]
     same = (answers == before) & (~answers | np.array(said))
-    interval_of = proportion_interval(int(same.sum()), same.size)
+    answered = answers | before
     return {
         "tokens": tokens(ours) / tokens(whole),
         "answered": float(answers.mean()),
         "error": float(1.0 - right(ours)[answers].mean()) if answers.any() else None,
-        "as the whole tree": Interval(float(same.mean()), *interval_of, same.size),
+        "as the whole tree": proportion(same),
+        "of what either answers": proportion(same[answered]),
     }
 
 
@@ -164,10 +165,12 @@ def _answer(record: QuestionRecord) -> str | None:
     return None if top is None else record.answers[top]
 
 
-def proportion_interval(count: int, size: int) -> tuple[float, float]:
-    """95 % interval of a share (Clopper & Pearson 1934)."""
-    found = binomtest(count, size).proportion_ci(0.95, method="exact")
-    return float(found.low), float(found.high)
+def proportion(which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Interval | None:
+    """A share with its 95 % interval (Clopper & Pearson 1934); None of nothing."""
+    if not which.size:
+        return None
+    found = binomtest(int(which.sum()), which.size).proportion_ci(0.95, method="exact")
+    return Interval(float(which.mean()), float(found.low), float(found.high), which.size)
 
 
 def decoded(model: str) -> list[dict[str, Any]]:
@@ -224,7 +227,7 @@ def gates(model: str) -> dict[str, Any]:
         found[kind] = {
             f"{threshold:g}": {
                 str(rule): decisions(whole, rule, threshold, calibrator)
-                for rule in (None, told(DECIDED))
+                for rule in (None, label(DECIDED))
             }
             for threshold in thresholds
         }
@@ -280,9 +283,14 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                     error = "-" if got["error"] is None else f"{got['error']:.1%}"
                     row = [model, kind, threshold, "whole" if rule == "None" else rule]
                     row += [f"{got['tokens']:.0%}", f"{got['answered']:.1%}", error]
-                    rows.append([*row, shown(got["as the whole tree"])])
+                    row.append(shown(got["as the whole tree"]))
+                    either = got["of what either answers"]
+                    rows.append(
+                        [*row, "-" if either is None else f"{shown(either)} of {either.questions}"]
+                    )
     header = ["model", "kind", "confidence", "trees", "tokens", "answered", "error among them"]
-    lines += table([*header, "decided and answered as by the whole tree"], rows)
+    header += ["decided and answered as by the whole tree", "the same of what either answers"]
+    lines += table(header, rows)
     rows = [
         [
             row["set"],

@@ -7,35 +7,33 @@ docs/experiments.md and benchmarks/results/ties.json.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.confidence import KINDS, plans, run_of
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
+from benchmarks.runs import LARGER, RESULTS, SMALL
 from benchmarks.tables import signed, table
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import some_chains
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.uncertainty.leaves import SHARE_DIGITS
 
-KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "number": ("gsm8k", "gsm8k:train", "svamp", "svamp:train"),
-    "choice": ("mmlu", "mmlu:val"),
-    "text": ("nq-open", "nq-open:train"),
-}
 SIZES: Final = (2, 4, 8, 12)
 DRAWS: Final = 4
 """Random subsets of each question's chains."""
 
 
 def first_of_equals(record: QuestionRecord) -> bool:
-    """Whether the first of the heaviest answers is right."""
+    """Whether the first of the heaviest answers is right: the rule that the words replaced."""
     shares = record.leaves.shares
-    return bool(shares.size) and record.right[int(shares.round(9).argmax())]
+    return bool(shares.size) and record.right[int(shares.round(SHARE_DIGITS).argmax())]
 
 
 def gain(parts: Sequence[QuestionRecord]) -> tuple[float, float]:
@@ -73,17 +71,14 @@ def _parts(
 
 def main() -> None:
     rows = {}
-    for model in (SMALL, LARGER):
-        for kind, data in KINDS.items():
-            for decoder in ("entropy-tree", "multi-chain"):
-                plans = [
-                    plan
-                    for plan in (*PLANS, *TRAINING)
-                    if plan.model == model and plan.data in data and decoder in plan.questions
-                ]
-                records = [one for plan in plans for one in finished(plan, decoder)[1]]
-                if records:
-                    rows[f"{model}, {kind}, {decoder}"] = (len(records), row(records, decoder))
+    for model, (kind, sets), training in product((SMALL, LARGER), KINDS.items(), (True, False)):
+        for decoder in ("entropy-tree", "multi-chain"):
+            runs = [run_of(plan, decoder) for plan in plans(sets, model, training=training)]
+            records = [one for run in runs if run is not None for one in run.records]
+            if records:
+                split = "training" if training else "test"
+                name = f"{model}, {kind}, {split}, {decoder}"
+                rows[name] = (len(records), row(records, decoder))
     content = {
         "machine": describe(),
         "rows": {
@@ -101,7 +96,7 @@ def main() -> None:
         ]
         for name, (size, found) in rows.items()
     ]
-    header = ["model, kind, decoder", "questions", *(f"{size} leaves" for size in SIZES)]
+    header = ["model, kind, split, decoder", "questions", *(f"{size} leaves" for size in SIZES)]
     put("docs/experiments.md", "ties", table(header, lines))
     print(f"{len(rows)} rows")
 

@@ -85,9 +85,9 @@ class QuestionRecord:
     ) -> Self:
         """The record with some leaves of a table that has this record's answer classes.
 
-        Answer classes are numbered anew by their first leaf: ties that nothing else breaks go to the
-        lowest number, and by those of the whole tree its other leaves would break them. Seconds go
-        with the tokens.
+        Answer classes are numbered anew by their first leaf, since ties that nothing else breaks go to
+        the lowest number: other leaves of the whole tree have no say in that. Seconds go with the
+        tokens.
         `extras` describe the whole tree and go.
         """
         given = table.answer[leaves].tolist()
