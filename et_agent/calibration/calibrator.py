@@ -130,6 +130,8 @@ class Calibrator:
         metrics_: Metrics of `held_out_`.
         reliability_: Mean confidence, accuracy and number of questions by bins of `held_out_`;
             empty unless it was set.
+        unmeasured_: Features that were not measured in some question, so that no map saw them; only
+            after `fit`, and empty where they were named.
         classes_: The labels, 0 and 1.
     """
 
@@ -166,6 +168,8 @@ class Calibrator:
             raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
         rows, labels, together = _checked(X, y, groups)
         features = usable_features(rows, self.features)
+        left_out = FEATURES if self.features is None else ()
+        self.unmeasured_ = tuple(name for name in left_out if name not in features)
         if self.method != AUTO:
             lacking = [one for one in CANDIDATES[self.method].needs if one not in features]
             if lacking:

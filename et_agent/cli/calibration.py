@@ -101,6 +101,9 @@ def fit(
             f"the calibrator cannot be written: {error}; choose --output"
         ) from error
     _print(calibrator.document())
+    if calibrator.unmeasured_:
+        names = ", ".join(calibrator.unmeasured_)
+        write_line(f"not used, since some question lacks them: {names}")
     write_line(f"saved: {visible(str(path))}")
     if target is not None:
         write_line("use it with `et-agent ask --calibrator FILE`")
