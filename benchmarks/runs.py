@@ -108,8 +108,8 @@ REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
 """Questions decoded once more, to tell a fault from luck in the draw."""
 
 TRAINING: Final = (
-    Plan("train-gsm8k", "gsm8k:train", {_TREE: 150}),
-    Plan("train-svamp", "svamp:train", {_TREE: 150}, apart_from="svamp"),
+    Plan("train-gsm8k", "gsm8k:train", {_TREE: 200}),
+    Plan("train-svamp", "svamp:train", {_TREE: 200}, apart_from="svamp"),
     Plan("train-mmlu", "mmlu:val", {_TREE: 200}),
     Plan("train-nq-open", "nq-open:train", {_TREE: 2110}),
     Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 120}, model=LARGER),

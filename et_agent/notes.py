@@ -84,8 +84,8 @@ def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> li
     tied = rounded.count(max(rounded)) if rounded else 0
     if tied > 1:
         notes.append(
-            f"{tied} answers tie: the one that is shown has the likeliest words; if these tie too, it "
-            "has more leaves or came first"
+            f"{tied} answers tie: the first of them has the likeliest words or, where these tie too, "
+            "more leaves, or came first"
         )
     if numbers.answer is None:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
