@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
-from benchmarks.rules import DECIDED, SETTLED, SINGLY, label
+from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
 from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
 from et_agent.calibration import Calibrator
@@ -332,14 +332,12 @@ def cascades() -> list[Passing]:
     ]
     for name, trees in (
         ("4", [one.capped(4) for one in both]),
-        (f"{MOST}, {label(DECIDED)}", [stopped_early(one, DECIDED) for one in both]),
+        (label(DECIDED), [stopped_early(one, DECIDED) for one in both]),
     ):
         before.append((name, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
     behind = {"4": {item: one.capped(4) for item, one in whole.items()}}
-    for leaves, stops in ((8, SINGLY), (largest, SINGLY), (largest, SETTLED)):
-        behind[f"{leaves}, {label(stops)}"] = {
-            item: stopped_early(one.capped(leaves), stops) for item, one in whole.items()
-        }
+    for stops in (FEW, SINGLY, SETTLED):
+        behind[label(stops)] = {item: stopped_early(one, stops) for item, one in whole.items()}
     behind[str(largest)] = whole
     found = []
     for large, theirs in behind.items():

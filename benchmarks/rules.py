@@ -13,7 +13,12 @@ SINGLY: Final = EntropyTree(wave=1, settle=0.6)
 """The same, one root at a time."""
 
 
+FEW: Final = EntropyTree(leaves=8, wave=1, settle=0.6)
+"""That with half the leaves at most."""
+
+
 def label(stops: EntropyTree) -> str:
     """The settings that stop a tree early."""
-    given = {name: getattr(stops, name) for name in ("wave", "settle", "give_up")}
-    return " ".join(f"{name}={value:g}" for name, value in given.items() if value is not None)
+    names = ("leaves", "wave", "settle", "give_up")
+    given = {name: getattr(stops, name) for name in names if name in stops.model_fields_set}
+    return " ".join(f"{name}={value:g}" for name, value in given.items())

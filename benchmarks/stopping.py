@@ -18,8 +18,8 @@ from scipy.stats import binomtest
 from benchmarks.confidence import KINDS, plans, run_of, shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.rules import DECIDED, SETTLED, SINGLY, label
-from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, TRAINING, finished
+from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
+from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, finished
 from benchmarks.tables import signed, table
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
@@ -37,6 +37,7 @@ RULES: Final[Mapping[str, EntropyTree]] = {
     for rule in (
         SETTLED,
         SINGLY,
+        FEW,
         EntropyTree(wave=2, give_up=0.5),
         EntropyTree(wave=4, give_up=0.34),
         DECIDED,
@@ -80,18 +81,11 @@ def samples() -> list[Sample]:
     return found
 
 
-def training_trees(model: str) -> list[QuestionRecord]:
-    """Trees of questions that no figure of a test sample rests on, to hold those against."""
-    plans = [plan for plan in TRAINING if plan.model == model]
-    found = [
-        record
-        for plan in plans
-        if plan.data.partition(":")[0] in SETS
-        for record in finished(plan, "entropy-tree")[1]
-    ]
-    # As many leaves as the test runs of this model.
-    most = next(plan.leaves for plan in PLANS if plan.model == model and plan.data in SETS)
-    return [record.capped(most) for record in found]
+def trees_of(model: str, *, training: bool) -> list[QuestionRecord]:
+    """Trees of word problems of one split, with as many leaves as the model's test runs have."""
+    runs = [run_of(plan) for plan in plans(SETS, model, training=training)]
+    most = next(plan.leaves for plan in plans(SETS, model, training=False))
+    return [one.capped(most) for run in runs if run is not None for one in run.records]
 
 
 def stop_all(records: Records, rule: str) -> list[QuestionRecord]:
@@ -106,20 +100,27 @@ def right(records: Records) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.array([record.correct for record in records], dtype=np.float64)
 
 
+def saving(whole: Records, rule: str) -> dict[str, Any]:
+    """What a rule saves and costs, over all codes that a tree may begin with: as many more draws."""
+    codes = max(record.leaves.codes for record in whole)
+    starts = [
+        [stopped_early(record, RULES[rule], (at + 0.5) / codes) for record in whole]
+        for at in range(codes)
+    ]
+    ours = np.mean([right(one) for one in starts], axis=0)
+    counts = Resamples(len(whole), resamples=RESAMPLES).counts
+    return {
+        "questions": len(whole),
+        "tokens": float(np.mean([tokens(one) for one in starts])) / tokens(whole),
+        "leaves": float(np.mean([one.leaves.count.sum() for start in starts for one in start])),
+        "accuracy": interval(counts @ (ours - right(whole)) / len(whole), len(whole)),
+    }
+
+
 def difference(ours: Records, theirs: Records) -> Interval:
     """Accuracy of the same questions, paired."""
     counts = Resamples(len(ours), resamples=RESAMPLES).counts
     return interval(counts @ (right(ours) - right(theirs)) / len(ours), len(ours))
-
-
-def saving(whole: Records, rule: str) -> dict[str, Any]:
-    ours = stop_all(whole, rule)
-    return {
-        "questions": len(whole),
-        "tokens": tokens(ours) / tokens(whole),
-        "leaves": float(np.mean([one.leaves.count.sum() for one in ours])),
-        "accuracy": difference(ours, whole),
-    }
 
 
 def against_chains(parts: Sequence[Sample], rule: str | None, *, chains: bool) -> dict[str, Any]:
@@ -203,11 +204,12 @@ def decoded(model: str) -> list[dict[str, Any]]:
 
 
 def measured(model: str, parts: Sequence[Sample]) -> dict[str, Any]:
-    whole = [record for part in parts for record in part.trees]
-    training = training_trees(model)
+    splits = {"training": trees_of(model, training=True), "test": trees_of(model, training=False)}
     return {
-        "training": {rule: saving(training, rule) for rule in RULES} if training else {},
-        "test": {rule: saving(whole, rule) for rule in RULES},
+        **{
+            split: {rule: saving(whole, rule) for rule in RULES} if whole else {}
+            for split, whole in splits.items()
+        },
         "trees": {str(rule): against_chains(parts, rule, chains=False) for rule in (None, *RULES)},
         "chains": {rule: against_chains(parts, rule, chains=True) for rule in BOTH},
         "gate": gates(model),

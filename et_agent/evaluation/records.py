@@ -70,14 +70,20 @@ class QuestionRecord:
         """
         return self._with_leaves(self.leaves, leaves, weight=weight)
 
-    def capped(self, leaves: int) -> Self:
+    def capped(self, leaves: int, shift: float | None = None) -> Self:
         """The record of the tree with at most so many leaves, as `LeafTable.capped` has it.
 
         It is the same one where there are no more.
+
+        Args:
+            leaves: 1 or more.
+            shift: Where the choice of codes begins, in [0, 1); None draws it, always the same for one
+                question.
         """
         if 0 < self.leaves.count.sum() <= leaves:
             return self
-        shift = random.Random(self.item).random()
+        if shift is None:
+            shift = random.Random(self.item).random()
         return self._with_leaves(self.leaves.capped(leaves, shift), slice(None))
 
     def _with_leaves(

@@ -10,7 +10,9 @@ from et_agent.evaluation.records import QuestionRecord
 __all__ = ["stopped_early"]
 
 
-def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionRecord:
+def stopped_early(
+    record: QuestionRecord, settings: EntropyTree, shift: float | None = None
+) -> QuestionRecord:
     """The record as a tree in waves, with these settings and else decoded alike, would have left it.
 
     The codes of a tree come in the order of a tree in waves, as far as it can be told afterwards
@@ -20,7 +22,8 @@ def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionReco
 
     Args:
         record: A whole tree, or independent chains.
-        settings: Of these `wave`, `settle` and `give_up` are used.
+        settings: Of these `leaves`, `wave`, `settle` and `give_up` are used.
+        shift: With which code of a tree it begins, as for `QuestionRecord.capped`.
 
     Raises:
         SettingsError: They have no `wave`.
@@ -28,12 +31,13 @@ def stopped_early(record: QuestionRecord, settings: EntropyTree) -> QuestionReco
     if settings.wave is None:
         raise SettingsError("a tree that decodes its roots at once does not stop: give it a wave")
     chains = are_chains([record])
+    if not chains:
+        record = record.capped(settings.leaves, shift)
+    elif len(record.leaves) > settings.leaves:
+        record = some_chains(record, np.arange(settings.leaves))
     total = len(record.leaves) if chains else record.leaves.codes
     for size in settings.sizes(total):
-        if chains:
-            part = some_chains(record, np.arange(size))
-        else:
-            part = record.capped(size)
+        part = some_chains(record, np.arange(size)) if chains else record.capped(size, shift)
         lead = float(part.leaves.shares.max(initial=0.0))
         if settings.verdict(lead, size) is not None:
             return part

@@ -51,6 +51,22 @@ def test_chains_stop_in_the_order_of_their_making(
     assert found.answers == tuple(dict.fromkeys(str(one) for one in answers[:kept] if one >= 0))
 
 
+def test_no_more_leaves_than_the_settings_allow() -> None:
+    settings = EntropyTree(leaves=3, wave=1, settle=0.9)
+    assert len(stopped_early(chains(0, 1, 1, 2, 2), settings).leaves) == 3
+    tree = record("q/0", leaves_of(play(EntropyTree(leaves=8, roots=8), TOY, 0)), [True] * 3)
+    assert stopped_early(tree, settings, 0.0).leaves.count.sum() <= 3
+
+
+def test_every_code_may_be_the_first() -> None:
+    whole = record("q/0", leaves_of(play(EntropyTree(leaves=8, roots=8), TOY, 2)), [True] * 3)
+    settings = EntropyTree(leaves=2, wave=1, settle=0.9)
+    begun = [stopped_early(whole, settings, (at + 0.5) / 8) for at in range(8)]
+    assert len({one.answers for one in begun}) > 1
+    fixed = [stopped_early(whole, settings).answers for _ in range(3)]
+    assert fixed[0] == fixed[1] == fixed[2]
+
+
 def test_settings_that_never_stop_are_refused() -> None:
     with pytest.raises(SettingsError, match="give it a wave"):
         stopped_early(chains(0, 1), EntropyTree(settle=0.6))
