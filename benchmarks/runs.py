@@ -110,7 +110,7 @@ REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
 TRAINING: Final = (
     Plan("train-gsm8k", "gsm8k:train", {_TREE: 200}),
     Plan("train-svamp", "svamp:train", {_TREE: 200}, apart_from="svamp"),
-    Plan("train-mmlu", "mmlu:val", {_TREE: 200}),
+    Plan("train-mmlu", "mmlu:val", {_TREE: 400}),
     Plan("train-nq-open", "nq-open:train", {_TREE: 2110}),
     Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 120}, model=LARGER),
     Plan("train-svamp-1.5b", "svamp:train", {_TREE: 120}, model=LARGER, apart_from="svamp"),
