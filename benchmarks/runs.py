@@ -91,8 +91,12 @@ def _both(count: int) -> dict[str, int]:
 
 
 PLANS: Final = (
-    Plan("svamp", "svamp", {**_both(200), "greedy": 100, "breadth-first": 100, "waves": 200}),
-    Plan("gsm8k", "gsm8k", {**_both(100), "greedy": 100, "waves": 100}),
+    Plan(
+        "svamp",
+        "svamp",
+        {"multi-chain": 200, _TREE: 300, "greedy": 100, "breadth-first": 100, "waves": 200},
+    ),
+    Plan("gsm8k", "gsm8k", {"multi-chain": 100, _TREE: 200, "greedy": 100, "waves": 100}),
     Plan("mmlu", "mmlu", {"multi-chain": 150, _TREE: 400, "greedy": 150}),
     Plan("nq-open", "nq-open", _both(1000)),
     Plan("math500", "math500", _both(50), max_tokens=512),
