@@ -46,6 +46,7 @@ AUROC is the chance that a right answer has a larger share than a wrong one.
 [docs/evaluation.md](docs/evaluation.md) tells how to measure your own model and data,
 [docs/experiments.md](docs/experiments.md) what was tried."""
 README_PICTURE: Final = "![Any leaf right, and AUROC, by tokens](benchmarks/results/evaluation.png)"
+SIDE_BY_SIDE: Final = ("multi-chain", "entropy-tree")
 RESAMPLES: Final = 1000
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
@@ -62,14 +63,22 @@ class Set:
 
 
 def load(plans: Sequence[Plan]) -> list[Set]:
-    """The sets of which there is anything."""
+    """The sets of which there is anything; trees and chains of the questions that both have.
+
+    What trees have beyond that is for the confidence (`benchmarks.confidence`).
+    """
     found = []
     for plan in plans:
-        runs = {}
+        runs: dict[str, Sequence[QuestionRecord]] = {}
         for decoder in DECODERS:
             _, records = finished(plan, decoder)
             if records:
                 runs[decoder] = records
+        both = [{one.item for one in runs[name]} for name in SIDE_BY_SIDE if name in runs]
+        if len(both) == len(SIDE_BY_SIDE):
+            shared = set.intersection(*both)
+            for name in SIDE_BY_SIDE:
+                runs[name] = [one for one in runs[name] if one.item in shared]
         if runs:
             found.append(Set(plan.name, plan.model, runs))
     return found
@@ -288,10 +297,11 @@ def is_partial(sets: Sequence[Set]) -> bool:
     """Whether any question is still missing where the tree is to be held against chains."""
     found = {one.name: one.runs for one in sets}
     return any(
-        len(found.get(plan.name, {}).get(decoder, ())) < plan.questions[decoder]
+        len(found.get(plan.name, {}).get(decoder, ()))
+        < min(plan.questions[name] for name in SIDE_BY_SIDE)
         for plan in PLANS
         if "multi-chain" in plan.questions
-        for decoder in ("entropy-tree", "multi-chain")
+        for decoder in SIDE_BY_SIDE
     )
 
 

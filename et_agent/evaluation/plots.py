@@ -237,7 +237,7 @@ def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
         ylim=(0, 1),
         aspect="equal",
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
     return any(bins.values())
 
 
