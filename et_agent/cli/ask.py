@@ -239,7 +239,7 @@ def ask(
     give_up: Annotated[
         float | None,
         typer.Option(
-            help="rounds: decode no more once no answer of four leaves or more has a larger share.",
+            help="rounds: decode no more once 4 leaves are in and no answer has a larger share.",
             rich_help_panel=_FORKS,
         ),
     ] = None,

@@ -72,7 +72,8 @@ def gated_ask(
         typer.Option(
             "--early",
             metavar="",
-            help="Stop a tree once the decision is all but made, for fewer tokens: the same as ask "
+            help="Stop a tree once its shares all but settle the decision, mostly for fewer tokens: "
+            "the same as ask "
             "--wave 4 --settle 0.8 --give-up 0.34.",
         ),
     ] = False,
