@@ -83,6 +83,14 @@ def plans(sets: Sequence[str], model: str, *, training: bool) -> list[Plan]:
     return [one for one in (*PLANS, *TRAINING) if one.name in names and one.model == model]
 
 
+def records_of(
+    sets: Sequence[str], model: str, *, training: bool, decoder: str = TREE
+) -> list[QuestionRecord]:
+    """The questions of all committed runs of these sets."""
+    runs = [run_of(plan, decoder) for plan in plans(sets, model, training=training)]
+    return [record for run in runs if run is not None for record in run.records]
+
+
 def shipped_path(model: str, kind: str) -> Path:
     return SHIPPED / f"{model}-{kind}.json"
 
@@ -316,11 +324,7 @@ def cascades() -> list[Passing]:
     if not path.is_file():
         return []
     calibrator = Calibrator.load(path)
-    known: dict[str, list[QuestionRecord]] = {SMALL: [], LARGER: []}
-    for model, records in known.items():
-        for plan in plans(KINDS["number"], model, training=False):
-            run = run_of(plan)
-            records += [] if run is None else run.records
+    known = {model: records_of(KINDS["number"], model, training=False) for model in (SMALL, LARGER)}
     whole = {one.item: one for one in known[LARGER]}
     both = [one for one in known[SMALL] if one.item in whole]
     if not both:
@@ -331,11 +335,11 @@ def cascades() -> list[Passing]:
         (None, {one.item: one for one in both}, np.zeros(len(both)))
     ]
     for name, trees in (
-        ("4", [one.capped(4) for one in both]),
+        (str(CAPS[0]), [one.capped(CAPS[0]) for one in both]),
         (label(DECIDED), [stopped_early(one, DECIDED) for one in both]),
     ):
         before.append((name, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
-    behind = {"4": {item: one.capped(4) for item, one in whole.items()}}
+    behind = {str(CAPS[0]): {item: one.capped(CAPS[0]) for item, one in whole.items()}}
     for stops in (FEW, SINGLY, SETTLED):
         behind[label(stops)] = {item: stopped_early(one, stops) for item, one in whole.items()}
     behind[str(largest)] = whole

@@ -11,8 +11,6 @@ SETTLED: Final = EntropyTree(wave=2, settle=0.6)
 """Stops as soon as the answer is settled."""
 SINGLY: Final = EntropyTree(wave=1, settle=0.6)
 """The same, one root at a time."""
-
-
 FEW: Final = EntropyTree(leaves=8, wave=1, settle=0.6)
 """That with half the leaves at most."""
 

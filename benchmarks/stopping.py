@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from benchmarks.confidence import KINDS, plans, run_of, shipped_path
+from benchmarks.confidence import KINDS, plans, records_of, shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
@@ -56,6 +57,7 @@ THRESHOLDS: Final[Mapping[str, tuple[float, ...]]] = {
 RESAMPLES: Final = 1000
 METRICS: Final = ("accuracy", "any leaf right", "AUROC top-share")
 Records = Sequence[QuestionRecord]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,8 @@ def samples() -> list[Sample]:
 
 def trees_of(model: str, *, training: bool) -> list[QuestionRecord]:
     """Trees of word problems of one split, with as many leaves as the model's test runs have."""
-    runs = [run_of(plan) for plan in plans(SETS, model, training=training)]
     most = next(plan.leaves for plan in plans(SETS, model, training=False))
-    return [one.capped(most) for run in runs if run is not None for one in run.records]
+    return [one.capped(most) for one in records_of(SETS, model, training=training)]
 
 
 def stop_all(records: Records, rule: str) -> list[QuestionRecord]:
@@ -96,7 +97,7 @@ def tokens(records: Records) -> int:
     return sum(record.tokens_decoded for record in records)
 
 
-def right(records: Records) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def right(records: Records) -> Doubles:
     return np.array([record.correct for record in records], dtype=np.float64)
 
 
@@ -107,20 +108,19 @@ def saving(whole: Records, rule: str) -> dict[str, Any]:
         [stopped_early(record, RULES[rule], (at + 0.5) / codes) for record in whole]
         for at in range(codes)
     ]
-    ours = np.mean([right(one) for one in starts], axis=0)
-    counts = Resamples(len(whole), resamples=RESAMPLES).counts
+    ours: Doubles = np.mean([right(one) for one in starts], axis=0)
     return {
         "questions": len(whole),
         "tokens": float(np.mean([tokens(one) for one in starts])) / tokens(whole),
         "leaves": float(np.mean([one.leaves.count.sum() for start in starts for one in start])),
-        "accuracy": interval(counts @ (ours - right(whole)) / len(whole), len(whole)),
+        "accuracy": difference(ours, right(whole)),
     }
 
 
-def difference(ours: Records, theirs: Records) -> Interval:
-    """Accuracy of the same questions, paired."""
-    counts = Resamples(len(ours), resamples=RESAMPLES).counts
-    return interval(counts @ (right(ours) - right(theirs)) / len(ours), len(ours))
+def difference(ours: Doubles, theirs: Doubles) -> Interval:
+    """Accuracy of the same questions, paired: how often each was answered rightly, [n]."""
+    counts = Resamples(ours.size, resamples=RESAMPLES).counts
+    return interval(counts @ (ours - theirs) / ours.size, ours.size)
 
 
 def against_chains(parts: Sequence[Sample], rule: str | None, *, chains: bool) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _answer(record: QuestionRecord) -> str | None:
     return None if top is None else record.answers[top]
 
 
-def proportion(which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Interval | None:
+def proportion(which: NDArray[np.bool_]) -> Interval | None:
     """A share with its 95 % interval (Clopper & Pearson 1934); None of nothing."""
     if not which.size:
         return None
@@ -197,7 +197,7 @@ def decoded(model: str) -> list[dict[str, Any]]:
                 "tokens": tokens(ours) / tokens(trees),
                 "accuracy played through": float(right(stop_all(trees, DECODED)).mean()),
                 "accuracy": float(right(ours).mean()),
-                "minus the whole tree": difference(ours, trees),
+                "minus the whole tree": difference(right(ours), right(trees)),
             }
         )
     return rows
@@ -221,8 +221,7 @@ def gates(model: str) -> dict[str, Any]:
     """By kind, threshold and rule: what a gate with a shipped calibrator makes of the test samples."""
     found = {}
     for kind, thresholds in THRESHOLDS.items():
-        runs = [run_of(plan) for plan in plans(KINDS[kind], model, training=False)]
-        whole = [record for run in runs if run is not None for record in run.records]
+        whole = records_of(KINDS[kind], model, training=False)
         if not whole or not shipped_path(model, kind).is_file():
             continue
         calibrator = Calibrator.load(shipped_path(model, kind))

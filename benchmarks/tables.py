@@ -135,7 +135,7 @@ def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) 
             found[one.name] = {"left out": equal}
             continue
         found[one.name] = {"questions": equal.questions, "chains": equal.chains} | equal.intervals
-        tells = all(_tells(one.runs[name]) for name in ("entropy-tree", "multi-chain"))
+        tells = all(_tells(one.runs[name]) for name in SIDE_BY_SIDE)
         kept.setdefault(one.model, []).append((equal, tells))
     for model, parts in kept.items():
         if len(parts) < 2:

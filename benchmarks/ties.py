@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.confidence import KINDS, plans, run_of
+from benchmarks.confidence import KINDS, records_of
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import LARGER, RESULTS, SMALL
@@ -73,8 +73,7 @@ def main() -> None:
     rows = {}
     for model, (kind, sets), training in product((SMALL, LARGER), KINDS.items(), (True, False)):
         for decoder in ("entropy-tree", "multi-chain"):
-            runs = [run_of(plan, decoder) for plan in plans(sets, model, training=training)]
-            records = [one for run in runs if run is not None for one in run.records]
+            records = records_of(sets, model, training=training, decoder=decoder)
             if records:
                 split = "training" if training else "test"
                 name = f"{model}, {kind}, {split}, {decoder}"

@@ -170,13 +170,11 @@ class Calibrator:
         features = usable_features(rows, self.features)
         left_out = FEATURES if self.features is None else ()
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
-        if self.method != AUTO:
-            lacking = [one for one in CANDIDATES[self.method].needs if one not in features]
-            if lacking:
-                raise CalibrationError(
-                    f"{self.method} is made of {', '.join(lacking)} too: name it among the features, "
-                    "leave out questions in which it was not measured, or choose another method"
-                )
+        if self.method != AUTO and (lacking := CANDIDATES[self.method].lacks(features)):
+            raise CalibrationError(
+                f"{self.method} is made of {', '.join(lacking)} too: name it among the features, "
+                "leave out questions in which it was not measured, or choose another method"
+            )
         self.held_out_: Doubles = np.full(labels.size, np.nan)
         for train, held in folds(labels, together, self.seed):
             mapping, _, _ = self._fitted(rows[train], labels[train], together[train], features)

@@ -67,6 +67,10 @@ class Candidate:
     needs: tuple[str, ...]
     fit: Fit
 
+    def lacks(self, features: Sequence[str]) -> list[str]:
+        """What it needs and is not among these."""
+        return [name for name in self.needs if name not in features]
+
 
 def folds(
     labels: Ints, groups: Ints, seed: int, count: int = _FOLDS
@@ -272,7 +276,7 @@ def choose(
     splits = list(folds(labels, groups, seed))
     each: dict[str, Doubles] = {}
     for candidate in CANDIDATES.values():
-        if np.unique(groups).size < candidate.least or not set(candidate.needs) <= set(features):
+        if np.unique(groups).size < candidate.least or candidate.lacks(features):
             continue
         found = np.full(labels.size, np.nan)
         for train, held in splits:

@@ -73,8 +73,7 @@ def gated_ask(
             "--early",
             metavar="",
             help="Stop a tree once its shares all but settle the decision, mostly for fewer tokens: "
-            "the same as ask "
-            "--wave 4 --settle 0.8 --give-up 0.34.",
+            "the same as ask --wave 4 --settle 0.8 --give-up 0.34.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,

@@ -29,7 +29,6 @@ Index = Sequence[int | None]
 Numbers = Sequence[float] | Sequence[int] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
 """One number a leaf, `[leaves]`."""
 
-
 SHARE_DIGITS: Final = 9
 """Shares that are equal to so many decimals are equal."""
 _WORDS_DIGITS: Final = 5
