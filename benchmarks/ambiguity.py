@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.tables import table
+from et_agent.engines.base import LanguageModel
+from et_agent.engines.loading import load_model
 from et_agent.evaluation.bootstrap import Resamples, interval
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import sample
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.report import shown
 from et_agent.gate import Clarifier, GatePolicy
-from et_agent.models.base import LanguageModel
-from et_agent.models.loading import load_model
 from et_agent.uncertainty.self_evaluation import p_unclear
 
 OUT: Final = Path(__file__).parent / "results" / "ambiguity.jsonl"

@@ -19,9 +19,9 @@ from benchmarks.rules import DECIDED, SETTLED, label
 from benchmarks.runs import SAMPLE_SEED
 from et_agent import ask, load_model
 from et_agent.decoding import EntropyTree
+from et_agent.engines.base import LanguageModel
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import sample
-from et_agent.models.base import LanguageModel
 
 OUT: Final = Path(__file__).parent / "results" / "early.json"
 DECODERS: Final[Mapping[str, EntropyTree]] = {

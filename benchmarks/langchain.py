@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import describe
-from et_agent.models.base import DEFAULT_WIDTH
-from et_agent.models.loading import load_model
+from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.loading import load_model
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import et_agent.decoding
 from et_agent.asking import run_pilot
 from et_agent.decoding.thresholds import save_thresholds
-from et_agent.models.loading import load_model
+from et_agent.engines.loading import load_model
 
 SEED = 20261123
 SOURCE = "24 questions of GSM8K train (MIT), 12 of MMLU dev (MIT)"

@@ -9,7 +9,7 @@ from typing import Any
 import llama_cpp
 from numpy.typing import NDArray
 
-from et_agent.models.llama_cpp import LlamaCppModel
+from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 _MEMORY = ("llama_memory_seq_cp", "llama_memory_seq_rm")
 
@@ -66,7 +66,7 @@ def replay(model: LlamaCppModel, recording: Recording) -> float:
     """Seconds that the bare llama.cpp calls take."""
 
     def work() -> float:
-        model.arrange(recording.cells)
+        model.configure(recording.cells)
         context, memory, batch = model._native.context, model._memory, model._batch
         started = time.perf_counter()
         for name, given in recording.calls:

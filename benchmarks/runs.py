@@ -25,6 +25,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
@@ -33,10 +36,7 @@ from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.models.base import DEFAULT_WIDTH
-from et_agent.models.files import write_atomically
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+from et_agent.storage import write_atomically
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
 SAMPLES: Final = RESULTS / "samples.json"
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument(
         "--unpack",
         action="store_true",
-        help="decode from float16 weights (et_agent.models.unpacking)",
+        help="decode from float16 weights (et_agent.engines.llama_cpp.dequantizing)",
     )
     parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     options = parser.parse_args()

@@ -18,10 +18,10 @@ from benchmarks.recording import recorded, replay
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
-from et_agent.models.catalog import locate
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
 from et_agent.results import AskResult
+from et_agent.weights.catalog import locate
 
 MODEL = "qwen2.5-coder-0.5b"
 LEAVES = 20

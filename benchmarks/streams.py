@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.machine import describe
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree
-from et_agent.models.base import DEFAULT_WIDTH, Batch
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+from et_agent.engines.base import DEFAULT_WIDTH, Batch
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "streams.json"
 QUESTIONS: Final = Path(__file__).with_name("questions.txt")
@@ -47,7 +47,7 @@ def _decode(model: LlamaCppModel, rows: list[tuple[int, int]], seed: int, *, out
 
 def step_time(model: LlamaCppModel, width: int, depth: int) -> float:
     """Median milliseconds of a step of `width` branches, `depth` tokens after their prompt."""
-    model.arrange(PROMPT + depth + STEPS)
+    model.configure(PROMPT + depth + STEPS)
     _decode(model, [(at, 0) for at in range(PROMPT)], 0, output=False)
     for sequence in range(1, width):
         model.fork(0, sequence, PROMPT)
@@ -61,7 +61,7 @@ def step_time(model: LlamaCppModel, width: int, depth: int) -> float:
         began = time.perf_counter()
         _decode(model, rows, step, output=True)
         times.append(time.perf_counter() - began)
-    model.arrange(1)
+    model.configure(1)
     return 1000 * statistics.median(times[1:])  # the first one copies what was forked
 
 

@@ -24,9 +24,9 @@ from scipy.special import log_softmax
 from benchmarks.machine import describe
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree
-from et_agent.models.base import Batch
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+from et_agent.engines.base import Batch
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "unpacking.json"
 QUESTIONS: Final = Path(__file__).with_name("questions.txt")

@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks.machine import describe
-from et_agent.models.base import Batch
-from et_agent.models.loading import load_model
+from et_agent.engines.base import Batch
+from et_agent.engines.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "waiting.json"
 SPINS: Final = ("", "0", "1000", "3000", "10000")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from et_agent.answers import AnswerKind
     from et_agent.asking import PendingAnswer, Progress, ask, submit
     from et_agent.decoding import EntropyTree, Greedy, MultiChain
-    from et_agent.models.loading import load_model
-    from et_agent.models.scripted import ScriptedModel
+    from et_agent.engines.loading import load_model
+    from et_agent.engines.scripted import ScriptedModel
     from et_agent.results import AnswerShare, AskResult
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
@@ -48,9 +48,9 @@ _HOMES = {
     "MultiChain": "et_agent.decoding",
     "PendingAnswer": "et_agent.asking",
     "Progress": "et_agent.asking",
-    "ScriptedModel": "et_agent.models.scripted",
+    "ScriptedModel": "et_agent.engines.scripted",
     "ask": "et_agent.asking",
-    "load_model": "et_agent.models.loading",
+    "load_model": "et_agent.engines.loading",
     "submit": "et_agent.asking",
 }
 

@@ -16,8 +16,8 @@ from et_agent.decoding.naming import described
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import CalibrationError, CalibratorMismatchError, SettingsError
-from et_agent.models.base import LanguageModel, Message, Tool
 from et_agent.notes import doubts, run_notes
 from et_agent.prompting import Asked, Chat, Question
 from et_agent.reporting import (
@@ -38,6 +38,7 @@ from et_agent.results import (
     TreeReport,
     Usage,
 )
+from et_agent.templates.messages import Message, Tool
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table

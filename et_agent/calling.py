@@ -10,10 +10,11 @@ from typing import Any, Final, Protocol
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.decoding.constraint import AfterTrigger, Trigger
+from et_agent.engines.base import Constraint, LanguageModel
+from et_agent.engines.json_grammar import combined, literal, schema_rules
 from et_agent.errors import SettingsError
-from et_agent.models.base import Constraint, LanguageModel, Tool, ToolFormat
-from et_agent.models.json_grammar import combined, literal, schema_rules
 from et_agent.results import ToolCall
+from et_agent.templates.messages import Tool, ToolFormat
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 

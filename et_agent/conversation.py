@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from et_agent.errors import QuestionError
-from et_agent.models.base import Message, MessageCall
+from et_agent.templates.messages import Message, MessageCall
 
 __all__ = ["Conversation", "check_text", "is_conversation"]
 

@@ -9,9 +9,10 @@ from et_agent.answers.kinds import ANSWER_MARKER
 from et_agent.answers.stops import StopSequences
 from et_agent.calling import CallForm, JsonForm, call_form
 from et_agent.conversation import Conversation, check_text
+from et_agent.engines.base import Constraint, LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.models.base import Constraint, LanguageModel, Message, Tool
 from et_agent.reporting import path_text
+from et_agent.templates.messages import Message, Tool
 
 __all__ = ["Asked", "Chat", "Question", "answer_kind"]
 

@@ -16,7 +16,7 @@ from et_agent.answers import (
 from et_agent.answers.stops import StopSequences
 from et_agent.calling import ReplyForm
 from et_agent.decoding.tree import Branch, Finish, Tree
-from et_agent.models.base import LanguageModel
+from et_agent.engines.base import LanguageModel
 from et_agent.results import AnswerShare, Leaf, Node, ToolCall, TreeReport
 from et_agent.uncertainty import (
     answer_distribution,

@@ -26,8 +26,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from et_agent import load_model
+from et_agent.engines.base import LanguageModel
 from et_agent.gate import Decision, GatePolicy
-from et_agent.models.base import LanguageModel
 
 FACTS = {
     ("country", "area"): "69,700 square kilometres",

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from et_agent import AskResult, load_model
 from et_agent.decoding import EntropyTree
+from et_agent.engines.base import LanguageModel
 from et_agent.gate import Decision, Gate, GatePolicy, ModelTarget
-from et_agent.models.base import LanguageModel
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 QUESTIONS = (

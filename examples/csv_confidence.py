@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import DataError, EtAgentError
-from et_agent.models.base import LanguageModel
-from et_agent.models.files import write_atomically
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
+from et_agent.storage import write_atomically
 
 QUESTIONS = Path(__file__).with_name("questions.csv")
 ROW = "row"

@@ -14,8 +14,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
+from et_agent.engines.base import LanguageModel
 from et_agent.gate import Decision, GatePolicy
-from et_agent.models.base import LanguageModel
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 QUESTIONS = (

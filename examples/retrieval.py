@@ -27,8 +27,8 @@ from langchain_core.runnables import (
 )
 
 from et_agent import AskResult
+from et_agent.engines.base import LanguageModel
 from et_agent.gate import Decision, GatePolicy
-from et_agent.models.base import LanguageModel
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 PASSAGES = {

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from et_agent.models.catalog import locate
+from et_agent.weights.catalog import locate
 
 if TYPE_CHECKING:
-    from et_agent.models.llama_cpp import LlamaCppModel
+    from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 SMALL_MODEL = "smollm2-135m"
 
@@ -22,7 +22,7 @@ def small_model_path() -> Path:
 @pytest.fixture(scope="session")
 def small_model() -> Iterator["LlamaCppModel"]:
     # Imported here, so that unit tests alone need no llama.cpp.
-    from et_agent.models.loading import load_model
+    from et_agent.engines.loading import load_model
 
     with load_model(SMALL_MODEL, context=4096, max_sequences=32) as model:
         yield model

@@ -9,6 +9,7 @@ from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import PendingAnswer, Progress, check_text
 from et_agent.calibration import FEATURES
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.scripted import TURN
 from et_agent.errors import (
     ModelClosedError,
     QuestionError,
@@ -16,8 +17,7 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.gate import EARLY
-from et_agent.models.base import Message, Tool
-from et_agent.models.scripted import TURN
+from et_agent.templates.messages import Message, Tool
 
 TEXTS = {
     "So \\boxed{4}": 0.4,

@@ -4,7 +4,7 @@ import pytest
 
 from et_agent.conversation import Conversation, is_conversation
 from et_agent.errors import QuestionError
-from et_agent.models.base import Message
+from et_agent.templates.messages import Message
 
 CALL = {"id": "1", "function": {"name": "add", "arguments": {"a": 1}}}
 

@@ -14,7 +14,7 @@ import pytest
 
 import et_agent
 from et_agent import ScriptedModel
-from et_agent.models import loading
+from et_agent.engines import loading
 from et_agent.runnables import loading as shared
 
 PAGE = Path(__file__).parents[1] / "docs" / "langchain.md"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from et_agent.answers import AnswerKind
 from et_agent.decoding import EntropyTree, Finish, MultiChain, Run
-from et_agent.models.scripted import ScriptedModel
+from et_agent.engines.scripted import ScriptedModel
 from et_agent.reporting import path_text, read_tree, statistics_of, tree_report
 from et_agent.results import TreeReport
 from et_agent.uncertainty.measuring import leaf_table

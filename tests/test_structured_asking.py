@@ -10,6 +10,7 @@ import pytest
 from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration import Calibrator
+from et_agent.engines.scripted import TURN
 from et_agent.errors import (
     CalibratorMismatchError,
     ModelClosedError,
@@ -17,9 +18,8 @@ from et_agent.errors import (
     SettingsError,
     UnsupportedModelError,
 )
-from et_agent.models.base import Message, Tool
-from et_agent.models.scripted import TURN
 from et_agent.results import ToolCall
+from et_agent.templates.messages import Message, Tool
 
 CHAINS = MultiChain(leaves=20, temperature=1)
 TREES = [

@@ -37,10 +37,10 @@ from scipy.special import softmax
 from benchmarks.machine import describe
 from et_agent.asking import ask
 from et_agent.decoding import MultiChain
-from et_agent.models.base import Batch
-from et_agent.models.files import write_atomically
-from et_agent.models.llama_cpp import LlamaCppModel
-from et_agent.models.loading import load_model
+from et_agent.engines.base import Batch
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
+from et_agent.storage import write_atomically
 
 OUT: Final = Path(__file__).parents[1] / "results" / "kernels.json"
 TEXT: Final = Path(__file__).parents[2] / "docs" / "architecture.md"
@@ -203,7 +203,7 @@ def measure(out: Path, model: str) -> None:
 
 def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> NDArray[np.float64]:
     """After each token of the first sequence; the others have the same text from later places on."""
-    model.arrange(TOKENS)
+    model.configure(TOKENS)
     sequences = np.arange(rows, dtype=np.int32)
     found = []
     for at in range(TOKENS):

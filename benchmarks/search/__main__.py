@@ -18,12 +18,12 @@ from benchmarks.search.pool import Pool, PoolDecoder
 from et_agent.asking import PendingAnswer, submit
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.base import LanguageModel
+from et_agent.engines.loading import load_model
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.running import question_seed, record_of
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.models.base import LanguageModel
-from et_agent.models.loading import load_model
 
 SETS = ("svamp:train", "gsm8k:train")
 SAMPLE_SEED = 7

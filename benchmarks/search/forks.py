@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.answers import mentions
+from et_agent.engines.loading import load_model
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunStore
-from et_agent.models.loading import load_model
 from et_agent.uncertainty.leaf_table import FORKS
 
 

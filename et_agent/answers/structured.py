@@ -89,7 +89,7 @@ def within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
 
     Args:
         value: The value.
-        schema: A JSON schema that `et_agent.models.json_grammar.schema_rules` takes.
+        schema: A JSON schema that `et_agent.engines.json_grammar.schema_rules` takes.
     """
     return _fits(value, schema, schema)
 

@@ -25,7 +25,7 @@ from et_agent.calibration.fitting import (
 )
 from et_agent.calibration.mappings import Isotonic, Logistic, Mapping
 from et_agent.errors import CalibrationError, CalibratorMismatchError
-from et_agent.models.files import write_atomically
+from et_agent.storage import write_atomically
 
 __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 

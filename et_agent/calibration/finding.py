@@ -6,12 +6,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
-from et_agent.models.files import cache_dir
+from et_agent.storage import cache_dir, data_dir
 
 __all__ = [
     "calibrators_folder",
@@ -28,7 +26,7 @@ def calibrators_folder() -> Path:
     """Where calibrators of the user's own are kept."""
     if os.environ.get("ET_AGENT_CACHE"):
         return cache_dir() / "calibrators"
-    return Path(platformdirs.user_data_dir("et-agent", appauthor=False)) / "calibrators"
+    return data_dir() / "calibrators"
 
 
 def known_calibrators() -> list[tuple[Path, Calibrator]]:

@@ -19,10 +19,10 @@ from et_agent.cli.questions import Question
 from et_agent.cli.report import print_result
 from et_agent.cli.terminal import is_watched, write_line
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, QuestionError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.results import AskResult
+from et_agent.weights.catalog import DEFAULT_MODEL
 
 __all__ = ["Asking", "answer"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from et_agent.cli.self_test import Check
-    from et_agent.models.catalog import LocatedModel
+    from et_agent.weights.catalog import LocatedModel
 
 __all__ = ["doctor"]
 
@@ -136,7 +136,7 @@ def _cpu() -> "Check":
     from et_agent.cli.self_test import Check
 
     try:
-        from et_agent.models.binding import llama_cpp
+        from et_agent.engines.llama_cpp.binding import llama_cpp
 
         text = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
     except Exception as error:
@@ -161,8 +161,8 @@ def _folder() -> "Iterator[Check]":
     import shutil
 
     from et_agent.cli.self_test import Check
-    from et_agent.models.download import human_bytes
-    from et_agent.models.files import cache_dir
+    from et_agent.storage import cache_dir
+    from et_agent.weights.download import human_bytes
 
     folder = cache_dir()
     there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -188,7 +188,7 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
     from et_agent.cli.self_test import Check
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import EtAgentError
-    from et_agent.models.catalog import DEFAULT_MODEL, list_models, locate
+    from et_agent.weights.catalog import DEFAULT_MODEL, list_models, locate
 
     checks = []
     spec = model or DEFAULT_MODEL
@@ -213,8 +213,8 @@ def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
     from et_agent.cli.self_test import Check
     from et_agent.decoding.thresholds import find_thresholds
     from et_agent.errors import EtAgentError
-    from et_agent.models.catalog import file_sha256
-    from et_agent.models.gguf import read_gguf
+    from et_agent.weights.catalog import file_sha256
+    from et_agent.weights.gguf import read_gguf
 
     try:
         header = read_gguf(located.path)

@@ -95,7 +95,7 @@ def run(
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate
-    from et_agent.models.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import DEFAULT_MODEL
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
-    from et_agent.models.gguf import GgufInfo
+    from et_agent.weights.gguf import GgufInfo
 
 __all__ = ["Feature", "features_of"]
 

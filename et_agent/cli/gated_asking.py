@@ -12,8 +12,8 @@ from et_agent.cli.decoders import DecoderName
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
+    from et_agent.engines.base import LanguageModel
     from et_agent.gate import Decision, GatePolicy
-    from et_agent.models.base import LanguageModel
 
 __all__ = ["gated_ask"]
 
@@ -106,7 +106,7 @@ def gated_ask(
     from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
-    from et_agent.models.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import DEFAULT_MODEL
 
     loading.check_load_settings(context=None, threads=threads)
     if seed < 0:

@@ -4,9 +4,9 @@ import os
 from contextlib import AbstractContextManager, closing
 from typing import Final
 
+from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
 from et_agent.errors import ContextError, SettingsError
-from et_agent.models.base import DEFAULT_WIDTH, LanguageModel
-from et_agent.models.progress import Progress
+from et_agent.weights.progress import TransferProgress
 
 __all__ = ["check_load_settings", "core_count", "open_model"]
 
@@ -41,10 +41,10 @@ def open_model(
     width: int | None = None,
     attention: bool = True,
     unpack: bool = False,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
 ) -> AbstractContextManager[LanguageModel]:
     """Load a model; see `et_agent.load_model` for errors."""
-    from et_agent.models.loading import load_model
+    from et_agent.engines.loading import load_model
 
     return closing(
         load_model(

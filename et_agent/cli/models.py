@@ -9,7 +9,7 @@ from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
     from et_agent.cli.features import Feature
-    from et_agent.models.gguf import GgufInfo
+    from et_agent.weights.gguf import GgufInfo
 
 __all__ = ["models_app"]
 
@@ -39,7 +39,7 @@ def _print_json(data: object) -> None:
 @command
 def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     """List the catalog."""
-    from et_agent.models.catalog import DEFAULT_MODEL, list_models
+    from et_agent.weights.catalog import DEFAULT_MODEL, list_models
 
     listed = list_models()
     if as_json:
@@ -64,8 +64,8 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     from rich.text import Text
 
     from et_agent.cli.terminal import output_console, print_block
-    from et_agent.models.download import human_bytes
-    from et_agent.models.files import cache_dir
+    from et_agent.storage import cache_dir
+    from et_agent.weights.download import human_bytes
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("name", "size", "licence", "cached", ""):
@@ -95,7 +95,7 @@ def pull(name: Annotated[str, _NAME]) -> int:
     """Download a model into the cache; an interrupted download is resumed."""
     from et_agent.cli.terminal import visible, write_line
     from et_agent.cli.transfer import shown_transfer
-    from et_agent.models.catalog import locate
+    from et_agent.weights.catalog import locate
 
     with shown_transfer() as progress:
         located = locate(name, progress=progress)
@@ -109,7 +109,7 @@ def path(name: Annotated[str, _NAME]) -> int:
     """Print the path of a model's file, and nothing else; it must be there already."""
     from et_agent.cli.terminal import write_line
     from et_agent.cli.transfer import shown_transfer
-    from et_agent.models.catalog import locate
+    from et_agent.weights.catalog import locate
 
     with shown_transfer() as progress:
         located = locate(name, download=False, progress=progress)
@@ -124,8 +124,8 @@ def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -
     from et_agent.cli.features import features_of
     from et_agent.cli.transfer import shown_transfer
     from et_agent.decoding.thresholds import find_thresholds
-    from et_agent.models.catalog import file_sha256, locate
-    from et_agent.models.gguf import read_gguf
+    from et_agent.weights.catalog import file_sha256, locate
+    from et_agent.weights.gguf import read_gguf
 
     with shown_transfer() as progress:
         located = locate(spec, download=False, progress=progress)
@@ -170,7 +170,7 @@ def _print_info(facts: dict[str, Any], features: "list[Feature]") -> None:
     from rich.text import Text
 
     from et_agent.cli.terminal import one_line, output_console, print_block
-    from et_agent.models.download import human_bytes
+    from et_agent.weights.download import human_bytes
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

@@ -65,7 +65,7 @@ def pilot(
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
-    from et_agent.models.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import DEFAULT_MODEL
 
     if not 1 <= chains <= 256:
         raise SettingsError(f"--chains is {chains}: use 1 to 256 (default 4)")
@@ -116,7 +116,7 @@ def _writable(output: str) -> Path:
 def _save(thresholds: "Thresholds", target: Path | None) -> Path:
     from et_agent.decoding.thresholds import save_thresholds
     from et_agent.errors import SettingsError
-    from et_agent.models.files import write_atomically
+    from et_agent.storage import write_atomically
 
     try:
         if target is None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from et_agent.cli.terminal import error_console, one_line, say
-from et_agent.models.download import human_bytes
+from et_agent.weights.download import human_bytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.engines.base import Constraint, LanguageModel
 from et_agent.errors import DecodeError
-from et_agent.models.base import Constraint, LanguageModel
 
 __all__ = ["AfterTrigger", "Trigger"]
 

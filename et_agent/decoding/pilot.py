@@ -13,8 +13,8 @@ from et_agent.decoding.base import RunRequest
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.thresholds import Thresholds
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import QuestionError
-from et_agent.models.base import LanguageModel
 
 __all__ = ["PilotProgress", "measure_thresholds"]
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from et_agent.decoding.base import Decoder, Run, RunRequest
 from et_agent.decoding.sampling import StepDistributions
+from et_agent.engines.base import Batch, Capacity, Constraint, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
-from et_agent.models.base import Batch, Constraint, LanguageModel, Room, Step
 
 __all__ = ["Scheduler", "Ticket", "scheduler_of"]
 
@@ -131,7 +131,7 @@ class Scheduler:
         self._arriving: list[Ticket] = []
         self._tickets: list[Ticket] = []
         self._running = False
-        self._room = Room(0, 0)
+        self._room = Capacity(0, 0)
         self._free_sequences: list[int] = []
         self._distributions = StepDistributions()
         self._mean_path = 128.0
@@ -262,8 +262,8 @@ class Scheduler:
     def _rearrange(self, longest: int) -> None:
         for ticket in self._tickets:
             ticket._places.clear()
-        self._room, self._free_sequences = Room(0, 0), []
-        self._room = self._model.arrange(longest)
+        self._room, self._free_sequences = Capacity(0, 0), []
+        self._room = self._model.configure(longest)
         self._free_sequences = list(range(self._room.sequences))[::-1]
 
     def _step(self) -> None:

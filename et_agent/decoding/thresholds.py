@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import platformdirs
 from pydantic import BaseModel, ConfigDict, Field
 
 from et_agent.errors import SettingsError
-from et_agent.models.files import cache_dir, write_atomically
+from et_agent.storage import cache_dir, data_dir, write_atomically
 
 __all__ = ["Thresholds", "find_thresholds", "save_thresholds", "thresholds_folder"]
 
@@ -74,7 +73,7 @@ def thresholds_folder() -> Path:
     """Where pilots of the user's own models are kept."""
     if os.environ.get("ET_AGENT_CACHE"):
         return cache_dir() / "pilots"
-    return Path(platformdirs.user_data_dir("et-agent")) / "pilots"
+    return data_dir() / "pilots"
 
 
 def find_thresholds(model_sha256: str) -> Thresholds | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.models.files import write_atomically
+from et_agent.storage import write_atomically
 
 __all__ = ["export_run", "import_run", "read_run"]
 

@@ -10,7 +10,7 @@ from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.plots import draw_all
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.summaries import Comparison, CurvePoint, RunSummary, curve, summarise
-from et_agent.models.files import write_atomically
+from et_agent.storage import write_atomically
 
 __all__ = ["comparison_lines", "shown", "write_report"]
 

@@ -15,6 +15,7 @@ from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import (
     DataError,
     EtAgentError,
@@ -27,7 +28,6 @@ from et_agent.evaluation.grading import gold_answers, is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.models.base import LanguageModel
 from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
 from et_agent.uncertainty.measuring import traces
 from et_agent.uncertainty.similarity import mean_rouge_l

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.models.base import LanguageModel
 from et_agent.uncertainty.estimators.p_true import NAME as P_TRUE
 from et_agent.uncertainty.estimators.semantic_entropy import ENTAILED
 from et_agent.uncertainty.self_evaluation import meaning_classes, p_true

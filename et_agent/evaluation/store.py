@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from et_agent.databases import use_wal
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.models.files import try_locked
+from et_agent.storage import data_dir, open_database, try_locked
 
 __all__ = ["RunInfo", "RunStore", "default_store_path"]
 
@@ -33,7 +31,7 @@ def default_store_path() -> Path:
     named = os.environ.get("ET_AGENT_RUNS")
     if named:
         return Path(named).expanduser()
-    return Path(platformdirs.user_data_dir("et-agent", appauthor=False)) / "runs.sqlite"
+    return data_dir() / "runs.sqlite"
 
 
 def _first_schema(connection: sqlite3.Connection) -> None:
@@ -89,47 +87,11 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-            with self._told():
-                self._open()
-        except (OSError, sqlite3.OperationalError) as error:
-            raise StoreError(
-                f"{path} cannot be opened: {error}. Check folder and rights."
-            ) from error
-
-    def _open(self) -> None:
-        run = self._connection.execute
-        try:
-            # In one transaction, or another process could make the tables in between.
-            run("BEGIN")
-            version = int(run("PRAGMA user_version").fetchone()[0])
-            tables = int(run("SELECT count(*) FROM sqlite_master").fetchone()[0])
-            application = int(run("PRAGMA application_id").fetchone()[0])
-            run("COMMIT")
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise StoreError(f"{self.path} is no store of runs: choose another file") from error
-        if application != _APPLICATION and tables:
-            self._connection.close()
-            raise StoreError(f"{self.path} is a database of something else: choose another file")
-        if version > len(_MIGRATIONS):
-            self._connection.close()
-            raise StoreError(
-                f"{self.path} was written by a later et-agent (store version {version}, this one "
-                f"knows {len(_MIGRATIONS)}): upgrade et-agent, or choose another file"
-            )
-        use_wal(self._connection)
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA foreign_keys = ON")
-        for number in range(version, len(_MIGRATIONS)):
-            with self._transaction():
-                # Another process may have been quicker.
-                if int(run("PRAGMA user_version").fetchone()[0]) == number:
-                    _MIGRATIONS[number](self._connection)
-                    run(f"PRAGMA user_version = {number + 1}")
-                    run(f"PRAGMA application_id = {_APPLICATION}")
+        self._connection = open_database(
+            path, application=_APPLICATION, migrations=_MIGRATIONS, what="a store of runs"
+        )
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
 
     def begin(self, name: str, config: Mapping[str, Any]) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.

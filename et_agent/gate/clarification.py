@@ -21,10 +21,11 @@ from et_agent.decoding.base import Decoder, Run, RunRequest
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.scheduler import Ticket, scheduler_of
 from et_agent.decoding.tree import Finish
+from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import ReadingOption
 from et_agent.gate.limits import Limits
-from et_agent.models.base import LanguageModel, Message
 from et_agent.reporting import path_text
+from et_agent.templates.messages import Message
 
 __all__ = ["Clarification", "Clarifier", "chosen", "clarified", "meant", "parted"]
 

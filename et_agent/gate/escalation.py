@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.policy import GatePolicy
-from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
 
 __all__ = ["Escalated", "ModelTarget", "Target", "call_target", "is_interrupt"]

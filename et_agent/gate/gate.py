@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from et_agent.answers import AnswerKind
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, PolicyError
 from et_agent.gate.clarification import Clarification, Clarifier, clarified, meant
 from et_agent.gate.decision import Action, Cost, Decision
@@ -14,7 +15,6 @@ from et_agent.gate.escalation import Escalated, Target, call_target
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
-from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
 
 __all__ = ["Gate", "question_after"]

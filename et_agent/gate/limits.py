@@ -5,9 +5,9 @@ from typing import Any
 
 from et_agent.asking import ProgressCallback, submit
 from et_agent.decoding.scheduler import Ticket
+from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
-from et_agent.models.base import LanguageModel
 from et_agent.results import AskResult
 
 __all__ = ["Limits", "ask_within"]

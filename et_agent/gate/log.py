@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from et_agent.calibration import DriftMonitor
-from et_agent.databases import use_wal
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision
+from et_agent.storage import open_database
 
 __all__ = ["DecisionLog", "LogReport"]
 
@@ -78,34 +78,13 @@ class DecisionLog:
         self.path = Path(path)
         self._keep_texts = keep_texts
         self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                self.path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            self._open()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"{self.path} cannot be opened as a log of decisions: {error}"
-            ) from error
-
-    def _open(self) -> None:
-        run = self._connection.execute
-        version = int(run("PRAGMA user_version").fetchone()[0])
-        known = int(run("PRAGMA application_id").fetchone()[0]) == _APPLICATION
-        if not known and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise StoreError(f"{self.path} is a database of something else: choose another file")
-        if version > len(_MIGRATIONS):
-            raise StoreError(f"{self.path} was written by a later et-agent: upgrade et-agent")
-        use_wal(self._connection)
-        run("BEGIN IMMEDIATE")
-        # Another process may have migrated it in between.
-        version = int(run("PRAGMA user_version").fetchone()[0])
-        for step in _MIGRATIONS[version:]:
-            step(self._connection)
-        run(f"PRAGMA user_version={len(_MIGRATIONS)}")
-        run(f"PRAGMA application_id={_APPLICATION}")
-        run("COMMIT")
+        self._connection = open_database(
+            self.path,
+            application=_APPLICATION,
+            migrations=_MIGRATIONS,
+            what="a log of decisions",
+            any_thread=True,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
-from et_agent.models.base import LanguageModel
+from et_agent.engines.base import LanguageModel
 
 __all__ = ["LoadOptions", "SharedModel", "shared_model"]
 
@@ -52,7 +52,7 @@ class SharedModel:
         with self._lock:
             if self._model is None:
                 # Imported here, so that naming a model loads no llama.cpp.
-                from et_agent.models.loading import load_model
+                from et_agent.engines.loading import load_model
 
                 self._model = load_model(self.spec, **self.options)
             return self._model

@@ -27,9 +27,8 @@ from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
@@ -37,6 +36,7 @@ from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import TreeInput, question_of
 from et_agent.runnables.watching import Send, Watch
+from et_agent.weights.catalog import DEFAULT_MODEL
 
 __all__ = ["EntropyTreeRunnable"]
 

@@ -14,7 +14,7 @@ from et_agent.decoding.base import RunRequest
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.models.base import LanguageModel
+from et_agent.engines.base import LanguageModel
 
 __all__ = ["meaning_classes", "p_true", "p_unclear"]
 

@@ -17,7 +17,7 @@ from et_agent.calibration.finding import (
 )
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.decoding.naming import described
-from et_agent.models.catalog import CATALOG
+from et_agent.weights.catalog import CATALOG
 
 FOLDER = Path(str(resources.files("et_agent.calibration") / "shipped"))
 SHIPPED = sorted(FOLDER.glob("*.json"))

@@ -9,7 +9,7 @@ import pytest
 
 from et_agent.cli import guard, loading
 from et_agent.cli.main import main
-from et_agent.models.scripted import ScriptedModel
+from et_agent.engines.scripted import ScriptedModel
 
 TEXTS: Mapping[str, float] = {
     "First half of 48 is 24. So 48 + 24 = 72. \\boxed{72}": 0.5,

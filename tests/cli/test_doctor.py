@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from et_agent.cli import doctor
 from et_agent.cli.self_test import Check, self_test
-from et_agent.models.catalog import LocatedModel
-from et_agent.models.scripted import ScriptedModel
+from et_agent.engines.scripted import ScriptedModel
+from et_agent.weights.catalog import LocatedModel
 from tests.cli.conftest import TEXTS, Run
-from tests.models.gguf_builder import write_gguf
+from tests.weights.gguf_builder import write_gguf
 
 
 def even(path: "list[int] | tuple[int, ...] | object") -> NDArray[np.float32]:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.models.catalog import CATALOG, DEFAULT_MODEL, LocatedModel
-from et_agent.models.progress import Progress
+from et_agent.weights.catalog import CATALOG, DEFAULT_MODEL, LocatedModel
+from et_agent.weights.progress import TransferProgress
 from tests.cli.conftest import Run
-from tests.models.gguf_builder import write_gguf
+from tests.weights.gguf_builder import write_gguf
 
 
 def test_list_names_every_model(run: Run) -> None:
@@ -37,14 +37,14 @@ def test_path_prints_only_the_path(run: Run, tmp_path: Path) -> None:
 
 
 def test_pull_prints_the_path(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetched(spec: str, *, progress: Progress) -> LocatedModel:
+    def fetched(spec: str, *, progress: TransferProgress) -> LocatedModel:
         progress.start(1000, "fetching\x1b")
         progress.advance(600)
         progress.note("one source was skipped")
         progress.finish()
         return LocatedModel(path=tmp_path / "x.gguf", name=spec)
 
-    monkeypatch.setattr("et_agent.models.catalog.locate", fetched)
+    monkeypatch.setattr("et_agent.weights.catalog.locate", fetched)
     shown = run("models", "pull", "smollm2-135m")
     assert shown.out == f"{tmp_path / 'x.gguf'}\n"
     assert "fetching\\x1b" in shown.err

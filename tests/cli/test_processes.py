@@ -17,7 +17,7 @@ import sys, time
 from contextlib import closing
 from et_agent.cli import loading
 from et_agent.cli.main import main
-from et_agent.models.scripted import ScriptedModel
+from et_agent.engines.scripted import ScriptedModel
 
 model = ScriptedModel.from_texts({
     "First. \\\\boxed{72}": 0.5,

@@ -13,9 +13,9 @@ from et_agent.decoding.base import Decoder, RunRequest
 from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
+from et_agent.engines.base import Constraint
+from et_agent.engines.scripted import END, TURN, VOCABULARY
 from et_agent.errors import DecodeError
-from et_agent.models.base import Constraint
-from et_agent.models.scripted import END, TURN, VOCABULARY
 
 TEXTS = {"a1": 0.2, "a2": 0.1, "ax": 0.1, "b1": 0.1, "no": 0.5}
 GRAMMAR = "root ::= [ab] [0-9]"

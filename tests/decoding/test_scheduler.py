@@ -23,9 +23,9 @@ from et_agent.decoding.base import Decoder
 from et_agent.decoding.continued import Continued
 from et_agent.decoding.probe import Probe
 from et_agent.decoding.sampling import Distribution
+from et_agent.engines.base import Batch, Capacity, Step
+from et_agent.engines.scripted import ScriptedModel
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
-from et_agent.models.base import Batch, Room, Step
-from et_agent.models.scripted import ScriptedModel
 from tests.decoding.play import shape
 
 END = 256
@@ -449,11 +449,11 @@ class Arranging(ScriptedModel):
 
     most = 1000
 
-    def arrange(self, longest: int) -> Room:
+    def configure(self, longest: int) -> Capacity:
         self.__dict__.setdefault("asked", []).append(longest)
         if longest > self.most:
             raise ContextError("no memory")
-        return super().arrange(longest)
+        return super().configure(longest)
 
 
 def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Ticket, Ticket]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from et_agent.answers import AnswerKind
+from et_agent.engines.scripted import ScriptedModel
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.models.scripted import ScriptedModel
 from et_agent.uncertainty.leaf_table import LeafTable
 
 FLOATS = [

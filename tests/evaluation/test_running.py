@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from et_agent.answers import AnswerKind
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.scripted import END, VOCABULARY, ScriptedModel
 from et_agent.errors import DataError, DecodeError, SettingsError, StoreError
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.running import EvaluationProgress, evaluate, question_seed
 from et_agent.evaluation.store import RunStore
-from et_agent.models.scripted import END, VOCABULARY, ScriptedModel
 from tests.evaluation.conftest import half_knowing_model, half_known, sums
 
 DECODERS: dict[str, DecoderSettings] = {

@@ -77,7 +77,7 @@ def test_a_question_is_kept_once(tmp_path: Path) -> None:
 def test_another_sort_of_file_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be looked at as one" * 20)
-    with pytest.raises(StoreError, match="no store of runs"):
+    with pytest.raises(StoreError, match="is not a store of runs"):
         RunStore(text)
     other = tmp_path / "other.sqlite"
     connection = sqlite3.connect(other)

@@ -62,7 +62,7 @@ def test_the_large_model_is_loaded_when_it_is_needed(monkeypatch: pytest.MonkeyP
         return ScriptedModel.from_texts(large if name == "big" else small)
 
     monkeypatch.setattr(cascade, "load_model", load)
-    monkeypatch.setattr("et_agent.models.loading.load_model", load)
+    monkeypatch.setattr("et_agent.engines.loading.load_model", load)
     cascade.main(["How many eggs?", "--small", "tiny", "--large", "big"])
     assert loaded == ["tiny"]
     cascade.main(["How many sheep?", "--small", "tiny", "--large", "big"])

@@ -10,7 +10,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from numpy.typing import NDArray
 
 from et_agent import ScriptedModel
-from et_agent.models.scripted import VOCABULARY
+from et_agent.engines.scripted import VOCABULARY
 from et_agent.results import AskResult
 
 TEXTS = {"So \\boxed{4}": 0.5, "Well, the answer is 4.": 0.2, "So \\boxed{5}": 0.3}

@@ -13,8 +13,8 @@ from langchain_core.runnables import RunnableLambda
 from numpy.typing import NDArray
 
 from et_agent import MultiChain, ScriptedModel
+from et_agent.engines.scripted import END, VOCABULARY
 from et_agent.errors import QuestionError
-from et_agent.models.scripted import END, VOCABULARY
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
 from tests.runnables.conftest import QUESTION, TEXTS, Recorder, endless

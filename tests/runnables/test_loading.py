@@ -51,7 +51,7 @@ class Loader:
 @pytest.fixture
 def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     counting = Loader()
-    monkeypatch.setattr("et_agent.models.loading.load_model", counting)
+    monkeypatch.setattr("et_agent.engines.loading.load_model", counting)
     return counting
 
 

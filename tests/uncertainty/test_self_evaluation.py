@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from et_agent.models.scripted import ScriptedModel
+from et_agent.engines.scripted import ScriptedModel
 from et_agent.uncertainty.self_evaluation import meaning_classes, p_true, p_unclear
 
 

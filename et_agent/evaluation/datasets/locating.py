@@ -12,7 +12,7 @@ from typing import Final
 
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset
-from et_agent.models.files import cache_dir
+from et_agent.storage import cache_dir
 
 __all__ = ["data_folder", "locate_files"]
 

@@ -4,7 +4,7 @@ import threading
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
-from et_agent.models.base import LanguageModel
+from et_agent.engines.base import LanguageModel
 from et_agent.runnables.loading import SharedModel, shared_model
 
 __all__ = ["EngineKey", "close_engines", "engine_of"]

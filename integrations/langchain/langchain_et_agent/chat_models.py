@@ -19,10 +19,10 @@ from et_agent import EntropyTree, Greedy
 from et_agent.answers import AnswerKind
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.validation import explained
+from et_agent.weights.catalog import DEFAULT_MODEL
 from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, function_tool, tool_choice_of
 from langchain_et_agent._engines import EngineKey, engine_of
 from langchain_et_agent._replies import Choice, WholeReplyParser

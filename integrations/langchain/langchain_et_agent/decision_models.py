@@ -23,11 +23,11 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from et_agent.answers import AnswerKind
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import InputError, SettingsError
-from et_agent.models.base import LanguageModel
-from et_agent.models.catalog import DEFAULT_MODEL
 from et_agent.results import AskResult
 from et_agent.validation import explained
+from et_agent.weights.catalog import DEFAULT_MODEL
 
 __all__ = ["EntropyTreeDecisionModel"]
 

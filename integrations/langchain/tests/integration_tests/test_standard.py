@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_et_agent import ChatEntropyTree
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from et_agent.models.catalog import locate
+from et_agent.weights.catalog import locate
 
 _SHARED = {"context": 2048, "leaves": 2, "max_sequences": 16, "max_tokens": 64, "threads": 1}
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from et_agent import AskResult, ScriptedModel
-from et_agent.models.base import Batch, Step
-from et_agent.models.scripted import VOCABULARY
+from et_agent.engines.base import Batch, Step
+from et_agent.engines.scripted import VOCABULARY
 
 TEXTS = {
     "So \\boxed{4}": 0.4,

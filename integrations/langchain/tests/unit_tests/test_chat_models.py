@@ -19,9 +19,9 @@ from langchain_et_agent import ChatEntropyTree, close_engines
 from langchain_et_agent._replies import reply
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
+from et_agent.engines import loading
+from et_agent.engines.base import ModelInfo
 from et_agent.errors import EtAgentError, SettingsError
-from et_agent.models import loading
-from et_agent.models.base import ModelInfo
 from et_agent.results import ConfidencePart
 from et_agent.runnables import EntropyTreeRunnable
 

@@ -19,6 +19,7 @@ from langchain_core.outputs import ChatGeneration
 from langchain_et_agent import ChatEntropyTree, _engines
 
 from et_agent import Greedy, ScriptedModel
+from et_agent.engines import loading
 from et_agent.errors import (
     EtAgentError,
     ModelClosedError,
@@ -27,7 +28,6 @@ from et_agent.errors import (
     TimeLimitError,
     UnsupportedModelError,
 )
-from et_agent.models import loading
 
 from .support import (
     QUESTION,

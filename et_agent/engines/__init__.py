@@ -1,0 +1,1 @@
+"""What runs a model: the protocol, llama.cpp, and a scripted double for tests."""

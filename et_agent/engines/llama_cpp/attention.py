@@ -1,0 +1,377 @@
+"""Attention weights worked out from llama.cpp's running graph, without changing it.
+
+Flash attention never stores its weights, but its graph node has all that goes into them: queries,
+keys, mask and scale. llama.cpp calls back after the nodes of the chosen layers; queries and mask of
+the wanted rows are copied there, and the keys of the new cells are added to a float32 copy of those
+layers' key caches. A row is then a softmax over the cells of its own path.
+
+A row's columns are cells of the unified cache, or positions of the own stream. The index input of
+the cache's SET_ROWS nodes ties them to the tokens of the batch: in a unified cache it tells where a
+token went, with streams which token a row is of. The layout of `ggml_tensor` is not part of
+llama-cpp-python's interface; `layout_is_known` compares it with what this module was written for, and
+attention stays off on any other.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.engines.cells import CellTable, Ints
+from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.layout import NO_CACHE, Layout
+
+__all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
+
+Floats = NDArray[np.float32]
+
+# Offsets in ggml_tensor, bytes (llama-cpp-python 0.3.36).
+_TYPE: Final = 0
+_BUFFER: Final = 8
+_SIZES: Final = 16
+_STRIDES: Final = 48
+_OP: Final = 80
+_PARAMETERS: Final = 84
+_SOURCES: Final = 152
+_VIEWED: Final = 232
+_DATA: Final = 248
+_NAME: Final = 256
+_OVERHEAD: Final = 368
+_INDEX_INPUT: Final = b"attn_inp_k_idxs"
+# Float32, float16, int64, and the bits of bfloat16, by ggml's numbers.
+_TYPES: Final[dict[int, np.dtype[Any]]] = {
+    0: np.dtype(np.float32),
+    1: np.dtype(np.float16),
+    27: np.dtype(np.int64),
+    30: np.dtype(np.uint16),
+}
+
+_I32 = ctypes.c_int32.from_address
+_PTR = ctypes.c_void_p.from_address
+_THREE_FLOATS = (ctypes.c_float * 3).from_address
+_FOUR_LONGS = (ctypes.c_int64 * 4).from_address
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    # Through the llama library that is already loaded: loading libggml by name maps a second copy.
+    function: Callable[..., Any] = getattr(llama_cpp.llama_cpp._lib, name)
+    function.restype = result  # type: ignore[attr-defined]
+    function.argtypes = list(arguments)  # type: ignore[attr-defined]
+    return function
+
+
+def layout_is_known() -> bool:
+    """Whether this build's tensor layout is the one that this module reads."""
+    try:
+        return int(_function("ggml_tensor_overhead", ctypes.c_size_t)()) == _OVERHEAD
+    except AttributeError:
+        return False
+
+
+def default_layers(layers: int) -> tuple[int, ...]:
+    """Two layers in the later half, where attention follows meaning rather than position [C]."""
+    return tuple(sorted({layers // 2, (3 * layers) // 4} & set(range(layers))))
+
+
+def _op_number(name: bytes) -> int:
+    op_name = _function("ggml_op_name", ctypes.c_char_p, ctypes.c_int)
+    for number in range(200):
+        found = op_name(number)
+        if found == name:
+            return number
+        if found is None:
+            break
+    raise AttributeError(f"this llama.cpp has no operation {name.decode()}")
+
+
+@dataclass(slots=True)
+class _Layer:
+    """What was seen of one layer.
+
+    Attributes:
+        keys: float32 [key-value heads, cells, d], the keys of all cells written so far; None before
+            the first decode.
+        tokens: Which tokens of the batch the micro-batch in work has, int64.
+        places: Where llama.cpp puts them, int64, one array a micro-batch of this decode.
+        rows: By output row, its query, float32 [key-value heads, group, d], and its mask, float16
+            [columns].
+        seen: Tokens of this decode seen so far.
+        scale, cap: Factor of the scores, and soft cap or 0.
+    """
+
+    keys: Floats | None = None
+    tokens: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    places: list[Ints] = field(default_factory=list)
+    rows: dict[int, tuple[Floats, NDArray[np.float16]]] = field(default_factory=dict)
+    seen: int = 0
+    scale: float = 1.0
+    cap: float = 0.0
+
+    def begin(self) -> None:
+        self.places.clear()
+        self.rows.clear()
+        self.seen = 0
+
+    def weights(self, row: int, cells: Ints, columns: Ints | slice) -> Floats:
+        """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)]."""
+        query, mask = self.rows[row]
+        assert self.keys is not None
+        scores: Floats = np.matmul(query, self.keys.take(cells, axis=1).transpose(0, 2, 1))
+        scores *= self.scale
+        if self.cap:
+            np.tanh(scores, out=scores)
+            scores *= self.cap
+        scores += mask[columns]
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        return scores
+
+
+class StepAttention:
+    """Attention of the output rows of one decode; valid until the next one."""
+
+    def __init__(
+        self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]], streams: bool
+    ) -> None:
+        self._layers, self._table, self._rows, self._streams = layers, table, rows, streams
+        self._known: tuple[int, Floats] | None = None
+
+    def row(self, index: int) -> Floats:
+        """Attention of output row `index` over its own path, float32 [position + 1].
+
+        Mean over heads and chosen layers; it sums to 1.
+        """
+        mean: Floats = self.weights(index).mean(axis=(0, 1))
+        return mean
+
+    def near(self, index: int) -> Floats:
+        """What output row `index` gives the token before it and itself, [layers, heads, 2]."""
+        weights = self.weights(index)
+        if weights.shape[2] > 1:
+            return weights[:, :, -2:]
+        return np.concatenate([np.full_like(weights, np.nan), weights], axis=2)
+
+    def weights(self, index: int) -> Floats:
+        """The same for each layer and head, float32 [layers, heads, position + 1].
+
+        Where a model has attention sinks, this is the attention given to the path, without the
+        share that goes into the sinks.
+        """
+        if self._known is None or self._known[0] != index:
+            cells, columns = self._path(index)
+            found = [layer.weights(index, cells, columns) for layer in self._layers]
+            joined = np.concatenate([part.reshape(1, -1, cells.size) for part in found])
+            self._known = index, joined
+        return self._known[1]
+
+    def strangers(self, index: int) -> int:
+        """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""
+        _, columns = self._path(index)
+        found = 0
+        for layer in self._layers:
+            visible = np.isfinite(layer.rows[index][1])
+            visible[columns] = False
+            found += int(np.count_nonzero(visible))
+        return found
+
+    def _path(self, index: int) -> tuple[Ints, Ints | slice]:
+        """Cells of an output row's path, and its columns in llama.cpp's mask."""
+        sequence, position = self._rows[index]
+        cells = self._table.path(sequence, position + 1)
+        return cells, slice(position + 1) if self._streams else cells
+
+
+class AttentionReader:
+    """The callback and what it gathered during one decode.
+
+    Args:
+        layers: Layers to read; the result is their mean.
+
+    Raises:
+        AttributeError: This llama.cpp lacks a function or operation that is needed.
+    """
+
+    def __init__(self, layers: tuple[int, ...]) -> None:
+        self.layers = layers
+        self.resize(NO_CACHE)
+        self._flash = _op_number(b"FLASH_ATTN_EXT")
+        self._set_rows = _op_number(b"SET_ROWS")
+        self._is_host = _function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)
+        self._get = _function(
+            "ggml_backend_tensor_get",
+            None,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_size_t,
+        )
+        self._outputs: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._rows: Ints = np.zeros(0, dtype=np.int64)
+        self._places: Ints | None = None
+        self._cells: Ints | None = None
+        self._by_place: Ints | None = None
+        self.error: Exception | None = None
+        self._armed = False
+        # llama.cpp keeps the pointer for the context's life, so the object must live as long.
+        self.callback = llama_cpp.llama_cpp.ggml_backend_sched_eval_callback(self._on_node)
+
+    def resize(self, layout: Layout) -> None:
+        """Get ready for an empty cache of another layout."""
+        self._layout = layout
+        self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in self.layers}
+
+    def begin(
+        self, outputs: NDArray[np.bool_], places: Ints | None = None, cells: Ints | None = None
+    ) -> None:
+        """Get ready for a decode.
+
+        Args:
+            outputs: Tokens of the batch whose attention is wanted, bool [N].
+            places: With streams, where llama.cpp will put the tokens: stream x cells a stream +
+                position, int64 [N]. A unified cache tells.
+            cells: With streams, the tokens' cells in the table, int64 [N].
+        """
+        self._outputs = outputs
+        self._rows = np.cumsum(outputs) - 1
+        self._places, self._cells = places, cells
+        self._by_place = None if places is None else np.argsort(places)
+        for layer in self._layers.values():
+            layer.begin()
+        self.error = None
+        self._armed = True
+
+    def finish(
+        self, table: CellTable, rows: list[tuple[int, int]]
+    ) -> Callable[[], StepAttention] | None:
+        """End a decode; the result is built once the cells are in `table`.
+
+        Args:
+            table: Cell table of the cache.
+            rows: (sequence, position) of the output rows.
+        """
+        self._armed = False
+        layers = list(self._layers.values())
+        if self.error is not None or any(len(layer.rows) != len(rows) for layer in layers):
+            return None
+        return lambda: StepAttention(layers, table, rows, not self._layout.unified)
+
+    @property
+    def cells(self) -> Ints | None:
+        """Cells of the last batch's tokens in the table, int64 [N]; None when they were not seen."""
+        found = [np.concatenate(layer.places) for layer in self._layers.values() if layer.places]
+        # Layers may lie in different caches (sliding window), whose cells must then agree.
+        if len(found) < len(self._layers) or found[0].size != self._outputs.size:
+            return None
+        if any(not np.array_equal(found[0], other) for other in found[1:]):
+            return None
+        return found[0] if self._cells is None else self._cells
+
+    def _on_node(self, tensor: int, ask: bool, _user_data: Any) -> bool:
+        # Never raise and never stop the graph here: decode would report success with stale data.
+        if not self._armed:
+            return not ask
+        try:
+            if ask:
+                op = _I32(tensor + _OP).value
+                if op == self._flash:
+                    return self._layer_of(_PTR(tensor + _SOURCES + 8).value) is not None
+                if op == self._set_rows:
+                    self._note_cells(tensor)
+                return False
+            self._read(tensor)
+        except Exception as error:
+            self.error = error
+            self._armed = False
+        return not ask
+
+    def _layer_of(self, tensor: int | None) -> _Layer | None:
+        """The chosen layer whose key cache a tensor is, or is a view of."""
+        while tensor is not None:
+            # A view's name is that of what it views and " (view)"; a permuted one ends differently.
+            found = self._layers.get(ctypes.string_at(tensor + _NAME).partition(b" ")[0])
+            if found is not None:
+                return found
+            tensor = _PTR(tensor + _VIEWED).value
+        return None
+
+    def _note_cells(self, tensor: int) -> None:
+        """Keep the places of a micro-batch, told by the cache writes of the chosen layers."""
+        layer = self._layer_of(tensor)
+        index = _PTR(tensor + _SOURCES + 8).value
+        if layer is None or index is None:
+            return
+        # On another device the input is a copy, named `DEVICE#attn_inp_k_idxs#0`.
+        if _INDEX_INPUT not in ctypes.string_at(index + _NAME).split(b"#"):
+            return
+        places = self._array(index).ravel().copy()
+        layer.places.append(places)
+        layer.tokens = self._tokens_at(places, layer.seen)
+        layer.seen += places.size
+
+    def _tokens_at(self, places: Ints, seen: int) -> Ints:
+        """Which tokens of the batch a micro-batch has; llama.cpp reorders those of streams."""
+        if self._places is None or self._by_place is None:
+            return np.arange(seen, seen + places.size)
+        found = np.searchsorted(self._places, places, sorter=self._by_place)
+        tokens: Ints = self._by_place[np.minimum(found, self._by_place.size - 1)]
+        if not np.array_equal(self._places[tokens], places):
+            raise RuntimeError("tokens lie elsewhere in their streams than was expected")
+        return tokens
+
+    def _read(self, tensor: int) -> None:
+        query, key, _, mask = (_PTR(tensor + _SOURCES + 8 * at).value for at in range(4))
+        layer = self._layer_of(key)
+        assert layer is not None
+        assert query is not None
+        assert key is not None
+        scale, slopes, layer.cap = _THREE_FLOATS(tensor + _PARAMETERS)
+        if slopes or mask is None:
+            raise RuntimeError("this model has no attention mask, or biases by distance (ALiBi)")
+        # ggml divides by the cap before tanh and multiplies afterwards.
+        layer.scale = scale / layer.cap if layer.cap else scale
+        queries = self._array(query)  # [streams, heads, tokens of each, d]
+        keys = self._array(key)  # [streams, key-value heads, columns, d]
+        masks = self._array(mask)  # [streams, 1, tokens of each, columns]
+        (streams, _, each, length), groups = queries.shape, keys.shape[1]
+        stream, token = np.divmod(np.arange(streams * each), each)
+        if layer.tokens.size != stream.size or len(masks) != streams:
+            raise RuntimeError("a micro-batch has another shape than was expected")
+        if layer.keys is None:
+            layer.keys = np.zeros((groups, self._layout.total, length), dtype=np.float32)
+        places = layer.places[-1]
+        cells = places if self._cells is None else self._cells[layer.tokens]
+        column = places if self._layout.unified else places % self._layout.cells
+        # Advanced indices around a slice: their axis comes first.
+        layer.keys[:, cells] = _floats(keys[stream, :, column]).swapaxes(0, 1)
+        wanted = np.flatnonzero(self._outputs[layer.tokens])
+        chosen = queries[stream[wanted], :, token[wanted]].astype(np.float32)
+        seen = masks[stream[wanted], 0, token[wanted]]
+        numbers = self._rows[layer.tokens[wanted]].tolist()
+        for row, one, visible in zip(numbers, chosen, seen, strict=True):
+            layer.rows[row] = one.reshape(groups, -1, length), visible
+
+    def _array(self, tensor: int) -> NDArray[Any]:
+        """A tensor's data, slowest axis first: in place on the CPU, fetched from another device."""
+        dtype: np.dtype[Any] = _TYPES[_I32(tensor + _TYPE).value]
+        shape = tuple(_FOUR_LONGS(tensor + _SIZES))[::-1]
+        strides = tuple(_FOUR_LONGS(tensor + _STRIDES))[::-1]
+        size = dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        buffer, data = _PTR(tensor + _BUFFER).value, _PTR(tensor + _DATA).value
+        held: Any
+        if data is not None and (buffer is None or self._is_host(buffer)):
+            held = (ctypes.c_byte * size).from_address(data)
+        else:
+            held = np.empty(size, dtype=np.uint8)
+            self._get(tensor, held.ctypes.data, 0, size)
+        return np.ndarray(shape, dtype=dtype, buffer=held, strides=strides)
+
+
+def _floats(values: NDArray[Any]) -> Floats:
+    """Float32 of float32, float16, or bfloat16 in uint16."""
+    if values.dtype == np.uint16:
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32)

@@ -1,0 +1,522 @@
+"""The llama.cpp backend: one context, one owner thread, sequences that share their prefixes.
+
+The low-level API is used because `llama_cpp.Llama` gives one sequence at a time. Everything that
+makes llama.cpp abort the process (too many outputs, tokens, sequences; gaps in positions) is checked
+before each call.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
+from et_agent.engines.cells import CellTable, Ints
+from et_agent.engines.llama_cpp.attention import AttentionReader, default_layers, layout_is_known
+from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.grammar import LlamaConstraint, TokenTexts
+from et_agent.engines.llama_cpp.layout import (
+    MAX_SEQUENCES,
+    NO_CACHE,
+    Layout,
+    StreamTable,
+    choose_layout,
+)
+from et_agent.engines.llama_cpp.native import (
+    MAX_BATCH,
+    Native,
+    cell_bytes,
+    forgotten,
+    let_go,
+    metadata,
+    open_weights,
+)
+from et_agent.errors import ContextError, DecodeError, ModelClosedError, UnsupportedModelError
+from et_agent.templates.chat import ChatTemplate
+from et_agent.templates.messages import Message, Tool, ToolFormat
+
+__all__ = ["STREAM_MEMORY", "LlamaCppModel"]
+
+STREAM_MEMORY: Final = 1 << 30
+"""Bytes of key-value streams at most, unless said otherwise."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger("et_agent.llama_cpp")
+_SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+_UNKNOWN: Final = 1  # LLAMA_TOKEN_ATTR_UNKNOWN
+_CONTROL: Final = 8  # LLAMA_TOKEN_ATTR_CONTROL
+_CLOSED: Final = "this model was closed: load it again"
+
+
+class LlamaCppModel:
+    """A GGUF model whose sequences share one cache or have a stream each, as long as they are short.
+
+    Args:
+        path: The GGUF file.
+        name: Name for people; the file's stem if empty.
+        fingerprint: SHA-256 of the file, hex.
+        context: Most positions of a path, and cells of the cache that all sequences share when a
+            stream for each would not fit.
+        threads: CPU threads; None takes the cores this process may use.
+        attention: Read attention weights where the build and the model allow it.
+        attention_layers: Layers to read; None takes two in the later half.
+        max_sequences: Sequences at once, at most 256. Each costs V x 4 bytes of output buffer.
+        best_width: Rows in a batch with the best tokens per second; the scheduler fills up to it.
+        gpu_layers: Layers on a GPU, if the build has one; -1 for all.
+        repack: Let llama.cpp repack weights for this CPU. `load_model` tries in a child process
+            whether that crashes.
+        stream_memory: Bytes that the streams may take: wide batches are faster with them
+            (benchmarks/results/streams.json). 0 keeps one shared cache.
+
+    Raises:
+        ModelFileError: llama.cpp cannot load the file.
+        UnsupportedModelError: An embedding-only, encoder-decoder, recurrent, hybrid or diffusion model.
+        ContextError: The context or the number of sequences is out of range.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        fingerprint: str = "",
+        context: int = 8192,
+        threads: int | None = None,
+        attention: bool = True,
+        attention_layers: tuple[int, ...] | None = None,
+        max_sequences: int = 64,
+        best_width: int = DEFAULT_WIDTH,
+        gpu_layers: int = -1,
+        repack: bool = True,
+        stream_memory: int = STREAM_MEMORY,
+    ) -> None:
+        if not 1 <= max_sequences <= MAX_SEQUENCES:
+            raise ContextError(
+                f"{max_sequences} sequences were asked for and llama.cpp allows 1 to "
+                f"{MAX_SEQUENCES}: use a value in that range"
+            )
+        if context < 32:
+            raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
+        self._closed = False
+        self._vocab_lock = threading.Lock()
+        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
+        self._native = Native()
+        self._finalizer = weakref.finalize(self, forgotten().put, (self._owner, self._native))
+        self._finalizer.atexit = False  # executors take no more work by then
+        self._max_sequences, self._threads = max_sequences, threads
+        self._stream_memory = stream_memory
+        try:
+            self._owner.submit(
+                self._load, path, attention, attention_layers, gpu_layers, repack
+            ).result()
+            self._info = self._describe(path, name, fingerprint, context, best_width)
+            self._owner.submit(self._arrange, 1).result()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(
+        self,
+        path: Path,
+        attention: bool,
+        attention_layers: tuple[int, ...] | None,
+        gpu_layers: int,
+        repack: bool,
+    ) -> None:
+        self._owner_thread = threading.get_ident()
+        self._model = self._native.model = open_weights(path, gpu_layers, repack=repack)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        self._cell_bytes = cell_bytes(self._model)
+        layers = int(llama_cpp.llama_model_n_layer(self._model))
+        self._reader: AttentionReader | None = None
+        chosen = default_layers(layers) if attention_layers is None else attention_layers
+        if attention and chosen and layout_is_known():
+            if any(not 0 <= layer < layers for layer in chosen):
+                raise ContextError(
+                    f"attention layers {chosen} are not all within 0 to {layers - 1}"
+                )
+            with contextlib.suppress(AttributeError):
+                self._reader = self._native.reader = AttentionReader(chosen)
+        self._layout = NO_CACHE
+        self._prepare_batch()
+
+    def configure(self, longest: int) -> Capacity:
+        """Get the cache ready for paths of `longest` positions; see `Engine.configure`."""
+        self._require_open()
+        return self._arrange(longest)
+
+    def _arrange(self, longest: int) -> Capacity:
+        info = self._info
+        wanted = choose_layout(
+            min(longest, info.longest_path),
+            context=info.context,
+            max_sequences=self._max_sequences,
+            width=info.best_width,
+            cell_bytes=self._cell_bytes,
+            memory=self._stream_memory,
+        )
+        if self._layout.serves(wanted):
+            self._forget_everything()
+            return self._room()
+        try:
+            self._make_context(wanted)
+        except ContextError:
+            if wanted.unified:
+                raise
+            self._stream_memory = wanted.total * self._cell_bytes - 1
+            _log.warning(
+                "no memory for streams of %d cells: less is used from here on", wanted.total
+            )
+            return self._arrange(longest)
+        return self._room()
+
+    def _room(self) -> Capacity:
+        return Capacity(self._layout.sequences, min(self._layout.cells, self._info.longest_path))
+
+    def _make_context(self, layout: Layout) -> None:
+        # Nothing fits until there is a context.
+        self._layout = NO_CACHE
+        self._cells = CellTable(0, 0, 0)
+        self._native.make_context(layout, self._threads, self._max_sequences)
+        self._memory = llama_cpp.llama_get_memory(self._native.context)
+        self._layout = layout
+        self._forget_everything()
+        if self._reader is not None:
+            self._reader.resize(layout)
+
+    def _prepare_batch(self) -> None:
+        self._tokens = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._positions = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._sequences = np.zeros(MAX_BATCH, dtype=np.int32)
+        self._one_each = np.ones(MAX_BATCH, dtype=np.int32)
+        self._outputs = np.zeros(MAX_BATCH, dtype=np.int8)
+        start = self._sequences.ctypes.data
+        self._pointers = start + 4 * np.arange(MAX_BATCH, dtype=np.uintp)
+
+        def pointer(array: Any, kind: Any) -> Any:
+            return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+        self._batch = llama_cpp.llama_batch(
+            n_tokens=0,
+            token=pointer(self._tokens, ctypes.c_int32),
+            embd=None,
+            pos=pointer(self._positions, ctypes.c_int32),
+            n_seq_id=pointer(self._one_each, ctypes.c_int32),
+            seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
+            logits=pointer(self._outputs, ctypes.c_int8),
+        )
+
+    def _describe(
+        self, path: Path, name: str, fingerprint: str, context: int, best_width: int
+    ) -> ModelInfo:
+        vocab = self._vocab
+        self._pieces: dict[int, bytes] = {}
+        template = llama_cpp.llama_model_chat_template(self._model, None)
+        self._template_text = template.decode("utf-8", "replace") if template else ""
+        self._bos = int(llama_cpp.llama_vocab_bos(vocab))
+        self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
+        self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
+        self._template: ChatTemplate | None = None
+        self._token_texts: TokenTexts | None = None
+        ends = llama_cpp.llama_vocab_is_eog
+        stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
+        sequences = self._max_sequences
+        return ModelInfo(
+            name=name or path.stem,
+            fingerprint=fingerprint,
+            vocabulary=self._n_vocab,
+            context=context,
+            longest_path=self._longest_path(context),
+            max_sequences=sequences,
+            max_batch=MAX_BATCH,
+            max_outputs=sequences,
+            best_width=max(1, min(best_width, sequences)),
+            stop_tokens=stop,
+            chat_template=bool(self._template_text),
+            attention_layers=() if self._reader is None else self._reader.layers,
+        )
+
+    def _longest_path(self, context: int) -> int:
+        """Positions a path may have: what the model was trained for, within a sliding window.
+
+        llama.cpp gives cells that have left the window of their only sequence to others, even with
+        `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
+        """
+        trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        architecture = metadata(self._model, "general.architecture")
+        window = metadata(self._model, f"{architecture}.attention.sliding_window")
+        limits = [trained, int(window) if window.isdigit() else 0]
+        return min([context, *(limit for limit in limits if limit > 0)])
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is and what it allows."""
+        return self._info
+
+    @property
+    def free_cells(self) -> int:
+        """Cells of the cache that no sequence uses."""
+        return self._cells.free
+
+    def _token_text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        with self._vocab_in_use():
+            text = bytes(llama_cpp.llama_vocab_get_text(self._vocab, token))
+        return text.decode("utf-8", "replace")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of plain text; control-token text in it stays plain text."""
+        return self._tokenize(text, control=False)
+
+    def _tokenize(self, text: str, *, control: bool) -> list[int]:
+        data = text.encode("utf-8")
+        size = len(data) + 8
+        buffer = (llama_cpp.llama_token * size)()
+        with self._vocab_in_use():
+            count = llama_cpp.llama_tokenize(
+                self._vocab, data, len(data), buffer, size, False, control
+            )
+        if count < 0:
+            raise DecodeError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
+        return list(buffer[:count])
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            with self._vocab_in_use():
+                piece = self._pieces[token] = self._piece(token, special=False)
+        return piece
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        """Bytes of a token, `special` for the names of control tokens."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if count >= 0:
+                return bytes(buffer.raw[:count])
+            size = -count
+
+    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """Tokens of a chat prompt; see `LanguageModel.chat_tokens`."""
+        tokens: list[int] = []
+        for piece in self._chat_template().pieces(messages, tools):
+            if piece.control or not tokens:
+                tokens += self._tokenize(piece.text, control=piece.control)
+            else:
+                tokens += self._continue_tokens(piece.text)
+        return self._with_bos(tokens)
+
+    def tool_format(self) -> ToolFormat:
+        """How the model's chat template writes a tool call; see `LanguageModel.tool_format`."""
+        return self._chat_template().tool_format()
+
+    def _chat_template(self) -> ChatTemplate:
+        if not self._template_text:
+            raise UnsupportedModelError(
+                f"{self._info.name} carries no chat template (a base model?): pass --chat plain for a "
+                "plain prompt, or choose an instruct model (see `et-agent models list`)"
+            )
+        if self._template is None:
+            with self._vocab_in_use():
+                eos = int(llama_cpp.llama_vocab_eos(self._vocab))
+            self._template = ChatTemplate(
+                self._template_text, self._token_text(self._bos), self._token_text(eos)
+            )
+        return self._template
+
+    def constraint(self, gbnf: str) -> LlamaConstraint:
+        """A grammar over the vocabulary; see `LanguageModel.constraint`."""
+        with self._vocab_in_use():
+            if self._token_texts is None:
+                self._token_texts = self._read_token_texts()
+            return LlamaConstraint(self._vocab, gbnf, self._token_texts, self._require_open)
+
+    def _read_token_texts(self) -> TokenTexts:
+        attributes = np.array(
+            [llama_cpp.llama_vocab_get_attr(self._vocab, token) for token in range(self._n_vocab)]
+        )
+        # Control tokens stand for no text, though the grammar would take their names for it.
+        usable = (attributes & (_CONTROL | _UNKNOWN)) == 0
+        texts = [self._piece(token, special=True) for token in range(self._n_vocab)]
+        return TokenTexts(texts, usable, self._info.stop_tokens)
+
+    def plain_tokens(self, text: str) -> list[int]:
+        """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
+        return self._with_bos(self.tokenize(text))
+
+    def _with_bos(self, tokens: list[int]) -> list[int]:
+        if self._adds_bos and tokens[:1] != [self._bos]:
+            return [self._bos, *tokens]
+        return tokens
+
+    def _continue_tokens(self, text: str) -> list[int]:
+        """Tokens of text that goes on a line: SentencePiece would put a space before it."""
+        if not self._is_spm:
+            return self.tokenize(text)
+        lead = self.tokenize("\n")
+        tokens = self.tokenize("\n" + text)
+        return tokens[len(lead) :] if tokens[: len(lead)] == lead else self.tokenize(text)
+
+    def decode(self, batch: Batch) -> Step:
+        """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
+        self._require_open()
+        count = int(batch.tokens.size)
+        outputs = np.flatnonzero(batch.outputs)
+        self._check(batch, count, outputs.size)
+        order, ids = self._order(batch)
+        self._tokens[:count] = batch.tokens[order]
+        self._positions[:count] = batch.positions[order]
+        self._sequences[:count] = ids[order]
+        self._outputs[:count] = batch.outputs[order]
+        self._batch.n_tokens = count
+        if self._reader is not None:
+            self._watch(self._reader, batch, ids)
+        code = llama_cpp.llama_decode(self._native.context, self._batch)
+        if code != 0:
+            self._forget_everything()
+            raise DecodeError(
+                f"llama_decode failed with code {code} on {count} tokens; the cache was cleared"
+            )
+        rows = [(int(batch.sequences[i]), int(batch.positions[i])) for i in outputs]
+        build = cells = None
+        if self._reader is not None:
+            build, cells = self._reader.finish(self._cells, rows), self._reader.cells
+            if build is None or cells is None:
+                self._drop_attention()
+                build = cells = None
+        self._cells.place(batch.sequences.tolist(), cells)
+        pointer = llama_cpp.llama_get_logits(self._native.context)
+        logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
+        given = order[batch.outputs[order]]
+        if not np.array_equal(given, outputs):
+            logits = logits[np.argsort(given)]
+        return Step(logits, build() if build is not None else None)
+
+    def _order(self, batch: Batch) -> tuple[Ints, Ints]:
+        """In which order llama.cpp gets a batch's tokens, and its own sequence ids of them, [N]."""
+        if self._streams is None:
+            return np.arange(batch.tokens.size), batch.sequences.astype(np.int64)
+        for move in self._streams.gather(batch.sequences.tolist()):
+            self._copy(move.source, move.target)
+            llama_cpp.llama_memory_seq_rm(self._memory, move.source, -1, -1)
+        ids = np.array([self._streams.stream(one) for one in batch.sequences.tolist()])
+        return np.argsort(ids, kind="stable"), ids
+
+    def _watch(self, reader: AttentionReader, batch: Batch, ids: Ints) -> None:
+        if self._streams is None:
+            reader.begin(batch.outputs)
+        else:
+            places = ids * self._layout.cells + batch.positions
+            reader.begin(batch.outputs, places, self._cells.unused(places.size))
+
+    def _check(self, batch: Batch, count: int, outputs: int) -> None:
+        limits = self._info
+        if not 1 <= count <= limits.max_batch:
+            raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {count}")
+        if outputs > limits.max_outputs:
+            raise ContextError(
+                f"a batch has at most {limits.max_outputs} output rows, not {outputs}"
+            )
+        if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
+            raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
+        self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
+
+    def _drop_attention(self) -> None:
+        """Go on without attention: cells are unknown from here on, so rows would be wrong."""
+        error = None if self._reader is None else self._reader.error
+        _log.warning("attention is off from here on: the graph could not be read (%s)", error)
+        self._reader = None  # the context keeps calling it: `_native` holds it as long
+        self._info = dataclasses.replace(self._info, attention_layers=())
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Let the unused sequence `target` share the first `length` tokens of `source`."""
+        self._require_open()
+        self._cells.require(source, target)
+        if self._cells.length(target) or not 0 < length <= self._cells.length(source):
+            raise ContextError(
+                f"cannot fork {length} tokens of sequence {source} "
+                f"({self._cells.length(source)} long) into sequence {target} "
+                f"({self._cells.length(target)} long)"
+            )
+        if self._streams is None:
+            llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        else:
+            stream = self._streams.take(target)
+            self._copy(self._streams.stream(source), stream)
+            llama_cpp.llama_memory_seq_rm(self._memory, stream, length, -1)
+        self._cells.fork(source, target, length)
+
+    def _copy(self, source: int, target: int) -> None:
+        """Copy a whole stream; llama.cpp does it before the next decode."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def release(self, sequence: int) -> None:
+        """Forget a sequence; cells that no other sequence shares become free."""
+        self._require_open()
+        self._cells.require(sequence)
+        held = sequence if self._streams is None else self._streams.release(sequence)
+        if held is not None:
+            llama_cpp.llama_memory_seq_rm(self._memory, held, -1, -1)
+        self._cells.release(sequence)
+
+    def _forget_everything(self) -> None:
+        llama_cpp.llama_memory_clear(self._memory, False)
+        room = self._room()
+        self._cells = CellTable(self._layout.total, room.sequences, room.longest)
+        self._streams = None if self._layout.unified else StreamTable(self._layout.ids)
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Run `work` in the owner thread."""
+        self._require_open()
+        try:
+            return self._owner.submit(work)
+        except RuntimeError as error:  # closed by another thread since the line above
+            raise ModelClosedError(_CLOSED) from error
+
+    @contextlib.contextmanager
+    def _vocab_in_use(self) -> Iterator[None]:
+        """Texts are tokenised in the caller's thread: the model must not be freed meanwhile."""
+        with self._vocab_lock:
+            self._require_open()
+            yield
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ModelClosedError(_CLOSED)
+
+    def close(self) -> None:
+        """Free the model; safe to call twice, and from a callback in the model's own thread."""
+        if self._closed:
+            return
+        self._closed = True
+        if threading.get_ident() == getattr(self, "_owner_thread", None):
+            self._free()
+        else:
+            with contextlib.suppress(RuntimeError):
+                self._owner.submit(self._free).result()
+        self._finalizer.detach()
+        let_go(self._owner, self._native)
+
+    def _free(self) -> None:
+        with self._vocab_lock:
+            self._native.free()
+            self._model = None
+
+    def __enter__(self) -> "LlamaCppModel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

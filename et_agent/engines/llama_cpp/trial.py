@@ -1,0 +1,115 @@
+"""A first decode in a child process, so that a crash inside llama.cpp is an error and not the end.
+
+llama.cpp can end the process: on a file that is damaged in a way it does not check, or by a bad
+instruction. (Known: built by GCC 12 for a CPU with AMX, the tile configuration is lost to a compiler
+optimisation and the first product of matrices faults.) So a model file is tried once, with the weights
+repacked for the CPU and, where that crashes, without. The verdict is kept by file, build and CPU.
+"""
+
+import hashlib
+import json
+import logging
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from et_agent.errors import ModelFileError
+from et_agent.storage import cache_dir, write_atomically
+
+__all__ = ["may_repack"]
+
+_log = logging.getLogger("et_agent.llama_cpp")
+_SECONDS = 900
+
+
+def may_repack(path: Path, fingerprint: str) -> bool:
+    """Whether this model can be decoded with llama.cpp's repacked weights, AMX ones included.
+
+    Takes as long as loading the model and decoding a few tokens, once a file, build and CPU.
+
+    Raises:
+        ModelFileError: llama.cpp crashes on this file either way.
+    """
+    key = "/".join((fingerprint or str(path.resolve()), _build(), _cpu()))
+    verdicts = _read_verdicts()
+    if key in verdicts:
+        return verdicts[key]
+    repack = True
+    survived = _survives(path, repack=True)
+    if survived is None:
+        _log.warning("the trial of %s was stopped from outside; it is tried again next time", path)
+        return True
+    if not survived:
+        _log.warning("llama.cpp crashed on %s with repacked weights: trying without", path.name)
+        if _survives(path, repack=False) is False:
+            raise ModelFileError(
+                f"llama.cpp crashes on {path}: the file is damaged or of a kind that this version "
+                "cannot run; download it again, or choose another model"
+            )
+        repack = False
+    _keep_verdict(key, repack)
+    return repack
+
+
+def _survives(path: Path, *, repack: bool) -> bool | None:
+    """Try in a child; a Python error there is left to the parent, which words it.
+
+    None when the child ran out of time or was killed, by a lack of memory for one: that says
+    nothing about the file.
+    """
+    module = f"{__package__}._trial_child"
+    command = [sys.executable, "-m", module, str(path), str(int(repack))]
+    try:
+        child = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+        return None
+    return 0 <= child.returncode < 128
+
+
+def _build() -> str:
+    from et_agent.engines.llama_cpp.binding import llama_cpp
+
+    library = Path(llama_cpp.__file__).parent / "lib"
+    stamps = sorted(str(file.stat().st_mtime_ns) for file in library.glob("*") if file.is_file())
+    return f"{llama_cpp.__version__}-{_short_hash(''.join(stamps))}"
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return platform.processor() or platform.machine()
+    text = info.read_text(encoding="utf-8", errors="replace")
+    lines = {line for line in text.splitlines() if line.startswith(("model name", "flags"))}
+    return _short_hash("".join(sorted(lines)))
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file() -> Path:
+    return cache_dir() / "trials.json"
+
+
+def _read_verdicts() -> dict[str, bool]:
+    try:
+        found = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return (
+        {k: v for k, v in found.items() if isinstance(v, bool)} if isinstance(found, dict) else {}
+    )
+
+
+def _keep_verdict(key: str, repack: bool) -> None:
+    verdicts = {**_read_verdicts(), key: repack}
+    try:
+        write_atomically(_file(), json.dumps(verdicts, indent=1) + "\n")
+    except OSError as error:
+        _log.warning("the verdict of the trial could not be kept: %s", error)

@@ -1,0 +1,78 @@
+"""Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
+
+from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.llama_cpp.dequantizing import unpacked
+from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
+from et_agent.engines.llama_cpp.trial import may_repack
+from et_agent.errors import UnsupportedModelError
+from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
+from et_agent.weights.gguf import read_gguf
+from et_agent.weights.progress import TransferProgress
+
+__all__ = ["fingerprint_of", "load_model"]
+
+
+def load_model(
+    spec: str = DEFAULT_MODEL,
+    *,
+    context: int = 8192,
+    threads: int | None = None,
+    attention: bool = True,
+    max_sequences: int = 64,
+    best_width: int = DEFAULT_WIDTH,
+    gpu_layers: int = -1,
+    unpack: bool = False,
+    stream_memory: int = STREAM_MEMORY,
+    progress: TransferProgress | None = None,
+) -> LlamaCppModel:
+    """Load a model, downloading it first if need be.
+
+    Args:
+        spec: A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`.
+        context: Most positions of a path, and cells of the cache that all branches of all questions
+            share where they are too long for a stream each.
+        threads: CPU threads; None takes the cores this process may use.
+        attention: Read attention weights where the build and the model allow it.
+        max_sequences: Branches that may be in the cache at once, at most 256.
+        best_width: Rows in a batch at most; the default suits small models on few cores.
+        gpu_layers: Layers on a GPU, if llama.cpp was built for one; -1 for all.
+        unpack: Decode from a copy with float16 weights, made on first use and kept in the cache
+            (`et_agent.engines.llama_cpp.dequantizing`): faster wide batches on CPUs without AMX or
+            AVX-512.
+        stream_memory: Bytes of memory for a key-value stream each branch, which makes wide batches
+            faster; 0 keeps one cache for all.
+        progress: Told about a download and about unpacking.
+
+    Raises:
+        ModelFileError: No such file, truncated, not GGUF, or with a wrong checksum.
+        ModelDownloadError: No source could deliver the file.
+        UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
+        ContextError: The context or the number of sequences is out of range.
+    """
+    located = locate(spec, progress=progress)
+    info = read_gguf(located.path)
+    if unusable := info.why_unusable():
+        raise UnsupportedModelError(
+            f"{located.path.name} ({info.architecture}) is {unusable}: choose a decoder-only "
+            "transformer (see `et-agent models list`)"
+        )
+    fingerprint = fingerprint_of(located, progress)
+    path = unpacked(info, fingerprint, progress) if unpack else located.path
+    return LlamaCppModel(
+        path,
+        name=located.name,
+        fingerprint=fingerprint,
+        context=context,
+        threads=threads,
+        attention=attention,
+        max_sequences=max_sequences,
+        best_width=best_width,
+        gpu_layers=gpu_layers,
+        stream_memory=stream_memory,
+        repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
+    )
+
+
+def fingerprint_of(located: LocatedModel, progress: TransferProgress | None = None) -> str:
+    """SHA-256 of a model file; hashing a file for the first time takes a few seconds a gigabyte."""
+    return located.sha256 or file_sha256(located.path, progress=progress)

@@ -1,1 +1,0 @@
-"""Where logits and attention come from."""

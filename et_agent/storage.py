@@ -1,0 +1,196 @@
+"""The lowest floor: where files of the package lie, and how they are written, locked and opened."""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from et_agent.errors import StoreError
+
+__all__ = ["cache_dir", "data_dir", "locked", "open_database", "try_locked", "write_atomically"]
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def cache_dir() -> Path:
+    """Give the directory of downloaded models.
+
+    It is `models` in the user's cache directory of et-agent, or the directory that the environment
+    variable `ET_AGENT_CACHE` names. It need not exist yet.
+    """
+    override = os.environ.get("ET_AGENT_CACHE")
+    if override:
+        return Path(override).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("et-agent", appauthor=False)) / "models"
+
+
+def data_dir() -> Path:
+    """Give the user's data directory of et-agent: runs, calibrators, pilots. It need not exist yet."""
+    return Path(platformdirs.user_data_dir("et-agent", appauthor=False))
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a small file so that readers see the old or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)  # another user may share the cache
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, on_wait: Callable[[], None], *, poll_seconds: float = 0.2) -> Iterator[None]:
+    """Hold an advisory lock on `path` across processes and threads; waits for whoever has it.
+
+    The lock ends with the process, however that dies. The file is removed afterwards.
+
+    Args:
+        path: The lock file.
+        on_wait: Called once if another process or thread holds the lock.
+        poll_seconds: Time between two tries.
+    """
+    with contextlib.ExitStack() as stack:
+        if not stack.enter_context(try_locked(path)):
+            on_wait()
+            while not stack.enter_context(try_locked(path)):
+                time.sleep(poll_seconds)
+        yield
+
+
+@contextlib.contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """Hold an advisory lock on `path` if no other process or thread does; yields whether it is held.
+
+    The lock ends with the process, however that dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        # Removed while it is held; whoever waits notices that the file is another one.
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def open_database(
+    path: Path,
+    *,
+    application: int,
+    migrations: Sequence[Migration],
+    what: str,
+    any_thread: bool = False,
+) -> sqlite3.Connection:
+    """Open a SQLite file of the package, made and brought up to date where that is needed.
+
+    Args:
+        path: The file; made with its folders if it is not there.
+        application: The `application_id` that tells such files from others.
+        migrations: What brings a file of version i to version i + 1.
+        what: What such a file is, for messages: "a store of runs".
+        any_thread: Whether other threads may use the connection; the caller takes care of the order.
+
+    Raises:
+        StoreError: It is something else, or of a later version, or cannot be opened.
+    """
+    connection = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path, timeout=30, isolation_level=None, check_same_thread=not any_thread
+        )
+        _check(connection, path, application, len(migrations), what)
+        _use_wal(connection)
+        _migrate(connection, application, migrations)
+    except (OSError, sqlite3.Error, StoreError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path} cannot be opened: {error}. Check folder and rights.") from error
+    return connection
+
+
+def _check(
+    connection: sqlite3.Connection, path: Path, application: int, known: int, what: str
+) -> None:
+    """Refuse files of something else and of later versions."""
+    run = connection.execute
+    try:
+        # In one transaction, or another process could make the tables in between.
+        run("BEGIN")
+        version = _number(connection, "PRAGMA user_version")
+        tables = _number(connection, "SELECT count(*) FROM sqlite_master")
+        ours = _number(connection, "PRAGMA application_id") == application
+        run("COMMIT")
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is not {what}: choose another file") from error
+    if not ours and tables:
+        raise StoreError(f"{path} is a database of something else: choose another file")
+    if version > known:
+        raise StoreError(
+            f"{path} was written by a later et-agent (version {version}, this one knows {known}): "
+            "upgrade et-agent, or choose another file"
+        )
+
+
+def _migrate(
+    connection: sqlite3.Connection, application: int, migrations: Sequence[Migration]
+) -> None:
+    if _number(connection, "PRAGMA user_version") == len(migrations):
+        return
+    run = connection.execute
+    run("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been quicker.
+        for migration in migrations[_number(connection, "PRAGMA user_version") :]:
+            migration(connection)
+        run(f"PRAGMA user_version = {len(migrations)}")
+        run(f"PRAGMA application_id = {application}")
+        run("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            run("ROLLBACK")
+        raise
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _use_wal(connection: sqlite3.Connection, *, seconds: float = 30.0) -> None:
+    """Turn on the write-ahead log, waiting for others that do the same.
+
+    SQLite does not wait by itself here: where two open a new file at once, one is told at once that it
+    is locked.
+    """
+    last = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > last:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Conversations as data, and the chat templates that turn them into prompts."""

@@ -1,0 +1,60 @@
+"""What is said in a conversation, tools and calls included, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+__all__ = ["FunctionCall", "Message", "MessageCall", "Tool", "ToolFormat"]
+
+Tool = Mapping[str, Any]
+"""A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
+"description": …, "parameters": JSON schema}}`."""
+
+
+class FunctionCall(TypedDict):
+    """Which function an assistant called, with which arguments by name."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+class MessageCall(TypedDict):
+    """A tool call in an assistant's message; a tool's message names its `id`."""
+
+    id: NotRequired[str]
+    type: NotRequired[str]
+    function: FunctionCall
+
+
+class Message(TypedDict):
+    """A chat message.
+
+    Roles are "system", "user", "assistant" and "tool". `content` is text, empty where an assistant
+    only calls tools; a tool's is what the call gave, and `tool_call_id` names the call.
+    """
+
+    role: str
+    content: str
+    tool_calls: NotRequired[Sequence[MessageCall]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFormat:
+    """How a model writes a tool call: `opening` NAME `middle` ARGUMENTS `closing`.
+
+    Attributes:
+        opening: Up to the tool's name.
+        middle: Between the name and the arguments, which are a JSON object.
+        closing: What follows them.
+    """
+
+    opening: str
+    middle: str
+    closing: str
+
+    @property
+    def marker(self) -> str:
+        """The text that tells a call from other text: what stands before its JSON, or else all."""
+        return self.opening.partition("{")[0].strip() or self.opening

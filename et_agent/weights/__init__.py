@@ -1,0 +1,1 @@
+"""Model files: where they are to be had, downloads, checksums, GGUF headers."""

@@ -1,0 +1,58 @@
+"""Steps of a real model, by hand."""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.decoding import EntropyTree, MultiChain, RunRequest, Scheduler, Tree
+from et_agent.engines.base import Batch, Step
+from et_agent.engines.llama_cpp.attention import StepAttention
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+
+Logits = NDArray[np.float32]
+
+
+def batch(rows: list[tuple[int, int, int, bool]]) -> Batch:
+    """A batch of (token, position, sequence, output)."""
+    tokens, positions, sequences, outputs = zip(*rows, strict=True)
+    return Batch(
+        np.array(tokens, dtype=np.int32),
+        np.array(positions, dtype=np.int32),
+        np.array(sequences, dtype=np.int32),
+        np.array(outputs, dtype=np.bool_),
+    )
+
+
+def prompt_rows(tokens: list[int], sequence: int) -> list[tuple[int, int, int, bool]]:
+    return [(t, i, sequence, i == len(tokens) - 1) for i, t in enumerate(tokens)]
+
+
+def in_owner(model: LlamaCppModel, batch: Batch) -> tuple[Logits, StepAttention]:
+    def work() -> tuple[Logits, StepAttention]:
+        step: Step = model.decode(batch)
+        assert isinstance(step.attention, StepAttention)
+        return step.logits.copy(), step.attention
+
+    return model.submit(work).result()
+
+
+def fork(model: LlamaCppModel, source: int, target: int, length: int) -> None:
+    model.submit(partial(model.fork, source, target, length)).result()
+
+
+def release(model: LlamaCppModel, *sequences: int) -> None:
+    for sequence in sequences:
+        model.submit(partial(model.release, sequence)).result()
+
+
+def cosine(one: Logits, other: Logits) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def run_tree(
+    model: LlamaCppModel, question: str, decoder: EntropyTree | MultiChain, seed: int
+) -> Tree:
+    prompt = model.chat_tokens([{"role": "user", "content": question}])
+    request = RunRequest(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    return Scheduler(model).submit(prompt, decoder, request).result(300).tree
