@@ -38,13 +38,14 @@ from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 OUT: Final = RESULTS.parent
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
 README_TEXT: Final = """
-## How much the share is worth
+## Evaluation
 
-Qwen2.5-Coder on test questions that no tuning saw: the tree, and in parentheses its difference
-to as many independent chains as cost the same tokens (95 % bootstrap intervals over questions).
+The table compares the entropy tree with independent chains that cost as many tokens, for
+Qwen2.5-Coder and on test questions that no tuning saw. Each cell gives the tree's figure and, in
+parentheses, its difference to the chains, with a 95 % bootstrap interval over questions.
 AUROC is the chance that a right answer has a larger share than a wrong one.
-[docs/evaluation.md](docs/evaluation.md) tells how to measure your own model and data,
-[docs/experiments.md](docs/experiments.md) what was tried."""
+[docs/evaluation.md](docs/evaluation.md) explains how to measure your own model and data,
+and [docs/experiments.md](docs/experiments.md) what was tried."""
 README_PICTURE: Final = "![Any leaf right, and AUROC, by tokens](benchmarks/results/evaluation.png)"
 SIDE_BY_SIDE: Final = ("multi-chain", "entropy-tree")
 RESAMPLES: Final = 1000
