@@ -173,7 +173,7 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for name in COMPARED:
         clear = scores(name, "ambiginst", unclear=False)
         least = float(np.quantile(clear, 1 - FALSE_ALARMS))
-        thresholds.append((name, f"{FALSE_ALARMS:.0%} of the clear ones", least))
+        thresholds.append((name, f"asks back on {FALSE_ALARMS:.0%} of the clear ones", least))
     found = []
     for name, chosen, least in thresholds:
         shares = [
@@ -181,13 +181,14 @@ def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             for start, unclear in (("ambiginst", False), ("ambiginst", True), ("svamp", False))
         ]
         found.append([SCORES[name], f"{least:.2f}: {chosen}", *map("{:.2f}".format, shares)])
-    header = ["score", "threshold", "clear of AmbigInst", "unclear of AmbigInst"]
+    header = ["score", "threshold", "asks back: clear, AmbigInst", "unclear, AmbigInst"]
     least = _default("clarify_from")
     doubtful = scores("total", "svamp", unclear=False) >= least
     asked = scores("aleatoric", "svamp", unclear=False)[doubtful] >= default
     told = (
-        f"On {doubtful.sum()} of the {problems} word problems the answers have an entropy of {least:g} "
-        f"nats or more, as the gate asks of the tree's, and {asked.sum()} of these reach its threshold."
+        f"On {doubtful.sum()} of the {problems} word problems the entropy of the answers is at least "
+        f"{least:g} nats, which the gate requires of the tree's answers before it asks for readings. "
+        f"{asked.sum()} of these reach its threshold."
     )
     return ["", *table([*header, f"{problems} word problems"], found), "", told]
 
@@ -228,8 +229,8 @@ def main() -> None:
     if rows:
         short = [row["tokens"] for row in rows if not row["case"].startswith("svamp")]
         long = [row["tokens"] for row in rows if row["case"].startswith("svamp")]
-        told = f"{options.model}, {np.mean(short):.0f} generated tokens a question"
-        told += f", {np.mean(long):.0f} a word problem." if long else "."
+        told = f"{options.model}, {np.mean(short):.0f} generated tokens per question"
+        told += f", {np.mean(long):.0f} per word problem." if long else "."
         lines = [told, "", *lines]
     put("docs/confidence.md", "ambiguity", lines)
     print("\n".join(lines))

@@ -116,7 +116,7 @@ def fit() -> None:
             questions = sum(one.questions for one in calibrator.data)
             if questions < LEAST:
                 print(
-                    f"{model}, {kind}: {questions} training questions, {LEAST} are shipped at least"
+                    f"{model}, {kind}: {questions} training questions, but at least {LEAST} are needed"
                 )
                 continue
             path = calibrator.save(shipped_path(model, kind))
@@ -175,29 +175,29 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
         f"# Confidence of {model}, kind {kind}",
         "",
         f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
-        f"Map: {calibrator.method_}. Held-out log loss of the candidates, nats: "
+        f"Chosen map: {calibrator.method_}. Held-out log loss of each candidate, in nats: "
         + ", ".join(f"{name} {loss:.4f}" for name, loss in calibrator.losses_.items())
-        + f"; always saying how often it is right {base_rate_loss(labelled):.4f}.",
-        "Mean confidence minus share of right answers on held-out trees with all their leaves: "
+        + "; a constant confidence equal to the share of right answers "
+        + f"{base_rate_loss(labelled):.4f}.",
+        "Mean confidence minus the share of right answers, on held-out trees with all their leaves: "
         + ", ".join(
             f"{name} {gap_of_whole_trees(labelled, name):+.3f}" for name in calibrator.losses_
         )
         + ".",
         "",
         *table(
-            ["data (training splits)", "questions with an answer", "answered rightly"],
+            ["data (training splits)", "questions with an answer", "answered correctly"],
             [[one.name, str(one.questions), str(one.right)] for one in calibrator.data],
         ),
         "",
-        f"Each tree counts with {MOST} leaves and with {' and '.join(map(str, CAPS))}; folds never "
-        "part a question's sizes. On held-out "
-        "questions: "
+        f"Each tree is used with {MOST} leaves and cut to {' and '.join(map(str, CAPS))}; all sizes "
+        "of a question are in the same fold. On held-out questions: "
         + ", ".join(
             f"{name} {held[name]:.3f}" for name in ("ECE", "Brier", "AUROC") if name in held
         )
         + ".",
         "",
-        "Test questions, none of which was fitted on:",
+        "Test questions, none of which was used for fitting:",
         "",
     ]
     rows = []
@@ -211,12 +211,12 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
             + [shown(figures[name]) for name in ("ECE", "Brier", "AUROC")]
         )
     header = ["data (test sample)", "questions", "ECE", "Brier", "AUROC"]
-    lines += table(header, rows) if rows else ["none were run yet."]
+    lines += table(header, rows) if rows else ["None has been run yet."]
     lines += [
         "",
-        f"It holds for this model file, the default tree with {CAPS[0]} to {MOST} leaves and the "
-        "default instruction of its kind, and for questions like those above. Others: fit your own "
-        "with `et-agent calibrate fit`.",
+        f"This calibrator is valid for this model file, the default tree with {CAPS[0]} to {MOST} "
+        "leaves, the default instruction of its answer kind, and questions like those above. For "
+        "anything else, fit your own with `et-agent calibrate fit`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -477,11 +477,11 @@ def sample_lines(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "questions",
         "accuracy",
         "ECE",
-        "ECE if it were exact",
+        "ECE if exact",
         "ECE of the share",
         "Brier",
     ]
-    return table([*header, "Brier minus the share's", "AUROC", "AUROC minus that of the"], rows)
+    return table([*header, "Brier minus the share's", "AUROC", "AUROC minus that of the …"], rows)
 
 
 def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
@@ -498,7 +498,7 @@ def risk_lines(guarantees: Mapping[str, Guarantee]) -> list[str]:
         ]
         for name, one in guarantees.items()
     ]
-    header = ["promise", "halves in which a threshold qualified", "mean coverage"]
+    header = ["guarantee", "halves in which a threshold qualified", "mean coverage"]
     header += ["mean error among answered", "halves above the target"]
     return table([*header, "samples above the target"], rows)
 
@@ -519,14 +519,19 @@ def cascade_lines(passing: Sequence[Passing]) -> list[str]:
         for one in passing
     ]
     alone, sets = passing[-1].found, " and ".join(passing[0].sets)
-    header = ["small leaves", "answered from", "passed on", "larger leaves", "accuracy"]
+    header = [
+        "small model's leaves",
+        "answers from",
+        "escalated",
+        "larger model's leaves",
+        "accuracy",
+    ]
     return [
-        f"{alone.questions} questions of {sets}. Accuracy and cost (tokens times parameters) are held "
-        f"against the larger model alone with {passing[-1].large} leaves, which answers "
-        f"{alone.large:.3f} rightly. Smaller trees, and those that stop early, are parts of the stored "
-        "ones.",
+        f"{alone.questions} questions of {sets}. Accuracy and cost (tokens times parameters) are "
+        f"compared with the larger model alone with {passing[-1].large} leaves, whose accuracy is "
+        f"{alone.large:.3f}. Smaller trees and trees that stop early are parts of the stored trees.",
         "",
-        *table([*header, "minus the larger alone", "cost of the larger alone"], rows),
+        *table([*header, "minus the larger model alone", "cost relative to it"], rows),
     ]
 
 
