@@ -253,7 +253,7 @@ def main() -> None:
 
 
 def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = ["Tokens and accuracy against the whole tree:", ""]
+    lines = ["Tokens relative to the whole tree, and accuracy minus the whole tree's:", ""]
     rows = []
     for model, one in found.items():
         for rule in RULES:
@@ -264,9 +264,13 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                     ["-", "-"] if got is None else [f"{got['tokens']:.0%}", signed(got["accuracy"])]
                 )
             rows.append([*row, f"{one['test'][rule]['leaves']:.1f}"])
-    header = ["model", "stops", "training: tokens", "accuracy", "test: tokens", "accuracy"]
+    header = ["model", "stopping rule", "training: tokens", "accuracy", "test: tokens", "accuracy"]
     lines += table([*header, "leaves"], rows)
-    lines += ["", "Minus as many chains for every question as cost the same tokens (test):", ""]
+    lines += [
+        "",
+        "Difference to chains that cost the same tokens, equally many for every question (test):",
+        "",
+    ]
     rows = []
     for model, one in found.items():
         for what in ("trees", "chains"):
@@ -275,7 +279,7 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 row = [model, f"{what}, {label}", f"{got['chains']:.1f}"]
                 rows.append(row + [signed(got[name]) for name in METRICS])
     lines += table(["model", "decoded", "chains", *METRICS], rows)
-    lines += ["", "A gate that answers from a calibrated confidence on (test):", ""]
+    lines += ["", "A gate that answers from a given calibrated confidence (test):", ""]
     rows = []
     for model, one in found.items():
         for kind, thresholds in one["gate"].items():
@@ -290,7 +294,10 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                         [*row, "-" if either is None else f"{shown(either)} of {either.questions}"]
                     )
     header = ["model", "kind", "confidence", "trees", "tokens", "answered", "error among them"]
-    header += ["decided and answered as by the whole tree", "the same of what either answers"]
+    header += [
+        "same decision and answer as with the whole tree",
+        "the same, among what either answers",
+    ]
     lines += table(header, rows)
     rows = [
         [
@@ -307,8 +314,8 @@ def lines_of(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     if rows:
         lines += ["", f"Trees decoded with {DECODERS['waves'].partition(':')[2]}:", ""]
-        header = ["set", "questions", "tokens played through", "tokens"]
-        header += ["accuracy played through", "accuracy", "minus the whole tree's"]
+        header = ["set", "questions", "tokens, replayed", "tokens"]
+        header += ["accuracy, replayed", "accuracy", "minus the whole tree's"]
         lines += table(header, rows)
     return lines
 
