@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding import EntropyTree, MultiChain, Run, RunRequest
+from et_agent.decoding import EntropyTree, MultiChain, Run, RunInputs
 from et_agent.decoding.sampling import Distribution
 
 RESULTS = Path(__file__).parent / "results" / "bias.json"
@@ -73,14 +73,14 @@ class Script:
 
     def play(self, decoder: Decoder, seed: int) -> Run:
         """One run to its end."""
-        request = RunRequest(
+        inputs = RunInputs(
             prompt_length=1,
             stop_tokens=frozenset(self.answers),
             seed=seed,
             read_leaf=lambda tokens: self.answers.get(tokens[-1]),
             read_tokens=lambda tokens: [token in self.answers for token in tokens],
         )
-        run = decoder.start(request)
+        run = decoder.start(inputs)
         while not run.finished:
             for branch in run.runnable():
                 run.tell(branch, self.distribution(tuple(run.tree.path(branch))), None)

@@ -39,7 +39,7 @@ def timed(ask: Callable[[], list[AskResult]]) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1),
-        "redone": sum(result.usage.tokens_redone for result in results),
+        "recomputed": sum(result.usage.tokens_recomputed for result in results),
         "answers": [result.answer for result in results],
     }
 

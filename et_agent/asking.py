@@ -10,16 +10,17 @@ from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part, feat
 from et_agent.calibration.finding import find_calibrator
 from et_agent.calling import CallForm, JsonForm
 from et_agent.conversation import check_text, is_conversation
-from et_agent.decoding.base import Decoder, DecoderSettings, RunRequest
+from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.naming import described
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
-from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.scheduler import Request, scheduler_of
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import CalibrationError, CalibratorMismatchError, SettingsError
 from et_agent.notes import doubts, run_notes
 from et_agent.prompting import Asked, Chat, Question
+from et_agent.renaming import warn_of_old_name
 from et_agent.reporting import (
     LeafReader,
     Reading,
@@ -85,7 +86,7 @@ ProgressCallback = Callable[[Progress], None]
 class PendingAnswer:
     """A question being decoded. Made by `submit`.
 
-    The constructor checks and prepares; `scheduler.queue(pending.ticket)` sets it going.
+    The constructor checks and prepares; `scheduler.queue(pending.request)` sets it going.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class PendingAnswer:
         self._last_progress = 0.0
         self._labels: dict[Hashable, str] = {}
         self._stop = model.info.stop_tokens
-        request = RunRequest(
+        inputs = RunInputs(
             prompt_length=len(asked.prompt),
             stop_tokens=self._stop,
             seed=seed,
@@ -151,13 +152,19 @@ class PendingAnswer:
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
-        self.ticket: Ticket = scheduler_of(model).prepare(
+        self.request: Request = scheduler_of(model).prepare(
             asked.prompt,
             decoder,
-            request,
+            inputs,
             on_step=self._note_step if on_progress else None,
             constraint=asked.constraint,
         )
+
+    @property
+    def ticket(self) -> Request:
+        """The old name of `request`."""
+        warn_of_old_name("PendingAnswer.ticket", "request")
+        return self.request
 
     def _check_calibrator(self, calibrator: Calibrator) -> None:
         """Refuse one that holds for something else.
@@ -202,12 +209,12 @@ class PendingAnswer:
         pieces = [self._model.token_bytes(token).decode("utf-8", "ignore") for token in tokens]
         return mentions(pieces, None if key is None else self._labels[key])
 
-    def _note_step(self, ticket: Ticket) -> None:
+    def _note_step(self, request: Request) -> None:
         now = time.perf_counter()
-        if now - self._last_progress < 0.1 and not ticket.run.finished:
+        if now - self._last_progress < 0.1 and not request.run.finished:
             return
         self._last_progress = now
-        run = ticket.run
+        run = request.run
         shares: dict[str, float] = {}
         ended = [branch for branch in run.tree.branches if branch.finish is not None]
         for branch in ended:
@@ -223,27 +230,27 @@ class PendingAnswer:
                 leading=tuple(
                     sorted(shares.items(), key=lambda one: -round(one[1], SHARE_DIGITS))[:5]
                 ),
-                seconds=ticket.seconds,
+                seconds=request.seconds,
             )
         )
 
     def leaf_answer(self, branch: int) -> str | None:
         """What a branch that ended answers; for callbacks in the model's thread."""
-        key = self.ticket.run.leaf_key(branch)
+        key = self.request.run.leaf_key(branch)
         return None if key is None else self._labels[key]
 
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        return self.ticket.done
+        return self.request.done
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call back when decoding has ended, in the model's thread or, if it has, at once."""
-        self.ticket.add_done_callback(lambda _: callback(self))
+        self.request.add_done_callback(lambda _: callback(self))
 
     def cancel(self) -> None:
         """Stop decoding within one step; `result` then tells what is known so far."""
-        self.ticket.cancel()
+        self.request.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """What one of the leaves says in words: its text without tool calls, cut off ones included."""
@@ -256,7 +263,7 @@ class PendingAnswer:
         Raises:
             EtAgentError: Decoding failed.
         """
-        return self._reader.read_tree(self._model, self.ticket.result().tree)
+        return self._reader.read_tree(self._model, self.request.result().tree)
 
     def leaves(self, reading: Reading) -> LeafTable:
         """Statistics of the finished tree's leaves, what estimators and calibrators start from.
@@ -267,13 +274,13 @@ class PendingAnswer:
         Raises:
             EtAgentError: Decoding failed.
         """
-        tree = self.ticket.result().tree
+        tree = self.request.result().tree
         classes = reading.classes.index_of_leaf
         return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
     def _features(self, leaves: LeafTable) -> dict[str, float | None]:
         """The tree's features; none when no leaf gave an answer or the run was cut short."""
-        if leaves.top is None or self.ticket.run.cancelled:
+        if leaves.top is None or self.request.run.cancelled:
             return {}
         return features_of(leaves)
 
@@ -304,7 +311,7 @@ class PendingAnswer:
             TimeoutError: It took longer than `timeout` seconds; ask again later.
             EtAgentError: Decoding failed.
         """
-        run = self.ticket.result(timeout)
+        run = self.request.result(timeout)
         tree = run.tree
         reading = self.reading()
         leaves = self.leaves(reading)
@@ -313,7 +320,7 @@ class PendingAnswer:
         kind, calls = self._kind_of_answer(reading, numbers, report)
         features = self._features(leaves)
         confidence, refusals = self._confidence(features, reading.kind.kind)
-        seconds = self.ticket.seconds
+        seconds = self.request.seconds
         info = self._model.info
         return AskResult(
             question=self.question,
@@ -337,17 +344,17 @@ class PendingAnswer:
             kind_reason=_FORMS.get(kind, reading.kind.reason),
             complete=not run.cancelled,
             notes=(
-                *run_notes(self.ticket, self._decoder),
+                *run_notes(self.request, self._decoder),
                 *doubts(numbers, run.max_tokens, complete=not run.cancelled),
                 *refusals,
             ),
             usage=Usage(
-                prompt_tokens=len(self.ticket.prompt),
+                prompt_tokens=len(self.request.prompt),
                 tokens_decoded=tree.tokens_decoded,
                 tokens_as_chains=tree.tokens_as_chains,
-                tokens_redone=self.ticket.redone,
+                tokens_recomputed=self.request.recomputed,
                 leaves=tree.leaf_count(),
-                steps=self.ticket.steps,
+                steps=self.request.steps,
                 seconds=seconds,
                 tokens_per_second=tree.tokens_decoded / seconds if seconds else 0.0,
             ),
@@ -452,7 +459,7 @@ def submit(
         schema=schema,
         stop=stop,
     )
-    scheduler_of(model).queue(pending.ticket)
+    scheduler_of(model).queue(pending.request)
     return pending
 
 
@@ -599,7 +606,7 @@ def ask(
         )
         for one in questions
     ]
-    scheduler_of(model).queue(*(waiting.ticket for waiting in pending))
+    scheduler_of(model).queue(*(waiting.request for waiting in pending))
     try:
         results = [waiting.result() for waiting in pending]
     except BaseException:

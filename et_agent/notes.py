@@ -4,7 +4,7 @@ from typing import Final
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.entropy_tree import EntropyTree
-from et_agent.decoding.scheduler import Ticket
+from et_agent.decoding.scheduler import Request
 from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.tree import Finish
 from et_agent.reporting import Statistics
@@ -15,9 +15,9 @@ __all__ = ["doubts", "run_notes"]
 _MUCH_CUT_OFF: Final = 0.2
 
 
-def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
+def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
     """What was adapted, cut off or done without while a tree was decoded."""
-    run, info, notes = ticket.run, ticket.model.info, []
+    run, info, notes = request.run, request.model.info, []
     if run.cancelled:
         running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
         notes.append(
@@ -33,36 +33,36 @@ def run_notes(ticket: Ticket, decoder: DecoderSettings) -> list[str]:
             f"{what} leaves room for {run.max_tokens} tokens after the prompt, so paths were cut "
             f"there instead of at {decoder.max_tokens}"
         )
-    if ticket.redone:
+    if request.recomputed:
         notes.append(
-            f"the cache was too small for all branches at once: {ticket.redone} tokens were decoded "
-            "again; a larger context, or fewer questions at once, is faster"
+            f"the cache was too small for all branches at once: {request.recomputed} tokens were "
+            "decoded again; a larger context, or fewer questions at once, is faster"
         )
     if isinstance(decoder, EntropyTree):
-        notes += _tree_notes(ticket, decoder)
+        notes += _tree_notes(request, decoder)
     return notes
 
 
-def _tree_notes(ticket: Ticket, decoder: EntropyTree) -> list[str]:
+def _tree_notes(request: Request, decoder: EntropyTree) -> list[str]:
     notes = []
-    leaves = ticket.run.tree.leaf_count()
-    if leaves < decoder.leaves and not ticket.run.cancelled:
+    leaves = request.run.tree.leaf_count()
+    if leaves < decoder.leaves and not request.run.cancelled:
         why = "no other position meets the settings for a fork"
         if decoder.by_worth:
             why = "no other fork would be worth its tokens"
-        stopped = ticket.run.stopped if isinstance(ticket.run, RoundsRun) else None
+        stopped = request.run.stopped if isinstance(request.run, RoundsRun) else None
         if stopped == "settled":
             why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
         elif stopped == "given up":
             why = f"no answer had more than {decoder.give_up:.0%} of the weight"
         notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
-    if decoder.reads_attention and not ticket.model.info.attention_layers:
+    if decoder.reads_attention and not request.model.info.attention_layers:
         notes.append("this model gives no attention: forks were chosen without it")
     if (
         decoder.tau is None
         and decoder.schedule in ("rounds", "breadth_first")
         and decoder.entropy_percentile is not None
-        and ticket.run.request.thresholds is None
+        and request.run.inputs.thresholds is None
     ):
         notes.append(
             "no pilot for this model: tau is a percentile of this question's own tokens; "

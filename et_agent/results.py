@@ -1,8 +1,11 @@
 """The result of a question: one schema for Python, `--json`, logs and stores."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from et_agent.renaming import warn_of_old_name
 
 __all__ = [
     "AnswerForm",
@@ -63,7 +66,7 @@ class Usage(_Report):
     """Generated tokens, shared ones once."""
     tokens_as_chains: int
     """Tokens that as many separate chains would have needed."""
-    tokens_redone: int
+    tokens_recomputed: int
     """Tokens decoded again because the context was too small to keep them."""
     leaves: int
     """Leaves, counted with their codes."""
@@ -73,6 +76,21 @@ class Usage(_Report):
     """Wall time from the question's first batch to its end."""
     tokens_per_second: float
     """`tokens_decoded` / `seconds`; other questions may have shared the batches."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old(cls, data: Any) -> Any:
+        """Results that were written earlier have `tokens_redone`."""
+        if isinstance(data, Mapping) and "tokens_redone" in data:
+            data = dict(data)
+            data["tokens_recomputed"] = data.pop("tokens_redone")
+        return data
+
+    @property
+    def tokens_redone(self) -> int:
+        """The old name of `tokens_recomputed`."""
+        warn_of_old_name("Usage.tokens_redone", "tokens_recomputed")
+        return self.tokens_recomputed
 
 
 class ModelId(_Report):

@@ -56,7 +56,7 @@ def test_a_question_gives_an_answer_with_its_distribution() -> None:
     assert result.usage.leaves == 12
     assert result.usage.tokens_decoded == result.usage.tokens_as_chains
     assert result.usage.steps >= 14
-    assert result.usage.tokens_redone == 0
+    assert result.usage.tokens_recomputed == 0
     assert result.decoder == {
         "name": "MultiChain",
         "leaves": 12,

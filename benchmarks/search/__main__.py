@@ -94,7 +94,7 @@ class _Search:
     def _keep(self, name: str, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
         record, texts, traces = record_of(item, pending)
         if name == "pool":
-            grown = pending.ticket.result()
+            grown = pending.request.result()
             assert isinstance(grown, Pool)
             path = self._path(item)
             np.savez_compressed(path.with_suffix(".part.npz"), **grown.arrays())  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from benchmarks.search.pool import restore
 from et_agent.decoding import EntropyTree
-from et_agent.decoding.base import Run, RunRequest
+from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.entropy_tree import TreeRun
 from et_agent.decoding.schedules import BreadthFirstRun, RoundsRun
 from et_agent.decoding.tree import Branch
@@ -55,11 +55,11 @@ class Grown(EntropyTree):
     _arrays: Mapping[str, NDArray[Any]] = PrivateAttr(default_factory=dict)
     _setting: Setting = PrivateAttr(default_factory=lambda: Setting(1))
 
-    def start(self, request: RunRequest) -> Run:
+    def start(self, inputs: RunInputs) -> Run:
         if self.schedule == "breadth_first":
-            run: Run = _GrownBreadth(self, request, roots=1)
+            run: Run = _GrownBreadth(self, inputs, roots=1)
         else:
-            run = _GrownRounds(self, request, roots=self.roots)
+            run = _GrownRounds(self, inputs, roots=self.roots)
         return run
 
 
@@ -68,17 +68,17 @@ def _plant(run: TreeRun) -> None:
     settings = run.settings
     assert isinstance(settings, Grown)
     variant = "fresh" if settings.exchangeable else "third" if settings.branching == 3 else "second"
-    run.tree = restore(settings._arrays, run.request.prompt_length, settings.roots, variant)
+    run.tree = restore(settings._arrays, run.inputs.prompt_length, settings.roots, variant)
     run._coded.clear()
     run._running.clear()
 
 
 class _GrownRounds(RoundsRun):
-    def __init__(self, settings: Grown, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request, roots=roots)
+    def __init__(self, settings: Grown, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs, roots=roots)
         self._ranking = settings._setting.ranking
         if settings._setting.blind:
-            request.read_tokens = None
+            inputs.read_tokens = None
         _plant(self)
         while not self._running and self._fork_more():
             pass
@@ -101,7 +101,7 @@ class _GrownRounds(RoundsRun):
         mean_end: float,
     ) -> float:
         if self._ranking == "random":
-            name = f"{self.request.seed}/{branch.lineage}/{position}"
+            name = f"{self.inputs.seed}/{branch.lineage}/{position}"
             return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
         if self._ranking == "unlikely":
             mass = math.fsum(weights[through].tolist())
@@ -110,8 +110,8 @@ class _GrownRounds(RoundsRun):
 
 
 class _GrownBreadth(BreadthFirstRun):
-    def __init__(self, settings: Grown, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request, roots=roots)
+    def __init__(self, settings: Grown, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs, roots=roots)
         _plant(self)
         self._level = list(self.tree.branches)
         while not self._running and self._fork_more():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.tree import Alternatives, Branch, Finish, ForkKind, Lineage, Side, Tree
 
@@ -37,8 +37,8 @@ class PoolDecoder(DecoderSettings):
     def reads_attention(self) -> bool:
         return True
 
-    def start(self, request: RunRequest) -> Run:
-        return Pool(self, request)
+    def start(self, inputs: RunInputs) -> Run:
+        return Pool(self, inputs)
 
 
 class Pool(Run):
@@ -46,8 +46,8 @@ class Pool(Run):
 
     settings: PoolDecoder
 
-    def __init__(self, settings: PoolDecoder, request: RunRequest) -> None:
-        super().__init__(settings, request)
+    def __init__(self, settings: PoolDecoder, inputs: RunInputs) -> None:
+        super().__init__(settings, inputs)
         self.drawn: dict[int, dict[int, _Drawn]] = {}
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:

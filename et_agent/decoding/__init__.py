@@ -1,12 +1,13 @@
 """How text is generated: decoders as pure state machines, and the scheduler that runs them."""
 
-from et_agent.decoding.base import Decoder, DecoderSettings, Run, RunRequest
+from et_agent.decoding.base import Decoder, DecoderSettings, Run, RunInputs
 from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
-from et_agent.decoding.scheduler import Scheduler, Ticket, scheduler_of
+from et_agent.decoding.scheduler import Request, Scheduler, scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, Fork, ForkKind, Tree
+from et_agent.renaming import old_names
 
 __all__ = [
     "Branch",
@@ -18,11 +19,13 @@ __all__ = [
     "ForkKind",
     "Greedy",
     "MultiChain",
+    "Request",
     "Run",
-    "RunRequest",
+    "RunInputs",
     "Scheduler",
     "Thresholds",
-    "Ticket",
     "Tree",
     "scheduler_of",
 ]
+
+__getattr__ = old_names(__name__, {"RunRequest": "RunInputs", "Ticket": "Request"})

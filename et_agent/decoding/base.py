@@ -17,6 +17,7 @@ from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
 from et_agent.errors import SettingsError
+from et_agent.renaming import old_names
 from et_agent.validation import explained
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "DecoderSettings",
     "LeafReader",
     "Run",
-    "RunRequest",
+    "RunInputs",
     "TokenReader",
     "side",
     "sum_and_sample",
@@ -61,7 +62,7 @@ class DecoderSettings(BaseModel):
             raise SettingsError(explained(f"{type(self).__name__} settings", error)) from error
 
 
-class RunRequest:
+class RunInputs:
     """What a decoder needs to know about one question before it starts.
 
     Args:
@@ -111,7 +112,7 @@ class Decoder(Protocol):
         """Whether the decoder's decisions use attention."""
         ...
 
-    def start(self, request: RunRequest) -> "Run":
+    def start(self, inputs: RunInputs) -> "Run":
         """Begin decoding one question."""
         ...
 
@@ -122,14 +123,14 @@ class Run:
     Subclasses implement `_take`; those that fork finished branches also `_fork_more`.
     """
 
-    def __init__(self, settings: DecoderSettings, request: RunRequest) -> None:
+    def __init__(self, settings: DecoderSettings, inputs: RunInputs) -> None:
         self.settings = settings
-        self.request = request
-        self.tree = Tree(request.prompt_length)
+        self.inputs = inputs
+        self.tree = Tree(inputs.prompt_length)
         self.temperature = settings.temperature
         self.max_tokens = settings.max_tokens
-        if request.room is not None:
-            self.max_tokens = min(self.max_tokens, request.room)
+        if inputs.room is not None:
+            self.max_tokens = min(self.max_tokens, inputs.room)
         self.cancelled = False
         self._generators: dict[Lineage, np.random.Generator] = {}
         self._running: dict[int, Branch] = {0: self.tree.branches[0]}
@@ -202,16 +203,16 @@ class Run:
     def _uniform(self, lineage: Lineage) -> float:
         generator = self._generators.get(lineage)
         if generator is None:
-            sequence = np.random.SeedSequence(entropy=self.request.seed, spawn_key=lineage)
+            sequence = np.random.SeedSequence(entropy=self.inputs.seed, spawn_key=lineage)
             generator = self._generators[lineage] = np.random.Generator(np.random.PCG64(sequence))
         return generator.random()
 
     def leaf_key(self, branch: int) -> Hashable | None:
         """What a finished branch answers, None when nothing or when no reader was given."""
-        if self.request.read_leaf is None:
+        if self.inputs.read_leaf is None:
             return None
         if branch not in self._leaf_keys:
-            self._leaf_keys[branch] = self.request.read_leaf(self.tree.path(branch))
+            self._leaf_keys[branch] = self.inputs.read_leaf(self.tree.path(branch))
         return self._leaf_keys[branch]
 
     def _append(self, branch: Branch, side: Side, distribution: Distribution) -> None:
@@ -238,10 +239,10 @@ class Run:
         return self.max_tokens
 
     def _has_stopped(self, branch: Branch) -> bool:
-        request = self.request
-        if branch.tokens[-1] in request.stop_tokens:
+        inputs = self.inputs
+        if branch.tokens[-1] in inputs.stop_tokens:
             return True
-        return request.ends is not None and request.ends(self.tree.path(branch.id))
+        return inputs.ends is not None and inputs.ends(self.tree.path(branch.id))
 
     def _fork_here(
         self,
@@ -291,3 +292,6 @@ def sum_and_sample(probabilities: Sequence[float]) -> list[float]:
 def side(token: int, distribution: Distribution) -> Side:
     """`token` with its probabilities under `distribution`."""
     return Side(token, distribution.probability(token), distribution.log_probability(token))
+
+
+__getattr__ = old_names(__name__, {"RunRequest": "RunInputs"})

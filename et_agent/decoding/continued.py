@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs
 from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, Finish, ForkKind
@@ -31,22 +31,22 @@ class Continued(DecoderSettings):
         """Attention changes nothing here."""
         return False
 
-    def start(self, request: RunRequest) -> "ContinuedRun":
+    def start(self, inputs: RunInputs) -> "ContinuedRun":
         """Begin decoding."""
-        return ContinuedRun(self, request)
+        return ContinuedRun(self, inputs)
 
 
 class ContinuedRun(TreeRun):
     """The run. Its tree's first branch holds no token; tokens that were given have no statistics."""
 
-    def __init__(self, settings: Continued, request: RunRequest) -> None:
+    def __init__(self, settings: Continued, inputs: RunInputs) -> None:
         tree = EntropyTree(
             schedule="stratified",
             leaves=settings.leaves,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
         )
-        super().__init__(tree, request, roots=1)
+        super().__init__(tree, inputs, roots=1)
         self._continued = settings
         self._spacing = 1.0 / settings.leaves
 
@@ -88,7 +88,7 @@ class ContinuedRun(TreeRun):
     def _within_room(self, given: int) -> int:
         # The limit holds for what is generated; the room in the context for all of it.
         whole = given + self._continued.max_tokens
-        return whole if self.request.room is None else min(whole, self.request.room)
+        return whole if self.inputs.room is None else min(whole, self.inputs.room)
 
     @property
     def tokens_generated(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Alternatives, Branch, ForkKind
 from et_agent.errors import SettingsError
@@ -180,7 +180,7 @@ class EntropyTree(DecoderSettings):
             return None
         return "given up"
 
-    def start(self, request: RunRequest) -> Run:
+    def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question.
 
         Raises:
@@ -190,13 +190,13 @@ class EntropyTree(DecoderSettings):
 
         match self.schedule:
             case "stratified":
-                return TreeRun(self, request, roots=self.leaves)
+                return TreeRun(self, inputs, roots=self.leaves)
             case "online":
-                return OnlineRun(self, request, roots=min(self.roots, self.leaves))
+                return OnlineRun(self, inputs, roots=min(self.roots, self.leaves))
             case "rounds":
-                return RoundsRun(self, request, roots=min(self.roots, self.leaves))
+                return RoundsRun(self, inputs, roots=min(self.roots, self.leaves))
             case "breadth_first":
-                return BreadthFirstRun(self, request, roots=1)
+                return BreadthFirstRun(self, inputs, roots=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,8 @@ class TreeRun(Run):
 
     settings: EntropyTree
 
-    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request)
+    def __init__(self, settings: EntropyTree, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs)
         self._spacing = 1.0 / roots
         codes = self._first_codes((np.arange(roots) + self.uniform(0)) / roots)
         self.tree.branches[0].codes = codes.size
@@ -237,8 +237,8 @@ class TreeRun(Run):
         percentile = settings.entropy_percentile
         if self.tau is None and percentile is None:
             self.tau = SURE
-        elif self.tau is None and percentile is not None and request.thresholds is not None:
-            self.tau = request.thresholds.entropy_at(percentile)
+        elif self.tau is None and percentile is not None and inputs.thresholds is not None:
+            self.tau = inputs.thresholds.entropy_at(percentile)
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         coded = self._coded.pop(branch.id, None)

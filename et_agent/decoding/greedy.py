@@ -1,6 +1,6 @@
 """One chain of the most likely tokens."""
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch
 
@@ -15,9 +15,9 @@ class Greedy(DecoderSettings):
         """A chain does not look at attention."""
         return False
 
-    def start(self, request: RunRequest) -> Run:
+    def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
-        return _GreedyRun(self, request)
+        return _GreedyRun(self, inputs)
 
 
 class _GreedyRun(Run):

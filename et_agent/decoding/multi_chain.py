@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest, side
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage
 
@@ -20,9 +20,9 @@ class MultiChain(DecoderSettings):
         """Chains do not look at attention."""
         return False
 
-    def start(self, request: RunRequest) -> Run:
+    def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
-        return _MultiChainRun(self, request)
+        return _MultiChainRun(self, inputs)
 
 
 class _MultiChainRun(Run):

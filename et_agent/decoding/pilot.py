@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from et_agent.decoding.base import RunRequest
+from et_agent.decoding.base import RunInputs
 from et_agent.decoding.multi_chain import MultiChain
-from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.scheduler import Request, scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import QuestionError
@@ -56,33 +56,33 @@ def measure_thresholds(
         raise QuestionError("the pilot has no questions: give a file with some")
     decoder = MultiChain(leaves=chains, temperature=temperature, max_tokens=max_tokens)
     scheduler = scheduler_of(model)
-    tickets: list[Ticket] = []
+    requests: list[Request] = []
     try:
         for index, prompt in enumerate(prompts):
-            request = RunRequest(
+            inputs = RunInputs(
                 prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed + index
             )
-            tickets.append(scheduler.submit(prompt, decoder, request))
+            requests.append(scheduler.submit(prompt, decoder, inputs))
         tokens = 0
-        for done, ticket in enumerate(tickets, 1):
-            tokens += ticket.result().tree.tokens_decoded
+        for done, request in enumerate(requests, 1):
+            tokens += request.result().tree.tokens_decoded
             if on_progress is not None:
-                on_progress(done, len(tickets), tokens)
+                on_progress(done, len(requests), tokens)
     except BaseException:
-        for ticket in tickets:
-            ticket.cancel()
+        for request in requests:
+            request.cancel()
         raise
-    return _thresholds(model, tickets, temperature, source)
+    return _thresholds(model, requests, temperature, source)
 
 
 def _thresholds(
-    model: LanguageModel, tickets: Sequence[Ticket], temperature: float, source: str
+    model: LanguageModel, requests: Sequence[Request], temperature: float, source: str
 ) -> Thresholds:
     entropy: list[float] = []
     prompt_attention: list[float] = []
     received: list[float] = []
-    for ticket in tickets:
-        tree = ticket.run.tree
+    for request in requests:
+        tree = request.run.tree
         for branch in tree.branches:
             entropy += branch.entropies
             prompt_attention += branch.prompt_attention
@@ -91,7 +91,7 @@ def _thresholds(
         model_sha256=model.info.fingerprint,
         model_name=model.info.name,
         created=datetime.now(UTC).date().isoformat(),
-        questions=len(tickets),
+        questions=len(requests),
         tokens=len(entropy),
         temperature=temperature,
         source=source,

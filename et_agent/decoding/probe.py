@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from et_agent.decoding.base import DecoderSettings, Run, RunRequest
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs
 from et_agent.decoding.continued import fork_into_continuations
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Finish
@@ -27,9 +27,9 @@ class Probe(DecoderSettings):
         """A probe does not look at attention."""
         return False
 
-    def start(self, request: RunRequest) -> "ProbeRun":
+    def start(self, inputs: RunInputs) -> "ProbeRun":
         """Begin reading."""
-        return ProbeRun(self, request)
+        return ProbeRun(self, inputs)
 
 
 class ProbeRun(Run):
@@ -41,8 +41,8 @@ class ProbeRun(Run):
 
     settings: Probe
 
-    def __init__(self, settings: Probe, request: RunRequest) -> None:
-        super().__init__(settings, request)
+    def __init__(self, settings: Probe, inputs: RunInputs) -> None:
+        super().__init__(settings, inputs)
         shape = (len(settings.continuations), len(settings.words))
         self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
 

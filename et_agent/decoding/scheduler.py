@@ -22,14 +22,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.base import Decoder, Run, RunRequest
+from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.engines.base import Batch, Capacity, Constraint, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
+from et_agent.renaming import old_names
 
-__all__ = ["Scheduler", "Ticket", "scheduler_of"]
+__all__ = ["Request", "Scheduler", "scheduler_of"]
 
-StepCallback = Callable[["Ticket"], None]
+StepCallback = Callable[["Request"], None]
 
 
 @dataclass(slots=True)
@@ -40,14 +41,14 @@ class _Place:
     length: int
 
 
-_Key = tuple["Ticket", int]
+_Key = tuple["Request", int]
 
 
 @dataclass(slots=True)
 class _Row:
     """One branch's part of the next batch: tokens to place, the last one's logits wanted if `done`."""
 
-    ticket: "Ticket"
+    request: "Request"
     branch: int
     sequence: int
     start: int
@@ -56,7 +57,7 @@ class _Row:
 
 
 @dataclass(eq=False)
-class Ticket:
+class Request:
     """A question on its way: wait for it, look at it, cancel it.
 
     Attributes:
@@ -67,7 +68,7 @@ class Ticket:
         steps: Decode calls that this question took part in.
         cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
             share batches sum to the time that passed.
-        redone: Tokens that were decoded again because their cache entries had been given up.
+        recomputed: Tokens that were decoded again because their cache entries had been given up.
         started, ended: `time.perf_counter()` at the first batch and at the end; None before.
     """
 
@@ -78,7 +79,7 @@ class Ticket:
     constraint: Constraint | None = None
     steps: int = 0
     cost: float = 0.0
-    redone: int = 0
+    recomputed: int = 0
     started: float | None = None
     ended: float | None = None
     _future: "Future[Run]" = field(default_factory=Future)
@@ -97,7 +98,7 @@ class Ticket:
         """Whether the run has ended, for whatever reason."""
         return self._future.done()
 
-    def add_done_callback(self, callback: Callable[["Ticket"], None]) -> None:
+    def add_done_callback(self, callback: Callable[["Request"], None]) -> None:
         """Call back when the run has ended, in the owner thread or, if it has, at once."""
         self._future.add_done_callback(lambda _: callback(self))
 
@@ -128,8 +129,8 @@ class Scheduler:
         self._model_reference = weakref.ref(model)
         self._width = min(width or info.best_width, info.max_outputs, info.max_sequences)
         self._lock = threading.Lock()
-        self._arriving: list[Ticket] = []
-        self._tickets: list[Ticket] = []
+        self._arriving: list[Request] = []
+        self._requests: list[Request] = []
         self._running = False
         self._room = Capacity(0, 0)
         self._free_sequences: list[int] = []
@@ -149,35 +150,35 @@ class Scheduler:
         self,
         prompt: Sequence[int],
         decoder: Decoder,
-        request: RunRequest,
+        inputs: RunInputs,
         *,
         on_step: StepCallback | None = None,
-    ) -> Ticket:
+    ) -> Request:
         """Prepare a question and queue it.
 
         Raises:
             QuestionError: The prompt is empty or leaves no room in the context.
             ModelClosedError: The model was closed.
         """
-        ticket = self.prepare(prompt, decoder, request, on_step=on_step)
-        self.queue(ticket)
-        return ticket
+        request = self.prepare(prompt, decoder, inputs, on_step=on_step)
+        self.queue(request)
+        return request
 
     def prepare(
         self,
         prompt: Sequence[int],
         decoder: Decoder,
-        request: RunRequest,
+        inputs: RunInputs,
         *,
         on_step: StepCallback | None = None,
         constraint: Constraint | None = None,
-    ) -> Ticket:
+    ) -> Request:
         """Check a question and start its run, but decode nothing yet.
 
         Args:
             prompt: Prompt tokens, at least one.
             decoder: How to decode it.
-            request: What the decoder must know; its `room` is filled in here.
+            inputs: What the decoder must know; its `room` is filled in here.
             on_step: Called in the owner thread after each step that moved this question; keep it
                 short.
             constraint: Which tokens the paths may take. The logits of others are set to -inf before
@@ -201,17 +202,17 @@ class Scheduler:
                 f"{info.longest_path} (training length or sliding window): shorten the question or "
                 "choose another model"
             )
-        request.room = min(info.context, info.longest_path) - len(prompt)
-        run = decoder.start(request)
-        if run.most_tokens > request.room:
+        inputs.room = min(info.context, info.longest_path) - len(prompt)
+        run = decoder.start(inputs)
+        if run.most_tokens > inputs.room:
             raise QuestionError(
                 f"the texts to go on from have up to {run.most_tokens} tokens after a prompt of "
-                f"{len(prompt)}, and {info.name} takes {request.room}: shorten the question or use a "
+                f"{len(prompt)}, and {info.name} takes {inputs.room}: shorten the question or use a "
                 "larger context"
             )
-        return Ticket(self._model, prompt, run, on_step, constraint)
+        return Request(self._model, prompt, run, on_step, constraint)
 
-    def queue(self, *tickets: Ticket) -> None:
+    def queue(self, *requests: Request) -> None:
         """Let prepared questions be decoded, all of them or none.
 
         Raises:
@@ -221,16 +222,16 @@ class Scheduler:
             if not self._running:
                 self._model.submit(self._serve)
                 self._running = True
-            self._arriving += tickets
+            self._arriving += requests
 
     def _serve(self) -> None:
         """The loop, in the model's owner thread, until no question is left."""
         while True:
             with self._lock:
-                newcomers, idle = self._arriving, not self._tickets
-                self._tickets = [*self._tickets, *newcomers]
+                newcomers, idle = self._arriving, not self._requests
+                self._requests = [*self._requests, *newcomers]
                 self._arriving = []
-                if not self._tickets:
+                if not self._requests:
                     self._running = False
                     return
             try:
@@ -241,7 +242,7 @@ class Scheduler:
                 # Not only Exception: a caller that waits must hear of whatever stopped the loop.
                 self._fail(error)
 
-    def _arrange(self, newcomers: Sequence[Ticket], *, idle: bool) -> None:
+    def _arrange(self, newcomers: Sequence[Request], *, idle: bool) -> None:
         """Let the model have a cache that suits questions that join.
 
         While others are in work only when a path would not fit: they lose their places.
@@ -253,53 +254,53 @@ class Scheduler:
         try:
             self._rearrange(longest)
         except ContextError as error:
-            for ticket in newcomers:
-                if idle or _longest(ticket) > before:
-                    self._retire(ticket, error)
-            if self._tickets:
+            for request in newcomers:
+                if idle or _longest(request) > before:
+                    self._retire(request, error)
+            if self._requests:
                 self._rearrange(before)
 
     def _rearrange(self, longest: int) -> None:
-        for ticket in self._tickets:
-            ticket._places.clear()
+        for request in self._requests:
+            request._places.clear()
         self._room, self._free_sequences = Capacity(0, 0), []
         self._room = self._model.configure(longest)
         self._free_sequences = list(range(self._room.sequences))[::-1]
 
     def _step(self) -> None:
-        for ticket in list(self._tickets):
-            if ticket._cancel:
-                ticket.run.cancel()
-            if ticket.run.finished:
-                self._retire(ticket)
+        for request in list(self._requests):
+            if request._cancel:
+                request.run.cancel()
+            if request.run.finished:
+                self._retire(request)
         rows = self._choose()
         if not rows:
-            if self._tickets:
+            if self._requests:
                 raise self._too_small()
             return
         began = time.perf_counter()
         outputs = self._decode(rows)
         per_token = (time.perf_counter() - began) / sum(len(row.tokens) for row in rows)
         for row in rows:
-            row.ticket.cost += per_token * len(row.tokens)
-        for ticket in {id(row.ticket): row.ticket for row in rows}.values():
-            ticket.steps += 1
-        for ticket in {id(row.ticket): row.ticket for row in outputs}.values():
+            row.request.cost += per_token * len(row.tokens)
+        for request in {id(row.request): row.request for row in rows}.values():
+            request.steps += 1
+        for request in {id(row.request): row.request for row in outputs}.values():
             try:
-                if ticket.on_step is not None:
-                    ticket.on_step(ticket)
+                if request.on_step is not None:
+                    request.on_step(request)
             except Exception as error:
-                self._retire(ticket, error)
-            if ticket.run.finished:
-                self._retire(ticket)
+                self._retire(request, error)
+            if request.run.finished:
+                self._retire(request)
             else:
-                self._release_ended(ticket)
+                self._release_ended(request)
 
     def _decode(self, rows: list[_Row]) -> list[_Row]:
         """Decode one batch and tell the runs; returns the rows that had outputs."""
         step = self._model.decode(_batch(rows))
         for row in rows:
-            row.ticket._places[row.branch].length += len(row.tokens)
+            row.request._places[row.branch].length += len(row.tokens)
         outputs = [row for row in rows if row.done]
         if outputs:
             self._tell(outputs, step)
@@ -307,38 +308,38 @@ class Scheduler:
 
     def _tell(self, outputs: list[_Row], step: Step) -> None:
         for row, logits in zip(outputs, step.logits, strict=True):
-            if row.ticket.constraint is not None and not row.ticket.done:
+            if row.request.constraint is not None and not row.request.done:
                 try:
-                    _constrain(row, row.ticket.constraint, logits)
+                    _constrain(row, row.request.constraint, logits)
                 except Exception as error:
-                    self._retire(row.ticket, error)
-        temperatures = [row.ticket.run.temperature for row in outputs]
+                    self._retire(row.request, error)
+        temperatures = [row.request.run.temperature for row in outputs]
         distributions = self._distributions.analyse(step.logits, temperatures)
         for index, (row, distribution) in enumerate(zip(outputs, distributions, strict=True)):
-            if row.ticket.done:
+            if row.request.done:
                 continue
             attention = near = None
             if step.attention is not None:
                 attention, near = step.attention.row(index), step.attention.near(index)
             try:
-                row.ticket.run.tell(row.branch, distribution, attention, near)
+                row.request.run.tell(row.branch, distribution, attention, near)
             except Exception as error:
                 # One question's broken decoder must not stop the others.
-                self._retire(row.ticket, error)
+                self._retire(row.request, error)
 
     def _choose(self) -> list[_Row]:
         """The next batch: most urgent branches first, up to the width and what the cache holds."""
         rows: list[_Row] = []
         tokens_left, outputs_left = self._model.info.max_batch, self._width
         chosen: set[_Key] = set()
-        for ticket in self._tickets:
-            for branch in ticket.run.runnable():
+        for request in self._requests:
+            for branch in request.run.runnable():
                 if not tokens_left or not outputs_left:
                     return rows
-                chosen.add((ticket, branch))
-                row = self._plan(ticket, branch, tokens_left, rows, chosen)
+                chosen.add((request, branch))
+                row = self._plan(request, branch, tokens_left, rows, chosen)
                 if row is None:
-                    chosen.discard((ticket, branch))
+                    chosen.discard((request, branch))
                     continue
                 rows.append(row)
                 tokens_left -= len(row.tokens)
@@ -346,80 +347,80 @@ class Scheduler:
         return rows
 
     def _plan(
-        self, ticket: Ticket, branch: int, tokens_left: int, rows: list[_Row], chosen: set[_Key]
+        self, request: Request, branch: int, tokens_left: int, rows: list[_Row], chosen: set[_Key]
     ) -> _Row | None:
         """What a branch needs in this batch; None when the cache has no room for it now."""
-        tree = ticket.run.tree
-        total = len(ticket.prompt) + tree.branches[branch].end
-        place = ticket._places.get(branch)
+        tree = request.run.tree
+        total = len(request.prompt) + tree.branches[branch].end
+        place = request._places.get(branch)
         if place is not None:
             count = min(total - place.length, tokens_left)
             if not self._make_room(count, rows, chosen):
                 return None
         else:
-            place = self._find_place(ticket, branch, total - 1, rows, chosen)
+            place = self._find_place(request, branch, total - 1, rows, chosen)
             if place is None:
                 return None
             count = min(total - place.length, tokens_left)
             # It waits until the branches that are in the cache have room for what they may still
             # need: to push it out again half-way would cost more than the wait.
-            if not self._make_room(count + self._growth(rows), rows, chosen, ticket):
-                self._drop(ticket, branch)
+            if not self._make_room(count + self._growth(rows), rows, chosen, request):
+                self._drop(request, branch)
                 return None
-        if ticket.started is None:
-            ticket.started = time.perf_counter()
+        if request.started is None:
+            request.started = time.perf_counter()
         start, end = place.length, place.length + count
         if start == total - 1:
             # A branch that leaves another may have no token of its own yet.
             own = tree.branches[branch].tokens[-1:]
-            tokens = own or [*ticket.prompt, *tree.path(branch)][-1:]
+            tokens = own or [*request.prompt, *tree.path(branch)][-1:]
         else:
-            tokens = [*ticket.prompt, *tree.path(branch)][start:end]
-            ticket.redone += max(0, min(end, total - 1) - max(start, len(ticket.prompt)))
-        return _Row(ticket, branch, place.sequence, start, tokens, end == total)
+            tokens = [*request.prompt, *tree.path(branch)][start:end]
+            request.recomputed += max(0, min(end, total - 1) - max(start, len(request.prompt)))
+        return _Row(request, branch, place.sequence, start, tokens, end == total)
 
     def _growth(self, rows: list[_Row]) -> int:
         """Cells that branches in work will still need, by the mean length of paths so far."""
         growth = 0
         for row in rows:
-            run = row.ticket.run
+            run = row.request.run
             expected = min(round(self._mean_path), run.max_tokens)
             growth += max(8, expected - run.tree.branches[row.branch].end)
         return growth
 
     def _find_place(
-        self, ticket: Ticket, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]
+        self, request: Request, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]
     ) -> _Place | None:
         """A sequence that shares the longest cached beginning of a branch, at most `limit` tokens."""
-        source, shared = self._nearest(ticket, branch, limit)
+        source, shared = self._nearest(request, branch, limit)
         if not self._free_sequences:
-            keep = chosen if source is None else chosen | {(ticket, source)}
-            victim = self._victim(keep, finished_only=bool(rows), after=ticket)
+            keep = chosen if source is None else chosen | {(request, source)}
+            victim = self._victim(keep, finished_only=bool(rows), after=request)
             if victim is None:
                 if rows or source is None:
                     return None
                 # The only sequence holds what is to be forked: begin again from the prompt.
-                victim, source, shared = (ticket, source), None, 0
+                victim, source, shared = (request, source), None, 0
             self._drop(*victim)
         sequence = self._free_sequences.pop()
         if source is not None:
-            self._model.fork(ticket._places[source].sequence, sequence, shared)
-        place = ticket._places[branch] = _Place(sequence, shared)
+            self._model.fork(request._places[source].sequence, sequence, shared)
+        place = request._places[branch] = _Place(sequence, shared)
         return place
 
     @staticmethod
-    def _nearest(ticket: Ticket, branch: int, limit: int) -> tuple[int | None, int]:
+    def _nearest(request: Request, branch: int, limit: int) -> tuple[int | None, int]:
         """The cached branch of the same tree that shares the most, and how many tokens."""
         best: tuple[int | None, int] = (None, 0)
-        for other, place in ticket._places.items():
-            common = len(ticket.prompt) + ticket.run.tree.shared(branch, other)
+        for other, place in request._places.items():
+            common = len(request.prompt) + request.run.tree.shared(branch, other)
             shared = min(place.length, common, limit)
             if shared > best[1]:
                 best = (other, shared)
         return best
 
     def _make_room(
-        self, count: int, rows: list[_Row], keep: set[_Key], newcomer: Ticket | None = None
+        self, count: int, rows: list[_Row], keep: set[_Key], newcomer: Request | None = None
     ) -> bool:
         """Whether `count` more cells are to be had, giving up other branches' cells if need be.
 
@@ -443,70 +444,72 @@ class Scheduler:
             "use a larger context"
         )
 
-    def _victim(self, keep: set[_Key], *, finished_only: bool, after: Ticket | None) -> _Key | None:
+    def _victim(
+        self, keep: set[_Key], *, finished_only: bool, after: Request | None
+    ) -> _Key | None:
         """The least urgent cached branch outside `keep`, finished ones first."""
-        first = 0 if after is None else self._tickets.index(after)
+        first = 0 if after is None else self._requests.index(after)
         for finished in (True,) if finished_only else (True, False):
-            for ticket in reversed(self._tickets[first:]):
-                for branch in sorted(ticket._places, reverse=True):
-                    ended = ticket.run.tree.branches[branch].finish is not None
-                    if ended == finished and (ticket, branch) not in keep:
-                        return ticket, branch
+            for request in reversed(self._requests[first:]):
+                for branch in sorted(request._places, reverse=True):
+                    ended = request.run.tree.branches[branch].finish is not None
+                    if ended == finished and (request, branch) not in keep:
+                        return request, branch
         return None
 
-    def _drop(self, ticket: Ticket, branch: int) -> None:
-        place = ticket._places.pop(branch)
+    def _drop(self, request: Request, branch: int) -> None:
+        place = request._places.pop(branch)
         self._model.release(place.sequence)
         self._free_sequences.append(place.sequence)
 
-    def _release_ended(self, ticket: Ticket) -> None:
+    def _release_ended(self, request: Request) -> None:
         """Free what no later fork can use: few cells keep attention short in a shared cache."""
-        if any(branch not in ticket._places for branch in ticket.run.runnable()):
+        if any(branch not in request._places for branch in request.run.runnable()):
             return  # a branch that has just forked off may begin from one that ended
-        for branch in list(ticket._places):
-            if ticket.run.tree.branches[branch].finish is None or ticket.run.may_fork(branch):
+        for branch in list(request._places):
+            if request.run.tree.branches[branch].finish is None or request.run.may_fork(branch):
                 continue
-            self._drop(ticket, branch)
+            self._drop(request, branch)
 
-    def _retire(self, ticket: Ticket, error: BaseException | None = None) -> None:
-        if ticket not in self._tickets:
+    def _retire(self, request: Request, error: BaseException | None = None) -> None:
+        if request not in self._requests:
             return
-        self._tickets.remove(ticket)
+        self._requests.remove(request)
         try:
-            for branch in list(ticket._places):
-                self._drop(ticket, branch)
+            for branch in list(request._places):
+                self._drop(request, branch)
         finally:  # a model that was closed meanwhile must not leave the caller waiting
-            ends = [branch.end for branch in ticket.run.tree.branches]
+            ends = [branch.end for branch in request.run.tree.branches]
             # A running mean: the questions of one caller tend to be of one kind.
             self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
-            ticket.run.tree.forget_rows()
-            ticket.ended = time.perf_counter()
+            request.run.tree.forget_rows()
+            request.ended = time.perf_counter()
             if error is None:
-                ticket._future.set_result(ticket.run)
+                request._future.set_result(request.run)
             else:
-                ticket._future.set_exception(error)
+                request._future.set_exception(error)
 
     def _fail(self, error: BaseException) -> None:
         """Give every question in work the error and start over with an empty cache."""
-        failed, self._tickets = self._tickets, []
-        for place in [place for ticket in failed for place in ticket._places.values()]:
+        failed, self._requests = self._requests, []
+        for place in [place for request in failed for place in request._places.values()]:
             with contextlib.suppress(Exception):  # what broke the model may break this too
                 self._model.release(place.sequence)
         self._free_sequences = list(range(self._room.sequences))[::-1]
-        for ticket in failed:
-            ticket._places.clear()
-            ticket.ended = time.perf_counter()
-            ticket._future.set_exception(error)
+        for request in failed:
+            request._places.clear()
+            request.ended = time.perf_counter()
+            request._future.set_exception(error)
 
 
-def _longest(ticket: Ticket) -> int:
+def _longest(request: Request) -> int:
     """Positions that a question's paths may have."""
-    return len(ticket.prompt) + ticket.run.most_tokens
+    return len(request.prompt) + request.run.most_tokens
 
 
 def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:
     """Rule out what may not come next; logits stay as they are when nothing may."""
-    allowed = constraint.allowed(row.ticket.run.tree.path(row.branch))
+    allowed = constraint.allowed(row.request.run.tree.path(row.branch))
     if allowed is None:
         return
     if not np.isfinite(logits.max(where=allowed, initial=-np.inf)):
@@ -542,3 +545,6 @@ def scheduler_of(model: LanguageModel) -> Scheduler:
         if scheduler is None:
             scheduler = _SCHEDULERS[model] = Scheduler(model)
         return scheduler
+
+
+__getattr__ = old_names(__name__, {"Ticket": "Request"})

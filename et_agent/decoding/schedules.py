@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from et_agent.decoding.base import RunRequest, side, sum_and_sample
+from et_agent.decoding.base import RunInputs, side, sum_and_sample
 from et_agent.decoding.entropy_tree import SURE, Coded, EntropyTree, TreeRun, Verdict
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
@@ -32,8 +32,8 @@ class OnlineRun(TreeRun):
     branches do, hence not on how batches were put together.
     """
 
-    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request, roots=roots)
+    def __init__(self, settings: EntropyTree, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs, roots=roots)
         self._spare = {0: settings.leaves - roots}
         self._tau = self._require_tau()
         self._delta = self._least_prompt_attention()
@@ -44,7 +44,7 @@ class OnlineRun(TreeRun):
             return None
         if settings.delta is not None:
             return settings.delta
-        thresholds = self.request.thresholds
+        thresholds = self.inputs.thresholds
         found = None
         if thresholds is not None:
             found = thresholds.prompt_attention_at(settings.importance_percentile)
@@ -150,7 +150,7 @@ class _BackwardRun(WavesRun):
             return None
         if settings.delta is not None:
             return settings.delta
-        thresholds = self.request.thresholds
+        thresholds = self.inputs.thresholds
         if thresholds is not None and thresholds.received is not None:
             return thresholds.received_at(settings.importance_percentile)
         seen = np.concatenate([self.tree.importance(branch.id) for branch in branches])
@@ -206,8 +206,8 @@ class BreadthFirstRun(_BackwardRun):
     hangs on one root: the standard deviation is 0.14 to 0.27, where `rounds` has 0.09 to 0.17.
     """
 
-    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request, roots=roots)
+    def __init__(self, settings: EntropyTree, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs, roots=roots)
         self._level: list[Branch] = [self.tree.branches[0]]
 
     def _fork_more(self) -> bool:
@@ -245,8 +245,8 @@ class RoundsRun(_BackwardRun):
     stopped: Verdict | None = None
     """Whether the leading answer's share stopped it, being large or small."""
 
-    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
-        super().__init__(settings, request, roots=roots)
+    def __init__(self, settings: EntropyTree, inputs: RunInputs, *, roots: int) -> None:
+        super().__init__(settings, inputs, roots=roots)
         self._said: dict[int, Sequence[bool]] = {}
 
     def _fork_more(self) -> bool:
@@ -270,7 +270,7 @@ class RoundsRun(_BackwardRun):
     def _verdict(self) -> Verdict | None:
         settings = self.settings
         stops = settings.settle is not None or settings.give_up is not None
-        if self.request.read_leaf is None or not stops:
+        if self.inputs.read_leaf is None or not stops:
             return None
         shares: dict[Hashable, float] = {}
         for branch in self.tree.branches:
@@ -354,10 +354,10 @@ class RoundsRun(_BackwardRun):
 
     def _says(self, branch: Branch, position: int) -> bool:
         """Whether the token there says something of the answer."""
-        if self.request.read_tokens is None:
+        if self.inputs.read_tokens is None:
             return False
         if branch.id not in self._said:
-            self._said[branch.id] = self.request.read_tokens(self.tree.path(branch.id))
+            self._said[branch.id] = self.inputs.read_tokens(self.tree.path(branch.id))
         return self._said[branch.id][position]
 
     def _disagreement(

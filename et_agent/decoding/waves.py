@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from et_agent.decoding.base import RunRequest
+from et_agent.decoding.base import RunInputs
 from et_agent.decoding.codes import farthest_first
 from et_agent.decoding.entropy_tree import Coded, Doubles, EntropyTree, TreeRun
 from et_agent.decoding.tree import Branch
@@ -19,11 +19,11 @@ class WavesRun(TreeRun):
     reads the token before once more, since its distribution was not kept.
     """
 
-    def __init__(self, settings: EntropyTree, request: RunRequest, *, roots: int) -> None:
+    def __init__(self, settings: EntropyTree, inputs: RunInputs, *, roots: int) -> None:
         self._waiting: list[Doubles] = []
         # Of each own token that codes chose, the interval of the codes that would.
         self._intervals: dict[int, list[tuple[float, float]]] = {}
-        super().__init__(settings, request, roots=roots)
+        super().__init__(settings, inputs, roots=roots)
 
     def _first_codes(self, codes: Doubles) -> Doubles:
         if self.settings.wave is None:

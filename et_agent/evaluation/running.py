@@ -357,8 +357,8 @@ def record_of(
     item: Item, pending: PendingAnswer
 ) -> tuple[QuestionRecord, list[str], dict[str, Any]]:
     """What is kept of a finished question: its record, the leaf texts, arrays along tokens."""
-    ticket = pending.ticket
-    tree = ticket.result().tree
+    request = pending.request
+    tree = request.result().tree
     reading = pending.reading()
     leaves = pending.leaves(reading)
     paths = [tree.path(branch.id) for branch in tree.branches]
@@ -371,10 +371,10 @@ def record_of(
         answers=reading.classes.labels,
         right=tuple(is_right(answer, item) for answer in reading.classes.labels),
         leaves=leaves,
-        prompt_tokens=len(ticket.prompt),
+        prompt_tokens=len(request.prompt),
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
-        seconds=ticket.cost,
+        seconds=request.cost,
         extras={} if similarity is None else {SIMILARITY: similarity},
     )
     return record, reading.texts, traces(tree)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, instruction
 from et_agent.decoding import MultiChain
-from et_agent.decoding.base import Decoder, Run, RunRequest
+from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
-from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.scheduler import Request, scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import ReadingOption
@@ -290,18 +290,18 @@ class Clarifier:
         return [spelling[key] for key, _ in best], counts / counts.sum()
 
     def _run(self, prompt: list[int], decoder: Decoder, limit: "_Limit") -> Run:
-        request = RunRequest(
+        inputs = RunInputs(
             prompt_length=len(prompt), stop_tokens=self.model.info.stop_tokens, seed=self.seed
         )
         scheduler = scheduler_of(self.model)
-        ticket = scheduler.prepare(prompt, decoder, request, on_step=limit.watch)
-        scheduler.queue(ticket)
+        request = scheduler.prepare(prompt, decoder, inputs, on_step=limit.watch)
+        scheduler.queue(request)
         try:
-            run = ticket.result()
+            run = request.result()
         except BaseException:
-            ticket.cancel()
+            request.cancel()
             raise
-        limit.done(ticket)
+        limit.done(request)
         return run
 
     def _read(
@@ -346,18 +346,18 @@ class _Limit:
         """Wall time so far."""
         return time.perf_counter() - self._began
 
-    def watch(self, ticket: Ticket) -> None:
+    def watch(self, request: Request) -> None:
         """Stop a run at the limit; called after each of its steps."""
-        spent = self._limits.reached(self.tokens + _generated(ticket), self.seconds)
-        if spent and not ticket.run.finished:
+        spent = self._limits.reached(self.tokens + _generated(request), self.seconds)
+        if spent and not request.run.finished:
             self.reached = True
-            ticket.cancel()
+            request.cancel()
 
-    def done(self, ticket: Ticket) -> None:
+    def done(self, request: Request) -> None:
         """Count what a run took."""
-        self.tokens += _generated(ticket)
+        self.tokens += _generated(request)
 
 
-def _generated(ticket: Ticket) -> int:
-    run = ticket.run
+def _generated(request: Request) -> int:
+    run = request.run
     return run.tokens_generated if isinstance(run, ContinuedRun) else run.tree.tokens_decoded

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from et_agent.asking import ProgressCallback, submit
-from et_agent.decoding.scheduler import Ticket
+from et_agent.decoding.scheduler import Request
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
@@ -64,15 +64,15 @@ def ask_within(
         EtAgentError: As for `submit` and `PendingAnswer.result`.
     """
     pending = submit(model, question, on_progress=on_progress, **options)
-    note = pending.ticket.on_step
+    note = pending.request.on_step
 
-    def watch(ticket: Ticket) -> None:
-        if limits.reached(ticket.run.tree.tokens_decoded, ticket.seconds):
-            ticket.cancel()
+    def watch(request: Request) -> None:
+        if limits.reached(request.run.tree.tokens_decoded, request.seconds):
+            request.cancel()
         if note is not None:
-            note(ticket)
+            note(request)
 
-    pending.ticket.on_step = watch
+    pending.request.on_step = watch
     try:
         return pending.result()
     except BaseException:

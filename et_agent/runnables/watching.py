@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.asking import PendingAnswer
-from et_agent.decoding.scheduler import Ticket, scheduler_of
+from et_agent.decoding.scheduler import Request, scheduler_of
 from et_agent.decoding.tree import Branch
 from et_agent.results import AnswerShare, AskResult
 from et_agent.runnables.events import (
@@ -57,9 +57,9 @@ def start(*watches: "Watch") -> None:
     Raises:
         ModelClosedError: The model was closed.
     """
-    tickets = [watch.pending.ticket for watch in watches]
-    if tickets:
-        scheduler_of(tickets[0].model).queue(*tickets)
+    requests = [watch.pending.request for watch in watches]
+    if requests:
+        scheduler_of(requests[0].model).queue(*requests)
 
 
 class Watch:
@@ -83,7 +83,7 @@ class Watch:
         self._ended: set[int] = set()
         self._told = 0.0
         if follow:
-            pending.ticket.on_step = self._note
+            pending.request.on_step = self._note
         pending.add_done_callback(lambda _: self._tell(None))
 
     def result(self) -> AskResult:
@@ -104,10 +104,10 @@ class Watch:
         if not self._closed:
             self._send(update)
 
-    def _note(self, ticket: Ticket) -> None:
+    def _note(self, request: Request) -> None:
         if self._closed:
             return
-        tree = ticket.run.tree
+        tree = request.run.tree
         forks = tree.forks[self._forks :]
         ended = [branch for branch in tree.branches if branch.finish is not None]
         new = [branch for branch in ended if branch.id not in self._ended]
@@ -122,14 +122,14 @@ class Watch:
             Update(
                 forks=tuple(map(ForkSeen.of, forks)),
                 leaves=tuple(LeafSeen.of(branch, tree, answers[branch.id]) for branch in new),
-                snapshot=self._snapshot(ticket, ended, answers),
+                snapshot=self._snapshot(request, ended, answers),
             )
         )
 
     def _snapshot(
-        self, ticket: Ticket, ended: list[Branch], answers: dict[int, str | None]
+        self, request: Request, ended: list[Branch], answers: dict[int, str | None]
     ) -> TreeSnapshot:
-        tree = ticket.run.tree
+        tree = request.run.tree
         weights: dict[str | None, float] = {}
         leaves: dict[str | None, int] = {}
         for branch in ended:
@@ -157,5 +157,5 @@ class Watch:
             leaves_done=count,
             leaves=tree.leaf_count(),
             tokens=tree.tokens_decoded,
-            seconds=ticket.seconds,
+            seconds=request.seconds,
         )

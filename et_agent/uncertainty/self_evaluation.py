@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.base import RunRequest
+from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
@@ -121,8 +121,8 @@ def _shares(
         continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
         words=(tuple(yes_tokens - no_tokens), tuple(no_tokens - yes_tokens)),
     )
-    request = RunRequest(prompt_length=common, stop_tokens=model.info.stop_tokens)
-    run = scheduler_of(model).submit(prompts[0][:common], probe, request).result()
+    inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
+    run = scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
     assert isinstance(run, ProbeRun)
     yes, no = run.probabilities.T
     with np.errstate(invalid="ignore"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.base import Decoder, LeafReader, Run, RunRequest, TokenReader
+from et_agent.decoding.base import Decoder, LeafReader, Run, RunInputs, TokenReader
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.thresholds import Thresholds
 
@@ -144,7 +144,7 @@ def play(
         attention: Row of the deciding query over prompt and path, from the path.
     """
     run = decoder.start(
-        RunRequest(
+        RunInputs(
             prompt_length=prompt_length,
             stop_tokens=toy.stop_tokens,
             seed=seed,

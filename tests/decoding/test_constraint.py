@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel
-from et_agent.decoding.base import Decoder, RunRequest
+from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
@@ -24,11 +24,11 @@ GRAMMAR = "root ::= [ab] [0-9]"
 def decoded(
     model: ScriptedModel, decoder: Decoder, constraint: Constraint | None, seed: int = 0
 ) -> Tree:
-    request = RunRequest(prompt_length=1, stop_tokens=frozenset({END}), seed=seed)
+    inputs = RunInputs(prompt_length=1, stop_tokens=frozenset({END}), seed=seed)
     scheduler = scheduler_of(model)
-    ticket = scheduler.prepare([TURN], decoder, request, constraint=constraint)
-    scheduler.queue(ticket)
-    return ticket.result(20).tree
+    request = scheduler.prepare([TURN], decoder, inputs, constraint=constraint)
+    scheduler.queue(request)
+    return request.result(20).tree
 
 
 def shares(model: ScriptedModel, tree: Tree) -> dict[str, float]:
@@ -97,12 +97,12 @@ def test_a_question_whose_grammar_allows_nothing_fails_alone() -> None:
         held = model.submit(lambda: None)
         held.result()
         scheduler = scheduler_of(model)
-        request = RunRequest(prompt_length=1, stop_tokens=frozenset({END}))
+        inputs = RunInputs(prompt_length=1, stop_tokens=frozenset({END}))
         bad = scheduler.prepare(
-            [TURN], Greedy(), request, constraint=model.constraint("root ::= [0-9]")
+            [TURN], Greedy(), inputs, constraint=model.constraint("root ::= [0-9]")
         )
         good = scheduler.prepare(
-            [TURN], Greedy(max_tokens=5), RunRequest(prompt_length=1, stop_tokens=frozenset())
+            [TURN], Greedy(max_tokens=5), RunInputs(prompt_length=1, stop_tokens=frozenset())
         )
         scheduler.queue(bad, good)
         with pytest.raises(DecodeError, match="allows no token that the model could say"):

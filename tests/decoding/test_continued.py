@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from et_agent import ScriptedModel
-from et_agent.decoding.base import RunRequest
+from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Finish
@@ -29,8 +29,8 @@ def ran(
         temperature=1,
         max_tokens=max_tokens,
     )
-    request = RunRequest(prompt_length=common, stop_tokens=model.info.stop_tokens, seed=seed)
-    run = scheduler_of(model).submit(prompts[0][:common], decoder, request).result()
+    inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens, seed=seed)
+    run = scheduler_of(model).submit(prompts[0][:common], decoder, inputs).result()
     assert isinstance(run, ContinuedRun)
     return run
 
@@ -96,8 +96,8 @@ def test_the_token_limit_counts_generated_tokens() -> None:
 
 
 def test_a_run_that_is_stopped_first_generated_nothing() -> None:
-    request = RunRequest(prompt_length=1, stop_tokens=frozenset({256}))
-    run = Continued(continuations=((1, 2),), leaves=2).start(request)
+    inputs = RunInputs(prompt_length=1, stop_tokens=frozenset({256}))
+    run = Continued(continuations=((1, 2),), leaves=2).start(inputs)
     run.cancel()
     assert run.tokens_generated == 0
 

@@ -1,6 +1,6 @@
 import pytest
 
-from et_agent.decoding import Finish, ForkKind, MultiChain, RunRequest
+from et_agent.decoding import Finish, ForkKind, MultiChain, RunInputs
 from et_agent.errors import SettingsError
 from tests.decoding.play import play, random_toy, uneven
 
@@ -61,7 +61,7 @@ def test_bad_settings() -> None:
 
 
 def test_a_second_cancel_changes_nothing() -> None:
-    run = MultiChain(leaves=2).start(RunRequest(prompt_length=1, stop_tokens={0}))
+    run = MultiChain(leaves=2).start(RunInputs(prompt_length=1, stop_tokens={0}))
     run.cancel()
     run.cancel()
     assert run.cancelled

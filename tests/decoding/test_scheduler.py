@@ -13,10 +13,10 @@ from et_agent.decoding import (
     EntropyTree,
     Greedy,
     MultiChain,
+    Request,
     Run,
-    RunRequest,
+    RunInputs,
     Scheduler,
-    Ticket,
     scheduler_of,
 )
 from et_agent.decoding.base import Decoder
@@ -59,11 +59,11 @@ def submit(
     decoder: Decoder,
     text: str = "ab",
     seed: int = 0,
-    on_step: Callable[[Ticket], None] | None = None,
-) -> Ticket:
+    on_step: Callable[[Request], None] | None = None,
+) -> Request:
     prompt = model.plain_tokens(text)
-    request = RunRequest(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
-    return scheduler.submit(prompt, decoder, request, on_step=on_step)
+    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    return scheduler.submit(prompt, decoder, inputs, on_step=on_step)
 
 
 DECODERS: list[Decoder] = [
@@ -118,10 +118,10 @@ def test_small_contexts_cost_time_and_never_change_a_tree(
             alone = submit(Scheduler(roomy), roomy, DECODERS[pick], text, seed).result(20)
             pairs.append((alone, text, seed, DECODERS[pick]))
         scheduler = Scheduler(tight)
-        tickets = [submit(scheduler, tight, d, text, seed) for _, text, seed, d in pairs]
-        for (alone, *_), ticket in zip(pairs, tickets, strict=True):
-            assert shape(ticket.result(20)) == shape(alone)
-            assert received(ticket.run) == received(alone)
+        requests = [submit(scheduler, tight, d, text, seed) for _, text, seed, d in pairs]
+        for (alone, *_), request in zip(pairs, requests, strict=True):
+            assert shape(request.result(20)) == shape(alone)
+            assert received(request.run) == received(alone)
         settle(tight)
         assert tight.free_cells == context, "every cell was given back"
 
@@ -132,19 +132,19 @@ def received(run: Run) -> set[tuple[object, ...]]:
     }
 
 
-def test_redone_tokens_are_counted_and_none_are_redone_with_room() -> None:
+def test_recomputed_tokens_are_counted_and_none_are_recomputed_with_room() -> None:
     decoder = EntropyTree(schedule="stratified", leaves=12, temperature=2, max_tokens=DEPTH)
     with model_of() as roomy:
-        ticket = submit(Scheduler(roomy), roomy, decoder)
-        tree = ticket.result(20).tree
-        assert ticket.redone == 0
+        request = submit(Scheduler(roomy), roomy, decoder)
+        tree = request.result(20).tree
+        assert request.recomputed == 0
         # Every token but the last of each path is decoded once, and the prompt once.
         inner = tree.tokens_decoded - len(tree.branches)
-        assert roomy.decoded == len(ticket.prompt) + inner
+        assert roomy.decoded == len(request.prompt) + inner
     with model_of(context=13, max_sequences=3) as tight:
-        ticket = submit(Scheduler(tight), tight, decoder)
-        ticket.result(20)
-        assert ticket.redone > 0
+        request = submit(Scheduler(tight), tight, decoder)
+        request.result(20)
+        assert request.recomputed > 0
 
 
 def test_one_sequence_is_enough_for_a_tree() -> None:
@@ -178,15 +178,15 @@ def test_a_long_prompt_is_split_and_a_question_without_room_is_refused() -> None
     with model_of(Recording, max_batch=8, context=64) as model:
         assert isinstance(model, Recording)
         scheduler = Scheduler(model)
-        ticket = submit(scheduler, model, Greedy(max_tokens=3), "x" * 30)
-        assert ticket.result(20).tree.branches[0].end >= 1
+        request = submit(scheduler, model, Greedy(max_tokens=3), "x" * 30)
+        assert request.result(20).tree.branches[0].end >= 1
         assert [b.tokens.size for b in model.batches[:4]] == [8, 8, 8, 7]
         assert [int(b.outputs.sum()) for b in model.batches[:4]] == [0, 0, 0, 1]
-        assert ticket.steps == ticket.run.tree.branches[0].end + 3
+        assert request.steps == request.run.tree.branches[0].end + 3
         with pytest.raises(QuestionError, match="64 tokens and the context 64"):
             submit(scheduler, model, Greedy(), "x" * 63)
         with pytest.raises(QuestionError, match="empty"):
-            scheduler.submit([], Greedy(), RunRequest(prompt_length=1, stop_tokens={END}))
+            scheduler.submit([], Greedy(), RunInputs(prompt_length=1, stop_tokens={END}))
 
 
 def test_the_contexts_end_cuts_paths_off() -> None:
@@ -203,17 +203,17 @@ def test_first_come_first_served_and_later_questions_fill_the_batch() -> None:
         held = gate(model)
         chains = MultiChain(leaves=4, temperature=3, max_tokens=DEPTH)
         ended: list[str] = []
-        tickets = []
+        requests = []
         for name in ("first", "second", "third"):
 
-            def note(ticket: Ticket, name: str = name) -> None:
-                if ticket.run.finished:
+            def note(request: Request, name: str = name) -> None:
+                if request.run.finished:
                     ended.append(name)
 
-            tickets.append(submit(scheduler, model, chains, name, on_step=note))
+            requests.append(submit(scheduler, model, chains, name, on_step=note))
         held.set()
-        for ticket in tickets:
-            ticket.result(20)
+        for request in requests:
+            request.result(20)
         assert ended == ["first", "second", "third"]
         widths = [int(batch.outputs.sum()) for batch in model.batches]
         assert max(widths) == 5
@@ -223,9 +223,9 @@ def test_first_come_first_served_and_later_questions_fill_the_batch() -> None:
 def test_a_question_joins_while_others_are_decoded() -> None:
     with model_of() as model:
         scheduler = Scheduler(model)
-        joined: list[Ticket] = []
+        joined: list[Request] = []
 
-        def join(_ticket: Ticket) -> None:
+        def join(_request: Request) -> None:
             if not joined:
                 joined.append(submit(scheduler, model, Greedy(max_tokens=2), "late"))
 
@@ -281,13 +281,13 @@ def test_cancel_ends_a_question_within_a_step_and_leaves_the_others() -> None:
 def test_result_waits_no_longer_than_asked() -> None:
     with model_of() as model:
         held = gate(model)
-        ticket = submit(Scheduler(model), model, Greedy(max_tokens=2))
+        request = submit(Scheduler(model), model, Greedy(max_tokens=2))
         with pytest.raises(TimeoutError):
-            ticket.result(0.01)
+            request.result(0.01)
         held.set()
-        assert ticket.result(20).finished
-        assert ticket.done
-        assert ticket.seconds > 0
+        assert request.result(20).finished
+        assert request.done
+        assert request.seconds > 0
 
 
 class BrokenError(Exception):
@@ -306,11 +306,11 @@ class BrokenRun(Run):
 
 
 class BrokenDecoder(Greedy):
-    def start(self, request: RunRequest) -> Run:
-        return BrokenRun(self, request)
+    def start(self, inputs: RunInputs) -> Run:
+        return BrokenRun(self, inputs)
 
 
-def raising(_ticket: Ticket) -> None:
+def raising(_request: Request) -> None:
     raise BrokenError
 
 
@@ -358,12 +358,12 @@ def test_a_failed_decode_reaches_everyone_who_waits_and_the_scheduler_goes_on(
         scheduler = Scheduler(model)
         held = gate(model)
         chains = MultiChain(leaves=4, temperature=3, max_tokens=DEPTH)
-        tickets = [submit(scheduler, model, chains, text) for text in ("one", "two")]
+        requests = [submit(scheduler, model, chains, text) for text in ("one", "two")]
         held.set()
-        for ticket in tickets:
+        for request in requests:
             with pytest.raises(type(error)):
-                ticket.result(20)
-            assert ticket.done
+                request.result(20)
+            assert request.done
         assert submit(scheduler, model, chains, "three").result(20).finished
         settle(model)
         assert model.free_cells == model.info.context
@@ -374,21 +374,21 @@ def test_closing_the_model_tells_everyone_who_waits() -> None:
     scheduler = Scheduler(model)
     begun, go_on = threading.Event(), threading.Event()
 
-    def wait(_ticket: Ticket) -> None:
+    def wait(_request: Request) -> None:
         begun.set()
         go_on.wait(10)
 
     chains = MultiChain(leaves=3, temperature=3, max_tokens=DEPTH)
-    tickets = [submit(scheduler, model, chains, on_step=wait) for _ in range(2)]
+    requests = [submit(scheduler, model, chains, on_step=wait) for _ in range(2)]
     assert begun.wait(10)
     closing = threading.Thread(target=model.close)
     closing.start()
     while not model._closed:
         pass
     go_on.set()
-    for ticket in tickets:
+    for request in requests:
         with pytest.raises(ModelClosedError, match="load it again"):
-            ticket.result(10)
+            request.result(10)
     closing.join(10)
     model.close()
     with pytest.raises(ModelClosedError):
@@ -408,8 +408,8 @@ def test_a_model_closed_in_the_last_step_leaves_nobody_waiting() -> None:
     model = model_of(StrictRelease)
     scheduler = Scheduler(model)
 
-    def close(ticket: Ticket) -> None:
-        if ticket.run.finished:
+    def close(request: Request) -> None:
+        if request.run.finished:
             model._closed = True
 
     first = submit(scheduler, model, Greedy(max_tokens=1), on_step=close)
@@ -424,7 +424,7 @@ def test_a_scheduler_whose_model_is_gone_says_so() -> None:
     model.close()
     del model
     with pytest.raises(ModelClosedError, match="load it again"):
-        scheduler.submit(prompt, Greedy(), RunRequest(prompt_length=2, stop_tokens={END}))
+        scheduler.submit(prompt, Greedy(), RunInputs(prompt_length=2, stop_tokens={END}))
 
 
 class Idle(Run):
@@ -435,8 +435,8 @@ class Idle(Run):
 
 
 class IdleDecoder(Greedy):
-    def start(self, request: RunRequest) -> Run:
-        return Idle(self, request)
+    def start(self, inputs: RunInputs) -> Run:
+        return Idle(self, inputs)
 
 
 def test_a_question_that_cannot_go_on_is_an_error_and_no_endless_loop() -> None:
@@ -456,13 +456,13 @@ class Arranging(ScriptedModel):
         return super().configure(longest)
 
 
-def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Ticket, Ticket]:
+def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Request, Request]:
     """A question of 10 positions, and one that joins it while it is being decoded."""
     scheduler = Scheduler(model)
-    joined: list[Ticket] = []
+    joined: list[Request] = []
 
-    def join(ticket: Ticket) -> None:
-        if ticket.steps == 2:
+    def join(request: Request) -> None:
+        if request.steps == 2:
             joined.append(submit(scheduler, model, Greedy(max_tokens=tokens), text))
 
     chains = MultiChain(leaves=3, temperature=2, max_tokens=4)
@@ -476,7 +476,7 @@ def test_the_cache_is_arranged_for_the_longest_path() -> None:
         assert isinstance(model, Arranging)
         first, long = _joining(model, "x" * 20, 5)
         assert long.result(20).finished
-        assert first.redone > 0, "the one in work lost its place and nothing else"
+        assert first.recomputed > 0, "the one in work lost its place and nothing else"
         assert {len(branch.tokens) for branch in first.run.tree.branches} == {4}
         assert model.asked == [10, 26]  # type: ignore[attr-defined]
         submit(Scheduler(model), model, Greedy(max_tokens=2), "q").result(20)
@@ -488,7 +488,7 @@ def test_a_shorter_question_joins_without_ado() -> None:
         assert isinstance(model, Arranging)
         first, short = _joining(model, "q", 2)
         assert short.result(20).finished
-        assert first.redone == 0
+        assert first.recomputed == 0
         assert model.asked == [10]  # type: ignore[attr-defined]
 
 

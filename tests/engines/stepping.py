@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding import EntropyTree, MultiChain, RunRequest, Scheduler, Tree
+from et_agent.decoding import EntropyTree, MultiChain, RunInputs, Scheduler, Tree
 from et_agent.engines.base import Batch, Step
 from et_agent.engines.llama_cpp.attention import StepAttention
 from et_agent.engines.llama_cpp.model import LlamaCppModel
@@ -54,5 +54,5 @@ def run_tree(
     model: LlamaCppModel, question: str, decoder: EntropyTree | MultiChain, seed: int
 ) -> Tree:
     prompt = model.chat_tokens([{"role": "user", "content": question}])
-    request = RunRequest(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
-    return Scheduler(model).submit(prompt, decoder, request).result(300).tree
+    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    return Scheduler(model).submit(prompt, decoder, inputs).result(300).tree

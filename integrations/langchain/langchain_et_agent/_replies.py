@@ -118,7 +118,7 @@ def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dic
     found = []
     for node in (nodes[index] for index in reversed(path)):
         for token, log_prob in zip(node.tokens, node.log_probs, strict=True):
-            piece = pending.ticket.model.token_bytes(token)
+            piece = pending.request.model.token_bytes(token)
             if not piece or left <= 0:  # an end token, or cut off with a stop sequence
                 continue
             left -= len(piece)

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.decoding import EntropyTree, MultiChain, RunRequest, Scheduler
-from et_agent.decoding.scheduler import Ticket
+from et_agent.decoding import EntropyTree, MultiChain, RunInputs, Scheduler
+from et_agent.decoding.scheduler import Request
 from et_agent.engines.llama_cpp.layout import Layout
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.native import Native
@@ -43,24 +43,24 @@ def test_a_longer_question_joins_shorter_ones(small_model_path: Path) -> None:
         small_model_path, context=4096, best_width=4, repack=False, stream_memory=300 << 20
     ) as model:
         scheduler = Scheduler(model)
-        tickets = []
+        requests = []
 
         def run(text: str, tokens: int, joining: str | None = None) -> None:
             prompt = model.chat_tokens([{"role": "user", "content": text}])
-            request = RunRequest(prompt_length=len(prompt), stop_tokens=frozenset(), seed=3)
+            inputs = RunInputs(prompt_length=len(prompt), stop_tokens=frozenset(), seed=3)
             decoder = MultiChain(leaves=2, max_tokens=tokens)
 
-            def join(ticket: Ticket) -> None:
-                if joining is not None and ticket.steps == 10:
+            def join(request: Request) -> None:
+                if joining is not None and request.steps == 10:
                     run(joining, 5)
 
-            tickets.append(scheduler.submit(prompt, decoder, request, on_step=join))
+            requests.append(scheduler.submit(prompt, decoder, inputs, on_step=join))
 
         run("Tell a story.", 30, "Count: " + "one two three four five six " * 100)
-        short = tickets[0].result(300)
-        long = tickets[1].result(300)
+        short = requests[0].result(300)
+        long = requests[1].result(300)
         assert model._layout.cells == 768
-        assert tickets[0].redone > 0
+        assert requests[0].recomputed > 0
         assert [branch.end for branch in short.tree.branches] == [30, 30]
         assert [branch.end for branch in long.tree.branches] == [5, 5]
 
@@ -95,12 +95,12 @@ def test_a_small_context_costs_time_not_leaves(small_model_path: Path) -> None:
         small_model_path, context=128, max_sequences=8, repack=False, stream_memory=0
     ) as tight:
         prompt = tight.chat_tokens([{"role": "user", "content": "Tell a story."}])
-        request = RunRequest(prompt_length=len(prompt), stop_tokens=tight.info.stop_tokens)
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=tight.info.stop_tokens)
         decoder = MultiChain(leaves=6, max_tokens=40)
-        ticket = Scheduler(tight).submit(prompt, decoder, request)
-        tree = ticket.result(300).tree
+        request = Scheduler(tight).submit(prompt, decoder, inputs)
+        tree = request.result(300).tree
         # 6 chains of up to 40 tokens do not fit into 128 cells at once.
-        assert ticket.redone > 0
+        assert request.recomputed > 0
         assert all(branch.finish is not None for branch in tree.branches)
         assert len(tree.branches) == 6
         assert tight.free_cells == 128

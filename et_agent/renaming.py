@@ -1,0 +1,30 @@
+"""Old spellings of public names, which work for a while and say what to use instead."""
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["old_names", "warn_of_old_name"]
+
+
+def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Tell whoever calls the caller that a name has changed."""
+    warnings.warn(f"{old} is now {new}: use that", DeprecationWarning, stacklevel=stacklevel)
+
+
+def old_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` that gives what has been renamed, with a DeprecationWarning.
+
+    Args:
+        module: `__name__` of the module, which has the new names.
+        names: From old names to new ones.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warn_of_old_name(f"{module}.{name}", names[name])
+        return getattr(sys.modules[module], names[name])
+
+    return find

@@ -1,0 +1,43 @@
+"""Old spellings work for a while; each says what to use instead."""
+
+import importlib
+
+import pytest
+
+from et_agent import MultiChain, ScriptedModel, ask, submit
+from et_agent.results import Usage
+
+OLD = [
+    ("et_agent.decoding", "RunRequest", "RunInputs"),
+    ("et_agent.decoding", "Ticket", "Request"),
+    ("et_agent.decoding.base", "RunRequest", "RunInputs"),
+    ("et_agent.decoding.scheduler", "Ticket", "Request"),
+]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), OLD)
+def test_renamed_classes(module: str, old: str, new: str) -> None:
+    home = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"{module}.{old} is now {new}"):
+        assert getattr(home, old) is getattr(home, new)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(home, "nothing")  # noqa: B009
+
+
+def test_a_pending_answers_ticket() -> None:
+    with ScriptedModel.from_texts({"The answer is 4.": 1.0}) as model:
+        pending = submit(model, "What is 2 + 2?", decoder=MultiChain(leaves=2))
+        with pytest.warns(DeprecationWarning, match=r"PendingAnswer\.ticket is now request"):
+            assert pending.ticket is pending.request
+        pending.result(20)
+
+
+def test_redone_tokens_are_read_as_recomputed_ones() -> None:
+    with ScriptedModel.from_texts({"The answer is 4.": 1.0}) as model:
+        usage = ask(model, "What is 2 + 2?", decoder=MultiChain(leaves=2)).usage
+    data = usage.model_dump()
+    data["tokens_redone"] = data.pop("tokens_recomputed") + 7
+    old = Usage.model_validate(data)
+    assert old.tokens_recomputed == 7
+    with pytest.warns(DeprecationWarning, match=r"Usage\.tokens_redone is now tokens_recomputed"):
+        assert old.tokens_redone == 7
