@@ -4,7 +4,7 @@ from typing import Final
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.entropy_tree import EntropyTree
-from et_agent.decoding.scheduler import Request
+from et_agent.decoding.request import Request
 from et_agent.decoding.schedules import RoundsRun
 from et_agent.decoding.tree import Finish
 from et_agent.reporting import Statistics

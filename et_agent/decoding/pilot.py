@@ -11,7 +11,8 @@ import numpy as np
 
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.multi_chain import MultiChain
-from et_agent.decoding.scheduler import Request, scheduler_of
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import QuestionError

@@ -5,50 +5,36 @@ fills one batch up to the model's best width, decodes it in the model's owner th
 run what came back. Runs that came first go first; later ones fill the rest of the batch, so several
 questions share it, and a new question joins at any step.
 
-A branch's place in the model's cache is only a cache: when cells or sequence ids run out, the least
-urgent branches lose theirs and are decoded again from the longest beginning that is left. A context
-too small for a whole tree therefore costs time, not leaves. The model arranges its cache for the
-longest path to come, anew when a longer one joins.
+What of their paths lies in the model's cache is the affair of `prefix_cache.py`. The cache is made for
+the longest path to come, anew when a longer one joins.
 """
 
-import contextlib
+import functools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.base import Decoder, Run, RunInputs
+from et_agent.decoding.base import Decoder, RunInputs
+from et_agent.decoding.prefix_cache import PrefixCache
+from et_agent.decoding.request import Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
-from et_agent.engines.base import Batch, Capacity, Constraint, LanguageModel, Step
+from et_agent.engines.base import Batch, Constraint, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
 from et_agent.renaming import old_names
 
-__all__ = ["Request", "Scheduler", "scheduler_of"]
-
-StepCallback = Callable[["Request"], None]
-
-
-@dataclass(slots=True)
-class _Place:
-    """A branch's sequence in the model's cache and how many of its tokens are there."""
-
-    sequence: int
-    length: int
-
-
-_Key = tuple["Request", int]
+__all__ = ["Scheduler", "scheduler_of"]
 
 
 @dataclass(slots=True)
 class _Row:
     """One branch's part of the next batch: tokens to place, the last one's logits wanted if `done`."""
 
-    request: "Request"
+    request: Request
     branch: int
     sequence: int
     start: int
@@ -56,64 +42,13 @@ class _Row:
     done: bool
 
 
-@dataclass(eq=False)
-class Request:
-    """A question on its way: wait for it, look at it, cancel it.
-
-    Attributes:
-        model: The model that decodes it.
-        prompt: Prompt tokens.
-        run: The decoder's run; read-only for others than the scheduler.
-        constraint: Which tokens its paths may take; None for all.
-        steps: Decode calls that this question took part in.
-        cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
-            share batches sum to the time that passed.
-        recomputed: Tokens that were decoded again because their cache entries had been given up.
-        started, ended: `time.perf_counter()` at the first batch and at the end; None before.
-    """
-
-    model: LanguageModel
-    prompt: Sequence[int]
-    run: Run
-    on_step: StepCallback | None = None
-    constraint: Constraint | None = None
-    steps: int = 0
-    cost: float = 0.0
-    recomputed: int = 0
-    started: float | None = None
-    ended: float | None = None
-    _future: "Future[Run]" = field(default_factory=Future)
-    _cancel: bool = False
-    _places: dict[int, _Place] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time from this question's first batch to its end, or to now."""
-        if self.started is None:
-            return 0.0
-        return (self.ended or time.perf_counter()) - self.started
-
-    @property
-    def done(self) -> bool:
-        """Whether the run has ended, for whatever reason."""
-        return self._future.done()
-
-    def add_done_callback(self, callback: Callable[["Request"], None]) -> None:
-        """Call back when the run has ended, in the owner thread or, if it has, at once."""
-        self._future.add_done_callback(lambda _: callback(self))
-
-    def cancel(self) -> None:
-        """Stop within one step; what was decoded so far stays in the run's tree."""
-        self._cancel = True
-
-    def result(self, timeout: float | None = None) -> Run:
-        """Wait for the run.
-
-        Raises:
-            TimeoutError: It took longer than `timeout` seconds.
-            EtAgentError: Decoding failed.
-        """
-        return self._future.result(timeout)
+def _living(reference: "weakref.ref[LanguageModel]") -> LanguageModel:
+    # Weak, since the registry below would otherwise keep every model alive; questions in work hold
+    # their model.
+    model = reference()
+    if model is None:
+        raise ModelClosedError("the model of this scheduler is gone: load it again")
+    return model
 
 
 class Scheduler:
@@ -126,25 +61,20 @@ class Scheduler:
 
     def __init__(self, model: LanguageModel, *, width: int | None = None) -> None:
         info = model.info
-        self._model_reference = weakref.ref(model)
+        self._living = functools.partial(_living, weakref.ref(model))
+        self._cache = PrefixCache(self._living)
         self._width = min(width or info.best_width, info.max_outputs, info.max_sequences)
         self._lock = threading.Lock()
         self._arriving: list[Request] = []
+        self._arrivals = 0
         self._requests: list[Request] = []
         self._running = False
-        self._room = Capacity(0, 0)
-        self._free_sequences: list[int] = []
         self._distributions = StepDistributions()
         self._mean_path = 128.0
 
     @property
     def _model(self) -> LanguageModel:
-        # Weak, since the registry below would otherwise keep every model alive; questions in work
-        # hold their model.
-        model = self._model_reference()
-        if model is None:
-            raise ModelClosedError("the model of this scheduler is gone: load it again")
-        return model
+        return self._living()
 
     def submit(
         self,
@@ -222,6 +152,8 @@ class Scheduler:
             if not self._running:
                 self._model.submit(self._serve)
                 self._running = True
+            for request in requests:
+                request.arrival = self._arrivals = self._arrivals + 1
             self._arriving += requests
 
     def _serve(self) -> None:
@@ -236,47 +168,40 @@ class Scheduler:
                     return
             try:
                 if newcomers:
-                    self._arrange(newcomers, idle=idle)
+                    self._configure(newcomers, idle=idle)
                 self._step()
             except BaseException as error:
                 # Not only Exception: a caller that waits must hear of whatever stopped the loop.
                 self._fail(error)
 
-    def _arrange(self, newcomers: Sequence[Request], *, idle: bool) -> None:
+    def _configure(self, newcomers: Sequence[Request], *, idle: bool) -> None:
         """Let the model have a cache that suits questions that join.
 
         While others are in work only when a path would not fit: they lose their places.
         """
-        longest = max((_longest(t) for t in newcomers if not t._cancel), default=0)
-        if not idle and longest <= self._room.longest:
+        longest = max((r.longest for r in newcomers if not r.cancelled), default=0)
+        before = self._cache.longest
+        if not idle and longest <= before:
             return
-        before = self._room.longest
         try:
-            self._rearrange(longest)
+            self._cache.configure(longest)
         except ContextError as error:
             for request in newcomers:
-                if idle or _longest(request) > before:
+                if idle or request.longest > before:
                     self._retire(request, error)
             if self._requests:
-                self._rearrange(before)
-
-    def _rearrange(self, longest: int) -> None:
-        for request in self._requests:
-            request._places.clear()
-        self._room, self._free_sequences = Capacity(0, 0), []
-        self._room = self._model.configure(longest)
-        self._free_sequences = list(range(self._room.sequences))[::-1]
+                self._cache.configure(before)
 
     def _step(self) -> None:
         for request in list(self._requests):
-            if request._cancel:
+            if request.cancelled:
                 request.run.cancel()
             if request.run.finished:
                 self._retire(request)
         rows = self._choose()
         if not rows:
             if self._requests:
-                raise self._too_small()
+                raise self._cache.too_small()
             return
         began = time.perf_counter()
         outputs = self._decode(rows)
@@ -300,7 +225,7 @@ class Scheduler:
         """Decode one batch and tell the runs; returns the rows that had outputs."""
         step = self._model.decode(_batch(rows))
         for row in rows:
-            row.request._places[row.branch].length += len(row.tokens)
+            self._cache.append(row.request.path(row.branch), row.tokens)
         outputs = [row for row in rows if row.done]
         if outputs:
             self._tell(outputs, step)
@@ -331,45 +256,30 @@ class Scheduler:
         """The next batch: most urgent branches first, up to the width and what the cache holds."""
         rows: list[_Row] = []
         tokens_left, outputs_left = self._model.info.max_batch, self._width
-        chosen: set[_Key] = set()
+        self._cache.begin_batch()
         for request in self._requests:
             for branch in request.run.runnable():
                 if not tokens_left or not outputs_left:
                     return rows
-                chosen.add((request, branch))
-                row = self._plan(request, branch, tokens_left, rows, chosen)
-                if row is None:
-                    chosen.discard((request, branch))
-                    continue
-                rows.append(row)
-                tokens_left -= len(row.tokens)
-                outputs_left -= row.done
+                row = self._plan(request, branch, tokens_left)
+                if row is not None:
+                    rows.append(row)
+                    tokens_left -= len(row.tokens)
+                    outputs_left -= row.done
         return rows
 
-    def _plan(
-        self, request: Request, branch: int, tokens_left: int, rows: list[_Row], chosen: set[_Key]
-    ) -> _Row | None:
+    def _plan(self, request: Request, branch: int, tokens_left: int) -> _Row | None:
         """What a branch needs in this batch; None when the cache has no room for it now."""
-        tree = request.run.tree
+        tree, path = request.run.tree, request.path(branch)
         total = len(request.prompt) + tree.branches[branch].end
-        place = request._places.get(branch)
-        if place is not None:
-            count = min(total - place.length, tokens_left)
-            if not self._make_room(count, rows, chosen):
-                return None
-        else:
-            place = self._find_place(request, branch, total - 1, rows, chosen)
-            if place is None:
-                return None
-            count = min(total - place.length, tokens_left)
-            # It waits until the branches that are in the cache have room for what they may still
-            # need: to push it out again half-way would cost more than the wait.
-            if not self._make_room(count + self._growth(rows), rows, chosen, request):
-                self._drop(request, branch)
-                return None
+        slot = self._cache.reserve(
+            path, length=total, most=tokens_left, growth=self._growth(request, branch)
+        )
+        if slot is None:
+            return None
         if request.started is None:
             request.started = time.perf_counter()
-        start, end = place.length, place.length + count
+        start, end = slot.start, slot.start + slot.count
         if start == total - 1:
             # A branch that leaves another may have no token of its own yet.
             own = tree.branches[branch].tokens[-1:]
@@ -377,134 +287,41 @@ class Scheduler:
         else:
             tokens = [*request.prompt, *tree.path(branch)][start:end]
             request.recomputed += max(0, min(end, total - 1) - max(start, len(request.prompt)))
-        return _Row(request, branch, place.sequence, start, tokens, end == total)
+        return _Row(request, branch, slot.sequence, start, tokens, end == total)
 
-    def _growth(self, rows: list[_Row]) -> int:
-        """Cells that branches in work will still need, by the mean length of paths so far."""
-        growth = 0
-        for row in rows:
-            run = row.request.run
-            expected = min(round(self._mean_path), run.max_tokens)
-            growth += max(8, expected - run.tree.branches[row.branch].end)
-        return growth
-
-    def _find_place(
-        self, request: Request, branch: int, limit: int, rows: list[_Row], chosen: set[_Key]
-    ) -> _Place | None:
-        """A sequence that shares the longest cached beginning of a branch, at most `limit` tokens."""
-        source, shared = self._nearest(request, branch, limit)
-        if not self._free_sequences:
-            keep = chosen if source is None else chosen | {(request, source)}
-            victim = self._victim(keep, finished_only=bool(rows), after=request)
-            if victim is None:
-                if rows or source is None:
-                    return None
-                # The only sequence holds what is to be forked: begin again from the prompt.
-                victim, source, shared = (request, source), None, 0
-            self._drop(*victim)
-        sequence = self._free_sequences.pop()
-        if source is not None:
-            self._model.fork(request._places[source].sequence, sequence, shared)
-        place = request._places[branch] = _Place(sequence, shared)
-        return place
-
-    @staticmethod
-    def _nearest(request: Request, branch: int, limit: int) -> tuple[int | None, int]:
-        """The cached branch of the same tree that shares the most, and how many tokens."""
-        best: tuple[int | None, int] = (None, 0)
-        for other, place in request._places.items():
-            common = len(request.prompt) + request.run.tree.shared(branch, other)
-            shared = min(place.length, common, limit)
-            if shared > best[1]:
-                best = (other, shared)
-        return best
-
-    def _make_room(
-        self, count: int, rows: list[_Row], keep: set[_Key], newcomer: Request | None = None
-    ) -> bool:
-        """Whether `count` more cells are to be had, giving up other branches' cells if need be.
-
-        A newcomer, which is not in the cache yet, pushes out finished branches of its own and later
-        questions only, unless nothing else is going.
-        """
-        needed = count + sum(len(row.tokens) for row in rows)
-        gentle = newcomer is not None and bool(rows)
-        while self._model.free_cells < needed:
-            victim = self._victim(keep, finished_only=gentle, after=newcomer if gentle else None)
-            if victim is None:
-                if rows:
-                    return False
-                raise self._too_small()
-            self._drop(*victim)
-        return True
-
-    def _too_small(self) -> ContextError:
-        return ContextError(
-            f"the context of {self._model.info.context} cells is too small for this question: "
-            "use a larger context"
-        )
-
-    def _victim(
-        self, keep: set[_Key], *, finished_only: bool, after: Request | None
-    ) -> _Key | None:
-        """The least urgent cached branch outside `keep`, finished ones first."""
-        first = 0 if after is None else self._requests.index(after)
-        for finished in (True,) if finished_only else (True, False):
-            for request in reversed(self._requests[first:]):
-                for branch in sorted(request._places, reverse=True):
-                    ended = request.run.tree.branches[branch].finish is not None
-                    if ended == finished and (request, branch) not in keep:
-                        return request, branch
-        return None
-
-    def _drop(self, request: Request, branch: int) -> None:
-        place = request._places.pop(branch)
-        self._model.release(place.sequence)
-        self._free_sequences.append(place.sequence)
+    def _growth(self, request: Request, branch: int) -> int:
+        """Cells that a branch will still need, by the mean length of paths so far."""
+        expected = min(round(self._mean_path), request.run.max_tokens)
+        return max(8, expected - request.run.tree.branches[branch].end)
 
     def _release_ended(self, request: Request) -> None:
         """Free what no later fork can use: few cells keep attention short in a shared cache."""
-        if any(branch not in request._places for branch in request.run.runnable()):
+        if any(request.path(branch) not in self._cache for branch in request.run.runnable()):
             return  # a branch that has just forked off may begin from one that ended
-        for branch in list(request._places):
-            if request.run.tree.branches[branch].finish is None or request.run.may_fork(branch):
-                continue
-            self._drop(request, branch)
+        for path in self._cache.paths(request.arrival):
+            if path.finished and not request.run.may_fork(path.number):
+                self._cache.release(path)
 
     def _retire(self, request: Request, error: BaseException | None = None) -> None:
         if request not in self._requests:
             return
         self._requests.remove(request)
         try:
-            for branch in list(request._places):
-                self._drop(request, branch)
+            for path in self._cache.paths(request.arrival):
+                self._cache.release(path)
         finally:  # a model that was closed meanwhile must not leave the caller waiting
             ends = [branch.end for branch in request.run.tree.branches]
             # A running mean: the questions of one caller tend to be of one kind.
             self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
             request.run.tree.forget_rows()
-            request.ended = time.perf_counter()
-            if error is None:
-                request._future.set_result(request.run)
-            else:
-                request._future.set_exception(error)
+            request.end(error)
 
     def _fail(self, error: BaseException) -> None:
         """Give every question in work the error and start over with an empty cache."""
         failed, self._requests = self._requests, []
-        for place in [place for request in failed for place in request._places.values()]:
-            with contextlib.suppress(Exception):  # what broke the model may break this too
-                self._model.release(place.sequence)
-        self._free_sequences = list(range(self._room.sequences))[::-1]
+        self._cache.clear()
         for request in failed:
-            request._places.clear()
-            request.ended = time.perf_counter()
-            request._future.set_exception(error)
-
-
-def _longest(request: Request) -> int:
-    """Positions that a question's paths may have."""
-    return len(request.prompt) + request.run.most_tokens
+            request.end(error)
 
 
 def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:

@@ -19,7 +19,8 @@ from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, in
 from et_agent.decoding import MultiChain
 from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
-from et_agent.decoding.scheduler import Request, scheduler_of
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import ReadingOption

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from et_agent.asking import ProgressCallback, submit
-from et_agent.decoding.scheduler import Request
+from et_agent.decoding.request import Request
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy

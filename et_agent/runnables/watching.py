@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.asking import PendingAnswer
-from et_agent.decoding.scheduler import Request, scheduler_of
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Branch
 from et_agent.results import AnswerShare, AskResult
 from et_agent.runnables.events import (

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from et_agent.decoding import EntropyTree, MultiChain, RunInputs, Scheduler
-from et_agent.decoding.scheduler import Request
+from et_agent.decoding.request import Request
 from et_agent.engines.llama_cpp.layout import Layout
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.native import Native

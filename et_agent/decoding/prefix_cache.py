@@ -1,0 +1,243 @@
+"""Which beginnings of token paths lie in the engine's cache, and which of them give way.
+
+A path's place in the cache is itself only a cache. When cells or sequence ids run out, the least
+urgent paths lose theirs and are decoded again from the longest beginning that is left. A context too
+small for a whole tree therefore costs time, not leaves.
+
+Paths are known by their tokens alone: by how long they are, and by how many first tokens two of them
+have in common. Whose they are matters for their urgency only.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from et_agent.engines.base import Capacity, Engine
+from et_agent.errors import ContextError
+
+__all__ = ["Path", "PrefixCache", "Slot"]
+
+
+class Path(Protocol):
+    """A path of tokens, prompt included; the same object as long as it lives."""
+
+    @property
+    def owner(self) -> int:
+        """Number of the question that wants it; smaller ones came first and are more urgent."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Number among the paths of its owner; smaller ones are more urgent."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, so that others begin from it at most."""
+        ...
+
+    def shared(self, other: "Path") -> int:
+        """How many first tokens it has in common with another path of its owner."""
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A path's sequence in the engine's cache, and how many of its tokens are there."""
+
+    sequence: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the next tokens of a path go.
+
+    Attributes:
+        sequence: The sequence.
+        start: Position of the first token; those before are in the cache.
+        count: Tokens.
+    """
+
+    sequence: int
+    start: int
+    count: int
+
+
+class PrefixCache:
+    """The engine's sequences and the paths whose beginnings they hold. Owner thread only.
+
+    A batch is put together by `begin_batch` and a `reserve` for each path, most urgent first; once it
+    is decoded, `append` tells of the tokens.
+
+    Args:
+        engine: Gives the engine.
+    """
+
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine
+        self._capacity = Capacity(0, 0)
+        self._free_sequences: list[int] = []
+        self._entries: dict[Path, _Entry] = {}
+        self.begin_batch()
+
+    @property
+    def longest(self) -> int:
+        """Positions that a path may have."""
+        return self._capacity.longest
+
+    def configure(self, longest: int) -> None:
+        """Get the engine ready for paths of `longest` positions; the cache is empty then.
+
+        Raises:
+            ContextError: There is no memory for it; the cache holds nothing then.
+        """
+        self._capacity = Capacity(0, 0)
+        self._empty()
+        self._capacity = self._engine().configure(longest)
+        self._empty()
+
+    def _empty(self) -> None:
+        self._entries.clear()
+        self._free_sequences = list(range(self._capacity.sequences))[::-1]
+
+    def begin_batch(self) -> None:
+        """Begin a batch, for which nothing is reserved yet."""
+        self._kept: set[Path] = set()
+        self._reserved = 0
+        self._growth = 0
+
+    def reserve(self, path: Path, *, length: int, most: int, growth: int) -> Slot | None:
+        """Find room for the next tokens of a path in the batch that is being put together.
+
+        Args:
+            path: The path.
+            length: Its tokens.
+            most: Tokens that the batch still takes, 1 or more.
+            growth: Cells that the path may still need after these tokens.
+
+        Returns:
+            Where the tokens go, and how many; None when there is no room for them now.
+
+        Raises:
+            ContextError: There is no room although the batch is empty.
+        """
+        self._kept.add(path)
+        slot = self._slot(path, length, most)
+        if slot is None:
+            self._kept.discard(path)
+        else:
+            self._reserved += slot.count
+            self._growth += growth
+        return slot
+
+    def _slot(self, path: Path, length: int, most: int) -> Slot | None:
+        entry = self._entries.get(path)
+        known = entry is not None
+        if entry is None:
+            entry = self._enter(path, length - 1)
+            if entry is None:
+                return None
+        count = min(length - entry.length, most)
+        if known:
+            fits = self._make_room(count)
+        else:
+            # It waits until the paths that are in the cache have room for what they may still need:
+            # to push it out again half-way would cost more than the wait.
+            fits = self._make_room(count + self._growth, path)
+            if not fits:
+                self.release(path)
+        return Slot(entry.sequence, entry.length, count) if fits else None
+
+    def _enter(self, path: Path, limit: int) -> _Entry | None:
+        """Give a path a sequence with the longest beginning that is there, at most `limit` tokens."""
+        source, shared = self._nearest(path, limit)
+        if not self._free_sequences:
+            keep = self._kept if source is None else self._kept | {source}
+            victim = self._victim(keep, finished_only=self._reserved > 0, after=path)
+            if victim is None:
+                if self._reserved or source is None:
+                    return None
+                # The only sequence holds what is to be forked: begin again from the prompt.
+                victim, source, shared = source, None, 0
+            self.release(victim)
+        sequence = self._free_sequences.pop()
+        if source is not None:
+            self._engine().fork(self._entries[source].sequence, sequence, shared)
+        entry = self._entries[path] = _Entry(sequence, shared)
+        return entry
+
+    def _nearest(self, path: Path, limit: int) -> tuple[Path | None, int]:
+        """The path in the cache that has the most first tokens in common, and how many.
+
+        Only paths of the same owner are looked at.
+        """
+        best: tuple[Path | None, int] = (None, 0)
+        for other, entry in self._entries.items():
+            if other.owner != path.owner:
+                continue
+            shared = min(entry.length, path.shared(other), limit)
+            if shared > best[1]:
+                best = (other, shared)
+        return best
+
+    def _make_room(self, count: int, newcomer: Path | None = None) -> bool:
+        """Whether `count` more cells are to be had, giving up other paths' cells if need be.
+
+        A newcomer, which is not in the cache yet, pushes out finished paths of its own and later
+        owners only, unless nothing else is going.
+        """
+        needed = count + self._reserved
+        gentle = newcomer is not None and self._reserved > 0
+        while self._engine().free_cells < needed:
+            after = newcomer if gentle else None
+            victim = self._victim(self._kept, finished_only=gentle, after=after)
+            if victim is None:
+                if self._reserved:
+                    return False
+                raise self.too_small()
+            self.release(victim)
+        return True
+
+    def _victim(self, keep: set[Path], *, finished_only: bool, after: Path | None) -> Path | None:
+        """The least urgent path outside `keep`, finished ones first."""
+        candidates = (
+            path
+            for path in self._entries
+            if path not in keep
+            and (after is None or path.owner >= after.owner)
+            and (path.finished or not finished_only)
+        )
+        return max(candidates, key=lambda p: (p.finished, p.owner, p.number), default=None)
+
+    def too_small(self) -> ContextError:
+        """The error of a context in which not even one path has room."""
+        return ContextError(
+            f"the context of {self._engine().info.context} cells is too small for this question: "
+            "use a larger context"
+        )
+
+    def append(self, path: Path, tokens: Sequence[int]) -> None:
+        """Note that tokens of a path were decoded, after those that were there."""
+        self._entries[path].length += len(tokens)
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._entries
+
+    def paths(self, owner: int) -> list[Path]:
+        """The paths of an owner that are in the cache."""
+        return [path for path in self._entries if path.owner == owner]
+
+    def release(self, path: Path) -> None:
+        """Give up a path's sequence; cells that no other one shares become free."""
+        entry = self._entries.pop(path)
+        self._engine().release(entry.sequence)
+        self._free_sequences.append(entry.sequence)
+
+    def clear(self) -> None:
+        """Give up all paths, whatever state the engine is in."""
+        for entry in self._entries.values():
+            with contextlib.suppress(Exception):  # what broke the engine may break this too
+                self._engine().release(entry.sequence)
+        self._empty()

@@ -1,0 +1,129 @@
+"""A question on its way through the scheduler, and what the cache has to know of its paths."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from et_agent.decoding.base import Run
+from et_agent.decoding.prefix_cache import Path
+from et_agent.decoding.tree import Tree
+from et_agent.engines.base import Constraint, LanguageModel
+
+__all__ = ["BranchPath", "Request", "StepCallback"]
+
+StepCallback = Callable[["Request"], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchPath:
+    """The path of tokens of a tree's branch, as `prefix_cache.Path` has it.
+
+    Attributes:
+        owner: Arrival number of the request.
+        number: The branch.
+        prompt_length: Tokens before those of the tree.
+        tree: The tree.
+    """
+
+    owner: int
+    number: int
+    prompt_length: int
+    tree: Tree
+
+    @property
+    def finished(self) -> bool:
+        """Whether the branch has ended."""
+        return self.tree.branches[self.number].finish is not None
+
+    def shared(self, other: Path) -> int:
+        """How many first tokens it has in common with another path of its request."""
+        return self.prompt_length + self.tree.shared(self.number, other.number)
+
+
+@dataclass(eq=False)
+class Request:
+    """A question on its way: wait for it, look at it, cancel it.
+
+    Attributes:
+        model: The model that decodes it.
+        prompt: Prompt tokens.
+        run: The decoder's run; read-only for others than the scheduler.
+        constraint: Which tokens its paths may take; None for all.
+        steps: Decode calls that this question took part in.
+        cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
+            share batches sum to the time that passed.
+        recomputed: Tokens that were decoded again because their cache entries had been given up.
+        arrival: Number among all requests of a scheduler, by when they came; -1 before.
+        started, ended: `time.perf_counter()` at the first batch and at the end; None before.
+    """
+
+    model: LanguageModel
+    prompt: Sequence[int]
+    run: Run
+    on_step: StepCallback | None = None
+    constraint: Constraint | None = None
+    steps: int = 0
+    cost: float = 0.0
+    recomputed: int = 0
+    arrival: int = -1
+    started: float | None = None
+    ended: float | None = None
+    _future: "Future[Run]" = field(default_factory=Future)
+    _cancel: bool = False
+    _paths: dict[int, BranchPath] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from this question's first batch to its end, or to now."""
+        if self.started is None:
+            return 0.0
+        return (self.ended or time.perf_counter()) - self.started
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended, for whatever reason."""
+        return self._future.done()
+
+    def add_done_callback(self, callback: Callable[["Request"], None]) -> None:
+        """Call back when the run has ended, in the owner thread or, if it has, at once."""
+        self._future.add_done_callback(lambda _: callback(self))
+
+    def cancel(self) -> None:
+        """Stop within one step; what was decoded so far stays in the run's tree."""
+        self._cancel = True
+
+    def result(self, timeout: float | None = None) -> Run:
+        """Wait for the run.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+            EtAgentError: Decoding failed.
+        """
+        return self._future.result(timeout)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was told to stop."""
+        return self._cancel
+
+    @property
+    def longest(self) -> int:
+        """Positions that its paths may have."""
+        return len(self.prompt) + self.run.most_tokens
+
+    def path(self, branch: int) -> BranchPath:
+        """A branch's path for the cache; the same object each time."""
+        found = self._paths.get(branch)
+        if found is None:
+            found = BranchPath(self.arrival, branch, len(self.prompt), self.run.tree)
+            self._paths[branch] = found
+        return found
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell those who wait that the run has ended, or what stopped it."""
+        self.ended = time.perf_counter()
+        if error is None:
+            self._future.set_result(self.run)
+        else:
+            self._future.set_exception(error)
