@@ -1,15 +1,12 @@
 """When two leaves say the same: equivalence classes of answers."""
 
-import time
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-from et_agent.answers.base_numerals import same_numeral
 from et_agent.answers.extraction import Extracted
-from et_agent.answers.kinds import AnswerKind, require_decided
-from et_agent.answers.worker import MathWorker, shared_worker
+from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
+from et_agent.answers.worker import MathWorker
 from et_agent.errors import SettingsError
 
 __all__ = ["AnswerClasses", "answer_classes", "equivalence_classes"]
@@ -36,11 +33,8 @@ def answer_classes(
 ) -> AnswerClasses:
     """Sort the answers of leaves into classes of equal answers.
 
-    Equal keys are equal answers. For `math`, keys that differ are compared further: exact numbers
-    by value, words as words, all else by math-verify in a subprocess. math-verify's equality is not
-    transitive, so each key, shortest first, joins the first class whose representative, its
-    shortest key, it equals: a partition that does not depend on the order of the leaves. Two
-    expressions that cannot be compared within the limits are equal only if their normal forms are.
+    Equal keys are equal answers. For `math`, keys that differ are compared further
+    (`et_agent.answers.kinds.math`).
 
     Args:
         answers: one a leaf, in leaf order, all extracted with the same kind.
@@ -55,10 +49,8 @@ def answer_classes(
     if not total_seconds > 0:
         raise SettingsError(f"total_seconds must be positive, not {total_seconds!r}")
     given = [answer for answer in answers if answer is not None]
-    representative: dict[Hashable, Hashable] = {answer.key: answer.key for answer in given}
-    if decided is AnswerKind.MATH and len(representative) > 1:
-        comparer = _Comparer(worker, time.monotonic() + total_seconds)
-        representative = _representatives(sorted(representative, key=_key_order), comparer)
+    keys = list(dict.fromkeys(answer.key for answer in given))
+    representative = KINDS[decided].representatives(keys, worker, total_seconds)
     order = dict.fromkeys(representative[answer.key] for answer in given)
     class_of = {key: index for index, key in enumerate(order)}
     index_of_leaf = tuple(
@@ -75,59 +67,6 @@ def equivalence_classes(
 ) -> list[int | None]:
     """Return only the class index of each leaf; see `answer_classes`, whose errors it raises."""
     return list(answer_classes(answers, kind).index_of_leaf)
-
-
-class _Comparer:
-    """Equality of two keys of kind `math`, cheapest way first."""
-
-    def __init__(self, worker: MathWorker | None, deadline: float) -> None:
-        self._worker = worker
-        self._deadline = deadline
-
-    def equal(self, left: Hashable, right: Hashable) -> bool:
-        (left_tag, left_form), (right_tag, right_form) = _parts(left), _parts(right)
-        # Two numbers, or two words, are equal only if their keys are.
-        if left_tag == right_tag != "math" or "text" in (left_tag, right_tag):
-            return False
-        left_latex, right_latex = _latex(left_form), _latex(right_form)
-        numeral = same_numeral(left_latex, right_latex)
-        if numeral is not None:
-            return numeral
-        if time.monotonic() >= self._deadline:
-            return False
-        worker = shared_worker() if self._worker is None else self._worker
-        return worker.equal(left_latex, right_latex) is True
-
-
-def _representatives(keys: Sequence[Hashable], comparer: _Comparer) -> dict[Hashable, Hashable]:
-    classes: list[Hashable] = []
-    representative: dict[Hashable, Hashable] = {}
-    for key in keys:
-        found = next((known for known in classes if comparer.equal(known, key)), None)
-        if found is None:
-            classes.append(key)
-        representative[key] = key if found is None else found
-    return representative
-
-
-def _parts(key: Hashable) -> tuple[str, str | Fraction]:
-    assert isinstance(key, tuple)
-    tag, form = key
-    return tag, form
-
-
-def _key_order(key: Hashable) -> tuple[int, str, str]:
-    tag, form = _parts(key)
-    return len(str(form)), str(form), tag
-
-
-def _latex(form: str | Fraction) -> str:
-    if isinstance(form, str):
-        return form
-    if form.denominator == 1:
-        return str(form.numerator)
-    sign = "-" if form < 0 else ""
-    return rf"{sign}\frac{{{abs(form.numerator)}}}{{{form.denominator}}}"
 
 
 def _label(values: Sequence[str]) -> str:

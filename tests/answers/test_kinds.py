@@ -2,6 +2,7 @@ import pytest
 
 import et_agent.answers
 from et_agent.answers import AnswerKind, instruction
+from et_agent.answers.kinds import KINDS
 from et_agent.errors import SettingsError
 
 
@@ -14,6 +15,18 @@ def test_every_kind_asks_for_a_box(kind: AnswerKind) -> None:
 def test_auto_has_no_instruction_of_its_own() -> None:
     with pytest.raises(SettingsError, match="guess_kind"):
         instruction("auto")
+
+
+def test_every_decided_kind_has_a_module() -> None:
+    assert set(KINDS) == set(AnswerKind) - {AnswerKind.AUTO}
+
+
+@pytest.mark.parametrize("content", ["12", "x^2 + 1", "12 apples", "Paris", ""])
+def test_kinds_never_claim_a_content_equally(content: str) -> None:
+    ranks = [kind.rank(content) for kind in KINDS.values()]
+    known = [rank for rank in ranks if rank is not None]
+    assert known
+    assert len(set(known)) == len(known)
 
 
 def test_the_public_names_exist() -> None:

@@ -1,14 +1,18 @@
 """The kinds of answer a question can have, and what the prompt asks for each."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
+from et_agent.answers.kinds.base import ANSWER_MARKER, Kind
+from et_agent.answers.kinds.choice import CHOICE
+from et_agent.answers.kinds.math import MATH
+from et_agent.answers.kinds.number import NUMBER
+from et_agent.answers.kinds.text import TEXT
 from et_agent.errors import SettingsError
 
-__all__ = ["ANSWER_MARKER", "AnswerKind", "instruction"]
-
-ANSWER_MARKER: Final = "\\boxed{"
-"""What the answer follows, as every kind's instruction asks."""
+__all__ = ["ANSWER_MARKER", "KINDS", "AnswerKind", "instruction", "require_decided"]
 
 
 class AnswerKind(StrEnum):
@@ -30,14 +34,15 @@ class AnswerKind(StrEnum):
     """One of the others, guessed from the question and then from what the leaves say."""
 
 
-_INSTRUCTIONS: dict[AnswerKind, str] = {
-    AnswerKind.NUMBER: "Reason step by step, and put the final number in \\boxed{}.",
-    AnswerKind.MATH: "Reason step by step, and put your final answer within \\boxed{}.",
-    AnswerKind.CHOICE: (
-        "Reason step by step, and put only the letter of the correct option in \\boxed{}."
-    ),
-    AnswerKind.TEXT: "Think briefly, and put only the answer, a few words, in \\boxed{}.",
-}
+KINDS: Final[Mapping[AnswerKind, Kind]] = MappingProxyType(
+    {
+        AnswerKind.NUMBER: NUMBER,
+        AnswerKind.MATH: MATH,
+        AnswerKind.CHOICE: CHOICE,
+        AnswerKind.TEXT: TEXT,
+    }
+)
+"""Every kind but `auto`: one module each."""
 
 
 def instruction(kind: AnswerKind | str) -> str:
@@ -47,8 +52,7 @@ def instruction(kind: AnswerKind | str) -> str:
         SettingsError: if `kind` is unknown, or is `auto`: an instruction exists only for a kind
             that is decided, so call `guess_kind(question)` first.
     """
-    decided = require_decided(kind)
-    return _INSTRUCTIONS[decided]
+    return KINDS[require_decided(kind)].instruction
 
 
 def require_decided(kind: AnswerKind | str) -> AnswerKind:

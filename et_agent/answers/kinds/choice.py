@@ -1,0 +1,47 @@
+"""The kind `choice`: the letter of one of the question's lettered options."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from et_agent.answers.choice import letter_in_prose, letter_in_value, options_of
+from et_agent.answers.finders import Found
+from et_agent.answers.kinds.base import Kind, Reading, Suggestion
+
+__all__ = ["CHOICE"]
+
+
+@lru_cache(maxsize=64)
+def _options(question: str) -> Mapping[str, str]:
+    """The options of a question, whose leaves are read one after another."""
+    return options_of(question)
+
+
+class _Choice(Kind):
+    instruction = "Reason step by step, and put only the letter of the correct option in \\boxed{}."
+    noun = "letters"
+    overruled = False
+
+    def suggestion(self, question: str) -> Suggestion | None:
+        """Lettered options."""
+        options = _options(question)
+        if not options:
+            return None
+        return Suggestion(0, f"The question offers options A to {list(options)[-1]}.")
+
+    def rank(self, content: str) -> int | None:
+        """No content by itself says that it is a letter of the question's."""
+        del content
+        return None
+
+    def read(self, found: Found, question: str) -> Reading | None:
+        """The letter, or that of the option whose text it is."""
+        options = _options(question)
+        if found.found_by == "boxed":
+            letter = letter_in_value(found.content, options)
+        else:
+            letter = letter_in_prose(found.content, options)
+        return None if letter is None else Reading(letter, ("choice", letter))
+
+
+CHOICE: Final = _Choice()

@@ -1,0 +1,167 @@
+"""The kind `math`: a mathematical expression, as LaTeX, set, interval, equation or matrix."""
+
+# Unicode look-alikes are what models write.
+
+import re
+import time
+from collections.abc import Hashable, Sequence
+from fractions import Fraction
+from typing import Final
+
+from et_agent.answers.base_numerals import same_numeral
+from et_agent.answers.expression import (
+    expression_in_prose,
+    normal_form,
+    readable_expression,
+    word_of,
+)
+from et_agent.answers.finders import Found
+from et_agent.answers.kinds.base import Kind, Reading, Suggestion
+from et_agent.answers.number import display_number, number_in_prose, plain_number
+from et_agent.answers.text import first_sentence, normalised
+from et_agent.answers.worker import MathWorker, shared_worker
+
+__all__ = ["MATH"]
+
+_LATEX = re.compile(
+    r"\\(?:d?frac|sqrt|begin|pi|theta|alpha|infty|cdot|left|circ|int|sum|lim|sin|cos|tan|log|le|ge|"
+    r"mathbb|mathbf|angle|triangle|overline|pmod|equiv|binom)(?![A-Za-z])|\$[^$]*[\\^_=][^$]*\$"
+)
+_MATH_WORDS = re.compile(
+    r"\b(?:solve (?:for|the (?:equation|inequality|system))|simplif(?:y|ied)|factor(?:ise|ize)?"
+    r" (?:the|completely)|expand|express (?:the |your |in )|expression|interval notation|interval|"
+    r"matri(?:x|ces)|polynomial|derivative|integral|eigenvalues?|in terms of|coordinates|"
+    r"equation of|inverse function|domain of|range of (?:the )?function|vector|"
+    r"all (?:real |integer |possible )?(?:values|solutions|roots)|"
+    r"remainder when|greatest common divisor|modulo)\b",
+    re.IGNORECASE,
+)
+_EXPRESSION = re.compile(
+    r"\\(?!text|mbox|mathrm|textbf|\$|%|,|!|;| )[A-Za-z{]|[\^_]|\d[a-z]\b|[=<>≤≥±√π∞]|"
+    r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
+)
+_PRODUCT = re.compile(r"\d\s*[A-Za-z]\b|[A-Za-z]\s*[-+*^]")
+
+
+class _Math(Kind):
+    instruction = "Reason step by step, and put your final answer within \\boxed{}."
+    noun = "mathematical expressions"
+    overruled = False
+
+    def suggestion(self, question: str) -> Suggestion | None:
+        """LaTeX, or the vocabulary of algebra.
+
+        "How many" settles plain prose before the latter; in LaTeX the answer may still be an
+        expression.
+        """
+        if _LATEX.search(question):
+            return Suggestion(1, "The question contains LaTeX.")
+        word = _MATH_WORDS.search(question)
+        return None if word is None else Suggestion(3, f'The question says "{word.group()}".')
+
+    def rank(self, content: str) -> int | None:
+        """Signs of a formula that is not one number."""
+        return 1 if _EXPRESSION.search(content) and not _names_one_number(content) else None
+
+    def read(self, found: Found, question: str) -> Reading | None:
+        """The expression of a box or of a sentence, else the number of the sentence."""
+        del question
+        expression = found.content if found.found_by == "boxed" else _in_sentence(found)
+        if expression is None:
+            return None
+        value = readable_expression(expression)
+        key = _key(value)
+        return None if key is None else Reading(value, key)
+
+    def representatives(
+        self, keys: Sequence[Hashable], worker: MathWorker | None, seconds: float
+    ) -> dict[Hashable, Hashable]:
+        """Compare further: numbers by value, words as words, all else by math-verify in a subprocess.
+
+        math-verify's equality is not transitive, so each key, shortest first, joins the first class
+        whose representative, its shortest key, it equals: a partition that does not depend on the
+        order of the leaves. Two expressions that cannot be compared within the limits are equal only
+        if their normal forms are.
+        """
+        comparer = _Comparer(worker, time.monotonic() + seconds)
+        classes: list[Hashable] = []
+        representative: dict[Hashable, Hashable] = {}
+        for key in sorted(keys, key=_key_order):
+            found = next((known for known in classes if comparer.equal(known, key)), None)
+            if found is None:
+                classes.append(key)
+            representative[key] = key if found is None else found
+        return representative
+
+
+MATH: Final = _Math()
+
+
+def _names_one_number(content: str) -> bool:
+    # "x = 5" or "3 + 4 = 7" ends in a number and is no formula to compare; "2x - 7y = 0" is one.
+    head, equals, tail = content.rpartition("=")
+    return bool(equals) and plain_number(tail) is not None and not _PRODUCT.search(head)
+
+
+def _in_sentence(found: Found) -> str | None:
+    sentence = first_sentence(found.content)
+    prefer_first = found.found_by == "answer is"
+    expression = expression_in_prose(sentence, prefer_first=prefer_first)
+    if expression is not None:
+        return expression
+    number = number_in_prose(sentence, prefer_first=prefer_first)
+    return None if number is None else display_number(number)
+
+
+def _key(expression: str) -> tuple[str, str | Fraction] | None:
+    number = plain_number(expression)
+    if number is not None:
+        return ("number", number)
+    word = word_of(expression)
+    if word is not None:
+        # One letter is a variable or an option: there x and X differ.
+        return ("text", word if len(word) == 1 else normalised(word))
+    form = normal_form(expression)
+    return ("math", form) if form else None
+
+
+class _Comparer:
+    """Equality of two keys of kind `math`, cheapest way first."""
+
+    def __init__(self, worker: MathWorker | None, deadline: float) -> None:
+        self._worker = worker
+        self._deadline = deadline
+
+    def equal(self, left: Hashable, right: Hashable) -> bool:
+        (left_tag, left_form), (right_tag, right_form) = _parts(left), _parts(right)
+        # Two numbers, or two words, are equal only if their keys are.
+        if left_tag == right_tag != "math" or "text" in (left_tag, right_tag):
+            return False
+        left_latex, right_latex = _latex(left_form), _latex(right_form)
+        numeral = same_numeral(left_latex, right_latex)
+        if numeral is not None:
+            return numeral
+        if time.monotonic() >= self._deadline:
+            return False
+        worker = shared_worker() if self._worker is None else self._worker
+        return worker.equal(left_latex, right_latex) is True
+
+
+def _parts(key: Hashable) -> tuple[str, str | Fraction]:
+    assert isinstance(key, tuple)
+    tag, form = key
+    return tag, form
+
+
+def _key_order(key: Hashable) -> tuple[int, str, str]:
+    tag, form = _parts(key)
+    return len(str(form)), str(form), tag
+
+
+def _latex(form: str | Fraction) -> str:
+    if isinstance(form, str):
+        return form
+    if form.denominator == 1:
+        return str(form.numerator)
+    sign = "-" if form < 0 else ""
+    return rf"{sign}\frac{{{abs(form.numerator)}}}{{{form.denominator}}}"
