@@ -47,7 +47,7 @@ class _Number(Kind):
     noun = "numbers"
 
     def suggestion(self, question: str) -> Suggestion | None:
-        """The words "how many" decide; else a quantity, a calculation or an amount, with figures about."""
+        """The words "how many" decide; else a quantity, calculation or amount, with figures about."""
         if _COUNT_WORDS.search(question):
             return Suggestion(2, "The question asks how many or how much.")
         figures = len(_DIGITS.findall(question))
