@@ -31,7 +31,6 @@ from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
 from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
 from et_agent.evaluation.metrics import auroc, brier, ece
-from et_agent.evaluation.plots import draw_reliability
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
@@ -381,14 +380,12 @@ def judge_all() -> None:
     """Judge the shipped calibrators on the test runs."""
     figures: dict[str, dict[str, Any]] = {}
     guarantees: dict[str, Guarantee] = {}
-    bins = {}
     for model in (SMALL, LARGER):
         for kind, sets in KINDS.items():
             path = shipped_path(model, kind)
             if not path.is_file():
                 continue
             calibrator = Calibrator.load(path)
-            bins[path.stem] = calibrator.reliability_
             runs = {one.name: run_of(one) for one in plans(sets, model, training=False)}
             known = {name: run for name, run in runs.items() if run is not None}
             together = [record for run in known.values() for record in run.records]
@@ -446,8 +443,6 @@ def judge_all() -> None:
         "latency",
         [f"A decision over a finished tree: {1000 * latency:.2f} ms."],
     )
-    if any(bins.values()):
-        draw_reliability(bins, RESULTS.parent / "confidence.png")
     print(f"{len(figures)} test samples, {len(guarantees)} guarantees")
 
 

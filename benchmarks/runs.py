@@ -6,40 +6,39 @@ A plan may be given a number of its questions to stop at (`--only svamp:48,gsm8k
 grow evenly over several calls. On two cores two calls, each with a store of its own and
 `taskset -c 0` or `1` before it, decode as many tokens as one call with both cores.
 
+Results of one model and set, training splits included, are one archive (`et_agent.evaluation.archive`);
+a run that is made again replaces the one before.
+
 Every run is a beginning of the same seeded shuffle of its data set, so that longer runs hold shorter
 ones. Tuning never sees the questions of `PLANS`: it uses the train splits, as the calibrators do,
 whose questions are those of `TRAINING`.
 """
 
 import argparse
-import json
 import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
-from et_agent.errors import DataError
+from et_agent.evaluation.archive import ArchivedRun, RunArchive, import_runs
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
-from et_agent.evaluation.exchange import export_run, import_run, read_run
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.storage import write_atomically
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
-SAMPLES: Final = RESULTS / "samples.json"
 SAMPLE_SEED: Final = 0
 SMALL, LARGER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 
@@ -124,22 +123,20 @@ TRAINING: Final = (
 """What the shipped calibrators are fitted on."""
 
 
-def samples() -> dict[str, list[str]]:
-    """By plan, the ids of its questions in the order in which they are decoded."""
-    if not SAMPLES.is_file():
-        return {}
-    return cast("dict[str, list[str]]", json.loads(SAMPLES.read_text(encoding="utf-8")))
+@cache
+def _archive(path: Path) -> RunArchive:
+    return RunArchive(path)
 
 
-def note_sample(plan: Plan, items: Sequence[Item]) -> None:
-    """Keep that order beside the results."""
-    known = samples()
-    chosen = sample(items, max(plan.questions.values()), seed=SAMPLE_SEED)
-    if len(known.get(plan.name, [])) >= len(chosen):
-        return  # the plan was given fewer questions this time
-    known[plan.name] = [item.id for item in chosen]
-    text = json.dumps(dict(sorted(known.items())), separators=(",", ":"))
-    write_atomically(SAMPLES, (text.replace("],", "],\n") + "\n").encode())
+def archive_of(plan: Plan) -> RunArchive:
+    """The results of all plans of one model and one set, training splits included."""
+    data, _, _ = plan.data.partition(":")
+    return _archive(RESULTS / f"{plan.model}-{data}.jsonl.xz")
+
+
+def key_of(plan: Plan, decoder: str) -> str:
+    """The key of one decoder's results in the plan's archive."""
+    return f"{plan.name}-{decoder}"
 
 
 def finished(plan: Plan, decoder: str) -> tuple[Mapping[str, Any], list[QuestionRecord]]:
@@ -148,22 +145,8 @@ def finished(plan: Plan, decoder: str) -> tuple[Mapping[str, Any], list[Question
     A call that was stopped has finished the quick ones of the questions in work: with those, and
     without the slow ones, the sample would be of easier questions.
     """
-    path = file_of(plan, decoder)
-    if not path.is_file():
-        return {}, []
-    _, config, found = read_run(path)
-    records = {record.item: record for record in found}
-    order = samples().get(plan.name)
-    if order is None:
-        raise DataError(
-            f"{SAMPLES} does not know {plan.name}: run benchmarks.runs --only {plan.name}"
-        )
-    return config, [records[item] for item in takewhile(records.__contains__, order)]
-
-
-def file_of(plan: Plan, decoder: str) -> Path:
-    """Where the results of one decoder on one set are kept."""
-    return RESULTS / f"{plan.name}-{decoder}.jsonl.gz"
+    run = archive_of(plan).get(key_of(plan, decoder))
+    return ({}, []) if run is None else (run.config, list(run.records[: run.unbroken]))
 
 
 @dataclass
@@ -192,6 +175,11 @@ def main() -> None:
     parser.add_argument("--decoders", help="names of decoders, by comma")
     parser.add_argument("--minutes", type=float, help="stop after about as long")
     parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="keep results in place of those of other settings even if these hold more questions",
+    )
+    parser.add_argument(
         "--unpack",
         action="store_true",
         help="decode from float16 weights (et_agent.engines.llama_cpp.dequantizing)",
@@ -202,15 +190,15 @@ def main() -> None:
     plans = {plan.name: plan for plan in (*PLANS, *REPEATS, *TRAINING)}
     chosen = _chosen(options.only.split(",") if options.only else list(plans), plans, parser)
     clock = _Clock(options.minutes)
-    # As Ctrl-C: results are exported on the way out.
+    # As Ctrl-C: results are kept on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with RunStore(options.store) as store:
-        for path in sorted(RESULTS.glob("*.jsonl.gz")):
-            import_run(store, path)
+        for path in sorted(RESULTS.glob("*.jsonl.xz")):
+            import_runs(store, path)
         try:
             for plan in chosen:
                 decoders = options.decoders.split(",") if options.decoders else None
-                _work(store, plan, decoders, clock, load)
+                _work(store, plan, decoders, clock, load, replaces=options.replace)
         except KeyboardInterrupt:
             print("stopped; the same call goes on", file=sys.stderr)
 
@@ -240,6 +228,8 @@ def _work(
     decoders: list[str] | None,
     clock: _Clock,
     load: Callable[[str], LlamaCppModel],
+    *,
+    replaces: bool,
 ) -> None:
     wanted = {
         name: count
@@ -249,7 +239,7 @@ def _work(
     if not wanted:
         return
     items = plan.items()
-    note_sample(plan, items)
+    order = [item.id for item in sample(items, None, seed=SAMPLE_SEED)]
     with load(plan.model) as model:
         runs = {
             name: begin_run(store, model, plan.decoder(name), name, data=plan.data, seed=plan.seed)
@@ -268,20 +258,35 @@ def _work(
                     on_progress=clock.note,
                 )
         finally:
-            for name, run in runs.items():
-                _export(store, run, file_of(plan, name))
+            _keep(
+                plan,
+                {n: _in_order(store, run, order) for n, run in runs.items()},
+                replaces=replaces,
+            )
 
 
-def _export(store: RunStore, run: RunInfo, path: Path) -> None:
-    """Write the run unless it is empty or other settings' results, with more questions, are there."""
-    done = store.run(run.name).questions
-    if not done:
-        return
-    held = read_run(path)[2] if path.is_file() else []
-    if done < len(held):
-        print(f"{path} holds more questions and stays: remove it to replace it", file=sys.stderr)
-        return
-    export_run(store, run, path)
+def _in_order(store: RunStore, run: RunInfo, order: Sequence[str]) -> ArchivedRun:
+    """A run with its questions in the order of the sample, those after its first gap last."""
+    waiting = {record.item: record for record in store.records(run)}
+    first = [waiting.pop(item) for item in takewhile(waiting.__contains__, order)]
+    return ArchivedRun(run.name, run.config, [*first, *waiting.values()], len(first))
+
+
+def _keep(plan: Plan, found: Mapping[str, ArchivedRun], *, replaces: bool) -> None:
+    """Put runs into the plan's archive, but for empty ones and those that hold fewer questions."""
+    archive = archive_of(plan)
+    kept = {}
+    for decoder, run in found.items():
+        key = key_of(plan, decoder)
+        held = archive.get(key)
+        if held is not None and len(run.records) < len(held.records) and not replaces:
+            print(
+                f"{archive.path} holds more questions of {key}: give --replace to replace them",
+                file=sys.stderr,
+            )
+        elif run.records:
+            kept[key] = run
+    archive.put(kept)
 
 
 if __name__ == "__main__":

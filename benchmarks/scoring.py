@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 from benchmarks.runs import RESULTS
-from et_agent.evaluation.exchange import read_run
+from et_agent.evaluation.archive import RunArchive
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.store import RunStore
 from et_agent.uncertainty.estimators import ESTIMATORS
@@ -24,7 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=10_000)
     options = parser.parse_args()
-    known = [one for path in sorted(RESULTS.glob("*.jsonl.gz")) for one in read_run(path)[2]]
+    archives = [RunArchive(path) for path in sorted(RESULTS.glob("*.jsonl.xz"))]
+    known = [one for archive in archives for run in archive.values() for one in run.records]
     with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder) / "runs.sqlite") as store:
         run = store.begin("many", {})
         for number in range(options.questions):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
+from benchmarks.pictures import save
 from benchmarks.runs import DECODERS, PLANS, REPEATS, RESULTS, Plan, finished
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
@@ -335,13 +336,11 @@ def draw(
     shown_sets: Sequence[Set], drawn: Sequence[tuple[list[CurvePoint], CurvePoint]], path: Path
 ) -> None:
     """Chains from one to all as a line, the tree as a point: any leaf right and AUROC by tokens."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not shown_sets:
         return
     figure = Figure(figsize=(3.1 * len(shown_sets), 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(shown_sets), squeeze=False)
     for column, (one, (points, whole)) in enumerate(zip(shown_sets, drawn, strict=True)):
         for row, what in enumerate(("pass_any", "auroc")):
@@ -369,11 +368,11 @@ def draw(
         axes[0][column].set_title(
             f"{one.name} ({len(one.runs['entropy-tree'])} questions)", fontsize=10
         )
-        axes[1][column].set_xlabel("generated tokens a question")
+        axes[1][column].set_xlabel("generated tokens per question")
     axes[0][0].set_ylabel("any leaf right")
     axes[1][0].set_ylabel("AUROC of the top share")
     axes[0][0].legend(frameon=False, loc="lower right", fontsize=9)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def _plain(one: object) -> Any:
@@ -415,9 +414,9 @@ def main() -> None:
         "at equal tokens": equal,
         "again": again,
     }
-    (OUT / "evaluation.json").write_text(
-        json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8"
-    )
+    # Without indentation, which would be a third of the file.
+    compact = json.dumps(content, separators=(",", ":"), default=_plain)
+    (OUT / "evaluation.json").write_text(compact + "\n", encoding="utf-8")
     text = "\n".join(markdown(sets, summaries, equal, again, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
     put("README.md", "evaluation", readme_table(sets, summaries, equal))

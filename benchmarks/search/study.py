@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.documents import put
+from benchmarks.pictures import save
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import Chains, some_chains
 from et_agent.evaluation.records import QuestionRecord
@@ -121,11 +122,9 @@ def _gap(one: Interval) -> str:
 
 def draw(rows: dict[str, Any], pool: Sequence[QuestionRecord], path: Path) -> None:
     """The frontier: what settings reach for their tokens, chains as a line with its interval."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13.5, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
     points = curve(pool, [1, 2, 3, 4, 6, 8, 10, 12, 14, 16])
     panels: list[tuple[str, Any, Any]] = [
         (
@@ -162,11 +161,11 @@ def draw(rows: dict[str, Any], pool: Sequence[QuestionRecord], path: Path) -> No
                 ha="left" if at % 2 else "right",
                 fontsize=8,
             )
-        plot.set(xlabel="generated tokens a question", ylabel=label, xlim=(0, None))
+        plot.set(xlabel="generated tokens per question", ylabel=label, xlim=(0, None))
         plot.grid(alpha=0.25)
         plot.spines[["top", "right"]].set_visible(False)
         plot.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=120)
+    save(figure, path)
 
 
 def _plain(one: object) -> Any:

@@ -280,17 +280,19 @@ def export(
 @eval_app.command("import")
 @command
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Exported runs.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="Exported runs, or archives of several.")
+    ],
     store: _Store = None,
 ) -> int:
     """Put exported runs into the store, to report, score or go on with them."""
     from et_agent.cli.terminal import write_line
-    from et_agent.evaluation.exchange import import_run
+    from et_agent.evaluation.archive import import_runs
 
     with open_store(store) as runs:
         for file in files:
-            info = import_run(runs, Path(file).expanduser())
-            write_line(f"{info.name}: {info.questions} questions")
+            for info in import_runs(runs, Path(file).expanduser()):
+                write_line(f"{info.name}: {info.questions} questions")
     return 0
 
 

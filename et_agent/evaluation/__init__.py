@@ -1,5 +1,6 @@
 """Measures how much a confidence is worth: data sets, runs, estimators, metrics, reports."""
 
+from et_agent.evaluation.archive import ArchivedRun, RunArchive, import_runs
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.exchange import export_run, import_run, read_run
 from et_agent.evaluation.items import Item, sample
@@ -11,9 +12,11 @@ from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.evaluation.summaries import compare, curve, summarise
 
 __all__ = [
+    "ArchivedRun",
     "EvaluationProgress",
     "Item",
     "QuestionRecord",
+    "RunArchive",
     "RunInfo",
     "RunStore",
     "ask_the_model",
@@ -22,6 +25,7 @@ __all__ = [
     "evaluate",
     "export_run",
     "import_run",
+    "import_runs",
     "load_items",
     "read_run",
     "sample",

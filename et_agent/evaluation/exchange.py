@@ -1,11 +1,12 @@
-"""Runs as small files: statistics and answers, without leaf texts and token arrays.
+"""Single runs as small files: statistics and answers, without leaf texts and token arrays.
 
-A file is gzipped JSON lines: a header with the run's name and configuration, then a question a line.
-Read back into a store, a run can be scored, reported and gone on with; only texts are missing.
+A file is gzipped JSON lines: a header with the run's name and configuration, then one question per
+line. Read back into a store, a run can be scored, reported and gone on with; only texts are missing.
 """
 
 import gzip
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.storage import write_atomically
 
-__all__ = ["export_run", "import_run", "read_run"]
+__all__ = ["add_questions", "export_run", "import_run", "read_run"]
 
 _FORMAT: Final = "et-agent run 1"
 
@@ -69,7 +70,23 @@ def import_run(store: RunStore, path: Path) -> RunInfo:
         DataError: See `read_run`.
         StoreError: Another process works on the run, or the disk is full.
     """
-    name, config, records = read_run(path)
+    return add_questions(store, *read_run(path))
+
+
+def add_questions(
+    store: RunStore, name: str, config: Mapping[str, Any], records: Sequence[QuestionRecord]
+) -> RunInfo:
+    """Put a run's questions into a store; those that are there already stay as they are.
+
+    Args:
+        store: Where they go.
+        name: Of the run, if the store does not know its configuration under another name.
+        config: Everything that decides what was decoded.
+        records: The questions.
+
+    Raises:
+        StoreError: Another process works on the run, or the disk is full.
+    """
     run = store.begin(name, config)
     if {record.item for record in records} <= store.finished(run):
         return run

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from et_agent.evaluation.archive import ArchivedRun, RunArchive
+from et_agent.evaluation.exchange import read_run
 from tests.cli.conftest import Install, Run
 
 
@@ -110,6 +112,12 @@ def test_runs_travel_as_files(
     assert "8 questions" in run("eval", "export", chains, file, "--store", store).out
     other = str(tmp_path / "other.sqlite")
     assert run("eval", "import", file, "--store", other).out == f"{chains}: 8 questions\n"
+    archive = RunArchive(tmp_path / "runs.jsonl.xz")
+    name, config, records = read_run(Path(file))
+    archive.put({"one": ArchivedRun(name, config, records, 8)})
+    again = str(tmp_path / "again.sqlite")
+    out = run("eval", "import", str(archive.path), file, "--store", again).out
+    assert out == 2 * f"{chains}: 8 questions\n"
 
 
 def test_lists(run: Run) -> None:
