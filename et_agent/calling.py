@@ -11,8 +11,8 @@ from et_agent.answers.extraction import Extracted
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.decoding.constraint import AfterTrigger, Trigger
 from et_agent.engines.base import Constraint, LanguageModel
-from et_agent.engines.json_grammar import combined, literal, schema_rules
 from et_agent.errors import SettingsError
+from et_agent.grammar import GrammarConstraint, json_rule, literal
 from et_agent.results import ToolCall
 from et_agent.templates.messages import Tool, ToolFormat
 
@@ -20,7 +20,7 @@ __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "chec
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _CHOICES: Final = ("auto", "any", "none")
-_SPACES: Final = "ws ::= [ \\t\\n]{0,20}"
+_SPACES: Final = "ws: /[ \\t\\n]{1,20}/?"
 _KEY: Final = re.compile(r'"(\w+)"\s*:\s*$')
 _NAME: Final = re.compile(r'\{\s*"(\w+)"\s*:\s*"$')
 
@@ -67,9 +67,9 @@ class JsonForm:
         """The schema's grammar.
 
         Raises:
-            SettingsError: llama.cpp's grammar cannot express the schema.
+            SettingsError: No grammar can express the schema.
         """
-        return model.constraint(schema_rules(self.schema))
+        return GrammarConstraint(model, f"start: {json_rule(self.schema)}")
 
     def begins(self, text: str) -> bool:
         """Every reply is JSON."""
@@ -124,19 +124,19 @@ class CallForm:
         """The grammar of calls, from the beginning or from where a call begins.
 
         Raises:
-            SettingsError: llama.cpp's grammar cannot express a tool's schema.
+            SettingsError: No grammar can express a tool's schema.
         """
         form, rules = self.format, {}
         for number, tool in enumerate(self.tools):
             function = tool["function"]
             try:
-                rules[function["name"]] = schema_rules(_parameters(function), f"t{number}")
+                rules[function["name"]] = f"t{number}: {json_rule(_parameters(function))}"
             except SettingsError as error:
                 raise SettingsError(f"tool {function['name']}: {error}") from error
         ways = " | ".join(f"{literal(name + form.middle)} t{i}" for i, name in enumerate(rules))
         opening = form.opening.removeprefix(form.marker) if self.free else form.opening
-        root = f"{literal(opening)} ({ways}) {literal(form.closing)}"
-        grammar = model.constraint(combined(root, *rules.values()))
+        root = f"start: {literal(opening)} ({ways}) {literal(form.closing)}"
+        grammar = GrammarConstraint(model, "\n".join((root, *rules.values())))
         if not self.free:
             return grammar
         triggers = [Trigger(re.compile(re.escape(form.marker.encode())), grammar)]
@@ -145,8 +145,8 @@ class CallForm:
             assert bare is not None
             pattern = re.compile(f'{bare.opening}{re.escape(name)}"'.encode())
             key = literal(f'"{bare.arguments}"')
-            root = f'ws "," ws {key} ws ":" ws t{number} ws "}}"'
-            after = model.constraint(combined(root, _SPACES, rules[name]))
+            root = f'start: ws "," ws {key} ws ":" ws t{number} ws "}}"'
+            after = GrammarConstraint(model, "\n".join((root, _SPACES, rules[name])))
             triggers.append(Trigger(pattern, after))
         return AfterTrigger(model, triggers)
 

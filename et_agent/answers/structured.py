@@ -3,13 +3,15 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
+from urllib.parse import unquote
 
-__all__ = ["canonical", "read_json", "read_json_at", "within_bounds"]
+__all__ = ["canonical", "read_json", "read_json_at", "referred", "within_bounds"]
 
 _LARGEST_EXACT: Final = 2**53
+_OF_TEXTS: Final = re.compile('"(pattern|format|patternProperties)"')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -83,27 +85,27 @@ def _plain(value: Any) -> Any:
 def within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a JSON value that fits the schema's grammar also keeps what no grammar can say.
 
-    Those are `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf`,
-    `uniqueItems`, `minProperties` and `maxProperties`, at any depth. Where a value may have several
-    forms, types, constants, lengths and properties say which it has.
+    Those are `uniqueItems`, `minProperties` and `maxProperties`, numbers beyond 2**53, that but one of
+    `oneOf` fits, and names that come twice. Patterns and formats are the grammar's alone.
 
     Args:
         value: The value.
-        schema: A JSON schema that `et_agent.engines.json_grammar.schema_rules` takes.
+        schema: A JSON schema that `et_agent.grammar.json_rule` takes.
     """
     return _fits(value, schema, schema)
 
 
-def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
+def _fits(value: Any, schema: Any, root: Any) -> bool:
     if not isinstance(schema, Mapping):
-        return True  # the schema `true`
-    if "$ref" in schema and not _fits(value, _referred(schema["$ref"], root), root):
+        return schema is not False
+    if "$ref" in schema and not _fits(value, referred(schema["$ref"], root), root):
         return False
     if not all(_fits(value, one, root) for one in schema.get("allOf", ())):
         return False
-    for ways in (schema[key] for key in ("anyOf", "oneOf") if key in schema):
-        if not any(_fits(value, one, root) for one in ways):
-            return False
+    if "anyOf" in schema and not any(_fits(value, one, root) for one in schema["anyOf"]):
+        return False
+    if "oneOf" in schema and not _one_fits(value, schema["oneOf"], root):
+        return False
     if not _is_one_of(value, schema):
         return False
     if isinstance(value, dict):
@@ -115,10 +117,30 @@ def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
     return not _is_number(value) or _number_fits(value, schema)
 
 
-def _referred(path: str, root: Mapping[str, Any]) -> Any:
-    found: Any = root
-    for part in path.removeprefix("#").split("/")[1:]:
-        found = found[part]
+def _one_fits(value: Any, ways: Sequence[Any], root: Any) -> bool:
+    """Whether one of some schemas fits alone, as far as can be told without patterns and formats."""
+    count = sum(_fits(value, one, root) for one in ways)
+    return count == 1 or (count > 1 and _OF_TEXTS.search(json.dumps(root)) is not None)
+
+
+def referred(path: str, root: Any) -> Any:
+    """The part of a schema that a reference such as `#/$defs/Person` leads to.
+
+    Raises:
+        LookupError: It leads nowhere in this schema.
+    """
+    start, *parts = unquote(path).split("/")
+    if start != "#":
+        raise LookupError(f"{path} is not within the schema")
+    found = root
+    for part in parts:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isdecimal():
+            found = found[int(name)]
+        elif isinstance(found, Mapping):
+            found = found[name]
+        else:
+            raise LookupError(f"{path} leads nowhere")
     return found
 
 
@@ -133,23 +155,25 @@ def _is_one_of(value: Any, schema: Mapping[str, Any]) -> bool:
     return "enum" not in schema or canonical(value) in map(canonical, schema["enum"])
 
 
-def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], root: Any) -> bool:
     if not _count_fits(len(value), schema, "Properties"):
         return False
     if not set(schema.get("required", ())) <= set(value):
         return False
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    if others is False and not set(value) <= set(known):
-        return False
+    if "patternProperties" in schema:
+        others = True
     return all(_fits(one, known.get(name, others), root) for name, one in value.items())
 
 
-def _array_fits(value: list[Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+def _array_fits(value: list[Any], schema: Mapping[str, Any], root: Any) -> bool:
     if not _count_fits(len(value), schema, "Items"):
         return False
     if schema.get("uniqueItems") and len(set(map(canonical, value))) < len(value):
         return False
     first, rest = schema.get("prefixItems", ()), schema.get("items", True)
+    if isinstance(rest, list):  # before draft 2020-12
+        first, rest = rest, schema.get("additionalItems", True)
     return all(
         _fits(one, first[at] if at < len(first) else rest, root) for at, one in enumerate(value)
     )

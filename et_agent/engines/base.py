@@ -242,13 +242,3 @@ class Engine(Protocol):
 @runtime_checkable
 class LanguageModel(Tokenizer, Engine, Protocol):
     """A model that questions can be asked: tokenizer and engine in one."""
-
-    def constraint(self, gbnf: str) -> Constraint:
-        """A grammar over the model's tokens, from its GBNF text with a rule `root`.
-
-        When the text is complete, the tokens that end a generation are allowed.
-
-        Raises:
-            SettingsError: The grammar is not valid.
-        """
-        ...

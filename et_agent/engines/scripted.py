@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
-from et_agent.engines.gbnf import Gbnf
-from et_agent.errors import ContextError, DecodeError, ModelClosedError, UnsupportedModelError
+from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
 from et_agent.templates.messages import Message, MessageCall, Tool, ToolFormat
 
-__all__ = ["ScriptedAttention", "ScriptedConstraint", "ScriptedModel"]
+__all__ = ["ScriptedAttention", "ScriptedModel"]
 
 T = TypeVar("T")
 
@@ -53,33 +52,6 @@ class ScriptedAttention:
         """What output row `index` gives the token before it and itself, float32 [1, 1, 2]."""
         padded = np.concatenate([[np.float32(np.nan)], self._rows[index]])
         return padded[-2:].reshape(1, 1, 2)
-
-
-class ScriptedConstraint:
-    """A grammar over the bytes of a text; see `Constraint`."""
-
-    def __init__(self, gbnf: str) -> None:
-        self._grammar = Gbnf.parse(gbnf)
-
-    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
-        """Which bytes may come after a path, and END where the text may end: bool [258].
-
-        Bytes of characters beyond ASCII may come where any such character may, in any order: the
-        grammar is asked for whole characters only.
-
-        Raises:
-            DecodeError: The path itself is not allowed.
-        """
-        text = bytes(token for token in tokens if token < END).decode("utf-8", "ignore")
-        state = self._grammar.accept(self._grammar.start(), text)
-        if not state:
-            raise DecodeError(f"the grammar does not allow the path {text!r}")
-        mask = np.zeros(VOCABULARY, dtype=np.bool_)
-        for byte in range(128):
-            mask[byte] = bool(self._grammar.accept(state, chr(byte)))
-        mask[128:END] = bool(self._grammar.accept(state, "\u00e9"))
-        mask[END] = self._grammar.complete(state)
-        return mask
 
 
 class ScriptedModel:
@@ -204,11 +176,6 @@ class ScriptedModel:
             raise UnsupportedModelError(
                 "the scripted model carries no chat template: pass --chat plain for a plain prompt"
             )
-
-    def constraint(self, gbnf: str) -> ScriptedConstraint:
-        """A grammar over the bytes of the text."""
-        self._require_open()
-        return ScriptedConstraint(gbnf)
 
     def plain_tokens(self, text: str) -> list[int]:
         """The text and a TURN."""

@@ -16,9 +16,10 @@ from et_agent.decoding.tree import Tree
 from et_agent.engines.base import Constraint
 from et_agent.engines.scripted import END, TURN, VOCABULARY
 from et_agent.errors import DecodeError
+from et_agent.grammar import GrammarConstraint
 
 TEXTS = {"a1": 0.2, "a2": 0.1, "ax": 0.1, "b1": 0.1, "no": 0.5}
-GRAMMAR = "root ::= [ab] [0-9]"
+GRAMMAR = "start: /[ab][0-9]/"
 
 
 def decoded(
@@ -43,7 +44,7 @@ def test_weights_are_those_of_the_constrained_distribution() -> None:
     # Token by token: "n" is gone, so a and b share by 4 to 1; after a, 1 and 2 by 2 to 1.
     truth = {"a1": 0.8 * 2 / 3, "a2": 0.8 / 3, "b1": 0.2}
     with ScriptedModel.from_texts(TEXTS) as model:
-        constraint = model.constraint(GRAMMAR)
+        constraint = GrammarConstraint(model, GRAMMAR)
         tree = decoded(
             model, EntropyTree(schedule="stratified", leaves=256, temperature=1), constraint
         )
@@ -70,7 +71,7 @@ def test_weights_are_those_of_the_constrained_distribution() -> None:
 )
 def test_trees_fork_among_what_is_allowed_only(decoder: Decoder) -> None:
     with ScriptedModel.from_texts(TEXTS) as model:
-        constraint = model.constraint(GRAMMAR)
+        constraint = GrammarConstraint(model, GRAMMAR)
         for seed in range(10):
             found = shares(model, decoded(model, decoder, constraint, seed))
             assert set(found) <= {"a1", "a2", "b1"}
@@ -79,7 +80,7 @@ def test_trees_fork_among_what_is_allowed_only(decoder: Decoder) -> None:
 
 def test_statistics_are_of_the_tokens_that_are_left() -> None:
     with ScriptedModel.from_texts(TEXTS) as model:
-        tree = decoded(model, Greedy(), model.constraint('root ::= "a" "1"'))
+        tree = decoded(model, Greedy(), GrammarConstraint(model, 'start: "a1"'))
         for one in tree.branches[0].statistics:
             assert one.entropy == 0
             assert one.confidence == pytest.approx(0)
@@ -99,7 +100,7 @@ def test_a_question_whose_grammar_allows_nothing_fails_alone() -> None:
         scheduler = scheduler_of(model)
         inputs = RunInputs(prompt_length=1, stop_tokens=frozenset({END}))
         bad = scheduler.prepare(
-            [TURN], Greedy(), inputs, constraint=model.constraint("root ::= [0-9]")
+            [TURN], Greedy(), inputs, constraint=GrammarConstraint(model, "start: /[0-9]/")
         )
         good = scheduler.prepare(
             [TURN], Greedy(max_tokens=5), RunInputs(prompt_length=1, stop_tokens=frozenset())
@@ -127,7 +128,7 @@ MARKER = re.compile(rb"<c>")
 def test_a_grammar_holds_from_the_trigger_on() -> None:
     texts = {"free <c>12": 0.3, "free <c>x": 0.3, "<d> 5": 0.2, "<c>9": 0.2}
     with ScriptedModel.from_texts(texts) as model:
-        grammar = model.constraint("root ::= [0-9] [0-9]?")
+        grammar = GrammarConstraint(model, "start: /[0-9][0-9]?/")
         constraint = AfterTrigger(model, [Trigger(MARKER, grammar)])
         tree = decoded(
             model, EntropyTree(schedule="stratified", leaves=64, temperature=1), constraint
@@ -139,7 +140,7 @@ def test_a_grammar_holds_from_the_trigger_on() -> None:
 
 def test_the_trigger_that_ends_first_counts() -> None:
     with ScriptedModel.from_texts({"x": 1.0}) as model:
-        one, other = model.constraint('root ::= "1"*'), model.constraint('root ::= "2"*')
+        one, other = (GrammarConstraint(model, f"start: /{digit}*/") for digit in "12")
         triggers = [Trigger(re.compile(rb"b"), one), Trigger(re.compile(rb"a"), other)]
         constraint = AfterTrigger(model, triggers)
         for text, digit in ((b"b", "1"), (b"a", "2"), (b"a2", "2"), (b"xb1", "1")):
@@ -159,7 +160,7 @@ def test_a_token_that_ends_the_trigger_and_says_more() -> None:
             return pieces.get(token, super().token_bytes(token))
 
     with Pieces.from_texts({"x": 1.0}) as model:
-        grammar = model.constraint('root ::= "12" "3"?')
+        grammar = GrammarConstraint(model, "start: /123?/")
         constraint = AfterTrigger(model, [Trigger(MARKER, grammar)])
         for token, after in ((1, [ord("1")]), (2, [ord("2")])):
             mask = constraint.allowed([ord("<"), token])

@@ -22,7 +22,6 @@ from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Ste
 from et_agent.engines.cells import CellTable, Ints
 from et_agent.engines.llama_cpp.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.engines.llama_cpp.binding import llama_cpp
-from et_agent.engines.llama_cpp.grammar import LlamaConstraint, TokenTexts
 from et_agent.engines.llama_cpp.layout import (
     MAX_SEQUENCES,
     NO_CACHE,
@@ -52,8 +51,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("et_agent.llama_cpp")
 _SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
-_UNKNOWN: Final = 1  # LLAMA_TOKEN_ATTR_UNKNOWN
-_CONTROL: Final = 8  # LLAMA_TOKEN_ATTR_CONTROL
 _CLOSED: Final = "this model was closed: load it again"
 
 
@@ -227,7 +224,6 @@ class LlamaCppModel:
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
         self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
         self._template: ChatTemplate | None = None
-        self._token_texts: TokenTexts | None = None
         ends = llama_cpp.llama_vocab_is_eog
         stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
         sequences = self._max_sequences
@@ -296,15 +292,14 @@ class LlamaCppModel:
         piece = self._pieces.get(token)
         if piece is None:
             with self._vocab_in_use():
-                piece = self._pieces[token] = self._piece(token, special=False)
+                piece = self._pieces[token] = self._piece(token)
         return piece
 
-    def _piece(self, token: int, *, special: bool) -> bytes:
-        """Bytes of a token, `special` for the names of control tokens."""
+    def _piece(self, token: int) -> bytes:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
             if count >= 0:
                 return bytes(buffer.raw[:count])
             size = -count
@@ -336,22 +331,6 @@ class LlamaCppModel:
                 self._template_text, self._token_text(self._bos), self._token_text(eos)
             )
         return self._template
-
-    def constraint(self, gbnf: str) -> LlamaConstraint:
-        """A grammar over the vocabulary; see `LanguageModel.constraint`."""
-        with self._vocab_in_use():
-            if self._token_texts is None:
-                self._token_texts = self._read_token_texts()
-            return LlamaConstraint(self._vocab, gbnf, self._token_texts, self._require_open)
-
-    def _read_token_texts(self) -> TokenTexts:
-        attributes = np.array(
-            [llama_cpp.llama_vocab_get_attr(self._vocab, token) for token in range(self._n_vocab)]
-        )
-        # Control tokens stand for no text, though the grammar would take their names for it.
-        usable = (attributes & (_CONTROL | _UNKNOWN)) == 0
-        texts = [self._piece(token, special=True) for token in range(self._n_vocab)]
-        return TokenTexts(texts, usable, self._info.stop_tokens)
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""

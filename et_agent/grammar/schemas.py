@@ -1,0 +1,298 @@
+"""From a JSON schema to a rule of a grammar, and refusal of what no grammar can keep.
+
+llguidance enforces types, constants, properties, lengths, patterns, formats and bounds. Here the schema
+is made ready for it: annotations go, objects that name their properties hold no others, and what can
+only be told of a complete value is left to `et_agent.answers.structured.within_bounds`.
+Keywords: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from llguidance import LLMatcher
+
+from et_agent.answers.structured import referred
+from et_agent.errors import SettingsError
+
+__all__ = ["json_rule"]
+
+Schema = dict[str, Any]
+
+_STYLE: Final = {
+    # At most once where JSON allows spaces: no text is endless for its spaces.
+    "whitespace_pattern": r" |\n{1,2}[ \t]{0,20}",
+    "json_allow_general_unicode_escapes": True,
+    # That but one of them fits is checked when the value is complete.
+    "coerce_one_of": True,
+}
+_MOST_VALUES: Final = 100_000
+"""Values in a schema: llguidance takes half a second for as many."""
+_NAMED: Final = ("properties", "patternProperties", "$defs", "definitions")
+_LISTED: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+_SINGLE: Final = ("items", "additionalItems", "additionalProperties")
+_OTHERS: Final = frozenset({"patternProperties", "additionalProperties"})
+_OBJECT: Final = frozenset({"properties", "required"}) | _OTHERS
+_IMPLIED: Final[Mapping[str, frozenset[str]]] = {
+    "object": _OBJECT,
+    "array": frozenset({"items", "prefixItems"}),
+    "string": frozenset({"pattern", "format"}),
+}
+_LIMITS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_COUNTS: Final = ("minProperties", "maxProperties")
+_LARGEST_EXACT: Final = 2**53
+_FREE_FORMATS: Final = frozenset({"path", "password", "binary"})
+"""Formats that any text has."""
+_IDENTITY: Final = ("$schema", "$id", "id", "$anchor", "x-guidance")
+
+
+def json_rule(schema: Any) -> str:
+    """The grammar of JSON texts that fit a schema, for the right side of a rule.
+
+    Properties come in the schema's order. There are no others if it names some and says nothing of
+    others. A schema without a type has that which its keywords are for. Between the parts of a value
+    there may be a space, or up to two line breaks and an indentation.
+
+    Args:
+        schema: A JSON schema.
+
+    Raises:
+        SettingsError: It is none, is too large, or says what neither the grammar nor a check of the
+            complete value can keep; with the place and the keyword.
+    """
+    try:
+        return _rule(_copy(schema))
+    except RecursionError as error:
+        raise SettingsError("the JSON schema is nested too deeply: use a flatter one") from error
+
+
+def _copy(schema: Any) -> Any:
+    try:
+        return json.loads(json.dumps(schema, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise _refusal("", "", f"it is no JSON ({error})") from error
+
+
+def _rule(schema: Any) -> str:
+    root = {} if schema is True else schema
+    if not isinstance(root, dict):
+        raise _refusal("", "", f"{json.dumps(schema)[:80]} is no schema that a value could fit")
+    _check_size(root)
+    places = _places(root)
+    for place, node in places:
+        _check(place, node)
+    _refuse_circles(places, root)
+    merged = _merged(places, root)
+    for _, node in places:
+        _simplify(node, alone=id(node) not in merged)
+    fault = _fault(root)
+    if fault:
+        raise _refusal(*_located("#", root, fault))
+    return f"%json {_styled(root)}"
+
+
+def _refusal(place: str, keyword: str, reason: str) -> SettingsError:
+    where = "".join((f"at {place}, " if place else "", f"{keyword}: " if keyword else ""))
+    remedy = f"leave {keyword} out, or use another" if keyword else "use another one"
+    return SettingsError(f"no grammar can express the JSON schema: {where}{reason}; {remedy}")
+
+
+def _children(node: Schema) -> Iterator[tuple[str, Schema]]:
+    """Schemas within a schema and where they are, references aside."""
+    found: list[tuple[str, Any]] = []
+    for key in _NAMED:
+        if isinstance(node.get(key), dict):
+            found += ((f"{key}/{name}", child) for name, child in node[key].items())
+    for key in _LISTED:
+        found += ((f"{key}/{at}", child) for at, child in enumerate(_list(node, key)))
+    found += ((key, node.get(key)) for key in _SINGLE)
+    return ((at, child) for at, child in found if isinstance(child, dict))
+
+
+def _list(node: Schema, key: str) -> list[Any]:
+    """A keyword's list; empty where there is none, or what llguidance will refuse."""
+    found = node.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _places(root: Schema) -> list[tuple[str, Schema]]:
+    """All schemas in a schema, and where they are.
+
+    Raises:
+        SettingsError: A reference leads nowhere.
+    """
+    found: list[tuple[str, Schema]] = []
+    seen: set[int] = set()
+    todo = [("#", root)]
+    while todo:
+        place, node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        found.append((place, node))
+        todo += ((f"{place}/{at}", child) for at, child in _children(node))
+        if isinstance(node.get("$ref"), str):
+            try:
+                target = referred(node["$ref"], root)
+            except LookupError as error:
+                raise _refusal(place, "$ref", f"{node['$ref']!r} leads nowhere in it") from error
+            if isinstance(target, dict):
+                todo.insert(0, (node["$ref"], target))  # so that its own place comes first
+    return found
+
+
+def _check_size(root: Schema) -> None:
+    count = 0
+    todo: list[tuple[str, Any]] = [("#", root)]
+    while todo:
+        place, value = todo.pop()
+        inner: Sequence[tuple[Any, Any]] = ()
+        if isinstance(value, dict):
+            inner = tuple(value.items())
+        elif isinstance(value, list):
+            inner = tuple(enumerate(value))
+        count += len(inner)
+        if count > _MOST_VALUES:
+            raise SettingsError(
+                f"the JSON schema is too large for a grammar: at {place} it has more than "
+                f"{_MOST_VALUES} values; use a shorter one, or a pattern"
+            )
+        todo += ((f"{place}/{key}", one) for key, one in inner if isinstance(one, dict | list))
+
+
+def _check(place: str, node: Schema) -> None:
+    """Refuse what llguidance would pass over, and what a check of the value could not compare with.
+
+    Raises:
+        SettingsError: The schema holds such a keyword.
+    """
+    for key, value in node.items():
+        if not _is_bound(key, value):
+            raise _refusal(place, key, f"it is {value!r}")
+    for key, values in (("const", [node.get("const")]), ("enum", _list(node, "enum"))):
+        if any(_is_far(one) for one in values):
+            raise _refusal(place, key, f"it holds a number beyond {_LARGEST_EXACT}")
+
+
+def _is_bound(key: str, value: Any) -> bool:
+    """Whether the value of a keyword can be compared with; any value of another keyword."""
+    if key in _LIMITS:
+        return _is_number(value) and math.isfinite(value)
+    if key == "multipleOf":
+        return _is_number(value) and 0 < value < math.inf
+    if key in _COUNTS:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return key != "uniqueItems" or isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_far(value: Any) -> bool:
+    """Whether it is a number that llguidance, which has doubles, may take for another one."""
+    return _is_number(value) and abs(value) > _LARGEST_EXACT
+
+
+def _groups(node: Schema, root: Schema) -> list[list[Any]]:
+    """What else a value of the schema has to fit: of each group, one."""
+    found = [[one] for one in _list(node, "allOf")]
+    found += [ways for key in ("anyOf", "oneOf") if (ways := _list(node, key))]
+    if isinstance(node.get("$ref"), str):
+        found.append([referred(node["$ref"], root)])
+    return [[one for one in group if isinstance(one, dict)] for group in found]
+
+
+def _refuse_circles(places: list[tuple[str, Schema]], root: Schema) -> None:
+    """Refuse a schema that a value fits if it fits that schema."""
+    done: set[int] = set()
+
+    def visit(place: str, node: Schema, above: tuple[int, ...]) -> None:
+        if id(node) in above:
+            raise _refusal(place, "$ref", "it leads back to itself, with no value in between")
+        if id(node) not in done:
+            for one in (one for group in _groups(node, root) for one in group):
+                visit(place, one, (*above, id(node)))
+            done.add(id(node))
+
+    for place, node in places:
+        visit(place, node, ())
+
+
+def _merged(places: list[tuple[str, Schema]], root: Schema) -> set[int]:
+    """Ids of the schemas that share an object with another one, so that none may say it holds all."""
+    found: set[int] = set()
+    for _, node in places:
+        shared = len(_groups(node, root)) + bool(_OBJECT & set(node)) > 1
+        todo = [node] if shared else []
+        while todo:
+            one = todo.pop()
+            if id(one) not in found:
+                found.add(id(one))
+                todo += (inner for group in _groups(one, root) for inner in group)
+    return found
+
+
+def _simplify(node: Schema, *, alone: bool) -> None:
+    """Leave out of a schema what only a check of the value can keep, and what says nothing.
+
+    A schema without a type has that which its keywords are for, and objects that name their properties
+    hold no others, unless the schema says so.
+    """
+    implied = [kind for kind, keywords in _IMPLIED.items() if keywords & set(node)]
+    if alone and len(implied) == 1:
+        node.setdefault("type", implied[0])
+    for key in (*_IDENTITY, "uniqueItems"):
+        node.pop(key, None)
+    for key in _LIMITS:
+        if _is_far(node.get(key)):
+            del node[key]
+    if node.get("format") in _FREE_FORMATS:
+        del node["format"]
+    properties, required = node.get("properties"), set(map(str, _list(node, "required")))
+    names = set(properties) if isinstance(properties, dict) else set()
+    if not alone or not names <= required:
+        for key in _COUNTS:
+            node.pop(key, None)
+    if alone and isinstance(properties, dict) and required <= names and not _OTHERS & set(node):
+        node["additionalProperties"] = False
+
+
+def _styled(schema: Schema) -> str:
+    return json.dumps({**schema, "x-guidance": _STYLE})
+
+
+def _fault(schema: Schema) -> str:
+    """What llguidance has against a schema; empty for nothing."""
+    grammar = LLMatcher.grammar_from_json_schema(_styled(schema))
+    failed, said = LLMatcher.validate_grammar_with_warnings(grammar)
+    if not failed:
+        return ""
+    # A regular expression's error is drawn over several lines, its reason last.
+    reason = said[0].rpartition("\nerror: ")[2].partition("\n")[0]
+    return reason.replace("Unimplemented keys:", "nothing enforces")
+
+
+def _located(place: str, node: Schema, fault: str) -> tuple[str, str, str]:
+    """The innermost schema at fault, its keyword if it is one alone, and the reason."""
+    for at, child in _children(node):
+        if inner := _fault(_alone(child)):
+            return _located(f"{place}/{at}", child, inner)
+    for key in sorted(node, key=lambda key: key == "type"):  # without it, nearly all is possible
+        if not _fault(_alone({name: one for name, one in node.items() if name != key})):
+            return place, key, fault
+    return place, "", fault
+
+
+def _alone(value: Any) -> Any:
+    """A part of a schema without references, whose targets are looked at where they are."""
+    if isinstance(value, list):
+        return [_alone(one) for one in value]
+    if isinstance(value, Mapping):
+        return {
+            key: _alone(one)
+            for key, one in value.items()
+            if key != "$ref" or not isinstance(one, str)
+        }
+    return value
