@@ -84,8 +84,8 @@ def _rule(schema: Any) -> str:
         _check(place, node)
     _refuse_circles(places, root)
     merged = _merged(places, root)
-    for _, node in places:
-        _simplify(node, alone=id(node) not in merged)
+    for place, node in places:
+        _simplify(place, node, alone=id(node) not in merged)
     fault = _fault(root)
     if fault:
         raise _refusal(*_located("#", root, fault))
@@ -234,11 +234,10 @@ def _merged(places: list[tuple[str, Schema]], root: Schema) -> set[int]:
     return found
 
 
-def _simplify(node: Schema, *, alone: bool) -> None:
+def _simplify(place: str, node: Schema, *, alone: bool) -> None:
     """Leave out of a schema what only a check of the value can keep, and what says nothing.
 
-    A schema without a type has that which its keywords are for, and objects that name their properties
-    hold no others, unless the schema says so.
+    A schema without a type has that which its keywords are for.
     """
     implied = [kind for kind, keywords in _IMPLIED.items() if keywords & set(node)]
     if alone and len(implied) == 1:
@@ -250,13 +249,21 @@ def _simplify(node: Schema, *, alone: bool) -> None:
             del node[key]
     if node.get("format") in _FREE_FORMATS:
         del node["format"]
-    properties, required = node.get("properties"), set(map(str, _list(node, "required")))
-    names = set(properties) if isinstance(properties, dict) else set()
+    required = set(map(str, _list(node, "required")))
+    names = set(node["properties"]) if isinstance(node.get("properties"), dict) else set()
     if not alone or not names <= required:
         for key in _COUNTS:
             node.pop(key, None)
-    if alone and isinstance(properties, dict) and required <= names and not _OTHERS & set(node):
-        node["additionalProperties"] = False
+    if alone and isinstance(node.get("properties"), dict) and not _OTHERS & set(node):
+        _close(place, node, sorted(required - names))
+
+
+def _close(place: str, node: Schema, undefined: list[str]) -> None:
+    """Let an object hold no other properties than those its schema names."""
+    if undefined:
+        reason = f"it names {', '.join(undefined)}, which its properties do not define"
+        raise _refusal(place, "required", reason)
+    node["additionalProperties"] = False
 
 
 def _styled(schema: Schema) -> str:

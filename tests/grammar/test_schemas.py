@@ -82,7 +82,11 @@ PERSON = {
         ),
         ({"type": "object", "required": ["b"]}, ['{"b": 2}'], ["[]", "{}"]),
         (
-            {"type": "object", "properties": {"a": {"const": 1}}, "required": ["c", "b"]},
+            {
+                "properties": {"a": {"const": 1}},
+                "required": ["c", "b"],
+                "additionalProperties": {},
+            },
             ['{"a":1,"c":[],"b":2}', '{"c":1,"b":1,"d":1}'],
             ['{"a":1}', '{"b":1,"c":1}'],
         ),
@@ -286,6 +290,11 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
         ({"properties": {"a": {"$ref": "https://example.org/x"}}}, "at #/properties/a, .ref"),
         ({"$ref": "#"}, "leads back to itself"),
         ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "leads back to itself"),
+        (
+            {"properties": {"a": {}}, "required": ["a", "c", "b"]},
+            "at #, required: it names b, c, which its properties do not define",
+        ),
+        ({"items": {"properties": {}, "required": ["a"]}}, "at #/items, required: it names a"),
         ({"properties": 3}, "at #, properties"),
         ({"items": 3}, "at #, items: schema must be"),
         ({"anyOf": 3}, "at #, anyOf"),

@@ -136,7 +136,7 @@ def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dic
 class WholeReplyParser(JsonOutputParser):
     """What another parser makes of a reply that is whole and keeps its schema's bounds.
 
-    LangChain's parsers complete JSON that is cut off, and no grammar keeps bounds of numbers and sizes.
+    LangChain's parsers complete JSON that is cut off, and no grammar keeps all that a schema says.
     """
 
     inner: JsonOutputParser

@@ -325,9 +325,8 @@ class ChatEntropyTree(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Let the model call tools, one call a reply.
 
-        Arguments fit the tool's schema: a call outside its bounds, which no grammar can keep, is
-        no answer and comes as an invalid tool call. Formats other than dates, times and UUIDs are
-        not checked.
+        Arguments fit the tool's schema. A call that breaks what no grammar can enforce, such as
+        `uniqueItems`, is no answer and comes as an invalid tool call.
 
         Args:
             tools: Tools, functions, pydantic classes or schemas.
