@@ -1,4 +1,4 @@
-"""A local model that knows when it does not know.
+"""A local language model that can tell when it does not know.
 
 from et_agent import ask, load_model
 

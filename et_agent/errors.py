@@ -2,11 +2,11 @@
 
     EtAgentError
     ├── InputError              what the caller passed in cannot be used (also a ValueError)
-    │   ├── CalibrationError      labels or features that nothing can be fitted to, a damaged calibrator
-    │   │   ├── CalibratorMismatchError  a calibrator of another model, decoder or prompt
-    │   │   └── RiskControlError         no threshold keeps the error where it is wanted
+    │   ├── CalibrationError      labels or features that cannot be fitted, or a damaged calibrator
+    │   │   ├── CalibratorMismatchError  a calibrator for another model, decoder or prompt
+    │   │   └── RiskControlError         no threshold keeps the error below the target
     │   ├── DataError             a data set or a row of it is missing or cannot be read
-    │   ├── PolicyError           a gate's policy is unsound, or has no such topic
+    │   ├── PolicyError           a gate's policy is invalid, or has no such topic
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
     │   ├── StoreError            a file of evaluation runs, or a run in it, cannot be used
     │   └── SettingsError         a setting is out of range or contradicts another one
@@ -20,8 +20,8 @@
     ├── TimeLimitError          an answer took longer than was allowed (also a TimeoutError)
     └── EscalationError         the target of an escalation failed, hung or gave no answer
 
-Each message says what is wrong and what would fix it. The command line prints the message and exits
-with code 2 for an EtAgentError; anything else is a bug.
+Each message says what is wrong and how to fix it. For an EtAgentError, the command line prints the
+message and exits with code 2. Any other exception is a bug.
 """
 
 __all__ = [
@@ -68,7 +68,7 @@ class CalibratorMismatchError(CalibrationError):
 
 
 class RiskControlError(CalibrationError):
-    """Raised when no threshold keeps the error where it is wanted."""
+    """Raised when no threshold keeps the error below the target."""
 
 
 class DataError(InputError):
@@ -76,7 +76,7 @@ class DataError(InputError):
 
 
 class PolicyError(InputError):
-    """Raised when a gate's policy is unsound, or has no such topic."""
+    """Raised when a gate's policy is invalid, or has no such topic."""
 
 
 class StoreError(InputError):

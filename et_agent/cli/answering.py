@@ -183,7 +183,7 @@ def _print(asking: Asking, result: AskResult, index: int, total: int) -> None:
         write_line(_json(result, tree=bool(asking.tree), indent=total == 1 and not asking.lines))
         return
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
-        write_line(f"question {index + 1} of {total}: INCOMPLETE, not begun")
+        write_line(f"question {index + 1} of {total}: INCOMPLETE, not started")
         return
     tree = total == 1 if asking.tree is None else asking.tree
     title = f"{index + 1}/{total}" if total > 1 else ""

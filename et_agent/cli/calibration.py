@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 __all__ = ["calibrate_app"]
 
 calibrate_app = typer.Typer(
-    help="Turn shares into calibrated confidences, and watch them.", no_args_is_help=True
+    help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
 )
 
 _Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN…", help="Evaluation runs, or beginnings of their names."),
+    typer.Argument(metavar="RUN…", help="Evaluation runs, or prefixes of their names."),
 ]
 _Labels = Annotated[
     list[str] | None,
     typer.Option(
         "--labels",
         metavar="FILE",
-        help='Results of `et-agent ask --json`, a line each, with "right": true or false added.',
+        help='Results of `et-agent ask --json`, one per line, with "right": true or false added.',
     ),
 ]
 _Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="FILE", help="File of runs.", show_default="the user's own"),
+    typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
 ]
 _WIDTH: Final = 30
 
@@ -51,7 +51,7 @@ def _labelled(
                 sets.append(labelled_run(info.config, opened.records(info), caps=caps))
     sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
     if not sets:
-        raise CalibrationError("no labelled questions: name a run, or --labels FILE")
+        raise CalibrationError("there are no labelled questions: name a run, or use --labels FILE")
     return sets
 
 
@@ -72,13 +72,13 @@ def fit(
     ] = None,
     also_leaves: Annotated[
         list[int] | None,
-        typer.Option(help="Fewer leaves for which it is to hold too; of runs only."),
+        typer.Option(help="Smaller numbers of leaves that it must cover too. Only for runs."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
     output: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Where to write.", show_default="where `et-agent ask` finds it"
+            metavar="FILE", help="File to write.", show_default="where `et-agent ask` looks"
         ),
     ] = None,
     store: _Store = None,
@@ -90,7 +90,7 @@ def fit(
     from et_agent.evaluation.calibrating import calibrate
 
     if any(cap < 1 for cap in also_leaves or ()):
-        raise SettingsError("--also-leaves takes numbers of 1 or more")
+        raise SettingsError("--also-leaves must be 1 or more")
     sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
     calibrator = calibrate(sets, method=method, features=feature, seed=seed)
     target = None if output is None else Path(output).expanduser()
@@ -98,12 +98,12 @@ def fit(
         path = save_calibrator(calibrator) if target is None else calibrator.save(target)
     except OSError as error:
         raise SettingsError(
-            f"the calibrator cannot be written: {error}; choose --output"
+            f"the calibrator cannot be written: {error}; choose another file with --output"
         ) from error
     _print(calibrator.document())
     if calibrator.unmeasured_:
         names = ", ".join(calibrator.unmeasured_)
-        write_line(f"not used, since some question lacks them: {names}")
+        write_line(f"not used, because at least one question lacks them: {names}")
     write_line(f"saved: {visible(str(path))}")
     if target is not None:
         write_line("use it with `et-agent ask --calibrator FILE`")
@@ -123,7 +123,7 @@ def show(
         str | None, typer.Option(metavar="FILE", help="Write the reliability diagram as PNG.")
     ] = None,
 ) -> int:
-    """Tell what a calibrator is, and draw its reliability diagram."""
+    """Describe a calibrator, and draw its reliability diagram."""
     from et_agent.calibration import Calibrator
     from et_agent.calibration.finding import known_calibrators
     from et_agent.cli.terminal import visible, write_line
@@ -154,12 +154,12 @@ def check(
     labels: _Labels = None,
     calibrator: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that fits"),
+        typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that matches"),
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Chance of a false alarm, ever.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Chance of ever giving a false alarm.")] = 0.05,
     store: _Store = None,
 ) -> int:
-    """Tell whether a calibrator still fits fresh labelled questions; exit code 1 if it does not."""
+    """Check a calibrator against new labelled questions. Exit code 1 if it no longer fits."""
     from et_agent.calibration import Calibrator, DriftMonitor
     from et_agent.calibration.finding import find_calibrator
     from et_agent.cli.terminal import write_line
@@ -175,7 +175,7 @@ def check(
             found = find_calibrator(one.fingerprint)
         if found is None:
             raise CalibratorMismatchError(
-                f"no calibrator holds for {one.data.name}: fit one with `et-agent calibrate fit`"
+                f"no calibrator matches {one.data.name}: fit one with `et-agent calibrate fit`"
             )
         scores = confidences(found, one)
         monitor = DriftMonitor(alpha).update(scores, one.right)
@@ -191,7 +191,7 @@ def check(
             drifted = True
             write_line(
                 f"  DRIFT: the confidence is {monitor.way} here (evidence {monitor.evidence:.3g}, "
-                f"alarm at {1 / alpha:g}). Fit it anew with `et-agent calibrate fit`"
+                f"alarm at {1 / alpha:g}). Fit it again with `et-agent calibrate fit`"
             )
         else:
             write_line(

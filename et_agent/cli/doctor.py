@@ -47,10 +47,12 @@ def doctor(
         typer.Option(
             metavar="NAME|PATH|hf:…",
             help="Test this model.",
-            show_default="qwen2.5-coder-0.5b, or the small one if only that is there",
+            show_default="qwen2.5-coder-0.5b, or the small one if only that is cached",
         ),
     ] = None,
-    pull: Annotated[bool, typer.Option("--pull", help="Download the model if need be.")] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Download the model if it is not cached.")
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -61,7 +63,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
-    """Check this installation: every line is ok, warn or fail, with what to do."""
+    """Check this installation. Each line is ok, warn or fail, and says what to do."""
     if verbose:
         be_verbose()
     from et_agent.cli.loading import check_load_settings
@@ -152,7 +154,7 @@ def _cpu() -> "Check":
     known = [name for name in _FEATURES if name in used]
     detail = f"built for {', '.join(known) or 'a plain CPU'}"
     if "AVX2" in known and not _QUICK.intersection(known):
-        detail += "; --unpack may decode wide batches faster, for 16 bits a weight"
+        detail += "; --unpack may decode wide batches faster, at 16 bits per weight"
     return Check("llama.cpp", "ok", detail)
 
 
@@ -172,12 +174,12 @@ def _folder() -> "Iterator[Check]":
         yield Check(
             "cache folder",
             "warn",
-            f"{folder} cannot be written: only what is there already can be used",
-            "set ET_AGENT_CACHE to a folder that can be written",
+            f"{folder} is not writable: only models that are in it already can be used",
+            "set ET_AGENT_CACHE to a writable folder",
         )
     free = shutil.disk_usage(there).free
     if free < _LEAST_DISK:
-        fix = "make room, or set ET_AGENT_CACHE to another disk"
+        fix = "free some space, or set ET_AGENT_CACHE to a folder on another disk"
         yield Check("free disk", "warn", human_bytes(free), fix)
     else:
         yield Check("free disk", "ok", human_bytes(free))
@@ -203,7 +205,7 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
         with shown_transfer() as progress:
             located = locate(spec, download=pull, progress=progress)
     except EtAgentError as error:
-        fix = "" if pull else "--pull downloads a model that is not cached"
+        fix = "" if pull else "use --pull to download a model that is not cached"
         return None, [*checks, Check("model", "fail", str(error), fix)]
     return located, [*checks, Check("model", "ok", f"{located.name}: {located.path}")]
 
@@ -269,8 +271,8 @@ def _crash(code: int, said: str) -> "Check":
 
     if code < 0:
         name = signal.Signals(-code).name
-        detail = f"llama.cpp ended the process ({name})"
+        detail = f"llama.cpp crashed ({name})"
         fix = "build it for this CPU: pip install --force-reinstall --no-binary :all: llama-cpp-python"
         return Check("self-test", "fail", detail, fix)
     last = said.splitlines()[-1] if said else f"exit code {code}"
-    return Check("self-test", "fail", last, "`et-agent doctor --verbose` shows all of it")
+    return Check("self-test", "fail", last, "run `et-agent doctor --verbose` to see the whole log")

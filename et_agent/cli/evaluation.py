@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["eval_app", "open_store"]
 
 eval_app = typer.Typer(
-    help="Measure answers and their confidence on data sets; resumable.", no_args_is_help=True
+    help="Measure answers and their confidence on data sets. Runs can be interrupted and resumed.",
+    no_args_is_help=True,
 )
 
 _Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="FILE", help="File of runs.", show_default="the user's own"),
+    typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
 ]
-_QUESTIONS_HELP: Final = "Questions, a fixed shuffle's first; more later extends the run."
+_QUESTIONS_HELP: Final = (
+    "Number of questions, taken from a fixed shuffle. A larger number later extends the run."
+)
 
 
 def open_store(path: str | None) -> "RunStore":
@@ -49,14 +52,16 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME[:FIELD=VALUE,…]",
-            help="entropy-tree, multi-chain or greedy; several are run on the same questions.",
+            help="entropy-tree, multi-chain or greedy. Several decoders answer the same questions.",
             show_default="entropy-tree",
         ),
     ] = None,
     questions: Annotated[
         int | None, typer.Option(help=_QUESTIONS_HELP, show_default="all of them")
     ] = None,
-    leaves: Annotated[int | None, typer.Option(help="Leaves.", show_default="16")] = None,
+    leaves: Annotated[
+        int | None, typer.Option(help="Leaves per question.", show_default="16")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Longest path in tokens.", show_default="320")
     ] = None,
@@ -64,27 +69,30 @@ def run(
         float | None, typer.Option(help="Sampling temperature.", show_default="0.7")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
-    sample_seed: Annotated[int, typer.Option(help="Seed of the shuffle of the questions.")] = 0,
+    sample_seed: Annotated[int, typer.Option(help="Seed for shuffling the questions.")] = 0,
     system_prompt: Annotated[
         str | None, typer.Option(help="Replaces the answer kind's instruction.")
     ] = None,
-    chat: Annotated[ChatName, typer.Option(help="model or plain prompt.")] = ChatName.MODEL,
+    chat: Annotated[
+        ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
+    ] = ChatName.MODEL,
     store: _Store = None,
     context: Annotated[
-        int | None, typer.Option(help="Most tokens of prompt and path.", show_default="8192")
+        int | None,
+        typer.Option(help="Context size: tokens of prompt and path.", show_default="8192"),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
     width: Annotated[
-        int | None, typer.Option(help="Branches in a batch at most.", show_default="32")
+        int | None, typer.Option(help="Largest number of branches in a batch.", show_default="32")
     ] = None,
     unpack: Annotated[
         bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
-    """Decode a data set's questions; the same call again goes on where this one stopped."""
+    """Decode the questions of a data set. The same command later continues where this one stopped."""
     if verbose:
         be_verbose()
     from et_agent.cli import loading
@@ -125,7 +133,7 @@ def run(
                 on_progress=meter.move,
             )
     for one in skipped:
-        say(f"left out {one.item}: {one.reason}")
+        say(f"skipped {one.item}: {one.reason}")
     for info in done:
         write_line(f"{info.name}: {info.questions} questions")
     return 1 if skipped else 0
@@ -141,7 +149,7 @@ def list_runs(store: _Store = None) -> int:
         found = runs.runs()
         write_line(f"{visible(str(runs.path))}: {len(found)} runs")
     for info in found:
-        write_line(f"  {info.name}: {info.questions} questions, begun {info.created}")
+        write_line(f"  {info.name}: {info.questions} questions, started {info.created}")
     return 0
 
 
@@ -149,13 +157,13 @@ def list_runs(store: _Store = None) -> int:
 @command
 def report(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN…", help="Runs, or beginnings of names.")
+        list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
     ],
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the report.")],
     store: _Store = None,
-    plots: Annotated[bool, typer.Option(help="Draw pictures; needs matplotlib.")] = True,
+    plots: Annotated[bool, typer.Option(help="Draw pictures. Needs matplotlib.")] = True,
 ) -> int:
-    """Write tables (Markdown, JSON) and pictures (PNG) of runs."""
+    """Write tables (Markdown, JSON) and pictures (PNG) for runs."""
     from et_agent.cli.terminal import visible, write_line
     from et_agent.evaluation.report import write_report
 
@@ -179,7 +187,7 @@ def compare(
     ] = None,
     store: _Store = None,
 ) -> int:
-    """Paired differences of two runs, and which of them are real."""
+    """Show the paired differences of two runs, and which of them are real."""
     from et_agent.cli.terminal import write_line
     from et_agent.evaluation import summaries
     from et_agent.evaluation.report import comparison_lines
@@ -201,13 +209,15 @@ def score(
     estimator: Annotated[
         list[str] | None,
         typer.Option(
-            help="Estimators; those of cost `model` ask the run's model what is missing.",
+            help="Estimators. Those of cost `model` ask the run's model for what is missing.",
             show_default="all that are measured",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH|hf:…", help="The run's model.", show_default="by its name"),
+        typer.Option(
+            metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
+        ),
     ] = None,
     store: _Store = None,
 ) -> int:
@@ -263,10 +273,10 @@ def _ask_the_model(
 @command
 def export(
     name: Annotated[str, typer.Argument(metavar="RUN")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A name ending in .jsonl.gz.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File name that ends in .jsonl.gz.")],
     store: _Store = None,
 ) -> int:
-    """Write a run's statistics and answers, without leaf texts, into a small file."""
+    """Write the statistics and answers of a run to a small file, without leaf texts."""
     from et_agent.cli.terminal import visible, write_line
     from et_agent.evaluation.exchange import export_run
 
@@ -285,7 +295,7 @@ def import_(
     ],
     store: _Store = None,
 ) -> int:
-    """Put exported runs into the store, to report, score or go on with them."""
+    """Load exported runs into the store, in order to report, score or continue them."""
     from et_agent.cli.terminal import write_line
     from et_agent.evaluation.archive import import_runs
 

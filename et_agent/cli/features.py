@@ -1,4 +1,4 @@
-"""What a model file allows, told from its header alone."""
+"""What a model file supports, according to its header."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ __all__ = ["Feature", "features_of"]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something that a model may allow.
+    """Something that a model may support.
 
     Attributes:
         name: "forks", "attention", "chat" or "pilot".
@@ -31,9 +31,9 @@ def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Featu
     if unusable:
         return [Feature(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")]
     window = info.sliding_window
-    forks = "a KV cache, whose prefixes can be shared"
+    forks = "paths can share a prefix in the KV cache"
     if window is not None:
-        forks += f"; paths, prompt included, end at its sliding window of {window} tokens"
+        forks += f"; prompt and path end at its sliding window of {window} tokens"
     return [
         Feature("forks", True, forks),
         Feature("attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"),
@@ -44,14 +44,18 @@ def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Featu
 
 def _chat(info: "GgufInfo") -> Feature:
     if info.chat_template is None:
-        return Feature("chat", False, "no chat template (a base model?): use --chat plain")
-    return Feature("chat", True, "brings its own chat template")
+        return Feature(
+            "chat", False, "has no chat template (it may be a base model): use --chat plain"
+        )
+    return Feature("chat", True, "has its own chat template")
 
 
 def _pilot(thresholds: "Thresholds | None") -> Feature:
     if thresholds is None:
         return Feature(
-            "pilot", False, "no thresholds yet: `et-agent pilot --model … --questions FILE`"
+            "pilot",
+            False,
+            "has no thresholds yet: measure them with `et-agent pilot --model … --questions FILE`",
         )
     made = f"{thresholds.questions} questions, {thresholds.tokens:,} tokens, {thresholds.created}"
     return Feature("pilot", True, made)

@@ -32,22 +32,24 @@ def gated_ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
     answer_at: Annotated[
         float | None,
-        typer.Option(help="Confidence from which on it is answered.", show_default="0.8"),
+        typer.Option(
+            help="Lowest confidence at which the question is answered.", show_default="0.8"
+        ),
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Policy as TOML; --answer-at goes before it."),
+        typer.Option(metavar="FILE", help="Policy as a TOML file. --answer-at overrides it."),
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="Topic or tool of the policy.")] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="Topic or tool whose part of the policy applies.")
+    ] = None,
     share: Annotated[
         bool,
-        typer.Option(
-            "--share", metavar="", help="Take the share where no calibrator holds, as it is."
-        ),
+        typer.Option("--share", metavar="", help="Use the raw share if no calibrator matches."),
     ] = False,
     escalate_to: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH|hf:…", help="Model for questions passed on."),
+        typer.Option(metavar="NAME|PATH|hf:…", help="Model that questions are escalated to."),
     ] = None,
     clarify: Annotated[
         bool, typer.Option("--clarify", metavar="", help="Ask back when the question is unclear.")
@@ -63,16 +65,16 @@ def gated_ask(
     kind: Annotated[
         KindName, typer.Option(metavar="KIND", help="number, math, choice, text or auto.")
     ] = KindName.AUTO,
-    leaves: Annotated[int | None, typer.Option(help="Leaves of a tree.", show_default="16")] = None,
+    leaves: Annotated[int | None, typer.Option(help="Leaves per tree.", show_default="16")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Longest path, tokens.", show_default="320")
+        int | None, typer.Option(help="Longest path in tokens.", show_default="320")
     ] = None,
     early: Annotated[
         bool,
         typer.Option(
             "--early",
             metavar="",
-            help="Stop a tree once its shares all but settle the decision, mostly for fewer tokens: "
+            help="Stop a tree once the decision is nearly certain, to save tokens: "
             "the same as ask --wave 4 --settle 0.8 --give-up 0.34.",
         ),
     ] = False,
@@ -83,20 +85,20 @@ def gated_ask(
     unpack: Annotated[
         bool,
         typer.Option(
-            "--unpack", metavar="", help="Decode from float16 weights, of the larger model too."
+            "--unpack", metavar="", help="Decode from float16 weights, also for the larger model."
         ),
     ] = False,
     log: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Keep the decision in this file.")
+        str | None, typer.Option(metavar="FILE", help="Store the decision in this file.")
     ] = None,
     keep_texts: Annotated[
-        bool, typer.Option("--keep-texts", metavar="", help="Keep question and answer there too.")
+        bool, typer.Option("--keep-texts", metavar="", help="Store question and answer in it too.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print the decision as JSON.")
     ] = False,
 ) -> int:
-    """Answer, or say why not: by confidence, escalated or asked back if you allow it.
+    """Answer if the confidence is high enough; otherwise escalate or ask back if allowed, or say why.
 
     Exit code 0 with an answer, 3 without.
     """
@@ -112,7 +114,7 @@ def gated_ask(
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     if keep_texts and log is None:
-        raise SettingsError("--keep-texts says what --log FILE holds: give both")
+        raise SettingsError("--keep-texts needs a log to store the texts in: add --log FILE")
     rules = _policy(policy, answer_at, share=share, clarify=clarify)
     given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
     decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["gate_app"]
 
 gate_app = typer.Typer(
-    help="Answer, escalate, abstain or ask back, by confidence.", no_args_is_help=True
+    help="Answer, escalate, abstain or ask back, depending on the confidence.", no_args_is_help=True
 )
 
 gate_app.command("ask")(gated_ask)
 
-_Log = Annotated[str, typer.Option("--log", metavar="FILE", help="File of decisions.")]
+_Log = Annotated[str, typer.Option("--log", metavar="FILE", help="File with decisions.")]
 
 
 @gate_app.command("report")
@@ -29,7 +29,7 @@ def report(
     log: _Log,
     topic: Annotated[str | None, typer.Option(help="Only this topic or tool.")] = None,
 ) -> int:
-    """Rates of the actions, realised error where labels came back, cost, drift."""
+    """Show the rate of each action, the error on labelled decisions, the cost, and drift."""
     from et_agent.cli.terminal import write_line
     from et_agent.gate import DecisionLog
 
@@ -46,7 +46,7 @@ def report(
             f"({found.errors} of {found.answered_labelled} labelled)"
         )
     else:
-        write_line("error among its own answers: unknown, no labels (`et-agent gate label`)")
+        write_line("error among its own answers: unknown, add labels with `et-agent gate label`")
     if found.passed_on_labelled:
         write_line(
             f"error of the escalation target: "
@@ -56,11 +56,11 @@ def report(
     if found.decisions:
         write_line(
             f"cost: {found.tokens / found.decisions:,.0f} tokens and "
-            f"{found.seconds / found.decisions:.1f} s a decision, {found.calls} escalation calls"
+            f"{found.seconds / found.decisions:.1f} s per decision, {found.calls} escalation calls"
         )
     if found.drift is not None:
         write_line(
-            f"DRIFT: the confidence is {found.drift.way}: fit it anew"
+            f"DRIFT: the confidence is {found.drift.way}. Fit it again with `et-agent calibrate fit`"
             if found.drift.drifted
             else f"no drift found in {found.drift.questions} labels "
             f"(evidence {found.drift.evidence:.2f}, alarm at {1 / found.drift.alpha:g})"
@@ -72,10 +72,12 @@ def report(
 @command
 def label(
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="Trace id of a decision.")],
-    verdict: Annotated[str, typer.Argument(metavar="right|wrong", help="How the answer was.")],
+    verdict: Annotated[
+        str, typer.Argument(metavar="right|wrong", help="Whether the answer was right.")
+    ],
     log: _Log,
 ) -> int:
-    """Say whether the answer that was judged was right."""
+    """Record whether the answer of a decision was right."""
     from et_agent.errors import SettingsError
     from et_agent.gate import DecisionLog
 
@@ -90,36 +92,35 @@ def label(
 @command
 def simulate(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN…", help="Runs, or beginnings of names.")
+        list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
     ],
     target_error: Annotated[
         list[float] | None,
-        typer.Option(help="Error among answered questions to keep.", show_default="0.1, 0.2"),
+        typer.Option(
+            help="Error among answered questions that must not be exceeded.",
+            show_default="0.1, 0.2",
+        ),
     ] = None,
-    answer_at: Annotated[
-        list[float] | None, typer.Option(help="Thresholds to try as they are.")
-    ] = None,
+    answer_at: Annotated[list[float] | None, typer.Option(help="Fixed thresholds to try.")] = None,
     calibrator: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Calibrator; `none` takes the share.",
-            show_default="the one that fits",
+            help="Calibrator, or `none` to use the share.",
+            show_default="the one that matches",
         ),
     ] = None,
     splits: Annotated[int, typer.Option(help="Random halves for each target.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random halves.")] = 0,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the risk-coverage plot as PNG.")
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(
-            "--store", metavar="FILE", help="File of runs.", show_default="the user's own"
-        ),
+        typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
     ] = None,
 ) -> int:
-    """Coverage, error and cost of a gate over stored evaluation runs."""
+    """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
     from et_agent.cli.terminal import visible, write_line
@@ -129,9 +130,9 @@ def simulate(
 
     for value in [*(target_error or ()), *(answer_at or ())]:
         if not 0 < value < 1:
-            raise SettingsError(f"{value} is no share between 0 and 1")
+            raise SettingsError(f"{value} is not between 0 and 1: use a share such as 0.1")
     if splits < 1:
-        raise SettingsError("--splits takes a number of 1 or more")
+        raise SettingsError("--splits must be 1 or more")
     drawn = {}
     for name in names:
         with open_store(store) as runs:
@@ -146,8 +147,8 @@ def simulate(
         for threshold in answer_at or ():
             one = outcome(confidence, right, threshold)
             write_line(
-                f"  from {threshold:.2f} on: {one.coverage:.1%} answered, error {_share(one.error)}, "
-                f"{1 - one.coverage:.1%} to escalate or abstain from"
+                f"  at {threshold:.2f} or above: {one.coverage:.1%} answered, "
+                f"error {_share(one.error)}, {1 - one.coverage:.1%} left to escalate or abstain"
             )
         for target in target_error or (0.1, 0.2):
             kept = guarantee(confidence, right, target, splits=splits, seed=seed)
@@ -157,7 +158,7 @@ def simulate(
                 f"a threshold qualified in {kept.certified:.0%}"
             )
         tokens = np.mean([record.tokens_decoded for record in records])
-        write_line(f"  {tokens:,.0f} tokens a question before any escalation")
+        write_line(f"  {tokens:,.0f} tokens per question before any escalation")
     if out is not None:
         write_line(visible(str(draw_risk_coverage(drawn, Path(out).expanduser()))))
     return 0
@@ -180,7 +181,7 @@ def _calibrator(given: str | None, config: object, kinds: list[str]) -> "Calibra
     shipped = find_calibrator(asked)
     if shipped is None:
         raise CalibratorMismatchError(
-            "no calibrator holds for this run: fit one with `et-agent calibrate fit`, or take the "
+            "no calibrator matches this run: fit one with `et-agent calibrate fit`, or use the "
             "share with --calibrator none"
         )
     return shipped
@@ -195,5 +196,5 @@ def _existing(path: str) -> Path:
 
     found = Path(path).expanduser()
     if not found.is_file():
-        raise StoreError(f"{path} is not there: a gate with a log makes it")
+        raise StoreError(f"{path} does not exist: create it with `et-agent gate ask --log {path}`")
     return found

@@ -55,12 +55,12 @@ def _root(
         ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show the log, and tracebacks of bugs.")
+        bool, typer.Option("--verbose", help="Show the log, and tracebacks for bugs.")
     ] = False,
 ) -> None:
     """A local model that knows when it does not know.
 
-    Entropy-tree decoding on llama.cpp: an answer, and how the model's belief is spread over answers.
+    Decodes an entropy tree with llama.cpp. Gives the answer and the distribution over all answers.
     """
     del version
     if verbose:
@@ -94,7 +94,7 @@ def _wrong_usage(error: Exception, message: str) -> int:
     context = getattr(error, "ctx", None)
     path = "et-agent" if context is None else str(context.command_path)
     code = guard.fail(message, int(getattr(error, "exit_code", guard.USER_ERROR)))
-    print(f"try `{path} --help`", file=sys.stderr)
+    print(f"see `{path} --help`", file=sys.stderr)
     return code
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models_app"]
 
-models_app = typer.Typer(help="Known models, downloads, and what a model file allows.")
+models_app = typer.Typer(help="List and download models, and show what a model file supports.")
 
 _NAME = typer.Argument(metavar="NAME|hf:…", help="A catalog name, or hf:owner/repo/file.gguf.")
 _SPEC = typer.Argument(metavar="PATH|NAME", help="A GGUF file, a catalog name, or hf:….")
@@ -92,7 +92,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
 @models_app.command()
 @command
 def pull(name: Annotated[str, _NAME]) -> int:
-    """Download a model into the cache; an interrupted download is resumed."""
+    """Download a model into the cache. An interrupted download is resumed."""
     from et_agent.cli.terminal import visible, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.weights.catalog import locate
@@ -106,7 +106,7 @@ def pull(name: Annotated[str, _NAME]) -> int:
 @models_app.command()
 @command
 def path(name: Annotated[str, _NAME]) -> int:
-    """Print the path of a model's file, and nothing else; it must be there already."""
+    """Print the path of a model's file and nothing else. The file must exist already."""
     from et_agent.cli.terminal import write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.weights.catalog import locate
@@ -120,7 +120,7 @@ def path(name: Annotated[str, _NAME]) -> int:
 @models_app.command()
 @command
 def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -> int:
-    """Show what a model file is and allows, without loading it."""
+    """Show what a model file contains and supports, without loading it."""
     from et_agent.cli.features import features_of
     from et_agent.cli.transfer import shown_transfer
     from et_agent.decoding.thresholds import find_thresholds

@@ -23,8 +23,8 @@ def pilot(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="Questions apart from those to answer "
-            'later: one a line, or JSON Lines with "question"; 20 to 50 will do.',
+            help="Questions other than those to answer "
+            'later: one per line, or JSON Lines with "question". 20 to 50 are enough.',
         ),
     ],
     model: Annotated[
@@ -35,7 +35,7 @@ def pilot(
             show_default="qwen2.5-coder-0.5b",
         ),
     ] = None,
-    chains: Annotated[int, typer.Option(help="Chains a question.")] = 4,
+    chains: Annotated[int, typer.Option(help="Chains per question.")] = 4,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
@@ -45,7 +45,9 @@ def pilot(
     ] = ChatName.MODEL,
     output: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write there instead of where `ask` finds it."),
+        typer.Option(
+            metavar="FILE", help="Write to this file instead of the place where `ask` looks."
+        ),
     ] = None,
     threads: Annotated[
         int | None,
@@ -56,7 +58,7 @@ def pilot(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
-    """Measure the thresholds at which a model's trees fork."""
+    """Measure the thresholds above which a model's trees fork."""
     if verbose:
         be_verbose()
     from et_agent.asking import run_pilot
@@ -97,7 +99,9 @@ def pilot(
 
     write_line(f"saved: {visible(str(saved))}")
     if target is not None:
-        write_line("`et-agent ask` does not look there; without --output it would find it")
+        write_line(
+            "`et-agent ask` does not look there: leave out --output if it should find the thresholds"
+        )
     return 0
 
 
@@ -108,7 +112,7 @@ def _writable(output: str) -> Path:
     path = Path(output).expanduser()
     if path.is_dir() or not path.parent.is_dir():
         raise SettingsError(
-            f"--output {output} cannot be written: name a file in a folder that exists"
+            f"--output {output} cannot be written: name a file in an existing folder"
         )
     return path
 
@@ -124,7 +128,7 @@ def _save(thresholds: "Thresholds", target: Path | None) -> Path:
         write_atomically(target, thresholds.model_dump_json(indent=1) + "\n")
         return target
     except OSError as error:
-        where = target or "the folder of pilots"
+        where = target or "the folder for pilots"
         raise SettingsError(
             f"cannot write to {where}: {error.strerror or error}; name another file with --output"
         ) from error

@@ -34,14 +34,14 @@ def read_questions(texts: list[str], file: str | None) -> list[Question]:
         questions += read_file(file)
     if not questions:
         raise QuestionError(
-            'there is no question: et-agent ask "…", or --questions FILE (one a line, - for '
-            "standard input)"
+            'there is no question: use et-agent ask "…", or --questions FILE with one question per '
+            "line (- for standard input)"
         )
     return questions
 
 
 def read_file(file: str) -> list[Question]:
-    """Questions of a file: one a line, or JSON objects with a "question"; empty lines are skipped.
+    """Questions of a file: one per line, or JSON objects with a "question"; empty lines are skipped.
 
     A file is JSON Lines when its name ends in .jsonl or its first line is a JSON object.
 
@@ -63,7 +63,7 @@ def read_file(file: str) -> list[Question]:
         text = _from_json(line, where) if as_json else line
         questions.append(Question(check_text(text, where), where))
     if not questions:
-        raise QuestionError(f"{name} holds no question: write one a line")
+        raise QuestionError(f"{name} contains no question: write one per line")
     return questions
 
 
@@ -97,7 +97,7 @@ def _from_json(line: str, where: str) -> object:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise QuestionError(f"{where} is not JSON ({error}): mend the line") from error
+        raise QuestionError(f"{where} is not valid JSON ({error}): correct the line") from error
     if not isinstance(found, dict) or not isinstance(found.get("question"), str):
-        raise QuestionError(f'{where} has no text under "question": {{"question": "…"}}')
+        raise QuestionError(f'{where} has no text under "question": write {{"question": "…"}}')
     return found["question"]

@@ -152,7 +152,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     if result.confidence is not None:
         rows.append(("confidence", f"{result.confidence:.1%}, calibrated P(correct)"))
     elif result.features:
-        rows.append(("confidence", f"no calibrator holds: {_why_none(result)}"))
+        rows.append(("confidence", f"no matching calibrator: {_why_none(result)}"))
     rows += [
         (
             "predictive entropy",
@@ -192,12 +192,12 @@ def _explanation(result: AskResult) -> "RenderableType":
 
     if result.confidence is None:
         return Text(
-            "no calibrated confidence to explain; `et-agent calibrate fit` makes one of labelled "
-            "questions",
+            "no calibrated confidence to explain: fit a calibrator to labelled questions with "
+            "`et-agent calibrate fit`",
             style="yellow",
         )
     if not result.confidence_parts:
-        return Text("this confidence rises with the share of the answer alone", style="dim")
+        return Text("this confidence depends on the share of the answer alone", style="dim")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("moved the confidence", no_wrap=True)
     table.add_column("by, log-odds", justify="right", no_wrap=True)

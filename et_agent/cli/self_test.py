@@ -117,7 +117,7 @@ def _attention(rows: Sequence[NDArray[np.float32]]) -> Check:
         return Check(
             "attention",
             "warn",
-            "none is read: forks go by entropy alone",
+            "attention cannot be read: forks use entropy alone",
             "install the llama-cpp-python version that et-agent was built for",
         )
     off = max(abs(float(row.sum(dtype=np.float64)) - 1.0) for row in rows)

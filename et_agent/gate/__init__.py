@@ -1,4 +1,4 @@
-"""What to do with an answer, given how sure the model is."""
+"""Decides what to do with an answer, given how sure the model is."""
 
 from et_agent.gate.clarification import Clarification, Clarifier
 from et_agent.gate.decision import Action, Cost, Decision, ReadingOption

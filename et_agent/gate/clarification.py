@@ -1,8 +1,8 @@
-"""Whether a question is unclear: its readings are answered apart and their answers compared.
+"""Finds out whether a question is unclear, by answering its readings separately.
 
 Input clarification ensembling (arXiv 2311.08718): with readings c of a question x, the entropy of the
-answers parts into H(mean_c p(y|x,c)) = I(Y;C) + mean_c H(p(y|x,c)). The first part comes from the
-question and calls for a question back; the second from the model and calls for a stronger one.
+answers splits into H(mean_c p(y|x,c)) = I(Y;C) + mean_c H(p(y|x,c)). The first part comes from the
+question and calls for asking back. The second comes from the model and calls for a stronger one.
 """
 
 import re
@@ -71,20 +71,20 @@ def meant(reply: str, readings: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clarification:
-    """What the readings of a question say.
+    """The readings of a question and their answers.
 
     Attributes:
         readings: Each reading and its heaviest answer, the most frequent reading first.
         weights: p(reading), float64 [readings].
         answers: p(answer | reading), float64 [readings, answers]; the last column is "no answer". A
-            single reading is not answered, and has that column alone.
-        total: Entropy of the answers over all readings, nats; None where nothing was answered. It and
-            the following look at leaves with an answer alone: paths that were cut off say nothing.
+            single reading is not answered and has only that column.
+        total: Entropy of the answers over all readings, in nats; None if nothing was answered. This
+            and the next two attributes ignore leaves without an answer, such as cut-off paths.
         aleatoric: Mutual information of reading and answer, nats.
-        epistemic: Mean entropy of the answers within a reading, nats; None as `total`.
-        tokens: Tokens that were generated for it.
+        epistemic: Mean entropy of the answers within a reading, in nats; None if `total` is None.
+        tokens: Tokens generated for the readings and their answers.
         seconds: Wall time.
-        complete: False when a limit stopped it.
+        complete: False if a limit stopped it.
     """
 
     readings: tuple[ReadingOption, ...]
@@ -99,7 +99,7 @@ class Clarification:
 
     @property
     def options(self) -> tuple[ReadingOption, ...]:
-        """The most frequent reading of every answer; what the user can choose from."""
+        """The options for the user: the most frequent reading of each answer."""
         found: dict[str, ReadingOption] = {}
         for reading in self.readings:
             if reading.answer is not None:
@@ -108,7 +108,7 @@ class Clarification:
 
     @property
     def question(self) -> str | None:
-        """What to ask the user; None when all readings lead to one answer."""
+        """What to ask the user; None if all readings lead to the same answer."""
         options = self.options
         if len(options) < 2:
             return None
@@ -153,16 +153,16 @@ def _shares(leaves: NDArray[np.int64], classes: int) -> Doubles:
 
 
 class Clarifier:
-    """Lets a model say how a question may be meant, and answers each reading by a small tree.
+    """Asks a model how a question may be meant, and answers each reading with a small tree.
 
     Args:
         model: A loaded model with a chat template.
         leaves: Leaves of each reading's tree.
-        drafts: How often the model is asked for a reading; equal ones are counted together, which
+        drafts: How often the model is asked for a reading. Equal readings are counted together, which
             gives p(reading).
-        temperature: Of readings and answers.
-        max_tokens: Longest answer.
-        seed: At least 0.
+        temperature: Sampling temperature of readings and answers.
+        max_tokens: Longest answer in tokens.
+        seed: Random seed, at least 0.
     """
 
     def __init__(
@@ -196,11 +196,11 @@ class Clarifier:
 
         Args:
             question: The question.
-            readings: Readings at most.
+            readings: Largest number of readings.
             kind: What an answer is.
             system_prompt: Replaces the kind's default instruction.
-            max_tokens: Tokens that may be generated in all; None for no limit.
-            max_seconds: Wall time in all; None for no limit.
+            max_tokens: Tokens that may be generated in total; None for no limit.
+            max_seconds: Wall time in total, in seconds; None for no limit.
 
         Raises:
             UnsupportedModelError: The model has no chat template.

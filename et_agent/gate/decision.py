@@ -29,10 +29,10 @@ class Action(StrEnum):
 
 
 class Cost(_Model):
-    """What a decision cost so far."""
+    """What a decision has cost so far."""
 
     tokens: int = Field(default=0, ge=0)
-    """Generated tokens, those of readings and of escalations to local models included."""
+    """Generated tokens, including those of readings and of escalations to local models."""
     seconds: float = Field(default=0.0, ge=0)
     """Time of decoding and of calls."""
     escalations: int = Field(default=0, ge=0)
@@ -51,47 +51,47 @@ class ReadingOption(_Model):
     """A reading of an ambiguous question, and what it leads to."""
 
     text: str
-    """The question as it is read."""
+    """The question in this reading."""
     answer: str | None
     """The answer of this reading."""
 
 
 class Decision(_Model):
-    """What a gate decided; plain JSON types throughout."""
+    """What a gate decided, in plain JSON types."""
 
     action: Action
     """What to do. In a dry run always `answer`."""
     answer: str | None
     """The answer to give; None unless the action is `answer`."""
     confidence: float | None = Field(default=None, ge=0, le=1)
-    """P(correct) of the answer that was judged, or what the policy lets stand in for it; None where
-    nothing does."""
+    """P(correct) of the answer that was judged, or the share if the policy uses it instead. None if
+    there is neither."""
     calibrated: bool = False
-    """Whether `confidence` comes from a calibrator; False for a share that stands in for it."""
+    """Whether `confidence` comes from a calibrator. False for a share that is used instead."""
     threshold: float = Field(ge=0, le=1)
-    """Confidence from which on the answer is given."""
+    """Lowest confidence at which the answer is given."""
     reason: str
     """Why, in one sentence for a person."""
     alternatives: tuple[AnswerShare, ...] = ()
     """Answers with their shares, heaviest first."""
     notes: tuple[str, ...] = ()
-    """What to know about the tree that was judged last: that it stopped early, say, or that paths were
-    cut off. Empty when the answer came from an escalation target that is no model of et-agent."""
+    """Notes on the tree that was judged last, for example that it stopped early or that paths were cut
+    off. Empty if the answer came from an escalation target that is not an et-agent model."""
     question: str
     """The question."""
     topic: str | None = None
-    """Topic or tool whose policy held."""
+    """Topic or tool whose policy was applied."""
     clarifying_question: str | None = None
     """What to ask the user; only with `clarify`."""
     readings: tuple[ReadingOption, ...] = ()
     """Readings that lead to different answers; only with `clarify`."""
     asked: int = Field(default=0, ge=0)
-    """How often the user has been asked back about the question, this decision included."""
+    """How often the user has been asked back about the question, including this decision."""
     would: Action | None = None
-    """In a dry run, what would have been done; None otherwise."""
+    """In a dry run, the action that would have been taken. None otherwise."""
     escalated: bool = False
     """Whether the answer comes from the escalation target."""
     cost: Cost = Cost()
-    """What it cost so far."""
+    """What the decision has cost so far."""
     trace_id: str
     """Identifies the decision in logs."""

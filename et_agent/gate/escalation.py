@@ -1,4 +1,4 @@
-"""Passing a question on: to a function, another model, or a LangChain runnable."""
+"""Escalates a question to a function, another model, or a LangChain runnable."""
 
 import asyncio
 import contextvars
@@ -37,18 +37,18 @@ class _AsyncRunnable(Protocol):
 
 
 Target = Callable[[str], Any] | Runnable
-"""A question to an answer: a text, a message with a `content`, or an `AskResult`.
+"""Takes a question and returns an answer: a text, a message with a `content`, or an `AskResult`.
 
-It may be asynchronous; its coroutine is then run to its end in an event loop of its own."""
+It may be asynchronous. Its coroutine is then run in an event loop of its own."""
 
 
 class ModelTarget:
-    """Another model of et-agent as a target; its answer is gated in its turn.
+    """Another et-agent model as a target. Its answer passes through the gate too.
 
-    It cannot hang, so a policy's `timeout` does not hold for it; the limits of the whole decision do.
+    It cannot hang, so a policy's `timeout` does not apply to it. The limits of the whole decision do.
 
     Args:
-        model: A loaded model, or a function that loads one when it is first needed.
+        model: A loaded model, or a function that loads one on first use.
         decoder: As for `et_agent.ask`.
         options: Further arguments of `et_agent.submit`.
     """
@@ -67,7 +67,7 @@ class ModelTarget:
 
     @property
     def model(self) -> LanguageModel:
-        """The model; loaded now if it was not."""
+        """The model. It is loaded now if it was not loaded before."""
         if isinstance(self._given, LanguageModel):
             return self._given
         with self._lock:
@@ -76,14 +76,14 @@ class ModelTarget:
             return self._loaded
 
     def close(self) -> None:
-        """Free a model that was loaded here; the next call loads it again."""
+        """Free a model that this target loaded. The next call loads it again."""
         with self._lock:
             if self._loaded is not None:
                 self._loaded.close()
             self._loaded = None
 
     def __call__(self, question: str, limits: Limits | None = None) -> AskResult:
-        """Answer; decoding is stopped at the limits, and the result is then incomplete.
+        """Answer within the limits. If decoding is stopped at a limit, the result is incomplete.
 
         Raises:
             EtAgentError: Decoding failed.
@@ -131,7 +131,7 @@ def call_target(
     limits = limits or Limits()
     began = time.perf_counter()
     calls, tokens = 0, 0
-    failure: Exception = EscalationError("the decision's limits are spent")
+    failure: Exception = EscalationError("the decision has used up its limits")
     # The same question, model and seed give the same tree: asking again would change nothing.
     retries = 0 if isinstance(target, ModelTarget) else policy.retries
     for attempt in range(retries + 1):
@@ -220,7 +220,9 @@ def _answered(target: Target, question: str, timeout: float | None) -> Any:
     elif callable(target):
         value = target(question)
     else:
-        raise EscalationError(f"{type(target).__name__} is no target: it cannot be called")
+        raise EscalationError(
+            f"{type(target).__name__} cannot be called: pass a function, a ModelTarget or a runnable"
+        )
     return asyncio.run(_awaited(value, timeout)) if inspect.isawaitable(value) else value
 
 
@@ -260,7 +262,7 @@ def _in_event_loop() -> bool:
 def _read(value: Any) -> tuple[str, AskResult | None]:
     if isinstance(value, AskResult):
         if not value.complete:
-            raise EscalationError("the target was stopped at a limit before it had its answer")
+            raise EscalationError("the target was stopped at a limit before it had an answer")
         if value.answer is None:
             raise EscalationError("no path of the target gave an answer")
         return value.answer, value

@@ -1,4 +1,4 @@
-"""The gate: a tree's result goes in, a decision comes out."""
+"""The gate: takes the result of a tree and returns a decision."""
 
 import logging
 import threading
@@ -42,17 +42,17 @@ class _Count:
 
 
 class Gate:
-    """Answers, escalates, abstains or asks back, by the confidence of a tree.
+    """Answers, escalates, abstains or asks back, depending on the confidence of a tree.
+
+    `decide` judges a result and does nothing else. `resolve` also carries the decision out. `ask`
+    decodes the question first. `reply` continues after the user was asked back. All of them may be
+    called from any thread.
 
     Args:
         policy: What to do at which confidence.
-        escalate: Where questions are passed on to; None abstains instead.
-        clarifier: Finds out whether a question is unclear; None never asks back.
-        log: Where decisions are kept; None keeps none.
-
-    `decide` judges a result and does nothing else; `resolve` carries the decision out; `ask` decodes
-    the question before that; `reply` goes on after the user was asked back. All may be called from
-    any thread.
+        escalate: The target that questions are escalated to. None abstains instead.
+        clarifier: Finds out whether a question is unclear. None never asks back.
+        log: Where decisions are stored. None stores none.
 
     Raises:
         PolicyError: The policy asks back and there is no clarifier.
@@ -68,8 +68,8 @@ class Gate:
     ) -> None:
         if policy.asks_back and clarifier is None:
             raise PolicyError(
-                "the policy asks users back (clarify) and the gate has nothing to find readings "
-                "with: pass clarifier=Clarifier(model), or set clarify=False"
+                "the policy asks users back (clarify), but the gate has no clarifier to find "
+                "readings: pass clarifier=Clarifier(model), or set clarify=False"
             )
         self.policy = policy
         self.escalate = escalate
@@ -80,7 +80,7 @@ class Gate:
 
     @property
     def escalations(self) -> int:
-        """Questions that were passed on so far; in a dry run, that would have been."""
+        """Questions escalated so far. In a dry run, those that would have been."""
         return sum(count.escalations for count in self._counts.values())
 
     def decide(
@@ -94,16 +94,16 @@ class Gate:
         policy: GatePolicy | None = None,
         hand_over: bool = False,
     ) -> Decision:
-        """Judge a result; nothing is called, decoded, counted or logged.
+        """Judge a result, without calling, decoding, counting or logging anything.
 
         Args:
             result: A result of `et_agent.ask`.
-            topic: Topic or tool whose policy holds.
-            clarification: What the readings of the question said, if they were looked at.
+            topic: Topic or tool whose policy applies.
+            clarification: The readings of the question and their answers, if they were examined.
             asked: How often the user has been asked back already.
-            spent: What the decision cost before this tree.
-            policy: Stands in place of the gate's own.
-            hand_over: Whether the caller escalates, so that the gate needs no target.
+            spent: What the decision had cost before this tree.
+            policy: Replaces the gate's own policy.
+            hand_over: Whether the caller escalates itself, so that the gate needs no target.
 
         Raises:
             PolicyError: The policy has no such topic.
@@ -118,11 +118,11 @@ class Gate:
         if self.escalate is None and not hand_over:
             why_not = "."
         elif confidence is not None and confidence < policy.escalate_from:
-            why_not = f", and below {policy.escalate_from:.0%} nothing is escalated."
+            why_not = f", and nothing below {policy.escalate_from:.0%} is escalated."
         elif Limits.of(policy, cost).spent:
-            why_not = ", and the limits of the decision are spent."
+            why_not = ", and the decision has used up its limits."
         elif not self._count(whole, topic).allows(policy):
-            why_not = ", and the budget of escalations is spent."
+            why_not = ", and the escalation budget is used up."
         action, reason = _judge(confidence, doubt, result, policy, clarification, why_not)
         would = None
         if policy.observe and action is not Action.ANSWER:
@@ -167,12 +167,12 @@ class Gate:
 
         Args:
             result: A result of `et_agent.ask`.
-            topic: Topic or tool whose policy holds.
+            topic: Topic or tool whose policy applies.
             asked: How often the user has been asked back about it already.
-            spent: What the decision cost before this tree.
-            policy: Stands in place of the gate's own; its budgets count with the gate's.
-            hand_over: Whether the caller escalates: the decision then comes back as `escalate`,
-                counted and logged.
+            spent: What the decision had cost before this tree.
+            policy: Replaces the gate's own policy; its budgets are counted with the gate's.
+            hand_over: Whether the caller escalates itself. The decision is then returned as
+                `escalate`, counted and logged.
 
         Raises:
             PolicyError: The policy has no such topic.
@@ -298,7 +298,7 @@ class Gate:
         Args:
             model: A loaded model.
             question: The question.
-            topic: Topic or tool whose policy holds.
+            topic: Topic or tool whose policy applies.
             asked: How often the user has been asked back about it already.
             spent: What the decision has cost already.
             options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
@@ -313,12 +313,12 @@ class Gate:
     def reply(
         self, model: LanguageModel, decision: Decision, reply: str, **options: Any
     ) -> Decision:
-        """Go on with what the user said when asked back.
+        """Continue with the user's reply to a question back.
 
         Args:
             model: A loaded model.
-            decision: The decision to ask back.
-            reply: What the user said: the number of a reading, or anything else in words.
+            decision: The decision that asked back.
+            reply: The user's reply: the number of a reading, or free text.
             options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
 
         Raises:
@@ -337,13 +337,16 @@ class Gate:
 
 
 def question_after(decision: Decision, reply: str) -> str:
-    """The question together with what the user replied when asked back.
+    """Combine the question with the user's reply to a question back.
 
     Raises:
         PolicyError: The decision did not ask back.
     """
     if decision.action is not Action.CLARIFY:
-        raise PolicyError(f"nobody was asked back: the decision is to {decision.action.value}")
+        raise PolicyError(
+            f"there is nothing to reply to: the decision did not ask back, its action is "
+            f"{decision.action.value!r}"
+        )
     said = meant(reply, [reading.text for reading in decision.readings])
     return clarified(decision.question, said.strip())
 
@@ -379,7 +382,7 @@ def _judge(
         )
     if why_not:
         return Action.ABSTAIN, f"{why}{why_not}"
-    return Action.ESCALATE, f"{why}, so the question is passed on."
+    return Action.ESCALATE, f"{why}, so the question is escalated."
 
 
 def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, str]:
@@ -387,13 +390,13 @@ def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, st
     if result.answer is None:
         return 0.0, "no path gave an answer"
     if not result.complete:
-        return None, "decoding was stopped before the answer was settled"
+        return None, "decoding was stopped before the tree was complete"
     if result.confidence is not None:
         return result.confidence, ""
     if policy.uncalibrated == "share":
         return result.share, ""
     return None, (
-        "no calibrator holds for this model and these settings (fit one, or let the policy take the "
+        "no calibrator matches this model and these settings (fit one, or let the policy use the "
         "share)"
     )
 
@@ -413,7 +416,7 @@ def _is_unclear(clarification: Clarification, policy: GatePolicy) -> bool:
 def _judge_escalated(found: Escalated, policy: GatePolicy) -> tuple[Action, str]:
     confidence = None if found.result is None else _confidence(found.result, policy)[0]
     if confidence is None:
-        return Action.ANSWER, "The target answered; its answer has no confidence of its own."
+        return Action.ANSWER, "The target answered, and its answer has no confidence."
     assert found.result is not None
     what = _named(found.result)
     if confidence >= policy.answer_at:

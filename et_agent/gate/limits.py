@@ -1,4 +1,4 @@
-"""What a decision may still spend, and asking within it."""
+"""The limits of a decision, and asking within them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class Limits:
 
     @classmethod
     def of(cls, policy: GatePolicy, spent: Cost | None = None) -> "Limits":
-        """What a policy leaves after what was spent."""
+        """What a policy still allows after what was spent."""
         cost = Cost() if spent is None else spent
         tokens, seconds = policy.max_tokens, policy.max_seconds
         return cls(
@@ -31,7 +31,7 @@ class Limits:
         )
 
     def reached(self, tokens: int, seconds: float) -> bool:
-        """Whether so much is all that was left."""
+        """Whether this many tokens or seconds use up what is left."""
         return (self.tokens is not None and tokens >= self.tokens) or (
             self.seconds is not None and seconds >= self.seconds
         )
@@ -51,7 +51,7 @@ def ask_within(
     on_progress: ProgressCallback | None = None,
     **options: Any,
 ) -> AskResult:
-    """Ask, and stop the tree where the limits are reached; the result is then incomplete.
+    """Ask, and stop the tree when a limit is reached. The result is then incomplete.
 
     Args:
         model: A loaded model.

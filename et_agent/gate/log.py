@@ -1,4 +1,4 @@
-"""A log of decisions, and what it says once labels come back."""
+"""A log of decisions, and a report on it once labels are available."""
 
 import sqlite3
 import threading
@@ -40,14 +40,14 @@ class LogReport:
         decisions: How many.
         actions: How many of each action; in a dry run, of what would have been done.
         labelled: Decisions whose answer was labelled.
-        answered_labelled: Labelled ones that were (or would have been) answered by the gated model.
+        answered_labelled: Labelled ones that the gated model answered, or would have answered.
         errors: Wrong ones among them.
         passed_on_labelled: Labelled answers of the escalation target.
         passed_on_errors: Wrong ones among them.
         tokens: Tokens of all decisions.
         seconds: Time of all decisions.
         calls: Calls of escalation targets.
-        drift: Over the labelled ones with a confidence; None without any.
+        drift: Drift over the labelled decisions with a confidence; None if there are none.
     """
 
     decisions: int
@@ -64,14 +64,14 @@ class LogReport:
 
 
 class DecisionLog:
-    """Decisions in a SQLite file, one transaction each; from any thread.
+    """Stores decisions in a SQLite file, one transaction per decision, from any thread.
 
     Args:
-        path: The file; made with its folders if it is not there.
-        keep_texts: Whether questions and answers are kept too. Reasons never hold them.
+        path: The file. It is created with its folders if it does not exist.
+        keep_texts: Whether questions and answers are stored too. Reasons never contain them.
 
     Raises:
-        StoreError: It is no log of decisions, or of a later version, or cannot be opened.
+        StoreError: The file is not a decision log, is from a later version, or cannot be opened.
     """
 
     def __init__(self, path: str | Path, *, keep_texts: bool = False) -> None:
@@ -98,10 +98,10 @@ class DecisionLog:
             self._connection.close()
 
     def record(self, decision: Decision) -> None:
-        """Keep a decision; a later one with the same trace id replaces it.
+        """Store a decision. A later one with the same trace id replaces it.
 
         Raises:
-            StoreError: It cannot be written, for instance since the disk is full.
+            StoreError: The decision cannot be written, for example because the disk is full.
         """
         texts = (decision.question, decision.answer) if self._keep_texts else (None, None)
         self._run(
@@ -125,7 +125,7 @@ class DecisionLog:
         )
 
     def label(self, trace_id: str, correct: bool) -> None:
-        """Say whether the answer that was judged was right.
+        """Record whether the answer that was judged was right.
 
         Raises:
             StoreError: There is no such decision, or it cannot be written.
@@ -134,7 +134,7 @@ class DecisionLog:
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
 
     def report(self, topic: str | None = None) -> LogReport:
-        """Rates, realised error, cost and drift; of one topic, or of all.
+        """Return rates, realised error, cost and drift, for one topic or for all.
 
         Raises:
             StoreError: The log cannot be read.

@@ -1,4 +1,4 @@
-"""What a gate does at which confidence."""
+"""The policy of a gate: what it does at which confidence."""
 
 import os
 import tomllib
@@ -20,56 +20,59 @@ PREFIX: Final = "ET_AGENT_GATE_"
 class GatePolicy(BaseModel):
     """Thresholds, budgets and limits of a gate; frozen.
 
-    From the confidence `answer_at` on, the answer is given. Below it the user is asked back, if
-    `clarify` allows and the question turns out to be unclear; else the question is escalated, if
-    there is a target and the budget allows, unless the confidence is below `escalate_from`: then,
-    and where nothing can be escalated, the gate abstains.
+    If the confidence is at least `answer_at`, the answer is given. Otherwise the first of these
+    that applies is done:
+
+    1. Ask the user back, if `clarify` is set and the question turns out to be unclear.
+    2. Escalate, if the confidence is at least `escalate_from`, there is a target, and the budget
+       allows it.
+    3. Abstain.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     answer_at: float = Field(ge=0, le=1, allow_inf_nan=False)
-    """Least confidence at which the answer is given, as `RiskControl` or `Costs` give it."""
+    """Lowest confidence at which the answer is given; `RiskControl` or `Costs` can find it."""
     escalate_from: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
-    """Least confidence at which a question is worth escalating."""
+    """Lowest confidence at which a question is escalated."""
     clarify: bool = False
-    """Whether the user is asked back when the question has several readings."""
+    """Whether to ask the user back if the question has several readings."""
     clarify_at: float = Field(default=0.5, ge=0, allow_inf_nan=False)
-    """Least mutual information of reading and answer, nats, at which the user is asked back: two
-    readings as likely as each other reach log 2 = 0.69, four 1.39."""
+    """Lowest mutual information of reading and answer, in nats, at which the user is asked back. Two
+    equally likely readings reach log 2 = 0.69, four reach 1.39."""
     clarify_from: float = Field(default=0.3, ge=0, allow_inf_nan=False)
-    """Least entropy of the tree's answers, nats, at which readings are looked for at all: where the
-    paths agree, no reading leads elsewhere."""
+    """Lowest entropy of the tree's answers, in nats, at which readings are looked for. If the paths
+    agree, no reading leads to another answer."""
     clarify_rounds: int = Field(default=1, ge=1, le=5)
-    """How often one question may be asked back."""
+    """How often the user may be asked back about one question."""
     readings: int = Field(default=4, ge=2, le=8)
-    """Readings of a question at most."""
+    """Largest number of readings per question."""
     uncalibrated: Literal["refuse", "share"] = "refuse"
-    """What stands in where no calibrator holds: nothing, so that such answers are never given, or
-    the share of the answer, which is not a probability of being correct."""
+    """What to do if no calibrator matches. `refuse` never gives such answers. `share` uses the share
+    of the answer instead, which is not a probability of being correct."""
     escalations: int | None = Field(default=None, ge=0)
-    """Escalations that a gate may make in all; None for no limit."""
+    """Largest number of escalations of a gate; None for no limit."""
     escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    """Share of its decisions that a gate may escalate, but one at least unless it is 0; None for no
-    limit. A topic that sets one of the two budgets counts by itself."""
+    """Largest share of its decisions that a gate may escalate; None for no limit. Unless it is 0, one
+    escalation is always allowed. A topic that sets one of the two budgets is counted separately."""
     timeout: float | None = Field(default=60.0, gt=0, allow_inf_nan=False)
-    """Seconds that one call of the escalation target may take, `ModelTarget` aside; None for no
-    limit."""
+    """Seconds that one call of the escalation target may take; None for no limit. It does not apply
+    to a `ModelTarget`."""
     retries: int = Field(default=1, ge=0, le=10)
-    """Calls after the first when the target fails."""
+    """How often a target that failed is called again."""
     backoff: float = Field(default=0.5, ge=0, allow_inf_nan=False)
-    """Seconds before the first retry; twice as many before each further one."""
+    """Seconds before the first retry. They double before each further one."""
     fallback: Literal["abstain", "answer"] = "abstain"
-    """What happens when the target fails: abstain, or give the doubtful answer."""
+    """What to do if the target fails: abstain, or give the doubtful answer."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that a decision may generate in all: tree, readings, and escalation to a local model,
-    each stopped there. None for no limit."""
+    """Tokens that a decision may generate in total, for the tree, the readings and an escalation to a
+    local model. Each is stopped when the limit is reached. None for no limit."""
     max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds that a decision may take in all. None for no limit."""
+    """Seconds that a decision may take in total; None for no limit."""
     observe: bool = False
-    """Dry run: answer always, and only record what would have been done."""
+    """Dry run: always answer, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Fields to replace by topic or tool, such as {"payment": {"answer_at": 0.95}}."""
+    """Fields to replace per topic or tool, such as {"payment": {"answer_at": 0.95}}."""
 
     def __init__(self, **values: Any) -> None:
         """Check the policy.
@@ -87,11 +90,11 @@ class GatePolicy(BaseModel):
         if self.escalate_from > self.answer_at:
             raise ValueError(
                 f"escalate_from ({self.escalate_from}) is above answer_at ({self.answer_at}): "
-                "thresholds must rise from abstaining over escalating to answering"
+                "set escalate_from to answer_at or less"
             )
         for topic, changes in self.topics.items():
             if "topics" in changes:
-                raise ValueError(f"topic {topic!r} cannot have topics of its own")
+                raise ValueError(f"topic {topic!r} has topics of its own: remove them")
             try:
                 GatePolicy(**{**self._fields(), **changes})
             except PolicyError as error:
@@ -102,7 +105,7 @@ class GatePolicy(BaseModel):
         return {name: getattr(self, name) for name in type(self).model_fields if name != "topics"}
 
     def for_topic(self, topic: str | None) -> "GatePolicy":
-        """The policy of a topic or tool; the general one for None.
+        """Return the policy of a topic or tool; the general one for None.
 
         Raises:
             PolicyError: There is no such topic.
@@ -116,11 +119,11 @@ class GatePolicy(BaseModel):
 
     @property
     def asks_back(self) -> bool:
-        """Whether the user may be asked back, in any topic."""
+        """Whether the user may be asked back in any topic."""
         return self.clarify or any(one.get("clarify", False) for one in self.topics.values())
 
     def changed(self, **changes: Any) -> "GatePolicy":
-        """The policy with other values for some fields.
+        """Return the policy with other values for some fields.
 
         Raises:
             PolicyError: See the constructor.
@@ -129,7 +132,7 @@ class GatePolicy(BaseModel):
 
     @classmethod
     def from_threshold(cls, threshold: Threshold, **fields: Any) -> Self:
-        """A policy that answers from the threshold that `RiskControl` found.
+        """Make a policy that answers from the threshold that `RiskControl` found.
 
         Raises:
             PolicyError: See the constructor.
@@ -138,7 +141,7 @@ class GatePolicy(BaseModel):
 
     @classmethod
     def from_costs(cls, costs: Costs, **fields: Any) -> Self:
-        """A policy that answers where that costs least, given what each outcome costs.
+        """Make a policy that answers whenever that costs least, given the cost of each outcome.
 
         Raises:
             PolicyError: See the constructor.
@@ -147,10 +150,10 @@ class GatePolicy(BaseModel):
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """Read a policy from a TOML file: fields at the top, or all of it under [gate].
+        """Read a policy from a TOML file, either at the top level or under [gate].
 
         Raises:
-            PolicyError: The file cannot be read, or see the constructor.
+            PolicyError: The file cannot be read, or the policy is invalid (see the constructor).
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -163,10 +166,10 @@ class GatePolicy(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read a policy from variables such as `ET_AGENT_GATE_ANSWER_AT=0.9`; topics have none.
+        """Read a policy, except topics, from variables such as `ET_AGENT_GATE_ANSWER_AT=0.9`.
 
         Raises:
-            PolicyError: A variable is unknown or has a value that does not fit.
+            PolicyError: A variable is unknown or its value is invalid.
         """
         found = os.environ if environment is None else environment
         names = [name for name in found if name.startswith(PREFIX)]

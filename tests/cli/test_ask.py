@@ -132,7 +132,7 @@ def test_a_file_without_questions(
     file.write_bytes(content)
     shown = run("ask", "--questions", str(file))
     assert shown.code == 2
-    assert "holds no question" in shown.err
+    assert "contains no question" in shown.err
 
 
 @pytest.mark.parametrize("where", ["missing.txt", "."])

@@ -33,7 +33,7 @@ def test_report_and_label(run: Run, log: tuple[str, str]) -> None:
     assert "error among its own answers: 100.0% (1 of 1 labelled)" in shown
     assert run("gate", "label", trace, "perhaps", "--log", path).code == 2
     assert "no decision" in run("gate", "label", "nobody", "right", "--log", path).err
-    assert "not there" in run("gate", "report", "--log", path + "x").err
+    assert "does not exist" in run("gate", "report", "--log", path + "x").err
 
 
 def test_simulation_over_a_stored_run(
@@ -46,7 +46,7 @@ def test_simulation_over_a_stored_run(
     )
     assert shown.code == 0, shown.err
     assert "calibrated confidence" in shown.out
-    assert "from 0.50 on: " in shown.out
+    assert "at 0.50 or above: " in shown.out
     assert "error at most 0.4: " in shown.out
     assert Path(picture).read_bytes()[1:4] == b"PNG"
     raw = run("gate", "simulate", fitted, "--calibrator", "none", "--splits", "5", "--store", store)
@@ -56,8 +56,8 @@ def test_simulation_over_a_stored_run(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--target-error", "1.5"], "no share between 0 and 1"),
-        (["--splits", "0"], "--splits takes"),
+        (["--target-error", "1.5"], "is not between 0 and 1"),
+        (["--splits", "0"], "--splits must be 1 or more"),
         (["--calibrator", "none.json"], "cannot be read"),
     ],
 )
@@ -88,7 +88,7 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
     install(SURE)
     uncalibrated = run(*ASK)
     assert uncalibrated.code == 3
-    assert "No calibrator holds" in uncalibrated.out
+    assert "No calibrator matches" in uncalibrated.out
 
 
 def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
@@ -156,7 +156,7 @@ def test_policies_from_files_and_variables(
         (["--policy", "none.toml"], "cannot be read"),
         (["--topic", "search"], "no topic"),
         (["--seed", "-1"], "--seed is -1"),
-        (["--keep-texts"], "give both"),
+        (["--keep-texts"], "add --log FILE"),
     ],
 )
 def test_gated_asking_that_cannot_be(

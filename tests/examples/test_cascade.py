@@ -40,7 +40,7 @@ def test_what_the_small_model_is_unsure_of_goes_to_the_large_one(
     assert "  large model: " in cows  # unsure as well
     assert "  abstain: -" in cows
     assert "large model: " not in goats
-    assert "the budget of escalations is spent" in goats
+    assert "the escalation budget is used up" in goats
     assert summary.startswith("2 of 4 questions answered, 2 of 2 escalations used; ")
     assert decoded > 0
 

@@ -111,7 +111,7 @@ def test_the_gate_asks_back_and_goes_on_with_the_reply() -> None:
     assert (by_number.action, by_number.answer) == (Action.ANSWER, "4")
     assert by_words.answer == "4"
     assert by_number.question == clarified(UNCLEAR, HOURS)
-    with pytest.raises(PolicyError, match="nobody was asked back"):
+    with pytest.raises(PolicyError, match="the decision did not ask back"):
         question_after(by_number, "1")
 
 

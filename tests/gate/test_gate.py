@@ -109,7 +109,7 @@ def test_budgets(judged: Judged) -> None:
     counted = Gate(GatePolicy(answer_at=0.8, escalations=2), escalate=lambda question: "4")
     actions = [counted.resolve(judged(0.5)) for _ in range(4)]
     assert [one.escalated for one in actions] == [True, True, False, False]
-    assert "budget of escalations is spent" in actions[2].reason
+    assert "escalation budget is used up" in actions[2].reason
     shared = Gate(GatePolicy(answer_at=0.8, escalation_share=0.25), escalate=lambda question: "4")
     results = [judged(one) for one in (0.5, 0.5, 0.9, 0.9, 0.9, 0.9, 0.5, 0.5)]
     # One may always be passed on; the second once there are eight decisions.
@@ -237,7 +237,7 @@ def test_a_decision_stops_at_its_limits(limit: dict[str, Any]) -> None:
     # Looked at after every step: a limit is passed by one step's tokens at most.
     assert decision.cost.tokens <= 24
     assert not asked, "nothing is left for an escalation"
-    assert "limits of the decision are spent" in decision.reason
+    assert "decision has used up its limits" in decision.reason
     assert gate.escalations == 0, "what was not called is not counted"
 
 

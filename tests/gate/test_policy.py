@@ -12,7 +12,7 @@ from et_agent.gate import GatePolicy
     [
         ({"answer_at": 1.2}, "answer_at"),
         ({"answer_at": float("nan")}, "answer_at"),
-        ({"answer_at": 0.5, "escalate_from": 0.6}, "thresholds must rise"),
+        ({"answer_at": 0.5, "escalate_from": 0.6}, "set escalate_from to answer_at or less"),
         ({"answer_at": 0.5, "answer_above": 0.6}, "answer_above"),
         ({"answer_at": 0.5, "timeout": 0}, "timeout"),
         ({"answer_at": 0.5, "retries": -1}, "retries"),

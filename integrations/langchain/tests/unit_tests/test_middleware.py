@@ -127,7 +127,7 @@ def test_escalations_are_budgeted_within_a_run() -> None:
         (Action.ANSWER, True),
         (Action.ABSTAIN, False),
     ]
-    assert "budget of escalations is spent" in decisions_of(state)[1].reason
+    assert "escalation budget is used up" in decisions_of(state)[1].reason
     state = agent.invoke(ASK, THREAD)
     assert decisions_of(state)[0].escalated, "another run"
     for share, escalated in ((0.0, False), (0.5, True)):
