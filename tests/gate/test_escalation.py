@@ -96,7 +96,7 @@ def test_a_target_that_returns_nothing_of_use(value: Any) -> None:
 
 def test_a_target_that_cannot_be_called() -> None:
     found = call_target("gpt", QUESTION, POLICY)  # type: ignore[arg-type]
-    assert "str is no target" in str(found.failure)
+    assert "str cannot be called" in str(found.failure)
 
 
 def test_a_target_that_hangs_is_left_behind() -> None:

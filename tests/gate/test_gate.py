@@ -188,7 +188,7 @@ def test_without_a_calibrator_nothing_is_certain(judged: Judged) -> None:
     assert result.share == 1.0
     decision = Gate(POLICY).decide(result)
     assert (decision.action, decision.confidence) == (Action.ABSTAIN, None)
-    assert "No calibrator holds" in decision.reason
+    assert "No calibrator matches" in decision.reason
     shares = GatePolicy(answer_at=0.8, uncalibrated="share")
     stood_in = Gate(shares).decide(result)
     assert (stood_in.action, stood_in.confidence, stood_in.calibrated) == (Action.ANSWER, 1, False)
