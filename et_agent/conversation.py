@@ -14,22 +14,22 @@ _ROLES: Final = ("system", "user", "assistant", "tool")
 
 
 def check_text(text: object, what: str = "the question") -> str:
-    """Refuse what cannot be a question.
+    """Check that a text can be a question, and return it.
 
     Raises:
-        QuestionError: Not a string, empty, with NUL bytes or with bytes that are not UTF-8.
+        QuestionError: It is not a string, is empty, or contains NUL bytes or invalid UTF-8.
     """
     checked = _readable(text, what)
     if not checked.strip():
-        raise QuestionError(f"{what} is empty: ask something")
+        raise QuestionError(f"{what} is empty: pass some text")
     return checked
 
 
 def _readable(text: object, what: str) -> str:
     if not isinstance(text, str):
-        raise QuestionError(f"{what} is a {type(text).__name__}, not a text")
+        raise QuestionError(f"{what} is a {type(text).__name__}: pass a string")
     if "\0" in text:
-        raise QuestionError(f"{what} holds a NUL byte: remove it")
+        raise QuestionError(f"{what} contains a NUL byte: remove it")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -68,8 +68,8 @@ class Conversation:
         """That of a question, or of messages.
 
         Raises:
-            QuestionError: There is no user message, a role is unknown, a text is none, or a tool's
-                message answers no call.
+            QuestionError: There is no user message, a role is unknown, a text is missing, or a
+                tool's message does not answer a call.
         """
         if isinstance(question, str) or not isinstance(question, Sequence):
             text = check_text(question)
@@ -84,7 +84,7 @@ class Conversation:
             only = (
                 " only system messages" if messages[-1]["role"] == "system" else " no user message"
             )
-            raise QuestionError(f"the conversation holds{only}: add a user message")
+            raise QuestionError(f"the conversation has{only}: add a user message")
         check_text(asked[-1], "the last user message")
         _check_calls(messages)
         head = [one["content"] for one in messages[: _leading_systems(messages)]]
@@ -126,7 +126,7 @@ def _message(given: Any, number: int) -> Message:
     content = given.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str | bytes):
         raise QuestionError(
-            f"{what} consists of parts: only text is supported, no images or files; pass it as one "
+            f"{what} consists of parts, but only text is supported, no images or files: pass one "
             "string"
         )
     calls = given.get("tool_calls") or ()
@@ -135,7 +135,9 @@ def _message(given: Any, number: int) -> Message:
         made["content"] = _readable(content, f"the content of {what}")
     if calls:
         if role != "assistant":
-            raise QuestionError(f"{what} calls tools, which only an assistant's message can")
+            raise QuestionError(
+                f"{what} has tool_calls, which only an assistant's message may have: remove them"
+            )
         made["tool_calls"] = [_call(call, what) for call in calls]
     for key in ("tool_call_id", "name"):
         if given.get(key) is not None:
@@ -154,14 +156,14 @@ def _call(given: Any, what: str) -> MessageCall:
         ) from error
     if not isinstance(arguments, Mapping):
         raise QuestionError(
-            f"the arguments of a tool call of {what} are a {type(arguments).__name__}: pass them by "
-            "name, as a dict"
+            f"the arguments of a tool call of {what} are a {type(arguments).__name__}: pass a dict of "
+            "arguments by name"
         )
     try:
         written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise QuestionError(
-            f"the arguments of a tool call of {what} are no JSON: {error}"
+            f"the arguments of a tool call of {what} cannot be written as JSON: {error}"
         ) from error
     _readable(written, f"an argument of a tool call of {what}")
     made: MessageCall = {
@@ -187,6 +189,6 @@ def _check_calls(messages: Sequence[Message]) -> None:
         if not made or (wanted is not None and None not in made and wanted not in made):
             which = "a call" if wanted is None else f"the call {wanted!r}"
             raise QuestionError(
-                f"message {number} is what a tool gave for {which}, which no assistant's message just "
-                "before makes: add that message with its tool_calls"
+                f"message {number} is a tool's result for {which}, which the assistant's message "
+                "before it does not make: add that message with its tool_calls"
             )

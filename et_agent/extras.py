@@ -1,4 +1,4 @@
-"""How to install what an extra brings, in the environment that runs now."""
+"""How to install an extra into the current environment."""
 
 import shlex
 import sys
@@ -7,5 +7,5 @@ __all__ = ["install_hint"]
 
 
 def install_hint(extra: str) -> str:
-    """The command for one extra; a plain `pip` may belong to another Python."""
+    """Return the command that installs an extra. A plain `pip` may belong to another Python."""
     return f"{shlex.quote(sys.executable)} -m pip install 'et-agent[{extra}]'"

@@ -1,4 +1,4 @@
-"""The lowest floor: where files of the package lie, and how they are written, locked and opened."""
+"""Where the package stores files, and how they are written, locked and opened."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ Migration = Callable[[sqlite3.Connection], None]
 
 
 def cache_dir() -> Path:
-    """Give the directory of downloaded models.
+    """Return the directory for downloaded models.
 
-    It is `models` in the user's cache directory of et-agent, or the directory that the environment
-    variable `ET_AGENT_CACHE` names. It need not exist yet.
+    It is `models` in et-agent's cache directory, or the directory that the environment variable
+    `ET_AGENT_CACHE` names. It need not exist yet.
     """
     override = os.environ.get("ET_AGENT_CACHE")
     if override:
@@ -31,12 +31,12 @@ def cache_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """Give the user's data directory of et-agent: runs, calibrators, pilots. It need not exist yet."""
+    """Return et-agent's data directory for runs, calibrators and pilots. It need not exist yet."""
     return Path(platformdirs.user_data_dir("et-agent", appauthor=False))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file so that readers see the old or the new one, never a half."""
+    """Write a small file so that readers see either the old or the new content, never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -99,17 +99,17 @@ def open_database(
     what: str,
     any_thread: bool = False,
 ) -> sqlite3.Connection:
-    """Open a SQLite file of the package, made and brought up to date where that is needed.
+    """Open a SQLite file of the package, creating or upgrading it if necessary.
 
     Args:
-        path: The file; made with its folders if it is not there.
-        application: The `application_id` that tells such files from others.
-        migrations: What brings a file of version i to version i + 1.
-        what: What such a file is, for messages: "a store of runs".
-        any_thread: Whether other threads may use the connection; the caller takes care of the order.
+        path: The file. It is created with its folders if it does not exist.
+        application: The `application_id` of such files.
+        migrations: Functions that upgrade a file from version i to version i + 1.
+        what: Name of such a file for messages, such as "a store of runs".
+        any_thread: Whether other threads may use the connection. The caller must serialise them.
 
     Raises:
-        StoreError: It is something else, or of a later version, or cannot be opened.
+        StoreError: The file is something else, is from a later version, or cannot be opened.
     """
     connection = None
     try:
@@ -125,7 +125,9 @@ def open_database(
             connection.close()
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{path} cannot be opened: {error}. Check folder and rights.") from error
+        raise StoreError(
+            f"{path} cannot be opened: {error}. Check the folder and its permissions."
+        ) from error
     return connection
 
 
@@ -146,7 +148,7 @@ def _check(
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} is not {what}: choose another file") from error
     if not ours and tables:
-        raise StoreError(f"{path} is a database of something else: choose another file")
+        raise StoreError(f"{path} is a database of another program: choose another file")
     if version > known:
         raise StoreError(
             f"{path} was written by a later et-agent (version {version}, this one knows {known}): "

@@ -1,4 +1,4 @@
-"""Messages for values that pydantic refuses."""
+"""Messages for values that pydantic rejects."""
 
 from pydantic import ValidationError
 
@@ -6,7 +6,7 @@ __all__ = ["explained"]
 
 
 def explained(name: str, error: ValidationError) -> str:
-    """One line that says what is wrong with each field, and what was given."""
+    """Return one line that says what is wrong with each field, and what was given."""
     parts = []
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])

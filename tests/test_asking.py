@@ -138,9 +138,9 @@ def test_prompts() -> None:
         ("  \n", "empty"),
         ("a\0b", "NUL"),
         ("a\ud800", r"UTF-8 \(character 2\)"),
-        (7, "int, not a text"),
-        (None, "NoneType, not a text"),
-        (b"bytes", "bytes, not a text"),
+        (7, "int: pass a string"),
+        (None, "NoneType: pass a string"),
+        (b"bytes", "bytes: pass a string"),
     ],
 )
 def test_what_is_no_question_is_refused(wrong: object, says: str) -> None:

@@ -1,9 +1,9 @@
-"""What a model has to offer, in two parts: its tokenizer and its engine.
+"""The interface of a model, in two parts: its tokenizer and its engine.
 
 The tokenizer turns text and conversations into tokens and back. The engine holds up to `max_sequences`
-sequences in a cache and extends them in batches. A fork shares a beginning with its source, which is
-decoded once. All methods that touch the cache run in the engine's owner thread; `submit` brings work
-there.
+sequences in a cache and extends them in batches. A fork shares its prefix with its source, so the
+prefix is decoded once. All methods that touch the cache run in the engine's owner thread. `submit`
+runs work in that thread.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,20 +32,20 @@ __all__ = [
 T = TypeVar("T")
 
 DEFAULT_WIDTH = 32
-"""Rows in a batch: 32 give more rows a second than 16 on 2 cores (benchmarks/results/streams.json)."""
+"""Rows per batch. 32 give more rows per second than 16 on 2 cores (benchmarks/results/streams.json)."""
 
 
 class Constraint(Protocol):
-    """Which tokens may follow a path: a grammar over a model's tokens. Owner thread only."""
+    """Tells which tokens may follow a path: a grammar over a model's tokens. Owner thread only."""
 
     def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
-        """Which tokens may come next.
+        """Return the tokens that may come next.
 
         Args:
-            tokens: Generated tokens of a path, each of which was allowed where it stands.
+            tokens: Generated tokens of a path, each of which was allowed at its position.
 
         Returns:
-            bool [V], not to be written to; None where every token may come.
+            bool [V], read-only; None if every token may come next.
 
         Raises:
             DecodeError: The path itself is not allowed.
@@ -55,21 +55,21 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What a loaded model is and what it allows.
+    """What a loaded model is and what it supports.
 
     Attributes:
         name: Catalog name or file name.
         fingerprint: SHA-256 of the model file; a constant for scripted models.
         vocabulary: Number of tokens V.
-        context: Cells of the cache when all sequences share one.
-        longest_path: Most positions of one sequence, prompt included.
-        max_sequences: Sequences that may live at once, at most; `configure` tells how many do.
-        max_batch: Most tokens in a batch.
-        max_outputs: Most rows with logits in a batch.
+        context: Cells of the cache if all sequences share one.
+        longest_path: Largest number of positions of one sequence, including the prompt.
+        max_sequences: Largest number of sequences at once; `configure` returns the actual number.
+        max_batch: Largest number of tokens in a batch.
+        max_outputs: Largest number of rows with logits in a batch.
         best_width: Rows in a batch with the best tokens per second.
         stop_tokens: Tokens that end a generation.
-        chat_template: Whether the model carries a chat template of its own.
-        attention_layers: Layers whose attention is read; empty when none is.
+        chat_template: Whether the model file has a chat template.
+        attention_layers: Layers whose attention is read; empty if none is.
     """
 
     name: str
@@ -91,8 +91,8 @@ class Capacity:
     """What a model's cache is ready for.
 
     Attributes:
-        sequences: Sequences that may live at once; their ids are 0 to `sequences` - 1.
-        longest: Positions that one of them may have.
+        sequences: Number of sequences at once; their ids are 0 to `sequences` - 1.
+        longest: Largest number of positions of one of them.
     """
 
     sequences: int
@@ -105,7 +105,7 @@ class Batch:
 
     Attributes:
         tokens, positions, sequences: int32 [N].
-        outputs: bool [N]; rows whose next-token logits are wanted.
+        outputs: bool [N]; rows whose next-token logits are returned.
     """
 
     tokens: NDArray[np.int32]
@@ -126,21 +126,21 @@ class Attention(Protocol):
         ...
 
     def near(self, index: int) -> NDArray[np.float32]:
-        """What output row `index` gives the token before it and itself.
+        """Attention of output row `index` on the token before it and on itself.
 
         Returns:
-            float32 [layers, heads, 2]; the first is NaN for the first token of all.
+            float32 [layers, heads, 2]; the first value is NaN for the first token of a path.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a decode gave back; valid until the next decode.
+    """The result of a decode; valid until the next decode.
 
     Attributes:
         logits: float32 [outputs, V], writable, in the order of the batch's output rows.
-        attention: Attention of the same rows; None when the model gives none.
+        attention: Attention of the same rows; None if the model does not give it.
     """
 
     logits: NDArray[np.float32]
@@ -149,26 +149,26 @@ class Step:
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Text to tokens and back, the model's chat template included. Safe in any thread."""
+    """Converts text to tokens and back, and applies the chat template. Safe in any thread."""
 
     @property
     def info(self) -> ModelInfo:
-        """What the model is and what it allows."""
+        """What the model is and what it supports."""
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text; control-token text in it stays plain text."""
+        """Tokens of plain text. Text that looks like a control token stays plain text."""
         ...
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes a token stands for; empty for control tokens."""
+        """The bytes that a token stands for; empty for control tokens."""
         ...
 
     def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        """Tokens of a chat prompt that ends where the assistant begins to speak.
+        """Tokens of a chat prompt that ends where the assistant's reply begins.
 
         Raises:
-            UnsupportedModelError: The model has no chat template, or one that knows no tools.
+            UnsupportedModelError: The model has no chat template, or one without tools.
         """
         ...
 
@@ -176,7 +176,7 @@ class Tokenizer(Protocol):
         """How the model's chat template writes a tool call.
 
         Raises:
-            UnsupportedModelError: It has no chat template, or one that knows no tools.
+            UnsupportedModelError: The model has no chat template, or one without tools.
         """
         ...
 
@@ -187,11 +187,11 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Sequences in a cache, and the batches that extend them."""
+    """Holds sequences in a cache and extends them in batches."""
 
     @property
     def info(self) -> ModelInfo:
-        """What the model is and what it allows."""
+        """What the model is and what it supports."""
         ...
 
     @property
@@ -200,17 +200,17 @@ class Engine(Protocol):
         ...
 
     def configure(self, longest: int) -> Capacity:
-        """Get the cache ready for paths of `longest` positions; it forgets all sequences.
+        """Prepare the cache for paths of `longest` positions. This removes all sequences.
 
-        Owner thread only. A path that is longer than the model allows finds no room all the same.
+        Owner thread only. A path that is longer than the model allows still does not fit.
 
         Raises:
-            ContextError: There is no memory for the cache.
+            ContextError: There is not enough memory for the cache.
         """
         ...
 
     def decode(self, batch: Batch) -> Step:
-        """Extend sequences by a batch of tokens. Owner thread only.
+        """Extend sequences with a batch of tokens. Owner thread only.
 
         Raises:
             ContextError: The batch does not fit; nothing was changed.
@@ -219,11 +219,11 @@ class Engine(Protocol):
         ...
 
     def fork(self, source: int, target: int, length: int) -> None:
-        """Let the unused sequence `target` share the first `length` tokens of `source`."""
+        """Make the unused sequence `target` share the first `length` tokens of `source`."""
         ...
 
     def release(self, sequence: int) -> None:
-        """Forget a sequence; cells that no other sequence shares become free."""
+        """Remove a sequence. Cells that no other sequence shares become free."""
         ...
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
@@ -235,10 +235,10 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the model; safe to call twice."""
+        """Free the model. Safe to call twice."""
         ...
 
 
 @runtime_checkable
 class LanguageModel(Tokenizer, Engine, Protocol):
-    """A model that questions can be asked: tokenizer and engine in one."""
+    """A model that can be asked questions: a tokenizer and an engine in one."""

@@ -25,26 +25,26 @@ def load_model(
     stream_memory: int = STREAM_MEMORY,
     progress: TransferProgress | None = None,
 ) -> LlamaCppModel:
-    """Load a model, downloading it first if need be.
+    """Load a model, downloading it first if necessary.
 
     Args:
         spec: A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`.
-        context: Most positions of a path, and cells of the cache that all branches of all questions
-            share where they are too long for a stream each.
-        threads: CPU threads; None takes the cores this process may use.
-        attention: Read attention weights where the build and the model allow it.
+        context: Largest number of positions of a path. It is also the number of cells of the cache that
+            the branches of all questions share if they are too long for one stream per branch.
+        threads: CPU threads; None uses all cores that this process may use.
+        attention: Read attention weights if the build and the model support it.
         max_sequences: Branches that may be in the cache at once, at most 256.
-        best_width: Rows in a batch at most; the default suits small models on few cores.
-        gpu_layers: Layers on a GPU, if llama.cpp was built for one; -1 for all.
+        best_width: Largest number of rows per batch; the default suits small models on few cores.
+        gpu_layers: Layers on the GPU, if llama.cpp was built for one; -1 for all.
         unpack: Decode from a copy with float16 weights, made on first use and kept in the cache
             (`et_agent.engines.llama_cpp.dequantizing`): faster wide batches on CPUs without AMX or
             AVX-512.
-        stream_memory: Bytes of memory for a key-value stream each branch, which makes wide batches
-            faster; 0 keeps one cache for all.
+        stream_memory: Bytes of memory for one key-value stream per branch, which makes wide batches
+            faster; 0 keeps one cache for all branches.
         progress: Told about a download and about unpacking.
 
     Raises:
-        ModelFileError: No such file, truncated, not GGUF, or with a wrong checksum.
+        ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         ModelDownloadError: No source could deliver the file.
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
@@ -74,5 +74,5 @@ def load_model(
 
 
 def fingerprint_of(located: LocatedModel, progress: TransferProgress | None = None) -> str:
-    """SHA-256 of a model file; hashing a file for the first time takes a few seconds a gigabyte."""
+    """SHA-256 of a model file. The first time, hashing takes a few seconds per gigabyte."""
     return located.sha256 or file_sha256(located.path, progress=progress)

@@ -1,7 +1,7 @@
 """A public test double: a model that plays back given logits and attention.
 
-Its tokens are bytes, so every text can be tokenised, and two control tokens. It keeps sequences, cells
-and positions as strictly as llama.cpp, so that a scheduler which would make that abort fails here.
+Its tokens are the bytes, so every text can be tokenised, plus two control tokens. It checks sequences,
+cells and positions as strictly as llama.cpp, so a scheduler that would make llama.cpp abort fails here.
 
     model = ScriptedModel.from_texts({"The answer is 4": 0.7, "The answer is 5": 0.3})
 """

@@ -243,7 +243,7 @@ def _unknown_name(text: str) -> ModelFileError:
     close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
     meant = f" Did you mean {' or '.join(close)}?" if close else ""
     return ModelFileError(
-        f"Unknown model {text!r}.{meant} Known are {', '.join(CATALOG)}; or give the path of a "
+        f"Unknown model {text!r}.{meant} Use one of {', '.join(CATALOG)}, the path of a "
         f"GGUF file (./{text or 'file.gguf'}), or hf:owner/repo/file.gguf."
     )
 
@@ -255,7 +255,7 @@ def _locate_path(path: Path) -> LocatedModel:
         raise ModelFileError(f"{path} cannot be opened: {error}. Check the path.") from None
     if not exists:
         raise ModelFileError(
-            f"No such file: {path}. Check the path, or use a model of the catalog: "
+            f"No such file: {path}. Check the path, or use a model from the catalog: "
             f"{', '.join(CATALOG)}."
         )
     return LocatedModel(path=path, name=path.stem, sha256=recorded_sha256(path))
@@ -280,8 +280,8 @@ def _locate_on_hub(spec: str, *, download: bool, progress: TransferProgress | No
     parts = re.split(r"[/]", spec.removeprefix(_HUB_PREFIX).replace("@", "/")) if match else []
     if match is None or any(part in {"", ".", ".."} for part in parts):
         raise ModelFileError(
-            f"{spec!r} is not a file on the hub. Write hf:owner/repo/path/file.gguf, with "
-            "@revision at the end for a certain branch, tag or commit."
+            f"{spec!r} does not name a file on the hub. Write hf:owner/repo/path/file.gguf, and add "
+            "@revision for a certain branch, tag or commit."
         )
     repo, file, revision = match["repo"], match["file"], match["revision"]
     folder = cache_dir() / "hub" / repo.replace("/", "--") / (revision or "main").replace("/", "--")

@@ -52,7 +52,7 @@ def fetch(
     except OSError as error:
         raise ModelDownloadError(
             f"Cannot write {request.label} to {target.parent}: {error.strerror or error}. "
-            "Check its permissions, or set ET_AGENT_CACHE to a directory that can be written."
+            "Check its permissions, or set ET_AGENT_CACHE to a writable directory."
         ) from error
     return target
 
@@ -141,8 +141,8 @@ def _all_failed(
     size = f" ({human_bytes(request.size)})" if request.size else ""
     said = "\n".join(f"  - {source}: {error}" for source, error in failures)
     return ModelDownloadError(
-        f"Could not fetch {request.label}{size}:\n{said}\n"
-        "To fix it: check the network and try again (what is already fetched is kept); or use a "
-        "file that you have, with --model /path/to/file.gguf; or copy "
+        f"Could not download {request.label}{size}:\n{said}\n"
+        "To fix this, check the network and try again (what is already downloaded is kept). Or use "
+        "a file that you have with --model /path/to/file.gguf. Or copy "
         f"{request.target.name} by hand to {request.target}."
     )

@@ -138,5 +138,5 @@ def disk_is_full(folder: Path, label: str, what: str) -> ModelDownloadError:
     """Make the error for a full disk; `what` says how it was noticed."""
     return ModelDownloadError(
         f"Not enough disk space for {label} in {folder}: {what}. Free some space and try again "
-        "(what is fetched is kept), or set ET_AGENT_CACHE to a directory on another disk."
+        "(what is already downloaded is kept), or set ET_AGENT_CACHE to a directory on another disk."
     )

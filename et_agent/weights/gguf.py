@@ -133,7 +133,7 @@ def _other_parts(first: GgufPart) -> list[Path]:
     ]
     if number != 0:
         raise ModelFileError(
-            f"{first.path} is part {number + 1} of a split model. Give its first part: {paths[0]}."
+            f"{first.path} is part {number + 1} of a split model. Pass its first part: {paths[0]}."
         )
     missing = [p.name for p in paths if not p.is_file()]
     if missing:
@@ -149,8 +149,8 @@ def _summarise(first: GgufPart, parts: list[GgufPart]) -> GgufInfo:
     arch = first.text("general.architecture")
     if arch is None:
         raise ModelFileError(
-            f"{first.path} does not name its architecture. Get a file that llama.cpp's converter "
-            "made."
+            f"{first.path} does not name its architecture. Get a file that was made by llama.cpp's "
+            "converter."
         )
     tokens = first.metadata.get("tokenizer.ggml.tokens")
     n_vocab = tokens.length if isinstance(tokens, GgufArray) else None

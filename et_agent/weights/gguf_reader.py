@@ -108,7 +108,7 @@ class GgufPart:
         need = _align(cursor.position, alignment) + last_byte if n_tensors else cursor.position
         if self.n_bytes < need:
             raise ModelFileError(
-                f"{self.path} is truncated: it has {self.n_bytes:,} bytes and needs {need:,}. "
+                f"{self.path} is truncated: it has {self.n_bytes:,} bytes but should have {need:,}. "
                 f"{_FETCH_AGAIN}"
             )
 
@@ -232,7 +232,7 @@ def read_part(path: Path) -> GgufPart:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(
-            f"No such file: {path}. Check the path, or name a model of `et-agent models list`."
+            f"No such file: {path}. Check the path, or use a model from `et-agent models list`."
         ) from None
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{path} cannot be opened: {error}. Check the path.") from None

@@ -55,7 +55,7 @@ def fetch_from_hub(
     from huggingface_hub import constants, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
-        raise SourceError("not asked, because HF_HUB_OFFLINE is set")
+        raise SourceError("skipped, because HF_HUB_OFFLINE is set")
     _check_reachable(constants.ENDPOINT)
     with _hub_errors(source):
         url = hf_hub_url(source.repo, source.file, revision=source.revision)
@@ -98,8 +98,8 @@ def _expectation(request: FileRequest, described: "HfFileMetadata") -> Expectati
     """Join what is known beforehand with what the hub says; refuse at once if they disagree."""
     if described.commit_hash is None and request.sha256 is None:
         raise SourceError(
-            "the answer is not that of a model hub; check HF_ENDPOINT, the proxy, and whether the "
-            "network wants a log-in first"
+            "the reply does not come from a model hub; check HF_ENDPOINT, the proxy, and whether the "
+            "network requires a log-in"
         )
     etag = described.etag or ""
     sha256 = etag if _SHA256.fullmatch(etag) else None

@@ -170,7 +170,7 @@ def test_without_known_checksum_that_of_the_hub_is_held_to(hub: Hub, cache: Path
 
 def test_a_log_in_page_is_not_taken_for_a_model(hub: Hub) -> None:
     hub.commit = None
-    with pytest.raises(ModelDownloadError, match="not that of a model hub"):
+    with pytest.raises(ModelDownloadError, match="does not come from a model hub"):
         fetch(_request(HUB, sha256=None, size=None))
     fetch(_request(HUB))
 

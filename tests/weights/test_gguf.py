@@ -158,7 +158,7 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(data[:-1])
     with pytest.raises(
-        ModelFileError, match=f"has {len(data) - 1:,} bytes and needs {len(data):,}"
+        ModelFileError, match=f"has {len(data) - 1:,} bytes but should have {len(data):,}"
     ):
         read_gguf(path)
     path.write_bytes(data + b"\0" * 31)

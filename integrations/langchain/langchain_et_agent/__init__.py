@@ -1,8 +1,9 @@
-"""et-agent in LangChain and LangGraph: a chat model with a confidence, and gates that act on it.
+"""et-agent for LangChain and LangGraph: a chat model with a confidence, and gates that act on it.
 
     from langchain_et_agent import ChatEntropyTree, ConfidenceGateMiddleware
 
-What needs LangChain's agents is loaded on first use: `pip install 'langchain-et-agent[agents]'`.
+What needs LangChain's agents is loaded on first use. Install them with
+`pip install 'langchain-et-agent[agents]'`.
 """
 
 import importlib

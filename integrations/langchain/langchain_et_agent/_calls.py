@@ -56,8 +56,8 @@ class Call:
     def __init__(self, chat: "ChatEntropyTree", call: Mapping[str, Any]) -> None:
         if "model" in call and chat.engine is not None:
             raise SettingsError(
-                f"model is {call['model']!r}, but the chat model has an engine: make a "
-                f"{type(chat).__name__} without one to name models with a call"
+                f"model is {call['model']!r}, but the chat model has an engine: create a "
+                f"{type(chat).__name__} without an engine to name a model with a call"
             )
         self._chat, self._given = chat, call
         self._settings = chat.model_copy()
@@ -103,7 +103,7 @@ class Call:
 
     def _too_late(self) -> TimeLimitError:
         return TimeLimitError(
-            f"no answer within {self._setting('timeout')} seconds: allow more (timeout), or fewer "
+            f"no answer within {self._setting('timeout')} seconds: use a larger timeout, or fewer "
             "leaves or tokens"
         )
 
@@ -194,7 +194,7 @@ def function_tool(tool: Any) -> dict[str, Any]:
     function = made.get("function")
     if not isinstance(function, Mapping) or "name" not in function:
         raise SettingsError(
-            f"the tool {made!r} is no function with a name: pass a function, a tool, a pydantic class "
+            f"the tool {made!r} is not a named function: pass a function, a tool, a pydantic class "
             "or a JSON schema with a title"
         )
     return made

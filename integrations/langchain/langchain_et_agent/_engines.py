@@ -52,7 +52,7 @@ def engine_of(key: EngineKey) -> LanguageModel:
 
 
 def close_engines() -> None:
-    """Free all models that were loaded by name; they are loaded again when they are next used."""
+    """Free all models that were loaded by name. They are loaded again on their next use."""
     with _LOCK:
         held = list(_HELD.values())
         _HELD.clear()

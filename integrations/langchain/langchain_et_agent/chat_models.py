@@ -1,4 +1,4 @@
-"""`ChatEntropyTree`: a local model as a LangChain chat model whose replies carry a confidence."""
+"""`ChatEntropyTree`: a local model as a LangChain chat model, with a confidence in each reply."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, cast
@@ -35,29 +35,30 @@ _Method = Literal["json_schema", "function_calling", "json_mode"]
 class ChatEntropyTree(BaseChatModel):
     """A local GGUF model that decodes an entropy tree over the conversation.
 
-    The message is the text of the heaviest leaf of the most likely answer. Under "et_agent" its
-    `response_metadata` holds the whole result without the tree: answer, distribution, entropies and,
-    with a calibrator, the confidence. `AskResult.model_validate` reads it.
+    The message is the text of the heaviest leaf of the most likely answer. Its
+    `response_metadata["et_agent"]` contains the whole result except the tree: answer, distribution,
+    entropies and, with a calibrator, the confidence. `result_of` reads it.
 
         chat = ChatEntropyTree(model="qwen2.5-coder-0.5b", leaves=8)
         message = chat.invoke("How many legs have 3 cats and 2 birds?")
         message.response_metadata["et_agent"]["share"]
 
-    A conversation without a system message gets the instruction of its answer kind, which asks for a
-    boxed answer, so that leaves can be compared; `system_prompt=""` leaves it out.
+    A conversation without a system message gets the instruction of its answer kind. It asks for a
+    boxed answer, so that leaves can be compared. `system_prompt=""` leaves it out.
 
-    The model is loaded when it is first used and shared by all instances that name it with the same
-    `context`, `threads`, `max_sequences`, `unpack` and `stream_memory`; calls at the same time share
-    its batches. `close_engines` frees it.
+    The model is loaded on first use. All instances that name it with the same `context`, `threads`,
+    `max_sequences`, `unpack` and `stream_memory` share it, and simultaneous calls share its batches.
+    `close_engines` frees it.
 
-    Any of `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
-    `choose` and `logprobs` can be given with a call too; `model` not where there is an `engine`.
+    `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
+    `choose` and `logprobs` can also be given with a call, except `model` if there is an `engine`.
 
-    It can be pickled and serialised (`langchain_core.load`), without weights. One with an `engine`
-    cannot be pickled; copies share the engine, and what `load` reads names no model.
+    A chat model can be pickled and serialised (`langchain_core.load`), without weights. A chat model
+    with an `engine` cannot be pickled. Its copies share the engine, and after `load` it names no
+    model.
 
     Raises:
-        SettingsError: A setting is unknown or out of range, or there is an `engine` and a `model` too.
+        SettingsError: A setting is unknown or out of range, or both `engine` and `model` are given.
     """
 
     model_config = ConfigDict(
@@ -68,36 +69,37 @@ class ChatEntropyTree(BaseChatModel):
     )
 
     model: str = DEFAULT_MODEL
-    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`; the engine's name with an
-    engine."""
+    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`. With an `engine`, the name
+    of its model."""
     temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
-    """Sampling temperature; 0 decodes one chain of the most likely tokens, without a distribution."""
+    """Sampling temperature. 0 decodes one chain of the most likely tokens, with no distribution."""
     max_tokens: int = Field(default=320, ge=1)
     """Longest path in tokens."""
     leaves: int = Field(default=16, ge=1, le=256)
-    """Leaves of the tree at most."""
+    """Largest number of leaves of the tree."""
     decoder: DecoderSettings | None = None
-    """All settings of the decoder, in place of the three above: `EntropyTree`, `MultiChain`, `Greedy`,
-    or their fields with the class as `name`, as in `AskResult.decoder`."""
+    """All settings of the decoder, instead of the three above: an `EntropyTree`, `MultiChain` or
+    `Greedy`, or their fields with the class as `name`, as in `AskResult.decoder`."""
     kind: str = "auto"
     """What an answer is: "number", "math", "choice", "text" or "auto"."""
     seed: int = Field(default=0, ge=0)
-    """The same seed, model and machine give the same reply."""
+    """Random seed. The same seed, model and machine give the same reply."""
     system_prompt: str | None = None
-    """Replaces the default instruction; "" for none. It stands behind a system message."""
+    """Replaces the default instruction; "" for none. It is added after a system message."""
     stop: list[str] | None = None
-    """Texts that end a path and are cut off it; those of a call come on top."""
+    """Texts that end a path and are removed from it, in addition to those of a call."""
     choose: Choice = "best"
-    """Which leaf is the message: "best", the answer's heaviest, or "sample", one by its weight. A drawn
-    answer other than the most likely one has its own share and no confidence."""
+    """Which leaf becomes the message: "best" for the heaviest leaf of the answer, "sample" to draw a
+    leaf by its weight. If the drawn answer is not the most likely one, it has its own share and no
+    confidence."""
     logprobs: bool = False
     """Whether `response_metadata["logprobs"]` lists the message's tokens, in OpenAI's shape."""
     timeout: float | None = Field(default=None, gt=0)
     """Seconds after which decoding is stopped with a `TimeLimitError`; None for no limit."""
     streaming: bool = False
-    """Whether `invoke` goes by way of `stream`; the message is the same."""
+    """Whether `invoke` uses `stream`. The message is the same."""
     max_retries: int | None = None
-    """Not used: the same seed gives the same reply, so trying again would not help."""
+    """Not used: the same seed gives the same reply, so a retry would not help."""
     api_key: SecretStr | None = Field(default=None, exclude=True)
     """Not used: the model runs in this process."""
     context: int = 8192
@@ -107,12 +109,12 @@ class ChatEntropyTree(BaseChatModel):
     max_sequences: int = 64
     """Branches that may be in the cache at once."""
     unpack: bool = False
-    """Decode from a copy with float16 weights: faster on CPUs without AMX or AVX-512."""
+    """Decode from a copy with float16 weights, which is faster on CPUs without AMX or AVX-512."""
     stream_memory: int | None = Field(default=None, ge=0)
-    """Bytes of memory for a key-value stream each branch, which makes wide batches faster; 0 keeps one
-    cache for all, None takes the default of `load_model`."""
+    """Bytes of memory for one key-value stream per branch, which makes wide batches faster. 0 keeps one
+    cache for all branches. None takes the default of `load_model`."""
     engine: Any = Field(default=None, exclude=True, repr=False)
-    """A loaded model to use instead of loading `model`; it is never closed here."""
+    """A loaded model to use instead of loading `model`. The chat model never closes it."""
 
     def __init__(self, **settings: Any) -> None:
         try:
@@ -135,7 +137,7 @@ class ChatEntropyTree(BaseChatModel):
     def _check(self) -> Self:
         if self.engine is not None and not isinstance(self.engine, LanguageModel):
             raise ValueError(
-                f"engine is a {type(self.engine).__name__}: pass what et_agent.load_model gives"
+                f"engine is a {type(self.engine).__name__}: pass a model from et_agent.load_model"
             )
         if self.engine is not None:
             self.model = self.engine.info.name
@@ -154,7 +156,7 @@ class ChatEntropyTree(BaseChatModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The decoder as plain data, and no model for an engine: its name may load none."""
+        """The decoder as plain data. With an engine, no model, since its name may not be loadable."""
         written: dict[str, Any] = {} if self.engine is None else {"model": ""}
         if self.decoder is not None:
             written["decoder"] = described(self.decoder)
@@ -227,18 +229,18 @@ class ChatEntropyTree(BaseChatModel):
         return EntropyTree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
 
     def engine_for(self, model: str) -> LanguageModel:
-        """The loaded model of a name; loads it if need be.
+        """Return the model of a name, loading it if necessary.
 
         Raises:
             ModelError: It cannot be loaded.
-            SettingsError: There is no name: one with an engine was written and read.
+            SettingsError: There is no name, because the chat model had an engine when serialised.
         """
         if self.engine is not None:
             return cast(LanguageModel, self.engine)
         if not model:
             raise SettingsError(
-                "no model is named: a chat model with an engine is written without it; set "
-                'chat.model = "…", or name one with the call (model="…")'
+                "no model is named, because a chat model with an engine is serialised without it: "
+                'set chat.model = "…", or pass model="…" with the call'
             )
         return engine_of(
             EngineKey(
@@ -252,14 +254,14 @@ class ChatEntropyTree(BaseChatModel):
         )
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The model's own tokens of a text; loads the model if need be."""
+        """Return the model's tokens for a text, loading the model if necessary."""
         return self.engine_for(self.model).tokenize(text)
 
     def _call(self, call: dict[str, Any]) -> Call:
         unknown = sorted(set(call) - CALL_ARGUMENTS)
         if unknown:
             raise SettingsError(
-                f"{type(self).__name__} takes no {', '.join(unknown)} with a call: it takes "
+                f"{type(self).__name__} does not accept {', '.join(unknown)} with a call: use "
                 f"{', '.join(sorted(CALL_ARGUMENTS))}"
             )
         return Call(self, call)
@@ -293,7 +295,7 @@ class ChatEntropyTree(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        """The message in two chunks; which leaf it is, is known only when the tree is done."""
+        """The message in two chunks, after the tree: only then is it known which leaf it is."""
         message = self._call(kwargs).message(messages, self._stops(stop))
         for chunk in chunks_of(message):
             if run_manager is not None:
@@ -323,15 +325,15 @@ class ChatEntropyTree(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Let the model call tools, one call a reply.
+        """Let the model call tools, one call per reply.
 
-        Arguments fit the tool's schema. A call that breaks what no grammar can enforce, such as
-        `uniqueItems`, is no answer and comes as an invalid tool call.
+        Arguments fit the tool's schema. A grammar cannot enforce everything, such as `uniqueItems`. A
+        call that breaks such a rule is not an answer and is returned as an invalid tool call.
 
         Args:
             tools: Tools, functions, pydantic classes or schemas.
             tool_choice: "auto" (None, False), "any" ("required", True), "none", or a tool's name.
-            strict: Makes no difference: grammars are always strict.
+            strict: Ignored: grammars are always strict.
             kwargs: Passed on with each call.
 
         Raises:
@@ -351,19 +353,20 @@ class ChatEntropyTree(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Replies that fit a schema.
+        """Return a runnable whose replies fit a schema.
 
-        Bounds of numbers and sizes are checked when a reply is read: one outside them is no answer,
-        but is the message where no other leaf gives an answer, and then does not parse
-        (`OutputParserException`; in a stream at its end). Neither does a reply that `max_tokens` cut
-        off.
+        Bounds of numbers and sizes are checked after decoding. A reply out of bounds is not an
+        answer. If no other leaf gives an answer, that reply is the message, and parsing it raises
+        `OutputParserException` (in a stream, at its end). The same holds for a reply that
+        `max_tokens` cut off.
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
-            include_raw: Give {"raw", "parsed", "parsing_error"} instead of the parsed reply.
-            method: "json_schema", by the grammar of the schema, for any model; "function_calling", as
-                a tool call; "json_mode", any JSON object, which the prompt must describe.
-            strict: Makes no difference: grammars are always strict.
+            include_raw: Return {"raw", "parsed", "parsing_error"} instead of the parsed reply.
+            method: "json_schema" uses the grammar of the schema and works with any model.
+                "function_calling" uses a tool call. "json_mode" allows any JSON object, which the
+                prompt must describe.
+            strict: Ignored: grammars are always strict.
             kwargs: Passed on with each call.
 
         Raises:

@@ -1,4 +1,4 @@
-"""LangChain's decision model: typed answers with probabilities, straight from entropy trees."""
+"""A decision model for LangChain: typed answers with probabilities from entropy trees."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -43,17 +43,17 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
         decide.invoke({"state": "My card was charged twice.", "questions": {"team": Choice(…)}})
 
     Each question is one tree over lettered options, and all trees of a request share the model's
-    batches. A probability is the share of the weight of the paths that chose the option; paths that
-    chose none say nothing, and their weight is dealt out evenly. `confidence` is the calibrated
-    P(correct) where a calibrator holds, else the share of the choice, which is 0 when no path chose.
-    The expected `score` comes from the probabilities.
+    batches. The probability of an option is the weight of the paths that chose it. The weight of
+    paths that chose no option is distributed evenly. `confidence` is the calibrated P(correct) if a
+    calibrator matches. Otherwise it is the share of the choice, which is 0 if no path chose one. The
+    expected `score` is computed from the probabilities.
 
     Args:
         model: A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model.
         tree: An `EntropyTreeRunnable` with settings of its own, instead of `model`.
 
     Raises, when called:
-        InputError: The request is none, or has no question, more than ten options, or an image.
+        InputError: The request is invalid, or has no question, more than ten options, or an image.
         EtAgentError: Decoding failed.
     """
 
@@ -62,12 +62,12 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     )
 
     model: str = DEFAULT_MODEL
-    """Name of the model; that of `tree` where it is given."""
+    """Name of the model, or of the model of `tree` if that is given."""
     tree: Runnable[Any, AskResult] = Field(default_factory=lambda data: _tree_of(data["model"]))
-    """What answers a question with lettered options."""
+    """The runnable that answers a question with lettered options."""
 
     def __init__(self, **values: Any) -> None:
-        """Check the settings; nothing is loaded yet.
+        """Check the settings, without loading anything.
 
         Raises:
             SettingsError: A setting is unknown or of the wrong type.
@@ -147,7 +147,7 @@ def _checked(request: Any) -> ClassifierRequest:
 
 def _no_request(given: Any) -> str | None:
     if not isinstance(given, Mapping):
-        return f"a {type(given).__name__} is no request"
+        return f"the request is a {type(given).__name__}"
     for key in ("state", "questions"):
         if key not in given:
             return f"the request has no {key!r}"
@@ -173,7 +173,8 @@ def _options(question: Question) -> list[str]:
             return [_plain(text) for text in question.criteria]
         case _:
             raise InputError(
-                f"a question of the type {question.type!r} needs an image: only text is supported"
+                f"a question of type {question.type!r} needs an image, but only text is supported: "
+                "use Choice, Noul or Score"
             )
 
 
@@ -187,8 +188,8 @@ def _asked(state: State, questions: Mapping[str, Question]) -> dict[str, str]:
         options = _options(question)
         if len(options) > len(_LETTERS):
             raise InputError(
-                f"question {name!r} has {len(options)} options: at most {len(_LETTERS)} are "
-                "possible; ask for a group first, then within it"
+                f"question {name!r} has {len(options)} options, but at most {len(_LETTERS)} are "
+                "possible: ask for a group first, then for an option in it"
             )
         if len(options) > 1:
             # On one line each: a line break would end the option.
@@ -235,7 +236,7 @@ def _shares(count: int, result: AskResult | None) -> tuple[list[float], float]:
         return [1.0], 1.0
     if result.kind != "choice":
         raise SettingsError(
-            f'the tree read answers of the kind {result.kind}: give it kind="choice"'
+            f'the tree reads answers of kind {result.kind}: create it with kind="choice"'
         )
     known = {one.answer: one.share for one in result.distribution}
     chosen = [known.get(letter, 0.0) for letter in _LETTERS[:count]]
@@ -275,11 +276,13 @@ def _ready(value: Any) -> Any:
         case Mapping():
             if value.get("type") in _NOT_TEXT:
                 raise InputError(
-                    f"the state holds a block of the type {value['type']!r}: only text is supported, "
-                    "so leave it out or describe it in words"
+                    f"the state contains a block of type {value['type']!r}, but only text is "
+                    "supported: leave it out or describe it in words"
                 )
             return {str(key): _ready(one) for key, one in value.items()}
         case Sequence() if not isinstance(value, (bytes, bytearray)):
             return [_ready(one) for one in value]
         case _:
-            raise InputError(f"the state holds a {type(value).__name__}: use text and JSON types")
+            raise InputError(
+                f"the state contains a {type(value).__name__}: use text and JSON types"
+            )

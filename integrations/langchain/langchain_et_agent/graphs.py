@@ -1,4 +1,4 @@
-"""Nodes and edges for LangGraph graphs built by hand.
+"""Nodes and edges for LangGraph graphs that you build yourself.
 
     graph = StateGraph(GatedState)
     graph.add_node("answer", answer_node(EntropyTreeRunnable(model="qwen2.5-coder-0.5b")))
@@ -9,8 +9,8 @@
     graph.add_conditional_edges("gate", route_by_action(answer=END, abstain=END, clarify="clarify"))
     graph.add_edge("clarify", "answer")
 
-Each node does one thing and writes plain JSON types, so a graph that is interrupted and resumed
-neither decodes nor escalates again what a node before has brought.
+Each node does one thing and writes plain JSON types. When an interrupted graph is resumed, what an
+earlier node has brought is neither decoded nor escalated again.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,26 +33,26 @@ Name = TypeVar("Name", bound=str)
 
 
 class GatedState(TypedDict, total=False):
-    """The keys that the nodes read and write unless told otherwise; plain JSON types."""
+    """The keys that the nodes read and write by default, in plain JSON types."""
 
     question: str
-    """The question; with what is meant by it once the user said so."""
+    """The question. Once the user has clarified it, this includes the clarification."""
     result: dict[str, Any]
     """An `AskResult` without its tree."""
     decision: dict[str, Any]
     """A `Decision`."""
     answer: str | None
-    """The answer to give; None unless the decision is to answer."""
+    """The answer to give. None unless the decision is to answer."""
 
 
 def answer_node(
     tree: Runnable[Any, AskResult], *, question: Read = "question", result: str = "result"
 ) -> RunnableLambda[Any, dict[str, Any]]:
-    """A node that answers a question and writes the result, without the tree.
+    """Make a node that answers a question and writes the result, without the tree.
 
     Args:
         tree: An `EntropyTreeRunnable`, or any runnable from a question to an `AskResult`.
-        question: Where the question, or messages, are in the state.
+        question: Where the state holds the question or messages: a key, or a function of the state.
         result: The key that is written.
 
     Raises, when run:
@@ -79,17 +79,17 @@ def gate_node(
     answer: str = "answer",
     hand_over: bool = False,
 ) -> RunnableLambda[Any, dict[str, Any]]:
-    """A node that judges a result, escalates where the gate says so, and writes the decision.
+    """Make a node that judges a result, escalates if the gate says so, and writes the decision.
 
-    It asks nobody: `clarify_node` does, since a node that is interrupted runs again.
+    It does not ask the user. `clarify_node` does, since a node that is interrupted runs again.
 
     Args:
         gate: The gate.
-        result: Where the result is in the state; `result_of` reads that of a message.
-        topic: Where the topic or tool is whose policy holds; None for the general one.
+        result: Where the state holds the result: a key, or a function such as one using `result_of`.
+        topic: Where the state holds the topic or tool whose policy applies; None for the general one.
         decision: The key for the decision.
-        answer: The key for the answer, None unless the decision is to answer.
-        hand_over: Leave escalating to the graph: the decision is then `escalate`, for
+        answer: The key for the answer, which is None unless the decision is to answer.
+        hand_over: Leave escalating to the graph. The decision is then `escalate`, for
             `route_by_action(escalate=…)`, and the gate needs no target.
 
     Raises, when run:
@@ -101,7 +101,7 @@ def gate_node(
     def judge(state: State) -> dict[str, Any]:
         found = read_result(_read(state, result, "result"))
         if found is None:
-            raise InputError("there is no result to judge: let answer_node run before gate_node")
+            raise InputError("there is no result to judge: run answer_node before gate_node")
         named = None if topic is None else _read(state, topic, "topic")
         asked = _asked(state, decision, found.question)
         made = gate.resolve(found, topic=named, asked=asked, hand_over=hand_over)
@@ -120,15 +120,14 @@ class Node(Protocol):
 
 
 def clarify_node(*, question: str = "question", decision: str = "decision") -> Node:
-    """A node that interrupts with the clarifying question, and adds the reply to the question.
+    """Make a node that interrupts with the clarifying question and adds the reply to the question.
 
-    Resume with `Command(resume="the user's reply")`: a text, or the number of a reading.
+    Resume with `Command(resume="the user's reply")`. The reply is a text or the number of a reading. A
+    reply of another type is asked for again.
 
     Args:
         question: The key of the question, which is read and written.
         decision: The key of the decision.
-
-    A reply that is no text is asked for again.
 
     Raises, when run:
         InputError: The decision is not to ask back.
@@ -150,9 +149,9 @@ def route_by_action(
     clarify: Name | None = None,
     decision: str = "decision",
 ) -> Callable[[Any], Name]:
-    """A path function for `add_conditional_edges`: from a decision's action to the next node.
+    """Make a path function for `add_conditional_edges`, from a decision's action to the next node.
 
-    Its return type is a Literal of the names, from which LangGraph draws the edges.
+    Its return type is a Literal of the names, which LangGraph uses to draw the edges.
 
     Args:
         answer: Node after an answer, for instance `END`.
@@ -180,7 +179,7 @@ def route_by_action(
         action = _decision(state, decision).action
         if action not in nodes:
             raise SettingsError(
-                f"the decision is to {action}, and there is no node for it: "
+                f"the decision is to {action}, but there is no node for it: use "
                 f'route_by_action({action}="name of the node")'
             )
         return nodes[action]
@@ -193,7 +192,9 @@ def _read(state: State, where: Read, what: str) -> Any:
     if callable(where):
         return where(state)
     if where not in state:
-        raise InputError(f"the state has no {where!r}: write the {what} there, or say where it is")
+        raise InputError(
+            f"the state has no {where!r}: write the {what} there, or pass the key that holds it"
+        )
     return state[where]
 
 

@@ -1,4 +1,4 @@
-"""What a message of `ChatEntropyTree` carries: the whole result, without the tree."""
+"""The result that a message of `ChatEntropyTree` carries, without the tree."""
 
 from typing import Any, Final
 
@@ -21,10 +21,10 @@ def metadata_of(result: AskResult) -> dict[str, Any]:
 
 
 def result_of(message: BaseMessage) -> AskResult | None:
-    """The result that a message carries; None for a message of another model.
+    """Return the result that a message carries; None for a message of another model.
 
     Raises:
-        InputError: It is damaged, or of another version of et-agent.
+        InputError: The result is damaged, or from another version of et-agent.
     """
     return read_result(message.response_metadata.get(METADATA_KEY))
 

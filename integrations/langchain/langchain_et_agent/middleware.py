@@ -49,10 +49,10 @@ Foreign = Literal["pass", "refuse"]
 
 
 class GateState(AgentState[Any]):
-    """What the gate adds to the agent's state; plain JSON types."""
+    """What the gate adds to the agent's state, in plain JSON types."""
 
     et_agent_decisions: NotRequired[Annotated[list[dict[str, Any]], OmitFromInput]]
-    """Decisions of this run, the last one last; `Decision.model_validate` reads them."""
+    """Decisions of this run, oldest first. `Decision.model_validate` reads them."""
     et_agent_pause: NotRequired[Annotated[Pause | None, PrivateStateAttr]]
     """What the agent waits for after the last response."""
 
@@ -65,34 +65,34 @@ class _Judged:
 
 
 class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Lets a response pass, replaces it by a stronger model's, abstains or asks back.
+    """Lets a response pass, replaces it with a stronger model's, abstains or asks back.
 
-    A response is judged as soon as the model has given it, in the model's node, whose outcome is
-    kept: when an interrupted run is resumed, nothing is decoded or called again. The user is asked
-    in the node after it, once, with the clarifying question; the reply goes back to the model. The
-    one exception is an escalation target that interrupts: it stops the model's node, which runs again
-    when the run is resumed, so that the model is asked again too.
+    A response is judged in the model's node, as soon as the model has given it. The outcome is
+    stored, so nothing is decoded or called again when an interrupted run is resumed. The next node
+    asks the user once, with the clarifying question, and the reply goes back to the model. There is
+    one exception: an escalation target that interrupts stops the model's node. When the run is
+    resumed, that node runs again and asks the model again.
 
     Args:
-        policy: What to do at which confidence. `topics` holds tools by name: of several calls in one
-            message, the strictest threshold counts. Budgets of escalations count within a run, which
-            lasts until it ends, interrupts included.
-        escalate: Who answers instead. A chat model, or a name that `init_chat_model` takes, gets the
-            whole request with its tools; any other runnable, or a function, gets the question. None
-            abstains instead.
-        clarifier: Finds out whether a question is unclear; None never asks back.
-        unsure_tool_calls: What becomes of a tool call below its threshold, where nothing stronger
-            takes over: "abstain" says so instead of the call; "approve" asks a person, by an
-            interrupt of the form that `HumanInTheLoopMiddleware` uses; "ask" asks the user which of
-            the calls that paths made is meant, as often as `clarify_rounds` allows, and runs that
-            one. It never runs unasked.
-        foreign: Whether a response without a result of et-agent passes, or counts as one without
-            confidence.
-        abstention: What the agent says when it abstains: a text, or a function of the decision.
-        log: Where decisions are kept; None keeps none.
+        policy: What to do at which confidence. The keys of `topics` are names of tools. If a message
+            has several calls, the strictest threshold applies. Escalation budgets apply per run; a
+            run may include interrupts.
+        escalate: The target that answers instead. A chat model, or a name for `init_chat_model`,
+            gets the whole request with its tools. Any other runnable, or a function, gets the
+            question. None abstains instead.
+        clarifier: Finds out whether a question is unclear. None never asks back.
+        unsure_tool_calls: What to do with a tool call below its threshold if it is not escalated.
+            "abstain" replaces it with a message that says so. "approve" asks a person, with the same
+            interrupt as `HumanInTheLoopMiddleware`. "ask" lets the user choose among the calls that
+            the paths made, as often as `clarify_rounds` allows, and runs the chosen one. Such a call
+            never runs unasked.
+        foreign: What to do with a response that has no et-agent result: "pass" lets it through,
+            "refuse" treats it as a response without confidence.
+        abstention: What the agent says if it abstains: a text, or a function of the decision.
+        log: Where decisions are stored. None stores none.
 
     Raises:
-        SettingsError: A setting is not one of those named.
+        SettingsError: A setting has an unknown value.
         PolicyError: The policy asks back and there is no clarifier.
     """
 
@@ -131,11 +131,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         state: AgentState[Any],  # noqa: ARG002
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Begin a run: no decisions yet."""
+        """Start a run with no decisions."""
         return {"et_agent_decisions": [], "et_agent_pause": None}
 
     async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
-        """Begin a run: no decisions yet."""
+        """Start a run with no decisions."""
         return self.before_agent(state, runtime)
 
     def wrap_model_call(
@@ -146,7 +146,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Judge the response and carry the decision out, except for asking.
 
         Raises:
-            InputError: The response's result cannot be read.
+            InputError: The result in the response cannot be read.
             StoreError: The decision cannot be logged.
             EtAgentError: Decoding the readings of the question failed.
         """
@@ -160,7 +160,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
-        """As `wrap_model_call`; a cancelled agent stops its escalation."""
+        """As `wrap_model_call`. Cancelling the agent stops its escalation."""
         response = await handler(request)
         again = InLoop(handler, asyncio.get_running_loop())
         try:
@@ -178,7 +178,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         state: AgentState[Any],
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any] | None:
-        """Ask the user, if that is what was decided, and go on with the reply."""
+        """Ask the user if that was decided, and continue with the reply."""
         pause = cast("GateState", state).get("et_agent_pause")
         if pause is None:
             return None
@@ -306,7 +306,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             action=Action.ANSWER if policy.observe else Action.ABSTAIN,
             answer=None,
             threshold=policy.answer_at,
-            reason="The response carries no confidence: it is not one of et-agent.",
+            reason="The response carries no confidence, because it is not from et-agent.",
             question=str(request.messages[-1].text) if request.messages else "",
             topic=topic,
             asked=_asked(made),
@@ -350,8 +350,8 @@ def _target(given: str | BaseChatModel | Target | None) -> BaseChatModel | Targe
     if given is None or callable(given) or callable(getattr(given, "invoke", None)):
         return given
     raise SettingsError(
-        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable or a "
-        "function; a loaded model as ModelTarget(model)"
+        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable, a "
+        "function, or ModelTarget(model) for a loaded model"
     )
 
 

@@ -279,7 +279,10 @@ def test_a_chat_model_with_an_engine_is_read_without_a_model(
     chat = ChatEntropyTree(engine=model, leaves=2, stop=["END"])
     again = loaded(dumpd(chat))
     assert (again.leaves, again.stop, again.engine) == (2, ["END"], None)
-    with pytest.raises(SettingsError, match=r"no model is named: .* set chat.model = "):
+    with pytest.raises(
+        SettingsError,
+        match=r"no model is named, because .* without it: set chat.model = ",
+    ):
         again.invoke(QUESTION)
     monkeypatch.setattr(loading, "load_model", lambda *_, **__: ScriptedModel.from_texts(TEXTS))
     assert again.invoke(QUESTION, model="a").content

@@ -156,13 +156,13 @@ IMAGE = {"type": "image", "base64": "…", "mime_type": "image/png"}
     [
         (STATE, {}, "there are no questions"),
         (STATE, {"a": Box(instructions="Where?")}, "needs an image"),
-        ([IMAGE], {"a": TEAM}, "type 'image': only text"),
-        (HumanMessage([IMAGE]), {"a": TEAM}, "type 'image': only text"),
-        ({"a": b"x"}, {"a": TEAM}, "holds a bytes"),
+        ([IMAGE], {"a": TEAM}, "type 'image', but only text"),
+        (HumanMessage([IMAGE]), {"a": TEAM}, "type 'image', but only text"),
+        ({"a": b"x"}, {"a": TEAM}, "contains a bytes"),
         (
             STATE,
             {"a": Choice(instructions="?", criteria=dict.fromkeys("ABCDEFGHIJK"))},
-            "has 11 options: at most 10",
+            "has 11 options, but at most 10",
         ),
     ],
 )
@@ -233,7 +233,7 @@ def test_settings_are_checked(model: ScriptedModel) -> None:
         lambda question: ask(model, question, decoder=MultiChain(leaves=2), kind="number")
     )
     decide = EntropyTreeDecisionModel(tree=numbers)
-    with pytest.raises(SettingsError, match='give it kind="choice"'):
+    with pytest.raises(SettingsError, match='create it with kind="choice"'):
         decide.invoke({"state": STATE, "questions": {"a": TEAM}})
 
 

@@ -201,7 +201,7 @@ def test_failures_are_typed_and_seen_by_callbacks(model: ScriptedModel) -> None:
     assert isinstance(errors.seen[0], ModelClosedError)
     with pytest.raises(InputError, match="a dict, not a list"):
         gate_node(Gate(SHARE)).invoke({"result": []})
-    with pytest.raises(InputError, match="let answer_node run before"):
+    with pytest.raises(InputError, match="run answer_node before"):
         gate_node(Gate(SHARE)).invoke({"result": None})
 
 

@@ -233,7 +233,7 @@ def test_tools_are_strict_anyway(strict: bool) -> None:
 
 def test_tools_that_a_provider_runs_are_refused_at_once(chat: ChatEntropyTree) -> None:
     for tool in ({"type": "web_search_preview"}, {"type": "function", "function": {}}):
-        with pytest.raises(SettingsError, match="is no function with a name: pass a function"):
+        with pytest.raises(SettingsError, match="is not a named function: pass a function"):
             chat.bind_tools([add, tool])
 
 
