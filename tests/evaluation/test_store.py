@@ -84,7 +84,7 @@ def test_another_sort_of_file_is_refused(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE things (id INTEGER)")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="another program"):
         RunStore(other)
     with pytest.raises(StoreError, match="cannot be opened"):
         RunStore(text / "below" / "a file")

@@ -66,7 +66,7 @@ def test_what_is_hopeless_is_not_escalated(judged: Judged) -> None:
     gate = Gate(POLICY, escalate=lambda question: pytest.fail("called"))
     decision = gate.resolve(judged(0.1))
     assert decision.action is Action.ABSTAIN
-    assert "below 20% nothing is escalated" in decision.reason
+    assert "nothing below 20% is escalated" in decision.reason
 
 
 def test_decide_calls_nothing(judged: Judged) -> None:

@@ -101,7 +101,7 @@ def test_files_that_are_no_log(tmp_path: Path) -> None:
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE t (x)")
     connection.close()
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="another program"):
         DecisionLog(other)
     text = tmp_path / "text.sqlite"
     text.write_text("this is no database at all, but a text that is long enough" * 20)

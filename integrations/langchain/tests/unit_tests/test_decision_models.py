@@ -176,8 +176,8 @@ def test_bad_input(model: ScriptedModel, state: Any, questions: Any, message: st
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ("x", "a str is no request: pass"),
-        (None, "a NoneType is no request"),
+        ("x", "the request is a str: pass"),
+        (None, "the request is a NoneType"),
         ({"questions": {"a": TEAM}}, "the request has no 'state'"),
         ({"state": STATE}, "the request has no 'questions'"),
         ({"state": STATE, "questions": [TEAM]}, "the questions are a list"),
