@@ -1,12 +1,12 @@
-"""An agent with a tool that asks back when its request is unclear, and goes on with the reply.
+"""An agent with a tool that asks back if the request is unclear, and continues with the reply.
 
     make setup    # once, in a checkout
     .venv/bin/python examples/agent_clarifies.py
     .venv/bin/python examples/agent_clarifies.py "How big is Georgia?" --reply 2
 
-The paths of the tree call the tool; calls with equal arguments are one answer, so the call has a
-confidence. Below the threshold the agent stops and asks which call is meant. With the reply it goes on
-where it stopped: what was decoded before is not decoded again.
+The paths of the tree call the tool. Calls with equal arguments are one answer, so a call has a
+confidence. Below the threshold, the agent stops and asks which call is meant. With the reply it
+continues where it stopped, without decoding anything again.
 """
 
 import argparse
@@ -89,10 +89,12 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     """Run the example; `model` stands in for the one named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("question", nargs="?", default="How big is Georgia?")
-    parser.add_argument("--reply", help="what you say when asked back; asked for if left out")
+    parser.add_argument(
+        "--reply", help="your reply to a question back; the program asks for it if left out"
+    )
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--leaves", type=int, default=12)
-    parser.add_argument("--answer-at", type=float, default=0.9, help="least share of a call")
+    parser.add_argument("--answer-at", type=float, default=0.9, help="lowest share of a call")
     options = parser.parse_args(argv)
     with ExitStack() as stack:
         loaded = model or stack.enter_context(load_model(options.model))

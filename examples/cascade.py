@@ -1,10 +1,10 @@
-"""A small model answers; what it is unsure of goes to a larger one, as long as the budget lasts.
+"""A small model answers, and escalates what it is unsure of to a larger model within a budget.
 
     .venv/bin/python examples/cascade.py
     .venv/bin/python examples/cascade.py --budget 1 --answer-at 0.9
 
-The small model decodes all questions in shared batches. Then the gate looks at one after the other. The
-larger model is loaded when it is first needed, and its answer has to pass the gate too.
+The small model decodes all questions in shared batches. Then the gate judges one result after the
+other. The larger model is loaded on first use, and its answers pass through the gate too.
 """
 
 import argparse
@@ -52,18 +52,18 @@ def main(argv: Sequence[str] | None = None, models: Models | None = None) -> Non
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--small", default="qwen2.5-coder-0.5b")
     parser.add_argument("--large", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--budget", type=int, default=2, help="escalations at most")
+    parser.add_argument("--budget", type=int, default=2, help="largest number of escalations")
     parser.add_argument(
-        "--answer-at", type=float, default=0.7, help="least confidence of an answer"
+        "--answer-at", type=float, default=0.7, help="lowest confidence of an answer"
     )
     parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--max-tokens", type=int, default=320, help="longest path")
+    parser.add_argument("--max-tokens", type=int, default=320, help="longest path in tokens")
     options = parser.parse_args(argv)
     decoder = EntropyTree(leaves=options.leaves, max_tokens=options.max_tokens)
     policy = GatePolicy(
         answer_at=options.answer_at,
         escalations=options.budget,
-        uncalibrated="share",  # stands in for the confidence where no calibrator holds
+        uncalibrated="share",  # used as the confidence if no calibrator matches
     )
     tree = EntropyTreeRunnable(
         model=options.small if models is None else models.small, decoder=decoder

@@ -1,11 +1,11 @@
-"""Answers the questions of a CSV file, adds confidences, and goes on where it was stopped.
+"""Answers the questions of a CSV file, adds confidences, and continues where it was stopped.
 
     .venv/bin/python examples/csv_confidence.py
     .venv/bin/python examples/csv_confidence.py mine.csv --column text --out answered.csv
 
-Rows are written as they are finished. Stop it when you like (Ctrl-C): run again, it does the rest. The
-new columns are answer, confidence (P(correct); empty where no calibrator holds), share (of the paths),
-entropy (of p(a|x), nats), tokens, settings and error.
+Rows are written as they are finished. You can stop the program at any time (Ctrl-C). The next run does
+the rest. The new columns are answer, confidence (P(correct); empty if no calibrator matches), share (of
+the path weights), entropy (of p(a|x), in nats), tokens, settings and error.
 """
 
 import argparse

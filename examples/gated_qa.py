@@ -1,9 +1,9 @@
-"""Answers questions where the model is sure, and says that it does not know where it is not.
+"""Answers a question if the model is sure, and otherwise says that it does not know.
 
     .venv/bin/python examples/gated_qa.py
     .venv/bin/python examples/gated_qa.py "What is 17 times 23?" --answer-at 0.8 --leaves 16
 
-The whole program is `prompt | tree | gate`. While it thinks, the leading answer is shown.
+The whole program is `prompt | tree | gate`. While it decodes, it shows the leading answer.
 """
 
 import argparse
@@ -72,9 +72,9 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--max-tokens", type=int, help="longest path; 320 by default")
+    parser.add_argument("--max-tokens", type=int, help="longest path in tokens; 320 by default")
     parser.add_argument(
-        "--answer-at", type=float, default=0.7, help="least confidence of an answer"
+        "--answer-at", type=float, default=0.7, help="lowest confidence of an answer"
     )
     options = parser.parse_args(argv)
     tree = EntropyTreeRunnable(
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
         leaves=options.leaves,
         max_tokens=options.max_tokens,
     )
-    # Where no calibrator holds for the model, the share of the paths stands in for the confidence.
+    # If no calibrator matches the model, the share of the paths is used as the confidence.
     policy = GatePolicy(answer_at=options.answer_at, uncalibrated="share")
     chain = program(tree, policy)
     for question in options.questions:

@@ -1,10 +1,10 @@
-"""Questions about a few passages; says so when the passages do not hold the answer.
+"""Answers questions about a few passages, and says so if the passages do not contain the answer.
 
     .venv/bin/python examples/retrieval.py
     .venv/bin/python examples/retrieval.py "Who built the telescope?" --leaves 8
 
-An answer is given when the paths of the tree agree on it and it stands in a passage. Where nothing
-is found, the model is not even asked. The passages are made up, so that no model knows them by heart.
+An answer is given if the paths of the tree agree on it and a passage contains it. If no passage is
+found, the model is not asked. The passages are made up, so no model knows them by heart.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--answer-at", type=float, default=0.6, help="least share of an answer")
+    parser.add_argument("--answer-at", type=float, default=0.6, help="lowest share of an answer")
     options = parser.parse_args(argv)
     tree = EntropyTreeRunnable(
         model=options.model if model is None else model, leaves=options.leaves, kind="text"
