@@ -96,7 +96,7 @@ def test_stopping_keeps_what_is_finished(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_row_that_fails_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
     Path("farm.csv").write_text("id,question\na,How many eggs?\nb, \n")
     run()
-    assert rows()[1]["error"] == "the question is empty: ask something"
+    assert rows()[1]["error"] == "the question is empty: pass some text"
     assert rows()[1]["answer"] == ""
     run()
     assert len(rows()) == 2
