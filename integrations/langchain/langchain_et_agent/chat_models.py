@@ -355,10 +355,10 @@ class ChatEntropyTree(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable whose replies fit a schema.
 
-        Bounds of numbers and sizes are checked after decoding. A reply out of bounds is not an
-        answer. If no other leaf gives an answer, that reply is the message, and parsing it raises
-        `OutputParserException` (in a stream, at its end). The same holds for a reply that
-        `max_tokens` cut off.
+        What the grammar cannot enforce, such as `uniqueItems`, is checked after decoding. A reply
+        that breaks such a rule is not an answer. If no other leaf gives an answer, that reply is the
+        message, and parsing it raises `OutputParserException` (in a stream, at its end). So does a
+        reply that `max_tokens` cut off.
 
         Args:
             schema: A pydantic class, a TypedDict, or a JSON schema with a title.
