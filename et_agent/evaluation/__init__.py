@@ -1,4 +1,4 @@
-"""Measures how much a confidence is worth: data sets, runs, estimators, metrics, reports."""
+"""Measures answers and their confidence: data sets, runs, estimators, metrics and reports."""
 
 from et_agent.evaluation.archive import ArchivedRun, RunArchive, import_runs
 from et_agent.evaluation.datasets import load_items

@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, str]:
             raise ValueError(f"its format is {header['format']}, not {_FORMAT}")
         return dict(zip(header["runs"], lines, strict=True))
     except (OSError, EOFError, lzma.LZMAError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no archive of runs: {error!r}. {_REMEDY}") from error
+        raise DataError(f"{path} is not an archive of runs: {error!r}. {_REMEDY}") from error
 
 
 def _dumped(value: object) -> str:

@@ -29,7 +29,7 @@ def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
     for part in filter(None, (part.strip() for part in rest.split(","))):
         key, equals, value = part.partition("=")
         if not equals:
-            raise SettingsError(f"{spec!r}: write field=value, not {part!r}")
+            raise SettingsError(f"{spec!r}: {part!r} is not a setting; write field=value")
         # None is how `tau` and the like say "from the pilot".
         fields[key.strip()] = None if value.strip().lower() == "none" else value.strip()
     return decoder(**fields)

@@ -43,16 +43,18 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
     try:
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}. Fetch or export it again.") from error
+        raise DataError(f"{path} cannot be read: {error}. Export it again.") from error
     rows: list[Any] = []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: this is not JSON. Export it again.") from error
+            raise DataError(
+                f"{path}, line {number}: this is not valid JSON. Export it again."
+            ) from error
     head = rows[0] if rows and isinstance(rows[0], dict) else {}
     if head.get("format") != _FORMAT or not {"name", "config"} <= set(head):
-        raise DataError(f"{path} is no exported run of this version: export it again")
+        raise DataError(f"{path} is not an exported run of this version: export it again")
     records = []
     for number, row in enumerate(rows[1:], 2):
         try:

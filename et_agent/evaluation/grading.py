@@ -21,7 +21,7 @@ def gold_answers(item: Item) -> list[Extracted]:
     if not golds:
         raise DataError(
             f"{item.id}: no accepted answer can be read as {item.kind} ({item.golds[0]!r:.80}): "
-            "mend the row"
+            "correct the row"
         )
     return golds
 

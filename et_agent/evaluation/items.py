@@ -47,7 +47,7 @@ def sample(items: Sequence[Item], count: int | None, *, seed: int = 0) -> list[I
         SettingsError: `count` is below 1 or more than there are.
     """
     if count is not None and not 1 <= count <= len(items):
-        raise SettingsError(f"{count} questions were asked for: choose 1 to {len(items)}")
+        raise SettingsError(f"{count} questions were requested: choose 1 to {len(items)}")
     shuffled = sorted(items, key=lambda item: item.id)
     random.Random(seed).shuffle(shuffled)
     return shuffled[:count]

@@ -48,14 +48,15 @@ def ask_the_model(
     ours = dict(run.config.get("model", {})).get("fingerprint")
     if ours != model.info.fingerprint:
         raise SettingsError(
-            f"the run {run.name} was decoded by another model than {model.info.name}: load that one"
+            f"the run {run.name} was not decoded by {model.info.name}: load the model of the run"
         )
     records = store.records(run)
     for at, record in enumerate(records, 1):
         item = items.get(record.item)
         if item is None:
             raise DataError(
-                f"the run {run.name} has a question {record.item!r} of another data set"
+                f"the run {run.name} has a question {record.item!r} that is not in the data set: "
+                "use the data set of the run"
             )
         for name in extras:
             if name not in record.extras:

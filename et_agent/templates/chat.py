@@ -156,7 +156,7 @@ class ChatTemplate:
             self._render = Formatter(template=source, eos_token=eos, bos_token=bos)
         except jinja2.TemplateError as error:
             raise UnsupportedModelError(
-                f"the chat template in the model file is not valid ({error}); pass a plain prompt "
+                f"the chat template in the model file is not valid ({error}): use a plain prompt "
                 "with --chat plain"
             ) from error
 

@@ -55,7 +55,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         "cut off": path.read_bytes()[:100],
         "no run": gzip.compress(b'{"format": "other"}\n'),
         "empty": gzip.compress(b""),
-        "line 2: this is not JSON": gzip.compress(f"{lines[0]}\n{lines[1][:40]}\n".encode()),
+        "line 2: this is not valid JSON": gzip.compress(f"{lines[0]}\n{lines[1][:40]}\n".encode()),
         "line 2: .*extras": gzip.compress(f'{lines[0]}\n{{"item": "x"}}\n'.encode()),
         "line 3: .*rauqq": gzip.compress(
             "\n".join([*lines[:2], lines[2].replace('"rauq"', '"rauqq"')]).encode()

@@ -54,6 +54,6 @@ def test_zero_and_negative_numbers_within_a_tolerance() -> None:
 
 
 def test_accepted_answers_that_cannot_be_read() -> None:
-    with pytest.raises(DataError, match="mend the row"):
+    with pytest.raises(DataError, match="correct the row"):
         gold_answers(item(AnswerKind.NUMBER, "many"))
     assert len(gold_answers(item(AnswerKind.TEXT, "x" * 500, "short"))) == 1

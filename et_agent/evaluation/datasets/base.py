@@ -81,7 +81,7 @@ class Row:
 
     def damaged(self, what: str) -> DataError:
         """The error for a row that cannot be read."""
-        return DataError(f"{self.file}, line {self.line}: {what}. Mend or remove the row.")
+        return DataError(f"{self.file}, line {self.line}: {what}. Correct or remove the row.")
 
 
 Reader = Callable[[Sequence[Path], str], Iterator[Item]]
@@ -127,11 +127,13 @@ def _read_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it") from error
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it to UTF-8") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Check it.") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Check the path and its permissions."
+        ) from error
     if not text.strip():
-        raise DataError(f"{path} is empty: fetch it again, or choose another file")
+        raise DataError(f"{path} is empty: download it again, or choose another file")
     return text
 
 
@@ -144,9 +146,9 @@ def json_rows(path: Path) -> Iterator[Row]:
     try:
         records = json.loads(_read_text(path))
     except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}. Fetch it again.") from error
+        raise DataError(f"{path} is not valid JSON: {error}. Download it again.") from error
     if not isinstance(records, list):
-        raise DataError(f"{path} holds no list of records: choose another file")
+        raise DataError(f"{path} does not contain a list of records: choose another file")
     for number, record in enumerate(records, 1):
         yield Row(path, number, record)
 

@@ -52,7 +52,7 @@ def _locate(dataset: Dataset, file: DataFile) -> Path:
     if file.urls:
         return _fetch(dataset, file, cached)
     if Path(file.path).is_absolute() or not dataset.missing:
-        raise DataError(f"{file.path}: there is no such file. Check the path.")
+        raise DataError(f"there is no file {file.path}: check the path")
     where = folder or cached.parent.parent
     raise DataError(
         f"{dataset.name} is not in {where}: {dataset.missing} there, or set ET_AGENT_DATA"
@@ -71,10 +71,10 @@ def _fetch(dataset: Dataset, file: DataFile, target: Path) -> Path:
             return target
         said.append(f"  - {url}: the archive does not hold it")
     raise DataError(
-        f"{file.path} of {dataset.name} is not here and could not be fetched:\n"
+        f"{file.path} of {dataset.name} is not in the cache and could not be downloaded:\n"
         + "\n".join(said)
-        + "\nCheck the network, or put the file below a folder of your own and set ET_AGENT_DATA "
-        "to it."
+        + "\nCheck the network, or put the file into a folder of your own and set ET_AGENT_DATA to "
+        "that folder."
     )
 
 
@@ -82,7 +82,7 @@ def _download(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
         content: bytes = answer.read(_LARGEST_BYTES + 1)
     if len(content) > _LARGEST_BYTES:
-        raise ValueError(f"more than {_LARGEST_BYTES:,} bytes came")
+        raise ValueError(f"the source sent more than {_LARGEST_BYTES:,} bytes")
     return content
 
 

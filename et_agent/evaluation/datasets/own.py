@@ -28,7 +28,7 @@ def own_dataset(path: Path) -> Dataset:
         DataError: The name ends neither in .jsonl nor in .csv.
     """
     if path.suffix.lower() not in (".jsonl", ".csv"):
-        raise DataError(f"{path} is neither .jsonl nor .csv: give it the name of what it is")
+        raise DataError(f"{path} is neither .jsonl nor .csv: rename it to match its format")
     return Dataset(
         name=path.stem,
         title=f"questions of {path.name}",
@@ -45,10 +45,10 @@ def _read(paths: Sequence[Path], split: str) -> Iterator[Item]:
     is_csv = path.suffix.lower() == ".csv"
     rows = list(csv_rows(path, header=True) if is_csv else jsonl_rows(path))
     if not rows:
-        raise DataError(f"{path} holds no questions: add a row")
+        raise DataError(f"{path} contains no questions: add a row")
     for row in rows:
         if not isinstance(row.values, dict):
-            raise row.damaged("this is no record with named fields")
+            raise row.damaged("this is not a record with named fields")
     fallback = _fallback(rows)
     seen: set[str] = set()
     for row in rows:

@@ -63,5 +63,5 @@ def load_items(spec: str) -> list[Item]:
     dataset, split = find_dataset(spec)
     items = list(dataset.read(locate_files(dataset, split), split))
     if not items:
-        raise DataError(f"{spec} holds no questions: fetch its files again")
+        raise DataError(f"{spec} contains no questions: download its files again")
     return items

@@ -77,7 +77,7 @@ def test_csv_with_choices_and_kinds(tmp_path: Path) -> None:
             "line 2: other rows have choices",
         ),
         ([{"question": "Q", "answer": "1", "id": 1}] * 2, "the id 'mine/1' occurs twice"),
-        (["Q"], "no record with named fields"),
+        (["Q"], "not a record with named fields"),
     ],
 )
 def test_rows_that_cannot_be_used(tmp_path: Path, rows: list[object], said: str) -> None:

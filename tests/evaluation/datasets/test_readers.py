@@ -143,7 +143,7 @@ def test_nq_open(folder: Path) -> None:
         ),
         ("svamp/SVAMP.json", [{"ID": "x"}], "line 1: there is no field 'Body'"),
         ("svamp/SVAMP.json", [17], "line 1: there is no field 'Body'"),
-        ("svamp/SVAMP.json", {"a": 1}, "holds no list"),
+        ("svamp/SVAMP.json", {"a": 1}, "does not contain a list"),
         ("gsm8k/test.jsonl", [{"question": "Q", "answer": "six"}], "no final answer after ####"),
         ("gsm8k/test.jsonl", [{"question": " ", "answer": "#### 6"}], "'question' is not a text"),
         ("nq_open/NQ-open.dev.jsonl", [{"question": "Q", "answer": []}], "not a list of texts"),
@@ -179,7 +179,7 @@ def test_files_that_are_no_such_thing(folder: Path) -> None:
     target.mkdir()
     (folder / "svamp").mkdir()
     (folder / "svamp" / "SVAMP.json").write_text("[")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="not valid JSON"):
         load_items("svamp")
 
 
@@ -188,7 +188,7 @@ def test_names_that_are_no_data_set() -> None:
         load_items("swamp")
     with pytest.raises(DataError, match="no split 'dev': choose one of test, train"):
         load_items("svamp:dev")
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="there is no file"):
         load_items("/nowhere/questions.csv")
     with pytest.raises(DataError, match="password"):
         load_items("gpqa-main")
