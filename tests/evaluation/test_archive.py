@@ -98,7 +98,9 @@ def test_damaged_archives(tmp_path: Path) -> None:
     }
     for content in cases.values():
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"runs\.jsonl\.xz is not an archive.*Fetch the file again"):
+        with pytest.raises(
+            DataError, match=r"runs\.jsonl\.xz is not an archive.*Fetch the file again"
+        ):
             RunArchive(path)
     damages = {
         "JSON": first[:40],
