@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.tables import table
+from et_agent.arrays import Doubles
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.loading import load_model
 from et_agent.evaluation.bootstrap import Resamples, interval
@@ -161,7 +161,7 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def alarms_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a threshold finds, and how often it asks back where nothing is unclear."""
 
-    def scores(name: str, start: str, unclear: bool) -> NDArray[np.float64]:
+    def scores(name: str, start: str, unclear: bool) -> Doubles:
         some = [one for one in rows if one["case"].startswith(start) and one["unclear"] is unclear]
         return np.array([score(one, name) for one in some])
 

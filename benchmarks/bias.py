@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Floats
 from et_agent.decoding import EntropyTree, MultiChain, Run, RunInputs
 from et_agent.decoding.sampling import Distribution
 
@@ -63,7 +63,7 @@ class Script:
         """The package's own next-token distribution, made once a path."""
         found = self._known.get(path)
         if found is None:
-            logits: NDArray[np.float32] = np.full(8, -1e9, dtype=np.float32)
+            logits: Floats = np.full(8, -1e9, dtype=np.float32)
             for token, probability in self.rows(path).items():
                 if probability > 0:
                     logits[token] = np.log(probability)
@@ -193,9 +193,7 @@ def _measure(script_index: int, decoder_index: int) -> dict[str, object]:
     }
 
 
-def _errors(
-    found: NDArray[np.float64], expected: NDArray[np.float64], answers: list[str]
-) -> dict[str, object]:
+def _errors(found: Doubles, expected: Doubles, answers: list[str]) -> dict[str, object]:
     bias = found.mean(axis=0) - expected
     spread = found.std(axis=0, ddof=1)
     worst = int(np.abs(bias).argmax())

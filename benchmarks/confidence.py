@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
 from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
 from benchmarks.tables import table
+from et_agent.arrays import Doubles
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.errors import CalibrationError, DataError
@@ -36,9 +36,6 @@ from et_agent.evaluation.report import shown
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.uncertainty.estimators import ESTIMATORS
-
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 TREE: Final = "entropy-tree"
 LEAST: Final = 100

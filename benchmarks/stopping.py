@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from benchmarks.confidence import KINDS, plans, records_of, shipped_path
@@ -22,6 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
 from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, finished
 from benchmarks.tables import signed, table
+from et_agent.arrays import Bools, Doubles
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
@@ -57,7 +57,6 @@ THRESHOLDS: Final[Mapping[str, tuple[float, ...]]] = {
 RESAMPLES: Final = 1000
 METRICS: Final = ("accuracy", "any leaf right", "AUROC top-share")
 Records = Sequence[QuestionRecord]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def _answer(record: QuestionRecord) -> str | None:
     return None if top is None else record.answers[top]
 
 
-def proportion(which: NDArray[np.bool_]) -> Interval | None:
+def proportion(which: Bools) -> Interval | None:
     """A share with its 95 % interval (Clopper & Pearson 1934); None of nothing."""
     if not which.size:
         return None

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.pictures import save
 from benchmarks.runs import DECODERS, PLANS, REPEATS, RESULTS, Plan, finished
+from et_agent.arrays import Doubles
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
 from et_agent.evaluation.metrics import auroc
@@ -52,7 +52,6 @@ SIDE_BY_SIDE: Final = ("multi-chain", "entropy-tree")
 RESAMPLES: Final = 1000
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.confidence import KINDS, records_of
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import LARGER, RESULTS, SMALL
 from benchmarks.tables import signed, table
+from et_agent.arrays import Doubles
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import some_chains
 from et_agent.evaluation.records import QuestionRecord
@@ -51,7 +51,7 @@ def row(records: Sequence[QuestionRecord], decoder: str) -> dict[int, dict[str, 
     found = {}
     for size in SIZES:
         parts = [_parts(record, decoder, size, rng) for record in records]
-        values: NDArray[np.float64] = np.array([gain(one) for one in parts])
+        values: Doubles = np.array([gain(one) for one in parts])
         before, after = counts @ values[:, 0], counts @ values[:, 1]
         found[size] = {
             "first of equals": interval(before, len(records)),

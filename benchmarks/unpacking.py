@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from benchmarks.machine import describe
+from et_agent.arrays import Bools, Doubles
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree
 from et_agent.engines.base import Batch
@@ -94,10 +94,10 @@ def trees(models: Models, questions: list[str]) -> tuple[dict[str, Any], list[st
     }, texts
 
 
-def log_probs(model: LlamaCppModel, tokens: list[int], at_once: int) -> NDArray[np.float64]:
+def log_probs(model: LlamaCppModel, tokens: list[int], at_once: int) -> Doubles:
     """log p of the whole vocabulary after each token, decoded `at_once` tokens a batch."""
 
-    def work() -> NDArray[np.float64]:
+    def work() -> Doubles:
         rows = []
         for start in range(0, len(tokens), at_once):
             part = np.array(tokens[start : start + at_once], dtype=np.int32)
@@ -112,8 +112,8 @@ def log_probs(model: LlamaCppModel, tokens: list[int], at_once: int) -> NDArray[
 
 def agreement(models: Models, texts: list[str]) -> dict[str, Any]:
     """KL divergence and equal favourites over some texts."""
-    divergences: dict[str, list[NDArray[np.float64]]] = {}
-    equal: dict[str, list[NDArray[np.bool_]]] = {}
+    divergences: dict[str, list[Doubles]] = {}
+    equal: dict[str, list[Bools]] = {}
     for text in texts:
         tokens = models["packed"].tokenize(text)[:256]
         base = log_probs(models["packed"], tokens, 32)

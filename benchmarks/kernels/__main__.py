@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
 from benchmarks.machine import describe
+from et_agent.arrays import Doubles
 from et_agent.asking import ask
 from et_agent.decoding import MultiChain
 from et_agent.engines.base import Batch
@@ -139,8 +139,8 @@ class Measured:
         speed: Tokens a second of as many chains.
     """
 
-    alone: NDArray[np.float64]
-    beside: NDArray[np.float64]
+    alone: Doubles
+    beside: Doubles
     speed: float
 
 
@@ -201,7 +201,7 @@ def measure(out: Path, model: str) -> None:
     np.savez(out, alone=alone, beside=beside, speed=speed)
 
 
-def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> NDArray[np.float64]:
+def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> Doubles:
     """After each token of the first sequence; the others have the same text from later places on."""
     model.configure(TOKENS)
     sequences = np.arange(rows, dtype=np.int32)
@@ -221,11 +221,11 @@ def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> NDArra
     return np.array(found)
 
 
-def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _apart(one: Doubles, other: Doubles) -> float:
     return float(np.abs(one - other).sum(axis=1).mean() / 2)
 
 
-def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _same(one: Doubles, other: Doubles) -> float:
     return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from et_agent.arrays import Doubles
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.tree import Alternatives, Branch, Finish, ForkKind, Lineage, Side, Tree
@@ -105,7 +106,7 @@ def _numbers(one: Side | None) -> list[float]:
     return [-1.0, 0.0, 0.0] if one is None else [one.token, one.probability, one.log_prob]
 
 
-def _side(values: NDArray[np.float64]) -> Side | None:
+def _side(values: Doubles) -> Side | None:
     if values[0] < 0:
         return None
     return Side(int(values[0]), float(values[1]), float(values[2]))

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.documents import put
 from benchmarks.pictures import save
+from et_agent.arrays import Doubles
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import Chains, some_chains
 from et_agent.evaluation.records import QuestionRecord
@@ -31,7 +31,6 @@ RESULTS: Final = Path(__file__).parents[1] / "results" / "search.json"
 ROOTS: Final = 8
 """Chains of the pool from which trees may grow; the others are the truth."""
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
-Doubles = NDArray[np.float64]
 
 
 def shares(record: QuestionRecord, leaves: slice = slice(None)) -> dict[str, float]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.features import FEATURES, feature_columns, feature_row
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
@@ -29,7 +30,6 @@ from et_agent.storage import write_atomically
 
 __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
-Doubles = NDArray[np.float64]
 
 SCHEMA: Final = 1
 AUTO: Final = "auto"
@@ -192,8 +192,8 @@ class Calibrator:
     def _fitted(
         self,
         rows: Doubles,
-        labels: NDArray[np.int64],
-        groups: NDArray[np.int64],
+        labels: Ints,
+        groups: Ints,
         features: tuple[str, ...],
     ) -> "tuple[Mapping, str, AbstractMapping[str, float]]":
         name: str = self.method
@@ -352,7 +352,7 @@ def _rows(values: ArrayLike) -> Doubles:
 
 def _checked(
     features: ArrayLike, y: ArrayLike, groups: ArrayLike | None
-) -> tuple[Doubles, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Doubles, Ints, Ints]:
     rows = _rows(features)
     labels = np.asarray(y)
     if labels.shape != (rows.shape[0],):
@@ -370,7 +370,7 @@ def _checked(
     return rows, whole, numbers.astype(np.int64)
 
 
-def _require_enough(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+def _require_enough(labels: Ints, groups: Ints) -> None:
     total = np.unique(groups).size
     right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
     if total and not (right and wrong):

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind
+from et_agent.arrays import Doubles
 from et_agent.errors import CalibrationError
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = ["FEATURES", "Feature", "feature_columns", "feature_row", "features_of"]
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

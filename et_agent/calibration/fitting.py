@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.features import check_columns, feature_columns
 from et_agent.calibration.libraries import sklearn_module
 from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers, rounded
@@ -30,8 +30,6 @@ __all__ = [
     "usable_features",
 ]
 
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int], FittedMap]
 """(rows [n, columns], labels [n], groups [n], features, seed) to a map."""
 

@@ -4,15 +4,14 @@ import itertools
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from et_agent.arrays import Doubles
 from et_agent.calibration.features import feature_columns
 from et_agent.errors import CalibrationError
 
 __all__ = ["Isotonic", "Logistic", "Mapping", "VennAbers"]
 
-Doubles = NDArray[np.float64]
 _LIMIT: Final = 35.0  # beyond it the logistic function is 0 or 1 in floating point
 
 

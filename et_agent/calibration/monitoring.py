@@ -4,8 +4,9 @@ import math
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from et_agent.arrays import Doubles
 from et_agent.calibration.risk_control import checked_pairs
 from et_agent.errors import CalibrationError
 
@@ -86,7 +87,7 @@ class DriftMonitor:
         return list(_WAYS)[int(self._log_wealth.max(axis=1).argmax())]
 
 
-def _log_mean(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_mean(logs: Doubles) -> Doubles:
     """Log of the mean of exp, over the first axis, float64 [n]."""
     top = logs.max(axis=0)
     return np.asarray(top + np.log(np.exp(logs - top).mean(axis=0)), dtype=np.float64)

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from et_agent.arrays import Bools, Doubles
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
 from et_agent.validation import explained
 
 __all__ = ["Costs", "RiskControl", "Threshold", "threshold_for_coverage"]
 
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _GRID: Final = 100
 """Thresholds are tried in steps of 1 / 100, fixed beforehand."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from et_agent.arrays import Doubles
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Alternatives, Branch, ForkKind
@@ -24,7 +24,6 @@ ForkValue = Literal["worth", "entropy", "mass", "mass_per_token", "parting"]
 
 
 Verdict = Literal["settled", "given up"]
-Doubles = NDArray[np.float64]
 
 SURE: Final = 0.02
 """Below this entropy, nats, a token is all but certain."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Floats
 from et_agent.errors import DecodeError
 
 __all__ = ["Distribution", "StepDistributions", "TokenStatistics"]
@@ -20,9 +20,6 @@ _BLOCK: Final = 128
 _ONES: Final = np.ones(_BLOCK, dtype=np.float32)
 _RULED_OUT: Final = np.float32(-1e9)
 _TOP: Final = 20  # tokens in DeepConf's token confidence
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 
 def _block_sums(values: Floats) -> Doubles:

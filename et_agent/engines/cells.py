@@ -9,13 +9,11 @@ llama.cpp copies what forks share; the table's cells are then the reader's own, 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Ints
 from et_agent.errors import ContextError
 
-__all__ = ["CellTable", "Ints"]
-
-Ints = NDArray[np.int64]
+__all__ = ["CellTable"]
 
 
 class CellTable:

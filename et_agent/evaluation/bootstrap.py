@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles
 from et_agent.errors import SettingsError
 
 __all__ = ["Interval", "Resamples", "interval", "pooled"]
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

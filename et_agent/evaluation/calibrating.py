@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import (
     Calibrator,
     DataUsed,
@@ -28,8 +28,6 @@ __all__ = [
     "labelled_run",
 ]
 
-Doubles = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
@@ -47,9 +45,9 @@ class Labelled:
     data: DataUsed
     fingerprint: Fingerprint
     rows: Doubles
-    right: NDArray[np.int64]
+    right: Ints
     share: Doubles
-    groups: NDArray[np.int64]
+    groups: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.errors import DataError
 from et_agent.evaluation.metrics import pass_at_k
 from et_agent.evaluation.records import QuestionRecord
@@ -20,7 +20,6 @@ from et_agent.uncertainty.leaf_table import FORKS
 
 __all__ = ["Chains", "Cost", "are_chains", "some_chains"]
 
-Doubles = NDArray[np.float64]
 Cost = Literal["tokens", "seconds"]
 _INDEPENDENT: Final = FORKS.index("independent")
 # Subsets times questions: enough that the subsets' noise is far below that of the questions.
@@ -38,7 +37,7 @@ def are_chains(records: Sequence[QuestionRecord]) -> bool:
     )
 
 
-def some_chains(record: QuestionRecord, chosen: NDArray[np.int64]) -> QuestionRecord:
+def some_chains(record: QuestionRecord, chosen: Ints) -> QuestionRecord:
     """The record as it would be if only some of its independent chains had been decoded."""
     return record.part(chosen, np.full(chosen.size, 1.0 / chosen.size))
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Bools, Doubles
 from et_agent.calibration import Calibrator, RiskControl, feature_row, features_of
 from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
@@ -14,8 +14,6 @@ from et_agent.evaluation.records import QuestionRecord
 
 __all__ = ["Cascade", "Guarantee", "Outcome", "cascade", "guarantee", "outcome", "run_confidences"]
 
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _SPLITS: Final = 200
 

@@ -17,8 +17,9 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from et_agent.arrays import Bools, Doubles, Ints
 from et_agent.errors import DataError
 
 __all__ = [
@@ -43,8 +44,6 @@ __all__ = [
 _CACHED: Final = 2**16
 """Counts of resamples that are worked on at a time."""
 
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Metric = Callable[[Bools, Doubles, Doubles], Doubles]
 """(right [n], confidence [n], counts [R, n]) to values [R]."""
 
@@ -157,7 +156,7 @@ class Levels:
         return found
 
 
-def _sums(counts: Doubles, level: NDArray[np.int64], levels: int) -> Doubles:
+def _sums(counts: Doubles, level: Ints, levels: int) -> Doubles:
     """Sum of the rows of each level, float64 [levels, R]; `level` [rows] grows."""
     found = np.zeros((levels, counts.shape[1]))
     if level.size:
@@ -280,7 +279,7 @@ def all_metrics(
     return found
 
 
-def equal_mass_bins(confidence: Doubles, bins: int) -> list[NDArray[np.int64]]:
+def equal_mass_bins(confidence: Doubles, bins: int) -> list[Ints]:
     """Indices of about equally many answers a bin, least confident first; ties stay together."""
     order = np.argsort(confidence, kind="stable")
     ordered = confidence[order]

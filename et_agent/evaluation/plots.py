@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Bools, Doubles
 from et_agent.errors import SettingsError
 from et_agent.evaluation.metrics import Bins, reliability, risk_coverage
 from et_agent.evaluation.records import QuestionRecord
@@ -23,7 +23,6 @@ __all__ = ["draw_all", "draw_reliability", "draw_risk_coverage"]
 # Okabe & Ito's palette, which colour-blind readers can tell apart, and marks for print.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKS: Final = ("o", "s", "^", "D", "v", "P")
-Doubles = NDArray[np.float64]
 Runs = Mapping[str, Sequence[QuestionRecord]]
 
 
@@ -152,7 +151,7 @@ def _roc(axes: "Axes", runs: Runs) -> bool:
     return drawn
 
 
-def draw_risk_coverage(runs: Mapping[str, tuple[NDArray[np.bool_], Doubles]], path: Path) -> Path:
+def draw_risk_coverage(runs: Mapping[str, tuple[Bools, Doubles]], path: Path) -> Path:
     """Draw error over the share of questions answered as PNG.
 
     Args:
@@ -179,9 +178,7 @@ def _risks(axes: "Axes", runs: Runs) -> bool:
     return _risk_coverage(axes, pairs, "top share")
 
 
-def _risk_coverage(
-    axes: "Axes", runs: Mapping[str, tuple[NDArray[np.bool_], Doubles]], what: str
-) -> bool:
+def _risk_coverage(axes: "Axes", runs: Mapping[str, tuple[Bools, Doubles]], what: str) -> bool:
     for at, (name, (right, confidence)) in enumerate(runs.items()):
         coverage, risk = risk_coverage(right, confidence)
         axes.plot(coverage, risk, label=name, color=_COLOURS[at % 6])

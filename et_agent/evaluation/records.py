@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arrays import Bools, Doubles, Ints
 from et_agent.errors import DataError, InputError
 from et_agent.uncertainty.leaf_table import LeafTable
 
@@ -57,11 +58,11 @@ class QuestionRecord:
         return top is not None and self.right[top]
 
     @property
-    def leaf_right(self) -> NDArray[np.bool_]:
+    def leaf_right(self) -> Bools:
         """Whether each leaf is right, bool [leaves]."""
         return np.array([*self.right, False])[self.leaves.answer]
 
-    def part(self, leaves: NDArray[np.int64], weight: NDArray[np.float64]) -> Self:
+    def part(self, leaves: Ints, weight: Doubles) -> Self:
         """The record as it would be if only these of its leaves had been decoded.
 
         Args:
@@ -86,9 +87,7 @@ class QuestionRecord:
             shift = random.Random(self.item).random()
         return self._with_leaves(self.leaves.capped(leaves, shift), slice(None))
 
-    def _with_leaves(
-        self, table: LeafTable, leaves: NDArray[np.int64] | slice, **changed: NDArray[Any]
-    ) -> Self:
+    def _with_leaves(self, table: LeafTable, leaves: Ints | slice, **changed: NDArray[Any]) -> Self:
         """The record with some leaves of a table that has this record's answer classes.
 
         Answer classes are numbered anew by their first leaf, since ties that nothing else breaks go to

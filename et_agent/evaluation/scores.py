@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.uncertainty.estimators import Estimator
 
 __all__ = ["scores_of"]
 
 
-def scores_of(records: Sequence[QuestionRecord], estimator: Estimator) -> NDArray[np.float64]:
+def scores_of(records: Sequence[QuestionRecord], estimator: Estimator) -> Doubles:
     """Confidence of each question, float64 [n]; NaN where the estimator was not measured.
 
     Questions without any answer are the least confident, unless the estimator was measured for no

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Bools, Doubles
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import Chains, Cost, are_chains
@@ -30,7 +30,6 @@ __all__ = [
     "summarise",
 ]
 
-Doubles = NDArray[np.float64]
 _KS: Final = (1, 2, 4, 8, 16, 20)
 
 
@@ -148,7 +147,7 @@ def _right_by_count(record: QuestionRecord) -> float:
 
 def _estimator_summary(
     records: Sequence[QuestionRecord],
-    right: NDArray[np.bool_],
+    right: Bools,
     estimator: Estimator,
     drawn: Resamples,
 ) -> EstimatorSummary:
@@ -241,7 +240,7 @@ def _means(values: Doubles, counts: Doubles) -> Doubles:
     return found
 
 
-def _auroc(right: NDArray[np.bool_], scores: Doubles, counts: Doubles) -> Doubles:
+def _auroc(right: Bools, scores: Doubles, counts: Doubles) -> Doubles:
     """AUROC over the questions that have a score, float64 [R]; NaN where there are none."""
     known = ~np.isnan(scores)
     return auroc(right[known], scores[known], counts[:, known])

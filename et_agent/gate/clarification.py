@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, instruction
+from et_agent.arrays import Doubles, Ints
 from et_agent.decoding import MultiChain
 from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
@@ -30,7 +30,6 @@ from et_agent.templates.messages import Message
 
 __all__ = ["Clarification", "Clarifier", "chosen", "clarified", "meant", "parted"]
 
-Doubles = NDArray[np.float64]
 
 _ASK_READINGS: Final = (
     "You get a question. Write it anew as its author most likely means it. If it can be understood in "
@@ -133,9 +132,7 @@ def _entropy(shares: Doubles) -> float:
     return max(0.0, float(-(known * np.log(known)).sum()))
 
 
-def _information(
-    weights: Doubles, owners: NDArray[np.int64], classes: NDArray[np.int64]
-) -> tuple[float, float, float]:
+def _information(weights: Doubles, owners: Ints, classes: Ints) -> tuple[float, float, float]:
     """`parted` over the leaves that gave an answer; readings without any are left out."""
     counts = np.zeros((weights.size, int(classes.max(initial=0)) + 1))
     np.add.at(counts, (owners, classes), 1.0)
@@ -146,7 +143,7 @@ def _information(
     return parted(heard, counts[told] / counts[told].sum(axis=1, keepdims=True))
 
 
-def _shares(leaves: NDArray[np.int64], classes: int) -> Doubles:
+def _shares(leaves: Ints, classes: int) -> Doubles:
     counts = np.array([np.bincount(row, minlength=classes) for row in leaves], dtype=np.float64)
     shares: Doubles = counts / leaves.shape[1]
     return shares
@@ -244,7 +241,7 @@ class Clarifier:
 
     def _answered(
         self, question: str, texts: Sequence[str], kind: AnswerKind, system: str, limit: "_Limit"
-    ) -> tuple[list[str], NDArray[np.int64]] | None:
+    ) -> tuple[list[str], Ints] | None:
         """Answer the readings; None when a limit stopped it."""
         head: list[Message] = [{"role": "system", "content": system}] if system else []
         prompts = [
@@ -307,7 +304,7 @@ class Clarifier:
 
     def _read(
         self, run: ContinuedRun, readings: int, question: str, kind: AnswerKind
-    ) -> tuple[list[str], NDArray[np.int64]]:
+    ) -> tuple[list[str], Ints]:
         """Labels of the answers, and the class of each leaf of each reading; the last is none."""
         owners, answers = [], []
         for branch in run.tree.branches[1:]:

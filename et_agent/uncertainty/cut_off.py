@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from et_agent.arrays import Bools
 from et_agent.errors import InputError
 from et_agent.uncertainty.leaves import Numbers, check_weights
 
 __all__ = ["cut_off_share"]
 
 
-def cut_off_share(cut_off: Sequence[bool] | npt.NDArray[np.bool_], weights: Numbers) -> float:
+def cut_off_share(cut_off: Sequence[bool] | Bools, weights: Numbers) -> float:
     """Return the path weight of the leaves that ended at the token limit, in [0, 1].
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.codes import farthest_first
 from et_agent.errors import InputError
 from et_agent.uncertainty.leaves import SHARE_DIGITS, rank_of_class
@@ -17,9 +18,6 @@ __all__ = ["FORKS", "LeafTable"]
 
 FORKS: Final = ("independent", "stratified", "distinct", "exchangeable")
 """Kinds of fork, as `decoding.tree.ForkKind` has them."""
-
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 # Without slots, so that what follows from the columns is worked out once.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.errors import InputError
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 Index = Sequence[int | None]
 """Answer class of each leaf, `[leaves]`; None for a leaf without an answer or cut off."""
 
-Numbers = Sequence[float] | Sequence[int] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+Numbers = Sequence[float] | Sequence[int] | Doubles | Ints
 """One number a leaf, `[leaves]`."""
 
 SHARE_DIGITS: Final = 9
@@ -42,13 +42,13 @@ class Leaves:
     index: tuple[int | None, ...]
     """Answer class of each leaf, None for none."""
 
-    weights: npt.NDArray[np.float64]
+    weights: Doubles
     """Path weights `[leaves]`, not negative, sum 1."""
 
-    counts: npt.NDArray[np.float64]
+    counts: Doubles
     """Multiplicities `[leaves]`, whole numbers of at least 1."""
 
-    def share_of_class(self, numbers: npt.NDArray[np.float64]) -> dict[int | None, float]:
+    def share_of_class(self, numbers: Doubles) -> dict[int | None, float]:
         """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
         return share_of_class(self.index, numbers)
 
@@ -75,9 +75,7 @@ def rank_of_class(
     return (-round(share, SHARE_DIGITS), -likely, -leaves, member)
 
 
-def share_of_class(
-    index: tuple[int | None, ...], numbers: npt.NDArray[np.float64]
-) -> dict[int | None, float]:
+def share_of_class(index: tuple[int | None, ...], numbers: Doubles) -> dict[int | None, float]:
     """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
     parts: dict[int | None, list[float]] = {}
     for member, number in zip(index, numbers.tolist(), strict=True):
@@ -132,7 +130,7 @@ def _is_class(member: object) -> bool:
     return whole and int(member) >= 0  # type: ignore[call-overload]
 
 
-def check_weights(weights: Numbers, *, leaves: int) -> npt.NDArray[np.float64]:
+def check_weights(weights: Numbers, *, leaves: int) -> Doubles:
     """Return path weights as float64 `[leaves]`.
 
     Raises:
@@ -160,7 +158,7 @@ def check_weights(weights: Numbers, *, leaves: int) -> npt.NDArray[np.float64]:
     return array
 
 
-def check_counts(counts: Numbers | None, *, leaves: int) -> npt.NDArray[np.float64]:
+def check_counts(counts: Numbers | None, *, leaves: int) -> Doubles:
     """Return multiplicities as float64 `[leaves]`, all 1 if `counts` is None.
 
     Raises:
@@ -178,6 +176,6 @@ def check_counts(counts: Numbers | None, *, leaves: int) -> npt.NDArray[np.float
     return array
 
 
-def _exact_sum(numbers: npt.NDArray[np.float64]) -> float:
+def _exact_sum(numbers: Doubles) -> float:
     # fsum does not depend on the order, so neither do shares, ties and entropies.
     return math.fsum(numbers.tolist())

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.answers import Extracted
+from et_agent.arrays import Doubles
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
 __all__ = ["answer_tokens", "leaf_table", "rauq", "traces", "windows"]
 
-Doubles = NDArray[np.float64]
 
 WINDOW: Final = 64
 """Tokens in a confidence window; DeepConf has 1,024 and more, for chains of tens of thousands."""

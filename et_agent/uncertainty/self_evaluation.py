@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
@@ -110,9 +110,7 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
     return classes
 
 
-def _shares(
-    model: LanguageModel, texts: Sequence[str], words: tuple[str, str]
-) -> NDArray[np.float64]:
+def _shares(model: LanguageModel, texts: Sequence[str], words: tuple[str, str]) -> Doubles:
     """Probability of the first word against the second as the reply, float64 [texts]."""
     prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
     common = common_length(prompts)
@@ -126,7 +124,7 @@ def _shares(
     assert isinstance(run, ProbeRun)
     yes, no = run.probabilities.T
     with np.errstate(invalid="ignore"):
-        shares: NDArray[np.float64] = yes / (yes + no)
+        shares: Doubles = yes / (yes + no)
     return shares
 
 

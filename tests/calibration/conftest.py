@@ -1,15 +1,14 @@
 """Questions whose chance of being right is known."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import feature_columns
 
-Doubles = NDArray[np.float64]
 COLUMNS = feature_columns()
 
 
-def questions(count: int, seed: int = 0) -> tuple[Doubles, NDArray[np.int64], Doubles]:
+def questions(count: int, seed: int = 0) -> tuple[Doubles, Ints, Doubles]:
     """Features, labels, and the true P(correct), a logistic function of share and log-prob."""
     rng = np.random.default_rng(seed)
     rows = np.zeros((count, len(COLUMNS)))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
+from et_agent.arrays import Doubles
 from et_agent.errors import DataError
 from et_agent.evaluation import metrics
 from et_agent.evaluation.metrics import METRICS, Metric, value_of
@@ -165,7 +165,7 @@ def test_nan_is_refused_and_nothing_is_undefined() -> None:
 
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.2, 0.7, 1.0]), min_size=1, max_size=60))
 def test_bins_hold_every_answer_once_and_keep_ties_together(scores: list[float]) -> None:
-    confidence: NDArray[np.float64] = np.array(scores)
+    confidence: Doubles = np.array(scores)
     bins = metrics.equal_mass_bins(confidence, 10)
     assert sorted(np.concatenate(bins).tolist()) == list(range(len(scores)))
     for low, high in itertools.pairwise(bins):

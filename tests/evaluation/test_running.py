@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from et_agent.answers import AnswerKind
+from et_agent.arrays import Floats
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.scripted import END, VOCABULARY, ScriptedModel
@@ -185,7 +185,7 @@ def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> Non
     others_done = threading.Event()
     told = list(b"\\boxed{1}")
 
-    def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def script(prompt: str, tokens: Sequence[int]) -> Floats:
         row = np.full(VOCABULARY, -1e9, dtype=np.float32)
         if "What is 0 " in prompt and not others_done.is_set():
             row[ord("a")] = 0

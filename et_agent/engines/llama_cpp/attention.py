@@ -20,13 +20,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.engines.cells import CellTable, Ints
+from et_agent.arrays import Bools, Floats, Ints
+from et_agent.engines.cells import CellTable
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import NO_CACHE, Layout
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
 
-Floats = NDArray[np.float32]
 
 # Offsets in ggml_tensor, bytes (llama-cpp-python 0.3.36).
 _TYPE: Final = 0
@@ -209,7 +209,7 @@ class AttentionReader:
             ctypes.c_size_t,
             ctypes.c_size_t,
         )
-        self._outputs: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._outputs: Bools = np.zeros(0, dtype=np.bool_)
         self._rows: Ints = np.zeros(0, dtype=np.int64)
         self._places: Ints | None = None
         self._cells: Ints | None = None
@@ -224,9 +224,7 @@ class AttentionReader:
         self._layout = layout
         self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in self.layers}
 
-    def begin(
-        self, outputs: NDArray[np.bool_], places: Ints | None = None, cells: Ints | None = None
-    ) -> None:
+    def begin(self, outputs: Bools, places: Ints | None = None, cells: Ints | None = None) -> None:
         """Get ready for a decode.
 
         Args:

@@ -18,8 +18,9 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from et_agent.arrays import Ints
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
-from et_agent.engines.cells import CellTable, Ints
+from et_agent.engines.cells import CellTable
 from et_agent.engines.llama_cpp.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import (

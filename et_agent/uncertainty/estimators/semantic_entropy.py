@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from et_agent.arrays import Doubles
 from et_agent.uncertainty.estimators.base import Estimator
 from et_agent.uncertainty.leaf_table import LeafTable
 
@@ -25,7 +25,7 @@ def _semantic_entropy(leaves: LeafTable, merged: Sequence[int] | None) -> float:
         classes = np.array([0, *(1 + one for one in merged)])[classes]
     normalised = leaves.log_prob / np.maximum(leaves.tokens, 1)
     masses = leaves.count * np.exp(normalised - normalised.max())
-    shares: NDArray[np.float64] = np.bincount(classes, masses / masses.sum()).astype(np.float64)
+    shares: Doubles = np.bincount(classes, masses / masses.sum()).astype(np.float64)
     shares = shares[shares > 0]
     return max(0.0, float(-(shares @ np.log(shares))))
 
