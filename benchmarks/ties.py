@@ -1,4 +1,4 @@
-"""Which of equally heavy answers to give: the first, or the one whose words are likelier.
+"""Which of equally heavy answers to give: the first, or the one whose tokens are likelier.
 
     python -m benchmarks.ties
 
@@ -31,7 +31,7 @@ DRAWS: Final = 4
 
 
 def first_of_equals(record: QuestionRecord) -> bool:
-    """Whether the first of the heaviest answers is right: the rule that the words replaced."""
+    """Whether the first of the heaviest answers is right: the rule that `answer_logprobs` replaced."""
     shares = record.leaves.shares
     return bool(shares.size) and record.right[int(shares.round(SHARE_DIGITS).argmax())]
 
@@ -45,7 +45,7 @@ def gain(parts: Sequence[QuestionRecord]) -> tuple[float, float]:
 
 
 def row(records: Sequence[QuestionRecord], decoder: str) -> dict[int, dict[str, Interval]]:
-    """By number of leaves: accuracy by the first of equals, and what the words add to it."""
+    """By number of leaves: accuracy by the first of equals, and what the tokens' probability adds."""
     counts = Resamples(len(records)).counts / len(records)
     rng = np.random.default_rng(0)
     found = {}
@@ -55,7 +55,7 @@ def row(records: Sequence[QuestionRecord], decoder: str) -> dict[int, dict[str, 
         before, after = counts @ values[:, 0], counts @ values[:, 1]
         found[size] = {
             "first of equals": interval(before, len(records)),
-            "likelier words minus that": interval(after - before, len(records)),
+            "likelier tokens minus that": interval(after - before, len(records)),
         }
     return found
 
@@ -90,7 +90,7 @@ def main() -> None:
     lines = [
         [name, str(size)]
         + [
-            f"{one['first of equals'].value:.3f} {signed(one['likelier words minus that'])}"
+            f"{one['first of equals'].value:.3f} {signed(one['likelier tokens minus that'])}"
             for one in found.values()
         ]
         for name, (size, found) in rows.items()

@@ -84,7 +84,7 @@ def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> li
     tied = rounded.count(max(rounded)) if rounded else 0
     if tied > 1:
         notes.append(
-            f"{tied} answers tie: the first of them has the likeliest words or, where these tie too, "
+            f"{tied} answers tie: the first of them has the likeliest tokens or, where these tie too, "
             "more leaves, or came first"
         )
     if numbers.answer is None:

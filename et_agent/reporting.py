@@ -169,7 +169,11 @@ def statistics_of(leaves: LeafTable, classes: AnswerClasses) -> Statistics:
     index = list(classes.index_of_leaf)
     weights, counts = leaves.weight, leaves.count
     found = answer_distribution(
-        index, weights, counts, labels=list(classes.labels), words=leaves.words
+        index,
+        weights,
+        counts,
+        labels=list(classes.labels),
+        answer_logprobs=leaves.answer_logprobs,
     )
     top = found.top_answer
     return Statistics(

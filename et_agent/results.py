@@ -1,10 +1,11 @@
 """The result of a question: one schema for Python, `--json`, logs and stores."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from et_agent.calibration.features import FeatureValues
 from et_agent.renaming import warn_of_old_name
 
 __all__ = [
@@ -190,7 +191,7 @@ class AskResult(_Report):
     """Whether `confidence` comes from a calibrator."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """What moved the confidence, the strongest first."""
-    features: dict[str, float | None] = {}
+    features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = {}
     """What calibrators see of the tree (`et_agent.calibration.FEATURES`), None where it was not
     measured; empty without an answer and for a tree that was cut short."""
     share: float = Field(ge=0, le=1)

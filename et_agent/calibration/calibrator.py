@@ -1,30 +1,36 @@
 """From features of a tree to P(correct): fitting, keeping as JSON, applying, explaining."""
 
 import json
-from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from et_agent.arrays import Doubles, Ints
-from et_agent.calibration.features import FEATURES, feature_columns, feature_row
+from et_agent.calibration.features import (
+    FEATURES,
+    feature_columns,
+    feature_row,
+    renamed_features,
+)
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
     CANDIDATES,
-    LEAST_EACH,
-    LEAST_QUESTIONS,
+    MIN_PER_CLASS,
+    MIN_QUESTIONS,
     choose,
+    current_method,
     folds,
     log_loss,
+    renamed_method,
     usable_features,
 )
-from et_agent.calibration.mappings import Isotonic, Logistic, Mapping
+from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.storage import write_atomically
 
@@ -33,6 +39,7 @@ __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
 SCHEMA: Final = 1
 AUTO: Final = "auto"
+_Method = Annotated[str, AfterValidator(current_method)]
 
 
 class _Document(BaseModel):
@@ -63,15 +70,15 @@ class CalibratorFile(_Document):
     """What it holds for; None when the caller keeps track of it."""
     data: tuple[DataUsed, ...]
     """What it was fitted on."""
-    method: str
+    method: _Method
     """Candidate that was fitted."""
-    losses: dict[str, float]
+    losses: dict[_Method, float]
     """Mean log loss on held-out questions, nats, of each candidate that was tried."""
     held_out: dict[str, float]
     """Metrics of the whole procedure, the choice included, on held-out questions."""
     reliability: tuple[tuple[float, float, int], ...] = ()
     """Mean confidence, accuracy and number of held-out questions, by bins of confidence."""
-    mapping: Mapping
+    mapping: CalibrationMap
     """The fitted map."""
 
 
@@ -144,8 +151,8 @@ class Calibrator:
         data: Sequence[DataUsed] = (),
         seed: int = 0,
     ) -> None:
-        self.method = method
-        self.features = features
+        self.method = renamed_method(method)
+        self.features = None if features is None else renamed_features(features)
         self.fingerprint = fingerprint
         self.data = data
         self.seed = seed
@@ -170,9 +177,9 @@ class Calibrator:
         features = usable_features(rows, self.features)
         left_out = FEATURES if self.features is None else ()
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
-        if self.method != AUTO and (lacking := CANDIDATES[self.method].lacks(features)):
+        if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
             raise CalibrationError(
-                f"{self.method} is made of {', '.join(lacking)} too: name it among the features, "
+                f"{self.method} is made of {', '.join(missing)} too: name it among the features, "
                 "leave out questions in which it was not measured, or choose another method"
             )
         self.held_out_: Doubles = np.full(labels.size, np.nan)
@@ -195,9 +202,9 @@ class Calibrator:
         labels: Ints,
         groups: Ints,
         features: tuple[str, ...],
-    ) -> "tuple[Mapping, str, AbstractMapping[str, float]]":
+    ) -> tuple[CalibrationMap, str, Mapping[str, float]]:
         name: str = self.method
-        losses: AbstractMapping[str, float] = {}
+        losses: Mapping[str, float] = {}
         if name == AUTO:
             choice = choose(rows, labels, groups, features, self.seed)
             name, losses = choice.name, choice.losses
@@ -210,10 +217,10 @@ class Calibrator:
             CalibrationError: Not fitted, wrong columns, or NaN in a feature that is used.
         """
         rows = _rows(X)
-        right = self._mapping().predict(rows)
+        right = self._fitted_map().predict(rows)
         return np.column_stack([1.0 - right, right])
 
-    def confidence(self, features: AbstractMapping[str, float | None], kind: str) -> Confidence:
+    def confidence(self, features: Mapping[str, float | None], kind: str) -> Confidence:
         """P(correct) of the top answer of one tree, and what moved it.
 
         Args:
@@ -223,7 +230,7 @@ class Calibrator:
         Raises:
             CalibrationError: Not fitted, or a feature that is used was not measured.
         """
-        mapping, row = self._mapping(), feature_row(features, kind)[None, :]
+        mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
         value = float(mapping.predict(row)[0])
         if isinstance(mapping, Isotonic):
             return Confidence(value, (), None)
@@ -238,13 +245,13 @@ class Calibrator:
         base = float(1.0 / (1.0 + np.exp(-logistic.intercept)))
         return Confidence(value, tuple(parts), base)
 
-    def check(self, asked: Fingerprint) -> None:
+    def check(self, requested: Fingerprint) -> None:
         """Refuse trees that this calibrator says nothing of.
 
         Raises:
             CalibratorMismatchError: Another model, decoder, prompt or answer kind.
         """
-        problems = [] if self.fingerprint is None else self.fingerprint.problems(asked)
+        problems = [] if self.fingerprint is None else self.fingerprint.problems(requested)
         if problems:
             raise CalibratorMismatchError(
                 f"the calibrator was fitted for something else ({'; '.join(problems)}). Ask as it "
@@ -269,7 +276,7 @@ class Calibrator:
             CalibrationError: Not fitted.
         """
         return CalibratorFile(
-            mapping=self._mapping(),
+            mapping=self._fitted_map(),
             created=self.created_,
             fingerprint=self.fingerprint,
             data=tuple(self.data),
@@ -329,7 +336,7 @@ class Calibrator:
         made.held_out_ = np.array([])
         return made
 
-    def _mapping(self) -> Mapping:
+    def _fitted_map(self) -> CalibrationMap:
         if not hasattr(self, "mapping_"):
             raise CalibrationError("this calibrator is not fitted: call fit, or load one")
         return self.mapping_
@@ -378,10 +385,10 @@ def _require_enough(labels: Ints, groups: Ints) -> None:
             f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
             "calibration needs both"
         )
-    missing = max(LEAST_QUESTIONS - total, 0)
-    if missing or min(right, wrong) < LEAST_EACH:
+    missing = max(MIN_QUESTIONS - total, 0)
+    if missing or min(right, wrong) < MIN_PER_CLASS:
         raise CalibrationError(
             f"{total} labelled questions, {right} right and {wrong} wrong, are too few: at least "
-            f"{LEAST_QUESTIONS} are needed, {LEAST_EACH} of each. Label more"
+            f"{MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. Label more"
             + (f" ({missing} at least)" if missing else "")
         )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,25 @@ import numpy as np
 from et_agent.answers import AnswerKind
 from et_agent.arrays import Doubles
 from et_agent.errors import CalibrationError
+from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["FEATURES", "Feature", "feature_columns", "feature_row", "features_of"]
+__all__ = [
+    "FEATURES",
+    "Feature",
+    "FeatureValues",
+    "check_columns",
+    "current_feature",
+    "feature_columns",
+    "feature_row",
+    "features_of",
+    "renamed_features",
+]
+
+_OLD_NAMES: Final = {"words": "answer_logprob"}
+"""What an earlier et-agent called features; its results and calibrators are read silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,9 @@ def _support(leaves: LeafTable) -> float:
     return math.log(effective_sample_size(weights, leaves.count[winning]))
 
 
-def _words(leaves: LeafTable) -> float:
+def _answer_logprob(leaves: LeafTable) -> float:
     top = leaves.top
-    return math.nan if top is None else float(leaves.words[top])
+    return math.nan if top is None else float(leaves.answer_logprobs[top])
 
 
 def _unanswered(leaves: LeafTable) -> float:
@@ -100,7 +114,11 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature(
             "rauq", "RAUQ of the winning paths, nats a token; needs attention", _estimated("rauq")
         ),
-        Feature("words", "log of the mean probability of the answer's own words, nats", _words),
+        Feature(
+            "answer_logprob",
+            "log of the mean probability of the answer's own tokens, nats",
+            _answer_logprob,
+        ),
         Feature("length", "log of the winning paths' mean length in tokens", _length),
     )
 }
@@ -114,7 +132,37 @@ def feature_columns() -> tuple[str, ...]:
     return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
 
 
-def features_of(leaves: LeafTable) -> dict[str, float | None]:
+def current_feature(name: str) -> str:
+    """What a feature is called now that may have had another name in an earlier et-agent."""
+    return _OLD_NAMES.get(name, name)
+
+
+def renamed_features(names: Iterable[str]) -> tuple[str, ...]:
+    """Names that a caller wrote, old ones replaced with a DeprecationWarning."""
+    given = tuple(names)
+    for name in _OLD_NAMES.keys() & set(given):
+        warn_of_old_name(f"the feature {name}", _OLD_NAMES[name], stacklevel=4)
+    return tuple(map(current_feature, given))
+
+
+class FeatureValues(dict[str, float | None]):
+    """Features of a tree by name, None where one was not measured.
+
+    Names of an earlier et-agent are replaced where they are put in, and looked up with a
+    DeprecationWarning.
+    """
+
+    def __init__(self, values: Mapping[str, float | None] | None = None) -> None:
+        super().__init__({current_feature(name): one for name, one in (values or {}).items()})
+
+    def __missing__(self, name: str) -> float | None:
+        if current_feature(name) not in self:
+            raise KeyError(name)
+        warn_of_old_name(f"the feature {name}", _OLD_NAMES[name])
+        return self[_OLD_NAMES[name]]
+
+
+def features_of(leaves: LeafTable) -> FeatureValues:
     """The features of a tree by name, None where one was not measured.
 
     Raises:
@@ -123,7 +171,9 @@ def features_of(leaves: LeafTable) -> dict[str, float | None]:
     if leaves.top is None:
         raise CalibrationError("no leaf gave an answer: there is nothing to be confident in")
     values = {name: feature.value(leaves) for name, feature in FEATURES.items()}
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return FeatureValues(
+        {name: value if math.isfinite(value) else None for name, value in values.items()}
+    )
 
 
 def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
@@ -139,9 +189,9 @@ def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
     kinds = feature_columns()[len(FEATURES) :]
     if f"kind_{kind}" not in kinds:
         raise CalibrationError(f"there is no answer kind {kind!r}")
+    known = FeatureValues(features)
     # Results of an earlier et-agent have fewer.
-    found = [features.get(name) for name in FEATURES]
-    values = [math.nan if value is None else float(value) for value in found]
+    values = [math.nan if (one := known.get(name)) is None else float(one) for name in FEATURES]
     return np.array([*values, *(float(name == f"kind_{kind}") for name in kinds)])
 
 

@@ -13,35 +13,37 @@ import numpy as np
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.features import check_columns, feature_columns
 from et_agent.calibration.libraries import sklearn_module
-from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers, rounded
-from et_agent.calibration.mappings import Mapping as FittedMap
+from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic, VennAbers, rounded
 from et_agent.errors import CalibrationError
+from et_agent.renaming import warn_of_old_name
 
 __all__ = [
     "CANDIDATES",
-    "LEAST_EACH",
-    "LEAST_QUESTIONS",
+    "MIN_PER_CLASS",
+    "MIN_QUESTIONS",
     "Candidate",
     "Choice",
     "choose",
+    "current_method",
     "folds",
     "isotonic_with",
     "log_loss",
+    "renamed_method",
     "usable_features",
 ]
 
-Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int], FittedMap]
+Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int], CalibrationMap]
 """(rows [n, columns], labels [n], groups [n], features, seed) to a map."""
 
-LEAST_QUESTIONS: Final = 50
+MIN_QUESTIONS: Final = 50
 """Fewer labelled questions fit nothing."""
-LEAST_EACH: Final = 10
+MIN_PER_CLASS: Final = 10
 """Right and wrong answers that are needed on each side."""
 _SHARE: Final = ("share",)
-_BRIEF: Final = ("share", "support", "words")
+_THREE: Final = ("share", "support", "answer_logprob")
 """Few enough for little data: the vote, the paths behind it, and the answer's own probability."""
 _FOLDS: Final = 5
-_PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
+_INVERSE_PENALTIES: Final = (0.003, 0.03, 0.3, 3.0)
 _CONSTANT: Final = 1e-9
 _STEP: Final = 0.05
 """Scores of Venn-Abers are rounded to this, log-odds."""
@@ -54,20 +56,20 @@ class Candidate:
     Attributes:
         name: Short name.
         source: Where it is from.
-        least: Labelled questions below which it is not tried, since it would overfit.
-        needs: Features that it is made of: without one of them it is not tried.
+        min_questions: Labelled questions below which it is not tried, since it would overfit.
+        required: Features that it is made of: without one of them it is not tried.
         fit: Fits it.
     """
 
     name: str
     source: str
-    least: int
-    needs: tuple[str, ...]
+    min_questions: int
+    required: tuple[str, ...]
     fit: Fit
 
-    def lacks(self, features: Sequence[str]) -> list[str]:
-        """What it needs and is not among these."""
-        return [name for name in self.needs if name not in features]
+    def missing(self, features: Sequence[str]) -> list[str]:
+        """What it requires and is not among these."""
+        return [name for name in self.required if name not in features]
 
 
 def folds(
@@ -89,20 +91,22 @@ def log_loss(labels: Ints, probabilities: Doubles) -> Doubles:
         return -np.log(np.where(labels == 1, probabilities, 1.0 - probabilities))
 
 
-def _logistic(rows: Doubles, labels: Ints, features: tuple[str, ...], penalty: float) -> Logistic:
+def _logistic(
+    rows: Doubles, labels: Ints, features: tuple[str, ...], inverse_penalty: float
+) -> Logistic:
     known = feature_columns()
     values = rows[:, [known.index(name) for name in features]]
     means, scales = values.mean(axis=0), values.std(axis=0)
     # A feature that never changes can tell nothing.
-    moving = scales > _CONSTANT
-    scales = np.where(moving, scales, 1.0)
-    model = sklearn_module("linear_model").LogisticRegression(C=penalty, max_iter=1000)
+    varying = scales > _CONSTANT
+    scales = np.where(varying, scales, 1.0)
+    model = sklearn_module("linear_model").LogisticRegression(C=inverse_penalty, max_iter=1000)
     model.fit((values - means) / scales, labels)
     return Logistic(
         features=features,
         means=tuple(means.tolist()),
         scales=tuple(scales.tolist()),
-        coefficients=tuple(np.where(moving, model.coef_[0], 0.0).tolist()),
+        coefficients=tuple(np.where(varying, model.coef_[0], 0.0).tolist()),
         intercept=float(model.intercept_[0]),
     )
 
@@ -114,34 +118,34 @@ def _platt(
     return _logistic(rows, labels, ("share",), 10.0)
 
 
-def _brief(
+def _logistic_of_three(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> Logistic:
     del groups, features, seed
-    return _logistic(rows, labels, _BRIEF, 1.0)
+    return _logistic(rows, labels, _THREE, 1.0)
 
 
-def _penalty(
+def _inverse_penalty(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> float:
-    """The ridge penalty with the least log loss on held-out questions."""
+    """The C of scikit-learn, the inverse of the ridge penalty, with the least held-out log loss."""
     splits = list(folds(labels, groups, seed))
     losses = {}
-    for penalty in _PENALTIES:
+    for inverse_penalty in _INVERSE_PENALTIES:
         parts = [
-            (held, _logistic(rows[train], labels[train], features, penalty))
+            (held, _logistic(rows[train], labels[train], features, inverse_penalty))
             for train, held in splits
         ]
         found = [log_loss(labels[held], part.predict(rows[held])) for held, part in parts]
-        losses[penalty] = float(np.concatenate(found).mean())
-    return min(losses, key=lambda penalty: losses[penalty])
+        losses[inverse_penalty] = float(np.concatenate(found).mean())
+    return min(losses, key=lambda one: losses[one])
 
 
 def _regularised(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> Logistic:
-    penalty = _penalty(rows, labels, groups, features, seed)
-    return _logistic(rows, labels, features, penalty)
+    inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
+    return _logistic(rows, labels, features, inverse_penalty)
 
 
 def _isotonic(
@@ -166,11 +170,11 @@ def _venn_abers(
     rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
 ) -> VennAbers:
     """The score is fitted on all questions, calibrated on scores from outside its own folds."""
-    penalty = _penalty(rows, labels, groups, features, seed)
-    whole = _logistic(rows, labels, features, penalty)
+    inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
+    whole = _logistic(rows, labels, features, inverse_penalty)
     scores = np.zeros(labels.size)
     for train, held in folds(labels, groups, seed + 1):
-        part = _logistic(rows[train], labels[train], features, penalty)
+        part = _logistic(rows[train], labels[train], features, inverse_penalty)
         scores[held] = part.log_odds(rows[held])
     # On a grid, so that a thousand questions make a hundred steps, not a thousand.
     scores = rounded(scores, _STEP)
@@ -201,13 +205,19 @@ def isotonic_with(scores: Doubles, labels: Ints, places: Doubles, label: int) ->
     found = np.empty(places.size)
     for number, place in enumerate(places.tolist()):
         below, above = np.searchsorted(knots, place, "left"), np.searchsorted(knots, place, "right")
-        right = label + sums[below:above].sum() + _reach(sums[:below][::-1], sums[above:])
-        total = 1.0 + counts[below:above].sum() + _reach(counts[:below][::-1], counts[above:])
+        right = (
+            label + sums[below:above].sum() + _sums_of_beginnings(sums[:below][::-1], sums[above:])
+        )
+        total = (
+            1.0
+            + counts[below:above].sum()
+            + _sums_of_beginnings(counts[:below][::-1], counts[above:])
+        )
         found[number] = (right / total).min(axis=1).max()
     return found
 
 
-def _reach(down: Doubles, up: Doubles) -> Doubles:
+def _sums_of_beginnings(down: Doubles, up: Doubles) -> Doubles:
     """Sums of the first i of one and the first j of the other, [1 + down, 1 + up]."""
     lower, upper = (np.concatenate([[0.0], np.cumsum(part)]) for part in (down, up))
     found: Doubles = lower[:, None] + upper
@@ -218,12 +228,12 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
     one.name: one
     for one in (
         Candidate(
-            "brief",
-            "logistic over the share, how many paths stand behind it, and the answer's own "
-            "probability; for trees of several sizes",
+            "logistic-3",
+            "logistic over three features: the share, how many paths stand behind it, and the answer's "
+            "own probability; for trees of several sizes",
             0,
-            _BRIEF,
-            _brief,
+            _THREE,
+            _logistic_of_three,
         ),
         Candidate("platt", "Platt 1999: logistic in the log-odds of the share", 0, _SHARE, _platt),
         Candidate(
@@ -244,6 +254,20 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
     )
 }
 """Candidates, in order of preference: a later one has to be better by more than one standard error."""
+_OLD_NAMES: Final = {"brief": "logistic-3"}
+"""What an earlier et-agent called candidates; its calibrators are read silently."""
+
+
+def current_method(name: str) -> str:
+    """What a candidate is called now that may have had another name in an earlier et-agent."""
+    return _OLD_NAMES.get(name, name)
+
+
+def renamed_method(name: str) -> str:
+    """A candidate's name that a caller wrote, an old one replaced with a DeprecationWarning."""
+    if name in _OLD_NAMES:
+        warn_of_old_name(f"the method {name}", _OLD_NAMES[name], stacklevel=4)
+    return current_method(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +290,7 @@ def choose(
 
     The first, in the order of `CANDIDATES`, whose mean loss exceeds the best one's by no more than the
     standard error of their paired difference: after Breiman et al. 1984, whose order is by simplicity.
-    Here the brief map stands before Platt's, which cannot serve trees of several sizes.
+    Here the one of three features stands before Platt's, which cannot serve trees of several sizes.
 
     Raises:
         CalibrationError: No candidate can be made of these features.
@@ -274,7 +298,7 @@ def choose(
     splits = list(folds(labels, groups, seed))
     each: dict[str, Doubles] = {}
     for candidate in CANDIDATES.values():
-        if np.unique(groups).size < candidate.least or candidate.lacks(features):
+        if np.unique(groups).size < candidate.min_questions or candidate.missing(features):
             continue
         found = np.full(labels.size, np.nan)
         for train, held in splits:

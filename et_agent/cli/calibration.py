@@ -63,7 +63,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="brief, platt, logistic, isotonic, venn-abers, or auto, which compares them."
+            help="logistic-3, platt, logistic, isotonic, venn-abers, or auto, which compares them."
         ),
     ] = "auto",
     feature: Annotated[
@@ -206,7 +206,7 @@ def _number(value: float | None) -> str:
 
 def _print(document: "CalibratorFile") -> None:
     from et_agent.calibration.features import FEATURES
-    from et_agent.calibration.mappings import Isotonic, Logistic
+    from et_agent.calibration.maps import Isotonic, Logistic
     from et_agent.cli.terminal import bar, one_line, output_console, write_line
 
     fingerprint = document.fingerprint

@@ -107,8 +107,8 @@ def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[
     yield from found
     if located is None:
         return
-    usable, features = _features(located)
-    yield from features
+    usable, capabilities = _capabilities(located)
+    yield from capabilities
     if usable:
         yield from run_self_test(located, threads)
 
@@ -210,8 +210,8 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
     return located, [*checks, Check("model", "ok", f"{located.name}: {located.path}")]
 
 
-def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
-    from et_agent.cli.features import features_of
+def _capabilities(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
+    from et_agent.cli.capabilities import capabilities_of
     from et_agent.cli.self_test import Check
     from et_agent.decoding.thresholds import find_thresholds
     from et_agent.errors import EtAgentError
@@ -231,7 +231,7 @@ def _features(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
         f"{header.architecture}, {header.quantisation}, {header.n_params / 1e6:,.0f} M parameters"
     )
     checks = [Check("model file", "ok", size)]
-    for one in features_of(header, thresholds):
+    for one in capabilities_of(header, thresholds):
         reason, _, fix = one.reason.partition(": ")
         if one.possible:
             checks.append(Check(f"allows {one.name}", "ok", one.reason))

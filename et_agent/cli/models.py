@@ -8,7 +8,7 @@ import typer
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
-    from et_agent.cli.features import Feature
+    from et_agent.cli.capabilities import Capability
     from et_agent.weights.gguf import GgufInfo
 
 __all__ = ["models_app"]
@@ -121,7 +121,7 @@ def path(name: Annotated[str, _NAME]) -> int:
 @command
 def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -> int:
     """Show what a model file contains and supports, without loading it."""
-    from et_agent.cli.features import features_of
+    from et_agent.cli.capabilities import capabilities_of
     from et_agent.cli.transfer import shown_transfer
     from et_agent.decoding.thresholds import find_thresholds
     from et_agent.weights.catalog import file_sha256, locate
@@ -131,19 +131,20 @@ def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -
         located = locate(spec, download=False, progress=progress)
         header = read_gguf(located.path)
         sha256 = located.sha256 or file_sha256(located.path, progress=progress)
-    features = features_of(header, find_thresholds(sha256))
+    capabilities = capabilities_of(header, find_thresholds(sha256))
     facts = _facts(header, located.name, sha256)
     if as_json:
         _print_json(
             facts
             | {
                 "features": {
-                    one.name: {"possible": one.possible, "reason": one.reason} for one in features
+                    one.name: {"possible": one.possible, "reason": one.reason}
+                    for one in capabilities
                 }
             }
         )
     else:
-        _print_info(facts, features)
+        _print_info(facts, capabilities)
     return 0
 
 
@@ -165,7 +166,7 @@ def _facts(header: "GgufInfo", name: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def _print_info(facts: dict[str, Any], features: "list[Feature]") -> None:
+def _print_info(facts: dict[str, Any], capabilities: "list[Capability]") -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -188,7 +189,7 @@ def _print_info(facts: dict[str, Any], features: "list[Feature]") -> None:
             case _:
                 text = one_line(str(value))
         table.add_row(name.replace("_", " "), Text(text))
-    for one in features:
+    for one in capabilities:
         mark = Text(
             "yes  " if one.possible else "no   ", style="green" if one.possible else "yellow"
         )

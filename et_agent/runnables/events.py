@@ -94,7 +94,7 @@ class TreeSnapshot(_Seen):
     """A tree while it grows; the fields it shares with `AskResult` mean the same, so far.
 
     Answers are compared as written, and of equally heavy ones the first leads: that two spellings are
-    one answer, and which of equals has the likelier words, is found out at the end.
+    one answer, and which of equals has the likelier tokens, is found out at the end.
     """
 
     question: str

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from et_agent.errors import InputError
+from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.leaves import Index, Numbers, check_leaves, rank_of_class
 
 __all__ = ["AnswerDistribution", "AnswerShare", "answer_distribution"]
@@ -59,6 +60,7 @@ def answer_distribution(
     counts: Numbers | None = None,
     *,
     labels: Sequence[str] | None = None,
+    answer_logprobs: Numbers | None = None,
     words: Numbers | None = None,
 ) -> AnswerDistribution:
     """Return p(a|x) = sum of the path weights of the leaves that say a.
@@ -71,13 +73,17 @@ def answer_distribution(
         weights: path weights `[leaves]`, which sum to 1.
         counts: multiplicity of each leaf `[leaves]`; all 1 if not given.
         labels: the string of each class; the class's number if not given.
-        words: how likely the words of each class are, as `LeafTable.words` has it, nats
+        answer_logprobs: log-probability of each class, as `LeafTable.answer_logprobs` has it, nats
             `[classes]`; orders answers of equal share.
+        words: the old name of `answer_logprobs`.
 
     Raises:
         InputError: if the leaves are unsound (see `leaves.check_leaves`), or a class has no label or
-            no words.
+            no log-probability.
     """
+    if words is not None:
+        warn_of_old_name("answer_distribution(words=…)", "answer_logprobs")
+        answer_logprobs = words
     leaves = check_leaves(index, weights, counts)
     by_weight = leaves.share_of_class(leaves.weights)
     by_count = leaves.share_of_class(leaves.counts)
@@ -96,10 +102,11 @@ def answer_distribution(
     def rank(one: AnswerShare) -> tuple[float, ...]:
         if one.index is None:
             return rank_of_class(one.share, -math.inf, 0, len(index))
-        if words is None:
+        if answer_logprobs is None:
             return rank_of_class(one.share, math.nan, one.leaves, one.index)
-        _check_class(one.index, len(words), "words")
-        return rank_of_class(one.share, float(words[one.index]), one.leaves, one.index)
+        _check_class(one.index, len(answer_logprobs), "answer_logprobs")
+        logprob = float(answer_logprobs[one.index])
+        return rank_of_class(one.share, logprob, one.leaves, one.index)
 
     return AnswerDistribution(tuple(sorted(shares, key=rank)))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.codes import farthest_first
 from et_agent.errors import InputError
+from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.leaves import SHARE_DIGITS, rank_of_class
 
 __all__ = ["FORKS", "LeafTable"]
@@ -118,20 +119,20 @@ class LeafTable:
         equal = np.flatnonzero(rounded == rounded.max())
         if equal.size == 1:
             return int(equal[0])
-        words, leaves = self.words, self.count_shares
+        logprobs, leaves = self.answer_logprobs, self.count_shares
         return min(
             equal.tolist(),
             key=lambda one: rank_of_class(
-                float(shares[one]), float(words[one]), float(leaves[one]), one
+                float(shares[one]), float(logprobs[one]), float(leaves[one]), one
             ),
         )
 
     @cached_property
-    def words(self) -> Doubles:
-        """How likely the words of each answer are, nats, float64 [classes]; NaN where unknown.
+    def answer_logprobs(self) -> Doubles:
+        """Log-probability of each answer class, nats, float64 [classes]; NaN where unknown.
 
         Log of the mean, over its leaves by path weight, of the probability of the answer's tokens
-        given the path. Leaves in which these were not found are left out.
+        given the path (`answer_log_prob`). Leaves in which these were not found are left out.
         """
         known = (self.answer >= 0) & ~np.isnan(self.answer_log_prob)
         answer = self.answer[known]
@@ -146,6 +147,12 @@ class LeafTable:
         found[some] = best[some] + np.log(likely[some] / total[some])
         found.flags.writeable = False
         return found
+
+    @property
+    def words(self) -> Doubles:
+        """The old name of `answer_logprobs`."""
+        warn_of_old_name("LeafTable.words", "answer_logprobs")
+        return self.answer_logprobs
 
     @property
     def tokens_decoded(self) -> int:
@@ -287,7 +294,7 @@ def _common(one: Mapping[int, int], other: Mapping[int, int]) -> int:
     return max(min(shared, other[leaf]) for leaf, shared in one.items() if leaf in other)
 
 
-_LEAST_LOG_PROB: Final = -1e9  # a mean of nothing but impossible words is a number too
+_LEAST_LOG_PROB: Final = -1e9  # a mean of nothing but impossible answers is a number too
 _LEAST_WEIGHT: Final = 1e-300
 _NAMES = tuple(one.name for one in fields(LeafTable))
 _WHOLE = frozenset({"answer", "count", "finish", "tokens", "parent", "start", "fork"})

@@ -31,7 +31,7 @@ Numbers = Sequence[float] | Sequence[int] | Doubles | Ints
 
 SHARE_DIGITS: Final = 9
 """Shares that are equal to so many decimals are equal."""
-_WORDS_DIGITS: Final = 5
+_LOGPROB_DIGITS: Final = 5
 _TOLERANCE = 1e-9
 
 
@@ -54,25 +54,26 @@ class Leaves:
 
 
 def rank_of_class(
-    share: float, words: float, leaves: float, member: int
+    share: float, answer_logprob: float, leaves: float, member: int
 ) -> tuple[float, float, float, int]:
     """What answers are sorted by, the heaviest first.
 
-    Of equal shares the one whose words the model finds likelier comes first, then the one of more
-    leaves, then the smaller class. With few leaves equals are common, and the words' probability
+    Of equal shares the one whose tokens the model finds likelier comes first, then the one of more
+    leaves, then the smaller class. With few leaves equals are common, and the tokens' probability
     tells the right one more often than the order of leaves does (docs/experiments.md).
 
     Args:
         share: Part of the weight.
-        words: Log of the mean probability of the answer's tokens over its leaves, nats; NaN where
-            it was not measured.
+        answer_logprob: Log of the mean probability of the answer's tokens over its leaves, nats;
+            NaN where it was not measured.
         leaves: How many leaves give it, or any number that grows with them.
         member: Number of the class.
     """
     # Rounded, since ties must not hang on the order in which weights were summed, nor on less than
     # what is kept of a log-probability.
-    likely = -math.inf if math.isnan(words) else round(words, _WORDS_DIGITS)
-    return (-round(share, SHARE_DIGITS), -likely, -leaves, member)
+    known = not math.isnan(answer_logprob)
+    logprob = round(answer_logprob, _LOGPROB_DIGITS) if known else -math.inf
+    return (-round(share, SHARE_DIGITS), -logprob, -leaves, member)
 
 
 def share_of_class(index: tuple[int | None, ...], numbers: Doubles) -> dict[int | None, float]:

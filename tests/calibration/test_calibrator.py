@@ -16,7 +16,7 @@ from et_agent.calibration import (
     features_of,
 )
 from et_agent.calibration.fitting import CANDIDATES, isotonic_with
-from et_agent.calibration.mappings import Isotonic, Logistic, VennAbers
+from et_agent.calibration.maps import Isotonic, Logistic, VennAbers
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.naming import described
 from et_agent.errors import CalibrationError, CalibratorMismatchError
@@ -45,7 +45,7 @@ def test_each_method_recovers_known_probabilities(method: str) -> None:
     assert np.allclose(found.sum(axis=1), 1.0)
     error = np.abs(found[:, 1] - truth).mean()
     # Those that do not see the log-probability miss what it tells.
-    assert error < (0.19 if method in ("brief", "platt", "isotonic") else 0.06)
+    assert error < (0.19 if method in ("logistic-3", "platt", "isotonic") else 0.06)
     assert ((found > 0) & (found < 1)).all()
 
 
@@ -55,18 +55,18 @@ def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_
     rng = np.random.default_rng(2)
     alone = (rng.random(400) < 1.0 / (1.0 + np.exp(-rows[:, SHARE]))).astype(int)
     fitted = Calibrator().fit(rows, alone)
-    assert fitted.method_ == "brief"
+    assert fitted.method_ == "logistic-3"
     assert set(fitted.losses_) == set(CANDIDATES)
     assert Calibrator(features=["share", "log_prob"]).fit(rows, alone).method_ == "platt"
 
 
-def test_the_brief_map_learns_from_support_and_words() -> None:
+def test_the_map_of_three_features_learns_from_support_and_answer_logprob() -> None:
     rows, labels, truth = questions(600)
     hidden = rows[:, COLUMNS.index("log_prob")].copy()
-    for name in ("support", "words"):
+    for name in ("support", "answer_logprob"):
         told = rows.copy()
         told[:, COLUMNS.index(name)] = hidden
-        found = Calibrator("brief").fit(told, labels).predict_proba(told)[:, 1]
+        found = Calibrator("logistic-3").fit(told, labels).predict_proba(told)[:, 1]
         assert np.abs(found - truth).mean() < 0.06
 
 
@@ -79,8 +79,8 @@ def test_features_that_make_no_map_are_refused() -> None:
 def test_few_questions_try_only_what_they_can_bear() -> None:
     rows, labels, _ = questions(60)
     fitted = Calibrator().fit(rows, labels)
-    assert set(fitted.losses_) == {"brief", "platt"}
-    rows[3, COLUMNS.index("words")] = np.nan
+    assert set(fitted.losses_) == {"logistic-3", "platt"}
+    rows[3, COLUMNS.index("answer_logprob")] = np.nan
     assert set(Calibrator().fit(rows, labels).losses_) == {"platt"}
 
 
@@ -100,7 +100,7 @@ def test_trees_of_several_sizes_need_the_support() -> None:
             sizes.append(size)
     fitted = Calibrator().fit(rows, labels, groups)
     assert fitted.method_ not in ("platt", "isotonic")
-    assert fitted.losses_["brief"] < fitted.losses_["platt"]
+    assert fitted.losses_["logistic-3"] < fitted.losses_["platt"]
     large = np.array(sizes) == 16
     known, truth = fitted.predict_proba(rows)[large, 1], np.array(labels)[large]
     assert known.mean() == pytest.approx(truth.mean(), abs=0.04)
@@ -124,17 +124,17 @@ def test_the_share_must_be_measured(method: str) -> None:
 
 def test_a_map_wants_the_features_that_it_is_made_of() -> None:
     rows, labels, _ = questions(300)
-    with pytest.raises(CalibrationError, match="brief is made of words too"):
-        Calibrator("brief", features=["share", "support"]).fit(rows, labels)
+    with pytest.raises(CalibrationError, match="logistic-3 is made of answer_logprob too"):
+        Calibrator("logistic-3", features=["share", "support"]).fit(rows, labels)
 
 
-def test_the_words_are_the_mean_probability_of_the_winning_answer() -> None:
+def test_the_answer_logprob_is_the_mean_probability_of_the_winning_answer() -> None:
     log_probs = np.log([0.2, 0.8, 0.9])
     leaves = table([0, 0, 1], [0.6, 0.2, 0.2], answer_log_prob=log_probs.tolist())
-    assert features_of(leaves)["words"] == pytest.approx(np.log(0.35))
+    assert features_of(leaves)["answer_logprob"] == pytest.approx(np.log(0.35))
     unknown = table([0, 0, 1], answer_log_prob=[np.log(0.2), np.nan, -0.1])
-    assert features_of(unknown)["words"] == pytest.approx(np.log(0.2))
-    assert features_of(table([0, 1], answer_log_prob=[np.nan, np.nan]))["words"] is None
+    assert features_of(unknown)["answer_logprob"] == pytest.approx(np.log(0.2))
+    assert features_of(table([0, 1], answer_log_prob=[np.nan, np.nan]))["answer_logprob"] is None
 
 
 def test_platt_is_scikit_learns_logistic_regression() -> None:

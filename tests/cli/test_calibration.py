@@ -90,13 +90,13 @@ def test_a_labelled_file_fits_as_well(
     labels.write_text("\n".join(lines), encoding="utf-8")
     out = str(tmp_path / "own.json")
     for line in (earlier := [json.loads(one) for one in lines]):
-        del line["features"]["words"]  # as before there were any
+        del line["features"]["answer_logprob"]  # as before there were any
     old = tmp_path / "old.jsonl"
     old.write_text("\n".join(map(json.dumps, earlier)), encoding="utf-8")
     shown = run("calibrate", "fit", "--labels", str(old), "--output", out)
     assert shown.code == 0, shown.err
     assert "platt" in shown.out
-    assert "at least one question lacks them: rauq, words" in shown.out
+    assert "at least one question lacks them: rauq, answer_logprob" in shown.out
     shown = run("calibrate", "fit", "--labels", str(labels), "--output", out)
     assert shown.code == 0, shown.err
     install(half_known)

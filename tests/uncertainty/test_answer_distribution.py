@@ -38,15 +38,19 @@ def test_ties_go_to_more_leaves_then_to_the_smaller_class_and_none_is_last() -> 
     assert [share.index for share in found.shares] == [0, 1, 2, None]
 
 
-def test_of_equal_shares_the_likelier_words_come_first() -> None:
+def test_of_equal_shares_the_likelier_tokens_come_first() -> None:
     index, weights = [0, 1, 2, None], [0.3, 0.3, 0.1, 0.3]
-    found = answer_distribution(index, weights, words=[-1.6, -0.4, -0.1])
+    found = answer_distribution(index, weights, answer_logprobs=[-1.6, -0.4, -0.1])
     assert [share.index for share in found.shares] == [1, 0, None, 2]
     # What was not measured stands behind what was; what differs in noise alone is equal.
-    found = answer_distribution([0, 1, 2], [1 / 3] * 3, words=[math.nan, -9.0, -9.0 + 1e-7])
+    found = answer_distribution(
+        [0, 1, 2], [1 / 3] * 3, answer_logprobs=[math.nan, -9.0, -9.0 + 1e-7]
+    )
     assert [share.index for share in found.shares] == [1, 2, 0]
-    with pytest.raises(InputError, match="class 1 has no words; pass words for all 2 classes"):
-        answer_distribution([0, 1], [0.5, 0.5], words=[0.0])
+    with pytest.raises(
+        InputError, match="class 1 has no answer_logprobs; pass answer_logprobs for all 2 classes"
+    ):
+        answer_distribution([0, 1], [0.5, 0.5], answer_logprobs=[0.0])
 
 
 def test_a_class_without_a_label_is_an_error() -> None:
@@ -69,3 +73,10 @@ def test_the_order_of_leaves_does_not_matter(pair: tuple[SomeLeaves, SomeLeaves]
         answer_distribution(leaves.index, leaves.weights, leaves.counts) for leaves in pair
     )
     assert one == other
+
+
+def test_words_is_the_old_name_of_answer_logprobs() -> None:
+    with pytest.warns(DeprecationWarning, match="is now answer_logprobs"):
+        old = answer_distribution([0, 1], [0.5, 0.5], words=[-2.0, -1.0])
+    assert old == answer_distribution([0, 1], [0.5, 0.5], answer_logprobs=[-2.0, -1.0])
+    assert [share.index for share in old.shares] == [1, 0]

@@ -196,23 +196,31 @@ def test_the_table_and_the_distribution_agree_on_the_top_answer(
         answer_log_prob=log_probs[:size],
         count=counts[:size],
     )
-    found = answer_distribution(index, leaves.weight, leaves.count, words=leaves.words).top_answer
+    found = answer_distribution(
+        index, leaves.weight, leaves.count, answer_logprobs=leaves.answer_logprobs
+    ).top_answer
     assert leaves.top == (None if found is None else found.index)
 
 
-def test_the_words_of_an_answer() -> None:
+def test_the_log_probability_of_an_answer() -> None:
     log_probs = [math.log(0.2), math.log(0.8), math.nan, -900.0, -901.0, math.nan, -math.inf]
     weight = [0.3, 0.1, 0.1, 0.2, 0.2, 0.05, 0.05]
     leaves = table([0, 0, 0, 1, 1, 2, 3], weight, answer_log_prob=log_probs)
     # Leaves without are left out, and what no float can hold as a probability is told apart.
-    assert leaves.words[:2].tolist() == pytest.approx(
+    assert leaves.answer_logprobs[:2].tolist() == pytest.approx(
         [math.log(0.35), -900 + math.log((1 + math.exp(-1)) / 2)]
     )
-    assert math.isnan(leaves.words[2])
-    assert leaves.words[3] < -1e6
-    assert table([-1], answer_log_prob=[-1.0]).words.size == 0
+    assert math.isnan(leaves.answer_logprobs[2])
+    assert leaves.answer_logprobs[3] < -1e6
+    assert table([-1], answer_log_prob=[-1.0]).answer_logprobs.size == 0
 
 
-def test_a_leaf_whose_words_were_not_found_does_not_count_against_its_answer() -> None:
+def test_a_leaf_whose_answer_was_not_found_does_not_count_against_its_answer() -> None:
     log_probs = [math.log(0.9), math.nan, math.log(0.5), math.log(0.5)]
     assert table([1, 1, 0, 0], answer_log_prob=log_probs).top == 1
+
+
+def test_words_is_the_old_name_of_answer_logprobs() -> None:
+    leaves = table([0, 1], answer_log_prob=[-0.1, -0.2])
+    with pytest.warns(DeprecationWarning, match="LeafTable.words is now answer_logprobs"):
+        assert leaves.words is leaves.answer_logprobs

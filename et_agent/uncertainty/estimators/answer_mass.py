@@ -14,8 +14,8 @@ def _answer_mass(leaves: LeafTable, extras: Mapping[str, Any]) -> float | None:
     del extras
     if leaves.top is None:
         return 0.0
-    likely = float(leaves.words[leaves.top])
-    return None if math.isnan(likely) else float(leaves.shares[leaves.top]) * math.exp(likely)
+    logprob = float(leaves.answer_logprobs[leaves.top])
+    return None if math.isnan(logprob) else float(leaves.shares[leaves.top]) * math.exp(logprob)
 
 
 ANSWER_MASS = Estimator(

@@ -4,13 +4,16 @@ import itertools
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from et_agent.arrays import Doubles
-from et_agent.calibration.features import feature_columns
+from et_agent.calibration.features import current_feature, feature_columns
 from et_agent.errors import CalibrationError
 
-__all__ = ["Isotonic", "Logistic", "Mapping", "VennAbers"]
+__all__ = ["CalibrationMap", "Isotonic", "Logistic", "VennAbers", "rounded"]
+
+Column = Annotated[str, AfterValidator(current_feature)]
+"""A name of `feature_columns`; what an earlier et-agent stored is read too."""
 
 _LIMIT: Final = 35.0  # beyond it the logistic function is 0 or 1 in floating point
 
@@ -37,7 +40,7 @@ class Logistic(_Fitted):
     """P = 1 / (1 + exp(-(intercept + coefficients . standardised features)))."""
 
     form: Literal["logistic"] = "logistic"
-    features: tuple[str, ...]
+    features: tuple[Column, ...]
     """Columns that it reads."""
     means: tuple[float, ...]
     """Their means over the questions it was fitted on."""
@@ -84,7 +87,7 @@ class Isotonic(_Steps):
     """A rising function of one feature, linear between knots (Zadrozny & Elkan 2002)."""
 
     form: Literal["isotonic"] = "isotonic"
-    feature: str
+    feature: Column
     """Column that it reads."""
     knots: tuple[float, ...] = Field(min_length=1)
     """Values of the feature, rising."""
@@ -150,5 +153,5 @@ class VennAbers(_Steps):
         return upper / (1.0 - lower + upper)
 
 
-Mapping = Annotated[Logistic | Isotonic | VennAbers, Field(discriminator="form")]
+CalibrationMap = Annotated[Logistic | Isotonic | VennAbers, Field(discriminator="form")]
 """Any of them."""

@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
     from et_agent.weights.gguf import GgufInfo
 
-__all__ = ["Feature", "features_of"]
+__all__ = ["Capability", "capabilities_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
+class Capability:
     """Something that a model may support.
 
     Attributes:
@@ -25,37 +25,41 @@ class Feature:
     reason: str
 
 
-def features_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Feature]:
+def capabilities_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[Capability]:
     """Forks, attention, chat template and pilot of a model file."""
     unusable = info.why_unusable()
     if unusable:
-        return [Feature(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")]
+        return [
+            Capability(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")
+        ]
     window = info.sliding_window
     forks = "paths can share a prefix in the KV cache"
     if window is not None:
         forks += f"; prompt and path end at its sliding window of {window} tokens"
     return [
-        Feature("forks", True, forks),
-        Feature("attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"),
+        Capability("forks", True, forks),
+        Capability(
+            "attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"
+        ),
         _chat(info),
         _pilot(thresholds),
     ]
 
 
-def _chat(info: "GgufInfo") -> Feature:
+def _chat(info: "GgufInfo") -> Capability:
     if info.chat_template is None:
-        return Feature(
+        return Capability(
             "chat", False, "has no chat template (it may be a base model): use --chat plain"
         )
-    return Feature("chat", True, "has its own chat template")
+    return Capability("chat", True, "has its own chat template")
 
 
-def _pilot(thresholds: "Thresholds | None") -> Feature:
+def _pilot(thresholds: "Thresholds | None") -> Capability:
     if thresholds is None:
-        return Feature(
+        return Capability(
             "pilot",
             False,
             "has no thresholds yet: measure them with `et-agent pilot --model … --questions FILE`",
         )
     made = f"{thresholds.questions} questions, {thresholds.tokens:,} tokens, {thresholds.created}"
-    return Feature("pilot", True, made)
+    return Capability("pilot", True, made)
