@@ -285,7 +285,7 @@ def against_chains(
     counts = Resamples(right.size, resamples=1000).counts
     mine = auroc(right, run_confidences(ours, calibrator), counts)
     try:
-        k = theirs.as_dear_as(ours, "tokens", counts)
+        k = theirs.count_at_equal_cost(ours, "tokens", counts)
     except DataError:
         return {}
     known = {name: theirs.auroc(k, ESTIMATORS[name], counts) for name in SAMPLING}

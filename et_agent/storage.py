@@ -13,7 +13,15 @@ import platformdirs
 
 from et_agent.errors import StoreError
 
-__all__ = ["cache_dir", "data_dir", "locked", "open_database", "try_locked", "write_atomically"]
+__all__ = [
+    "cache_dir",
+    "data_dir",
+    "database_errors",
+    "locked",
+    "open_database",
+    "try_locked",
+    "write_atomically",
+]
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -129,6 +137,20 @@ def open_database(
             f"{path} cannot be opened: {error}. Check the folder and its permissions."
         ) from error
     return connection
+
+
+@contextlib.contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about a file of the package into `StoreError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        fix = "call again; if it stays, choose another file"
+        if "full" in str(error):
+            fix = "free some space and call again: what is finished is kept"
+        elif "locked" in str(error):
+            fix = "another program is using the file: wait for it"
+        raise StoreError(f"{path}: {error}; {fix}") from error
 
 
 def _check(

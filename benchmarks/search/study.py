@@ -57,7 +57,7 @@ def worth(
     spread = np.array([(1 - sum(p * p for p in one.values())) * n / (n - 1) for one in truth])
     errors = np.array([squared(shares(o), t) for o, t in zip(records, truth, strict=True)])
     found = (counts @ spread) / (counts @ (errors - spread / n))
-    return found, found / Chains(pool).as_dear_as(records, "tokens", counts)
+    return found, found / Chains(pool).count_at_equal_cost(records, "tokens", counts)
 
 
 def row(records: Sequence[QuestionRecord], pool: Sequence[QuestionRecord]) -> dict[str, Any]:

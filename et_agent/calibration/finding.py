@@ -49,28 +49,28 @@ def _read(path: str, changed: int) -> Calibrator:
     return Calibrator.load(path)
 
 
-def find_calibrator(asked: Fingerprint) -> Calibrator | None:
-    """The first calibrator at hand that holds for what is asked; None if there is none.
+def find_calibrator(requested: Fingerprint) -> Calibrator | None:
+    """The first calibrator at hand that holds for what is requested; None if there is none.
 
     Raises:
         CalibrationError: A file is damaged.
     """
     for _, calibrator in known_calibrators():
-        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(asked):
+        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
             return calibrator
     return None
 
 
-def why_none(asked: Fingerprint) -> str:
-    """Why no calibrator holds: how the nearest one of the same model differs from what is asked.
+def why_none(requested: Fingerprint) -> str:
+    """Why no calibrator holds: how the nearest one of the same model differs from what is requested.
 
     Raises:
         CalibrationError: A file is damaged.
     """
     differences: list[list[str]] = [
-        calibrator.fingerprint.problems(asked)
+        calibrator.fingerprint.problems(requested)
         for _, calibrator in known_calibrators()
-        if calibrator.fingerprint is not None and calibrator.fingerprint.model == asked.model
+        if calibrator.fingerprint is not None and calibrator.fingerprint.model == requested.model
     ]
     if not differences:
         return "there is none for this model"

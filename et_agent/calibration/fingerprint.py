@@ -114,14 +114,14 @@ class Fingerprint(BaseModel):
             }
         )
 
-    def problems(self, asked: Self) -> list[str]:
+    def problems(self, requested: Self) -> list[str]:
         """Why a calibrator with this fingerprint says nothing of a tree with another; [] if it does."""
-        found = list(self._differences(asked))
+        found = list(self._differences(requested))
         low, high = self.leaves
-        if not (low <= asked.leaves[0] and asked.leaves[1] <= high):
-            wanted = " to ".join(map(str, dict.fromkeys(asked.leaves)))
+        if not (low <= requested.leaves[0] and requested.leaves[1] <= high):
+            wanted = " to ".join(map(str, dict.fromkeys(requested.leaves)))
             found.append(f"{wanted} leaves instead of {low} to {high}")
-        for kind, text in asked.instructions.items():
+        for kind, text in requested.instructions.items():
             if kind not in self.instructions:
                 found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")
             elif self.instructions[kind] != text:

@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike
 from et_agent.arrays import Doubles
 from et_agent.calibration.risk_control import checked_pairs
 from et_agent.errors import CalibrationError
+from et_agent.renaming import warn_of_old_name
 
 __all__ = ["DriftMonitor"]
 
-Way = Literal["overconfident", "underconfident", "too extreme", "too timid"]
+Direction = Literal["overconfident", "underconfident", "too extreme", "too timid"]
 
 _STAKES: Final = np.array([0.125, 0.25, 0.5, 0.9])
-_WAYS: Final[dict[Way, tuple[float, float]]] = {
+_DIRECTIONS: Final[dict[Direction, tuple[float, float]]] = {
     "overconfident": (-1.0, 0.0),
     "underconfident": (1.0, 0.0),
     "too extreme": (1.0, -2.0),
@@ -45,8 +46,8 @@ class DriftMonitor:
             raise CalibrationError(f"alpha is {alpha}: use a number between 0 and 1")
         self.alpha = alpha
         self.questions = 0
-        self._log_wealth = np.zeros((len(_WAYS), _STAKES.size))
-        self._highest = 0.0
+        self._log_wealth = np.zeros((len(_DIRECTIONS), _STAKES.size))
+        self._max_log_wealth = 0.0
 
     def update(self, confidences: ArrayLike, right: ArrayLike) -> "DriftMonitor":
         """Take labels in the order in which they came.
@@ -61,13 +62,15 @@ class DriftMonitor:
         scores, labels = checked_pairs(confidences, right)
         if not scores.size:
             return self
-        ways = np.array(list(_WAYS.values()))
-        bets = (ways[:, :1] + ways[:, 1:] * scores) * (labels - scores)
+        directions = np.array(list(_DIRECTIONS.values()))
+        bets = (directions[:, :1] + directions[:, 1:] * scores) * (labels - scores)
         # Each factor has mean 1 under the null and is at least 0.1.
         growth = np.log1p(_STAKES[:, None] * bets[:, None, :])
         paths = self._log_wealth[:, :, None] + np.cumsum(growth, axis=2)
         self._log_wealth = paths[:, :, -1]
-        self._highest = max(self._highest, float(_log_mean(paths.reshape(-1, scores.size)).max()))
+        self._max_log_wealth = max(
+            self._max_log_wealth, float(_log_mean(paths.reshape(-1, scores.size)).max())
+        )
         self.questions += scores.size
         return self
 
@@ -79,12 +82,18 @@ class DriftMonitor:
     @property
     def drifted(self) -> bool:
         """Whether the wealth has ever reached 1 / `alpha`."""
-        return self._highest >= -math.log(self.alpha)
+        return self._max_log_wealth >= -math.log(self.alpha)
 
     @property
-    def way(self) -> Way:
+    def direction(self) -> Direction:
         """What the confidence most likely is, if it has drifted."""
-        return list(_WAYS)[int(self._log_wealth.max(axis=1).argmax())]
+        return list(_DIRECTIONS)[int(self._log_wealth.max(axis=1).argmax())]
+
+    @property
+    def way(self) -> Direction:
+        """The old name of `direction`."""
+        warn_of_old_name("DriftMonitor.way", "direction")
+        return self.direction
 
 
 def _log_mean(logs: Doubles) -> Doubles:

@@ -16,7 +16,7 @@ from et_agent.validation import explained
 __all__ = ["Costs", "RiskControl", "Threshold", "threshold_for_coverage"]
 
 
-_GRID: Final = 100
+_STEPS: Final = 100
 """Thresholds are tried in steps of 1 / 100, fixed beforehand."""
 _MOST_QUESTIONS: Final = 1_000_000
 
@@ -85,13 +85,13 @@ class RiskControl:
         self._check()
         scores, labels = checked_pairs(confidences, right)
         found: Threshold | None = None
-        for value in self._sequence():
-            tried = self._tried(value, scores, labels)
-            if tried.p_value > 1.0 - self.confidence:
+        for value in self._thresholds():
+            evaluated = self._evaluated(value, scores, labels)
+            if evaluated.p_value > 1.0 - self.confidence:
                 break
-            found = tried
+            found = evaluated
         if found is None:
-            raise RiskControlError(self._why_not(scores, labels))
+            raise RiskControlError(self._failure_message(scores, labels))
         self.threshold_ = found
         return self
 
@@ -102,12 +102,12 @@ class RiskControl:
         if self.start is not None and not 0.0 <= self.start <= 1.0:
             raise CalibrationError(f"start is {self.start}: use a confidence from 0 to 1")
 
-    def _sequence(self) -> list[float]:
+    def _thresholds(self) -> list[float]:
         start = 1.0 - self.target_error if self.start is None else self.start
-        first = math.floor(start * _GRID + 1e-9)
-        return [start, *(step / _GRID for step in range(first, -1, -1) if step / _GRID < start)]
+        first = math.floor(start * _STEPS + 1e-9)
+        return [start, *(step / _STEPS for step in range(first, -1, -1) if step / _STEPS < start)]
 
-    def _tried(self, value: float, scores: Doubles, labels: Bools) -> Threshold:
+    def _evaluated(self, value: float, scores: Doubles, labels: Bools) -> Threshold:
         chosen = scores >= value
         answered, errors = int(chosen.sum()), int((~labels[chosen]).sum())
         return Threshold(
@@ -119,8 +119,8 @@ class RiskControl:
             error_bound=_upper_bound(errors, answered, self.confidence),
         )
 
-    def _why_not(self, scores: Doubles, labels: Bools) -> str:
-        first = self._tried(self._sequence()[0], scores, labels)
+    def _failure_message(self, scores: Doubles, labels: Bools) -> str:
+        first = self._evaluated(self._thresholds()[0], scores, labels)
         what = (
             f"no threshold keeps the error at {self.target_error:g} or less with confidence "
             f"{self.confidence:g}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.evaluation import open_store
+from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ _Labels = Annotated[
         metavar="FILE",
         help='Results of `et-agent ask --json`, one per line, with "right": true or false added.',
     ),
-]
-_Store = Annotated[
-    str | None,
-    typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
 ]
 _WIDTH: Final = 30
 
@@ -81,7 +77,7 @@ def fit(
             metavar="FILE", help="File to write.", show_default="where `et-agent ask` looks"
         ),
     ] = None,
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Fit a calibrator to labelled questions."""
     from et_agent.calibration.finding import save_calibrator
@@ -157,7 +153,7 @@ def check(
         typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that matches"),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Chance of ever giving a false alarm.")] = 0.05,
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Check a calibrator against new labelled questions. Exit code 1 if it no longer fits."""
     from et_agent.calibration import Calibrator, DriftMonitor
@@ -190,8 +186,9 @@ def check(
         if monitor.drifted:
             drifted = True
             write_line(
-                f"  DRIFT: the confidence is {monitor.way} here (evidence {monitor.evidence:.3g}, "
-                f"alarm at {1 / alpha:g}). Fit it again with `et-agent calibrate fit`"
+                f"  DRIFT: the confidence is {monitor.direction} here "
+                f"(evidence {monitor.evidence:.3g}, alarm at {1 / alpha:g}). "
+                "Fit it again with `et-agent calibrate fit`"
             )
         else:
             write_line(
@@ -237,6 +234,6 @@ def _print(document: "CalibratorFile") -> None:
     if document.reliability:
         ascii_only = not output_console().encoding.lower().startswith("utf")
         write_line("  confidence  accuracy")
-        for said, was, count in document.reliability:
-            drawn = bar(was, _WIDTH, ascii_only=ascii_only)
-            write_line(f"  {said:>9.1%}  {was:>8.1%}  {drawn:<{_WIDTH}}  of {count}")
+        for confidence, accuracy, count in document.reliability:
+            drawn = bar(accuracy, _WIDTH, ascii_only=ascii_only)
+            write_line(f"  {confidence:>9.1%}  {accuracy:>8.1%}  {drawn:<{_WIDTH}}  of {count}")

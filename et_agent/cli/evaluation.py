@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from et_agent.evaluation.running import EvaluationProgress
     from et_agent.evaluation.store import RunInfo, RunStore
 
-__all__ = ["eval_app", "open_store"]
+__all__ = ["RunNames", "StoreFile", "eval_app", "open_store"]
 
 eval_app = typer.Typer(
     help="Measure answers and their confidence on data sets. Runs can be interrupted and resumed.",
     no_args_is_help=True,
 )
 
-_Store = Annotated[
+StoreFile = Annotated[
     str | None,
     typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
+]
+RunNames = Annotated[
+    list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
 ]
 _QUESTIONS_HELP: Final = (
     "Number of questions, taken from a fixed shuffle. A larger number later extends the run."
@@ -76,7 +79,7 @@ def run(
     chat: Annotated[
         ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
     ] = ChatName.MODEL,
-    store: _Store = None,
+    store: StoreFile = None,
     context: Annotated[
         int | None,
         typer.Option(help="Context size: tokens of prompt and path.", show_default="8192"),
@@ -141,7 +144,7 @@ def run(
 
 @eval_app.command("list")
 @command
-def list_runs(store: _Store = None) -> int:
+def list_runs(store: StoreFile = None) -> int:
     """List the runs of a store."""
     from et_agent.cli.terminal import visible, write_line
 
@@ -156,11 +159,9 @@ def list_runs(store: _Store = None) -> int:
 @eval_app.command("report")
 @command
 def report(
-    names: Annotated[
-        list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
-    ],
+    names: RunNames,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the report.")],
-    store: _Store = None,
+    store: StoreFile = None,
     plots: Annotated[bool, typer.Option(help="Draw pictures. Needs matplotlib.")] = True,
 ) -> int:
     """Write tables (Markdown, JSON) and pictures (PNG) for runs."""
@@ -185,7 +186,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Estimators to compare.", show_default="top-share, et-pe, et-pe-count"),
     ] = None,
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Show the paired differences of two runs, and which of them are real."""
     from et_agent.cli.terminal import write_line
@@ -219,7 +220,7 @@ def score(
             metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
         ),
     ] = None,
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Score a stored run with estimators, without decoding again."""
     from et_agent.cli.terminal import write_line
@@ -274,7 +275,7 @@ def _ask_the_model(
 def export(
     name: Annotated[str, typer.Argument(metavar="RUN")],
     file: Annotated[str, typer.Argument(metavar="FILE", help="File name that ends in .jsonl.gz.")],
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Write the statistics and answers of a run to a small file, without leaf texts."""
     from et_agent.cli.terminal import visible, write_line
@@ -293,7 +294,7 @@ def import_(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="Exported runs, or archives of several.")
     ],
-    store: _Store = None,
+    store: StoreFile = None,
 ) -> int:
     """Load exported runs into the store, in order to report, score or continue them."""
     from et_agent.cli.terminal import write_line

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.evaluation import open_store
+from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
 
@@ -47,11 +47,11 @@ def report(
         )
     else:
         write_line("error among its own answers: unknown, add labels with `et-agent gate label`")
-    if found.passed_on_labelled:
+    if found.escalated_labelled:
         write_line(
             f"error of the escalation target: "
-            f"{found.passed_on_errors / found.passed_on_labelled:.1%} "
-            f"({found.passed_on_errors} of {found.passed_on_labelled} labelled)"
+            f"{found.escalated_errors / found.escalated_labelled:.1%} "
+            f"({found.escalated_errors} of {found.escalated_labelled} labelled)"
         )
     if found.decisions:
         write_line(
@@ -60,7 +60,8 @@ def report(
         )
     if found.drift is not None:
         write_line(
-            f"DRIFT: the confidence is {found.drift.way}. Fit it again with `et-agent calibrate fit`"
+            f"DRIFT: the confidence is {found.drift.direction}. "
+            "Fit it again with `et-agent calibrate fit`"
             if found.drift.drifted
             else f"no drift found in {found.drift.questions} labels "
             f"(evidence {found.drift.evidence:.2f}, alarm at {1 / found.drift.alpha:g})"
@@ -91,9 +92,7 @@ def label(
 @gate_app.command("simulate")
 @command
 def simulate(
-    names: Annotated[
-        list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
-    ],
+    names: RunNames,
     target_error: Annotated[
         list[float] | None,
         typer.Option(
@@ -115,10 +114,7 @@ def simulate(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the risk-coverage plot as PNG.")
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
-    ] = None,
+    store: StoreFile = None,
 ) -> int:
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
@@ -148,13 +144,13 @@ def simulate(
             one = outcome(confidence, right, threshold)
             write_line(
                 f"  at {threshold:.2f} or above: {one.coverage:.1%} answered, "
-                f"error {_share(one.error)}, {1 - one.coverage:.1%} left to escalate or abstain"
+                f"error {_percentage(one.error)}, {1 - one.coverage:.1%} left to escalate or abstain"
             )
         for target in target_error or (0.1, 0.2):
             kept = guarantee(confidence, right, target, splits=splits, seed=seed)
             write_line(
                 f"  error at most {target:g}: {kept.coverage:.1%} answered, error "
-                f"{_share(kept.error)}, above the target in {kept.broken:.1%} of {splits} halves; "
+                f"{_percentage(kept.error)}, above the target in {kept.broken:.1%} of {splits} halves; "
                 f"a threshold qualified in {kept.certified:.0%}"
             )
         tokens = np.mean([record.tokens_decoded for record in records])
@@ -173,21 +169,21 @@ def _calibrator(given: str | None, config: object, kinds: list[str]) -> "Calibra
 
     if given == "none":
         return None
-    asked = Fingerprint.of_run(cast("dict[str, Any]", config), kinds)
+    requested = Fingerprint.of_run(cast("dict[str, Any]", config), kinds)
     if given is not None:
-        found = Calibrator.load(Path(given).expanduser())
-        found.check(asked)
-        return found
-    shipped = find_calibrator(asked)
-    if shipped is None:
+        own = Calibrator.load(Path(given).expanduser())
+        own.check(requested)
+        return own
+    found = find_calibrator(requested)
+    if found is None:
         raise CalibratorMismatchError(
             "no calibrator matches this run: fit one with `et-agent calibrate fit`, or use the "
             "share with --calibrator none"
         )
-    return shipped
+    return found
 
 
-def _share(value: float | None) -> str:
+def _percentage(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.1%}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from et_agent.arrays import Doubles
 from et_agent.errors import SettingsError
 
-__all__ = ["Interval", "Resamples", "interval", "pooled"]
+__all__ = ["Interval", "Resamples", "interval", "pooled", "resampled_means"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,17 @@ def _counts(size: int, resamples: int, seed: int) -> Doubles:
     counts = np.asfortranarray(np.concatenate([np.ones((1, size)), drawn]))
     counts.flags.writeable = False
     return counts
+
+
+def resampled_means(values: Doubles, counts: Doubles) -> Doubles:
+    """Mean of each resample, float64 [R].
+
+    Args:
+        values: One a question, float64 [n].
+        counts: How often each question is in each resample, float64 [R, n].
+    """
+    means: Doubles = counts @ values / counts.sum(axis=1)
+    return means
 
 
 def interval(

@@ -12,15 +12,17 @@ import numpy as np
 
 from et_agent.arrays import Doubles, Ints
 from et_agent.errors import DataError
+from et_agent.evaluation.bootstrap import resampled_means
 from et_agent.evaluation.metrics import pass_at_k
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
 from et_agent.uncertainty.estimators import Estimator
 from et_agent.uncertainty.leaf_table import FORKS
 
-__all__ = ["Chains", "Cost", "are_chains", "some_chains"]
+__all__ = ["Chains", "CostUnit", "are_chains", "some_chains"]
 
-Cost = Literal["tokens", "seconds"]
+CostUnit = Literal["tokens", "seconds"]
+"""What a cost is counted in."""
 _INDEPENDENT: Final = FORKS.index("independent")
 # Subsets times questions: enough that the subsets' noise is far below that of the questions.
 _DRAWS: Final = 1600
@@ -64,15 +66,17 @@ class Chains:
         self._seed = seed
         self._subsets: dict[int, list[list[QuestionRecord]]] = {}
 
-    def as_dear_as(self, others: Sequence[QuestionRecord], cost: Cost, counts: Doubles) -> Doubles:
+    def count_at_equal_cost(
+        self, others: Sequence[QuestionRecord], unit: CostUnit, counts: Doubles
+    ) -> Doubles:
         """How many chains cost as much as other records on the same questions, float64 [R].
 
         Raises:
             DataError: On the sample itself, the first row, they cost more than all chains or less
                 than one.
         """
-        theirs = counts @ np.array([_cost(record, cost) for record in others])
-        ours = counts @ np.array([_cost(record, cost) for record in self.records])
+        theirs = counts @ np.array([_cost(record, unit) for record in others])
+        ours = counts @ np.array([_cost(record, unit) for record in self.records])
         k: Doubles = self.count * theirs / ours
         if not 1.0 <= k[0] <= self.count * 1.02:  # a little more than all of them is still "all"
             raise DataError(
@@ -88,7 +92,7 @@ class Chains:
             values = [
                 pass_at_k(self.count, int(record.leaf_right.sum()), size) for record in self.records
             ]
-            return _means(np.array(values, dtype=np.float64), counts)
+            return resampled_means(np.array(values, dtype=np.float64), counts)
 
         return self._between(whole, k)
 
@@ -97,7 +101,7 @@ class Chains:
 
         def whole(size: int) -> Doubles:
             drawn = [[record.correct for record in subset] for subset in self._drawn(size)]
-            return _means(np.mean(drawn, axis=0, dtype=np.float64), counts)
+            return resampled_means(np.mean(drawn, axis=0, dtype=np.float64), counts)
 
         return self._between(whole, k)
 
@@ -162,10 +166,5 @@ class Chains:
         return self._subsets[size]
 
 
-def _means(values: Doubles, counts: Doubles) -> Doubles:
-    found: Doubles = counts @ values / counts.sum(axis=1)
-    return found
-
-
-def _cost(record: QuestionRecord, cost: Cost) -> float:
-    return float(record.tokens_decoded if cost == "tokens" else record.seconds)
+def _cost(record: QuestionRecord, unit: CostUnit) -> float:
+    return float(record.tokens_decoded if unit == "tokens" else record.seconds)

@@ -135,10 +135,10 @@ def _roc(axes: "Axes", runs: Runs) -> bool:
         if right.all() or not right.any():
             continue
         scores = scores_of(records, ESTIMATORS["top-share"])
-        levels = np.unique(scores)[::-1]
-        hits = [0.0, *(float((scores[right] >= level).mean()) for level in levels)]
-        alarms = [0.0, *(float((scores[~right] >= level).mean()) for level in levels)]
-        axes.plot(alarms, hits, label=name, color=_COLOURS[at % 6])
+        thresholds = np.unique(scores)[::-1]
+        true_positives = [0.0, *(float((scores[right] >= one).mean()) for one in thresholds)]
+        false_positives = [0.0, *(float((scores[~right] >= one).mean()) for one in thresholds)]
+        axes.plot(false_positives, true_positives, label=name, color=_COLOURS[at % 6])
         drawn = True
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="chance")
     axes.set(
@@ -223,9 +223,11 @@ def draw_reliability(bins: Mapping[str, Bins], path: Path) -> Path:
 def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="calibrated")
     for at, (name, parts) in enumerate(bins.items()):
-        said, was = [part[0] for part in parts], [part[1] for part in parts]
+        confidence, accuracy = [part[0] for part in parts], [part[1] for part in parts]
         mark = _MARKS[at % 6]
-        axes.plot(said, was, label=name, color=_COLOURS[at % 6], marker=mark, clip_on=False)
+        axes.plot(
+            confidence, accuracy, label=name, color=_COLOURS[at % 6], marker=mark, clip_on=False
+        )
     axes.set(
         xlabel=what,
         ylabel="accuracy",

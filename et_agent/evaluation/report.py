@@ -12,7 +12,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.summaries import Comparison, CurvePoint, RunSummary, curve, summarise
 from et_agent.storage import write_atomically
 
-__all__ = ["comparison_lines", "shown", "write_report"]
+__all__ = ["comparison_lines", "shown", "table", "write_report"]
 
 _CAPS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20)
 
@@ -77,7 +77,8 @@ def _caps_of(records: Sequence[QuestionRecord]) -> list[int]:
     return [cap for cap in _CAPS if cap < largest] + [largest]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
@@ -103,7 +104,7 @@ def _markdown(
         for name, one in summaries.items()
     ]
     header = ["run", "questions", "accuracy", "AUROC top share", "AUROC ET-PE"]
-    lines += _table([*header, "tokens", "seconds", "leaves", "ESS"], rows)
+    lines += table([*header, "tokens", "seconds", "leaves", "ESS"], rows)
     ks = sorted({k for one in summaries.values() for k in one.pass_at})
     lines += [
         "",
@@ -113,13 +114,13 @@ def _markdown(
         "parentheses: the tree with at most k leaves.",
         "",
     ]
-    lines += _table(
+    lines += table(
         ["run", *(f"k = {k}" for k in ks)],
         [[name, *(_pass_cell(one, k) for k in ks)] for name, one in summaries.items()],
     )
     for name, one in summaries.items():
         lines += ["", f"## Estimators: {name}", ""]
-        lines += _table(
+        lines += table(
             ["estimator", "questions", "AUROC", "AUPRC", "PRR", "AURC", "ECE", "Brier"],
             [
                 [
@@ -134,7 +135,7 @@ def _markdown(
             ],
         )
         lines += ["", "With fewer leaves:", ""]
-        lines += _table(
+        lines += table(
             ["leaves", "tokens", "accuracy", "any leaf right", "AUROC top share"],
             [
                 [
@@ -190,4 +191,4 @@ def _difference_table(differences: Mapping[str, Interval]) -> list[str]:
         ]
         for name, one in differences.items()
     ]
-    return _table(["metric", "difference [95 %]", "real"], rows)
+    return table(["metric", "difference [95 %]", "real"], rows)

@@ -249,7 +249,7 @@ class _Evaluation:
                 self._done += len(known)
             self._done_before, self._total = self._done, len(items) * len(runs)
             if self._done < self._total:
-                self._tell(runs[0][0])
+                self._report_progress(runs[0][0])
             tasks = [
                 _Task(run, decoder, item)
                 for start in range(0, len(items), _CHUNK)
@@ -260,13 +260,13 @@ class _Evaluation:
             skipped: list[Skipped] = []
             waiting = iter(tasks)
             while True:
-                told, failed = self._decode(waiting)
-                skipped += told
+                refused, failed = self._decode(waiting)
+                skipped += refused
                 if not failed:
                     break
                 for task in failed:  # once more, alone: those beside it may have brought it down
-                    told, again = self._decode(iter([task]))
-                    skipped += told
+                    refused, again = self._decode(iter([task]))
+                    skipped += refused
                     skipped += [Skipped(task.item.id, str(error)) for error in again.values()]
                     self._total -= len(again)
         return list({one.item: one for one in skipped}.values())
@@ -333,9 +333,9 @@ class _Evaluation:
         self._done += 1
         self._tokens += record.tokens_decoded
         self._right[task.run.id].append(record.correct)
-        self._tell(task.run)
+        self._report_progress(task.run)
 
-    def _tell(self, run: RunInfo) -> None:
+    def _report_progress(self, run: RunInfo) -> None:
         if self._on_progress is None:
             return
         elapsed = time.perf_counter() - self._started

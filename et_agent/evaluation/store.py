@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.storage import data_dir, open_database, try_locked
+from et_agent.storage import data_dir, database_errors, open_database, try_locked
 
 __all__ = ["RunInfo", "RunStore", "default_store_path"]
 
@@ -119,7 +119,7 @@ class RunStore:
 
     def runs(self) -> list[RunInfo]:
         """All runs, oldest first."""
-        with self._told():
+        with database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, config, created, "
                 "(SELECT count(*) FROM questions WHERE run = runs.id) FROM runs ORDER BY id"
@@ -146,7 +146,7 @@ class RunStore:
 
     def finished(self, run: RunInfo) -> set[str]:
         """Ids of the finished questions."""
-        with self._told():
+        with database_errors(self.path):
             rows = self._connection.execute("SELECT item FROM questions WHERE run = ?", (run.id,))
             return {row[0] for row in rows}
 
@@ -197,7 +197,7 @@ class RunStore:
     def records(self, run: RunInfo) -> list[QuestionRecord]:
         """All finished questions of a run, by id."""
         extras: dict[str, dict[str, Any]] = {}
-        with self._told():
+        with database_errors(self.path):
             for item, name, value in self._connection.execute(
                 "SELECT item, name, value FROM extras WHERE run = ?", (run.id,)
             ):
@@ -222,7 +222,7 @@ class RunStore:
             return {name: arrays[name] for name in arrays.files}
 
     def _blob(self, run: RunInfo, item: str, column: str) -> bytes:
-        with self._told():
+        with database_errors(self.path):
             row = self._connection.execute(
                 f"SELECT {column} FROM questions WHERE run = ? AND item = ?",
                 (run.id, item),
@@ -249,7 +249,7 @@ class RunStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._told():
+        with database_errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -263,19 +263,6 @@ class RunStore:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            fix = "call again; if it stays, choose another file"
-            if "full" in str(error):
-                fix = "free some space and call again: what is finished is kept"
-            elif "locked" in str(error):
-                fix = "another program is using the file: wait for it"
-            raise StoreError(f"{self.path}: {error}; {fix}") from error
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

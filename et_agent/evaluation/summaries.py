@@ -9,8 +9,8 @@ import numpy as np
 
 from et_agent.arrays import Bools, Doubles
 from et_agent.errors import DataError
-from et_agent.evaluation.bootstrap import Interval, Resamples, interval
-from et_agent.evaluation.equal_cost import Chains, Cost, are_chains
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval, resampled_means
+from et_agent.evaluation.equal_cost import Chains, CostUnit, are_chains
 from et_agent.evaluation.metrics import all_metrics, auroc, pass_at_k
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
@@ -227,17 +227,12 @@ def curve(
             CurvePoint(
                 cap,
                 float(np.mean([record.leaves.tokens_decoded for record in capped])),
-                interval(_means(right.astype(np.float64), counts), size),
-                interval(_means(found, counts), size),
+                interval(resampled_means(right.astype(np.float64), counts), size),
+                interval(resampled_means(found, counts), size),
                 interval(_auroc(right, scores_of(capped, chosen), counts), size),
             )
         )
     return points
-
-
-def _means(values: Doubles, counts: Doubles) -> Doubles:
-    found: Doubles = counts @ values / counts.sum(axis=1)
-    return found
 
 
 def _auroc(right: Bools, scores: Doubles, counts: Doubles) -> Doubles:
@@ -258,7 +253,7 @@ class EqualCost:
             each resample.
     """
 
-    cost: Cost
+    cost: CostUnit
     questions: int
     chains: Interval
     differences: dict[str, Doubles]
@@ -273,7 +268,7 @@ def at_equal_cost(
     first: Sequence[QuestionRecord],
     chains: Sequence[QuestionRecord],
     *,
-    cost: Cost = "tokens",
+    cost: CostUnit = "tokens",
     estimators: Sequence[str] = ("top-share", "et-pe", "et-pe-count"),
     resamples: int = 1000,
     seed: int = 0,
@@ -296,12 +291,13 @@ def at_equal_cost(
     ours, theirs = _common(first, chains)
     counts = Resamples(len(ours), resamples=resamples, seed=seed).counts
     reference = Chains(theirs)
-    k = reference.as_dear_as(ours, cost, counts)
+    k = reference.count_at_equal_cost(ours, cost, counts)
     right = np.array([record.correct for record in ours])
     found = np.array([record.leaf_right.any() for record in ours], dtype=np.float64)
     differences = {
-        "accuracy": _means(right.astype(np.float64), counts) - reference.accuracy(k, counts),
-        "any leaf right": _means(found, counts) - reference.pass_any(k, counts),
+        "accuracy": resampled_means(right.astype(np.float64), counts)
+        - reference.accuracy(k, counts),
+        "any leaf right": resampled_means(found, counts) - reference.pass_any(k, counts),
     }
     for name in estimators:
         chosen = find_estimator(name)
@@ -374,7 +370,7 @@ def compare(
         )
         differences[f"AUROC {name}"] = interval(one - other, int(known.sum()))
     costs = []
-    for cost in get_args(Cost):
+    for cost in get_args(CostUnit):
         with contextlib.suppress(DataError):  # no chains, or too few of them
             costs.append(at_equal_cost(ours, theirs, cost=cost, estimators=estimators, seed=seed))
     return Comparison(len(ours), differences, costs)

@@ -28,15 +28,15 @@ from et_agent.gate.limits import Limits
 from et_agent.reporting import path_text
 from et_agent.templates.messages import Message
 
-__all__ = ["Clarification", "Clarifier", "chosen", "clarified", "meant", "parted"]
+__all__ = ["Clarification", "Clarifier", "chosen", "clarified", "decomposed", "meant"]
 
 
-_ASK_READINGS: Final = (
+_READINGS_PROMPT: Final = (
     "You get a question. Write it anew as its author most likely means it. If it can be understood in "
     "one way only, repeat it word for word. If something is left open, fill it in with a guess. Do not "
     "answer it."
 )
-_SHOWN: Final = (
+_EXAMPLES: Final = (
     ("How long is a marathon?", "How many kilometres long is a marathon?"),
     ("What is the capital of Kenya?", "What is the capital of Kenya?"),
     ("When did the queen die?", "In which year did Queen Victoria of the United Kingdom die?"),
@@ -115,7 +115,7 @@ class Clarification:
         return "\n".join(["This can be meant in several ways. Which one do you mean?", *lines])
 
 
-def parted(weights: Doubles, answers: Doubles) -> tuple[float, float, float]:
+def decomposed(weights: Doubles, answers: Doubles) -> tuple[float, float, float]:
     """Total, aleatoric and epistemic entropy, nats (arXiv 2311.08718, equation 3).
 
     Args:
@@ -133,14 +133,14 @@ def _entropy(shares: Doubles) -> float:
 
 
 def _information(weights: Doubles, owners: Ints, classes: Ints) -> tuple[float, float, float]:
-    """`parted` over the leaves that gave an answer; readings without any are left out."""
+    """`decomposed` over the leaves that gave an answer; readings without any are left out."""
     counts = np.zeros((weights.size, int(classes.max(initial=0)) + 1))
     np.add.at(counts, (owners, classes), 1.0)
-    told = counts.sum(axis=1) > 0
-    if not told.any():
+    answered = counts.sum(axis=1) > 0
+    if not answered.any():
         return 0.0, 0.0, 0.0
-    heard = weights[told] / weights[told].sum()
-    return parted(heard, counts[told] / counts[told].sum(axis=1, keepdims=True))
+    known = weights[answered] / weights[answered].sum()
+    return decomposed(known, counts[answered] / counts[answered].sum(axis=1, keepdims=True))
 
 
 def _shares(leaves: Ints, classes: int) -> Doubles:
@@ -261,8 +261,8 @@ class Clarifier:
 
     def _readings(self, question: str, most: int, limit: "_Limit") -> tuple[list[str], Doubles]:
         """Different readings, most frequent first, and their shares of the drafts."""
-        messages: list[Message] = [{"role": "system", "content": _ASK_READINGS}]
-        for shown, anew in (*_SHOWN, (question, None)):
+        messages: list[Message] = [{"role": "system", "content": _READINGS_PROMPT}]
+        for shown, anew in (*_EXAMPLES, (question, None)):
             messages.append({"role": "user", "content": shown})
             if anew is not None:
                 messages.append({"role": "assistant", "content": anew})

@@ -137,11 +137,11 @@ def call_target(
     for attempt in range(retries + 1):
         if attempt:
             wait = policy.backoff * 2 ** (attempt - 1)
-            left = _left(limits, tokens, time.perf_counter() - began + wait)
+            left = _remaining(limits, tokens, time.perf_counter() - began + wait)
             if left.spent:
                 break
             time.sleep(wait)
-        left = _left(limits, tokens, time.perf_counter() - began)
+        left = _remaining(limits, tokens, time.perf_counter() - began)
         if left.spent:
             break
         calls += 1
@@ -163,7 +163,7 @@ def call_target(
     return Escalated(None, None, spent, _failed(calls, failure))
 
 
-def _left(limits: Limits, tokens: int, seconds: float) -> Limits:
+def _remaining(limits: Limits, tokens: int, seconds: float) -> Limits:
     return Limits(
         None if limits.tokens is None else limits.tokens - tokens,
         None if limits.seconds is None else limits.seconds - seconds,
@@ -190,12 +190,12 @@ def _call(target: Target, question: str, timeout: float | None, left: Limits) ->
     if left.seconds is not None:
         timeout = left.seconds if timeout is None else min(timeout, left.seconds)
     if timeout is None and not _in_event_loop():
-        return _answered(target, question, None)
+        return _run_target(target, question, None)
     ended: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            ended.put((True, _answered(target, question, timeout)))
+            ended.put((True, _run_target(target, question, timeout)))
         except BaseException as error:  # handed to the caller's thread
             ended.put((False, error))
 
@@ -207,13 +207,13 @@ def _call(target: Target, question: str, timeout: float | None, left: Limits) ->
     try:
         good, value = ended.get(timeout=timeout)
     except queue.Empty:
-        raise _too_late(timeout) from None
+        raise _timed_out(timeout) from None
     if not good:
         raise value
     return value
 
 
-def _answered(target: Target, question: str, timeout: float | None) -> Any:
+def _run_target(target: Target, question: str, timeout: float | None) -> Any:
     """What a target brings; a coroutine is run to its end in this thread."""
     if isinstance(target, Runnable):
         value = _invoked(target, question)
@@ -244,10 +244,10 @@ async def _awaited(answer: Awaitable[Any], timeout: float | None) -> Any:
     except TimeoutError:
         if not limit.expired():
             raise
-        raise _too_late(timeout) from None
+        raise _timed_out(timeout) from None
 
 
-def _too_late(timeout: float | None) -> EscalationError:
+def _timed_out(timeout: float | None) -> EscalationError:
     return EscalationError(f"the target took longer than {timeout:.3g} s")
 
 

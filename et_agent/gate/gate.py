@@ -110,20 +110,20 @@ class Gate:
         """
         whole = self.policy if policy is None else policy
         policy = whole.for_topic(topic)
-        confidence, doubt = _confidence(result, policy)
+        confidence, missing = _confidence(result, policy)
         cost = _cost(result, spent)
         if clarification is not None:
             cost = cost.plus(Cost(tokens=clarification.tokens, seconds=clarification.seconds))
-        why_not = ""
+        no_escalation = ""
         if self.escalate is None and not hand_over:
-            why_not = "."
+            no_escalation = "."
         elif confidence is not None and confidence < policy.escalate_from:
-            why_not = f", and nothing below {policy.escalate_from:.0%} is escalated."
+            no_escalation = f", and nothing below {policy.escalate_from:.0%} is escalated."
         elif Limits.of(policy, cost).spent:
-            why_not = ", and the decision has used up its limits."
+            no_escalation = ", and the decision has used up its limits."
         elif not self._count(whole, topic).allows(policy):
-            why_not = ", and the escalation budget is used up."
-        action, reason = _judge(confidence, doubt, result, policy, clarification, why_not)
+            no_escalation = ", and the escalation budget is used up."
+        action, reason = _judge(confidence, missing, result, policy, clarification, no_escalation)
         would = None
         if policy.observe and action is not Action.ANSWER:
             would, action = action, Action.ANSWER
@@ -358,13 +358,17 @@ def _cost(result: AskResult, spent: Cost | None) -> Cost:
 
 def _judge(
     confidence: float | None,
-    doubt: str,
+    missing: str,
     result: AskResult,
     policy: GatePolicy,
     clarification: Clarification | None,
-    why_not: str,
+    no_escalation: str,
 ) -> tuple[Action, str]:
-    """What to do and why; `why_not` says why nothing is escalated, and is empty where it may be."""
+    """What to do and why.
+
+    `missing` says why there is no confidence, `no_escalation` why nothing is escalated; each is empty
+    where there is or may be.
+    """
     what = _named(result)
     if _suffices(confidence, result, policy):
         return (
@@ -372,7 +376,8 @@ def _judge(
             f"The {what} of {confidence:.0%} reaches the threshold of {policy.answer_at:.0%}.",
         )
     why = _sentence(
-        doubt or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
+        missing
+        or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
     )
     if clarification is not None and _is_unclear(clarification, policy):
         count = len(clarification.options)
@@ -380,8 +385,8 @@ def _judge(
             Action.CLARIFY,
             f"{why}, and {count} readings of the question lead to different answers.",
         )
-    if why_not:
-        return Action.ABSTAIN, f"{why}{why_not}"
+    if no_escalation:
+        return Action.ABSTAIN, f"{why}{no_escalation}"
     return Action.ESCALATE, f"{why}, so the question is escalated."
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 from et_agent.calibration import DriftMonitor
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision
-from et_agent.storage import open_database
+from et_agent.renaming import warn_of_old_name
+from et_agent.storage import database_errors, open_database
 
 __all__ = ["DecisionLog", "LogReport"]
 
@@ -42,8 +43,8 @@ class LogReport:
         labelled: Decisions whose answer was labelled.
         answered_labelled: Labelled ones that the gated model answered, or would have answered.
         errors: Wrong ones among them.
-        passed_on_labelled: Labelled answers of the escalation target.
-        passed_on_errors: Wrong ones among them.
+        escalated_labelled: Labelled answers of the escalation target.
+        escalated_errors: Wrong ones among them.
         tokens: Tokens of all decisions.
         seconds: Time of all decisions.
         calls: Calls of escalation targets.
@@ -55,12 +56,24 @@ class LogReport:
     labelled: int
     answered_labelled: int
     errors: int
-    passed_on_labelled: int
-    passed_on_errors: int
+    escalated_labelled: int
+    escalated_errors: int
     tokens: int
     seconds: float
     calls: int
     drift: DriftMonitor | None
+
+    @property
+    def passed_on_labelled(self) -> int:
+        """The old name of `escalated_labelled`."""
+        warn_of_old_name("LogReport.passed_on_labelled", "escalated_labelled")
+        return self.escalated_labelled
+
+    @property
+    def passed_on_errors(self) -> int:
+        """The old name of `escalated_errors`."""
+        warn_of_old_name("LogReport.passed_on_errors", "escalated_errors")
+        return self.escalated_errors
 
 
 class DecisionLog:
@@ -140,7 +153,7 @@ class DecisionLog:
             StoreError: The log cannot be read.
         """
         where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
-        with self._lock, self._told():
+        with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
                 f"escalated FROM decisions{where} ORDER BY made, rowid",
@@ -149,7 +162,7 @@ class DecisionLog:
         # Labels of escalated answers say nothing of the gated model's confidence.
         judged = [row for row in rows if row[2] is not None and not row[6]]
         answered = [row for row in judged if row[0] == Action.ANSWER]
-        passed_on = [
+        escalated = [
             row for row in rows if row[2] is not None and row[6] and row[0] == Action.ANSWER
         ]
         known = [(row[1], row[2]) for row in judged if row[1] is not None]
@@ -162,8 +175,8 @@ class DecisionLog:
             labelled=sum(row[2] is not None for row in rows),
             answered_labelled=len(answered),
             errors=sum(not row[2] for row in answered),
-            passed_on_labelled=len(passed_on),
-            passed_on_errors=sum(not row[2] for row in passed_on),
+            escalated_labelled=len(escalated),
+            escalated_errors=sum(not row[2] for row in escalated),
             tokens=sum(row[3] for row in rows),
             seconds=sum(row[4] for row in rows),
             calls=sum(row[5] for row in rows),
@@ -171,22 +184,5 @@ class DecisionLog:
         )
 
     def _run(self, statement: str, *values: Any) -> int:
-        with self._lock, self._told():
+        with self._lock, database_errors(self.path):
             return self._connection.execute(statement, values).rowcount
-
-    def _told(self) -> "_Told":
-        return _Told(self.path)
-
-
-class _Told:
-    """Turns SQLite's errors into ours."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise StoreError(f"{self._path}: {error}") from error

@@ -17,7 +17,7 @@ def test_false_alarms_at_any_time_stay_below_alpha() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "slope", "shift"),
+    ("direction", "slope", "shift"),
     [
         ("overconfident", 1.0, -0.15),
         ("underconfident", 1.0, 0.15),
@@ -25,13 +25,13 @@ def test_false_alarms_at_any_time_stay_below_alpha() -> None:
         ("too timid", 1.7, 0.0),
     ],
 )
-def test_each_drift_is_found_and_named(way: str, slope: float, shift: float) -> None:
+def test_each_drift_is_found_and_named(direction: str, slope: float, shift: float) -> None:
     rng = np.random.default_rng(1)
     p = rng.random(600)
     truth = np.clip(0.5 + slope * (p - 0.5) + shift, 0, 1)
     found = DriftMonitor().update(p, rng.random(600) < truth)
     assert found.drifted
-    assert found.way == way
+    assert found.direction == direction
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=30), st.integers(0, 30))
@@ -55,3 +55,9 @@ def test_bad_input() -> None:
         DriftMonitor(0)
     with pytest.raises(CalibrationError, match="NaN"):
         DriftMonitor().update([float("nan")], [1])
+
+
+def test_way_is_the_old_name_of_direction() -> None:
+    found = DriftMonitor().update([0.9] * 50, [0] * 50)
+    with pytest.warns(DeprecationWarning, match="DriftMonitor.way is now direction"):
+        assert found.way == found.direction

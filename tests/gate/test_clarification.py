@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from et_agent import ScriptedModel, ask
 from et_agent.errors import PolicyError
 from et_agent.gate import Action, Clarifier, Gate, GatePolicy, question_after
-from et_agent.gate.clarification import clarified, parted
+from et_agent.gate.clarification import clarified, decomposed
 from tests.gate.conftest import CHAINS
 
 UNCLEAR = "How long is the race?"
@@ -170,7 +170,7 @@ def test_the_parts_sum_to_the_whole(rows: list[list[float]], raw: list[float]) -
     answers /= answers.sum(axis=1, keepdims=True)
     weights = np.array(raw[: len(rows)])
     weights /= weights.sum()
-    total, aleatoric, epistemic = parted(weights, answers)
+    total, aleatoric, epistemic = decomposed(weights, answers)
     assert total == pytest.approx(aleatoric + epistemic, abs=1e-9)
     assert -1e-12 <= aleatoric <= min(math.log(len(rows)), math.log(4)) + 1e-9
 

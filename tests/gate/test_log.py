@@ -59,7 +59,11 @@ def test_labels_of_escalated_answers_say_nothing_of_the_gated_model(
         log.label(decision.trace_id, False)
         found = log.report()
     assert (found.calls, found.labelled, found.answered_labelled) == (1, 1, 0)
-    assert (found.passed_on_labelled, found.passed_on_errors) == (1, 1)
+    assert (found.escalated_labelled, found.escalated_errors) == (1, 1)
+    with pytest.warns(DeprecationWarning, match="is now escalated_labelled"):
+        assert found.passed_on_labelled == 1
+    with pytest.warns(DeprecationWarning, match="is now escalated_errors"):
+        assert found.passed_on_errors == 1
     assert found.drift is None
 
 
@@ -79,7 +83,7 @@ def test_drift_shows_up_in_production_labels(tmp_path: Path, judged: Judged) -> 
         drift = log.report().drift
     assert drift is not None
     assert drift.drifted
-    assert drift.way == "overconfident"
+    assert drift.direction == "overconfident"
 
 
 def test_threads_share_a_log(tmp_path: Path, judged: Judged) -> None:
