@@ -22,7 +22,6 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.documents import put
-from benchmarks.tables import table
 from et_agent.arrays import Doubles
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.loading import load_model
@@ -30,7 +29,7 @@ from et_agent.evaluation.bootstrap import Resamples, interval
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import sample
 from et_agent.evaluation.metrics import auroc
-from et_agent.evaluation.report import shown
+from et_agent.evaluation.report import shown, table
 from et_agent.gate import Clarifier, GatePolicy
 from et_agent.uncertainty.self_evaluation import p_unclear
 

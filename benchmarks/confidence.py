@@ -21,7 +21,6 @@ from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
 from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
-from benchmarks.tables import table
 from et_agent.arrays import Doubles
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -32,7 +31,7 @@ from et_agent.evaluation.equal_cost import Chains
 from et_agent.evaluation.gating import Cascade, Guarantee, cascade, guarantee, run_confidences
 from et_agent.evaluation.metrics import auroc, brier, ece
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import shown
+from et_agent.evaluation.report import shown, table
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.uncertainty.estimators import ESTIMATORS

@@ -20,7 +20,7 @@ from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
 from benchmarks.runs import DECODERS, LARGER, PLANS, RESULTS, SMALL, finished
-from benchmarks.tables import signed, table
+from benchmarks.tables import signed
 from et_agent.arrays import Bools, Doubles
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
@@ -28,7 +28,7 @@ from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import shown
+from et_agent.evaluation.report import shown, table
 from et_agent.evaluation.stopping import stopped_early
 from et_agent.evaluation.summaries import at_equal_cost
 

@@ -24,7 +24,7 @@ from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import shown
+from et_agent.evaluation.report import shown, table
 from et_agent.evaluation.scores import scores_of
 from et_agent.evaluation.summaries import (
     CurvePoint,
@@ -83,11 +83,6 @@ def load(plans: Sequence[Plan]) -> list[Set]:
         if runs:
             found.append(Set(plan.name, plan.model, runs))
     return found
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:

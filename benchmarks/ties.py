@@ -18,11 +18,12 @@ from benchmarks.confidence import KINDS, records_of
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import LARGER, RESULTS, SMALL
-from benchmarks.tables import signed, table
+from benchmarks.tables import signed
 from et_agent.arrays import Doubles
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.equal_cost import some_chains
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import table
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
 SIZES: Final = (2, 4, 8, 12)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from et_agent.arrays import Doubles
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.codes import farthest_first
-from et_agent.decoding.entropy_tree import Coded, Doubles, EntropyTree, TreeRun
+from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
 from et_agent.decoding.tree import Branch
 
 __all__ = ["WavesRun"]
