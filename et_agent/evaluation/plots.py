@@ -80,6 +80,13 @@ def _save(path: Path, draw: Any) -> Path | None:
     return path
 
 
+def _save_one(path: Path, draw: Any) -> Path:
+    drawn = _save(path, draw)
+    if drawn is None:
+        raise SettingsError("there is nothing to draw")
+    return drawn
+
+
 def _pass_at_k(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
     for at, (name, summary) in enumerate(summaries.items()):
         ks = [k for k, one in summary.pass_at.items() if one.value is not None]
@@ -161,10 +168,7 @@ def draw_risk_coverage(runs: Mapping[str, tuple[Bools, Doubles]], path: Path) ->
     Raises:
         SettingsError: matplotlib is not installed, or there are no runs.
     """
-    drawn = _save(path, lambda axes: _risk_coverage(axes, runs, "confidence"))
-    if drawn is None:
-        raise SettingsError("there is nothing to draw")
-    return drawn
+    return _save_one(path, lambda axes: _risk_coverage(axes, runs, "confidence"))
 
 
 def _risks(axes: "Axes", runs: Runs) -> bool:
@@ -214,10 +218,7 @@ def draw_reliability(bins: Mapping[str, Bins], path: Path) -> Path:
     Raises:
         SettingsError: matplotlib is not installed, or there are no bins.
     """
-    drawn = _save(path, lambda axes: _reliability(axes, bins, "confidence"))
-    if drawn is None:
-        raise SettingsError("there is nothing to draw")
-    return drawn
+    return _save_one(path, lambda axes: _reliability(axes, bins, "confidence"))
 
 
 def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
