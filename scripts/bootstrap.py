@@ -1,10 +1,9 @@
-"""Make or mend the virtual environment from the hash-pinned locks.
+"""Make or mend the virtual environment with uv, from the hash-pinned lock.
 
 `make` runs this with any Python 3.11+ before anything is installed, so it uses the standard
 library alone. It says on stderr what it does and leaves stdout to the tool that runs after it.
-
-The stamp, written last, tells what the environment was made from. While it matches the locks,
-nothing is run. Where it is missing, a set-up was cut short and the environment is made anew.
+The state, written last, tells what the environment was made from: while that holds, nothing is
+run. Without it a set-up was cut short and the environment is made anew, from uv's cache.
 """
 
 from __future__ import annotations
@@ -16,75 +15,74 @@ import json
 import os
 import platform
 import re
-import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
-import cpu_flags
-from cpu_flags import Build
-from setup_report import LLAMA, Display, PipReport, clock, describe_failure
-from toolchain import SetupError, base_python, check_compilers, core_count, missing_venv
+from llama_build import LLAMA, Build, choose_build, missing_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNTIME_LOCK = ROOT / "requirements.lock"
-DEV_LOCK = ROOT / "requirements-dev.lock"
-BUILD_LOCK = ROOT / "requirements-build.lock"
-INTEGRATION = Path("integrations", "langchain")
+sys.path.insert(0, str(ROOT))
 
-# What the builds of llama-cpp-python and of this project ask for, some of it only where the
-# system has none (cmake, ninja).
-BUILD_REQUIREMENTS = (
-    "cmake>=3.21",
-    "editables>=0.5",
-    "hatchling>=1.27",
-    "ninja>=1.11",
-    "scikit-build-core>=0.9.2",
+from et_agent.weights.pip_settings import pip_settings  # noqa: E402
+
+LOCK = "requirements.lock"
+INTEGRATION = "integrations/langchain"
+INPUTS = (LOCK, "pyproject.toml", f"{INTEGRATION}/pyproject.toml")
+SETS = {
+    "runtime": ("--editable", ".[cli,hub]"),
+    "dev": ("--editable", ".[all]", "--group", "dev", "--editable", f"{INTEGRATION}[agents]"),
+}
+# The first that keeps builds of other settings for one package apart.
+MIN_UV = (0, 9)
+# What uv says and a person may like to see; the rest is in the log.
+TELLING = re.compile(r"\s*(?:Resolved|Downloading|Building|Built|Prepared|Installed)\b")
+HINTS = (
+    (r"No space left on device|quota exceeded", "The disk is full: free some space."),
+    (
+        r"Hash mismatch|DO NOT MATCH THE HASHES",
+        "A downloaded file is not the one that the lock names: it was damaged or replaced.",
+    ),
+    (
+        r"Killed signal|Cannot allocate memory|out of memory|signal: 9",
+        "The compiler ran out of memory: CMAKE_BUILD_PARALLEL_LEVEL=1 needs the least.",
+    ),
+    (
+        r"Could not connect|Failed to fetch|error sending request|dns error|timed out"
+        r"|NewConnectionError|NameResolutionError|ProxyError|SSLError",
+        "The package index cannot be reached: check the network and the proxy settings.",
+    ),
 )
-UV = "uv==0.13.9"
 
 
-def stamp_key(root: Path) -> dict[str, str]:
-    """Hash what the environment is made from: both locks and the packaging parts of pyprojects."""
-    parts = {
-        "runtime": (root / RUNTIME_LOCK.name).read_bytes(),
-        "dev": (root / DEV_LOCK.name).read_bytes() + packaging(root / INTEGRATION),
-        "project": packaging(root),
-    }
-    return {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+class SetupError(Exception):
+    """Raised when set-up cannot go on; the message names the fix."""
 
 
-def packaging(folder: Path) -> bytes:
-    """What of a folder's pyproject an installation depends on."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
-    parts = {
-        "build-system": project.get("build-system"),
-        "project": project.get("project"),
-        "hatch": project.get("tool", {}).get("hatch"),
-    }
-    return json.dumps(parts, sort_keys=True).encode()
+def base_python() -> str:
+    """The interpreter that runs this, or the one under it when that is of an environment."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
-def is_current(stamp: Mapping[str, str], key: Mapping[str, str], lock: str) -> bool:
-    """Tell whether the environment has the given lock ("runtime" or "dev") and the project."""
-    return stamp.get(lock) == key[lock] and stamp.get("project") == key["project"]
+def core_count() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def has_asked_build(stamp: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Tell whether llama.cpp is built as CMAKE_ARGS and this CPU ask for."""
-    probe = cpu_flags.probe_version(amx=cpu_flags.has_amx())
-    return Build.from_stamp(stamp).is_asked_for(environ.get("CMAKE_ARGS", ""), probe)
+def inputs(root: Path) -> str:
+    """Hash what the environment is made from."""
+    return hashlib.sha256(b"\0".join((root / name).read_bytes() for name in INPUTS)).hexdigest()
 
 
 def pinned(lock: str, name: str) -> str:
@@ -99,44 +97,85 @@ def pinned(lock: str, name: str) -> str:
     return block.group()
 
 
-def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str | None]:
-    """Yield the process's lines as they come, and None at least four times a second."""
-    assert process.stdout is not None
-    descriptor, rest = process.stdout.fileno(), b""
-    while True:
-        if not select.select([descriptor], [], [], 0.25)[0]:
-            yield None
-            continue
-        data = os.read(descriptor, 1 << 16)
-        *lines, rest = (rest + data).split(b"\n")
-        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
-        yield None
-        if not data:
-            if rest:
-                yield rest.decode("utf-8", "replace")
-            return
+def clock(seconds: float) -> str:
+    """Write seconds as m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started; pip gets time to remove its build folder."""
-    for number, patience in ((signal.SIGINT, 15), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(patience)
-        except (ProcessLookupError, PermissionError):
+@dataclass
+class Display:
+    """Lines that stay and, on a terminal, one line with the elapsed time that is drawn over."""
+
+    stream: IO[str]
+    live: bool
+    started: float = field(default_factory=time.monotonic)
+    doing: str = "preparing"
+    told: float = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.stream.write(f"\r\x1b[2K{text}\n" if self.live else f"{text}\n")
+        self.stream.flush()
+
+    def feed(self, line: str) -> None:
+        """Take a line of a tool's output."""
+        if not TELLING.match(line):
             return
-        except subprocess.TimeoutExpired:
-            continue
+        self.doing = line.strip()
+        if f"Building {LLAMA}" in line:
+            minutes = max(1, round(8 / core_count()))
+            self.say(f"  building llama.cpp from source, once: about {minutes} min")
+        elif not self.live:
+            self.say(f"  {self.doing}")
+
+    def tick(self) -> None:
+        """Show the elapsed time: at once on a terminal, else each half minute."""
+        elapsed = time.monotonic() - self.started
+        if self.live:
+            width = shutil.get_terminal_size().columns - 1
+            self.stream.write(f"\r\x1b[2K{f'  {clock(elapsed)}  {self.doing}'[:width]}")
+            self.stream.flush()
+        elif elapsed - self.told >= 30:
+            self.told = elapsed
+            self.say(f"  {clock(elapsed)}  {self.doing}")
+
+
+def describe_failure(output: str, log: Path) -> str:
+    """Compose the end of the output, the cause if it is known, and where the rest is."""
+    tail = [line[:160] for line in output.splitlines() if line.strip()][-20:]
+    hints = (hint for cause, hint in HINTS if re.search(cause, output, re.IGNORECASE))
+    return "\n".join([*tail, "", next(hints, ""), f"The log is {log}; then run make again."])
+
+
+def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Hand pip's settings on to uv, which does not read them; uv's own variables win."""
+    pip = pip_settings(environ)
+    extra = pip.get("extra-index-url", "").split()
+    named = {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environ.keys()
+    found = {
+        "UV_DEFAULT_INDEX": "" if named else pip.get("index-url", ""),
+        "UV_INDEX": " ".join(extra),
+        # pip takes the best of all indexes, and the hashes decide anyway.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
+        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_NO_INDEX": pip.get("no-index", ""),
+        "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
+        "UV_HTTP_TIMEOUT": pip.get("timeout", pip.get("default-timeout", "")),
+        "SSL_CERT_FILE": pip.get("cert", ""),
+        "SSL_CLIENT_CERT": pip.get("client-cert", ""),
+        "ALL_PROXY": pip.get("proxy", ""),
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(core_count()),
+    }
+    return {**{name: value for name, value in found.items() if value}, **environ}
 
 
 @dataclass
 class Environment:
-    """The virtual environment at `path`, its stamp and its log."""
+    """The virtual environment at `path`, its state and its log."""
 
     path: Path
     display: Display
     lock_descriptor: int = -1
-    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> Path:
@@ -149,36 +188,48 @@ class Environment:
         return self.path / "bootstrap.log"
 
     @property
-    def stamp_file(self) -> Path:
-        """Where the stamp lies."""
+    def state_file(self) -> Path:
+        """Where the state lies."""
         return self.path / "bootstrap.json"
 
-    def stamp(self) -> dict[str, str]:
-        """Read the stamp; empty when there is none, or what it names is no longer there."""
+    def state(self) -> dict[str, Any]:
+        """Read the state; empty when there is none, or it is of another place or interpreter."""
         try:
-            stamp = json.loads(self.stamp_file.read_text("utf-8"))
-        except (OSError, ValueError):
+            state = json.loads(self.state_file.read_text("utf-8"))
+            matches = state["path"] == str(self.path) and state["root"] == str(ROOT)
+            matches &= state["python"] == os.path.realpath(self.python)
+            if base_python() == state["python"]:
+                matches &= state["version"] == platform.python_version()
+            elif os.environ.get("PYTHON"):
+                matches = False
+        except (OSError, ValueError, KeyError, TypeError):
             return {}
-        if not isinstance(stamp, dict) or not (self.path / "bin" / "et-agent").exists():
-            return {}
-        return stamp if self._has_same_python(stamp) else {}
+        return state if matches and self.python.exists() else {}
 
-    def _has_same_python(self, stamp: Mapping[str, str]) -> bool:
-        """Tell whether the interpreter is the one stamped, and the one asked for if one was."""
-        here = (str(self.path), str(ROOT))
-        if (stamp.get("path"), stamp.get("root")) != here or not self.python.exists():
-            return False
-        if os.path.realpath(self.python) != stamp.get("python"):
-            return False
-        if base_python() == stamp["python"]:
-            return stamp.get("version") == platform.python_version()
-        return not os.environ.get("PYTHON")
+    def write_state(self, build: Build, sets: Sequence[str], version: str) -> None:
+        """Write the state in one step; without sets it keeps no more than the build."""
+        state = {
+            "path": str(self.path),
+            "root": str(ROOT),
+            "python": os.path.realpath(self.python),
+            "version": version,
+            "inputs": inputs(ROOT),
+            "sets": sets,
+            "build": asdict(build),
+        }
+        partial = self.state_file.with_suffix(".partial")
+        partial.write_text(json.dumps(state, indent=1), "utf-8")
+        partial.replace(self.state_file)
 
-    def write_stamp(self, stamp: Mapping[str, str]) -> None:
-        """Write the stamp in one step."""
-        partial = self.stamp_file.with_suffix(".partial")
-        partial.write_text(json.dumps(stamp, indent=1), "utf-8")
-        partial.replace(self.stamp_file)
+    def is_current(self, wanted: str) -> bool:
+        """Tell whether the environment has that set, as locked and in the build that is asked for."""
+        state = self.state()
+        return (
+            wanted in state.get("sets", ())
+            and state["inputs"] == inputs(ROOT)
+            and Build(**state["build"]).serves(os.environ.get("CMAKE_ARGS", ""))
+            and (self.path / "bin" / "et-agent").exists()
+        )
 
     def remove(self) -> None:
         """Remove the environment.
@@ -194,147 +245,113 @@ class Environment:
                 f"Remove it, or choose another folder: make ask VENV=.venv-et …"
             )
         # The mark goes last: what a cut-short removal leaves is still known as ours.
-        self.stamp_file.unlink(missing_ok=True)
-        for entry in self.path.iterdir():
-            if entry == self.log:
-                continue
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry == self.log):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        shutil.rmtree(self.path)
+        self.path.rmdir()
 
     def create(self) -> None:
-        """Make the environment with the pip that the lock names."""
-        if find_spec("ensurepip") is None or find_spec("venv") is None:
-            raise SetupError(missing_venv())
+        """Make the environment, and put uv into it where the system has none that will do."""
         self.remove()
         self.path.mkdir(parents=True, exist_ok=True)
         self.log.write_text("", "utf-8")
-        self.display.status("  making the virtual environment")
-        self.run(
-            [base_python(), "-m", "venv", str(self.path)], "Making the virtual environment failed."
-        )
-        # The pip that comes with Python may be too old for the options of install_locked.
-        command = [str(self.python), "-m", "pip", "install", "--require-hashes"]
-        self.run([*command, "-r", str(self.write_part("pip"))], "Updating pip failed.")
-
-    def environ(self) -> dict[str, str]:
-        """Add to the user's environment what pip and llama.cpp's build need."""
-        return build_environment(os.environ) | self.variables
-
-    def choose_build(self, build: Build) -> None:
-        """Let what runs from now on build llama.cpp so, with pip's cache for such builds."""
-        self.variables = build.environ(os.environ)
-        if not (name := build.cache_name()):
+        if uv := self.find_uv():
+            command = [uv, "venv", "--quiet", "--allow-existing", "--python", base_python()]
+            self.run([*command, str(self.path)])
             return
-        command = [str(self.python), "-m", "pip", "cache", "dir"]
-        found = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=self.environ()
-        )
-        # It fails where the user has switched the cache off, and then none is needed.
-        if not found.returncode:
-            self.variables["PIP_CACHE_DIR"] = str(Path(found.stdout.strip()) / name)
+        if find_spec("ensurepip") is None or find_spec("venv") is None:
+            raise SetupError(
+                f"{base_python()} cannot make virtual environments: venv or ensurepip is missing.\n"
+                "Install it (Debian, Ubuntu: sudo apt install python3-venv), or uv, or name another "
+                "Python with PYTHON=…"
+            )
+        self.run([base_python(), "-m", "venv", str(self.path)])
+        lock = self.path / "uv.lock"
+        lock.write_text(pinned((ROOT / LOCK).read_text("utf-8"), "uv"), "utf-8")
+        command = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
+        self.run([*command, "--only-binary=:all:", "--require-hashes", "-r", str(lock)])
 
-    def run(self, command: list[str], failure: str, report: PipReport | None = None) -> None:
+    def find_uv(self) -> str:
+        """Name a uv that is new enough, the system's or the environment's; empty if none is."""
+        for uv in ("uv", str(self.path / "bin" / "uv")):
+            with suppress(OSError):
+                said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False)
+                if tuple(map(int, re.findall(r"\d+", said.stdout)[:2])) >= MIN_UV:
+                    return uv
+        return ""
+
+    def run(self, command: list[str], variables: Mapping[str, str] | None = None) -> None:
         """Run a command with its output in the log.
 
         Raises:
-            SetupError: when it fails; carries the log's last lines, a hint and `failure`.
+            SetupError: when it fails; carries the output's last lines and a hint.
         """
-        start = self.log.stat().st_size
-        with self.log.open("ab") as log:
-            log.write(f"$ {shlex.join(command)}\n".encode())
+        with self.log.open("a+", encoding="utf-8", errors="replace") as log:
+            log.write(f"$ {shlex.join(command)}\n")
+            log.flush()
+            start = log.tell()
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
-                env=self.environ(),
+                env={**uv_environ(os.environ), **(variables or {})},
                 start_new_session=True,
-                # Should this script be killed, the lock holds until pip has ended too.
+                # Should this script be killed, the lock holds until the command has ended too.
                 pass_fds=(self.lock_descriptor,) if self.lock_descriptor >= 0 else (),
             )
             try:
-                for line in lines_of(process):
-                    if line is not None:
-                        log.write(f"{line}\n".encode())
-                    if report and line:
-                        report.feed(line)
-                    elif report and line is None:
-                        report.tick()
-                code = process.wait()
+                self._watch(process, start)
             except BaseException:
                 stop(process)
                 raise
-        if code:
-            output = self.log.read_bytes()[start:].decode("utf-8", "replace")
-            raise SetupError(describe_failure(output, self.log, failure))
+            log.seek(start)
+            if process.returncode:
+                raise SetupError(describe_failure(log.read(), self.log))
 
-    def write_part(self, name: str) -> Path:
-        """Write the part of the runtime lock that pins one package, and return its path."""
-        path = self.path / f"{name}.lock"
-        path.write_text(pinned(RUNTIME_LOCK.read_text("utf-8"), name), "utf-8")
-        return path
+    def _watch(self, process: subprocess.Popen[bytes], start: int) -> None:
+        """Show what the process writes to the log until it ends."""
+        with self.log.open(encoding="utf-8", errors="replace") as output:
+            output.seek(start)
+            while True:
+                ended = process.poll() is not None
+                for line in output:
+                    self.display.feed(line)
+                self.display.tick()
+                if ended:
+                    return
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.2)
 
-    def install_locked(self, lock: Path, *options: str) -> None:
-        """Install from a lock, by hash, what builds need included."""
-        command = [str(self.python), "-m", "pip", "install", "-v", "--progress-bar", "raw"]
-        command += ["--require-hashes", "--build-constraint", str(BUILD_LOCK)]
-        self.run(
-            [*command, *options, "-r", str(lock)],
-            "Installing the packages failed.",
-            PipReport(self.display),
-        )
+    def install(self, build: Build, *what: str) -> None:
+        """Install with uv; the lock pins each package and verifies its files, also for builds."""
+        command = [self.find_uv(), "pip", "install", "--python", str(self.python)]
+        command += ["--verify-hashes", "--constraints", LOCK, "--build-constraints", LOCK]
+        command += ["--config-settings-package", build.setting()]
+        self.run([*command, *what], build.environ(os.environ))
 
-    def install_project(self, lock: str) -> None:
-        """Install this project itself, editable; for development its integration too."""
-        self.display.status("  installing et-agent")
-        command = [str(self.python), "-m", "pip", "install", "--no-deps"]
-        command += ["--build-constraint", str(BUILD_LOCK), "--editable", str(ROOT)]
-        if lock == "dev":  # that lock has what the integration depends on
-            command += ["--editable", str(ROOT / INTEGRATION)]
-        self.run(command, "Installing et-agent itself failed.")
-
-    def imports_llama(self) -> bool:
+    def loads_llama(self) -> bool:
         """Tell whether llama.cpp loads here; a cached build of another machine may not."""
-        command = [str(self.python), "-c", "import llama_cpp"]
         try:
-            self.run(command, "llama.cpp does not load.")
+            self.run([str(self.python), "-c", "import llama_cpp"])
         except SetupError:
             return False
         return True
 
-    def has_llama(self) -> bool:
-        """Tell whether llama-cpp-python is installed in the version that the lock names."""
-        return any(self.path.glob(f"lib/*/site-packages/{llama_release()}.dist-info"))
 
-    def has_wheel(self) -> bool:
-        """Tell whether pip has kept a build of that version, of whatever Python."""
-        command = [str(self.python), "-m", "pip", "cache", "list", LLAMA.replace("-", "_")]
-        found = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=self.environ()
-        )
-        return f"{llama_release()}-" in found.stdout
-
-
-def llama_release() -> str:
-    """Write the locked llama-cpp-python as file names do: name-version."""
-    name, version = pinned(RUNTIME_LOCK.read_text("utf-8"), LLAMA).split()[0].split("==")
-    return f"{name.replace('-', '_')}-{version}"
-
-
-def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Add to the user's environment what pip and the build need; CMAKE_ARGS stays theirs."""
-    mine = {
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_NO_INPUT": "1",
-        "PIP_USER": "0",
-        "PYTHONUNBUFFERED": "1",
-    }
-    parallel = {"CMAKE_BUILD_PARALLEL_LEVEL": str(core_count())}
-    return {**parallel, **environ, **mine}
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it started."""
+    for number, patience in ((signal.SIGINT, 10), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience)
+        except (ProcessLookupError, PermissionError):
+            return
+        except subprocess.TimeoutExpired:
+            continue
 
 
 @contextmanager
@@ -356,113 +373,58 @@ def only_one(environment: Environment) -> Iterator[None]:
         os.close(descriptor)
 
 
-def set_up(environment: Environment, lock: str) -> None:
-    """Bring the environment to the given lock, "runtime" or "dev"; do nothing if it is there."""
-    key, stamp = stamp_key(ROOT), environment.stamp()
-    if is_current(stamp, key, lock) and has_asked_build(stamp, os.environ):
+def set_up(environment: Environment, wanted: str) -> None:
+    """Bring the environment to a set, "runtime" or "dev"; do nothing if it is there."""
+    if environment.is_current(wanted):
         return
     with only_one(environment):
-        stamp = environment.stamp()
-        if is_current(stamp, key, lock) and has_asked_build(stamp, os.environ):
+        if environment.is_current(wanted):
             return
-        started = time.monotonic()
         say = environment.display.say
         say(f"setting up {environment.path} with Python {platform.python_version()}")
-        if not stamp:
+        state = environment.state()
+        present = Build(**state["build"]) if state else None
+        build = choose_build(os.environ, present, say)
+        version = state.get("version", platform.python_version())
+        if not state.get("sets"):
             environment.create()
-        environment.stamp_file.unlink(missing_ok=True)
-        try:
-            build = bring_up(environment, stamp, key, lock)
-        except SetupError:
-            # pip changes nothing unless it could fetch and build all, so what was there still is.
-            if stamp:
-                environment.write_stamp(stamp)
-            raise
-        environment.write_stamp(
-            {
-                **{name: value for name, value in stamp.items() if value == key.get(name)},
-                **{name: key[name] for name in {"project", "runtime", lock}},
-                "path": str(environment.path),
-                "root": str(ROOT),
-                "python": os.path.realpath(environment.python),
-                "version": stamp.get("version", platform.python_version()),
-                **asdict(build),
-            }
-        )
-        say(f"ready in {clock(time.monotonic() - started)}; the log is {environment.log}")
+        environment.write_state(build, (), version)
+        bring_up(environment, build, wanted, rebuild=build != present)
+        sets = tuple(SETS) if wanted == "dev" else (wanted,)
+        environment.write_state(build, sets, version)
+        elapsed = clock(time.monotonic() - environment.display.started)
+        say(f"ready in {elapsed}; the log is {environment.log}")
 
 
-def wanted_build(environment: Environment, stamp: Mapping[str, str]) -> Build:
-    """Decide how llama.cpp is to be built; a build that is there and will do decides."""
-    present = Build.from_stamp(stamp)
-    if environment.has_llama() and has_asked_build(stamp, os.environ):
-        return present
-    # A later build keeps the user's flags of the first.
-    cmake_args = os.environ.get("CMAKE_ARGS") or present.cmake_args
-    if not cpu_flags.has_amx():
-        return Build(cmake_args)
-    version = cpu_flags.probe_version(amx=True)
-    if not cpu_flags.is_native(cmake_args):
-        return Build(cmake_args, probe=version)
-    probe = cpu_flags.compiler_probe(os.environ, cmake_args, environment.path)
-    flags, reason = cpu_flags.choose_flags(probe)
-    environment.display.say(f"  this CPU has AMX; {reason}")
-    if flags and cpu_flags.cmake_setting(cmake_args, "CMAKE_CXX_FLAGS"):
-        environment.display.say(
-            "  CMAKE_CXX_FLAGS in CMAKE_ARGS keeps them out: name them there too"
-        )
-    return Build(cmake_args, " ".join(flags), version)
+def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bool) -> None:
+    """Install a set, with llama.cpp in the build that is asked for."""
+    llama = (LLAMA, "--no-deps")
+    if problem := missing_compiler(os.environ):
+        try:  # a build in uv's cache needs none
+            environment.install(build, *llama, "--offline")
+        except SetupError as error:
+            raise SetupError(problem) from error
+    again = ("--reinstall-package", LLAMA)
+    environment.install(build, *SETS[wanted], *(again if rebuild else ()))
+    if environment.loads_llama():
+        return
+    # The build came from uv's cache, and of another machine.
+    if problem:
+        raise SetupError(problem)
+    environment.install(build, *llama, *again, "--no-cache")
+    if not environment.loads_llama():
+        raise SetupError(f"llama.cpp was built but does not load: see {environment.log}.")
 
 
-def bring_up(
-    environment: Environment, stamp: Mapping[str, str], key: Mapping[str, str], lock: str
-) -> Build:
-    """Install the packages, llama.cpp in the build that is asked for, and the project."""
-    built = environment.has_llama()
-    build = wanted_build(environment, stamp)
-    environment.choose_build(build)
-    if stamp.get(lock) != key[lock]:
-        if not built and not environment.has_wheel():
-            check_compilers(os.environ)
-        environment.install_locked(DEV_LOCK if lock == "dev" else RUNTIME_LOCK)
-    llama = ("--force-reinstall", "--no-deps")
-    if built and build.cache_name() != Build.from_stamp(stamp).cache_name():
-        environment.install_locked(environment.write_part(LLAMA), *llama)
-    if not environment.imports_llama():
-        # The wheel came from pip's cache, and of another machine.
-        check_compilers(os.environ)
-        environment.install_locked(environment.write_part(LLAMA), "--no-cache-dir", *llama)
-        if not environment.imports_llama():
-            raise SetupError(f"llama.cpp was built but does not load: see {environment.log}.")
-    environment.install_project(lock)
-    return build
-
-
-def make_locks(display: Display, options: list[str]) -> None:
-    """Resolve the dependencies for all platforms into the three lock files."""
-    with tempfile.TemporaryDirectory() as folder:
-        python = Path(folder) / "bin" / "python"
-        subprocess.run([base_python(), "-m", "venv", folder], check=True, stdout=sys.stderr)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", UV], check=True, stdout=sys.stderr
-        )
-        common = [str(python), "-m", "uv", "pip", "compile", "--quiet", "--universal"]
-        common += ["--python-version", "3.11", "--generate-hashes", "--no-header", *options]
-        jobs = (
-            (RUNTIME_LOCK, ["pyproject.toml"]),
-            (DEV_LOCK, ["pyproject.toml", "--group", "dev", "-c", RUNTIME_LOCK.name]),
-            (BUILD_LOCK, ["-"]),
-        )
-        for path, sources in jobs:
-            display.say(f"resolving {path.name}")
-            subprocess.run(
-                [*common, *sources, "-o", path.name],
-                input="\n".join(BUILD_REQUIREMENTS),
-                text=True,
-                check=True,
-                cwd=ROOT,
-                stdout=subprocess.DEVNULL,
-            )
+def make_lock(environment: Environment, options: list[str]) -> None:
+    """Resolve all dependencies for all platforms into the lock."""
+    if not environment.find_uv():
+        raise SetupError("The lock is made by uv: run `make setup` first, or install uv.")
+    command = [environment.find_uv(), "pip", "compile", "--universal", "--python-version", "3.11"]
+    command += ["--generate-hashes", "--no-header", "--all-extras", "--group", "dev"]
+    command += ["--group", "build", *options, "pyproject.toml", "-o", LOCK]
+    environ = uv_environ(os.environ)
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
 
 
 def clean(environment: Environment) -> None:
@@ -474,23 +436,22 @@ def clean(environment: Environment) -> None:
 
 
 def interrupt(*_: object) -> NoReturn:
-    """Treat a request to end like Ctrl-C, so that pip and the compilers end too."""
+    """Treat a request to end like Ctrl-C, so that uv and the compilers end too."""
     raise KeyboardInterrupt
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return the exit code."""
     parser = argparse.ArgumentParser(prog="bootstrap.py", description=__doc__)
-    parser.add_argument("command", choices=("runtime", "dev", "lock", "clean"))
+    parser.add_argument("command", choices=(*SETS, "lock", "clean"))
     parsed, options = parser.parse_known_args(arguments)
     signal.signal(signal.SIGTERM, interrupt)
     live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    display = Display(sys.stderr, live=live)
-    venv = (ROOT / os.environ.get("VENV", ".venv")).resolve()
-    environment = Environment(venv, display)
+    display = Display(sys.stderr, live)
+    environment = Environment((ROOT / os.environ.get("VENV", ".venv")).resolve(), display)
     try:
         if parsed.command == "lock":
-            make_locks(display, options)
+            make_lock(environment, options)
         elif parsed.command == "clean":
             clean(environment)
         else:
