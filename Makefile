@@ -58,3 +58,4 @@ lock: ## resolve the dependencies anew (ARGS=--upgrade: to the newest)
 
 clean: ## remove the virtual environment and the tools' caches
 	$(call bootstrap,clean)
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 LLAMA = "llama-cpp-python"
@@ -31,24 +30,13 @@ COMPILERS = (
     ("CC", "c", ("cc", "gcc", "clang"), "#include <stdio.h>\n"),
     ("CXX", "c++", ("c++", "g++", "clang++"), "#include <vector>\n"),
 )
-INSTALL_COMPILERS = """Install one:
-  sudo apt install build-essential       Debian, Ubuntu
-  sudo dnf install gcc gcc-c++ make      Fedora
-  sudo pacman -S base-devel              Arch
-  sudo apk add build-base linux-headers  Alpine
-  xcode-select --install                 macOS"""
-
-
-class Outcome(Enum):
-    """What became of a test program."""
-
-    WORKS = "works"
-    FAILS = "fails"
-    NO_CODE = "does not compile"
-
-
-# Takes a program and flags, builds it and runs it.
-Probe = Callable[[str, Sequence[str]], Outcome]
+INSTALL = (
+    "Install gcc and g++, or clang (Debian, Ubuntu: sudo apt install build-essential; Fedora: sudo "
+    "dnf install gcc-c++ make; Alpine: sudo apk add build-base linux-headers; Arch: sudo pacman -S "
+    "base-devel; macOS: xcode-select --install)."
+)
+# Takes a program and flags, builds it and runs it: True where it works, None where it is no code.
+Probe = Callable[[str, Sequence[str]], bool | None]
 
 
 def works(compiler: str, language: str, source: str) -> bool:
@@ -69,7 +57,7 @@ def missing_compiler(environ: Mapping[str, str]) -> str:
         if not any(works(name, language, source) for name in tried):
             return (
                 f"llama.cpp is built from source, and no {language.upper()} compiler works here "
-                f"(tried {', '.join(tried)}).\n{INSTALL_COMPILERS}"
+                f"(tried {', '.join(tried)}).\n{INSTALL}"
             )
     return ""
 
@@ -107,22 +95,20 @@ def cxx_compiler(environ: Mapping[str, str], cmake_args: str) -> str:
     return next((name for name in names if works(name, language, source)), "")
 
 
-def run_program(compiler: str, flags: Sequence[str], source: str) -> Outcome:
-    """Build a C++ program with these flags and run it; a wrong result counts as a failure."""
+def run_program(compiler: str, flags: Sequence[str], source: str) -> bool | None:
+    """Build a C++ program and run it; None where it does not compile."""
     with tempfile.TemporaryDirectory() as place:
-        program = Path(place) / "probe"
-        command = [*shlex.split(compiler), "-x", "c++", "-", "-o", str(program), *flags]
+        command = [*shlex.split(compiler), "-x", "c++", "-", "-o", f"{place}/probe", *flags]
         try:
-            subprocess.run(
-                command, input=source, text=True, capture_output=True, check=True, timeout=120
-            )
-        except (OSError, subprocess.SubprocessError):
-            return Outcome.NO_CODE
+            code = source.encode()
+            subprocess.run(command, input=code, capture_output=True, check=True, timeout=120)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
         try:
-            subprocess.run([program], cwd=place, capture_output=True, check=True, timeout=30)
+            subprocess.run(f"{place}/probe", capture_output=True, check=True, timeout=30)
         except (OSError, subprocess.SubprocessError):
-            return Outcome.FAILS
-    return Outcome.WORKS
+            return False
+    return True
 
 
 def compiler_probe(environ: Mapping[str, str], cmake_args: str) -> Probe:
@@ -130,24 +116,19 @@ def compiler_probe(environ: Mapping[str, str], cmake_args: str) -> Probe:
     compiler = cxx_compiler(environ, cmake_args)
     # CMake reads CXXFLAGS only where it is not told CMAKE_CXX_FLAGS.
     own = shlex.split(cmake_setting(cmake_args, "CMAKE_CXX_FLAGS") or environ.get("CXXFLAGS", ""))
-
-    def probe(source: str, flags: Sequence[str]) -> Outcome:
-        if not compiler:
-            return Outcome.NO_CODE
-        return run_program(compiler, [*own, *flags, "-O3", "-march=native"], source)
-
-    return probe
+    native = ("-O3", "-march=native")
+    return lambda source, flags: run_program(compiler, [*own, *flags, *native], source)
 
 
 def choose_flags(probe: Probe) -> tuple[tuple[str, ...], str]:
     """Choose the flags with which AMX works, or AMX is off, and say why; the first that does."""
-    first = probe(AMX_PROGRAM, ())
-    if first is Outcome.NO_CODE:
+    plain = probe(AMX_PROGRAM, ())
+    if plain is None:
         return (), "the compiler makes no AMX code: no flags are needed"
-    if first is Outcome.WORKS:
+    if plain:
         return (), "the compiler's AMX code works: no flags are needed"
     for program, flags in ((AMX_PROGRAM, KEEP_STORES), (PLAIN_PROGRAM, NO_AMX)):
-        if probe(program, flags) is Outcome.WORKS:
+        if probe(program, flags):
             return flags, f"a fault of the compiler is built around with {' '.join(flags)}"
     return (), "the compiler's AMX code crashes, no flags help: try another, CC=clang CXX=clang++"
 

@@ -1,14 +1,13 @@
 import importlib.util
-import io
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import tomllib
-from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,193 +30,134 @@ def load(name: str) -> ModuleType:
     return module
 
 
-# They import one another by these names, as scripts do; each after what it needs.
-toolchain = load("toolchain")
-cpu_flags = load("cpu_flags")
-setup_report = load("setup_report")
+# One imports the other by this name, as scripts do.
+llama_build = load("llama_build")
 bootstrap = load("bootstrap")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / bootstrap.INTEGRATION).mkdir(parents=True)
-    shutil.copy(ROOT / bootstrap.INTEGRATION / "pyproject.toml", tmp_path / bootstrap.INTEGRATION)
-    return tmp_path
+# --- the lock
 
 
-def pins(name: str) -> set[str]:
-    return set(re.findall(r"^[\w-]+==[^\s;]+", (ROOT / name).read_text("utf-8"), re.MULTILINE))
+def pins() -> dict[str, str]:
+    """Give the blocks of the lock by package."""
+    text = (ROOT / bootstrap.LOCK).read_text("utf-8")
+    return {block.partition("==")[0]: block for block in re.split(r"\n(?=\w)", text)}
 
 
-@pytest.mark.parametrize(
-    ("line", "step"),
-    [
-        ("  [12/193] /usr/bin/g++ -O3 -c ggml.cpp", (12, 193)),
-        ("[193/193] Linking CXX shared library", (193, 193)),
-        ("  [ 7%] Building C object ggml.c.o", (7, 100)),
-        ("  [100%] Built target llama", (100, 100)),
-        ("  -- Configuring done", None),
-        ("warning: array[12/193]", None),
-        ("", None),
-    ],
-)
-def test_build_step(line: str, step: tuple[int, int] | None) -> None:
-    assert setup_report.read_build_step(line) == step
+def test_the_lock_has_hashes_and_names_no_host() -> None:
+    assert all("--hash=sha256:" in block for block in pins().values())
+    assert "://" not in (ROOT / bootstrap.LOCK).read_text("utf-8")
 
 
-def test_progress_line() -> None:
-    line = setup_report.progress_line(50, 200, 60)
-    assert line == "[######..................]  25%  1:00 elapsed, about 3:00 left"
-    assert "left" not in setup_report.progress_line(0, 200, 1)
-    assert "left" not in setup_report.progress_line(200, 200, 240)
+def test_the_lock_has_what_both_projects_name() -> None:
+    wanted = {"uv"}
+    for name in bootstrap.INPUTS[1:]:
+        data = tomllib.loads((ROOT / name).read_text("utf-8"))
+        project = data["project"]
+        wanted.update(project["dependencies"], data["build-system"]["requires"])
+        groups = data.get("dependency-groups", {})
+        wanted.update(*project["optional-dependencies"].values(), *groups.values())
+    names = {re.split(r"[<>=\[]", one)[0] for one in wanted}
+    assert names - {"et-agent"} <= pins().keys()
 
 
-def test_build_without_a_terminal_prints_each_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup_report, "check_compilers", lambda environ: None)
-    stream = io.StringIO()
-    report = setup_report.PipReport(setup_report.Display(stream, live=False))
-    report.feed("  Building wheel for llama-cpp-python (pyproject.toml): started")
-    for step in range(1, 194):
-        report.feed(f"  [{step}/193] /usr/bin/g++ -c some.cpp")
-        report.tick()
-    report.feed(
-        "  Building wheel for llama-cpp-python (pyproject.toml): finished with status 'done'"
+def test_pinned_takes_one_package_with_its_hashes() -> None:
+    lock = "uv==0.13 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via x\nrich==1\n"
+    assert bootstrap.pinned(lock, "uv") == (
+        "uv==0.13 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
     )
-    first, *tenths, last = stream.getvalue().splitlines()
-    assert "building llama.cpp from source" in first
-    assert len(tenths) == 10
-    assert "llama.cpp built in" in last
-    assert "\r" not in stream.getvalue()
 
 
-def test_stamp_follows_locks_and_packaging_only(project: Path) -> None:
-    key = bootstrap.stamp_key(project)
-    assert bootstrap.is_current(key, key, "dev")
-    assert not bootstrap.is_current({}, key, "runtime")
-
-    pyproject = project / "pyproject.toml"
-    text = pyproject.read_text("utf-8")
-    pyproject.write_text(text.replace("line-length = 100", "line-length = 99"), "utf-8")
-    assert bootstrap.stamp_key(project) == key
-    pyproject.write_text(text.replace('"rich>=14"', '"rich>=15"'), "utf-8")
-    assert bootstrap.stamp_key(project)["project"] != key["project"]
-
-    with (project / "requirements-dev.lock").open("a", encoding="utf-8") as lock:
-        lock.write("# changed\n")
-    changed = bootstrap.stamp_key(project)
-    assert changed["dev"] != key["dev"]
-    assert changed["runtime"] == key["runtime"]
-
-    integration = project / bootstrap.INTEGRATION / "pyproject.toml"
-    text = integration.read_text("utf-8")
-    integration.write_text(text.replace('"langgraph>=1.2,<2"', '"langgraph>=1.3,<2"'), "utf-8")
-    later = bootstrap.stamp_key(project)
-    assert later["dev"] != changed["dev"]
-    assert later == {**changed, "dev": later["dev"]}
+# --- the build of llama.cpp
 
 
-def test_development_has_the_integration_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    environment = bootstrap.Environment(tmp_path, setup_report.Display(io.StringIO(), live=False))
-    commands: list[list[str]] = []
-    monkeypatch.setattr(environment, "run", lambda command, failure: commands.append(command))
-    environment.install_project("runtime")
-    environment.install_project("dev")
-    runtime, dev = ([one for one in command if str(ROOT) in one] for command in commands)
-    assert runtime == [str(bootstrap.BUILD_LOCK), str(ROOT)]
-    assert dev == [*runtime, str(ROOT / bootstrap.INTEGRATION)]
-
-
-def test_the_development_lock_has_what_the_integration_depends_on() -> None:
-    text = (ROOT / bootstrap.INTEGRATION / "pyproject.toml").read_text("utf-8")
-    project = tomllib.loads(text)["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["agents"]]
-    names = {re.split(r"[<>=]", one)[0] for one in wanted} - {"et-agent"}
-    assert names <= {pin.partition("==")[0] for pin in pins("requirements-dev.lock")}
-
-
-def test_only_other_cmake_args_ask_for_another_build() -> None:
-    build = cpu_flags.Build(cmake_args="-DGGML_CUDA=on")
-    assert build.is_asked_for("", "")
-    assert build.is_asked_for("-DGGML_CUDA=on", "")
-    assert not build.is_asked_for("-DGGML_VULKAN=on", "")
-    assert not cpu_flags.Build().is_asked_for("-DGGML_VULKAN=on", "")
-
-
-def test_a_cpu_asks_for_a_build_that_was_probed() -> None:
-    probed = cpu_flags.Build(cpu_flags="-fno-dse", probe="v2")
-    assert probed.is_asked_for("", "v2")
-    assert probed.is_asked_for("", "")
-    assert not probed.is_asked_for("", "v3")
-    assert not cpu_flags.Build.from_stamp({"runtime": "ab"}).is_asked_for("", "v2")
-    assert cpu_flags.probe_version(amx=False) == ""
-    assert cpu_flags.probe_version(amx=True)
-
-
-def test_a_stamp_keeps_the_build() -> None:
-    build = cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse", "v2")
-    assert cpu_flags.Build.from_stamp({"runtime": "ab", **asdict(build)}) == build
-
-
-def test_amx_is_read_from_the_first_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+def test_features_are_those_of_the_first_cpu(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    assert not cpu_flags.has_amx(cpuinfo)
-    cpuinfo.write_text("processor: 0\nflags\t: fpu amx_tile amx_int8\n", "utf-8")
-    assert cpu_flags.has_amx(cpuinfo)
-    cpuinfo.write_text("processor: 0\nflags\t: fpu avx2\n\nflags: amx_tile\n", "utf-8")
-    assert not cpu_flags.has_amx(cpuinfo)
-    cpuinfo.write_text("flags: amx_tile\n", "utf-8")
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert not cpu_flags.has_amx(cpuinfo)
+    assert len(llama_build.cpu_features(cpuinfo)) == 1
+    cpuinfo.write_text("processor: 0\nflags\t: fpu avx2 amx_tile tsc\n\nflags: avx512f\n", "utf-8")
+    assert llama_build.cpu_features(cpuinfo)[1:] == ["amx_tile", "avx2"]
+    cpuinfo.write_text("Features : fp asimd sve crc32\n", "utf-8")
+    assert llama_build.cpu_features(cpuinfo)[1:] == ["asimd", "sve"]
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The features that this machine seems to have, changeable."""
+    features = ["x86_64", "avx2"]
+    monkeypatch.setattr(llama_build, "cpu_features", lambda: features)
+    return features
+
+
+def test_only_other_cmake_args_or_another_cpu_ask_for_another_build(cpu: list[str]) -> None:
+    build = llama_build.choose_build({"CMAKE_ARGS": "-DGGML_CUDA=on"}, None, print)
+    assert build.serves("")
+    assert build.serves("-DGGML_CUDA=on")
+    assert not build.serves("-DGGML_VULKAN=on")
+    portable = llama_build.choose_build({"CMAKE_ARGS": "-DGGML_NATIVE=OFF"}, None, print)
+    cpu.append("avx512f")
+    assert not build.serves("")
+    assert portable.serves("")
+
+
+def test_a_later_build_keeps_the_users_flags(cpu: list[str]) -> None:
+    present = llama_build.Build("-DGGML_CUDA=on", "another")
+    assert llama_build.choose_build({}, present, print) == llama_build.Build(
+        "-DGGML_CUDA=on", "x86_64 avx2"
+    )
 
 
 @pytest.mark.parametrize(
     ("outcomes", "flags", "message"),
     [
-        (["NO_CODE"], (), "makes no AMX code"),
-        (["WORKS"], (), "works"),
-        (["FAILS", "WORKS"], cpu_flags.KEEP_STORES, "-fno-dse"),
-        (["FAILS", "FAILS", "WORKS"], cpu_flags.NO_AMX, "-mno-amx-tile"),
-        (["FAILS", "NO_CODE", "WORKS"], cpu_flags.NO_AMX, "-mno-amx-tile"),
-        (["FAILS", "FAILS", "NO_CODE"], (), "no flags help"),
+        ([None], (), "makes no AMX code"),
+        ([True], (), "works"),
+        ([False, True], llama_build.KEEP_STORES, "-fno-dse"),
+        ([False, False, True], llama_build.NO_AMX, "-mno-amx-tile"),
+        ([False, None, True], llama_build.NO_AMX, "-mno-amx-tile"),
+        ([False, False, None], (), "no flags help"),
     ],
 )
 def test_flags_follow_from_the_probes(
-    outcomes: list[str], flags: tuple[str, ...], message: str
+    outcomes: list[bool | None], flags: tuple[str, ...], message: str
 ) -> None:
     left = iter(outcomes)
-    chosen, reason = cpu_flags.choose_flags(lambda source, flags: cpu_flags.Outcome[next(left)])
+    chosen, reason = llama_build.choose_flags(lambda source, flags: next(left))
     assert chosen == flags
     assert message in reason
     assert not list(left)
 
 
+@pytest.mark.parametrize("amx", [True, False])
+@pytest.mark.parametrize("cmake_args", ["", "-DGGML_NATIVE=OFF", "-DCMAKE_CXX_FLAGS=-g"])
+def test_only_a_native_build_with_amx_is_probed(
+    cpu: list[str], monkeypatch: pytest.MonkeyPatch, amx: bool, cmake_args: str
+) -> None:
+    monkeypatch.setattr(llama_build, "compiler_probe", lambda *_: lambda source, flags: bool(flags))
+    cpu += ["amx_tile"] * amx
+    said: list[str] = []
+    build = llama_build.choose_build({"CMAKE_ARGS": cmake_args}, None, said.append)
+    probed = amx and cmake_args != "-DGGML_NATIVE=OFF"
+    assert build.flags == " ".join(llama_build.KEEP_STORES) * probed
+    assert len(said) == probed * (1 + ("CXX_FLAGS" in cmake_args))
+    monkeypatch.setattr(llama_build, "compiler_probe", None)
+    assert llama_build.choose_build({}, build, said.append) is build
+
+
 def test_cpu_flags_follow_the_users_own() -> None:
-    build = cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse -fno-dce", "v2")
+    build = llama_build.Build("-DGGML_CUDA=on", "x", "-fno-dse -fno-dce")
     assert build.environ({"CXXFLAGS": "-g", "CMAKE_ARGS": ""}) == {
         "CMAKE_ARGS": "-DGGML_CUDA=on",
         "CFLAGS": "-fno-dse -fno-dce",
         "CXXFLAGS": "-g -fno-dse -fno-dce",
     }
-    assert cpu_flags.Build().environ({"CXXFLAGS": "-g"}) == {}
+    assert llama_build.Build().environ({"CXXFLAGS": "-g"}) == {}
 
 
-def test_each_build_but_the_ordinary_has_its_own_cache() -> None:
-    builds = (
-        cpu_flags.Build("-DGGML_CUDA=on"),
-        cpu_flags.Build(cpu_flags="-DGGML_CUDA=on"),
-        cpu_flags.Build(probe="v2"),
-        cpu_flags.Build("-DGGML_CUDA=on", "-fno-dse", "v2"),
-    )
-    names = {build.cache_name() for build in builds}
-    assert len(names) == len(builds)
-    assert all(re.fullmatch(r"et-agent-[0-9a-f]{12}", name) for name in names)
-    assert cpu_flags.Build().cache_name() == ""
+def test_each_build_has_its_own_place_in_the_cache() -> None:
+    parts = (("a", "", ""), ("", "a", ""), ("", "", "a"), ("a", "a", ""), ("", "", ""))
+    settings = {llama_build.Build(*part).setting() for part in parts}
+    assert len(settings) == len(parts)
+    assert all(one.startswith("llama-cpp-python:cmake.define.ET_AGENT_BUILD=") for one in settings)
 
 
 @pytest.mark.parametrize(
@@ -234,187 +174,299 @@ def test_each_build_but_the_ordinary_has_its_own_cache() -> None:
     ],
 )
 def test_a_native_build_is_the_default(cmake_args: str, native: bool) -> None:
-    assert cpu_flags.is_native(cmake_args) is native
+    assert llama_build.is_native(cmake_args) is native
 
 
 def test_the_compiler_is_the_one_cmake_takes() -> None:
     environ = {"CXX": "ccache g++-13"}
-    assert cpu_flags.cxx_compiler(environ, "") == "ccache g++-13"
-    assert cpu_flags.cxx_compiler(environ, "-DCMAKE_CXX_COMPILER=/opt/clang++") == "/opt/clang++"
+    assert llama_build.cxx_compiler(environ, "") == "ccache g++-13"
+    assert llama_build.cxx_compiler(environ, "-DCMAKE_CXX_COMPILER=/opt/clang++") == "/opt/clang++"
 
 
 @pytest.mark.parametrize(
     ("body", "outcome"),
-    [("return 0;", "WORKS"), ("__builtin_trap();", "FAILS"), ("#error", "NO_CODE")],
+    [("return 0;", True), ("__builtin_trap();", False), ("#error", None)],
 )
-def test_a_program_is_built_and_run(tmp_path: Path, body: str, outcome: str) -> None:
-    compiler = cpu_flags.cxx_compiler({}, "")
+def test_a_program_is_built_and_run(body: str, outcome: bool | None) -> None:
+    compiler = llama_build.cxx_compiler({}, "")
     if not compiler:
         pytest.skip("no C++ compiler")
     source = f"int main() {{\n{body}\n}}\n"
-    found = cpu_flags.run_program(compiler, ["-O1"], source, tmp_path)
-    assert found is cpu_flags.Outcome[outcome]
-    assert not list(tmp_path.iterdir())
+    assert llama_build.run_program(compiler, ["-O1"], source) is outcome
 
 
-def test_without_a_compiler_nothing_is_probed(tmp_path: Path) -> None:
-    probe = cpu_flags.compiler_probe({"CXX": "nothing-cxx"}, "", tmp_path)
-    assert cpu_flags.choose_flags(probe)[0] == ()
-
-
-def recorded_environment(
-    path: Path, monkeypatch: pytest.MonkeyPatch, *, amx: bool, outcome: str = "FAILS"
-) -> Any:
-    """Make an environment that installs nothing, on a CPU and with a compiler as given."""
-
-    def probe(source: str, flags: tuple[str, ...]) -> Any:
-        return cpu_flags.Outcome["WORKS" if flags else outcome]
-
-    monkeypatch.setattr(cpu_flags, "has_amx", lambda: amx)
-    monkeypatch.setattr(cpu_flags, "compiler_probe", lambda environ, cmake_args, folder: probe)
-    for name in ("CMAKE_ARGS", "CFLAGS", "CXXFLAGS"):
-        monkeypatch.delenv(name, raising=False)
-    environment = bootstrap.Environment(path, setup_report.Display(io.StringIO(), live=False))
-    (path / "bin").mkdir(parents=True)
-    pip = path / "bin" / "python"
-    pip.write_text(f"#!/bin/sh\necho '{path / 'cache'}'\n", "utf-8")
-    pip.chmod(0o755)
-    monkeypatch.setattr(environment, "installed", [], raising=False)
-    monkeypatch.setattr(environment, "has_wheel", lambda: True)
-    monkeypatch.setattr(environment, "imports_llama", lambda: True)
-    monkeypatch.setattr(environment, "install_project", lambda lock: None)
-    monkeypatch.setattr(
-        environment,
-        "install_locked",
-        lambda lock, *options: environment.installed.append((lock.name, *options)),
-    )
-    return environment
-
-
-def install_llama(path: Path) -> None:
-    folder = path / "lib" / "python3" / "site-packages"
-    (folder / f"{bootstrap.llama_release()}.dist-info").mkdir(parents=True)
-
-
-KEY = {"runtime": "r", "dev": "d", "project": "p"}
-
-
-def test_a_cpu_with_amx_builds_in_a_cache_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
-    build = bootstrap.bring_up(environment, {}, KEY, "runtime")
-    assert environment.installed == [("requirements.lock",)]
-    assert build.cpu_flags == environment.variables["CXXFLAGS"] == " ".join(cpu_flags.KEEP_STORES)
-    assert environment.variables["PIP_CACHE_DIR"] == str(tmp_path / "cache" / build.cache_name())
-    assert environment.display.stream.getvalue().count("this CPU has AMX") == 1
-
-
-def test_an_unprobed_environment_is_rebuilt_in_its_llama_part_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
-    install_llama(tmp_path)
-    build = bootstrap.bring_up(environment, KEY, KEY, "dev")
-    part = ("llama-cpp-python.lock", "--force-reinstall", "--no-deps")
-    assert environment.installed == [part]
-
-    stamp = {**KEY, "dev": "older", **asdict(build)}
-    environment.installed.clear()
-    monkeypatch.setattr(cpu_flags, "compiler_probe", None)
-    assert bootstrap.bring_up(environment, stamp, KEY, "dev") == build
-    assert environment.installed == [("requirements-dev.lock",)]
-    assert "CXXFLAGS" in environment.variables
-
-
-def test_a_build_for_any_cpu_gets_no_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = recorded_environment(tmp_path, monkeypatch, amx=True)
-    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_NATIVE=OFF")
-    assert bootstrap.bring_up(environment, {}, KEY, "runtime").cpu_flags == ""
-    assert "CXXFLAGS" not in environment.variables
-    assert environment.display.stream.getvalue() == ""
-
-
-def test_a_cpu_without_amx_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = recorded_environment(tmp_path, monkeypatch, amx=False)
-    assert bootstrap.bring_up(environment, {}, KEY, "runtime") == cpu_flags.Build()
-    assert environment.variables == {}
-
-
-def test_pinned_takes_one_package_with_its_hashes() -> None:
-    lock = "pip==26.3 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via x\nrich==1\n"
-    assert bootstrap.pinned(lock, "pip") == (
-        "pip==26.3 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
-    )
-    with pytest.raises(toolchain.SetupError, match="make lock"):
-        bootstrap.pinned(lock, "numpy")
-
-
-def test_locks_agree_and_name_no_host() -> None:
-    assert pins("requirements.lock") < pins("requirements-dev.lock")
-    for lock in ROOT.glob("requirements*.lock"):
-        text = lock.read_text("utf-8")
-        assert "://" not in text
-        assert all("--hash=" in block for block in re.split(r"\n(?=\w)", text))
-
-
-def test_install_command_follows_the_distribution() -> None:
-    commands = {"debian": "apt", "macos": "xcode"}
-    assert toolchain.install_command(commands, "Darwin", {}) == "xcode"
-    assert toolchain.install_command(commands, "Linux", {"ID": "debian"}) == "apt"
-    mint = {"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}
-    assert toolchain.install_command(commands, "Linux", mint) == "apt"
-    assert toolchain.install_command(commands, "Linux", {"ID": "void"}) == ""
+def test_without_a_compiler_nothing_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_build, "works", lambda *_: False)
+    for environ in ({"CXX": "nothing-cxx"}, {}):
+        assert llama_build.compiler_probe(environ, "")("int main() {}", ()) is None
 
 
 def test_no_compiler_is_an_error_with_a_fix() -> None:
-    with pytest.raises(toolchain.SetupError, match=r"no C compiler works here \(tried nothing-c\)"):
-        toolchain.check_compilers({"CC": "nothing-c"})
+    said = llama_build.missing_compiler({"CC": "nothing-c"})
+    assert "no C compiler works here (tried nothing-c)" in said
+    assert "build-essential" in said
+    if llama_build.cxx_compiler({}, ""):
+        assert llama_build.missing_compiler({}) == ""
 
 
-def test_a_build_without_a_compiler_ends_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CC", "nothing-c")
-    report = setup_report.PipReport(setup_report.Display(io.StringIO(), live=False))
-    with pytest.raises(toolchain.SetupError, match="nothing-c"):
-        report.feed("  Building wheel for llama-cpp-python (pyproject.toml): started")
+# --- the environment
+
+
+class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
+    """An environment that installs nothing; `loads` tells whether llama.cpp loads, in turn."""
+
+    def __init__(self, path: Path, loads: tuple[bool, ...] = (True,)) -> None:
+        super().__init__(path)
+        self.loads = list(loads)
+        self.installed: list[tuple[str, ...]] = []
+        self.cached = True
+
+    def create(self) -> None:
+        (self.path / "bin").mkdir(parents=True)
+        self.python.symlink_to(sys.executable)
+        (self.path / "bin" / "et-agent").touch()
+
+    def install(self, build: Any, *what: str) -> None:
+        if "--offline" in what and not self.cached:
+            raise bootstrap.SetupError("not in the cache")
+        self.installed.append(what)
+
+    def loads_llama(self) -> bool:
+        return self.loads.pop(0)
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is missing of compilers, if anything."""
+    missing: list[str] = []
+    monkeypatch.setattr(bootstrap, "missing_compiler", lambda environ: "".join(missing))
+    for name in ("CMAKE_ARGS", "CFLAGS", "CXXFLAGS", "PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    return missing
+
+
+AGAIN = ("--reinstall-package", "llama-cpp-python")
+
+
+def test_a_second_set_up_runs_nothing(tmp_path: Path, compiler: list[str], cpu: list[str]) -> None:
+    environment = Recorded(tmp_path / "venv")
+    bootstrap.set_up(environment, "runtime")
+    bootstrap.set_up(environment, "runtime")
+    assert environment.installed == [(*bootstrap.SETS["runtime"], *AGAIN)]
+    environment.loads = [True]
+    bootstrap.set_up(environment, "dev")
+    bootstrap.set_up(environment, "runtime")
+    assert environment.installed[1:] == [bootstrap.SETS["dev"]]
+    environment.loads = [True]
+    cpu.append("avx512f")
+    bootstrap.set_up(environment, "runtime")
+    assert environment.installed[2:] == [(*bootstrap.SETS["runtime"], *AGAIN)]
+
+
+def test_what_was_cut_short_is_made_anew_in_the_same_build(
+    tmp_path: Path, compiler: list[str], cpu: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = Recorded(tmp_path / "venv", loads=())
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_CUDA=on")
+    with pytest.raises(IndexError):
+        bootstrap.set_up(environment, "runtime")
+    assert not environment.is_current("runtime")
+    monkeypatch.delenv("CMAKE_ARGS")
+    assert environment.state()["build"]["cmake_args"] == "-DGGML_CUDA=on"
+    assert environment.state()["sets"] == []
+
+
+def test_the_state_follows_the_lock_and_the_projects(tmp_path: Path) -> None:
+    for name in bootstrap.INPUTS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    seen = {bootstrap.inputs(tmp_path)}
+    for name in bootstrap.INPUTS:
+        with (tmp_path / name).open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        seen.add(bootstrap.inputs(tmp_path))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"path": "elsewhere", "sets": ["dev"]}'])
+def test_a_state_that_makes_no_sense_counts_as_none(tmp_path: Path, text: str) -> None:
+    environment = bootstrap.Environment(tmp_path)
+    environment.state_file.write_text(text, "utf-8")
+    assert environment.state() == {}
+    assert not environment.is_current("dev")
+
+
+def test_without_a_compiler_only_a_cached_build_will_do(
+    tmp_path: Path, compiler: list[str]
+) -> None:
+    compiler.append("no compiler: install one")
+    environment = Recorded(tmp_path)
+    bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+    assert [("--offline" in what) for what in environment.installed] == [True, False]
+    environment.cached = False
+    with pytest.raises(bootstrap.SetupError, match="install one"):
+        bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+
+
+def test_a_cached_build_that_does_not_load_is_built_again(
+    tmp_path: Path, compiler: list[str]
+) -> None:
+    environment = Recorded(tmp_path, loads=(False, True))
+    bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+    last = environment.installed[-1]
+    assert {"--no-cache", "--no-deps", *AGAIN} <= set(last)
+    environment.loads = [False, False]
+    with pytest.raises(bootstrap.SetupError, match="does not load"):
+        bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
 
 
 def test_remove_leaves_foreign_folders_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep", "utf-8")
-    environment = bootstrap.Environment(tmp_path, setup_report.Display(io.StringIO(), live=False))
-    with pytest.raises(toolchain.SetupError, match="not made by this script"):
+    environment = bootstrap.Environment(tmp_path)
+    with pytest.raises(bootstrap.SetupError, match="not made by this script"):
         environment.remove()
     assert (tmp_path / "mine.txt").read_text("utf-8") == "keep"
 
-    environment.log.touch()
+    environment.state_file.touch()
+    (tmp_path / "lib").mkdir()
     environment.remove()
-    assert not tmp_path.exists()
+    assert not list(tmp_path.iterdir())
 
 
-def test_failure_names_cause_and_log() -> None:
-    output = "x.cpp:1: error: bad\n" + "note\n" * 50 + "write: No space left on device\n"
-    text = setup_report.describe_failure(output, Path("/v/bootstrap.log"), "It failed.")
-    assert text.startswith("x.cpp:1: error: bad")
-    assert text.count("note") < 25
-    assert "It failed. The disk is full" in text
-    assert "/v/bootstrap.log" in text
+def test_two_set_ups_wait_for_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with bootstrap.only_one(tmp_path):
+            order.append("second")
+
+    with bootstrap.only_one(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not (said := capsys.readouterr().err):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert said == "waiting for another set-up to end\n"
+
+
+# --- uv
+
+
+def program(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n", "utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_systems_uv_is_taken_if_it_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = bootstrap.Environment(tmp_path / "venv")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environment.find_uv() == ""
+    own = program(tmp_path / "venv" / "bin" / "uv", "echo 'uv 0.13.9 (some build)'")
+    assert environment.find_uv() == str(own)
+    program(tmp_path / "uv", "echo 'uv 0.4.30'")
+    assert environment.find_uv() == str(own)
+    program(tmp_path / "uv", "echo 'uv 1.0.0'")
+    assert environment.find_uv() == "uv"
+
+
+def test_pips_settings_reach_uv(tmp_path: Path) -> None:
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nindex-url = file:///a/simple\ntimeout = 9\ncert = /c.pem\n"
+        "extra-index-url =\n  file:///b/simple\n  file:///c/simple\n"
+        "[install]\nfind-links = /x /y\n",
+        "utf-8",
+    )
+    environ = {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_DIRS": str(tmp_path),
+        "PIP_CONFIG_FILE": str(config),
+        "UV_HTTP_TIMEOUT": "7",
+    }
+    found = bootstrap.uv_environ(environ)
+    assert found["UV_DEFAULT_INDEX"] == "file:///a/simple"
+    assert found["UV_INDEX"] == "file:///b/simple file:///c/simple"
+    assert found["UV_FIND_LINKS"] == "/x,/y"
+    assert found["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert found["SSL_CERT_FILE"] == "/c.pem"
+    assert found["UV_HTTP_TIMEOUT"] == "7"
+    plain = bootstrap.uv_environ({"HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull})
+    assert not [name for name in plain if name.startswith("UV_")]
+
+
+@pytest.mark.parametrize("set_of_packages", ["runtime", "dev"])
+def test_uv_installs_what_is_asked_by_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_of_packages: str
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "run", lambda command, variables: commands.append(command))
+    build = llama_build.Build("-DX=1")
+    what = bootstrap.SETS[set_of_packages]
+    bootstrap.Environment(tmp_path).install(build, *what)
+    (command,) = commands
+    assert command[-len(what) :] == list(what)
+    for option in ("--constraints", "--build-constraints"):
+        assert command[command.index(option) + 1] == bootstrap.LOCK
+    assert "--verify-hashes" in command
+    assert build.setting() in command
+
+
+def test_a_failed_command_is_an_error_and_a_long_one_shows_the_time(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(bootstrap.SetupError, match="false failed"):
+        bootstrap.run(["false"])
+    monkeypatch.setattr(bootstrap, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(sys, "stderr", os.fdopen(os.dup(2), "w"))
+    bootstrap.run(["sh", "-c", "echo words; sleep 0.3"])
+    sys.stderr.close()
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "words" in err
+    assert "… 0:00" in err
+
+
+def test_an_interrupt_ends_what_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = subprocess.Popen.wait
+    calls: list[float | None] = []
+
+    def interrupted(self: Any, timeout: float | None = None) -> int:
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return wait(self, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.run(["sleep", "30"])
+    assert time.monotonic() - started < 10
+    assert len(calls) > 1
+
+
+# --- make
 
 
 def fake_environment(path: Path) -> None:
     """Lay out a finished environment whose et-agent prints its arguments as JSON."""
     (path / "bin").mkdir(parents=True)
     (path / "bin" / "python").symlink_to(sys.executable)
-    tool = path / "bin" / "et-agent"
     show = "import json, sys; print(json.dumps(sys.argv[1:]))"
-    tool.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{show}' \"$@\"\n", "utf-8")
-    tool.chmod(0o755)
-    environment = bootstrap.Environment(path, setup_report.Display(io.StringIO(), live=False))
-    interpreter = os.path.realpath(sys.executable)
-    version = platform.python_version()
-    place = {"path": str(path.resolve()), "root": str(ROOT)}
-    origin = {"python": interpreter, "version": version}
-    probe = {"probe": cpu_flags.probe_version(amx=cpu_flags.has_amx())}
-    environment.write_stamp(bootstrap.stamp_key(ROOT) | place | origin | probe)
+    program(path / "bin" / "et-agent", f"exec '{sys.executable}' -c '{show}' \"$@\"")
+    build = llama_build.Build(cpu=llama_build.cpu_of(""))
+    bootstrap.Environment(path.resolve()).write_state(build, ("runtime",))
 
 
 def make(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -455,9 +507,7 @@ def test_ask_without_a_question_is_a_usage_error() -> None:
 
 @needs_make
 def test_an_old_python_is_refused_by_name(tmp_path: Path) -> None:
-    old = tmp_path / "python3"
-    old.write_text("#!/bin/sh\nexit 1\n", "utf-8")
-    old.chmod(0o755)
+    old = program(tmp_path / "python3", "exit 1")
     run = make("ask", "Q=why?", f"PYTHON={old}")
     assert run.returncode == 2
     assert f"no Python 3.11 or newer among: {old}" in run.stderr
@@ -467,11 +517,8 @@ def test_an_old_python_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_newer_python_is_found_past_an_old_one(tmp_path: Path) -> None:
     fake_environment(tmp_path / "venv")
     folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "python3").write_text("#!/bin/sh\nexit 1\n", "utf-8")
-    (folder / "python3.12").write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n", "utf-8")
-    for name in ("python3", "python3.12"):
-        (folder / name).chmod(0o755)
+    program(folder / "python3", "exit 1")
+    program(folder / "python3.12", f"exec '{sys.executable}' \"$@\"")
     for name in ("python3.14", "python3.13"):
         (folder / name).symlink_to(folder / "python3")
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
