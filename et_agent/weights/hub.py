@@ -5,21 +5,23 @@ download (2.x) throws away an unfinished file when the process ends.
 """
 
 import contextlib
-import errno
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from et_agent.extras import install_hint
 from et_agent.weights.files import require_space
 from et_agent.weights.progress import TransferProgress
 from et_agent.weights.sources import FileRequest, HubSource, SourceError
 from et_agent.weights.staging import Expectation, PartFile, read_state, write_state
+from et_agent.weights.transfer import DISK_ERRNOS, first_line, range_header, receive, transfer
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -30,13 +32,6 @@ CONNECT_SECONDS: float = 3.0
 """How long the hub may take to accept a connection before the next source is tried."""
 ANSWER_SECONDS: float = 10.0
 """How long the hub may take to describe the file, and to go on when it stalls."""
-RETRY_SECONDS: float = 1.0
-"""Pause before a broken transfer is resumed."""
-_FRUITLESS_ATTEMPTS: Final = 3
-_CHUNK: Final = 1024 * 1024
-_DISK_ERRNOS: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EACCES}
-)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,9 +44,12 @@ def fetch_from_hub(
         The path of the complete file and its SHA-256.
 
     Raises:
-        SourceError: the hub is not reachable, does not have the file, or has another one.
+        SourceError: the hub is not reachable, does not have the file, or has another one; or its
+            library is not installed.
         ModelDownloadError: the disk is too full.
     """
+    if find_spec("huggingface_hub") is None:
+        raise SourceError(f"needs huggingface-hub: {install_hint('hub')}")
     from huggingface_hub import constants, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
@@ -73,12 +71,14 @@ def fetch_from_hub(
         part_path, expected, keep=keep, progress=progress, label=f"{request.label} (hub)"
     ) as part:
         with _hub_errors(source):
-            _transfer(url, part, expected.size, progress)
+            transfer(partial(_stream, url), part, expected.size, progress)
         return part_path, part.verify()
 
 
 def find_in_hub_cache(source: HubSource) -> Path | None:
     """Give the file where huggingface_hub's own cache holds it already, without any network."""
+    if find_spec("huggingface_hub") is None:
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -114,29 +114,6 @@ def _expectation(request: FileRequest, described: "HfFileMetadata") -> Expectati
     return Expectation(request.size or described.size, request.sha256 or sha256)
 
 
-def _transfer(url: str, part: PartFile, size: int | None, progress: TransferProgress) -> None:
-    """Stream the rest of the file; a broken connection is resumed as long as there is headway."""
-    fruitless = furthest = 0
-    while size is None or part.position < size:
-        before = part.position
-        furthest = max(furthest, before)
-        try:
-            _stream(url, part)
-        except SourceError:
-            raise
-        except Exception as error:
-            if _is_final(error):
-                raise
-            fruitless = 0 if part.position > furthest else fruitless + 1
-            if fruitless >= _FRUITLESS_ATTEMPTS:
-                raise
-            progress.note(f"The connection broke ({_first_line(error)}); resuming.")
-            time.sleep(RETRY_SECONDS)
-        else:
-            if size is None or part.position == before:
-                return
-
-
 def _stream(url: str, part: PartFile) -> None:
     from huggingface_hub import get_session
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
@@ -144,30 +121,12 @@ def _stream(url: str, part: PartFile) -> None:
         hf_raise_for_status,
     )
 
-    headers = dict(build_hf_headers()) | {"Accept-Encoding": "identity"}
-    if part.position:
-        headers["Range"] = f"bytes={part.position}-"
+    headers = dict(build_hf_headers()) | range_header(part)
     with get_session().stream(
         "GET", url, headers=headers, timeout=ANSWER_SECONDS, follow_redirects=True
     ) as response:
         hf_raise_for_status(response)
-        if part.position:
-            content_range = response.headers.get("Content-Range", "")
-            resumed = response.status_code == 206
-            if not resumed or not content_range.startswith(f"bytes {part.position}-"):
-                part.cut_at(0)
-            if resumed and part.position == 0:
-                return  # a range that was not asked for: begin again without one
-        for chunk in response.iter_bytes(_CHUNK):
-            part.write(chunk)
-
-
-def _is_final(error: Exception) -> bool:
-    """Tell whether trying again is useless: an answer such as 403 or 404, or a local disk error."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status is not None:
-        return bool(status < 500 and status not in {408, 429})
-    return isinstance(error, OSError) and error.errno in _DISK_ERRNOS
+        receive(response, part)
 
 
 @contextlib.contextmanager
@@ -198,9 +157,9 @@ def _hub_errors(source: HubSource) -> Iterator[None]:
             ) from error
         if status == 404:
             raise SourceError(f"not found ({source.repo}); check the spelling") from error
-        if response is None and isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+        if response is None and isinstance(error, OSError) and error.errno in DISK_ERRNOS:
             raise
-        raise SourceError(_first_line(error)) from error
+        raise SourceError(first_line(error)) from error
 
 
 def _check_reachable(endpoint: str) -> None:
@@ -233,8 +192,3 @@ def _first_hop(endpoint: str) -> tuple[str, int]:
     if proxy and not proxy_bypass(url.hostname or ""):
         url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
