@@ -121,7 +121,11 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> N
         stop(process)
         raise
     if code:
-        raise SetupError(f"{Path(command[0]).name} failed; what it said is above.")
+        raise SetupError(
+            f"{Path(command[0]).name} failed, as it says above. A package index that cannot be reached "
+            "is a matter of the network, the proxy, or pip's and uv's settings.\nThen run make again: "
+            "it goes on from uv's cache."
+        )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -268,7 +272,7 @@ def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bo
     llama, again = (LLAMA, "--no-deps"), ("--reinstall-package", LLAMA)
     if problem := missing_compiler(os.environ):
         try:  # a build in uv's cache needs none
-            environment.install(build, *llama, "--offline", "--quiet")
+            environment.install(build, *llama, "--offline", "-qq")
         except SetupError as error:
             raise SetupError(problem) from error
     minutes = max(1, round(8 / CORES))
