@@ -42,12 +42,11 @@ class PackageIndexes:
         self._bundle = _certificates(environ, self._settings)
         self._auth: dict[str, httpx.BasicAuth] = {}
         self._client: httpx.Client | None = None
-        own = environ.get("ET_AGENT_INDEX", "").split()
-        links = self._settings.get("find-links", "") + " " + environ.get("UV_FIND_LINKS", "")
-        links_here = [root for root in own if local_path(root)]
-        found = links_here if own else re.split(r"[\s,]+", links.strip(" ,"))
-        self._pages = [self._without_credentials(page) for page in found if page]
-        roots = own or _roots(environ, self._settings)
+        if own := environ.get("ET_AGENT_INDEX", "").split():
+            pages, roots = [one for one in own if local_path(one)], own
+        else:
+            pages, roots = _pages(environ, self._settings), _roots(environ, self._settings)
+        self._pages = [self._without_credentials(page) for page in pages]
         self._roots = [self._without_credentials(root) for root in roots]
 
     def __enter__(self) -> Self:
@@ -149,8 +148,8 @@ class PackageIndexes:
         return self._client
 
     def _trust(self) -> ssl.SSLContext | bool:
-        hosts = {urlsplit(root).hostname for root in self._roots}
-        if hosts <= set(self._settings.get("trusted-host", "").split()):
+        hosts = {urlsplit(place).hostname for place in (*self._roots, *self._pages)}
+        if hosts - {None} <= set(self._settings.get("trusted-host", "").split()):
             return False
         client = self._settings.get("client-cert")
         if self._bundle is None and client is None:
@@ -206,6 +205,12 @@ def _read_local(path: Path) -> list[WheelLink]:
         return []
     except (OSError, ValueError) as error:
         raise SourceError(f"{page} cannot be read: {error}") from error
+
+
+def _pages(environ: Mapping[str, str], settings: Mapping[str, str]) -> list[str]:
+    """List folders and pages that link to wheels of all packages."""
+    places = f"{settings.get('find-links', '')} {environ.get('UV_FIND_LINKS', '')}"
+    return [place for place in re.split(r"[\s,]+", places) if place]
 
 
 def _roots(environ: Mapping[str, str], settings: Mapping[str, str]) -> list[str]:
