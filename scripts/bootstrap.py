@@ -241,6 +241,10 @@ class Environment:
         command += ["--config-settings-package", build.setting()]
         run([*command, *what], build.environ(os.environ))
 
+    def uninstall_llama(self) -> None:
+        """Remove llama.cpp, so that the next installation brings the build that is asked for."""
+        run([self.find_uv(), "pip", "uninstall", "-q", "--python", str(self.python), LLAMA])
+
     def loads_llama(self) -> bool:
         """Tell whether llama.cpp loads here; a cached build of another machine may not."""
         command = [str(self.python), "-c", "import llama_cpp"]
@@ -262,14 +266,14 @@ def set_up(environment: Environment, wanted: str) -> None:
         if not state.get("sets"):
             environment.create()
         environment.write_state(build, ())
-        bring_up(environment, build, wanted, rebuild=build != present)
+        bring_up(environment, build, wanted, rebuild=present not in (None, build))
         environment.write_state(build, tuple(SETS) if wanted == "dev" else (wanted,))
         say(f"ready in {clock(started)}")
 
 
 def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bool) -> None:
     """Install a set, with llama.cpp in the build that is asked for."""
-    llama, again = (LLAMA, "--no-deps"), ("--reinstall-package", LLAMA)
+    llama = (LLAMA, "--no-deps")
     if problem := missing_compiler(os.environ):
         try:  # a build in uv's cache needs none
             environment.install(build, *llama, "--offline", "-qq")
@@ -277,13 +281,15 @@ def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bo
             raise SetupError(problem) from error
     minutes = max(1, round(8 / CORES))
     say(f"building llama.cpp, unless uv's cache has it, takes about {minutes} min on this machine")
-    environment.install(build, *SETS[wanted], *(again if rebuild else ()))
+    if rebuild:  # uv would keep what is there, or with --reinstall build it again
+        environment.uninstall_llama()
+    environment.install(build, *SETS[wanted])
     if environment.loads_llama():
         return
     # The build came from uv's cache, and of another machine.
     if problem:
         raise SetupError(problem)
-    environment.install(build, *llama, *again, "--no-cache")
+    environment.install(build, *llama, "--reinstall-package", LLAMA, "--no-cache")
     if not environment.loads_llama():
         raise SetupError(f"llama.cpp was built but does not load: {environment.python} tells why.")
 
