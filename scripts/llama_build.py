@@ -24,7 +24,7 @@ PLAIN_PROGRAM = "#ifdef __AMX_TILE__\n#error AMX is still on\n#endif\nint main()
 KEEP_STORES = ("-fno-tree-dce", "-fno-tree-dse", "-fno-dse", "-fno-dce")
 NO_AMX = ("-mno-amx-tile", "-mno-amx-int8", "-mno-amx-bf16")
 # What llama.cpp has code for; other features come and go with kernels.
-FEATURES = re.compile(r"\b(?:avx|amx|fma|f16c|bmi2|s?sse|sve|sme|asimd|i8mm)\w*")
+FEATURES = re.compile(r"\b(?:(?:avx|amx|fma|f16c|bmi2|s?sse|sve|asimd|i8mm)\w*|sme\b)")
 # The variable that names the compiler, its language, who is tried without it, a test.
 COMPILERS = (
     ("CC", "c", ("cc", "gcc", "clang"), "#include <stdio.h>\n"),

@@ -74,7 +74,7 @@ def test_pinned_takes_one_package_with_its_hashes() -> None:
 def test_features_are_those_of_the_first_cpu(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     assert len(llama_build.cpu_features(cpuinfo)) == 1
-    cpuinfo.write_text("processor: 0\nflags\t: fpu avx2 amx_tile tsc\n\nflags: avx512f\n", "utf-8")
+    cpuinfo.write_text("processor: 0\nflags\t: fpu avx2 amx_tile smep\n\nflags: avx512f\n", "utf-8")
     assert llama_build.cpu_features(cpuinfo)[1:] == ["amx_tile", "avx2"]
     cpuinfo.write_text("Features : fp asimd sve crc32\n", "utf-8")
     assert llama_build.cpu_features(cpuinfo)[1:] == ["asimd", "sve"]
