@@ -38,6 +38,7 @@ SETS = {
     "runtime": ("--editable", ".[cli,hub]"),
     "dev": ("--editable", ".[all]", "--group", "dev", *INTEGRATION),
 }
+ONLY_LLAMA = (LLAMA, "--no-deps")
 # The first that keeps builds of other settings for one package apart.
 MIN_UV = (0, 9)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -241,6 +242,14 @@ class Environment:
         command += ["--config-settings-package", build.setting()]
         run([*command, *what], build.environ(os.environ))
 
+    def has_cached_llama(self, build: Build) -> bool:
+        """Install llama.cpp if uv has kept that build, whatever the index says of its age."""
+        try:
+            self.install(build, *ONLY_LLAMA, "--offline", "--no-build", "-qq")
+        except SetupError:
+            return False
+        return True
+
     def uninstall_llama(self) -> None:
         """Remove llama.cpp, so that the next installation brings the build that is asked for."""
         run([self.find_uv(), "pip", "uninstall", "-q", "--python", str(self.python), LLAMA])
@@ -273,23 +282,19 @@ def set_up(environment: Environment, wanted: str) -> None:
 
 def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bool) -> None:
     """Install a set, with llama.cpp in the build that is asked for."""
-    llama = (LLAMA, "--no-deps")
-    if problem := missing_compiler(os.environ):
-        try:  # a build in uv's cache needs none
-            environment.install(build, *llama, "--offline", "-qq")
-        except SetupError as error:
-            raise SetupError(problem) from error
-    minutes = max(1, round(8 / CORES))
-    say(f"building llama.cpp, unless uv's cache has it, takes about {minutes} min on this machine")
-    if rebuild:  # uv would keep what is there, or with --reinstall build it again
+    if rebuild:  # uv would keep what is there
         environment.uninstall_llama()
+    cached = environment.has_cached_llama(build)
+    if not cached:
+        if problem := missing_compiler(os.environ):
+            raise SetupError(problem)
+        minutes = max(1, round(10 / CORES))
+        say(f"building llama.cpp from source, once: about {minutes} min on an idle machine")
     environment.install(build, *SETS[wanted])
-    if environment.loads_llama():
-        return
-    # The build came from uv's cache, and of another machine.
-    if problem:
-        raise SetupError(problem)
-    environment.install(build, *llama, "--reinstall-package", LLAMA, "--no-cache")
+    if cached and not environment.loads_llama():  # it may be of another machine
+        if problem := missing_compiler(os.environ):
+            raise SetupError(problem)
+        environment.install(build, *ONLY_LLAMA, "--reinstall-package", LLAMA, "--no-cache")
     if not environment.loads_llama():
         raise SetupError(f"llama.cpp was built but does not load: {environment.python} tells why.")
 

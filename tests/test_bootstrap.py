@@ -215,7 +215,7 @@ def test_no_compiler_is_an_error_with_a_fix() -> None:
 class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
     """An environment that installs nothing; `loads` tells whether llama.cpp loads, in turn."""
 
-    def __init__(self, path: Path, loads: tuple[bool, ...] = (True,)) -> None:
+    def __init__(self, path: Path, loads: tuple[bool, ...] = (True, True)) -> None:
         super().__init__(path)
         self.loads = list(loads)
         self.installed: list[tuple[str, ...]] = []
@@ -227,9 +227,10 @@ class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
         (self.path / "bin" / "et-agent").touch()
 
     def install(self, build: Any, *what: str) -> None:
-        if "--offline" in what and not self.cached:
-            raise bootstrap.SetupError("not in the cache")
         self.installed.append(what)
+
+    def has_cached_llama(self, build: Any) -> bool:
+        return self.cached
 
     def uninstall_llama(self) -> None:
         self.installed.append(("uninstall",))
@@ -253,11 +254,11 @@ def test_a_second_set_up_runs_nothing(tmp_path: Path, compiler: list[str], cpu: 
     bootstrap.set_up(environment, "runtime")
     bootstrap.set_up(environment, "runtime")
     assert environment.installed == [bootstrap.SETS["runtime"]]
-    environment.loads = [True]
+    environment.loads = [True, True]
     bootstrap.set_up(environment, "dev")
     bootstrap.set_up(environment, "runtime")
     assert environment.installed[1:] == [bootstrap.SETS["dev"]]
-    environment.loads = [True]
+    environment.loads = [True, True]
     cpu.append("avx512f")
     bootstrap.set_up(environment, "runtime")
     assert environment.installed[2:] == [("uninstall",), bootstrap.SETS["runtime"]]
@@ -302,7 +303,7 @@ def test_without_a_compiler_only_a_cached_build_will_do(
     compiler.append("no compiler: install one")
     environment = Recorded(tmp_path)
     bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
-    assert [("--offline" in what) for what in environment.installed] == [True, False]
+    assert environment.installed == [bootstrap.SETS["runtime"]]
     environment.cached = False
     with pytest.raises(bootstrap.SetupError, match="install one"):
         bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
@@ -318,6 +319,25 @@ def test_a_cached_build_that_does_not_load_is_built_again(
     environment.loads = [False, False]
     with pytest.raises(bootstrap.SetupError, match="does not load"):
         bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+    environment.cached, environment.loads = False, [True]
+    bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+    assert environment.installed[-1] == bootstrap.SETS["runtime"]
+
+
+def test_the_cache_is_asked_without_network_and_without_a_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = bootstrap.Environment(tmp_path)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "run", lambda command, variables: commands.append(command))
+    assert environment.has_cached_llama(llama_build.Build())
+    assert {"--offline", "--no-build", "--no-deps"} <= set(commands[0])
+
+    def fail(command: list[str], variables: dict[str, str]) -> None:
+        raise bootstrap.SetupError("not there")
+
+    monkeypatch.setattr(bootstrap, "run", fail)
+    assert not environment.has_cached_llama(llama_build.Build())
 
 
 def test_remove_leaves_foreign_folders_alone(tmp_path: Path) -> None:
