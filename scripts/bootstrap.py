@@ -235,17 +235,17 @@ class Environment:
                     return uv
         return ""
 
-    def install(self, build: Build, *what: str) -> None:
+    def install(self, build: Build, *what: str, **variables: str) -> None:
         """Install with uv; the lock pins each package and verifies its files, also for builds."""
         command = [self.find_uv(), "pip", "install", "--python", str(self.python)]
         command += ["--verify-hashes", "--constraints", LOCK, "--build-constraints", LOCK]
         command += ["--config-settings-package", build.setting()]
-        run([*command, *what], build.environ(os.environ))
+        run([*command, *what], {**build.environ(os.environ), **variables})
 
     def has_cached_llama(self, build: Build) -> bool:
         """Install llama.cpp if uv has kept that build, whatever the index says of its age."""
-        try:
-            self.install(build, *ONLY_LLAMA, "--offline", "--no-build", "-qq")
+        try:  # without compilers, or uv would build what it has kept no more than the source of
+            self.install(build, *ONLY_LLAMA, "--offline", "-qq", CC="false", CXX="false")
         except SetupError:
             return False
         return True

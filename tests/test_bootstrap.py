@@ -328,10 +328,12 @@ def test_the_cache_is_asked_without_network_and_without_a_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = bootstrap.Environment(tmp_path)
-    commands: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "run", lambda command, variables: commands.append(command))
+    calls: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(bootstrap, "run", lambda *call: calls.append(call))
     assert environment.has_cached_llama(llama_build.Build())
-    assert {"--offline", "--no-build", "--no-deps"} <= set(commands[0])
+    ((command, variables),) = calls
+    assert {"--offline", "--no-deps"} <= set(command)
+    assert (variables["CC"], variables["CXX"]) == ("false", "false")
 
     def fail(command: list[str], variables: dict[str, str]) -> None:
         raise bootstrap.SetupError("not there")
