@@ -56,16 +56,34 @@ def spread(values: list[float]) -> dict[str, float | list[float]]:
     }
 
 
-def _ask_one(model: LlamaCppModel, question: str) -> float:
+def _ask_one(model: LlamaCppModel, question: str, *, attention: bool = False) -> float:
     """Seconds that the default tree takes."""
     started = time.perf_counter()
-    ask(model, question, decoder=tree_settings(), kind="number", seed=SEED)
+    ask(
+        model,
+        question,
+        decoder=tree_settings(),
+        kind="number",
+        seed=SEED,
+        calibrator=None,  # a calibrator may need attention
+        attention=attention,
+    )
     return time.perf_counter() - started
 
 
-def _ask_all(model: LlamaCppModel, decoder: DecoderSettings) -> tuple[float, list[AskResult]]:
+def _ask_all(
+    model: LlamaCppModel, decoder: DecoderSettings, *, attention: bool = False
+) -> tuple[float, list[AskResult]]:
     started = time.perf_counter()
-    results = ask(model, QUESTIONS, decoder=decoder, kind="number", seed=SEED)
+    results = ask(
+        model,
+        QUESTIONS,
+        decoder=decoder,
+        kind="number",
+        seed=SEED,
+        calibrator=None,
+        attention=attention,
+    )
     return time.perf_counter() - started, results
 
 
@@ -73,14 +91,15 @@ def overhead(say: Say, repeats: int) -> dict[str, Any]:
     """Wall time of trees over the bare llama_decode calls of the same batches, replayed."""
     ratios: dict[str, list[float]] = {"attention": [], "no attention": []}
     for name, values in ratios.items():
-        with loaded(attention=name == "attention") as model, loaded(attention=False) as bare:
-            _ask_one(model, QUESTIONS[0])
+        reads = name == "attention"
+        with loaded(attention=reads) as model, loaded(attention=False) as bare:
+            _ask_one(model, QUESTIONS[0], attention=reads)
             for repeat in range(repeats):
                 question = QUESTIONS[repeat % len(QUESTIONS)]
                 with recorded(model) as recording:
-                    first = _ask_one(model, question)
+                    first = _ask_one(model, question, attention=reads)
                 replayed = replay(bare, recording)
-                taken = 0.5 * (first + _ask_one(model, question))
+                taken = 0.5 * (first + _ask_one(model, question, attention=reads))
                 values.append(taken / replayed)
                 say(f"  {name}: {taken:.2f} s over {replayed:.2f} s = {values[-1]:.3f}")
     return {name: spread(values) for name, values in ratios.items()}
@@ -195,7 +214,9 @@ def attention(say: Say, repeats: int) -> dict[str, Any]:
         decoder = tree_settings(importance="none")
         for repeat in range(repeats):
             order = [reading, blind] if repeat % 2 == 0 else [blind, reading]
-            taken = {id(model): _ask_all(model, decoder) for model in order}
+            taken = {
+                id(model): _ask_all(model, decoder, attention=model is reading) for model in order
+            }
             (on, seen), (off, unseen) = taken[id(reading)], taken[id(blind)]
             count_on = sum(result.usage.tokens_decoded for result in seen)
             count_off = sum(result.usage.tokens_decoded for result in unseen)

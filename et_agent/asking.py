@@ -1,5 +1,6 @@
 """Asking: a question goes in, an answer with its distribution comes out."""
 
+import contextlib
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any, Final, Literal, cast, overload
 
 from et_agent.answers import AnswerKind, mentions
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, Part, features_of
-from et_agent.calibration.finding import find_calibrator
+from et_agent.calibration.finding import find_calibrator, finds_one_that_reads_attention
 from et_agent.calling import CallForm, JsonForm
 from et_agent.conversation import check_text, is_conversation
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
@@ -107,6 +108,7 @@ class PendingAnswer:
         tool_choice: str = "auto",
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] = (),
+        attention: bool = False,
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
@@ -150,6 +152,7 @@ class PendingAnswer:
             read_leaf=self._read_leaf,
             read_tokens=self._read_tokens,
             ends=self._ends if asked.stops or asked.form else None,
+            attention=attention or self._calibrator_reads_attention(),
         )
         if not isinstance(decoder, Decoder):  # a settings object of the caller's own
             raise SettingsError(f"{type(decoder).__name__} is no decoder: it has no start()")
@@ -179,6 +182,18 @@ class PendingAnswer:
                 "tools or schemas: pass calibrator=None"
             )
         calibrator.check(self._fingerprint(self._asked.reading_kind))
+
+    def _calibrator_reads_attention(self) -> bool:
+        """Whether the confidence may need attention; which kind is read is not known beforehand."""
+        with contextlib.suppress(CalibrationError):  # the result will say so
+            if isinstance(self._calibrator, Calibrator):
+                return self._calibrator.reads_attention
+            if self._calibrator == "auto":
+                kinds = [self._asked.kind]
+                if self._asked.kind is AnswerKind.AUTO:
+                    kinds = [kind for kind in AnswerKind if kind is not AnswerKind.AUTO]
+                return finds_one_that_reads_attention(map(self._fingerprint, kinds))
+        return False
 
     def _fingerprint(self, kind: AnswerKind) -> Fingerprint:
         """What a calibrator has to hold for."""
@@ -407,6 +422,7 @@ def submit(
     tool_choice: str = "auto",
     schema: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
+    attention: bool = False,
 ) -> PendingAnswer:
     r"""Start answering a question and return at once; questions of one model share batches.
 
@@ -433,6 +449,9 @@ def submit(
         stop: Texts that end a path in words and are cut off it. One that ends a path within
             `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
             paths at `\boxed{` already is refused where the prompt asks for a box.
+        attention: Read attention, which slows decoding down, for the tree's `received` and
+            `prompt_attention` and for the features that need it. It is read all the same where the
+            decoder's forks or the calibrator depend on it.
 
     Raises:
         QuestionError: The question is empty, not a text, or too long for the context; the
@@ -459,6 +478,7 @@ def submit(
         tool_choice=tool_choice,
         schema=schema,
         stop=stop,
+        attention=attention,
     )
     scheduler_of(model).queue(pending.request)
     return pending
@@ -528,6 +548,7 @@ def ask(
     tool_choice: str = "auto",
     schema: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
+    attention: bool = False,
 ) -> AskResult: ...
 
 
@@ -546,6 +567,7 @@ def ask(
     tool_choice: str = "auto",
     schema: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
+    attention: bool = False,
 ) -> list[AskResult]: ...
 
 
@@ -563,6 +585,7 @@ def ask(
     tool_choice: str = "auto",
     schema: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
+    attention: bool = False,
 ) -> AskResult | list[AskResult]:
     """Answer a question, or several in shared batches.
 
@@ -579,6 +602,7 @@ def ask(
         tool_choice: As for `submit`.
         schema: As for `submit`.
         stop: As for `submit`.
+        attention: As for `submit`.
 
     Returns:
         One result, or a list in the order of the questions.
@@ -604,6 +628,7 @@ def ask(
             tool_choice=tool_choice,
             schema=schema,
             stop=stop,
+            attention=attention,
         )
         for one in questions
     ]

@@ -263,9 +263,13 @@ class _NodeBuilder:
             fork = self.tree.fork_into(branch.id) or fork
         cut = slice(low - branch.start, high - branch.start)
         importance = None
-        if branch.received is not None:
-            values = self.tree.importance(branch.id)[cut]
-            importance = tuple(float(v) if math.isfinite(v) else None for v in values)
+        to_prompt = None
+        if (attention := self.tree.attention) is not None:
+            seen = attention.of(branch.id)
+            to_prompt = tuple(seen.prompt[cut]) if seen.prompt else None
+            if seen.received is not None:
+                values = attention.importance(branch.id)[cut]
+                importance = tuple(float(v) if math.isfinite(v) else None for v in values)
         if high > low:
             below = float(sum(self.weights[b.id] for b in self.tree.through(branch.id, low)))
         else:
@@ -285,9 +289,7 @@ class _NodeBuilder:
                 entropies=tuple(branch.entropies[cut]),
                 log_probs=tuple(branch.log_probs[cut]),
                 received=importance,
-                prompt_attention=tuple(branch.prompt_attention[cut])
-                if branch.prompt_attention
-                else None,
+                prompt_attention=to_prompt,
             )
         )
         return len(self.nodes) - 1

@@ -160,9 +160,10 @@ class Node(_Report):
     log_probs: tuple[float, ...]
     """Log-probability of each token at temperature 1, nats."""
     received: tuple[float | None, ...] | None
-    """Mean attention that each token received from later tokens of its path; None without."""
+    """Mean attention that each token received from later tokens of its path; None unless it was read
+    (`ask(…, attention=True)`)."""
     prompt_attention: tuple[float, ...] | None
-    """Share of attention on the prompt when each token was decided; None without."""
+    """Share of attention on the prompt when each token was decided; None unless it was read."""
 
 
 class TreeReport(_Report):

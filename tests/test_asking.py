@@ -2,12 +2,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
+from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import PendingAnswer, Progress, check_text
-from et_agent.calibration import FEATURES
+from et_agent.calibration import FEATURES, Calibrator, Fingerprint, feature_columns
+from et_agent.calibration.finding import save_calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.scripted import TURN
 from et_agent.errors import (
@@ -358,3 +361,53 @@ def test_results_carry_the_features_that_calibrators_see() -> None:
         assert result.features["margin"] == pytest.approx(result.margin)
     with ScriptedModel.from_texts({"who knows": 1.0}) as model:
         assert ask(model, QUESTION, decoder=CHAINS).features == {}, "no answer"
+
+
+def _even(tokens: Sequence[int]) -> NDArray[np.float32]:
+    return np.full(len(tokens), 1 / len(tokens), dtype=np.float32)
+
+
+def _reads_attention(result: AskResult) -> bool:
+    """Whether a result has attention; all of it or none."""
+    assert result.tree is not None
+    found = {node.received is not None for node in result.tree.nodes}
+    found |= {node.prompt_attention is not None for node in result.tree.nodes}
+    found |= {result.features["rauq"] is not None}
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_attention_is_read_where_it_is_asked_for() -> None:
+    with ScriptedModel.from_texts(TEXTS, attention=_even) as model:
+        assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS))
+        assert _reads_attention(ask(model, QUESTION, decoder=CHAINS, attention=True))
+        assert _reads_attention(ask(model, [QUESTION], decoder=CHAINS, attention=True)[0])
+        forks = EntropyTree(value="entropy", tau=0.2, leaves=4, roots=2)
+        assert _reads_attention(ask(model, QUESTION, decoder=forks))
+    with ScriptedModel.from_texts(TEXTS) as model:
+        assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS, attention=True))
+
+
+@pytest.mark.parametrize("feature", ["rauq", "log_prob"])
+def test_attention_is_read_where_the_calibrator_needs_it(feature: str) -> None:
+    rng = np.random.default_rng(3)
+    rows = np.zeros((60, len(feature_columns())))
+    rows[:, feature_columns().index(feature)] = rng.normal(size=60)
+    calibrator = Calibrator("logistic", features=[feature]).fit(rows, rng.integers(0, 2, 60))
+    with ScriptedModel.from_texts(TEXTS, attention=_even) as model:
+        result = ask(model, QUESTION, decoder=CHAINS, calibrator=calibrator)
+        assert result.calibrated
+        assert _reads_attention(result) == (feature == "rauq")
+        found = Fingerprint.of(
+            model=result.model.fingerprint,
+            decoder=result.decoder,
+            instructions={"number": result.instruction},
+            chat="model",
+        )
+        calibrator.fingerprint = found
+        save_calibrator(calibrator)
+        result = ask(model, QUESTION, decoder=CHAINS)
+        assert result.calibrated
+        assert _reads_attention(result) == (feature == "rauq")
+        assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS, calibrator=None))
+        assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS, kind="math"))

@@ -89,7 +89,15 @@ class _Search:
             with np.load(self._path(item), allow_pickle=False) as arrays:
                 decoder = SETTINGS[name].decoder(dict(arrays))
         seed = question_seed(SAMPLE_SEED, item)
-        return submit(self._model, item.question, decoder=decoder, kind=item.kind, seed=seed)
+        return submit(
+            self._model,
+            item.question,
+            decoder=decoder,
+            kind=item.kind,
+            seed=seed,
+            calibrator=None,
+            attention=True,
+        )
 
     def _keep(self, name: str, run: RunInfo, item: Item, pending: PendingAnswer) -> None:
         record, texts, traces = record_of(item, pending)

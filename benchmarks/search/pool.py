@@ -87,8 +87,9 @@ class Pool(Run):
             found[name + "log_probs"] = np.array(branch.log_probs, dtype=np.float64)
             found[name + "probabilities"] = np.array(branch.probabilities, dtype=np.float64)
             found[name + "cut"] = np.array(branch.finish is Finish.LENGTH)
-            if branch.received is not None:
-                found[name + "received"] = branch.received
+            received = self.tree.read_attention().of(branch.id).received
+            if received is not None:
+                found[name + "received"] = received
             rows = [
                 [float(position)]
                 + [
@@ -127,7 +128,7 @@ def restore(
         branch.log_probs = arrays[name + "log_probs"].tolist()
         branch.probabilities = arrays[name + "probabilities"].tolist()
         branch.finish = Finish.LENGTH if arrays[name + "cut"] else Finish.STOP
-        branch.received = arrays.get(name + "received")
+        tree.read_attention().of(branch.id).received = arrays.get(name + "received")
         for row in arrays[name + "drawn"]:
             second, best, third, fresh = (_side(row[at : at + 3]) for at in (1, 4, 7, 10))
             if variant == "fresh":

@@ -210,6 +210,16 @@ class Calibrator:
             name, losses = choice.name, choice.losses
         return CANDIDATES[name].fit(rows, labels, groups, features, self.seed), name, losses
 
+    @property
+    def reads_attention(self) -> bool:
+        """Whether it uses a feature for which attention has to be read while a tree is decoded.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        read = self._mapping().read
+        return any(FEATURES[name].attention for name in read if name in FEATURES)
+
     def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
         """P(wrong) and P(correct), float64 [n, 2].
 

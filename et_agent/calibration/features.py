@@ -40,11 +40,13 @@ class Feature:
         name: Short name.
         meaning: What it is, with its unit, for a person.
         value: Computes it from a tree with at least one answer; NaN when it was not measured.
+        attention: Whether it needs attention, which is read only where it is asked for.
     """
 
     name: str
     meaning: str
     value: Callable[[LeafTable], float]
+    attention: bool = False
 
 
 def _estimated(
@@ -112,7 +114,10 @@ FEATURES: Final[dict[str, Feature]] = {
             "certainty", "self-certainty of the winning paths, nats", _estimated("self-certainty")
         ),
         Feature(
-            "rauq", "RAUQ of the winning paths, nats a token; needs attention", _estimated("rauq")
+            "rauq",
+            "RAUQ of the winning paths, nats a token; needs attention",
+            _estimated("rauq"),
+            attention=True,
         ),
         Feature(
             "answer_logprob",

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from et_agent.storage import cache_dir, data_dir
 __all__ = [
     "calibrators_folder",
     "find_calibrator",
+    "finds_one_that_reads_attention",
     "known_calibrators",
     "save_calibrator",
     "why_none",
@@ -59,6 +61,17 @@ def find_calibrator(requested: Fingerprint) -> Calibrator | None:
         if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
             return calibrator
     return None
+
+
+def finds_one_that_reads_attention(requested: Iterable[Fingerprint]) -> bool:
+    """Whether `find_calibrator` may find one that needs attention for any of these.
+
+    Raises:
+        CalibrationError: A file is damaged.
+    """
+    reading = [one.fingerprint for _, one in known_calibrators() if one.reads_attention]
+    fingerprints = [one for one in reading if one is not None]
+    return any(not held.problems(one) for one in requested for held in fingerprints)
 
 
 def why_none(requested: Fingerprint) -> str:

@@ -60,6 +60,11 @@ class Logistic(_Fitted):
             raise ValueError("a scale is not above 0")
         return self
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return self.features
+
     def parts(self, rows: Doubles) -> Doubles:
         """What each feature adds to the log-odds, compared with its average; [n, features]."""
         values = _columns(rows, self.features)
@@ -93,6 +98,11 @@ class Isotonic(_Steps):
     """Values of the feature, rising."""
     values: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     """P(correct) there."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return (self.feature,)
 
     @model_validator(mode="after")
     def _check(self) -> "Isotonic":
@@ -132,6 +142,11 @@ class VennAbers(_Steps):
     """p0: below the first knot, at it, between it and the second, and so on, above the last."""
     upper: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     """p1 at the same places."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return self.score.features
 
     @model_validator(mode="after")
     def _check(self) -> "VennAbers":

@@ -42,7 +42,7 @@ class Asking:
     context: int | None
     threads: int | None
     width: int | None
-    attention: bool
+    attention: bool | None
     unpack: bool
     calibrator: str | None
     explain: bool
@@ -72,7 +72,7 @@ def answer(asking: Asking) -> int:
             context=asking.context,
             threads=asking.threads,
             width=asking.width,
-            attention=asking.attention,
+            attention=asking.attention is not False,
             unpack=asking.unpack,
             progress=board.transfer,
         ) as model:
@@ -149,6 +149,7 @@ def _submit_all(
                     chat=asking.chat,
                     on_progress=board.callback(index),
                     calibrator=calibration,
+                    attention=asking.attention is True,
                 )
             )
     except QuestionError as error:

@@ -122,12 +122,15 @@ def ask(
             rich_help_panel=_MODEL,
         ),
     ] = False,
-    no_attention: Annotated[
-        bool,
+    attention: Annotated[
+        bool | None,
         typer.Option(
-            "--no-attention", metavar="", help="Read no attention.", rich_help_panel=_MODEL
+            "--attention/--no-attention",
+            help="Read attention always, for --json --tree; or never.",
+            show_default="where the decoder or the confidence needs it",
+            rich_help_panel=_MODEL,
         ),
-    ] = False,
+    ] = None,
     decoder: Annotated[
         DecoderName,
         typer.Option(
@@ -347,7 +350,7 @@ def ask(
     given = {field: setting for field, setting in given.items() if setting is not None}
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
-    settings = decoder_settings(decoder, given, attention=not no_attention)
+    settings = decoder_settings(decoder, given, attention=attention is not False)
     return answer(
         Asking(
             questions=read_questions(questions or [], questions_file),
@@ -361,7 +364,7 @@ def ask(
             context=context,
             threads=threads,
             width=width,
-            attention=not no_attention,
+            attention=attention,
             unpack=unpack,
             calibrator=calibrator,
             explain=explain,

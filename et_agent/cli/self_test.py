@@ -90,6 +90,7 @@ def _batch(tokens: Sequence[int], positions: Sequence[int], sequences: Sequence[
 def _look_at_branches(model: LanguageModel, prompt: list[int]) -> list[Check]:
     """In the owner thread: two branches side by side, then the second one alone."""
     rows: list[NDArray[np.float32]] = []
+    model.configure(len(prompt) + _BRANCH, attention=True)
     step = model.decode(_batch(prompt, range(len(prompt)), [0] * len(prompt)))
     order = np.argsort(-step.logits[0])
     branches = [[int(order[0])], [int(order[1])]]

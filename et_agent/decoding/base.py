@@ -61,6 +61,11 @@ class DecoderSettings(BaseModel):
         except ValidationError as error:
             raise SettingsError(explained(f"{type(self).__name__} settings", error)) from error
 
+    @property
+    def reads_attention(self) -> bool:
+        """Whether attention can change what is decoded."""
+        return False
+
 
 class RunInputs:
     """What a decoder needs to know about one question before it starts.
@@ -74,6 +79,7 @@ class RunInputs:
         read_tokens: Tells them which of its tokens say something of the answer.
         room: Positions after the prompt that the context has; caps `max_tokens`.
         ends: Tells whether a path has ended although its last token is no stop token.
+        attention: Whether attention is to be kept although the decoder does not need it.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class RunInputs:
         read_tokens: TokenReader | None = None,
         room: int | None = None,
         ends: Callable[[Sequence[int]], bool] | None = None,
+        attention: bool = False,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -96,6 +103,7 @@ class RunInputs:
         self.read_tokens = read_tokens
         self.room = room
         self.ends = ends
+        self.attention = attention
 
 
 @runtime_checkable
@@ -127,6 +135,8 @@ class Run:
         self.settings = settings
         self.inputs = inputs
         self.tree = Tree(inputs.prompt_length)
+        if inputs.attention or settings.reads_attention:
+            self.tree.read_attention()
         self.temperature = settings.temperature
         self.max_tokens = settings.max_tokens
         if inputs.room is not None:
@@ -168,11 +178,12 @@ class Run:
             branch: One of `runnable()`.
             distribution: The branch's next token, at this run's temperature.
             attention: float32 [prompt + path], the deciding query over its own path; None without.
+                It is kept where the decoder or `inputs` ask for it.
             near: float32 [layers, heads, 2], what it gives the token before it and itself; None
                 when that is not known.
         """
-        if attention is not None:
-            self.tree.note_attention(branch, attention, near)
+        if attention is not None and self.tree.attention is not None:
+            self.tree.attention.note(branch, attention, near)
         self._take(self._running[branch], distribution)
         while not self._running and self._fork_more():
             pass
@@ -257,7 +268,7 @@ class Run:
             branch.id, branch.end, kind, distribution.statistics.entropy, shares[0], shares[1:]
         )
         for child in children:
-            self.tree.inherit_attention(child.id)
+            self._inherit_attention(child)
         for side_branch, side in zip([branch, *children], sides, strict=True):
             self._append(side_branch, side, distribution)
         return children
@@ -274,9 +285,13 @@ class Run:
         statistics = branch.statistics[index]
         children = self.tree.fork(branch.id, position, kind, statistics.entropy, kept, shares)
         for child, side in zip(children, sides, strict=True):
-            self.tree.inherit_attention(child.id)
+            self._inherit_attention(child)
             self._note(child, side, statistics)
         return children
+
+    def _inherit_attention(self, child: Branch, *, decided: bool = True) -> None:
+        if self.tree.attention is not None:
+            self.tree.attention.inherit(child.id, decided=decided)
 
 
 def sum_and_sample(probabilities: Sequence[float]) -> list[float]:

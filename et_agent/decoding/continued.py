@@ -26,11 +26,6 @@ class Continued(DecoderSettings):
     sampling with codes that are drawn independently, arXiv 2210.15458). Evenly spread ones would be
     more alike between continuations than chance makes them."""
 
-    @property
-    def reads_attention(self) -> bool:
-        """Attention changes nothing here."""
-        return False
-
     def start(self, inputs: RunInputs) -> "ContinuedRun":
         """Begin decoding."""
         return ContinuedRun(self, inputs)

@@ -10,11 +10,6 @@ __all__ = ["Greedy"]
 class Greedy(DecoderSettings):
     """One chain of the most likely tokens; `temperature` only scales reported probabilities."""
 
-    @property
-    def reads_attention(self) -> bool:
-        """A chain does not look at attention."""
-        return False
-
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
         return _GreedyRun(self, inputs)

@@ -15,11 +15,6 @@ class MultiChain(DecoderSettings):
     leaves: int = Field(default=16, ge=1, le=256)
     """Number of chains."""
 
-    @property
-    def reads_attention(self) -> bool:
-        """Chains do not look at attention."""
-        return False
-
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
         return _MultiChainRun(self, inputs)

@@ -61,7 +61,10 @@ def measure_thresholds(
     try:
         for index, prompt in enumerate(prompts):
             inputs = RunInputs(
-                prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed + index
+                prompt_length=len(prompt),
+                stop_tokens=model.info.stop_tokens,
+                seed=seed + index,
+                attention=True,
             )
             requests.append(scheduler.submit(prompt, decoder, inputs))
         tokens = 0
@@ -84,10 +87,11 @@ def _thresholds(
     received: list[float] = []
     for request in requests:
         tree = request.run.tree
+        attention = tree.read_attention()
         for branch in tree.branches:
             entropy += branch.entropies
-            prompt_attention += branch.prompt_attention
-            received += tree.importance(branch.id).tolist()
+            prompt_attention += attention.of(branch.id).prompt
+            received += attention.importance(branch.id).tolist()
     return Thresholds(
         model_sha256=model.info.fingerprint,
         model_name=model.info.name,

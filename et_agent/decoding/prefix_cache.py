@@ -73,11 +73,15 @@ class PrefixCache:
 
     Args:
         engine: Gives the engine.
+
+    Attributes:
+        attention: Whether the engine reads attention.
     """
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
         self._capacity = Capacity(0, 0)
+        self.attention = False
         self._free_sequences: list[int] = []
         self._entries: dict[Path, _Entry] = {}
         self.begin_batch()
@@ -87,15 +91,20 @@ class PrefixCache:
         """Positions that a path may have."""
         return self._capacity.longest
 
-    def configure(self, longest: int) -> None:
+    def configure(self, longest: int, *, attention: bool = False) -> None:
         """Get the engine ready for paths of `longest` positions; the cache is empty then.
+
+        Args:
+            longest: Positions.
+            attention: Whether the engine reads attention from here on.
 
         Raises:
             ContextError: There is no memory for it; the cache holds nothing then.
         """
         self._capacity = Capacity(0, 0)
         self._empty()
-        self._capacity = self._engine().configure(longest)
+        self._capacity = self._engine().configure(longest, attention=attention)
+        self.attention = attention
         self._empty()
 
     def _empty(self) -> None:

@@ -22,11 +22,6 @@ class Probe(DecoderSettings):
     temperature: float = Field(default=1.0, gt=0, le=10, allow_inf_nan=False)
     """Temperature of the probabilities."""
 
-    @property
-    def reads_attention(self) -> bool:
-        """A probe does not look at attention."""
-        return False
-
     def start(self, inputs: RunInputs) -> "ProbeRun":
         """Begin reading."""
         return ProbeRun(self, inputs)

@@ -108,6 +108,11 @@ class Request:
         return self._cancel
 
     @property
+    def attention(self) -> bool:
+        """Whether its run keeps attention, where the model gives any."""
+        return self.run.tree.attention is not None and bool(self.model.info.attention_layers)
+
+    @property
     def longest(self) -> int:
         """Positions that its paths may have."""
         return len(self.prompt) + self.run.most_tokens

@@ -177,20 +177,25 @@ class Scheduler:
     def _configure(self, newcomers: Sequence[Request], *, idle: bool) -> None:
         """Let the model have a cache that suits questions that join.
 
-        While others are in work only when a path would not fit: they lose their places.
+        While others are in work only when a path would not fit, or when attention is asked for and
+        was not so far: they lose their places.
         """
-        longest = max((r.longest for r in newcomers if not r.cancelled), default=0)
-        before = self._cache.longest
-        if not idle and longest <= before:
-            return
+        going = [request for request in newcomers if not request.cancelled]
+        longest = max((request.longest for request in going), default=0)
+        attention = any(request.attention for request in going)
+        before = self._cache.longest, self._cache.attention
+        if not idle:
+            longest, attention = max(longest, before[0]), attention or before[1]
+            if (longest, attention) == before:
+                return
         try:
-            self._cache.configure(longest)
+            self._cache.configure(longest, attention=attention)
         except ContextError as error:
             for request in newcomers:
-                if idle or request.longest > before:
+                if idle or request.longest > before[0] or request.attention > before[1]:
                     self._retire(request, error)
             if self._requests:
-                self._cache.configure(before)
+                self._cache.configure(before[0], attention=before[1])
 
     def _step(self) -> None:
         for request in list(self._requests):
@@ -244,7 +249,7 @@ class Scheduler:
             if row.request.done:
                 continue
             attention = near = None
-            if step.attention is not None:
+            if step.attention is not None and row.request.attention:
                 attention, near = step.attention.row(index), step.attention.near(index)
             try:
                 row.request.run.tell(row.branch, distribution, attention, near)
@@ -313,7 +318,8 @@ class Scheduler:
             ends = [branch.end for branch in request.run.tree.branches]
             # A running mean: the questions of one caller tend to be of one kind.
             self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
-            request.run.tree.forget_rows()
+            if request.run.tree.attention is not None:
+                request.run.tree.attention.forget_rows()
             request.end(error)
 
     def _fail(self, error: BaseException) -> None:

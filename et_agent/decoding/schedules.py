@@ -99,9 +99,10 @@ class OnlineRun(TreeRun):
         last = max(branch.forked, default=-self.settings.gap)
         if branch.end - last < self.settings.gap:
             return False
-        if self._delta is None or not branch.prompt_attention:
+        if self._delta is None or self.tree.attention is None:
             return True
-        return branch.prompt_attention[-1] >= self._delta
+        to_prompt = self.tree.attention.of(branch.id).prompt
+        return not to_prompt or to_prompt[-1] >= self._delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +146,23 @@ class _BackwardRun(WavesRun):
         return float(np.percentile(seen, percentile)) if seen else math.inf
 
     def _least_importance(self, branches: Iterable[Branch]) -> float | None:
-        settings = self.settings
-        if not settings.reads_attention:
+        settings, attention = self.settings, self.tree.attention
+        if attention is None or not settings.reads_attention:
             return None
         if settings.delta is not None:
             return settings.delta
         thresholds = self.inputs.thresholds
         if thresholds is not None and thresholds.received is not None:
             return thresholds.received_at(settings.importance_percentile)
-        seen = np.concatenate([self.tree.importance(branch.id) for branch in branches])
+        seen = np.concatenate([attention.importance(branch.id) for branch in branches])
         seen = seen[np.isfinite(seen)]
         return float(np.percentile(seen, settings.importance_percentile)) if seen.size else None
 
     def _positions(self, branch: Branch, tau: float, delta: float | None) -> list[int]:
         """Positions of a branch that may be forked: unsure, important, and not forked before."""
-        importance = self.tree.importance(branch.id) if delta is not None else None
+        importance = None
+        if delta is not None and self.tree.attention is not None:
+            importance = self.tree.attention.importance(branch.id)
         positions = []
         for position in branch.alternatives:
             index = position - branch.start

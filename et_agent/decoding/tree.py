@@ -16,6 +16,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.decoding.attention import AttentionBook
 from et_agent.decoding.sampling import TokenStatistics
 
 __all__ = ["Alternatives", "Branch", "Finish", "Fork", "ForkKind", "Lineage", "Side", "Tree"]
@@ -116,15 +117,10 @@ class Branch:
         statistics: How sure the model was, temperature 1.
         log_probs: Log-probability of the token at temperature 1, nats.
         probabilities: Probability of the token at the decoding temperature.
-        prompt_attention: Share of attention that the deciding query gave the prompt; empty without.
-        near_attention: What the deciding query gave the token before it and itself, float16
-            [layers, heads, 2]; empty without.
         alternatives: Side tokens of positions that may be forked later, by position.
         forked: Positions at which this branch is a side of a fork.
         codes: How many arithmetic-sampling codes this branch carries (1 when it is free).
         finish: Why it ended; None while it runs.
-        received: Attention that each position of prompt and path received from later queries of
-            this path, mean over heads and chosen layers, float32 [prompt + path]; None without.
     """
 
     id: int
@@ -135,14 +131,10 @@ class Branch:
     statistics: list[TokenStatistics] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
-    prompt_attention: list[float] = field(default_factory=list)
-    near_attention: list[NDArray[np.float16]] = field(default_factory=list)
     alternatives: dict[int, Alternatives] = field(default_factory=dict)
     forked: set[int] = field(default_factory=set)
     codes: int = 1
     finish: Finish | None = None
-    received: NDArray[np.float32] | None = None
-    attention_rows: list[NDArray[np.float16]] = field(default_factory=list)
 
     @property
     def entropies(self) -> list[float]:
@@ -160,14 +152,24 @@ class Tree:
 
     Args:
         prompt_length: Number of prompt tokens, which lie before position 0.
+
+    Attributes:
+        attention: What its branches attended to; None unless `read_attention` was called.
     """
 
     def __init__(self, prompt_length: int) -> None:
         self.prompt_length = prompt_length
         self.branches: list[Branch] = [Branch(id=0, parent=None, start=0)]
         self.forks: list[Fork] = []
+        self.attention: AttentionBook | None = None
         self._forks_of: dict[int, list[Fork]] = {}
         self._fork_into: dict[int, tuple[Fork, float]] = {}
+
+    def read_attention(self) -> AttentionBook:
+        """Keep what the branches attend to, from here on."""
+        if self.attention is None:
+            self.attention = AttentionBook(self.prompt_length, self.branches)
+        return self.attention
 
     def fork(
         self,
@@ -352,86 +354,3 @@ class Tree:
     def tokens_as_chains(self) -> int:
         """Tokens that as many separate chains would have needed."""
         return sum(branch.codes * branch.end for branch in self.branches)
-
-    def importance(self, branch: int) -> NDArray[np.float64]:
-        """Mean attention that each own position received from the later queries of its path.
-
-        I_t of the Entropy-Tree paper in our reading [C in the method notes]: averaged over heads,
-        chosen layers and the number of later queries, since otherwise early tokens always win.
-
-        Returns:
-            float64 [own tokens]; NaN where no later query exists or attention was not read.
-        """
-        owner = self.branches[branch]
-        result = np.full(len(owner.tokens), np.nan)
-        if owner.received is None:
-            return result
-        # The query at path position p decides position p + 1; token t has end - 2 - t later ones.
-        later = owner.end - 2 - np.arange(owner.start, owner.end)
-        got = np.zeros(len(owner.tokens))
-        offset = self.prompt_length + owner.start
-        got[: owner.received.size - offset] = owner.received[offset:]
-        seen = later > 0
-        result[seen] = got[seen] / later[seen]
-        return result
-
-    def note_attention(
-        self, branch: int, row: NDArray[np.float32], near: NDArray[np.float32] | None = None
-    ) -> None:
-        """Add the attention row of the query that decides this branch's next token.
-
-        Args:
-            branch: The branch.
-            row: float32 [prompt + path so far], weights of the deciding query over its own path.
-            near: float32 [layers, heads, 2], what it gives the token before it and itself.
-        """
-        owner = self.branches[branch]
-        size = row.size
-        received = np.zeros(size, dtype=np.float32)
-        if owner.received is not None:
-            received[: owner.received.size] = owner.received
-        received[: size - 1] += row[: size - 1]  # its own position is not a *later* one
-        owner.received = received
-        owner.prompt_attention.append(float(row[: self.prompt_length].sum()))
-        owner.attention_rows.append(row.astype(np.float16))
-        if near is not None:
-            owner.near_attention.append(near.astype(np.float16))
-
-    def inherit_attention(self, child: int, *, decided: bool = True) -> None:
-        """Give a new branch the sums of the queries on its shared path, no later ones.
-
-        Args:
-            child: The branch.
-            decided: Whether its first token has been chosen, by the query of that path.
-        """
-        branch = self.branches[child]
-        assert branch.parent is not None
-        rows = self._rows(branch.parent, branch.start + decided)
-        if len(rows) < branch.start + decided or not rows:
-            return
-        received = np.zeros(rows[-1].size, dtype=np.float32)
-        for row in rows:
-            received[: row.size - 1] += row[:-1]
-        branch.received = received
-        if not decided:
-            return
-        branch.attention_rows = [rows[-1]]
-        branch.prompt_attention = [float(rows[-1][: self.prompt_length].sum(dtype=np.float64))]
-        parent = self.branches[branch.parent]
-        branch.near_attention = parent.near_attention[branch.start - parent.start :][:1]
-
-    def _rows(self, branch: int, count: int) -> list[NDArray[np.float16]]:
-        """The attention rows that decided the positions 0 to count - 1 of a branch's path."""
-        pieces: list[list[NDArray[np.float16]]] = []
-        current, limit = self.branches[branch], count
-        while True:
-            pieces.append(current.attention_rows[: max(0, limit - current.start)])
-            if current.parent is None:
-                return [row for piece in reversed(pieces) for row in piece]
-            limit = min(limit, current.start)
-            current = self.branches[current.parent]
-
-    def forget_rows(self) -> None:
-        """Drop the single attention rows, which only later forks need; the sums stay."""
-        for branch in self.branches:
-            branch.attention_rows.clear()

@@ -50,7 +50,7 @@ class WavesRun(TreeRun):
             own = position - self.tree.branches[branch_id].start
             low, width = self._intervals[branch_id][own - 1] if own else (0.0, 1.0)
             child = self.tree.graft(branch_id, position, len(codes))
-            self.tree.inherit_attention(child.id, decided=False)
+            self._inherit_attention(child, decided=False)
             rescaled = np.clip((np.array(codes) - low) / width, 0.0, np.nextafter(1.0, 0.0))
             self._coded[child.id] = Coded(rescaled, width, low)
             self._running[child.id] = child

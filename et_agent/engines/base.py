@@ -69,7 +69,7 @@ class ModelInfo:
         best_width: Rows in a batch with the best tokens per second.
         stop_tokens: Tokens that end a generation.
         chat_template: Whether the model file has a chat template.
-        attention_layers: Layers whose attention is read; empty if none is.
+        attention_layers: Layers whose attention can be read; empty if none can.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Step:
 
     Attributes:
         logits: float32 [outputs, V], writable, in the order of the batch's output rows.
-        attention: Attention of the same rows; None if the model does not give it.
+        attention: Attention of the same rows; None if none is read.
     """
 
     logits: NDArray[np.float32]
@@ -199,10 +199,15 @@ class Engine(Protocol):
         """Cells of the cache that no sequence uses."""
         ...
 
-    def configure(self, longest: int) -> Capacity:
+    def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Prepare the cache for paths of `longest` positions. This removes all sequences.
 
         Owner thread only. A path that is longer than the model allows still does not fit.
+
+        Args:
+            longest: Number of positions.
+            attention: Whether attention is read from here on, if the model gives it. Reading it slows
+                every step down.
 
         Raises:
             ContextError: There is not enough memory for the cache.

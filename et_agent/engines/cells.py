@@ -77,7 +77,7 @@ class CellTable:
             ends[sequence] = expected + 1
         if max(positions) >= self._longest:
             raise ContextError(
-                f"the cache was arranged for paths of {self._longest} positions: arrange it for "
+                f"the cache was configured for paths of {self._longest} positions: configure it for "
                 "longer ones"
             )
 

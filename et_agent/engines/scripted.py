@@ -84,6 +84,7 @@ class ScriptedModel:
     ) -> None:
         self._script = script
         self._attention = attention
+        self._reads = False
         self._tools = tools
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-scripted")
         self._closed = False
@@ -181,14 +182,15 @@ class ScriptedModel:
         """The text and a TURN."""
         return [*self.tokenize(text), TURN]
 
-    def configure(self, longest: int) -> Capacity:
+    def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Forget all sequences; `decode` refuses positions from `longest` on."""
         self._require_open()
         info = self._info
-        room = Capacity(info.max_sequences, min(longest, info.longest_path))
-        self._cells = CellTable(info.context, room.sequences, room.longest)
+        capacity = Capacity(info.max_sequences, min(longest, info.longest_path))
+        self._cells = CellTable(info.context, capacity.sequences, capacity.longest)
         self._tokens = [[] for _ in range(info.max_sequences)]
-        return room
+        self._reads = attention and self._attention is not None
+        return capacity
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
@@ -211,10 +213,10 @@ class ScriptedModel:
                 continue
             start = len(path) - path[::-1].index(TURN)
             logits.append(self._script(self._text(path[:start]), path[start:]))
-            if self._attention is not None:
+            if self._reads and self._attention is not None:
                 attention.append(self._attention(path))
         rows = np.array(logits, dtype=np.float32).reshape(len(logits), VOCABULARY)
-        return Step(rows, ScriptedAttention(attention) if self._attention is not None else None)
+        return Step(rows, ScriptedAttention(attention) if self._reads else None)
 
     def _text(self, tokens: Sequence[int]) -> str:
         return b"".join(self.token_bytes(t) or b"\n" for t in tokens).decode("utf-8", "replace")

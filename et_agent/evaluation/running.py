@@ -325,6 +325,7 @@ class _Evaluation:
             chat=self._chat,
             thresholds=self._thresholds,
             calibrator=None,
+            attention=True,
         )
 
     def _keep(self, task: _Task, pending: PendingAnswer) -> None:

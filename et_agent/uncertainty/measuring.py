@@ -85,8 +85,11 @@ def _leaf(
     statistics = np.array(along(lambda piece: piece.statistics), dtype=np.float64).reshape(-1, 5)
     log_probs = np.array(along(lambda piece: piece.log_probs), dtype=np.float64)
     entropy, _, certainty, confidence, lead = statistics.T
-    prompt_attention = along(lambda piece: piece.prompt_attention)
-    near = along(lambda piece: piece.near_attention)
+    book = tree.attention
+    prompt_attention = near = []
+    if book is not None:
+        prompt_attention = along(lambda piece: book.of(piece.id).prompt)
+        near = along(lambda piece: book.of(piece.id).near)
     attended = np.array(near, dtype=np.float64) if near else None
     span = answer_tokens([token_bytes(token) for token in tree.path(branch.id)], answer)
     return {

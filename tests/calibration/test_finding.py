@@ -11,6 +11,7 @@ from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
     find_calibrator,
+    finds_one_that_reads_attention,
     known_calibrators,
     save_calibrator,
     why_none,
@@ -52,6 +53,16 @@ def test_a_shipped_calibrator_holds_for_the_default_tree_of_its_model(path: Path
     card = path.with_suffix(".md").read_text("utf-8")
     assert re.search(r"Fitted on \d{4}-\d\d-\d\d", card)
     assert "ECE" in card
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_attention_is_read_for_the_shipped_calibrators_that_use_it(path: Path) -> None:
+    calibrator, asked = Calibrator.load(path), what_users_ask(path)
+    assert calibrator.reads_attention == ("rauq" in path.read_text("utf-8"))
+    assert finds_one_that_reads_attention([asked]) == calibrator.reads_attention
+    other = asked.model_copy(update={"model": "0" * 64})
+    assert not finds_one_that_reads_attention([other])
+    assert finds_one_that_reads_attention([other, asked]) == calibrator.reads_attention
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -130,6 +130,7 @@ def play(
     pick: Callable[[Sequence[int]], int] | None = None,
     watch: Watch | None = None,
     attention: Callable[[Path], NDArray[np.float32]] | None = None,
+    asks_attention: bool | None = None,
     thresholds: Thresholds | None = None,
     prompt_length: int = 1,
     read_leaf: LeafReader | None = None,
@@ -142,6 +143,8 @@ def play(
         pick: Chooses the branch to tell from `runnable()`; the first if None.
         watch: Called after every single tell; it may cancel the run.
         attention: Row of the deciding query over prompt and path, from the path.
+        asks_attention: Whether it is asked for although the decoder does not need it; where there is
+            any if None.
     """
     run = decoder.start(
         RunInputs(
@@ -152,6 +155,7 @@ def play(
             read_leaf=read_leaf,
             read_tokens=read_tokens,
             room=room,
+            attention=attention is not None if asks_attention is None else asks_attention,
         )
     )
     tree, temperature = run.tree, run.temperature

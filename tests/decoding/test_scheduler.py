@@ -44,7 +44,7 @@ def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
     return logits
 
 
-def attention(tokens: Sequence[int]) -> NDArray[np.float32]:
+def attention_script(tokens: Sequence[int]) -> NDArray[np.float32]:
     raw = np.random.default_rng(list(tokens)).exponential(size=len(tokens))
     return np.asarray(raw / raw.sum(), dtype=np.float32)
 
@@ -60,9 +60,16 @@ def submit(
     text: str = "ab",
     seed: int = 0,
     on_step: Callable[[Request], None] | None = None,
+    *,
+    attention: bool = False,
 ) -> Request:
     prompt = model.plain_tokens(text)
-    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    inputs = RunInputs(
+        prompt_length=len(prompt),
+        stop_tokens=model.info.stop_tokens,
+        seed=seed,
+        attention=attention,
+    )
     return scheduler.submit(prompt, decoder, inputs, on_step=on_step)
 
 
@@ -101,7 +108,7 @@ def test_small_contexts_cost_time_and_never_change_a_tree(
     picks: list[int],
     attends: bool,
 ) -> None:
-    given_attention = attention if attends else None
+    given_attention = attention_script if attends else None
     with (
         model_of(attention=given_attention) as roomy,
         model_of(
@@ -115,10 +122,14 @@ def test_small_contexts_cost_time_and_never_change_a_tree(
         pairs = []
         for seed, pick in enumerate(picks):
             text = "question"[: 2 + seed]
-            alone = submit(Scheduler(roomy), roomy, DECODERS[pick], text, seed).result(20)
+            alone = submit(
+                Scheduler(roomy), roomy, DECODERS[pick], text, seed, attention=attends
+            ).result(20)
             pairs.append((alone, text, seed, DECODERS[pick]))
         scheduler = Scheduler(tight)
-        requests = [submit(scheduler, tight, d, text, seed) for _, text, seed, d in pairs]
+        requests = [
+            submit(scheduler, tight, d, text, seed, attention=attends) for _, text, seed, d in pairs
+        ]
         for (alone, *_), request in zip(pairs, requests, strict=True):
             assert shape(request.result(20)) == shape(alone)
             assert received(request.run) == received(alone)
@@ -127,9 +138,12 @@ def test_small_contexts_cost_time_and_never_change_a_tree(
 
 
 def received(run: Run) -> set[tuple[object, ...]]:
-    return {
-        (b.lineage, None if b.received is None else b.received.tobytes()) for b in run.tree.branches
-    }
+    book = run.tree.attention
+    assert book is not None or not run.inputs.attention
+    if book is None:
+        return set()
+    sums = ((branch.lineage, book.of(branch.id).received) for branch in run.tree.branches)
+    return {(lineage, None if sum is None else sum.tobytes()) for lineage, sum in sums}
 
 
 def test_recomputed_tokens_are_counted_and_none_are_recomputed_with_room() -> None:
@@ -444,16 +458,17 @@ def test_a_question_that_cannot_go_on_is_an_error_and_no_endless_loop() -> None:
         submit(Scheduler(model), model, IdleDecoder()).result(10)
 
 
-class Arranging(ScriptedModel):
-    """Keeps what it was asked to arrange, and has no memory for paths longer than `most`."""
+class Configuring(ScriptedModel):
+    """Keeps what it was asked for, and has no memory for paths longer than `most`."""
 
     most = 1000
 
-    def configure(self, longest: int) -> Capacity:
+    def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         self.__dict__.setdefault("asked", []).append(longest)
-        if longest > self.most:
+        self.__dict__.setdefault("asked_attention", []).append(attention)
+        if longest > self.most or (attention and self.most < 1000):
             raise ContextError("no memory")
-        return super().configure(longest)
+        return super().configure(longest, attention=attention)
 
 
 def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Request, Request]:
@@ -471,9 +486,9 @@ def _joining(model: ScriptedModel, text: str, tokens: int) -> tuple[Request, Req
     return first, joined[0]
 
 
-def test_the_cache_is_arranged_for_the_longest_path() -> None:
-    with model_of(Arranging) as model:
-        assert isinstance(model, Arranging)
+def test_the_cache_is_configured_for_the_longest_path() -> None:
+    with model_of(Configuring) as model:
+        assert isinstance(model, Configuring)
         first, long = _joining(model, "x" * 20, 5)
         assert long.result(20).finished
         assert first.recomputed > 0, "the one in work lost its place and nothing else"
@@ -484,8 +499,8 @@ def test_the_cache_is_arranged_for_the_longest_path() -> None:
 
 
 def test_a_shorter_question_joins_without_ado() -> None:
-    with model_of(Arranging) as model:
-        assert isinstance(model, Arranging)
+    with model_of(Configuring) as model:
+        assert isinstance(model, Configuring)
         first, short = _joining(model, "q", 2)
         assert short.result(20).finished
         assert first.recomputed == 0
@@ -493,8 +508,8 @@ def test_a_shorter_question_joins_without_ado() -> None:
 
 
 def test_a_question_without_memory_fails_alone() -> None:
-    with model_of(Arranging) as model:
-        assert isinstance(model, Arranging)
+    with model_of(Configuring) as model:
+        assert isinstance(model, Configuring)
         model.most = 10
         first, long = _joining(model, "x" * 20, 5)
         with pytest.raises(ContextError, match="no memory"):
@@ -504,6 +519,56 @@ def test_a_question_without_memory_fails_alone() -> None:
         with pytest.raises(ContextError, match="no memory"):
             alone.result(20)
         assert submit(Scheduler(model), model, Greedy(max_tokens=2), "q").result(20).finished
+
+
+def _joined_by_one_that_asks(model: ScriptedModel) -> tuple[Request, Request]:
+    """A question, and one that asks for attention and joins it while it is being decoded."""
+    scheduler = Scheduler(model)
+    joined: list[Request] = []
+
+    def join(request: Request) -> None:
+        if request.steps == 2:
+            joined.append(submit(scheduler, model, Greedy(max_tokens=2), "q", attention=True))
+
+    chains = MultiChain(leaves=3, temperature=2, max_tokens=4)
+    first = submit(scheduler, model, chains, "abcde", on_step=join)
+    first.result(20)
+    return first, joined[0]
+
+
+def test_attention_is_read_from_when_it_is_asked_for_and_told_to_those_who_asked() -> None:
+    with model_of(Configuring, attention=attention_script) as model:
+        assert isinstance(model, Configuring)
+        first, asking = _joined_by_one_that_asks(model)
+        book = asking.result(20).tree.attention
+        assert book is not None
+        assert book.of(0).prompt
+        assert first.run.tree.attention is None
+        assert first.recomputed > 0
+        assert model.asked == [10, 10]  # type: ignore[attr-defined]
+        submit(Scheduler(model), model, Greedy(max_tokens=2), "q").result(20)
+        assert model.asked_attention == [False, True, False]  # type: ignore[attr-defined]
+
+
+def test_a_model_without_attention_is_not_asked_for_it() -> None:
+    with model_of(Configuring) as model:
+        assert isinstance(model, Configuring)
+        first, asking = _joined_by_one_that_asks(model)
+        book = asking.result(20).tree.attention
+        assert book is not None
+        assert not book.of(0).prompt
+        assert first.recomputed == 0
+        assert model.asked_attention == [False]  # type: ignore[attr-defined]
+
+
+def test_attention_without_memory_fails_alone() -> None:
+    with model_of(Configuring, attention=attention_script) as model:
+        assert isinstance(model, Configuring)
+        model.most = 10
+        first, asking = _joined_by_one_that_asks(model)
+        with pytest.raises(ContextError, match="no memory"):
+            asking.result(20)
+        assert {len(branch.tokens) for branch in first.run.tree.branches} == {4}
 
 
 @pytest.mark.parametrize("path", [64, 12])

@@ -1,22 +1,8 @@
-from functools import cache
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from et_agent.decoding import Branch, EntropyTree, Finish, ForkKind, MultiChain, Run, Tree
-from tests.decoding.play import play, random_toy
+from et_agent.decoding import Branch, ForkKind, Tree
 
 PROMPT = 3
-
-
-@cache
-def attention_row(path: tuple[int, ...]) -> NDArray[np.float32]:
-    """A row that sums to 1 over prompt and path, another one for every path."""
-    raw = np.random.default_rng([7, *path]).exponential(size=PROMPT + len(path))
-    return np.asarray(raw / raw.sum(), dtype=np.float32)
 
 
 def grown(*lengths: int) -> Tree:
@@ -107,75 +93,3 @@ def test_tokens_are_counted_once_in_the_tree_and_each_time_in_chains() -> None:
     assert tree.tokens_decoded == 9
     assert tree.tokens_as_chains == 6 + 2 * 7
     assert tree.leaf_count() == 3
-
-
-DECODERS: list[EntropyTree | MultiChain] = [
-    EntropyTree(schedule="stratified", leaves=6, temperature=1),
-    EntropyTree(schedule="online", leaves=8, roots=3, tau=0.2, gap=1, temperature=1),
-    EntropyTree(schedule="online", leaves=8, roots=1, tau=0.1, gap=2, branching=3),
-    EntropyTree(schedule="rounds", leaves=10, roots=2, tau=0.1, temperature=1),
-    EntropyTree(leaves=10, roots=8, tau=0.1, temperature=1, wave=2, settle=1),
-    EntropyTree(schedule="breadth_first", leaves=10, tau=0.1, branching=3, temperature=1),
-    MultiChain(leaves=4, temperature=1),
-]
-
-
-def matrix(path: list[int]) -> NDArray[np.float64]:
-    """Attention of every deciding query of a finished path, [queries, prompt + path]."""
-    rows = np.zeros((len(path), PROMPT + len(path)))
-    for decided in range(len(path)):
-        rows[decided, : PROMPT + decided] = attention_row(tuple(path[:decided]))
-    return rows
-
-
-def check_attention(run: Run) -> None:
-    for branch in run.tree.branches:
-        path = run.tree.path(branch.id)
-        full = matrix(path)
-        queries = PROMPT + np.arange(len(path)) - 1  # where each deciding query sits
-        later = queries[:, None] > np.arange(full.shape[1])[None, :]
-        received = (full * later).sum(axis=0)
-        assert branch.received is not None
-        assert branch.received.size == PROMPT + len(path) - 1
-        np.testing.assert_allclose(branch.received, received[:-1], rtol=2e-3, atol=1e-5)
-        own = slice(PROMPT + branch.start, None)
-        count = later.sum(axis=0)[own]
-        importance = run.tree.importance(branch.id)
-        assert np.array_equal(np.isfinite(importance), count > 0)
-        np.testing.assert_allclose(
-            importance[count > 0], (received[own] / np.maximum(count, 1))[count > 0], rtol=2e-3
-        )
-        to_prompt = full[branch.start :, :PROMPT].sum(axis=1)
-        np.testing.assert_allclose(branch.prompt_attention, to_prompt, rtol=2e-3)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    decoder=st.sampled_from(DECODERS),
-    toy=st.integers(0, 30),
-    seed=st.integers(0, 5),
-    data=st.data(),
-)
-def test_attention_equals_brute_force_on_full_matrices(
-    decoder: EntropyTree | MultiChain, toy: int, seed: int, data: st.DataObject
-) -> None:
-    script = random_toy(toy)
-    order = np.random.default_rng(data.draw(st.integers(0, 99)))
-    run = play(
-        decoder,
-        script,
-        seed,
-        pick=lambda branches: int(order.choice(branches)),
-        attention=attention_row,
-        prompt_length=PROMPT,
-    )
-    check_attention(run)
-    run.tree.forget_rows()
-    assert not any(branch.attention_rows for branch in run.tree.branches)
-    assert run.tree.branches[0].received is not None
-
-
-def test_importance_is_unknown_without_attention() -> None:
-    run = play(DECODERS[3], random_toy(1))
-    assert all(np.isnan(run.tree.importance(b.id)).all() for b in run.tree.branches)
-    assert all(branch.finish is Finish.STOP for branch in run.tree.branches)

@@ -25,6 +25,6 @@ def either_model(request: pytest.FixtureRequest) -> "LlamaCppModel":
     """The small model with a stream a sequence, and with one cache for all."""
     name = "small_model" if request.param == "streams" else "unified_model"
     model: LlamaCppModel = request.getfixturevalue(name)
-    model.submit(partial(model.configure, 512)).result()
+    model.submit(partial(model.configure, 512, attention=True)).result()
     assert model._layout.unified == (request.param == "unified")
     return model

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.decoding import EntropyTree, MultiChain, RunInputs, Scheduler, Tree
-from et_agent.engines.base import Batch, Step
+from et_agent.engines.base import Batch, Capacity, Step
 from et_agent.engines.llama_cpp.attention import StepAttention
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 
@@ -37,6 +37,22 @@ def in_owner(model: LlamaCppModel, batch: Batch) -> tuple[Logits, StepAttention]
     return model.submit(work).result()
 
 
+def configure(model: LlamaCppModel, longest: int) -> Capacity:
+    """A cache for paths of so many positions, with attention read."""
+    return model.submit(partial(model.configure, longest, attention=True)).result()
+
+
+def visible_off_path(attention: StepAttention, index: int) -> int:
+    """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""
+    _, columns = attention._path(index)
+    found = 0
+    for layer in attention._layers:
+        visible = np.isfinite(layer.rows[index][1])
+        visible[columns] = False
+        found += int(np.count_nonzero(visible))
+    return found
+
+
 def fork(model: LlamaCppModel, source: int, target: int, length: int) -> None:
     model.submit(partial(model.fork, source, target, length)).result()
 
@@ -51,8 +67,18 @@ def cosine(one: Logits, other: Logits) -> float:
 
 
 def run_tree(
-    model: LlamaCppModel, question: str, decoder: EntropyTree | MultiChain, seed: int
+    model: LlamaCppModel,
+    question: str,
+    decoder: EntropyTree | MultiChain,
+    seed: int,
+    *,
+    attention: bool = False,
 ) -> Tree:
     prompt = model.chat_tokens([{"role": "user", "content": question}])
-    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens, seed=seed)
+    inputs = RunInputs(
+        prompt_length=len(prompt),
+        stop_tokens=model.info.stop_tokens,
+        seed=seed,
+        attention=attention,
+    )
     return Scheduler(model).submit(prompt, decoder, inputs).result(300).tree

@@ -55,11 +55,11 @@ def test_what_llama_cpp_would_abort_on_is_refused_and_changes_nothing() -> None:
     assert (table.free, table.length(0)) == (2, 1)
 
 
-def test_a_path_longer_than_the_cache_was_arranged_for_is_refused() -> None:
+def test_a_path_longer_than_the_cache_was_configured_for_is_refused() -> None:
     table = CellTable(8, 2, 3)
     for _ in range(3):
         append(table, 0)
-    with pytest.raises(ContextError, match="arranged for paths of 3 positions"):
+    with pytest.raises(ContextError, match="configured for paths of 3 positions"):
         table.check([3], [0])
     assert table.length(0) == 3
 

@@ -68,6 +68,8 @@ def test_attention_is_played_back() -> None:
         return np.full(len(tokens), 1 / len(tokens), dtype=np.float32)
 
     with ScriptedModel.from_texts(TEXTS, attention=uniform) as model:
+        assert model.decode(batch(model.plain_tokens("??"), 0)).attention is None, "nobody asked"
+        model.configure(64, attention=True)
         step = model.decode(batch(model.plain_tokens("??"), 0))
         assert step.attention is not None
         assert step.attention.row(0).tolist() == pytest.approx([1 / 3] * 3)

@@ -168,16 +168,6 @@ class StepAttention:
             self._known = index, joined
         return self._known[1]
 
-    def strangers(self, index: int) -> int:
-        """Cells off the path of output row `index` that llama.cpp lets it see; 0 if all is well."""
-        _, columns = self._path(index)
-        found = 0
-        for layer in self._layers:
-            visible = np.isfinite(layer.rows[index][1])
-            visible[columns] = False
-            found += int(np.count_nonzero(visible))
-        return found
-
     def _path(self, index: int) -> tuple[Ints, Ints | slice]:
         """Cells of an output row's path, and its columns in llama.cpp's mask."""
         sequence, position = self._rows[index]

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MAX_SEQUENCES", "NO_CACHE", "Layout", "Move", "StreamTable", "choose_layout"]
+__all__ = ["MAX_SEQUENCES", "NO_CACHE", "Layout", "StreamTable", "choose_layout"]
 
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
@@ -81,14 +81,6 @@ def choose_layout(
     return Layout(unified=False, sequences=sequences, cells=cells)
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A sequence goes from one stream to another, which is empty."""
-
-    source: int
-    target: int
-
-
 class StreamTable:
     """Which stream each sequence lies in.
 
@@ -120,30 +112,33 @@ class StreamTable:
             self._free.add(stream)
         return stream
 
-    def gather(self, sequences: Collection[int]) -> list[Move]:
-        """Put these sequences, in any order, into the first streams; the moves, to be made in turn.
+    def gather(self, sequences: Collection[int]) -> list[tuple[int, int]]:
+        """Put these sequences, in any order, into the first streams.
 
         Sequences without a stream get one.
+
+        Returns:
+            (stream, empty stream that it is to be copied to) of those that move, to be done in turn.
         """
         wanted = dict.fromkeys(sequences)  # a set that keeps the order
         count = len(wanted)
-        strangers = {
+        in_the_way = {
             stream: sequence
             for sequence, stream in self._streams.items()
             if stream < count and sequence not in wanted
         }
         outside = [s for s in wanted if self._streams.get(s, count) >= count]
-        moves = []
+        moves: list[tuple[int, int]] = []
         for target in sorted(stream for stream in self._free if stream < count):
             moves += self._put(outside.pop(), target)
         # Every free stream lies behind the first ones now, and there is one at least.
-        for target, stranger in sorted(strangers.items()):
-            moves += self._put(stranger, min(self._free))
+        for target, other in sorted(in_the_way.items()):
+            moves += self._put(other, min(self._free))
             moves += self._put(outside.pop(), target)
         return moves
 
-    def _put(self, sequence: int, target: int) -> list[Move]:
+    def _put(self, sequence: int, target: int) -> list[tuple[int, int]]:
         source = self.release(sequence)
         self._streams[sequence] = target
         self._free.remove(target)
-        return [] if source is None else [Move(source, target)]
+        return [] if source is None else [(source, target)]

@@ -33,9 +33,9 @@ from et_agent.engines.llama_cpp.layout import (
 from et_agent.engines.llama_cpp.native import (
     MAX_BATCH,
     Native,
+    abandoned,
     cell_bytes,
-    forgotten,
-    let_go,
+    free_in_owner,
     metadata,
     open_weights,
 )
@@ -108,7 +108,7 @@ class LlamaCppModel:
         self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
         self._native = Native()
-        self._finalizer = weakref.finalize(self, forgotten().put, (self._owner, self._native))
+        self._finalizer = weakref.finalize(self, abandoned().put, (self._owner, self._native))
         self._finalizer.atexit = False  # executors take no more work by then
         self._max_sequences, self._threads = max_sequences, threads
         self._stream_memory = stream_memory
@@ -117,7 +117,7 @@ class LlamaCppModel:
                 self._load, path, attention, attention_layers, gpu_layers, repack
             ).result()
             self._info = self._describe(path, name, fingerprint, context, best_width)
-            self._owner.submit(self._arrange, 1).result()
+            self._owner.submit(self._configure, 1).result()
         except BaseException:
             self.close()
             raise
@@ -137,6 +137,7 @@ class LlamaCppModel:
         self._cell_bytes = cell_bytes(self._model)
         layers = int(llama_cpp.llama_model_n_layer(self._model))
         self._reader: AttentionReader | None = None
+        self._reads = False
         chosen = default_layers(layers) if attention_layers is None else attention_layers
         if attention and chosen and layout_is_known():
             if any(not 0 <= layer < layers for layer in chosen):
@@ -144,16 +145,17 @@ class LlamaCppModel:
                     f"attention layers {chosen} are not all within 0 to {layers - 1}"
                 )
             with contextlib.suppress(AttributeError):
-                self._reader = self._native.reader = AttentionReader(chosen)
+                self._reader = AttentionReader(chosen)
         self._layout = NO_CACHE
         self._prepare_batch()
 
-    def configure(self, longest: int) -> Capacity:
+    def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Get the cache ready for paths of `longest` positions; see `Engine.configure`."""
         self._require_open()
-        return self._arrange(longest)
+        self._reads = attention and self._reader is not None
+        return self._configure(longest)
 
-    def _arrange(self, longest: int) -> Capacity:
+    def _configure(self, longest: int) -> Capacity:
         info = self._info
         wanted = choose_layout(
             min(longest, info.longest_path),
@@ -163,9 +165,10 @@ class LlamaCppModel:
             cell_bytes=self._cell_bytes,
             memory=self._stream_memory,
         )
-        if self._layout.serves(wanted):
+        # One that calls back serves those who read no attention, too.
+        if self._layout.serves(wanted) and (self._native.reader is not None or not self._reads):
             self._forget_everything()
-            return self._room()
+            return self._capacity()
         try:
             self._make_context(wanted)
         except ContextError:
@@ -175,22 +178,23 @@ class LlamaCppModel:
             _log.warning(
                 "no memory for streams of %d cells: less is used from here on", wanted.total
             )
-            return self._arrange(longest)
-        return self._room()
+            return self._configure(longest)
+        return self._capacity()
 
-    def _room(self) -> Capacity:
+    def _capacity(self) -> Capacity:
         return Capacity(self._layout.sequences, min(self._layout.cells, self._info.longest_path))
 
     def _make_context(self, layout: Layout) -> None:
         # Nothing fits until there is a context.
         self._layout = NO_CACHE
         self._cells = CellTable(0, 0, 0)
-        self._native.make_context(layout, self._threads, self._max_sequences)
+        reader = self._reader if self._reads else None
+        self._native.make_context(layout, self._threads, self._max_sequences, reader)
         self._memory = llama_cpp.llama_get_memory(self._native.context)
         self._layout = layout
         self._forget_everything()
-        if self._reader is not None:
-            self._reader.resize(layout)
+        if reader is not None:
+            reader.resize(layout)
 
     def _prepare_batch(self) -> None:
         self._tokens = np.zeros(MAX_BATCH, dtype=np.int32)
@@ -362,8 +366,9 @@ class LlamaCppModel:
         self._sequences[:count] = ids[order]
         self._outputs[:count] = batch.outputs[order]
         self._batch.n_tokens = count
-        if self._reader is not None:
-            self._watch(self._reader, batch, ids)
+        reader = self._reader if self._reads else None
+        if reader is not None:
+            self._watch(reader, batch, ids)
         code = llama_cpp.llama_decode(self._native.context, self._batch)
         if code != 0:
             self._forget_everything()
@@ -372,8 +377,8 @@ class LlamaCppModel:
             )
         rows = [(int(batch.sequences[i]), int(batch.positions[i])) for i in outputs]
         build = cells = None
-        if self._reader is not None:
-            build, cells = self._reader.finish(self._cells, rows), self._reader.cells
+        if reader is not None:
+            build, cells = reader.finish(self._cells, rows), reader.cells
             if build is None or cells is None:
                 self._drop_attention()
                 build = cells = None
@@ -389,9 +394,9 @@ class LlamaCppModel:
         """In which order llama.cpp gets a batch's tokens, and its own sequence ids of them, [N]."""
         if self._streams is None:
             return np.arange(batch.tokens.size), batch.sequences.astype(np.int64)
-        for move in self._streams.gather(batch.sequences.tolist()):
-            self._copy(move.source, move.target)
-            llama_cpp.llama_memory_seq_rm(self._memory, move.source, -1, -1)
+        for source, target in self._streams.gather(batch.sequences.tolist()):
+            self._copy(source, target)
+            llama_cpp.llama_memory_seq_rm(self._memory, source, -1, -1)
         ids = np.array([self._streams.stream(one) for one in batch.sequences.tolist()])
         return np.argsort(ids, kind="stable"), ids
 
@@ -419,6 +424,7 @@ class LlamaCppModel:
         error = None if self._reader is None else self._reader.error
         _log.warning("attention is off from here on: the graph could not be read (%s)", error)
         self._reader = None  # the context keeps calling it: `_native` holds it as long
+        self._reads = False
         self._info = dataclasses.replace(self._info, attention_layers=())
 
     def fork(self, source: int, target: int, length: int) -> None:
@@ -454,8 +460,8 @@ class LlamaCppModel:
 
     def _forget_everything(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, False)
-        room = self._room()
-        self._cells = CellTable(self._layout.total, room.sequences, room.longest)
+        capacity = self._capacity()
+        self._cells = CellTable(self._layout.total, capacity.sequences, capacity.longest)
         self._streams = None if self._layout.unified else StreamTable(self._layout.ids)
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
@@ -488,7 +494,7 @@ class LlamaCppModel:
             with contextlib.suppress(RuntimeError):
                 self._owner.submit(self._free).result()
         self._finalizer.detach()
-        let_go(self._owner, self._native)
+        free_in_owner(self._owner, self._native)
 
     def _free(self) -> None:
         with self._vocab_lock:

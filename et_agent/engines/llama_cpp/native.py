@@ -16,7 +16,15 @@ from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import Layout
 from et_agent.errors import ContextError, ModelFileError, UnsupportedModelError
 
-__all__ = ["MAX_BATCH", "Native", "cell_bytes", "forgotten", "let_go", "metadata", "open_weights"]
+__all__ = [
+    "MAX_BATCH",
+    "Native",
+    "abandoned",
+    "cell_bytes",
+    "free_in_owner",
+    "metadata",
+    "open_weights",
+]
 
 MAX_BATCH: Final = 256
 """Most tokens in a batch."""
@@ -50,20 +58,23 @@ _LOG_CALLBACK = _route_logs()
 
 
 class Native:
-    """What must be freed: held apart from the model, so that a forgotten model is freed too."""
+    """What must be freed: held apart from the model, so that an abandoned model is freed too."""
 
     def __init__(self) -> None:
         self.model: Any = None
         self.context: Any = None
         self.reader: AttentionReader | None = None  # its callback must outlive the context
 
-    def make_context(self, layout: Layout, threads: int | None, outputs: int) -> None:
+    def make_context(
+        self, layout: Layout, threads: int | None, outputs: int, reader: AttentionReader | None
+    ) -> None:
         """Make the context anew, with a cache of this layout.
 
         Args:
             layout: How the cache is divided.
             threads: CPU threads; None takes the cores this process may use.
             outputs: Most rows with logits in a batch.
+            reader: What is called back from the graph; None for a context that calls nothing.
 
         Raises:
             ContextError: llama.cpp could not make it; there is no context then.
@@ -84,8 +95,9 @@ class Native:
         settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         settings.type_k = settings.type_v = _cache_type()
         settings.no_perf = True
-        if self.reader is not None:
-            settings.cb_eval = self.reader.callback
+        self.reader = reader
+        if reader is not None:
+            settings.cb_eval = reader.callback
         self.context = llama_cpp.llama_init_from_model(self.model, settings) or None
         if self.context is None:
             raise ContextError(
@@ -107,27 +119,27 @@ class Native:
         self.model = self.reader = None
 
 
-_Forgotten = tuple[ThreadPoolExecutor, Native]
+_Abandoned = tuple[ThreadPoolExecutor, Native]
 
 
 @functools.cache
-def forgotten() -> "queue.SimpleQueue[_Forgotten]":
-    """Models that were forgotten without being closed, for a thread that frees them.
+def abandoned() -> "queue.SimpleQueue[_Abandoned]":
+    """Models that were abandoned without being closed, for a thread that frees them.
 
     The collector may strike inside any call, also in the middle of some executor's `submit`, which
     holds a lock of all executors: to put on a simple queue is all that is safe there.
     """
-    waiting: queue.SimpleQueue[_Forgotten] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[_Abandoned] = queue.SimpleQueue()
 
     def free() -> None:
         while True:
-            let_go(*waiting.get())
+            free_in_owner(*waiting.get())
 
     threading.Thread(target=free, name="et-agent-free", daemon=True).start()
     return waiting
 
 
-def let_go(owner: ThreadPoolExecutor, native: Native) -> None:
+def free_in_owner(owner: ThreadPoolExecutor, native: Native) -> None:
     """Free a model in its owner thread and end that thread."""
     with contextlib.suppress(RuntimeError):
         owner.submit(native.free)

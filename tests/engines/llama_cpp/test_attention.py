@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from et_agent.decoding import EntropyTree, Tree
+from et_agent.decoding import EntropyTree
+from et_agent.decoding.attention import AttentionBook
 from et_agent.engines.llama_cpp.attention import (
     _PTR,
     _SOURCES,
@@ -15,12 +16,14 @@ from et_agent.engines.llama_cpp.model import LlamaCppModel
 from tests.engines.stepping import (
     Logits,
     batch,
+    configure,
     cosine,
     fork,
     in_owner,
     prompt_rows,
     release,
     run_tree,
+    visible_off_path,
 )
 
 pytestmark = pytest.mark.model
@@ -51,7 +54,7 @@ def test_attention_covers_the_own_path_and_nothing_else(either_model: LlamaCppMo
             row = attention.row(index)
             assert row.size == lengths[sequence]
             assert row.sum() == pytest.approx(1, abs=1e-3)
-            assert attention.strangers(index) == 0
+            assert visible_off_path(attention, index) == 0
     release(either_model, *lengths)
 
 
@@ -86,6 +89,7 @@ def test_attention_weights_are_those_of_llama_cpp(
         repack=False,
         stream_memory=stream_memory,
     ) as model:
+        configure(model, 512)
         prompt = model.chat_tokens([{"role": "user", "content": "Name a colour, then a fruit."}])
         in_owner(model, batch(prompt_rows(prompt, 0)))
         fork(model, 0, 1, len(prompt))
@@ -122,30 +126,35 @@ def test_attention_of_a_prompt_longer_than_a_micro_batch(either_model: LlamaCppM
 def test_received_sums_match_single_rows(
     small_model: LlamaCppModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Tree, "forget_rows", lambda _: None)
+    monkeypatch.setattr(AttentionBook, "forget_rows", lambda _: None)
     tree = run_tree(
         small_model,
         "How much is 17 + 25?",
         EntropyTree(leaves=8, roots=3, max_tokens=24, tau=0.1),
         seed=2,
+        attention=True,
     )
+    book = tree.attention
+    assert book is not None
     for branch in tree.branches:
-        assert branch.received is not None
-        importance = tree.importance(branch.id)
+        received = book.of(branch.id).received
+        assert received is not None
+        importance = book.importance(branch.id)
         later = importance[np.isfinite(importance)]
         assert ((later >= 0) & (later <= 1)).all()
         # Every query on the path, without what it gives itself; kept rows are float16.
-        expected = np.zeros(branch.received.size)
-        for row in tree._rows(branch.id, branch.end):
+        expected = np.zeros(received.size)
+        for row in book._rows(branch.id, branch.end):
             expected[: row.size - 1] += row[:-1]
-        np.testing.assert_allclose(branch.received, expected, atol=5e-3)
-        assert branch.received.sum() > 0.5 * branch.end
+        np.testing.assert_allclose(received, expected, atol=5e-3)
+        assert received.sum() > 0.5 * branch.end
 
 
 def test_no_attention_layers_is_no_attention(small_model_path: Path) -> None:
     with LlamaCppModel(
         small_model_path, context=256, max_sequences=2, attention_layers=(), repack=False
     ) as model:
+        configure(model, 256)
         step = model.submit(partial(model.decode, batch([(1, 0, 0, True)]))).result()
         assert step.attention is None
 
@@ -155,5 +164,23 @@ def test_without_attention(small_model_path: Path) -> None:
         small_model_path, context=256, max_sequences=2, attention=False, repack=False
     ) as model:
         assert model.info.attention_layers == ()
+        configure(model, 256)
         step = model.submit(partial(model.decode, batch([(1, 0, 0, True)]))).result()
         assert step.attention is None
+
+
+def test_attention_is_read_only_as_long_as_it_is_asked_for(small_model_path: Path) -> None:
+    with LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False) as model:
+        first = batch([(1, 0, 0, True)])
+
+        def reads(longest: int, *, attention: bool) -> bool:
+            model.submit(partial(model.configure, longest, attention=attention)).result()
+            return model.submit(partial(model.decode, first)).result().attention is not None
+
+        assert model.submit(partial(model.decode, first)).result().attention is None
+        assert model._native.reader is None, "llama.cpp calls nothing back"
+        assert reads(64, attention=True)
+        context = model._native.context
+        assert not reads(64, attention=False)
+        assert reads(64, attention=True)
+        assert model._native.context == context, "the context is not made anew each time"

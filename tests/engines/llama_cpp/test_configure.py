@@ -1,5 +1,6 @@
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,16 +10,16 @@ from et_agent.engines.llama_cpp.layout import Layout
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.native import Native
 from et_agent.errors import ContextError
-from tests.engines.stepping import batch, in_owner, prompt_rows, run_tree
+from tests.engines.stepping import batch, configure, in_owner, prompt_rows, run_tree
 
 pytestmark = pytest.mark.model
 
 
 def _answer(model: LlamaCppModel, longest: int) -> tuple[bool, int]:
-    room = model.submit(partial(model.configure, longest)).result()
-    assert room.longest >= min(longest, model.info.longest_path)
+    capacity = configure(model, longest)
+    assert capacity.longest >= min(longest, model.info.longest_path)
     tokens = model.tokenize("The capital of France is")
-    logits, _ = in_owner(model, batch(prompt_rows(tokens, room.sequences - 1)))
+    logits, _ = in_owner(model, batch(prompt_rows(tokens, capacity.sequences - 1)))
     return model._layout.unified, int(logits[0].argmax())
 
 
@@ -33,12 +34,12 @@ def test_the_cache_grows_with_the_paths_and_shrinks_again(small_model_path: Path
         rows = [(1, at, 0, at == 511) for at in range(512)]
         for start in (0, 256):
             model.submit(partial(model.decode, batch(rows[start : start + 256]))).result()
-        with pytest.raises(ContextError, match="arranged for paths of 512 positions"):
+        with pytest.raises(ContextError, match="configured for paths of 512 positions"):
             model.submit(partial(model.decode, batch([(1, 512, 0, True)]))).result()
 
 
 def test_a_longer_question_joins_shorter_ones(small_model_path: Path) -> None:
-    """The cache is arranged anew; what the others had in it is decoded again, and nothing is lost."""
+    """The cache is configured anew; what the others had in it is decoded again, and nothing is lost."""
     with LlamaCppModel(
         small_model_path, context=4096, best_width=4, repack=False, stream_memory=300 << 20
     ) as model:
@@ -71,10 +72,10 @@ def test_without_memory_for_streams_one_cache_does(
     make = Native.make_context
     most = 2000
 
-    def refuse(native: Native, layout: Layout, threads: int | None, outputs: int) -> None:
+    def refuse(native: Native, layout: Layout, *others: Any) -> None:
         if not layout.unified and layout.total > most:
             raise ContextError("no memory")
-        make(native, layout, threads, outputs)
+        make(native, layout, *others)
 
     monkeypatch.setattr(Native, "make_context", refuse)
     with LlamaCppModel(small_model_path, context=2048, max_sequences=2, repack=False) as model:

@@ -53,9 +53,9 @@ class _Cache:
 
     def gather(self, sequences: list[int]) -> int:
         moves = self.table.gather(sequences)
-        for move in moves:
-            assert move.target not in self.held, "a target is empty"
-            self.held[move.target] = self.held.pop(move.source)
+        for source, target in moves:
+            assert target not in self.held, "a target is empty"
+            self.held[target] = self.held.pop(source)
         for sequence in sequences:
             self.held.setdefault(self.table.stream(sequence), sequence)
         return len(moves)

@@ -24,12 +24,14 @@ from et_agent.errors import (
 from tests.engines.stepping import (
     Logits,
     batch,
+    configure,
     cosine,
     fork,
     in_owner,
     prompt_rows,
     release,
     run_tree,
+    visible_off_path,
 )
 from tests.weights.gguf_builder import write_gguf
 
@@ -92,6 +94,7 @@ def test_prompts_and_branches_share_a_batch(
     other = small_model.tokenize("Lisbon, Rome, Paris, London, Berlin and Madrid are" * 4)[:70]
     found: list[tuple[Logits, list[Logits]]] = []
     for model in (small_model, unified_model):
+        configure(model, 512)
         in_owner(model, batch(prompt_rows(prompt, 4)))
         for sequence in (6, 1, 3):
             fork(model, 4, sequence, len(prompt) - sequence)
@@ -104,7 +107,7 @@ def test_prompts_and_branches_share_a_batch(
             (4000, len(prompt) - 1, 1, True),
         ]
         logits, attention = in_owner(model, batch(rows))
-        assert all(attention.strangers(index) == 0 for index in range(6))
+        assert all(visible_off_path(attention, index) == 0 for index in range(6))
         found.append((logits, [attention.row(index) for index in range(6)]))
         release(model, *range(7))
     (one, its_rows), (two, other_rows) = found
