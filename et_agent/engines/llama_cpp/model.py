@@ -1,4 +1,4 @@
-"""The llama.cpp backend: one context, one owner thread, sequences that share their prefixes.
+"""The llama.cpp engine: one context, one owner thread, sequences that share their prefixes.
 
 The low-level API is used because `llama_cpp.Llama` gives one sequence at a time. Everything that
 makes llama.cpp abort the process (too many outputs, tokens, sequences; gaps in positions) is checked
@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -39,8 +39,8 @@ from et_agent.engines.llama_cpp.native import (
     metadata,
     open_weights,
 )
-from et_agent.errors import ContextError, DecodeError, ModelClosedError, UnsupportedModelError
-from et_agent.templates.chat import ChatTemplate
+from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
+from et_agent.errors import ContextError, DecodeError, ModelClosedError
 from et_agent.templates.messages import Message, Tool, ToolFormat
 
 __all__ = ["STREAM_MEMORY", "LlamaCppModel"]
@@ -51,8 +51,6 @@ STREAM_MEMORY: Final = 1 << 30
 T = TypeVar("T")
 
 _log = logging.getLogger("et_agent.llama_cpp")
-_SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
-_CLOSED: Final = "this model was closed: load it again"
 
 
 class LlamaCppModel:
@@ -104,8 +102,6 @@ class LlamaCppModel:
             )
         if context < 32:
             raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
-        self._closed = False
-        self._vocab_lock = threading.Lock()
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
         self._native = Native()
         self._finalizer = weakref.finalize(self, abandoned().put, (self._owner, self._native))
@@ -117,6 +113,7 @@ class LlamaCppModel:
                 self._load, path, attention, attention_layers, gpu_layers, repack
             ).result()
             self._info = self._describe(path, name, fingerprint, context, best_width)
+            self._tokenizer = LlamaTokenizer(self._native, self._info)
             self._owner.submit(self._configure, 1).result()
         except BaseException:
             self.close()
@@ -221,16 +218,6 @@ class LlamaCppModel:
     def _describe(
         self, path: Path, name: str, fingerprint: str, context: int, best_width: int
     ) -> ModelInfo:
-        vocab = self._vocab
-        self._pieces: dict[int, bytes] = {}
-        template = llama_cpp.llama_model_chat_template(self._model, None)
-        self._template_text = template.decode("utf-8", "replace") if template else ""
-        self._bos = int(llama_cpp.llama_vocab_bos(vocab))
-        self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
-        self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
-        self._template: ChatTemplate | None = None
-        ends = llama_cpp.llama_vocab_is_eog
-        stop = frozenset(token for token in range(self._n_vocab) if ends(vocab, token))
         sequences = self._max_sequences
         return ModelInfo(
             name=name or path.stem,
@@ -242,8 +229,8 @@ class LlamaCppModel:
             max_batch=MAX_BATCH,
             max_outputs=sequences,
             best_width=max(1, min(best_width, sequences)),
-            stop_tokens=stop,
-            chat_template=bool(self._template_text),
+            stop_tokens=stop_tokens(self._vocab),
+            chat_template=bool(template_text(self._model)),
             attention_layers=() if self._reader is None else self._reader.layers,
         )
 
@@ -269,90 +256,25 @@ class LlamaCppModel:
         """Cells of the cache that no sequence uses."""
         return self._cells.free
 
-    def _token_text(self, token: int) -> str:
-        if token < 0:
-            return ""
-        with self._vocab_in_use():
-            text = bytes(llama_cpp.llama_vocab_get_text(self._vocab, token))
-        return text.decode("utf-8", "replace")
-
     def tokenize(self, text: str) -> list[int]:
         """Tokens of plain text; control-token text in it stays plain text."""
-        return self._tokenize(text, control=False)
-
-    def _tokenize(self, text: str, *, control: bool) -> list[int]:
-        data = text.encode("utf-8")
-        size = len(data) + 8
-        buffer = (llama_cpp.llama_token * size)()
-        with self._vocab_in_use():
-            count = llama_cpp.llama_tokenize(
-                self._vocab, data, len(data), buffer, size, False, control
-            )
-        if count < 0:
-            raise DecodeError(f"llama.cpp could not tokenise a text of {len(data)} bytes")
-        return list(buffer[:count])
+        return self._tokenizer.tokenize(text)
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes a token stands for; empty for control tokens."""
-        piece = self._pieces.get(token)
-        if piece is None:
-            with self._vocab_in_use():
-                piece = self._pieces[token] = self._piece(token)
-        return piece
-
-    def _piece(self, token: int) -> bytes:
-        size = 64
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
-            if count >= 0:
-                return bytes(buffer.raw[:count])
-            size = -count
+        return self._tokenizer.token_bytes(token)
 
     def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        """Tokens of a chat prompt; see `LanguageModel.chat_tokens`."""
-        tokens: list[int] = []
-        for piece in self._chat_template().pieces(messages, tools):
-            if piece.control or not tokens:
-                tokens += self._tokenize(piece.text, control=piece.control)
-            else:
-                tokens += self._continue_tokens(piece.text)
-        return self._with_bos(tokens)
+        """Tokens of a chat prompt; see `Tokenizer.chat_tokens`."""
+        return self._tokenizer.chat_tokens(messages, tools)
 
     def tool_format(self) -> ToolFormat:
-        """How the model's chat template writes a tool call; see `LanguageModel.tool_format`."""
-        return self._chat_template().tool_format()
-
-    def _chat_template(self) -> ChatTemplate:
-        if not self._template_text:
-            raise UnsupportedModelError(
-                f"{self._info.name} carries no chat template (a base model?): pass --chat plain for a "
-                "plain prompt, or choose an instruct model (see `et-agent models list`)"
-            )
-        if self._template is None:
-            with self._vocab_in_use():
-                eos = int(llama_cpp.llama_vocab_eos(self._vocab))
-            self._template = ChatTemplate(
-                self._template_text, self._token_text(self._bos), self._token_text(eos)
-            )
-        return self._template
+        """How the model's chat template writes a tool call; see `Tokenizer.tool_format`."""
+        return self._tokenizer.tool_format()
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
-        return self._with_bos(self.tokenize(text))
-
-    def _with_bos(self, tokens: list[int]) -> list[int]:
-        if self._adds_bos and tokens[:1] != [self._bos]:
-            return [self._bos, *tokens]
-        return tokens
-
-    def _continue_tokens(self, text: str) -> list[int]:
-        """Tokens of text that goes on a line: SentencePiece would put a space before it."""
-        if not self._is_spm:
-            return self.tokenize(text)
-        lead = self.tokenize("\n")
-        tokens = self.tokenize("\n" + text)
-        return tokens[len(lead) :] if tokens[: len(lead)] == lead else self.tokenize(text)
+        return self._tokenizer.plain_tokens(text)
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
@@ -426,6 +348,7 @@ class LlamaCppModel:
         self._reader = None  # the context keeps calling it: `_native` holds it as long
         self._reads = False
         self._info = dataclasses.replace(self._info, attention_layers=())
+        self._tokenizer.info = self._info
 
     def fork(self, source: int, target: int, length: int) -> None:
         """Let the unused sequence `target` share the first `length` tokens of `source`."""
@@ -470,36 +393,23 @@ class LlamaCppModel:
         try:
             return self._owner.submit(work)
         except RuntimeError as error:  # closed by another thread since the line above
-            raise ModelClosedError(_CLOSED) from error
-
-    @contextlib.contextmanager
-    def _vocab_in_use(self) -> Iterator[None]:
-        """Texts are tokenised in the caller's thread: the model must not be freed meanwhile."""
-        with self._vocab_lock:
-            self._require_open()
-            yield
+            raise ModelClosedError("this model was closed: load it again") from error
 
     def _require_open(self) -> None:
-        if self._closed:
-            raise ModelClosedError(_CLOSED)
+        self._native.require_open()
 
     def close(self) -> None:
         """Free the model; safe to call twice, and from a callback in the model's own thread."""
-        if self._closed:
+        if self._native.closed:
             return
-        self._closed = True
+        self._native.closed = True
         if threading.get_ident() == getattr(self, "_owner_thread", None):
-            self._free()
+            self._native.free()
         else:
             with contextlib.suppress(RuntimeError):
-                self._owner.submit(self._free).result()
+                self._owner.submit(self._native.free).result()
         self._finalizer.detach()
         free_in_owner(self._owner, self._native)
-
-    def _free(self) -> None:
-        with self._vocab_lock:
-            self._native.free()
-            self._model = None
 
     def __enter__(self) -> "LlamaCppModel":
         return self

@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,12 @@ from typing import Any, Final
 from et_agent.engines.llama_cpp.attention import AttentionReader
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import Layout
-from et_agent.errors import ContextError, ModelFileError, UnsupportedModelError
+from et_agent.errors import (
+    ContextError,
+    ModelClosedError,
+    ModelFileError,
+    UnsupportedModelError,
+)
 
 __all__ = [
     "MAX_BATCH",
@@ -63,7 +69,29 @@ class Native:
     def __init__(self) -> None:
         self.model: Any = None
         self.context: Any = None
+        self.closed = False
+        self._vocabulary_lock = threading.Lock()
         self.reader: AttentionReader | None = None  # its callback must outlive the context
+
+    def require_open(self) -> None:
+        """Refuse work for a model that was closed.
+
+        Raises:
+            ModelClosedError: It was.
+        """
+        if self.closed:
+            raise ModelClosedError("this model was closed: load it again")
+
+    @contextlib.contextmanager
+    def vocabulary(self) -> Iterator[None]:
+        """Keep the model from being freed while another thread than its owner reads its vocabulary.
+
+        Raises:
+            ModelClosedError: The model was closed.
+        """
+        with self._vocabulary_lock:
+            self.require_open()
+            yield
 
     def make_context(
         self, layout: Layout, threads: int | None, outputs: int, reader: AttentionReader | None
@@ -113,10 +141,12 @@ class Native:
 
     def free(self) -> None:
         """Free context and model, in the owner thread; safe to call twice."""
-        self.free_context()
-        if self.model is not None:
-            llama_cpp.llama_model_free(self.model)
-        self.model = self.reader = None
+        with self._vocabulary_lock:
+            self.closed = True
+            self.free_context()
+            if self.model is not None:
+                llama_cpp.llama_model_free(self.model)
+            self.model = self.reader = None
 
 
 _Abandoned = tuple[ThreadPoolExecutor, Native]
