@@ -180,13 +180,13 @@ def main() -> None:
         help="keep results in place of those of other settings even if these hold more questions",
     )
     parser.add_argument(
-        "--unpack",
+        "--dequantize",
         action="store_true",
         help="decode from float16 weights (et_agent.engines.llama_cpp.dequantizing)",
     )
     parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="rows in a batch")
     options = parser.parse_args()
-    load = partial(load_model, unpack=options.unpack, best_width=options.width)
+    load = partial(load_model, dequantize=options.dequantize, best_width=options.width)
     plans = {plan.name: plan for plan in (*PLANS, *REPEATS, *TRAINING)}
     chosen = _chosen(options.only.split(",") if options.only else list(plans), plans, parser)
     clock = _Clock(options.minutes)

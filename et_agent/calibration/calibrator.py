@@ -217,7 +217,7 @@ class Calibrator:
         Raises:
             CalibrationError: Not fitted.
         """
-        read = self._mapping().read
+        read = self._fitted_map().read
         return any(FEATURES[name].attention for name in read if name in FEATURES)
 
     def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803

@@ -43,7 +43,7 @@ class Asking:
     threads: int | None
     width: int | None
     attention: bool | None
-    unpack: bool
+    dequantize: bool
     calibrator: str | None
     explain: bool
     as_json: bool
@@ -73,7 +73,7 @@ def answer(asking: Asking) -> int:
             threads=asking.threads,
             width=asking.width,
             attention=asking.attention is not False,
-            unpack=asking.unpack,
+            dequantize=asking.dequantize,
             progress=board.transfer,
         ) as model:
             return _answer_with(model, asking, calibration, board, interrupts)

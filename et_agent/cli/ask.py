@@ -113,10 +113,11 @@ def ask(
             help="Branches in a batch at most.", show_default="32", rich_help_panel=_MODEL
         ),
     ] = None,
-    unpack: Annotated[
+    unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
+    dequantize: Annotated[
         bool,
         typer.Option(
-            "--unpack",
+            "--dequantize",
             metavar="",
             help="Decode from float16 weights: faster on CPUs without AMX or AVX-512 (see doctor).",
             rich_help_panel=_MODEL,
@@ -322,6 +323,7 @@ def ask(
     if verbose:
         be_verbose()
     from et_agent.cli.answering import Asking, answer
+    from et_agent.cli.loading import dequantizes
     from et_agent.cli.prompts import read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
@@ -365,7 +367,7 @@ def ask(
             threads=threads,
             width=width,
             attention=attention,
-            unpack=unpack,
+            dequantize=dequantizes(dequantize, unpack),
             calibrator=calibrator,
             explain=explain,
             as_json=as_json,

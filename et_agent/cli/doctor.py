@@ -22,7 +22,7 @@ __all__ = ["doctor"]
 _SMALL_MODEL: Final = "smollm2-135m"
 _LEAST_DISK: Final = 2_000_000_000
 _QUICK: Final = frozenset({"AVX512", "AVX512_VNNI", "AVX_VNNI", "AMX_INT8"})
-"""Without any of these, packed weights are multiplied slowly; with others that was not measured."""
+"""Without any of these, quantized weights are multiplied slowly; with others that was not measured."""
 _FEATURES: Final = (
     "AVX",
     "AVX2",
@@ -154,7 +154,7 @@ def _cpu() -> "Check":
     known = [name for name in _FEATURES if name in used]
     detail = f"built for {', '.join(known) or 'a plain CPU'}"
     if "AVX2" in known and not _QUICK.intersection(known):
-        detail += "; --unpack may decode wide batches faster, at 16 bits per weight"
+        detail += "; --dequantize may decode wide batches faster, at 16 bits per weight"
     return Check("llama.cpp", "ok", detail)
 
 

@@ -90,8 +90,9 @@ def run(
     width: Annotated[
         int | None, typer.Option(help="Largest number of branches in a batch.", show_default="32")
     ] = None,
-    unpack: Annotated[
-        bool, typer.Option("--unpack", metavar="", help="Decode from float16 weights.")
+    unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
+    dequantize: Annotated[
+        bool, typer.Option("--dequantize", metavar="", help="Decode from float16 weights.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
@@ -120,7 +121,7 @@ def run(
             context=context,
             threads=threads,
             width=width,
-            unpack=unpack,
+            dequantize=loading.dequantizes(dequantize, unpack),
             progress=progress,
         )
         with opened as loaded, _Meter() as meter:

@@ -82,10 +82,13 @@ def gated_ask(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
-    unpack: Annotated[
+    unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
+    dequantize: Annotated[
         bool,
         typer.Option(
-            "--unpack", metavar="", help="Decode from float16 weights, also for the larger model."
+            "--dequantize",
+            metavar="",
+            help="Decode from float16 weights, also for the larger model.",
         ),
     ] = False,
     log: Annotated[
@@ -127,7 +130,12 @@ def gated_ask(
 
         def opened(name: str) -> "LanguageModel":
             return stack.enter_context(
-                loading.open_model(name, threads=threads, unpack=unpack, progress=board.transfer)
+                loading.open_model(
+                    name,
+                    threads=threads,
+                    dequantize=loading.dequantizes(dequantize, unpack),
+                    progress=board.transfer,
+                )
             )
 
         loaded = opened(spec)

@@ -6,9 +6,10 @@ from typing import Final
 
 from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
 from et_agent.errors import ContextError, SettingsError
+from et_agent.renaming import warn_of_old_name
 from et_agent.weights.progress import TransferProgress
 
-__all__ = ["check_load_settings", "core_count", "open_model"]
+__all__ = ["check_load_settings", "core_count", "dequantizes", "open_model"]
 
 _SEQUENCES: Final = 64
 _MOST_SEQUENCES: Final = 256
@@ -33,6 +34,13 @@ def check_load_settings(
         raise ContextError(f"--context is {context}: use 32 to {2**22} (default 8192)")
 
 
+def dequantizes(dequantize: bool, unpack: bool) -> bool:
+    """Whether weights are dequantized, by `--dequantize` or its old name `--unpack`."""
+    if unpack:
+        warn_of_old_name("--unpack", "--dequantize")
+    return dequantize or unpack
+
+
 def open_model(
     spec: str,
     *,
@@ -40,7 +48,7 @@ def open_model(
     threads: int | None = None,
     width: int | None = None,
     attention: bool = True,
-    unpack: bool = False,
+    dequantize: bool = False,
     progress: TransferProgress | None = None,
 ) -> AbstractContextManager[LanguageModel]:
     """Load a model; see `et_agent.load_model` for errors."""
@@ -53,7 +61,7 @@ def open_model(
             threads=threads,
             attention=attention,
             best_width=DEFAULT_WIDTH if width is None else width,
-            unpack=unpack,
+            dequantize=dequantize,
             max_sequences=max(_SEQUENCES, width or 0),
             progress=progress,
         )

@@ -1,10 +1,11 @@
 """Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
 
 from et_agent.engines.base import DEFAULT_WIDTH
-from et_agent.engines.llama_cpp.dequantizing import unpacked
+from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
 from et_agent.engines.llama_cpp.trial import may_repack
 from et_agent.errors import UnsupportedModelError
+from et_agent.renaming import warn_of_old_name
 from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
 from et_agent.weights.gguf import read_gguf
 from et_agent.weights.progress import TransferProgress
@@ -21,9 +22,10 @@ def load_model(
     max_sequences: int = 64,
     best_width: int = DEFAULT_WIDTH,
     gpu_layers: int = -1,
-    unpack: bool = False,
+    dequantize: bool = False,
     stream_memory: int = STREAM_MEMORY,
     progress: TransferProgress | None = None,
+    unpack: bool | None = None,
 ) -> LlamaCppModel:
     """Load a model, downloading it first if necessary.
 
@@ -36,12 +38,13 @@ def load_model(
         max_sequences: Branches that may be in the cache at once, at most 256.
         best_width: Largest number of rows per batch; the default suits small models on few cores.
         gpu_layers: Layers on the GPU, if llama.cpp was built for one; -1 for all.
-        unpack: Decode from a copy with float16 weights, made on first use and kept in the cache
+        dequantize: Decode from a copy with float16 weights, made on first use and kept in the cache
             (`et_agent.engines.llama_cpp.dequantizing`): faster wide batches on CPUs without AMX or
             AVX-512.
         stream_memory: Bytes of memory for one key-value stream per branch, which makes wide batches
             faster; 0 keeps one cache for all branches.
-        progress: Told about a download and about unpacking.
+        progress: Told about a download and about dequantizing.
+        unpack: The old name of `dequantize`.
 
     Raises:
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
@@ -49,6 +52,9 @@ def load_model(
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
     """
+    if unpack is not None:
+        warn_of_old_name("load_model(unpack=…)", "dequantize")
+        dequantize = unpack
     located = locate(spec, progress=progress)
     info = read_gguf(located.path)
     if unusable := info.why_unusable():
@@ -57,7 +63,7 @@ def load_model(
             "transformer (see `et-agent models list`)"
         )
     fingerprint = fingerprint_of(located, progress)
-    path = unpacked(info, fingerprint, progress) if unpack else located.path
+    path = dequantized(info, fingerprint, progress) if dequantize else located.path
     return LlamaCppModel(
         path,
         name=located.name,
@@ -69,6 +75,7 @@ def load_model(
         best_width=best_width,
         gpu_layers=gpu_layers,
         stream_memory=stream_memory,
+        # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
     )
 

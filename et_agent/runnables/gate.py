@@ -39,7 +39,7 @@ def _branch(value: Any) -> Runnable[Any, Any] | None:
         raise ValueError(f"a {type(value).__name__} is no branch: pass a runnable") from error
 
 
-Branch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
+DecisionBranch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
 
 
 class GateRunnable(SettingsRunnable[AskResult, Any]):
@@ -83,13 +83,13 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     gate: Annotated[Gate, BeforeValidator(_gate), WithJsonSchema({"type": "object"})]
     """A `Gate`, or a `GatePolicy` to make one from."""
-    answer: Branch = None
+    answer: DecisionBranch = None
     """Gets the decision when the answer is given."""
-    escalate: Branch = None
+    escalate: DecisionBranch = None
     """Gets the decision when the question is to be passed on."""
-    abstain: Branch = None
+    abstain: DecisionBranch = None
     """Gets the decision when no answer is given."""
-    clarify: Branch = None
+    clarify: DecisionBranch = None
     """Gets the decision when the user is to be asked back."""
     topic: str | None = None
     """Topic or tool whose policy holds."""

@@ -31,7 +31,8 @@ class LoadOptions(TypedDict, total=False):
     max_sequences: int
     best_width: int
     gpu_layers: int
-    unpack: bool
+    dequantize: bool
+    unpack: bool  # the old name of `dequantize`
     stream_memory: int
 
 

@@ -1,10 +1,10 @@
-"""A copy of a model file with its weights unpacked to float16, for CPUs that multiply those faster.
+"""A copy of a model file with its weights as float16, for CPUs that multiply those faster.
 
-A CPU with AVX2 alone multiplies 4 to 8 bit weights, which must be unpacked again for every batch, more
-slowly than float16 ones (`benchmarks/results/unpacking.json`). The weights are the same but for
-rounding to 11 bits, far finer than the quantisation; the activations are rounded less. The copy
-counts as the file that it was made from: calibrators, thresholds and runs hold for both. The price: 16
-bits a weight on disk and in memory, and a slower single chain, which is bound by memory.
+A CPU with AVX2 alone multiplies weights of 4 to 8 bits more slowly than float16 ones, since they must
+be dequantized again for every batch (`benchmarks/results/dequantizing.json`). The weights are the same
+but for rounding to 11 bits, which is far finer than the quantisation. The activations are rounded less.
+The copy counts as the file that it was made from: calibrators, thresholds and runs hold for both. Its
+price is 16 bits per weight on disk and in memory, and a slower single chain, which is bound by memory.
 """
 
 import logging
@@ -22,44 +22,48 @@ from et_agent.weights.files import require_space
 from et_agent.weights.gguf import GgufInfo, read_gguf
 from et_agent.weights.progress import SilentProgress, TransferProgress, note_wait
 
-__all__ = ["unpacked"]
+__all__ = ["dequantized"]
 
 _log = logging.getLogger(__name__)
 _SECONDS: Final = 3600
 _BYTES_A_WEIGHT: Final = 2
-_NOT_PACKED: Final = ("F16", "BF16", "F32")
+_FOLDER: Final = "unpacked"  # what it was called when the first copies were made
+_NOT_QUANTIZED: Final = ("F16", "BF16", "F32")
 
 
-def unpacked(packed: GgufInfo, fingerprint: str, progress: TransferProgress | None = None) -> Path:
-    """Give the unpacked copy of a model file, made on first use: some seconds a gigabyte.
+def dequantized(
+    quantized: GgufInfo, fingerprint: str, progress: TransferProgress | None = None
+) -> Path:
+    """Give the dequantized copy of a model file, made on first use: some seconds a gigabyte.
 
     Args:
-        packed: The file, as `read_gguf` tells of it. One whose weights have 16 bits or more is given
-            back as it is.
+        quantized: The file, as `read_gguf` tells of it. One whose weights have 16 bits or more is
+            given back as it is.
         fingerprint: SHA-256 of the file, by which the copy is kept in the cache directory.
         progress: Told that the copy is being made.
 
     Raises:
-        ModelFileError: llama.cpp cannot unpack the file, or was stopped from outside.
+        ModelFileError: llama.cpp cannot dequantize the file, or was stopped from outside.
         ModelDownloadError: The disk is too full for the copy.
     """
     progress = progress or SilentProgress()
-    if packed.quantisation in _NOT_PACKED:
-        progress.note(f"{packed.path.name} has {packed.quantisation} weights: nothing to unpack.")
-        return packed.path
-    target = cache_dir() / "unpacked" / f"{fingerprint}.gguf"
+    if quantized.quantisation in _NOT_QUANTIZED:
+        name, weights = quantized.path.name, quantized.quantisation
+        progress.note(f"{name} has {weights} weights: nothing to dequantize.")
+        return quantized.path
+    target = cache_dir() / _FOLDER / f"{fingerprint}.gguf"
     if _is_sound(target):
         return target
     with locked(target.with_suffix(".lock"), partial(note_wait, progress)):
         if _is_sound(target):
             return target
         target.unlink(missing_ok=True)
-        need = _BYTES_A_WEIGHT * packed.n_params
+        need = _BYTES_A_WEIGHT * quantized.n_params
         require_space(target.parent, need, target.name)
-        progress.note(f"Unpacking the weights of {packed.path.name} to float16, once.")
+        progress.note(f"Dequantizing the weights of {quantized.path.name} to float16, once.")
         copy = target.with_suffix(".partial")
         try:
-            _unpack(packed.path, copy, need)
+            _dequantize(quantized.path, copy, need)
             with copy.open("rb+") as written:
                 os.fsync(written.fileno())
             copy.replace(target)
@@ -75,12 +79,12 @@ def _is_sound(copy: Path) -> bool:
     try:
         read_gguf(copy)
     except ModelFileError as error:
-        _log.warning("the unpacked copy is damaged and made again: %s", error)
+        _log.warning("the dequantized copy is damaged and made again: %s", error)
         return False
     return True
 
 
-def _unpack(path: Path, target: Path, need: int) -> None:
+def _dequantize(path: Path, target: Path, need: int) -> None:
     """In a child: llama.cpp ends the process on some damaged files."""
     module = f"{__package__}._dequantize_child"
     command = [sys.executable, "-m", module, os.fspath(path), str(target)]
@@ -89,20 +93,24 @@ def _unpack(path: Path, target: Path, need: int) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ModelFileError(f"{path} was not unpacked in {_SECONDS} s: load it packed") from None
+        raise ModelFileError(
+            f"{path} was not dequantized in {_SECONDS} s: load it quantized"
+        ) from None
     if child.returncode == 0 and _is_sound(target):
         return
-    _log.warning("unpacking %s ended with code %d: %s", path, child.returncode, _tail(child.stderr))
+    _log.warning(
+        "dequantizing %s ended with code %d: %s", path, child.returncode, _tail(child.stderr)
+    )
     if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
         raise ModelFileError(
-            f"unpacking {path} was stopped from outside, by a lack of memory for one: free some, or "
-            "load it packed (without --unpack)"
+            f"dequantizing {path} was stopped from outside, by a lack of memory for one: free some, or "
+            "load it quantized (without --dequantize)"
         )
     written = target.stat().st_size if target.is_file() else 0
     require_space(target.parent, need - written, target.name)
     raise ModelFileError(
-        f"llama.cpp cannot unpack the weights of {path} (it said: {_tail(child.stderr)}): load it "
-        "packed (without --unpack)"
+        f"llama.cpp cannot dequantize the weights of {path} (it said: {_tail(child.stderr)}): load it "
+        "quantized (without --dequantize)"
     )
 
 

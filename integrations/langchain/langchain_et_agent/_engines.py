@@ -18,7 +18,7 @@ class EngineKey:
     context: int = 8192
     threads: int | None = None
     max_sequences: int = 64
-    unpack: bool = False
+    dequantize: bool = False
     stream_memory: int | None = None
     """Bytes; None for the default of `load_model`, whose module would load llama.cpp."""
 

@@ -21,6 +21,7 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
+from et_agent.renaming import warn_of_old_name
 from et_agent.validation import explained
 from et_agent.weights.catalog import DEFAULT_MODEL
 from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, function_tool, tool_choice_of
@@ -47,8 +48,8 @@ class ChatEntropyTree(BaseChatModel):
     boxed answer, so that leaves can be compared. `system_prompt=""` leaves it out.
 
     The model is loaded on first use. All instances that name it with the same `context`, `threads`,
-    `max_sequences`, `unpack` and `stream_memory` share it, and simultaneous calls share its batches.
-    `close_engines` frees it.
+    `max_sequences`, `dequantize` and `stream_memory` share it, and simultaneous calls share its
+    batches. `close_engines` frees it.
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
     `choose` and `logprobs` can also be given with a call, except `model` if there is an `engine`.
@@ -108,7 +109,7 @@ class ChatEntropyTree(BaseChatModel):
     """CPU threads; None takes the cores that this process may use."""
     max_sequences: int = 64
     """Branches that may be in the cache at once."""
-    unpack: bool = False
+    dequantize: bool = False
     """Decode from a copy with float16 weights, which is faster on CPUs without AMX or AVX-512."""
     stream_memory: int | None = Field(default=None, ge=0)
     """Bytes of memory for one key-value stream per branch, which makes wide batches faster. 0 keeps one
@@ -127,6 +128,15 @@ class ChatEntropyTree(BaseChatModel):
                 f"model is {settings['model']!r}, but the chat model has an engine, {self.model!r}: "
                 "leave one of them out"
             )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "unpack" in given:
+            warn_of_old_name("ChatEntropyTree(unpack=…)", "dequantize")
+            given = dict(given)
+            given["dequantize"] = given.pop("unpack")
+        return given
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -248,7 +258,7 @@ class ChatEntropyTree(BaseChatModel):
                 context=self.context,
                 threads=self.threads,
                 max_sequences=self.max_sequences,
-                unpack=self.unpack,
+                dequantize=self.dequantize,
                 stream_memory=self.stream_memory,
             )
         )

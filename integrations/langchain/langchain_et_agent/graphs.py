@@ -111,7 +111,7 @@ def gate_node(
     return RunnableLambda(judge, name="confidence_gate")
 
 
-class Node(Protocol):
+class GraphNode(Protocol):
     """A node as LangGraph types it."""
 
     def __call__(self, state: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Node(Protocol):
         ...
 
 
-def clarify_node(*, question: str = "question", decision: str = "decision") -> Node:
+def clarify_node(*, question: str = "question", decision: str = "decision") -> GraphNode:
     """Make a node that interrupts with the clarifying question and adds the reply to the question.
 
     Resume with `Command(resume="the user's reply")`. The reply is a text or the number of a reading. A

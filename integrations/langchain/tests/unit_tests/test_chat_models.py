@@ -250,6 +250,12 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
     close_engines()
 
 
+def test_the_old_name_of_dequantize_is_read_and_says_what_it_is_called_now() -> None:
+    with pytest.warns(DeprecationWarning, match="is now dequantize"):
+        assert ChatEntropyTree(model="a", unpack=True).dequantize
+    assert not ChatEntropyTree(model="a").dequantize
+
+
 def test_a_model_that_cannot_be_loaded_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     chat = ChatEntropyTree(model="no-such-model")
     errors = Errors()

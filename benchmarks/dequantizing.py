@@ -1,11 +1,11 @@
-"""Packed against unpacked weights: seconds a step by its width, whole trees, and agreement.
+"""Quantized against dequantized weights: seconds a step by its width, whole trees, and agreement.
 
-    python -m benchmarks.unpacking [--model qwen2.5-coder-0.5b] [--questions 3] [--repeats 3]
+    python -m benchmarks.dequantizing [--model qwen2.5-coder-0.5b] [--questions 3] [--repeats 3]
 
 Both copies are in memory and take turns. Agreement is the KL divergence, in nats a token, between the
-next-token distributions of the two over the tree's own texts; beside it stands what the packed model
+next-token distributions of the two over the tree's own texts; beside it stands what the quantized model
 has against itself when the same tokens are decoded in batches of another shape.
-Writes benchmarks/results/unpacking.json. Nothing else may run meanwhile.
+Writes benchmarks/results/dequantizing.json. Nothing else may run meanwhile.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from et_agent.engines.base import Batch
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
 
-OUT: Final = Path(__file__).parent / "results" / "unpacking.json"
+OUT: Final = Path(__file__).parent / "results" / "dequantizing.json"
 QUESTIONS: Final = Path(__file__).with_name("questions.txt")
 WIDTHS: Final = (1, 4, 8, 16, 24, 32)
 STEPS: Final = 6
@@ -62,10 +62,10 @@ def steps(models: Models, repeats: int) -> dict[str, Any]:
         for _ in range(repeats):
             for name, model in models.items():
                 times[name].append(model.submit(partial(step_times, model, width)).result())
-        ratios = [p / u for p, u in zip(times["packed"], times["unpacked"], strict=True)]
+        ratios = [p / u for p, u in zip(times["quantized"], times["dequantized"], strict=True)]
         found[f"{width} rows"] = {
             **{f"{name}, ms": round(statistics.median(taken), 1) for name, taken in times.items()},
-            "packed over unpacked": round(statistics.median(ratios), 3),
+            "quantized over dequantized": round(statistics.median(ratios), 3),
             "all": [round(ratio, 3) for ratio in ratios],
         }
         print(f"{width} rows: {found[f'{width} rows']}", file=sys.stderr, flush=True)
@@ -82,12 +82,12 @@ def trees(models: Models, questions: list[str]) -> tuple[dict[str, Any], list[st
             result = ask(models[name], question, decoder=EntropyTree(), kind="number", seed=SEED)
             rates[name].append(result.usage.tokens_per_second)
             answers[name].append(result.answer)
-            if name == "packed" and result.tree is not None:
+            if name == "quantized" and result.tree is not None:
                 texts.append(result.tree.leaves[0].text)
         print({name: round(rate[-1], 1) for name, rate in rates.items()}, file=sys.stderr)
-    ratios = [u / p for p, u in zip(rates["packed"], rates["unpacked"], strict=True)]
+    ratios = [u / p for p, u in zip(rates["quantized"], rates["dequantized"], strict=True)]
     return {
-        "tokens a second, unpacked over packed": round(statistics.median(ratios), 3),
+        "tokens a second, dequantized over quantized": round(statistics.median(ratios), 3),
         "all": [round(ratio, 3) for ratio in ratios],
         "tokens a second": {k: [round(v, 1) for v in values] for k, values in rates.items()},
         "answers": answers,
@@ -115,16 +115,16 @@ def agreement(models: Models, texts: list[str]) -> dict[str, Any]:
     divergences: dict[str, list[Doubles]] = {}
     equal: dict[str, list[Bools]] = {}
     for text in texts:
-        tokens = models["packed"].tokenize(text)[:256]
-        base = log_probs(models["packed"], tokens, 32)
+        tokens = models["quantized"].tokenize(text)[:256]
+        base = log_probs(models["quantized"], tokens, 32)
         for name, other in (
-            ("unpacked", log_probs(models["unpacked"], tokens, 32)),
-            ("packed, batches of 1", log_probs(models["packed"], tokens, 1)),
+            ("dequantized", log_probs(models["dequantized"], tokens, 32)),
+            ("quantized, batches of 1", log_probs(models["quantized"], tokens, 1)),
         ):
             divergences.setdefault(name, []).append((np.exp(base) * (base - other)).sum(axis=1))
             equal.setdefault(name, []).append(base.argmax(axis=1) == other.argmax(axis=1))
     return {
-        f"packed in batches of 32 against {name}": {
+        f"quantized in batches of 32 against {name}": {
             "tokens": sum(part.size for part in parts),
             "mean KL, nats": round(float(np.concatenate(parts).mean()), 6),
             "same favourite": round(float(np.concatenate(equal[name]).mean()), 4),
@@ -142,10 +142,10 @@ def main() -> None:
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
     with (
-        load_model(options.model) as packed,
-        load_model(options.model, unpack=True) as unpacked,
+        load_model(options.model) as quantized,
+        load_model(options.model, dequantize=True) as dequantized,
     ):
-        models = {"packed": packed, "unpacked": unpacked}
+        models = {"quantized": quantized, "dequantized": dequantized}
         found: dict[str, Any] = {"steps": steps(models, options.repeats)}
         found["trees"], texts = trees(models, questions)
         found["agreement"] = agreement(models, texts)
