@@ -141,8 +141,11 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
     yield "multi-chain", MultiChain(leaves=LEAVES, temperature=script.temperature)
 
     def tree(**settings: object) -> EntropyTree:
-        fixed = {"leaves": LEAVES, "tau": script.tau, "temperature": script.temperature, "gap": 1}
-        return EntropyTree(**fixed | {"value": "mass_per_token"} | settings)
+        made = EntropyTree.schedules[str(settings["schedule"])]
+        fixed: dict[str, object] = {"tau": script.tau, "gap": 1, "value": "mass_per_token"}
+        own = {name: value for name, value in fixed.items() if name in made.model_fields}
+        common = {"leaves": LEAVES, "temperature": script.temperature}
+        return made(**own | common | settings)
 
     yield "stratified", tree(schedule="stratified")
     for exchangeable, sides in ((False, "distinct"), (True, "exchangeable")):
@@ -152,15 +155,15 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
         yield f"rounds, 4 roots, {sides}", tree(schedule="rounds", roots=4, **sort)
         yield f"rounds, 1 root, {sides}", tree(schedule="rounds", roots=1, **sort)
         yield f"breadth_first, {sides}", tree(schedule="breadth_first", **sort)
-    worth = {"schedule": "rounds", "roots": 4, "value": "worth", "tau": None}
+    worth = {"schedule": "rounds", "roots": 4, "value": "value_per_token", "tau": None}
     yield "rounds, 4 roots, by worth", tree(**worth)
-    yield "rounds, 4 roots, by worth, whatever it is", tree(**worth, least_worth=0.0)
+    yield "rounds, 4 roots, by worth, whatever it is", tree(**worth, least_value=0.0)
     yield "rounds, 4 roots, by entropy", tree(schedule="rounds", roots=4, value="entropy")
-    yield "rounds, 4 roots, settle 0.9", tree(schedule="rounds", roots=4, settle=0.9)
-    waves = {"schedule": "rounds", "roots": LEAVES, "wave": 2}
-    yield "waves of 2, settle 0.6", tree(**waves, settle=0.6)
-    yield "waves of 2, settle 0.9", tree(**waves, settle=0.9)
-    yield "waves of 2, give up 0.5", tree(**waves, give_up=0.5)
+    yield "rounds, 4 roots, settle 0.9", tree(schedule="rounds", roots=4, stop_above=0.9)
+    waves = {"schedule": "rounds", "roots": LEAVES, "batch": 2}
+    yield "waves of 2, settle 0.6", tree(**waves, stop_above=0.6)
+    yield "waves of 2, settle 0.9", tree(**waves, stop_above=0.9)
+    yield "waves of 2, give up 0.5", tree(**waves, stop_below=0.5)
     own = {"tau": None, "percentile": 80}
     yield "rounds, 4 roots, own percentile", tree(schedule="rounds", roots=4, **own)
     yield "breadth_first, own percentile", tree(schedule="breadth_first", **own)

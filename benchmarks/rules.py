@@ -7,16 +7,16 @@ from et_agent.gate import EARLY
 
 DECIDED: Final = EntropyTree(**EARLY)
 """Stops once a gate's decision is all but made."""
-SETTLED: Final = EntropyTree(wave=2, settle=0.6)
+SETTLED: Final = EntropyTree(batch=2, stop_above=0.6)
 """Stops as soon as the answer is settled."""
-SINGLY: Final = EntropyTree(wave=1, settle=0.6)
+SINGLY: Final = EntropyTree(batch=1, stop_above=0.6)
 """The same, one root at a time."""
-FEW: Final = EntropyTree(leaves=8, wave=1, settle=0.6)
+FEW: Final = EntropyTree(leaves=8, batch=1, stop_above=0.6)
 """That with half the leaves at most."""
 
 
 def label(stops: EntropyTree) -> str:
     """The settings that stop a tree early."""
-    names = ("leaves", "wave", "settle", "give_up")
+    names = ("leaves", "batch", "stop_above", "stop_below")
     given = {name: getattr(stops, name) for name in names if name in stops.model_fields_set}
     return " ".join(f"{name}={value:g}" for name, value in given.items())

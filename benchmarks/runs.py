@@ -48,7 +48,7 @@ DECODERS: Final = {
     "entropy-tree": "entropy-tree",
     "greedy": "greedy",
     "breadth-first": "entropy-tree:schedule=breadth_first",
-    "waves": "entropy-tree:wave=2,settle=0.6",
+    "waves": "entropy-tree:batch=2,stop_above=0.6",
 }
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.stopping
 
-No decoding: codes of a whole tree come in the order in which a tree in waves would have taken them
+No decoding: codes of a whole tree come in the order in which a tree in batches would have taken them
 (`et_agent.evaluation.stopping`). Writes docs/experiments.md and benchmarks/results/stopping.json.
 """
 
@@ -24,6 +24,7 @@ from benchmarks.tables import signed
 from et_agent.arrays import Bools, Doubles
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
+from et_agent.decoding.schedules import Rounds
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.gating import run_confidences
@@ -39,8 +40,8 @@ RULES: Final[Mapping[str, EntropyTree]] = {
         SETTLED,
         SINGLY,
         FEW,
-        EntropyTree(wave=2, give_up=0.5),
-        EntropyTree(wave=4, give_up=0.34),
+        EntropyTree(batch=2, stop_below=0.5),
+        EntropyTree(batch=4, stop_below=0.34),
         DECIDED,
     )
 }
@@ -177,9 +178,8 @@ def decoded(model: str) -> list[dict[str, Any]]:
     """Trees that did stop beside the whole ones, played through."""
     rows = []
     rule = parse_decoder(DECODERS["waves"], leaves=1, max_tokens=1)
-    assert isinstance(rule, EntropyTree)
-    played = RULES[DECODED]
-    assert (rule.wave, rule.settle, rule.give_up) == (played.wave, played.settle, played.give_up)
+    assert isinstance(rule, Rounds)
+    assert all(getattr(rule, name) == getattr(RULES[DECODED], name) for name in rule.stopping)
     for plan in PLANS:
         if plan.model != model or plan.data not in SETS:
             continue

@@ -12,11 +12,11 @@ from et_agent.calibration.finding import find_calibrator, finds_one_that_reads_a
 from et_agent.calling import CallForm, JsonForm
 from et_agent.conversation import check_text, is_conversation
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
-from et_agent.decoding.entropy_tree import EntropyTree
 from et_agent.decoding.naming import described
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import CalibrationError, CalibratorMismatchError, SettingsError

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from et_agent.decoding.base import DecoderSettings
-from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.base import DecoderSettings, Run
 from et_agent.decoding.request import Request
-from et_agent.decoding.schedules import RoundsRun
+from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.schedules.backward import BackwardRun
+from et_agent.decoding.schedules.rounds import RoundsRun
 from et_agent.decoding.tree import Finish
 from et_agent.reporting import Statistics
 from et_agent.uncertainty.leaves import SHARE_DIGITS
@@ -47,28 +48,26 @@ def _tree_notes(request: Request, decoder: EntropyTree) -> list[str]:
     notes = []
     leaves = request.run.tree.leaf_count()
     if leaves < decoder.leaves and not request.run.cancelled:
-        why = "no other position meets the settings for a fork"
-        if decoder.by_worth:
-            why = "no other fork would be worth its tokens"
-        stopped = request.run.stopped if isinstance(request.run, RoundsRun) else None
-        if stopped == "settled":
-            why = f"the leading answer had {decoder.settle:.0%} of the weight or more"
-        elif stopped == "given up":
-            why = f"no answer had more than {decoder.give_up:.0%} of the weight"
-        notes.append(f"{leaves} of at most {decoder.leaves} leaves: {why}")
+        notes.append(f"{leaves} of at most {decoder.leaves} leaves: {_why_fewer(request.run)}")
     if decoder.reads_attention and not request.model.info.attention_layers:
         notes.append("this model gives no attention: forks were chosen without it")
-    if (
-        decoder.tau is None
-        and decoder.schedule in ("rounds", "breadth_first")
-        and decoder.entropy_percentile is not None
-        and request.run.inputs.thresholds is None
-    ):
+    if isinstance(request.run, BackwardRun) and request.run.takes_own_percentile:
         notes.append(
             "no pilot for this model: tau is a percentile of this question's own tokens; "
             "`et-agent pilot` measures it beforehand"
         )
     return notes
+
+
+def _why_fewer(run: Run) -> str:
+    if isinstance(run, RoundsRun):
+        if run.stopped == "above":
+            return f"the leading answer had {run.settings.stop_above:.0%} of the weight or more"
+        if run.stopped == "below":
+            return f"no answer had more than {run.settings.stop_below:.0%} of the weight"
+        if run.settings.value == "value_per_token":
+            return "no other fork would be worth its tokens"
+    return "no other position meets the settings for a fork"
 
 
 def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> list[str]:

@@ -263,7 +263,7 @@ def test_notes_tell_what_was_adapted() -> None:
         assert "2 of at most 4 leaves: no other position" in notes(model, tree)
         assert "no attention" in notes(model, tree)
         assert "no pilot" in notes(model, EntropyTree(value="mass_per_token", leaves=4, roots=2))
-        settled = EntropyTree(value="mass_per_token", leaves=4, roots=2, tau=0.2, settle=0.5)
+        settled = EntropyTree(value="mass_per_token", leaves=4, roots=2, tau=0.2, stop_above=0.5)
         assert "leading answer had 50%" in notes(model, settled)
     with ScriptedModel.from_texts(sure, context=prompt + 60) as model:
         assert "room" not in notes(model, Greedy()), "no path was cut"

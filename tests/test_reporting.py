@@ -19,8 +19,8 @@ DECODERS: list[EntropyTree | MultiChain] = [
     EntropyTree(schedule="online", leaves=8, roots=1, tau=0.1, gap=1, branching=3),
     EntropyTree(schedule="rounds", leaves=10, roots=2, tau=0.1, temperature=1),
     EntropyTree(schedule="breadth_first", leaves=10, tau=0.1, branching=3, temperature=1),
-    EntropyTree(leaves=10, roots=8, tau=0.1, temperature=1, wave=1, settle=1),
-    EntropyTree(leaves=9, roots=9, temperature=1, wave=4, give_up=0.01),
+    EntropyTree(leaves=10, roots=8, tau=0.1, temperature=1, batch=1, stop_above=1),
+    EntropyTree(leaves=9, roots=9, temperature=1, batch=4, stop_below=0.01),
     MultiChain(leaves=4, temperature=1),
     MultiChain(leaves=1),
 ]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from benchmarks.search.pool import restore
-from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import Run, RunInputs
-from et_agent.decoding.entropy_tree import TreeRun
-from et_agent.decoding.schedules import BreadthFirstRun, RoundsRun
+from et_agent.decoding.schedules.backward import BackwardRun
+from et_agent.decoding.schedules.breadth_first import BreadthFirst, BreadthFirstRun
+from et_agent.decoding.schedules.rounds import Rounds, RoundsRun
 from et_agent.decoding.tree import Branch
 
 __all__ = ["SETTINGS", "Grown", "Setting"]
@@ -34,7 +34,7 @@ class Setting:
             Sketching (H <= 2.5, varentropy > 1.5; arXiv 2511.00640) by entropy; the least likely
             tokens first (TreeRL).
         leaves: At most.
-        blind: Whether `worth` is not told which tokens speak of the answer.
+        blind: Whether `value_per_token` is not told which tokens speak of the answer.
     """
 
     roots: int
@@ -44,42 +44,55 @@ class Setting:
     blind: bool = False
 
     def decoder(self, arrays: Mapping[str, NDArray[Any]]) -> "Grown":
-        decoder = Grown(leaves=self.leaves, roots=self.roots, **self.fields)
+        fields = dict(self.fields)
+        decoder: Grown
+        if fields.pop("schedule", "rounds") == "rounds":
+            decoder = GrownRounds(leaves=self.leaves, roots=self.roots, **fields)
+        else:
+            decoder = GrownBreadth(leaves=self.leaves, **fields)
         decoder._arrays, decoder._setting = arrays, self
         return decoder
 
 
-class Grown(EntropyTree):
+class GrownRounds(Rounds):
     """An entropy tree whose roots are there already."""
 
     _arrays: Mapping[str, NDArray[Any]] = PrivateAttr(default_factory=dict)
     _setting: Setting = PrivateAttr(default_factory=lambda: Setting(1))
 
     def start(self, inputs: RunInputs) -> Run:
-        if self.schedule == "breadth_first":
-            run: Run = _GrownBreadth(self, inputs, roots=1)
-        else:
-            run = _GrownRounds(self, inputs, roots=self.roots)
-        return run
+        return _GrownRounds(self, inputs)
 
 
-def _plant(run: TreeRun) -> None:
+class GrownBreadth(BreadthFirst):
+    """The same, forked as published."""
+
+    _arrays: Mapping[str, NDArray[Any]] = PrivateAttr(default_factory=dict)
+    _setting: Setting = PrivateAttr(default_factory=lambda: Setting(1))
+
+    def start(self, inputs: RunInputs) -> Run:
+        return _GrownBreadth(self, inputs)
+
+
+Grown = GrownRounds | GrownBreadth
+
+
+def _plant(run: BackwardRun, settings: Grown) -> None:
     """Put the pool's chains where the run would have decoded its roots, and fork them."""
-    settings = run.settings
-    assert isinstance(settings, Grown)
     variant = "fresh" if settings.exchangeable else "third" if settings.branching == 3 else "second"
-    run.tree = restore(settings._arrays, run.inputs.prompt_length, settings.roots, variant)
+    roots = settings._setting.roots
+    run.tree = restore(settings._arrays, run.inputs.prompt_length, roots, variant)
     run._coded.clear()
     run._running.clear()
 
 
 class _GrownRounds(RoundsRun):
-    def __init__(self, settings: Grown, inputs: RunInputs, *, roots: int) -> None:
-        super().__init__(settings, inputs, roots=roots)
+    def __init__(self, settings: GrownRounds, inputs: RunInputs) -> None:
+        super().__init__(settings, inputs)
         self._ranking = settings._setting.ranking
         if settings._setting.blind:
             inputs.read_tokens = None
-        _plant(self)
+        _plant(self, settings)
         while not self._running and self._fork_more():
             pass
 
@@ -96,8 +109,8 @@ class _GrownRounds(RoundsRun):
         self,
         branch: Branch,
         position: int,
-        through: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-        weights: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+        through: NDArray[np.bool_],
+        weights: NDArray[np.float64],
         mean_end: float,
     ) -> float:
         if self._ranking == "random":
@@ -110,20 +123,20 @@ class _GrownRounds(RoundsRun):
 
 
 class _GrownBreadth(BreadthFirstRun):
-    def __init__(self, settings: Grown, inputs: RunInputs, *, roots: int) -> None:
-        super().__init__(settings, inputs, roots=roots)
-        _plant(self)
+    def __init__(self, settings: GrownBreadth, inputs: RunInputs) -> None:
+        super().__init__(settings, inputs)
+        _plant(self, settings)
         self._level = list(self.tree.branches)
         while not self._running and self._fork_more():
             pass
 
 
 _PLAIN: Final = {"importance": "none", "value": "mass_per_token"}
-_WORTH: Final = {"value": "worth"}
+_WORTH: Final = {"value": "value_per_token"}
 SETTINGS: Final[dict[str, Setting]] = {
     "r8-worth": Setting(8, _WORTH),
-    "r8-worth-all": Setting(8, {**_WORTH, "least_worth": 0.0}),
-    "r8-worth-2": Setting(8, {**_WORTH, "least_worth": 2.0}),
+    "r8-worth-all": Setting(8, {**_WORTH, "least_value": 0.0}),
+    "r8-worth-2": Setting(8, {**_WORTH, "least_value": 2.0}),
     "r4-worth": Setting(4, _WORTH),
     "r8-worth-blind": Setting(8, _WORTH, blind=True),
     "r8-worth-fresh": Setting(8, {**_WORTH, "exchangeable": True}),
@@ -132,10 +145,10 @@ SETTINGS: Final[dict[str, Setting]] = {
     "r4-random": Setting(4, _PLAIN, "random"),
     "r4-mass": Setting(4, {**_PLAIN, "value": "mass"}),
     "r4-entropy": Setting(4, {**_PLAIN, "value": "entropy"}),
-    "r4-parting": Setting(4, {**_PLAIN, "value": "parting"}),
+    "r4-parting": Setting(4, {**_PLAIN, "value": "disagreement"}),
     "r8": Setting(8, _PLAIN),
     "r1": Setting(1, _PLAIN),
-    "breadth": Setting(1, {**_PLAIN, "schedule": "breadth_first"}),
+    "breadth": Setting(1, {"importance": "none", "schedule": "breadth_first"}),
     "r4-exchangeable": Setting(4, {**_PLAIN, "exchangeable": True}),
     "r4-received": Setting(4, {**_PLAIN, "importance": "received"}),
     "r4-p60": Setting(4, {**_PLAIN, "percentile": 60}),

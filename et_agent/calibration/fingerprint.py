@@ -1,28 +1,24 @@
 """What a calibrator holds for: model, decoder, prompt and answer kinds."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from et_agent.decoding.entropy_tree import EntropyTree
-from et_agent.decoding.naming import from_description
+from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import brought_up, from_description, settings_class
+from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
 
 __all__ = ["Fingerprint"]
-
-_FREE: Final = frozenset({"leaves", "max_tokens"})
-_STOPS: Final = frozenset({"wave", "settle", "give_up"})
-"""What makes a whole tree one that may stop early."""
 
 
 class Fingerprint(BaseModel):
     """What the confidence of a tree hangs on besides the question.
 
-    The token limit is left out, since it acts only on the paths that reach it, and what it cuts off
-    is a feature. The leaves asked for may be any number between the least and the most that the
-    calibrator has seen. A tree that may stop early asks for all from where it may: one that stopped is
-    what the whole one was at that size. The other way round trees that stopped say nothing of others.
+    Which settings matter, the decoder's class declares (`DecoderSettings`). The leaves asked for may
+    be any number between the least and the most that the calibrator has seen. A tree that may stop
+    early asks for all from where it may. Settings of earlier versions are read as those of today.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -30,13 +26,18 @@ class Fingerprint(BaseModel):
     model: str
     """SHA-256 of the model file."""
     decoder: dict[str, str | int | float | bool | None]
-    """Name and settings of the decoder, without `leaves` and `max_tokens`."""
+    """Name and settings of the decoder that matter."""
     leaves: tuple[int, int]
     """The fewest and the most leaves asked for."""
     instructions: dict[str, str]
     """System prompt of each answer kind that it holds for."""
     chat: str
     """Prompt style."""
+
+    @field_validator("decoder", mode="before")
+    @classmethod
+    def _bring_up(cls, given: object) -> object:
+        return brought_up(given) if isinstance(given, Mapping) else given
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], kinds: Sequence[str]) -> Self:
@@ -83,10 +84,12 @@ class Fingerprint(BaseModel):
         cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
     ) -> Self:
         """That of a decoder's settings, as in `AskResult.decoder`."""
+        now = brought_up(decoder)
+        free = (settings_class(now) or DecoderSettings).uncompared
         return cls(
             model=model,
-            decoder={name: value for name, value in decoder.items() if name not in _FREE},
-            leaves=_leaves_of(decoder),
+            decoder={name: value for name, value in now.items() if name not in free},
+            leaves=_leaves_of(now),
             instructions=dict(instructions),
             chat=chat,
         )
@@ -131,21 +134,34 @@ class Fingerprint(BaseModel):
     def _differences(self, other: Self) -> Iterator[str]:
         if self.model != other.model:
             yield f"model {other.model[:12] or 'without fingerprint'} instead of {self.model[:12]}"
-        names = set(self.decoder) | set(other.decoder)
-        if all(self.decoder.get(name) is None for name in _STOPS):
-            names -= _STOPS
-        for name in sorted(names):
+        for name in sorted(self._compared(other)):
             ours, theirs = self.decoder.get(name), other.decoder.get(name)
             if ours != theirs:
                 yield f"decoder {name} {theirs} instead of {ours}"
         if self.chat != other.chat:
             yield f"chat {other.chat} instead of {self.chat}"
 
+    def _compared(self, other: Self) -> set[str]:
+        """The settings in which a tree of `other` must be as one of this."""
+        one, two = settings_class(self.decoder), settings_class(other.decoder)
+        names = self.decoder.keys() | other.decoder.keys()
+        if one is not None and two is not None:
+            # What only one of them has says no more than that they differ.
+            names -= one.model_fields.keys() ^ two.model_fields.keys()
+            if not _may_stop(self.decoder):
+                names -= one.stopping | two.stopping
+        return names
+
+
+def _may_stop(decoder: Mapping[str, Any]) -> bool:
+    made = settings_class(decoder)
+    return made is not None and any(decoder.get(name) is not None for name in made.stopping)
+
 
 def _leaves_of(decoder: Mapping[str, Any]) -> tuple[int, int]:
     """The fewest leaves that a decoder may stop at, and those it is asked for."""
     leaves = int(decoder.get("leaves", 1))
-    if all(decoder.get(name) is None for name in _STOPS):
+    if not _may_stop(decoder):
         return leaves, leaves
     made = from_description(decoder)
     return (made.least_leaves if isinstance(made, EntropyTree) else leaves), leaves

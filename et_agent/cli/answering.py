@@ -11,7 +11,6 @@ from pathlib import Path
 from et_agent.asking import Calibration, Chat, PendingAnswer, submit
 from et_agent.calibration import Calibrator
 from et_agent.cli import loading
-from et_agent.cli.decoders import DecoderName
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
@@ -33,7 +32,7 @@ class Asking:
 
     questions: Sequence[Question]
     model: str | None
-    decoder: DecoderName
+    decoder: str
     settings: DecoderSettings
     kind: str
     seed: int

@@ -1,17 +1,11 @@
 """`et-agent ask`: questions in, answers with their distributions out."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from et_agent.cli.decoders import (
-    DecoderName,
-    ImportanceName,
-    ScheduleName,
-    ValueName,
-    decoder_settings,
-)
+from et_agent.cli.decoders import TREE, decoder_settings, given_settings
 from et_agent.cli.guard import be_verbose, command
 
 __all__ = ["ask"]
@@ -35,7 +29,6 @@ class ChatName(StrEnum):
 
 
 _DECODER = "Decoder"
-_FORKS = "Forks (entropy-tree)"
 _PROMPT = "Question and prompt"
 _MODEL = "Model"
 _OUTPUT = "Output"
@@ -43,6 +36,7 @@ _OUTPUT = "Output"
 
 @command
 def ask(
+    call: typer.Context,
     questions: Annotated[
         list[str] | None,
         typer.Argument(
@@ -133,145 +127,17 @@ def ask(
         ),
     ] = None,
     decoder: Annotated[
-        DecoderName,
+        str,
         typer.Option(
             metavar="NAME", help="entropy-tree, multi-chain or greedy.", rich_help_panel=_DECODER
         ),
-    ] = DecoderName.ENTROPY_TREE,
-    leaves: Annotated[
-        int | None,
-        typer.Option(
-            help="Leaves at most, or chains.", show_default="16", rich_help_panel=_DECODER
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(help="Sampling temperature.", show_default="0.7", rich_help_panel=_DECODER),
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(help="Longest path in tokens.", show_default="320", rich_help_panel=_DECODER),
-    ] = None,
+    ] = TREE,
     seed: Annotated[
         int | None,
         typer.Option(
             help="The same seed gives the same tree.", show_default="0", rich_help_panel=_DECODER
         ),
     ] = None,
-    schedule: Annotated[
-        ScheduleName | None,
-        typer.Option(
-            metavar="NAME",
-            help="When to fork: rounds, online, stratified or breadth_first.",
-            show_default="rounds",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    roots: Annotated[
-        int | None,
-        typer.Option(help="Codes that start the tree.", show_default="8", rich_help_panel=_FORKS),
-    ] = None,
-    b: Annotated[
-        int | None,
-        typer.Option("--b", help="Sides of a fork.", show_default="2", rich_help_panel=_FORKS),
-    ] = None,
-    tau: Annotated[
-        float | None,
-        typer.Option(
-            help="Least entropy of a fork, nats.",
-            show_default="from --percentile",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    percentile: Annotated[
-        float | None,
-        typer.Option(
-            help="Percentile of the pilot's entropies that gives tau.",
-            show_default="80",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    importance: Annotated[
-        ImportanceName | None,
-        typer.Option(
-            metavar="NAME",
-            help="Attention that a fork needs: auto, none, received or prompt.",
-            show_default="auto",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    delta: Annotated[
-        float | None,
-        typer.Option(
-            help="Least importance of a fork.",
-            show_default="from --importance-percentile",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    importance_percentile: Annotated[
-        float | None,
-        typer.Option(
-            help="Percentile of the pilot's importances that gives delta.",
-            show_default="25",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    value: Annotated[
-        ValueName | None,
-        typer.Option(
-            metavar="NAME",
-            help="How rounds ranks positions: worth, entropy, mass, mass_per_token or parting.",
-            show_default="worth",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    least_worth: Annotated[
-        float | None,
-        typer.Option(
-            help="Least worth of a fork; 1 is what as many tokens of a new chain would bring.",
-            show_default="1",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    settle: Annotated[
-        float | None,
-        typer.Option(
-            help="rounds: decode no more at this share of the leading answer.",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    give_up: Annotated[
-        float | None,
-        typer.Option(
-            help="rounds: decode no more once 4 leaves are in and no answer has a larger share.",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    wave: Annotated[
-        int | None,
-        typer.Option(
-            help="rounds with --settle or --give-up: roots decoded at a time.",
-            show_default="all at once",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    gap: Annotated[
-        int | None,
-        typer.Option(
-            help="online: least tokens between two forks of a path.",
-            show_default="16",
-            rich_help_panel=_FORKS,
-        ),
-    ] = None,
-    exchangeable: Annotated[
-        bool,
-        typer.Option(
-            "--exchangeable",
-            metavar="",
-            help="Fork into a second sample of equal weight.",
-            rich_help_panel=_FORKS,
-        ),
-    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -328,28 +194,9 @@ def ask(
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
 
-    given: dict[str, Any] = {
-        "schedule": schedule,
-        "leaves": leaves,
-        "roots": roots,
-        "branching": b,
-        "tau": tau,
-        "percentile": percentile,
-        "importance": importance,
-        "delta": delta,
-        "importance_percentile": importance_percentile,
-        "value": value,
-        "least_worth": least_worth,
-        "gap": gap,
-        "exchangeable": exchangeable or None,
-        "settle": settle,
-        "give_up": give_up,
-        "wave": wave,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "seed": seed,
-    }
-    given = {field: setting for field, setting in given.items() if setting is not None}
+    given = given_settings(call)
+    if seed is not None:
+        given["seed"] = seed
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     settings = decoder_settings(decoder, given, attention=attention is not False)

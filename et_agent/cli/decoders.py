@@ -1,88 +1,208 @@
-"""From the options of `ask` to a decoder's settings; what does not apply is an error."""
+"""Options of decoders: read off the settings' classes, and given back to them.
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+The classes come with their runs, hence with numpy. They are loaded when a command's options are
+looked at, not with the command line.
+"""
 
+import functools
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+
+import typer
 from pydantic import ValidationError
+from typer.core import TyperCommand
+from typer.main import get_command
 
 from et_agent.errors import SettingsError
 
 if TYPE_CHECKING:
     from et_agent.decoding.base import DecoderSettings
 
-__all__ = ["DecoderName", "ImportanceName", "ScheduleName", "ValueName", "decoder_settings"]
+__all__ = [
+    "TREE",
+    "DecoderCommand",
+    "DecoderOption",
+    "decoder_options",
+    "decoder_settings",
+    "given_settings",
+    "option",
+]
+
+TREE: Final = "entropy-tree"
+"""The decoder that is taken when none is named."""
+_SHORT: Final = {"branching": "b"}
+_VALUE: Final = "value_per_token"
+_NEED_ATTENTION: Final = ("delta", "importance_percentile")
 
 
-class DecoderName(StrEnum):
-    """Decoders by their names on the command line."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderOption:
+    """A field of decoders' settings as an option.
 
-    ENTROPY_TREE = "entropy-tree"
-    MULTI_CHAIN = "multi-chain"
-    GREEDY = "greedy"
+    Attributes:
+        field: Its name.
+        classes: Those that have it: `Rounds`, `MultiChain` and so on.
+        type: int, float, str or bool.
+        choices: What a str may be.
+        default: Its default, the same in all classes.
+        help: The first sentence of its docstring.
+    """
 
+    field: str
+    classes: "tuple[type[DecoderSettings], ...]"
+    type: type
+    choices: tuple[str, ...]
+    default: object
+    help: str
 
-class ScheduleName(StrEnum):
-    """Schedules of the entropy tree, as `et_agent.decoding.entropy_tree.Schedule`."""
+    @property
+    def is_of_trees_alone(self) -> bool:
+        """Whether only entropy trees have it."""
+        from et_agent.decoding.schedules import EntropyTree
 
-    ROUNDS = "rounds"
-    ONLINE = "online"
-    STRATIFIED = "stratified"
-    BREADTH_FIRST = "breadth_first"
-
-
-class ImportanceName(StrEnum):
-    """Attention filters, as `et_agent.decoding.entropy_tree.Importance`."""
-
-    AUTO = "auto"
-    NONE = "none"
-    RECEIVED = "received"
-    PROMPT = "prompt"
-
-
-class ValueName(StrEnum):
-    """Rankings of positions, as `et_agent.decoding.entropy_tree.ForkValue`."""
-
-    WORTH = "worth"
-    ENTROPY = "entropy"
-    MASS = "mass"
-    MASS_PER_TOKEN = "mass_per_token"
-    PARTING = "parting"
-
-
-_FORKING: Final = frozenset(set(ScheduleName) - {ScheduleName.STRATIFIED})
-_ROUNDS: Final = frozenset({ScheduleName.ROUNDS})
-_SCHEDULES_OF: Final[Mapping[str, frozenset[ScheduleName]]] = {
-    "roots": frozenset({ScheduleName.ROUNDS, ScheduleName.ONLINE}),
-    "branching": _FORKING,
-    "tau": _FORKING,
-    "percentile": _FORKING,
-    "importance": _FORKING,
-    "delta": _FORKING,
-    "importance_percentile": _FORKING,
-    "exchangeable": _FORKING,
-    "value": _ROUNDS,
-    "least_worth": _ROUNDS,
-    "settle": _ROUNDS,
-    "give_up": _ROUNDS,
-    "wave": _ROUNDS,
-    "gap": frozenset({ScheduleName.ONLINE}),
-}
-_FIELDS_OF: Final[Mapping[DecoderName, frozenset[str]]] = {
-    DecoderName.MULTI_CHAIN: frozenset({"leaves", "temperature", "max_tokens", "seed"}),
-    DecoderName.GREEDY: frozenset({"temperature", "max_tokens"}),
-}
-_RIVALS: Final = (("tau", "percentile"), ("delta", "importance_percentile"))
-_NEEDS_ATTENTION: Final = ("delta", "importance_percentile")
+        return all(issubclass(one, EntropyTree) for one in self.classes)
 
 
 def option(field: str) -> str:
     """The option that sets a field."""
-    return "--b" if field == "branching" else "--" + field.replace("_", "-")
+    return "--" + _SHORT.get(field, field).replace("_", "-")
+
+
+@functools.cache
+def decoder_options() -> tuple[DecoderOption, ...]:
+    """An option for every field of every decoder, the schedule of a tree first."""
+    from et_agent.decoding.naming import CLASSES
+
+    classes: dict[str, list[type[DecoderSettings]]] = {}
+    for made in CLASSES:
+        for field in sorted(made.model_fields, key=lambda field: field != "schedule"):
+            classes.setdefault(field, []).append(made)
+    return tuple(_option(field, tuple(having)) for field, having in classes.items())
+
+
+def _option(field: str, classes: "tuple[type[DecoderSettings], ...]") -> DecoderOption:
+    fields = [one.model_fields[field] for one in classes]
+    annotations = [_without_none(one.annotation) for one in fields]
+    choices = [
+        choice for one in annotations if get_origin(one) is Literal for choice in get_args(one)
+    ]
+    first, *_ = re.split(r"(?<=\.)\s", " ".join(str(fields[0].description).split()))
+    return DecoderOption(
+        field=field,
+        classes=classes,
+        type=str if choices else annotations[0],
+        choices=tuple(dict.fromkeys(choices)),
+        default="rounds" if field == "schedule" else fields[0].default,
+        help=first,
+    )
+
+
+def _without_none(annotation: Any) -> Any:
+    if isinstance(annotation, UnionType):
+        (annotation,) = (one for one in get_args(annotation) if one is not type(None))
+    return annotation
+
+
+class DecoderCommand(TyperCommand):
+    """A command that has the options of all decoders, before its own option `--seed`.
+
+    What was given of them is in `given_settings`.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own parameters and those of decoders."""
+        own = super().get_params(ctx)
+        at = next((index for index, one in enumerate(own) if one.name == "seed"), 0)
+        return [*own[:at], *_parameters(), *own[at:]]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Set aside what is given for decoders."""
+        rest = super().parse_args(ctx, args)
+        given = {one.name: ctx.params.pop(one.name, None) for one in _parameters()}
+        ctx.obj = {
+            name: value
+            for name, value in given.items()
+            if value is not None and value is not False  # 0 is given
+        }
+        return rest
+
+
+def given_settings(context: typer.Context) -> dict[str, Any]:
+    """The options of decoders that were given with a `DecoderCommand`, by field name."""
+    return dict(context.obj or {})
+
+
+@functools.cache
+def _parameters() -> tuple[Any, ...]:
+    """The options of decoders as Typer makes them for a function that takes them."""
+
+    def takes_all(**_: object) -> None:
+        """Never called."""
+
+    parameters = list(_signature())
+    takes_all.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    takes_all.__annotations__ = {one.name: one.annotation for one in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command()(takes_all)
+    return tuple(get_command(app).params)
+
+
+def _signature() -> Iterator[inspect.Parameter]:
+    from et_agent.decoding.schedules.former import FORMER_SETTINGS
+
+    by_field = {one.field: one for one in decoder_options()}
+    for one in by_field.values():
+        yield _parameter(one.field, one)
+    for former, now in FORMER_SETTINGS.items():
+        yield _parameter(former, by_field[now], hidden=True)
+
+
+def _parameter(name: str, one: DecoderOption, *, hidden: bool = False) -> inspect.Parameter:
+    flag = one.type is bool
+    info = typer.Option(
+        option(name),
+        help=_help(one),
+        metavar="" if flag else "NAME" if one.choices else None,
+        show_default=False if flag or one.default is None else _shown(one.default),
+        rich_help_panel="Forks (entropy-tree)" if one.is_of_trees_alone else "Decoder",
+        hidden=hidden,
+    )
+    annotation = Annotated[bool if flag else one.type | None, info]  # type: ignore[valid-type]
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if flag else None,
+        annotation=annotation,
+    )
+
+
+def _help(one: DecoderOption) -> str:
+    """What an option does, what it may be, and the schedule that alone has it."""
+    # On the command line None is an option that is left out.
+    text = re.sub(r"`(\w+)`", _as_option, one.help).replace("; None for ", "; by default ")
+    if one.choices:
+        *most, last = one.choices
+        text = f"{text.removesuffix('.')}: {', '.join(most)} or {last}."
+    if one.is_of_trees_alone and len(one.classes) == 1:
+        text = f"{one.classes[0].model_fields['schedule'].default}: {text[0].lower()}{text[1:]}"
+    return text
+
+
+def _as_option(name: re.Match[str]) -> str:
+    fields = {one.field for one in decoder_options()}
+    return option(name[1]) if name[1] in fields else name[1]
+
+
+def _shown(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def decoder_settings(
-    name: DecoderName, given: Mapping[str, Any], *, attention: bool = True
+    name: str, given: Mapping[str, Any], *, attention: bool = True
 ) -> "DecoderSettings":
     """Settings of a decoder from the options that were given, by field name.
 
@@ -92,63 +212,86 @@ def decoder_settings(
         SettingsError: An option is out of range, contradicts another, or does not apply.
     """
     from et_agent.decoding.naming import DECODERS
+    from et_agent.decoding.schedules import EntropyTree
+    from et_agent.decoding.schedules.former import respelled
 
-    for one, other in _RIVALS:
-        if one in given and other in given:
-            raise SettingsError(f"{option(one)} and {option(other)} say the same: give one of them")
-    if name is DecoderName.ENTROPY_TREE:
-        _check_tree(given, attention=attention)
-    else:
-        _check_applies(name, given)
+    if name not in DECODERS:
+        raise SettingsError(f"--decoder is {name}: use one of {', '.join(DECODERS)}")
     try:
-        return DECODERS[name](
-            **{
-                field: str(value) if isinstance(value, StrEnum) else value
-                for field, value in given.items()
-                if field != "seed"
-            }
-        )
+        given = respelled(given, stacklevel=1)
+        made = DECODERS[name]
+        if made is EntropyTree:
+            made = _schedule(given)
+            _check_rivals(given)
+            _check_attention(made, given, attention=attention)
+        else:
+            _check_applies(name, made, given)
+        return made(**{field: value for field, value in given.items() if field != "seed"})
     except SettingsError as error:
         if isinstance(error.__cause__, ValidationError):
             raise SettingsError(_explain(error.__cause__)) from error
         raise
 
 
-def _check_applies(name: DecoderName, given: Mapping[str, Any]) -> None:
-    strangers = [option(field) for field in given if field not in _FIELDS_OF[name]]
+def _schedule(given: Mapping[str, Any]) -> "type[DecoderSettings]":
+    """The class of the schedule, to which all options must apply."""
+    from et_agent.decoding.schedules import EntropyTree
+
+    schedule = given.get("schedule", "rounds")
+    if schedule not in EntropyTree.schedules:
+        raise SettingsError(
+            f"--schedule is {schedule}: use one of {', '.join(EntropyTree.schedules)}"
+        )
+    made = EntropyTree.schedules[schedule]
+    for field in given:
+        others = EntropyTree.schedules_with(field)
+        if field not in made.model_fields and others:
+            raise SettingsError(
+                f"{option(field)} does not apply to --schedule {schedule}: leave it out, or use "
+                f"--schedule {' or '.join(others)}"
+            )
+    return made
+
+
+def _check_applies(name: str, made: "type[DecoderSettings]", given: Mapping[str, Any]) -> None:
+    from et_agent.decoding import Greedy
+
+    applies = {*made.model_fields, *(() if made is Greedy else ("seed",))}
+    strangers = [option(field) for field in given if field not in applies]
     if strangers:
         raise SettingsError(
-            f"{_both(strangers)} not apply to --decoder {name}: leave out, or use --decoder "
-            f"{DecoderName.ENTROPY_TREE}"
+            f"{_both(strangers)} not apply to --decoder {name}: leave out, or use --decoder {TREE}"
         )
 
 
-def _check_tree(given: Mapping[str, Any], *, attention: bool) -> None:
-    schedule = ScheduleName(given.get("schedule", ScheduleName.ROUNDS))
-    for field in given:
-        fitting = _SCHEDULES_OF.get(field)
-        if fitting is not None and schedule not in fitting:
-            raise SettingsError(
-                f"{option(field)} does not apply to --schedule {schedule}: leave it out, or use "
-                f"--schedule {' or '.join(s for s in ScheduleName if s in fitting)}"
-            )
-    if "least_worth" in given and given.get("value", ValueName.WORTH) != ValueName.WORTH:
-        raise SettingsError(f"--least-worth does not apply to --value {given['value']}")
-    importance = given.get("importance", ImportanceName.AUTO)
-    by_worth = (
-        schedule is ScheduleName.ROUNDS and given.get("value", ValueName.WORTH) == ValueName.WORTH
-    )
-    for field in _NEEDS_ATTENTION:
-        if field in given and importance == ImportanceName.NONE:
-            raise SettingsError(f"{option(field)} does not apply to --importance none")
-        if field in given and not attention:
-            raise SettingsError(f"{option(field)} needs attention: leave out --no-attention")
-        if field in given and by_worth and importance == ImportanceName.AUTO:
-            raise SettingsError(
-                f"{option(field)} does not apply to --value worth by itself: add --importance received"
-            )
-    if not attention and importance in {ImportanceName.RECEIVED, ImportanceName.PROMPT}:
+def _check_rivals(given: Mapping[str, Any]) -> None:
+    from et_agent.decoding.schedules.forking import ForkingTree
+
+    for one, other in ForkingTree.rivals:
+        if one in given and other in given:
+            raise SettingsError(f"{option(one)} and {option(other)} say the same: give one of them")
+
+
+def _check_attention(
+    made: "type[DecoderSettings]", given: Mapping[str, Any], *, attention: bool
+) -> None:
+    """Refuse what does nothing without attention, or where forks do not look at it."""
+    importance = given.get("importance", "auto")
+    by_value = "value" in made.model_fields and given.get("value", _VALUE) == _VALUE
+    if "least_value" in given and not by_value:
+        raise SettingsError(f"--least-value does not apply to --value {given['value']}")
+    if not attention and importance in ("received", "prompt"):
         raise SettingsError(f"--importance {importance} needs attention: leave out --no-attention")
+    for field in (field for field in _NEED_ATTENTION if field in given):
+        if importance == "none":
+            raise SettingsError(f"{option(field)} does not apply to --importance none")
+        if not attention:
+            raise SettingsError(f"{option(field)} needs attention: leave out --no-attention")
+        if by_value and importance == "auto":
+            raise SettingsError(
+                f"{option(field)} does not apply to --value {_VALUE} by itself: add "
+                "--importance received"
+            )
 
 
 def _both(options: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from et_agent.cli.ask import KindName
-from et_agent.cli.decoders import DecoderName
+from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def gated_ask(
             "--early",
             metavar="",
             help="Stop a tree once the decision is nearly certain, to save tokens: "
-            "the same as ask --wave 4 --settle 0.8 --give-up 0.34.",
+            "the same as ask --batch 4 --stop-above 0.8 --stop-below 0.34.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
@@ -124,9 +124,7 @@ def gated_ask(
     options: dict[str, Any] = {"decoder": decoder, "kind": kind.value, "seed": seed}
     spec = model or DEFAULT_MODEL
     with ExitStack() as stack:
-        board = stack.enter_context(
-            Board([question], model=spec, decoder=DecoderName.ENTROPY_TREE, shown=is_watched())
-        )
+        board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 
         def opened(name: str) -> "LanguageModel":
             return stack.enter_context(

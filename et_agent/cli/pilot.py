@@ -63,7 +63,7 @@ def pilot(
         be_verbose()
     from et_agent.asking import run_pilot
     from et_agent.cli import loading
-    from et_agent.cli.decoders import DecoderName, decoder_settings
+    from et_agent.cli.decoders import decoder_settings
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
@@ -73,9 +73,7 @@ def pilot(
         raise SettingsError(f"--chains is {chains}: use 1 to 256 (default 4)")
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
-    decoder_settings(
-        DecoderName.MULTI_CHAIN, {"temperature": temperature, "max_tokens": max_tokens}
-    )
+    decoder_settings("multi-chain", {"temperature": temperature, "max_tokens": max_tokens})
     loading.check_load_settings(context=None, threads=threads)
     texts = [question.text for question in read_file(questions)]
     target = None if output is None else _writable(output)

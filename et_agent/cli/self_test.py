@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from et_agent.asking import submit
 from et_agent.cli import loading
-from et_agent.decoding.entropy_tree import EntropyTree
+from et_agent.decoding.schedules import EntropyTree
 from et_agent.engines.base import Batch, LanguageModel
 from et_agent.errors import EtAgentError
 

@@ -7,7 +7,7 @@ the grouping of the calls are the caller's business, so many runs can share one 
 
 import math
 from collections.abc import Callable, Hashable, Sequence, Set
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,14 @@ class DecoderSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    uncompared: ClassVar[frozenset[str]] = frozenset({"leaves", "max_tokens"})
+    """Settings that may be others than those a calibrator was fitted with: the token limit acts only
+    on the paths that reach it, and what it cuts off is a feature; leaves may be any number in the
+    range that the calibrator has seen. All other settings matter."""
+    stopping: ClassVar[frozenset[str]] = frozenset()
+    """Settings that may stop a run early. One that stopped is what the whole one was at that size, so
+    a calibrator of whole runs holds for it; but runs that stopped say nothing of whole ones."""
+
     temperature: float = Field(default=0.7, ge=0.001, le=10, allow_inf_nan=False)
     """Sampling temperature; logits are divided by it. Path weights are probabilities at it. For the
     most likely tokens use `Greedy`, not a temperature near 0."""
@@ -59,7 +67,11 @@ class DecoderSettings(BaseModel):
         try:
             super().__init__(**settings)
         except ValidationError as error:
-            raise SettingsError(explained(f"{type(self).__name__} settings", error)) from error
+            raise SettingsError(explained(f"{self.__repr_name__()} settings", error)) from error
+
+    def __repr_name__(self) -> str:
+        """What makes it, in its `repr`, in messages and in stored data."""
+        return type(self).__name__
 
     @property
     def reads_attention(self) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from et_agent.decoding.arithmetic import Coded, CodedRun
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
-from et_agent.decoding.entropy_tree import Coded, EntropyTree, TreeRun
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, Finish, ForkKind
 
@@ -31,18 +31,13 @@ class Continued(DecoderSettings):
         return ContinuedRun(self, inputs)
 
 
-class ContinuedRun(TreeRun):
+class ContinuedRun(CodedRun):
     """The run. Its tree's first branch holds no token; tokens that were given have no statistics."""
 
+    settings: Continued
+
     def __init__(self, settings: Continued, inputs: RunInputs) -> None:
-        tree = EntropyTree(
-            schedule="stratified",
-            leaves=settings.leaves,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-        )
-        super().__init__(tree, inputs, roots=1)
-        self._continued = settings
+        super().__init__(settings, inputs, roots=1)
         self._spacing = 1.0 / settings.leaves
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
@@ -52,8 +47,8 @@ class ContinuedRun(TreeRun):
             super()._take(branch, distribution)
 
     def _begin(self, root: Branch) -> None:
-        leaves = self._continued.leaves
-        children = fork_into_continuations(self, root, self._continued.continuations)
+        leaves = self.settings.leaves
+        children = fork_into_continuations(self, root, self.settings.continuations)
         for child in children:
             child.codes = leaves
             if leaves > 1:
@@ -69,12 +64,12 @@ class ContinuedRun(TreeRun):
         return self.tree.path(branch)[self._length_given(branch) :]
 
     def _length_given(self, branch: int) -> int:
-        return len(self._continued.continuations[self.given(branch)])
+        return len(self.settings.continuations[self.given(branch)])
 
     @property
     def most_tokens(self) -> int:
         """Tokens after the prompt that a path may have, given ones included."""
-        given = max(map(len, self._continued.continuations))
+        given = max(map(len, self.settings.continuations))
         return max(given, self._within_room(given))
 
     def _longest(self, branch: Branch) -> int:
@@ -82,7 +77,7 @@ class ContinuedRun(TreeRun):
 
     def _within_room(self, given: int) -> int:
         # The limit holds for what is generated; the room in the context for all of it.
-        whole = given + self._continued.max_tokens
+        whole = given + self.settings.max_tokens
         return whole if self.inputs.room is None else min(whole, self.inputs.room)
 
     @property
@@ -90,7 +85,7 @@ class ContinuedRun(TreeRun):
         """Tokens that were generated, those that were given left out."""
         if len(self.tree.branches) == 1:
             return 0
-        return self.tree.tokens_decoded - sum(map(len, self._continued.continuations))
+        return self.tree.tokens_decoded - sum(map(len, self.settings.continuations))
 
 
 def fork_into_continuations(

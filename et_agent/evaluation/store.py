@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.decoding.naming import brought_up
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
@@ -96,6 +97,8 @@ class RunStore:
     def begin(self, name: str, config: Mapping[str, Any]) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.
 
+        A run of an earlier version, whose decoder is described as it was then, is gone on with too.
+
         Args:
             name: Name of a new run; a number is added when it is taken.
             config: Everything that decides what is decoded, in plain JSON types.
@@ -103,19 +106,19 @@ class RunStore:
         text = json.dumps(config, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._transaction() as connection:
-            known = connection.execute(
-                "SELECT name FROM runs WHERE digest = ?", (digest,)
-            ).fetchone()
+            configs = dict(connection.execute("SELECT name, config FROM runs ORDER BY id"))
+            wanted = _brought_up(text)
+            known = next(
+                (one for one, kept in configs.items() if _brought_up(kept) == wanted), None
+            )
             if known is None:
-                taken = {row[0] for row in connection.execute("SELECT name FROM runs")}
-                free = next(one for one in _names(name) if one not in taken)
+                known = next(one for one in _names(name) if one not in configs)
                 connection.execute(
                     "INSERT INTO runs (name, digest, config, created, made_with) "
                     "VALUES (?, ?, ?, ?, ?)",
-                    (free, digest, text, _now(), json.dumps(_versions())),
+                    (known, digest, text, _now(), json.dumps(_versions())),
                 )
-                known = (free,)
-        return self.run(known[0])
+        return self.run(known)
 
     def runs(self) -> list[RunInfo]:
         """All runs, oldest first."""
@@ -273,6 +276,13 @@ class RunStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _brought_up(text: str) -> dict[str, Any]:
+    """A configuration with its decoder as it is described now."""
+    config: dict[str, Any] = json.loads(text)
+    decoder = config.get("decoder")
+    return {**config, "decoder": brought_up(decoder)} if isinstance(decoder, dict) else config
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.arrays import Doubles, Ints
-from et_agent.decoding.codes import farthest_first
+from et_agent.decoding.arithmetic import farthest_first
 from et_agent.errors import InputError
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.leaves import SHARE_DIGITS, rank_of_class

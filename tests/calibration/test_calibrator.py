@@ -17,7 +17,7 @@ from et_agent.calibration import (
 )
 from et_agent.calibration.fitting import CANDIDATES, isotonic_with
 from et_agent.calibration.maps import Isotonic, Logistic, VennAbers
-from et_agent.decoding import EntropyTree
+from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.naming import described
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from tests.calibration.conftest import COLUMNS, questions
@@ -259,17 +259,17 @@ def test_another_fingerprint_is_refused_with_the_fix(change: dict[str, Any], mes
     ("settings", "leaves"),
     [
         ({}, (16, 16)),
-        ({"settle": 0.8}, (8, 16)),
-        ({"give_up": 0.3}, (8, 16)),
-        ({"settle": 0.8, "wave": 1}, (2, 16)),
-        ({"settle": 0.8, "wave": 3}, (3, 16)),
-        ({"give_up": 0.3, "wave": 1}, (4, 16)),
-        ({"give_up": 0.3, "wave": 3}, (6, 16)),
-        ({"give_up": 0.3, "wave": 9}, (8, 16)),
-        ({"settle": 0.8, "give_up": 0.3, "wave": 2}, (2, 16)),
-        ({"leaves": 3, "roots": 8, "give_up": 0.3, "wave": 2}, (3, 3)),
-        ({"roots": 2, "give_up": 0.3}, (4, 16)),
-        ({"roots": 2, "settle": 0.8, "give_up": 0.3}, (2, 16)),
+        ({"stop_above": 0.8}, (8, 16)),
+        ({"stop_below": 0.3}, (8, 16)),
+        ({"stop_above": 0.8, "batch": 1}, (2, 16)),
+        ({"stop_above": 0.8, "batch": 3}, (3, 16)),
+        ({"stop_below": 0.3, "batch": 1}, (4, 16)),
+        ({"stop_below": 0.3, "batch": 3}, (6, 16)),
+        ({"stop_below": 0.3, "batch": 9}, (8, 16)),
+        ({"stop_above": 0.8, "stop_below": 0.3, "batch": 2}, (2, 16)),
+        ({"leaves": 3, "roots": 8, "stop_below": 0.3, "batch": 2}, (3, 3)),
+        ({"roots": 2, "stop_below": 0.3}, (4, 16)),
+        ({"roots": 2, "stop_above": 0.8, "stop_below": 0.3}, (2, 16)),
     ],
 )
 def test_a_tree_that_may_stop_early_asks_for_all_leaves_from_there(
@@ -284,16 +284,58 @@ def test_whole_trees_tell_of_those_that_stopped_but_not_the_other_way_round() ->
         return fingerprint(decoder=described(EntropyTree(**settings)))
 
     whole = of().model_copy(update={"leaves": (2, 16)})  # as fitted on capped trees too
-    stopped = of(wave=2, settle=0.6)
+    stopped = of(batch=2, stop_above=0.6)
     assert whole.problems(stopped) == []
     assert stopped.problems(stopped) == []
     assert len(stopped.problems(of())) == 2
-    assert "decoder settle None instead of 0.6" in stopped.problems(of())
-    assert "decoder settle 0.9 instead of 0.6" in stopped.problems(of(wave=2, settle=0.9))
+    assert "decoder stop_above None instead of 0.6" in stopped.problems(of())
+    assert "decoder stop_above 0.9 instead of 0.6" in stopped.problems(of(batch=2, stop_above=0.9))
     assert of().problems(stopped) == ["2 to 16 leaves instead of 16 to 16"]
     for one, other in ((whole, stopped), (stopped, whole)):
         with pytest.raises(CalibrationError, match="do not go together"):
             one.joined(other)
+
+
+BEFORE: dict[str, Any] = {
+    "name": "EntropyTree",
+    "branching": 2,
+    "delta": None,
+    "exchangeable": False,
+    "gap": 16,
+    "importance": "auto",
+    "importance_percentile": 25.0,
+    "least_worth": 1.0,
+    "percentile": None,
+    "roots": 8,
+    "schedule": "rounds",
+    "settle": None,
+    "tau": None,
+    "temperature": 0.7,
+    "value": "worth",
+}
+"""`EntropyTree()` in the fingerprint of a calibrator of an earlier version."""
+
+
+def test_a_fingerprint_of_before_is_that_of_the_same_tree_today() -> None:
+    now = fingerprint(decoder=described(EntropyTree(leaves=4)))
+    before = Fingerprint.model_validate({**now.model_dump(), "decoder": BEFORE})
+    assert before == now
+    assert before == fingerprint(decoder={**BEFORE, "leaves": 4, "max_tokens": 99})
+    stopping = {**BEFORE, "leaves": 4, "wave": 2, "settle": 0.8}
+    assert fingerprint(decoder=stopping) == fingerprint(
+        decoder=described(EntropyTree(leaves=4, batch=2, stop_above=0.8))
+    )
+
+
+def test_what_only_another_decoder_has_is_not_told_of() -> None:
+    ours = fingerprint(decoder=described(EntropyTree()))
+    online = fingerprint(decoder=described(EntropyTree(schedule="online")))
+    chains = fingerprint(decoder=described(MultiChain()))
+    assert ours.problems(online) == ["decoder schedule online instead of rounds"]
+    assert ours.problems(chains) == ["decoder name MultiChain instead of EntropyTree"]
+    own = fingerprint(decoder={"name": "Beam", "leaves": 16, "width": 3, "temperature": 0.7})
+    assert "decoder width 3 instead of None" in ours.problems(own)
+    assert own.problems(own) == []
 
 
 def test_fingerprints_join() -> None:

@@ -73,10 +73,10 @@ def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_
     assert known is not None
     assert known.leaves == (4, 16)
     for stops, holds in (
-        ({"wave": 2, "give_up": 0.34}, True),
-        ({"wave": 4, "settle": 0.8, "give_up": 0.34}, True),
-        ({"settle": 0.8}, True),
-        ({"wave": 2, "settle": 0.8}, False),
+        ({"batch": 2, "stop_below": 0.34}, True),
+        ({"batch": 4, "stop_above": 0.8, "stop_below": 0.34}, True),
+        ({"stop_above": 0.8}, True),
+        ({"batch": 2, "stop_above": 0.8}, False),
     ):
         found = find_calibrator(
             Fingerprint.of(

@@ -7,8 +7,12 @@ import pytest
 from et_agent.answers import AnswerKind
 from et_agent.asking import Chat
 from et_agent.cli.ask import ChatName, KindName
-from et_agent.cli.decoders import ImportanceName, ScheduleName, ValueName
-from et_agent.decoding.entropy_tree import ForkValue, Importance, Schedule
+from et_agent.cli.decoders import decoder_options, option
+from et_agent.decoding.naming import CLASSES
+from et_agent.decoding.schedules import EntropyTree, Online
+from et_agent.decoding.schedules.forking import Importance
+from et_agent.decoding.schedules.former import FORMER_SETTINGS
+from et_agent.decoding.schedules.rounds import ForkValue
 from et_agent.results import AskResult
 from tests.cli.conftest import Install, Run
 
@@ -17,11 +21,55 @@ TREE = ("--temperature", "1")
 
 
 def test_names_are_those_of_the_library() -> None:
-    assert tuple(ScheduleName) == get_args(Schedule)
-    assert tuple(ImportanceName) == get_args(Importance)
-    assert tuple(ValueName) == get_args(ForkValue)
     assert set(KindName) == set(map(str, AnswerKind))
     assert tuple(ChatName) == get_args(Chat)
+
+
+def test_every_setting_of_a_decoder_is_an_option() -> None:
+    options = {one.field: one for one in decoder_options()}
+    for made in CLASSES:
+        for field in made.model_fields:
+            assert made in options[field].classes
+            assert made.model_fields[field].description
+    assert options["importance"].choices == get_args(Importance)
+    assert options["value"].choices == get_args(ForkValue)
+    assert set(options["schedule"].choices) == set(EntropyTree.schedules)
+    assert options["gap"].classes == (Online,)
+    assert [one.__name__ for one in options["leaves"].classes[-2:]] == ["Stratified", "MultiChain"]
+    for one in options.values():
+        defaults = {made.model_fields[one.field].default for made in one.classes}
+        assert one.field == "schedule" or defaults == {one.default}
+
+
+def test_help_names_every_setting_and_no_former_one(run: Run) -> None:
+    shown = run("ask", "--help")
+    for one in decoder_options():
+        assert f"{option(one.field)} " in shown.out
+    for former in FORMER_SETTINGS:
+        assert option(former) not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        (["--settle", "0.6"], ["--stop-above", "0.6"]),
+        (["--give-up", "0.3"], ["--stop-below", "0.3"]),
+        (["--wave", "2", "--stop-above", "0.6"], ["--batch", "2", "--stop-above", "0.6"]),
+        (["--least-worth", "2"], ["--least-value", "2"]),
+        (["--value", "worth"], ["--value", "value_per_token"]),
+        (["--value", "parting"], ["--value", "disagreement"]),
+    ],
+)
+def test_former_options_work_and_warn(
+    run: Run, install: Install, former: list[str], now: list[str]
+) -> None:
+    install()
+    with pytest.warns(DeprecationWarning, match=" is now .*: use that"):
+        shown = run("ask", "--json", *former, QUESTION)
+    assert shown.code == 0
+    install()
+    expected = json.loads(run("ask", "--json", *now, QUESTION).out)
+    assert json.loads(shown.out)["decoder"] == expected["decoder"]
 
 
 def test_prints_answer_distribution_cost_and_tree(run: Run, install: Install) -> None:
@@ -155,12 +203,17 @@ def test_a_file_that_cannot_be_read(run: Run, install: Install, tmp_path: Path, 
         (["--decoder", "multi-chain", "--b", "2", "--gap", "3"], "--b, --gap do not apply"),
         (["--gap", "8"], "--gap does not apply to --schedule rounds"),
         (["--schedule", "stratified", "--tau", "1"], "--tau does not apply to --schedule strat"),
-        (["--schedule", "online", "--settle", "1"], "use --schedule rounds"),
+        (["--schedule", "online", "--stop-above", "1"], "use --schedule rounds"),
         (["--importance", "none", "--delta", "0.1"], "--importance none"),
         (["--no-attention", "--delta", "0.1"], "--no-attention"),
         (["--no-attention", "--importance", "received"], "--no-attention"),
         (["--importance", "prompt"], "schedule='online'"),
         (["--exchangeable", "--b", "3"], "two sides"),
+        (["--decoder", "beam"], "--decoder is beam: use one of entropy-tree, multi-chain, greedy"),
+        (["--schedule", "best"], "--schedule is best: use one of"),
+        (["--value", "best"], "--value is best: it should be 'value_per_token'"),
+        (["--value", "mass", "--least-value", "2"], "--least-value does not apply to --value mass"),
+        (["--delta", "0.1"], "add --importance received"),
         (["--leaves", "0"], "--leaves is 0: it should be greater than or equal to 1"),
         (["--leaves", "-3"], "--leaves is -3"),
         (["--b", "1"], "--b is 1: it should be"),
@@ -229,7 +282,7 @@ def test_chat_plain_works_without_a_template(run: Run, install: Install) -> None
         ["--schedule", "online", "--tau", "0.1", "--gap", "2"],
         ["--schedule", "stratified", "--leaves", "9"],
         ["--schedule", "breadth_first", "--tau", "0.1", "--temperature", "1"],
-        ["--value", "parting", "--settle", "0.9", "--roots", "3", "--exchangeable"],
+        ["--value", "disagreement", "--stop-above", "0.9", "--roots", "3", "--exchangeable"],
     ],
 )
 def test_every_decoder_prints(run: Run, install: Install, options: list[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import Decoder, LeafReader, Run, RunInputs, TokenReader
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.thresholds import Thresholds
@@ -13,6 +14,7 @@ from et_agent.decoding.thresholds import Thresholds
 Path = tuple[int, ...]
 Rows = Callable[[Path], Sequence[float]]
 Watch = Callable[[Run], None]
+Attend = Callable[[Path], NDArray[np.float32]]
 
 
 @dataclass
@@ -222,3 +224,26 @@ def shape(run: Run) -> frozenset[tuple[Hashable, ...]]:
         )
         for branch in tree.branches
     )
+
+
+def chain_toy(probabilities: list[float], *, ways: int = 2) -> Toy:
+    """At position i token 1 has probabilities[i], and `ways` - 1 others share the rest."""
+
+    def rows(path: Path) -> list[float]:
+        if len(path) == len(probabilities):
+            return [1.0] + [0.0] * ways
+        sure = probabilities[len(path)]
+        return [0.0, sure] + [(1 - sure) / (ways - 1)] * (ways - 1)
+
+    return Toy(rows, frozenset({0}), lambda path: str(path[-2]))
+
+
+def new_forks(run: Run, known: int) -> list[tuple[int, int]]:
+    """Branch and position of the forks after the first `known`."""
+    return [(fork.branch, fork.position) for fork in run.tree.forks[known:]]
+
+
+def tree_of(schedule: str, **settings: object) -> EntropyTree:
+    """A tree with those of the settings that its schedule has."""
+    made = EntropyTree.schedules[schedule]
+    return made(**{name: value for name, value in settings.items() if name in made.model_fields})

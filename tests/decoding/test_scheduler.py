@@ -77,7 +77,7 @@ DECODERS: list[Decoder] = [
     EntropyTree(
         value="mass_per_token", leaves=8, roots=3, tau=0.2, max_tokens=DEPTH, temperature=1
     ),
-    EntropyTree(leaves=8, roots=7, wave=1, settle=1, max_tokens=DEPTH, temperature=1),
+    EntropyTree(leaves=8, roots=7, batch=1, stop_above=1, max_tokens=DEPTH, temperature=1),
     EntropyTree(schedule="online", leaves=7, roots=2, tau=0.2, gap=1, max_tokens=DEPTH),
     EntropyTree(schedule="stratified", leaves=6, max_tokens=DEPTH, temperature=1),
     EntropyTree(schedule="breadth_first", leaves=7, branching=3, tau=0.2, max_tokens=DEPTH),

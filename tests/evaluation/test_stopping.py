@@ -26,25 +26,25 @@ def leaves_of(run: Run) -> LeafTable:
 
 
 @pytest.mark.parametrize(
-    ("wave", "answers", "stops", "kept"),
+    ("batch", "answers", "stops", "kept"),
     [
-        (1, (0, 0, 1, 1), {"settle": 0.6}, 2),
-        (1, (0, 1, 1, 2), {"settle": 0.6}, 3),
-        (2, (0, 1, 1, 1, 2, 2), {"settle": 0.6}, 4),
-        (2, (0, 1, 2, 3, 4, 4), {"settle": 0.6}, 6),
-        (2, (0, 1, 2, 3, 4, 4), {"give_up": 0.3}, 4),
-        (2, (0, 1, 2, 2, 4, 4), {"give_up": 0.34}, 6),
-        (3, (0, 1, 2, 3, 4, 4, 4), {"give_up": 0.34}, 6),
-        (3, (0, 1, 1, 2, 2, 2, 2), {"settle": 2 / 3}, 3),
-        (9, (0, 0, 0, 0), {"settle": 0.6}, 4),
-        (2, (-1, -1, -1, -1, 0, 0), {"settle": 0.6, "give_up": 0.3}, 4),
+        (1, (0, 0, 1, 1), {"stop_above": 0.6}, 2),
+        (1, (0, 1, 1, 2), {"stop_above": 0.6}, 3),
+        (2, (0, 1, 1, 1, 2, 2), {"stop_above": 0.6}, 4),
+        (2, (0, 1, 2, 3, 4, 4), {"stop_above": 0.6}, 6),
+        (2, (0, 1, 2, 3, 4, 4), {"stop_below": 0.3}, 4),
+        (2, (0, 1, 2, 2, 4, 4), {"stop_below": 0.34}, 6),
+        (3, (0, 1, 2, 3, 4, 4, 4), {"stop_below": 0.34}, 6),
+        (3, (0, 1, 1, 2, 2, 2, 2), {"stop_above": 2 / 3}, 3),
+        (9, (0, 0, 0, 0), {"stop_above": 0.6}, 4),
+        (2, (-1, -1, -1, -1, 0, 0), {"stop_above": 0.6, "stop_below": 0.3}, 4),
     ],
 )
 def test_chains_stop_in_the_order_of_their_making(
-    wave: int, answers: tuple[int, ...], stops: dict[str, Any], kept: int
+    batch: int, answers: tuple[int, ...], stops: dict[str, Any], kept: int
 ) -> None:
     whole = chains(*answers)
-    found = stopped_early(whole, EntropyTree(wave=wave, **stops))
+    found = stopped_early(whole, EntropyTree(batch=batch, **stops))
     assert len(found.leaves) == kept
     assert found.leaves.weight.tolist() == pytest.approx([1 / kept] * kept)
     assert found.tokens_decoded == 10 * kept
@@ -52,7 +52,7 @@ def test_chains_stop_in_the_order_of_their_making(
 
 
 def test_no_more_leaves_than_the_settings_allow() -> None:
-    settings = EntropyTree(leaves=3, wave=1, settle=0.9)
+    settings = EntropyTree(leaves=3, batch=1, stop_above=0.9)
     assert len(stopped_early(chains(0, 1, 1, 2, 2), settings).leaves) == 3
     tree = record("q/0", leaves_of(play(EntropyTree(leaves=8, roots=8), TOY, 0)), [True] * 3)
     assert stopped_early(tree, settings, 0.0).leaves.count.sum() <= 3
@@ -60,7 +60,7 @@ def test_no_more_leaves_than_the_settings_allow() -> None:
 
 def test_every_code_may_be_the_first() -> None:
     whole = record("q/0", leaves_of(play(EntropyTree(leaves=8, roots=8), TOY, 2)), [True] * 3)
-    settings = EntropyTree(leaves=2, wave=1, settle=0.9)
+    settings = EntropyTree(leaves=2, batch=1, stop_above=0.9)
     begun = [stopped_early(whole, settings, (at + 0.5) / 8) for at in range(8)]
     assert len({one.answers for one in begun}) > 1
     fixed = [stopped_early(whole, settings).answers for _ in range(3)]
@@ -68,28 +68,28 @@ def test_every_code_may_be_the_first() -> None:
 
 
 def test_settings_that_never_stop_are_refused() -> None:
-    with pytest.raises(SettingsError, match="give it a wave"):
-        stopped_early(chains(0, 1), EntropyTree(settle=0.6))
+    with pytest.raises(SettingsError, match="give it a batch"):
+        stopped_early(chains(0, 1), EntropyTree(stop_above=0.6))
 
 
 @pytest.mark.parametrize(
-    "stops", [{"settle": 0.7}, {"give_up": 0.5}, {"settle": 0.9, "give_up": 0.4}]
+    "stops", [{"stop_above": 0.7}, {"stop_below": 0.5}, {"stop_above": 0.9, "stop_below": 0.4}]
 )
-@pytest.mark.parametrize("wave", [1, 2])
-def test_whole_trees_played_through_stop_as_trees_in_waves_do(
-    wave: int, stops: dict[str, float]
+@pytest.mark.parametrize("batch", [1, 2])
+def test_whole_trees_played_through_stop_as_trees_in_batches_do(
+    batch: int, stops: dict[str, float]
 ) -> None:
     """Nearly, and on average: which side of its neighbour a code lay on is forgotten."""
     common: dict[str, Any] = {"leaves": 8, "roots": 8, "temperature": 1}
-    settings = EntropyTree(**common, wave=wave, **stops)
+    settings = EntropyTree(**common, batch=batch, **stops)
     leaves: dict[str, list[float]] = {"decoded": [], "played": []}
     leads: dict[str, list[float]] = {"decoded": [], "played": []}
     ends = {"decoded": Counter[int](), "played": Counter[int]()}
     for seed in range(400):
         whole = leaves_of(play(EntropyTree(**common), TOY, seed))
         played = stopped_early(record(f"q/{seed}", whole, [True] * 3), settings).leaves
-        waves = play(settings, TOY, seed, read_leaf=lambda path: TOY.answer(tuple(path)))
-        for name, one in (("decoded", leaves_of(waves)), ("played", played)):
+        batches = play(settings, TOY, seed, read_leaf=lambda path: TOY.answer(tuple(path)))
+        for name, one in (("decoded", leaves_of(batches)), ("played", played)):
             size = int(one.count.sum())
             leaves[name].append(size)
             leads[name].append(float(one.shares.max()))

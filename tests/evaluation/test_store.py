@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from et_agent.decoding import EntropyTree, MultiChain
+from et_agent.decoding.naming import described
 from et_agent.errors import StoreError
 from et_agent.evaluation.store import RunStore, default_store_path
 from tests.evaluation.conftest import record, table
@@ -48,6 +50,24 @@ def test_the_same_configuration_is_the_same_run(tmp_path: Path) -> None:
         assert store.begin("a", {"seed": 2}).name == "a-2"
         assert store.begin("a", {"seed": 3}).name == "a-3"
         assert [run.name for run in store.runs()] == ["a", "a-2", "a-3"]
+
+
+def test_a_run_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    flat = {"name": "EntropyTree", "schedule": "rounds", "temperature": 0.7, "max_tokens": 320}
+    flat |= {"leaves": 16, "roots": 8, "branching": 2, "tau": None, "percentile": None}
+    flat |= {"importance": "auto", "delta": None, "importance_percentile": 25.0, "gap": 16}
+    flat |= {"exchangeable": False, "value": "worth", "least_worth": 1.0, "settle": None}
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        old = store.begin("tree", {"seed": 1, "decoder": flat})
+        assert store.begin("now", {"seed": 1, "decoder": described(EntropyTree())}).id == old.id
+        assert store.run("tree").config["decoder"] == flat
+        for other in (
+            {"seed": 2, "decoder": described(EntropyTree())},
+            {"seed": 1, "decoder": described(EntropyTree(leaves=8))},
+            {"seed": 1, "decoder": described(EntropyTree(stop_above=0.8))},
+            {"seed": 1, "decoder": described(MultiChain())},
+        ):
+            assert store.begin("other", other).id != old.id
 
 
 def test_finding_runs(tmp_path: Path) -> None:

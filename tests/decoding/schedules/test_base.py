@@ -1,14 +1,25 @@
+"""What holds for every schedule, and which settings are refused."""
+
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError
 
-from et_agent.decoding import EntropyTree, Finish, ForkKind, Greedy, MultiChain, Run
-from et_agent.decoding.base import sum_and_sample
+from et_agent.decoding import EntropyTree, Finish, Greedy, MultiChain, Run
+from et_agent.decoding.base import Decoder
+from et_agent.decoding.schedules import Rounds
 from et_agent.errors import EtAgentError, SettingsError
-from tests.decoding.play import from_table, play, random_toy, shape, thresholds, uneven
+from tests.decoding.play import (
+    play,
+    random_toy,
+    shape,
+    tree_of,
+)
 
 
 @st.composite
@@ -23,9 +34,9 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
     exchangeable = draw(st.booleans())
     schedule = draw(st.sampled_from(["online", "stratified", "rounds", "breadth_first"]))
     tau = draw(st.sampled_from([0.0, 0.3, 1.0]))
-    wave = draw(st.none() | st.integers(1, 4)) if schedule == "rounds" else None
-    return EntropyTree(
-        schedule=schedule,
+    batch = draw(st.none() | st.integers(1, 4)) if schedule == "rounds" else None
+    return tree_of(
+        schedule,
         temperature=temperature,
         leaves=leaves,
         roots=draw(st.integers(1, 9)),
@@ -33,10 +44,10 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
         exchangeable=exchangeable,
         tau=tau if schedule == "online" else draw(st.sampled_from([None, tau])),
         gap=draw(st.integers(1, 3)),
-        value=draw(st.sampled_from(["entropy", "mass", "mass_per_token", "parting"])),
+        value=draw(st.sampled_from(["entropy", "mass", "mass_per_token", "disagreement"])),
         max_tokens=draw(st.sampled_from([1, 3, 50])),
-        wave=wave,
-        settle=None if wave is None else 1.0,
+        batch=batch,
+        stop_above=None if batch is None else 1.0,
     )
 
 
@@ -97,56 +108,6 @@ def test_the_same_seed_gives_the_same_tree_in_whatever_order_branches_are_told(
     assert shape(shuffled) == shape(play(decoder, script, seed))
 
 
-def test_other_seeds_give_other_trees() -> None:
-    decoder = EntropyTree(schedule="stratified", leaves=4, temperature=1)
-    assert len({shape(play(decoder, uneven(), seed)) for seed in range(20)}) > 5
-
-
-def test_stratified_leaves_have_equal_weight_a_code_and_share_beginnings() -> None:
-    decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
-    for seed in range(20):
-        run = play(decoder, uneven(), seed)
-        tree = run.tree
-        assert tree.leaf_count() == 16
-        for branch, weight in zip(tree.branches, tree.weights(), strict=True):
-            assert weight == pytest.approx(branch.codes / 16, abs=1e-12)
-        # p(1) = 0.6 of 16 codes, spread evenly: 9 or 10 of them, never fewer or more.
-        first = sum(b.codes for b in tree.branches if tree.path(b.id)[0] == 1)
-        assert first in (9, 10)
-        assert tree.tokens_decoded < tree.tokens_as_chains
-        assert {fork.kind for fork in tree.forks} == {ForkKind.STRATIFIED}
-        assert not any(run.may_fork(branch.id) for branch in tree.branches)
-
-
-def test_a_code_stays_a_code_until_its_interval_holds_no_other() -> None:
-    toy = from_table(
-        {(): {0: 0.9, 1: 0.1}, (0,): {2: 0.5, 3: 0.5}, (1,): {2: 1.0}}, {2: "A", 3: "B"}
-    )
-    decoder = EntropyTree(schedule="stratified", leaves=2, temperature=1)
-    for seed in range(50):
-        run = play(decoder, toy, seed)
-        firsts = sorted(run.tree.path(b.id)[0] for b in run.tree.branches)
-        if firsts == [0, 0]:
-            answers = sorted(toy.answer(tuple(run.tree.path(b.id))) for b in run.tree.branches)
-            # Codes 0.5 / 0.9 of the interval apart: they cannot both fall into one half.
-            assert answers == ["A", "B"]
-
-
-def test_tau_comes_from_settings_then_from_the_pilot() -> None:
-    pilot = thresholds(tuple(float(p) for p in range(101)))
-    sure = EntropyTree(schedule="online", leaves=5, roots=1, gap=1, percentile=50)
-    assert len(play(sure, uneven(), thresholds=pilot).tree.forks) == 0  # tau = 50 nats
-    unsure = EntropyTree(schedule="online", leaves=5, roots=1, gap=1, percentile=0)
-    assert len(play(unsure, uneven(), thresholds=pilot).tree.forks) > 0
-    given_tau = EntropyTree(schedule="online", leaves=5, roots=1, gap=1, tau=0.1)
-    assert len(play(given_tau, uneven(), thresholds=pilot).tree.forks) > 0
-
-
-def test_online_needs_a_threshold_fixed_beforehand() -> None:
-    with pytest.raises(SettingsError, match="et-agent pilot"):
-        play(EntropyTree(schedule="online"), uneven())
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -165,14 +126,14 @@ def test_online_needs_a_threshold_fixed_beforehand() -> None:
         ({"tau": -0.1}, "tau"),
         ({"tau": math.nan}, "tau"),
         ({"gap": 0}, "gap"),
-        ({"settle": 0}, "settle"),
-        ({"wave": 0, "settle": 1}, "wave"),
-        ({"wave": 2}, "wave=2 stops nothing by itself"),
-        ({"give_up": 1}, "give_up"),
-        ({"give_up": 0.6, "settle": 0.6}, "must be below settle=0.6"),
-        ({"wave": 2, "settle": 1, "schedule": "stratified"}, "schedule='rounds'"),
-        ({"settle": 0.9, "schedule": "online"}, "schedule='rounds'"),
-        ({"give_up": 0.3, "schedule": "breadth_first"}, "schedule='rounds'"),
+        ({"stop_above": 0}, "stop_above"),
+        ({"batch": 0, "stop_above": 1}, "batch"),
+        ({"batch": 2}, "batch=2 stops nothing by itself"),
+        ({"stop_below": 1}, "stop_below"),
+        ({"stop_below": 0.6, "stop_above": 0.6}, "must be below stop_above=0.6"),
+        ({"batch": 2, "stop_above": 1, "schedule": "stratified"}, "schedule='rounds'"),
+        ({"stop_above": 0.9, "schedule": "online"}, "schedule='rounds'"),
+        ({"stop_below": 0.3, "schedule": "breadth_first"}, "schedule='rounds'"),
         ({"schedule": "best"}, "schedule"),
         ({"leafs": 3}, "leafs"),
         ({"exchangeable": True, "branching": 3}, "branching=2"),
@@ -197,18 +158,110 @@ def test_settings_are_frozen_and_tell_what_they_read() -> None:
     assert not EntropyTree(schedule="stratified").reads_attention
 
 
-@given(
-    st.lists(st.floats(0, 1), min_size=0, max_size=5).map(lambda p: [x / max(1, sum(p)) for x in p])
+SCHEDULES = sorted(EntropyTree.schedules)
+STRANGERS = [
+    (schedule, other, setting)
+    for schedule, made in EntropyTree.schedules.items()
+    for other, another in EntropyTree.schedules.items()
+    for setting in another.model_fields.keys() - made.model_fields.keys()
+]
+
+
+@pytest.mark.parametrize(("schedule", "other", "setting"), STRANGERS)
+def test_the_setting_of_another_schedule_is_refused(
+    schedule: str, other: str, setting: str
+) -> None:
+    default = EntropyTree.schedules[other].model_fields[setting].default
+    with pytest.raises(SettingsError) as caught:
+        EntropyTree(schedule=schedule, **{setting: default})
+    told = str(caught.value)
+    assert f"{setting} does nothing with schedule={schedule!r}: leave it out" in told
+    assert f"schedule={other!r}" in told.partition("or set")[2]
+
+
+def test_all_pairs_take_part_of_which_one_has_what_the_other_lacks() -> None:
+    pairs = {(schedule, other) for schedule, other, _ in STRANGERS}
+    assert ("rounds", "online") in pairs
+    assert ("online", "rounds") in pairs
+    assert len(pairs) == 7
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_constructor_makes_the_class_of_the_schedule(schedule: str) -> None:
+    made = EntropyTree.schedules[schedule]
+    decoder = EntropyTree(schedule=schedule, leaves=3)
+    assert type(decoder) is made
+    assert decoder == made(leaves=3)
+    assert isinstance(decoder, Decoder)
+    assert type(EntropyTree(leaves=3)) is EntropyTree.schedules["rounds"]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_it_is_the_same_after_copying_pickling_and_printing(schedule: str) -> None:
+    decoder = EntropyTree(schedule=schedule, leaves=3, temperature=1)
+    for again in (
+        copy.copy(decoder),
+        copy.deepcopy(decoder),
+        decoder.model_copy(),
+        pickle.loads(pickle.dumps(decoder)),
+        eval(repr(decoder), {"EntropyTree": EntropyTree}),
+        EntropyTree.model_validate(decoder.model_dump()),
+        EntropyTree.model_validate_json(decoder.model_dump_json()),
+    ):
+        assert type(again) is type(decoder)
+        assert again == decoder
+        assert hash(again) == hash(decoder)
+    changed = decoder.model_copy(update={"leaves": 4})
+    assert type(changed) is type(decoder)
+    assert changed != decoder
+
+
+class Holder(BaseModel):
+    """A model of somebody else's with a tree in it."""
+
+    tree: EntropyTree = Field(default_factory=EntropyTree)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_plain_data_become_the_class_of_their_schedule(schedule: str) -> None:
+    held = Holder.model_validate({"tree": {"schedule": schedule, "leaves": 3}})
+    assert held.tree == EntropyTree(schedule=schedule, leaves=3)
+    assert Holder(tree=held.tree).tree is held.tree
+    assert Holder.model_validate_json(held.model_dump_json()) == held
+
+
+def test_plain_data_without_a_schedule_are_rounds() -> None:
+    assert Holder.model_validate({"tree": {"roots": 3}}).tree == EntropyTree(roots=3)
+    assert EntropyTree.model_validate({}) == EntropyTree()
+
+
+@pytest.mark.parametrize(
+    "tree", [{"schedule": "best"}, {"schedule": "online", "batch": 2}, {"leaves": 0}, 3]
 )
-def test_shares_of_sum_and_sample_sum_to_one_and_are_not_negative(known: list[float]) -> None:
-    shares = sum_and_sample(known)
-    assert len(shares) == len(known) + 1
-    assert math.fsum(shares) == pytest.approx(1.0, abs=1e-12)
-    assert min(shares) >= 0
-    assert shares[:-1] == pytest.approx(known, abs=1e-12)
+def test_plain_data_that_no_class_takes(tree: object) -> None:
+    with pytest.raises(ValidationError):
+        Holder.model_validate({"tree": tree})
+    with pytest.raises(ValidationError):
+        EntropyTree.model_validate(tree)
 
 
-def test_probabilities_that_float32_makes_a_little_too_large_are_scaled() -> None:
-    shares = sum_and_sample([0.7, 0.30000006])
-    assert math.fsum(shares) == pytest.approx(1.0, abs=1e-12)
-    assert shares[-1] == 0.0
+def test_the_schema_tells_all_schedules_apart() -> None:
+    for schema in (EntropyTree.model_json_schema(), Holder.model_json_schema()):
+        classes = {
+            one["properties"]["schedule"]["const"]: set(one["properties"])
+            for one in schema["$defs"].values()
+        }
+        assert sorted(classes) == SCHEDULES
+        assert "gap" in classes["online"]
+        assert "gap" not in classes["rounds"]
+
+
+def test_a_class_of_the_users_own_stays_one_and_stands_for_no_schedule() -> None:
+    class Own(Rounds):
+        """Rounds that do something else too."""
+
+    own = Own(leaves=3)
+    assert type(own) is Own
+    assert repr(own).startswith("Own(")
+    assert type(EntropyTree()) is Rounds
+    assert Holder(tree=own).tree is own

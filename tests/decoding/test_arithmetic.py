@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from et_agent.decoding import EntropyTree, Run
-from et_agent.decoding.codes import farthest_first
+from et_agent.decoding.arithmetic import farthest_first
 from tests.decoding.play import Path, bias, from_table, grained, play, shares, uneven
 
 # Every path is likelier than 1/16: 16 codes never leave it to chance.
@@ -29,13 +29,13 @@ LATE: Final[dict[str, Any]] = {
     "leaves": 9,
     "value": "mass_per_token",
     "tau": 0.1,
-    "settle": None,
+    "stop_above": None,
 }
 
 
-def tree(wave: int | None, **changed: object) -> EntropyTree:
+def tree(batch: int | None, **changed: object) -> EntropyTree:
     """16 roots and no forks later."""
-    given = {"roots": 16, "leaves": 16, "temperature": 1, "wave": wave, "settle": 1.0}
+    given = {"roots": 16, "leaves": 16, "temperature": 1, "batch": batch, "stop_above": 1.0}
     return EntropyTree(**given | changed)
 
 
@@ -47,10 +47,10 @@ def leaves_of(run: Run) -> Counter[Path]:
     return found
 
 
-@given(wave=st.integers(1, 17), seed=st.integers(0, 200))
-def test_all_waves_together_are_the_tree_decoded_at_once(wave: int, seed: int) -> None:
+@given(batch=st.integers(1, 17), seed=st.integers(0, 200))
+def test_all_batches_together_are_the_tree_decoded_at_once(batch: int, seed: int) -> None:
     whole = play(tree(None), BROAD, seed)
-    run = play(tree(wave), BROAD, seed)
+    run = play(tree(batch), BROAD, seed)
     assert leaves_of(run) == leaves_of(whole)
     # The first token of a branch that leaves later may be the one that others took: no more twice.
     paths = [tuple(run.tree.path(branch.id)) for branch in run.tree.branches]
@@ -59,10 +59,10 @@ def test_all_waves_together_are_the_tree_decoded_at_once(wave: int, seed: int) -
 
 
 @pytest.mark.parametrize(
-    ("wave", "sizes"), [(1, [2, *range(3, 17)]), (2, list(range(2, 17, 2))), (5, [5, 10, 15, 16])]
+    ("batch", "sizes"), [(1, [2, *range(3, 17)]), (2, list(range(2, 17, 2))), (5, [5, 10, 15, 16])]
 )
-def test_waves_are_two_roots_at_first_and_as_many_as_asked_then(
-    wave: int, sizes: list[int]
+def test_batches_are_two_roots_at_first_and_as_many_as_asked_then(
+    batch: int, sizes: list[int]
 ) -> None:
     seen = []
 
@@ -70,16 +70,16 @@ def test_waves_are_two_roots_at_first_and_as_many_as_asked_then(
         if run.tree.leaf_count() not in seen:
             seen.append(run.tree.leaf_count())
 
-    # A wave that follows ended paths to their ends is not seen: it decodes nothing.
-    play(tree(wave), BROAD, watch=watch)
+    # A batch that follows ended paths to their ends is not seen: it decodes nothing.
+    play(tree(batch), BROAD, watch=watch)
     assert seen[0] == sizes[0]
     assert set(seen) <= set(sizes)
     assert seen[-1] == 16
 
 
-def test_it_stops_between_waves_once_the_answer_is_settled() -> None:
+def test_it_stops_between_batches_once_the_answer_is_settled() -> None:
     for seed in range(30):
-        run = play(tree(2, settle=0.75), BROAD, seed, read_leaf=lambda path: path[-1])
+        run = play(tree(2, stop_above=0.75), BROAD, seed, read_leaf=lambda path: path[-1])
         answers = Counter[int]()
         for path, count in leaves_of(run).items():
             answers[path[-1]] += count
@@ -90,9 +90,9 @@ def test_it_stops_between_waves_once_the_answer_is_settled() -> None:
 
 
 def test_it_gives_up_where_four_leaves_or_more_say_different_things() -> None:
-    def leaves(give_up: float, says: Callable[[Sequence[int]], int | None]) -> int:
+    def leaves(stop_below: float, says: Callable[[Sequence[int]], int | None]) -> int:
         decoder = EntropyTree(
-            roots=16, leaves=16, temperature=1, wave=2, settle=0.9, give_up=give_up
+            roots=16, leaves=16, temperature=1, batch=2, stop_above=0.9, stop_below=stop_below
         )
         return play(decoder, BROAD, read_leaf=says).tree.leaf_count()
 
@@ -102,25 +102,27 @@ def test_it_gives_up_where_four_leaves_or_more_say_different_things() -> None:
     assert leaves(0.34, lambda _: 1) == 2, "settled before"
 
 
-def test_forks_follow_the_last_wave() -> None:
-    decoder = tree(2, **LATE | {"settle": 1.0})
+def test_forks_follow_the_last_batch() -> None:
+    decoder = tree(2, **LATE | {"stop_above": 1.0})
     kinds = {fork.kind.value for fork in play(decoder, uneven(), 3).tree.forks}
     assert kinds == {"stratified", "distinct"}
     # The forks are a little biased, as where all roots come at once (test_unbiased.py): no more.
     for script in (uneven(), grained()):
-        waves, at_once = (
+        batches, at_once = (
             bias(
                 [shares(play(one, script, seed), script) for seed in range(1500)], script.truth(1.0)
             )
             for one in (decoder, tree(None, **LATE))
         )
-        for answer, error in waves.error.items():
-            most = 4 * (waves.standard_error[answer] + at_once.standard_error[answer])
+        for answer, error in batches.error.items():
+            most = 4 * (batches.standard_error[answer] + at_once.standard_error[answer])
             assert abs(error - at_once.error[answer]) <= most
 
 
 @given(seed=st.integers(0, 300), stop_after=st.integers(1, 40))
-def test_a_run_that_is_cancelled_between_waves_keeps_all_weight(seed: int, stop_after: int) -> None:
+def test_a_run_that_is_cancelled_between_batches_keeps_all_weight(
+    seed: int, stop_after: int
+) -> None:
     told = 0
 
     def watch(run: Run) -> None:
@@ -147,17 +149,17 @@ def test_later_codes_come_far_from_those_before(size: int) -> None:
         assert min(gaps) >= size // 2 ** known.bit_length()
 
 
-@pytest.mark.parametrize("wave", [2, 3])
+@pytest.mark.parametrize("batch", [2, 3])
 @pytest.mark.parametrize("toy", ["uneven", "grained"])
-def test_the_first_wave_is_unbiased_by_itself(toy: str, wave: int) -> None:
+def test_the_first_batch_is_unbiased_by_itself(toy: str, batch: int) -> None:
     script = {"uneven": uneven, "grained": grained}[toy]()
-    decoder = tree(wave, roots=5, leaves=5, settle=0.01)
+    decoder = tree(batch, roots=5, leaves=5, stop_above=0.01)
     runs = [play(decoder, script, seed, read_leaf=lambda _: "same") for seed in range(2500)]
-    assert {run.tree.leaf_count() for run in runs} == {wave}
+    assert {run.tree.leaf_count() for run in runs} == {batch}
     assert bias([shares(run, script) for run in runs], script.truth(1.0)).largest_z < 4
 
 
-def test_all_waves_are_unbiased_where_paths_are_left_to_chance() -> None:
+def test_all_batches_are_unbiased_where_paths_are_left_to_chance() -> None:
     decoder = tree(1, roots=3, leaves=3)
     for script in (uneven(), grained()):
         runs = [play(decoder, script, seed) for seed in range(2500)]

@@ -1,0 +1,289 @@
+"""Schedule `rounds`, the default: roots, then rounds of forks at the best positions."""
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from et_agent.decoding.base import Run, RunInputs
+from et_agent.decoding.schedules.backward import BackwardRun, Candidate, rank
+from et_agent.decoding.schedules.forking import ForkingTree
+from et_agent.decoding.schedules.former import FORMER_SETTINGS
+from et_agent.decoding.tree import Branch
+from et_agent.renaming import warn_of_old_name
+
+__all__ = ["ForkValue", "Rounds", "RoundsRun", "Stop"]
+
+ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
+Stop = Literal["above", "below"]
+
+_ROUNDING: Final = 1e-9
+"""Two of three leaves are two thirds, whatever order their weights are summed in."""
+_LEAST_TO_STOP_BELOW: Final = 4
+"""Fewer leaves may differ by chance where the model is sure enough."""
+_FEW: Final = 8
+"""Tokens added to those to redo: a step of the batch costs more than its tokens when few are left."""
+
+
+class Rounds(ForkingTree):
+    """Stratified roots, then rounds of forks at the best positions of all finished chains.
+
+    Biased a little: which position is forked depends on what came after it.
+    """
+
+    stopping: ClassVar[frozenset[str]] = frozenset({"stop_above", "stop_below", "batch"})
+
+    schedule: Literal["rounds"] = "rounds"
+    """When to fork."""
+    roots: int = Field(default=8, ge=1, le=256)
+    """Codes of arithmetic sampling that start the tree, capped at `leaves`."""
+    value: ForkValue = "value_per_token"
+    """How positions are ranked. `value_per_token`, what a fork takes off the squared error of p(a|x)
+    by token, over what one more chain would; `entropy`; `mass`, entropy x path weight;
+    `mass_per_token`, the same per token to redo; `disagreement`, that again x how much the answers
+    behind it disagree."""
+    least_value: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Least `value_per_token` of a fork; 1 is what as many tokens of a new chain would bring. Where
+    no position has it, the tree stays smaller."""
+    stop_above: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    """Decode no more once the leading answer has this share. None never stops early. It adds bias
+    towards the leading answer: on scripted models up to 0.06 at 0.9, with `batch` up to 0.09
+    (`benchmarks/results/bias.json`). Leaves are read as the question suggests, and two spellings of
+    one expression count as two answers."""
+    stop_below: float | None = Field(
+        default=None, gt=0, lt=1, allow_inf_nan=False, exclude_if=lambda share: share is None
+    )
+    """Decode no more once four leaves or more have no answer with a larger share than this. They will
+    hardly agree any more. None never stops so. It adds bias away from the leading answer: at 0.5 in
+    batches of two up to 0.05."""
+    batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
+    """With `stop_above` or `stop_below`, roots decoded at a time, two or more at first. So what the
+    first say can stop it; None decodes all at once. It takes fewer tokens in more steps: what narrow
+    batches cost in seconds, other questions beside it make up for."""
+
+    @model_validator(mode="after")
+    def _check_stops(self) -> Self:
+        above, below = self.stop_above, self.stop_below
+        if self.batch is not None and not self.stops_early:
+            raise ValueError(
+                f"batch={self.batch} stops nothing by itself: set stop_above (0.8, say), stop_below "
+                "or both"
+            )
+        if above is not None and below is not None and below >= above:
+            raise ValueError(
+                f"stop_below={below} must be below stop_above={above}: a share between them goes on"
+            )
+        return self
+
+    if not TYPE_CHECKING:  # or any attribute would pass for one
+
+        def __getattr__(self, name: str) -> object:
+            """What settings were called before."""
+            if name in FORMER_SETTINGS:
+                warn_of_old_name(name, FORMER_SETTINGS[name])
+                return getattr(self, FORMER_SETTINGS[name])
+            return super().__getattr__(name)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether the leading answer's share may stop it."""
+        return self.stop_above is not None or self.stop_below is not None
+
+    @property
+    def reads_attention(self) -> bool:
+        """Whether attention can change which forks are made."""
+        if self.importance == "auto" and self.value == "value_per_token":
+            # Importance tells nothing of whether a fork changes the answer (docs/experiments.md).
+            return False
+        return super().reads_attention
+
+    @property
+    def entropy_percentile(self) -> float | None:
+        """The percentile that gives tau; None for no threshold."""
+        if self.percentile is None and self.value == "value_per_token":
+            return None
+        return super().entropy_percentile
+
+    @property
+    def least_leaves(self) -> int:
+        """The fewest leaves, each code one, at which `stop_above` or `stop_below` may stop it."""
+        if not self.stops_early:
+            return self.leaves
+        least = 1 if self.stop_above is not None else _LEAST_TO_STOP_BELOW
+        sizes = self.sizes(min(self.roots, self.leaves))
+        return next((size for size in sizes if size >= least), min(least, self.leaves))
+
+    def sizes(self, codes: int) -> list[int]:
+        """How many of so many codes the tree has after each batch; all at once without batches."""
+        if self.batch is None:
+            return [codes]
+        return [*range(min(max(2, self.batch), codes), codes, self.batch), codes]
+
+    def stops_at(self, lead: float, leaves: int) -> Stop | None:
+        """Whether the leading answer's share stops it, and which way.
+
+        Args:
+            lead: The share, by path weight.
+            leaves: Leaves that have it or not, each code one.
+        """
+        if self.stop_above is not None and lead >= self.stop_above - _ROUNDING:
+            return "above"
+        if self.stop_below is None or leaves < _LEAST_TO_STOP_BELOW:
+            return None
+        return "below" if lead <= self.stop_below + _ROUNDING else None
+
+    def start(self, inputs: RunInputs) -> Run:
+        """Begin decoding one question."""
+        return RoundsRun(self, inputs)
+
+
+class RoundsRun(BackwardRun):
+    """Stratified roots, then rounds of forks at the best positions of all finished chains.
+
+    Biased, slightly: which position is forked depends on what came after it. On three scripted
+    models with 8 leaves from 4 roots (`benchmarks/results/bias.json`) the mean of p(a|x) is off by
+    0.0003, 0.006 and 0.028 (standard errors 0.001, 0.001, 0.003) when ranked by `value_per_token`,
+    whatever it is (paths of these models are so short that no fork is worth a chain); by
+    `mass_per_token` by 0.0003, 0.002 and 0.014; by `entropy` alone by 0.0003, 0.014 and 0.039. With
+    tau from the question's own tokens it is up to 0.02, with `stop_above`=0.9 up to 0.06 (in batches
+    0.08), from one root up to 0.04. Positions that several codes of arithmetic sampling passed
+    together are not forked (see `CodedRun`). With `batch` the roots come a few at a time
+    (`BatchedRun`), and `stop_above` and `stop_below` are asked in between.
+    """
+
+    stopped: Stop | None = None
+    """Whether the leading answer's share stopped it, being large or small."""
+
+    settings: Rounds
+
+    def __init__(self, settings: Rounds, inputs: RunInputs) -> None:
+        roots = min(settings.roots, settings.leaves)
+        sizes = None if settings.batch is None else settings.sizes(roots)
+        super().__init__(settings, inputs, roots=roots, sizes=sizes)
+        self._said: dict[int, Sequence[bool]] = {}
+
+    def _fork_more(self) -> bool:
+        room = self.settings.leaves - self.tree.leaf_count()
+        if room < 1:
+            return False
+        self.stopped = self._stop()
+        if self.stopped is not None:
+            return False
+        if self._waiting:
+            self._send_batch()
+            return True
+        known = len(self.tree.branches)
+        for candidate in self._best_of_each():
+            room = self.settings.leaves - self.tree.leaf_count()
+            if room < 1:
+                break
+            self._fork_at(candidate, room)
+        return len(self.tree.branches) > known
+
+    def _stop(self) -> Stop | None:
+        settings = self.settings
+        if self.inputs.read_leaf is None or not settings.stops_early:
+            return None
+        shares: dict[Hashable, float] = {}
+        for branch in self.tree.branches:
+            key = self.leaf_key(branch.id)
+            if key is not None:
+                shares[key] = shares.get(key, 0.0) + self.tree.weight(branch.id)
+        return settings.stops_at(max(shares.values(), default=0.0), self.tree.leaf_count())
+
+    def _best_of_each(self) -> list[Candidate]:
+        """The best position of every branch, best first: one fork a chain a round."""
+        branches = self.tree.branches
+        tau, delta = self._least_entropy(branches), self._least_importance(branches)
+        weights = self.tree.weights()
+        ends = np.array([branch.end for branch in branches])
+        mean_end = math.fsum((weights * ends).tolist())
+        best: list[Candidate] = []
+        for branch in branches:
+            positions = self._positions(branch, tau, delta)
+            if not positions:
+                continue
+            shared = np.array([self.tree.shared(branch.id, other.id) for other in branches])
+            ranked = [
+                Candidate(branch, p, self._value(branch, p, shared > p, weights, mean_end))
+                for p in positions
+            ]
+            best.append(max(ranked, key=lambda c: (c.value, -c.position)))
+        if self.settings.value == "value_per_token":
+            best = [one for one in best if one.value >= self.settings.least_value]
+        return sorted(best, key=rank)
+
+    def _value(
+        self,
+        branch: Branch,
+        position: int,
+        through: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+        mean_end: float,
+    ) -> float:
+        entropy = branch.statistics[position - branch.start].entropy
+        if self.settings.value == "entropy":
+            return entropy
+        mass = math.fsum(weights[through].tolist())
+        if self.settings.value == "value_per_token":
+            return self._value_per_token(branch, position, mass, weights, mean_end)
+        if self.settings.value == "mass":
+            return entropy * mass
+        # Half a mean chain is added to the tokens to redo, or forks in the last words, which can
+        # change nothing, would look like bargains.
+        redo = branch.end - position + 0.5 * mean_end
+        value = entropy * mass / redo
+        if self.settings.value == "disagreement":
+            value *= 1.0 + self._disagreement(through, weights)
+        return value
+
+    def _value_per_token(
+        self,
+        branch: Branch,
+        position: int,
+        mass: float,
+        weights: NDArray[np.float64],
+        mean_end: float,
+    ) -> float:
+        """What a fork takes off the squared error of p(a|x), by token, over what a chain would.
+
+        A path's answer of weight w becomes p a + (1 - p) b, with b from the other side. With mu_a and
+        mu_b the answer distributions of the sides, the expected squared error falls from
+        w^2 (1 - |p mu_a + (1 - p) mu_b|^2) to w^2 (p^2 (1 - |mu_a|^2) + (1 - p)^2 (1 - |mu_b|^2)): by
+        2 w^2 p (1 - p) P(a != b). One chain more than n takes P(a != a') / (n (n + 1)) off. A second
+        sample of everything that gets half the weight takes w^2 (1 - p) P(a != b) / 2 off.
+
+        P(a != b) / P(a != a') was measured on forks at random positions (docs/experiments.md): it is
+        about 1 for tokens that say something of the answer, wherever they are, and for others falls
+        from 1 at the beginning to 0 at the end.
+        """
+        p = branch.probabilities[position - branch.start]
+        spread = 0.5 * (1.0 - p) if self.settings.exchangeable else 2.0 * p * (1.0 - p)
+        changes = 1.0 if self._says(branch, position) else 1.0 - position / branch.end
+        chains = 1.0 / math.fsum((weights * weights).tolist())
+        of_a_chain = 1.0 / (chains * (chains + 1.0)) / mean_end
+        return mass * mass * spread * changes / (branch.end - position + _FEW) / of_a_chain
+
+    def _says(self, branch: Branch, position: int) -> bool:
+        """Whether the token there says something of the answer."""
+        if self.inputs.read_tokens is None:
+            return False
+        if branch.id not in self._said:
+            self._said[branch.id] = self.inputs.read_tokens(self.tree.path(branch.id))
+        return self._said[branch.id][position]
+
+    def _disagreement(
+        self,
+        through: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+    ) -> float:
+        """Entropy, in nats, of the answers of the leaves behind a position."""
+        parts: dict[Hashable | None, list[float]] = {}
+        for index in np.flatnonzero(through).tolist():
+            parts.setdefault(self.leaf_key(index), []).append(float(weights[index]))
+        shares = [math.fsum(part) for part in parts.values()]
+        total = math.fsum(shares)
+        return -math.fsum(s / total * math.log(s / total) for s in shares if s > 0)

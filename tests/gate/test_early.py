@@ -1,0 +1,20 @@
+import pytest
+
+from et_agent import EntropyTree
+from et_agent.gate import EARLY
+
+
+def test_settings_that_stop_early() -> None:
+    tree = EntropyTree(**EARLY)
+    assert tree == EntropyTree(batch=4, stop_above=0.8, stop_below=0.34)
+    with pytest.raises(KeyError, match="leaves"):
+        EARLY["leaves"]
+
+
+@pytest.mark.parametrize(
+    ("former", "now"), [("wave", "batch"), ("settle", "stop_above"), ("give_up", "stop_below")]
+)
+def test_former_keys_work_and_warn_who_wrote_them(former: str, now: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} is now {now}") as told:
+        assert EARLY[former] == EARLY[now]
+    assert [one.filename for one in told] == [__file__]
