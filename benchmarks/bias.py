@@ -155,15 +155,15 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
         yield f"rounds, 4 roots, {sides}", tree(schedule="rounds", roots=4, **sort)
         yield f"rounds, 1 root, {sides}", tree(schedule="rounds", roots=1, **sort)
         yield f"breadth_first, {sides}", tree(schedule="breadth_first", **sort)
-    worth = {"schedule": "rounds", "roots": 4, "value": "value_per_token", "tau": None}
-    yield "rounds, 4 roots, by worth", tree(**worth)
-    yield "rounds, 4 roots, by worth, whatever it is", tree(**worth, least_value=0.0)
+    by_value = {"schedule": "rounds", "roots": 4, "value": "value_per_token", "tau": None}
+    yield "rounds, 4 roots, by value per token", tree(**by_value)
+    yield "rounds, 4 roots, by value per token, whatever it is", tree(**by_value, least_value=0.0)
     yield "rounds, 4 roots, by entropy", tree(schedule="rounds", roots=4, value="entropy")
-    yield "rounds, 4 roots, settle 0.9", tree(schedule="rounds", roots=4, stop_above=0.9)
-    waves = {"schedule": "rounds", "roots": LEAVES, "batch": 2}
-    yield "waves of 2, settle 0.6", tree(**waves, stop_above=0.6)
-    yield "waves of 2, settle 0.9", tree(**waves, stop_above=0.9)
-    yield "waves of 2, give up 0.5", tree(**waves, stop_below=0.5)
+    yield "rounds, 4 roots, stop above 0.9", tree(schedule="rounds", roots=4, stop_above=0.9)
+    batches = {"schedule": "rounds", "roots": LEAVES, "batch": 2}
+    yield "batches of 2, stop above 0.6", tree(**batches, stop_above=0.6)
+    yield "batches of 2, stop above 0.9", tree(**batches, stop_above=0.9)
+    yield "batches of 2, stop below 0.5", tree(**batches, stop_below=0.5)
     own = {"tau": None, "percentile": 80}
     yield "rounds, 4 roots, own percentile", tree(schedule="rounds", roots=4, **own)
     yield "breadth_first, own percentile", tree(schedule="breadth_first", **own)

@@ -38,7 +38,7 @@ class ForkSeen(_Seen):
     children: tuple[int, ...]
     """The branches that are new."""
     shares: tuple[float, ...]
-    """Shares of all sides, the first that of `branch`; they sum to 1. Later waves of a tree that has
+    """Shares of all sides, the first that of `branch`; they sum to 1. Later batches of a tree that has
     them change the shares of its first forks."""
     position: int
     """Where the sides part, in generated tokens of the path."""

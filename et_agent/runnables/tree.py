@@ -136,7 +136,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         """
         given = {
             name: value
-            for name in ("leaves", "temperature", "max_tokens")
+            for name in EntropyTree.model_fields
             if (value := getattr(self, name)) is not None
         }
         if not given:

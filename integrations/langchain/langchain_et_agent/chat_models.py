@@ -1,6 +1,7 @@
 """`ChatEntropyTree`: a local model as a LangChain chat model, with a confidence in each reply."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -31,6 +32,11 @@ from langchain_et_agent._replies import Choice, WholeReplyParser
 __all__ = ["ChatEntropyTree"]
 
 _Method = Literal["json_schema", "function_calling", "json_mode"]
+
+
+def _of_trees(name: str) -> Any:
+    """A setting as all entropy trees have it: its default, its range and its description."""
+    return copy(EntropyTree.model_fields[name])
 
 
 class ChatEntropyTree(BaseChatModel):
@@ -72,11 +78,13 @@ class ChatEntropyTree(BaseChatModel):
     model: str = DEFAULT_MODEL
     """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`. With an `engine`, the name
     of its model."""
-    temperature: float = Field(default=0.7, ge=0, le=10, allow_inf_nan=False)
+    temperature: float = Field(
+        default=EntropyTree.model_fields["temperature"].default, ge=0, le=10, allow_inf_nan=False
+    )
     """Sampling temperature. 0 decodes one chain of the most likely tokens, with no distribution."""
-    max_tokens: int = Field(default=320, ge=1)
+    max_tokens: int = _of_trees("max_tokens")
     """Longest path in tokens."""
-    leaves: int = Field(default=16, ge=1, le=256)
+    leaves: int = _of_trees("leaves")
     """Largest number of leaves of the tree."""
     decoder: DecoderSettings | None = None
     """All settings of the decoder, instead of the three above: an `EntropyTree`, `MultiChain` or
@@ -226,7 +234,7 @@ class ChatEntropyTree(BaseChatModel):
         Raises:
             SettingsError: One is out of range.
         """
-        given = {key: call[key] for key in ("temperature", "max_tokens", "leaves") if key in call}
+        given = {key: call[key] for key in EntropyTree.model_fields if key in call}
         if self.decoder is not None:
             if not given:
                 return self.decoder
