@@ -88,8 +88,7 @@ class EntropyTree(DecoderSettings):
             return given
         settings = respelled(given, stacklevel=_CALLER)
         for name in settings:
-            others = cls.schedules_with(name)
-            if name not in cls.model_fields and others:
+            if name not in cls.model_fields and (others := cls.schedules_with(name)):
                 wanted = " or ".join(f"schedule={one!r}" for one in others)
                 raise ValueError(
                     f"{name} does nothing with schedule={cls.model_fields['schedule'].default!r}: "
