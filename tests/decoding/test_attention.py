@@ -25,7 +25,7 @@ DECODERS: list[EntropyTree | MultiChain] = [
     EntropyTree(schedule="online", leaves=8, roots=3, tau=0.2, gap=1, temperature=1),
     EntropyTree(schedule="online", leaves=8, roots=1, tau=0.1, gap=2, branching=3),
     EntropyTree(schedule="rounds", leaves=10, roots=2, tau=0.1, temperature=1),
-    EntropyTree(leaves=10, roots=8, tau=0.1, temperature=1, wave=2, settle=1),
+    EntropyTree(leaves=10, roots=8, tau=0.1, temperature=1, batch=2, stop_above=1),
     EntropyTree(schedule="breadth_first", leaves=10, tau=0.1, branching=3, temperature=1),
     MultiChain(leaves=4, temperature=1),
 ]
