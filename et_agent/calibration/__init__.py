@@ -1,4 +1,4 @@
-"""A calibrated P(correct), and thresholds with a guarantee."""
+"""Calibrated P(correct), and thresholds with a guarantee."""
 
 from et_agent.calibration.calibrator import Calibrator, Confidence, DataUsed, Part
 from et_agent.calibration.features import FEATURES, feature_columns, feature_row, features_of

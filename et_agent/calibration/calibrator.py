@@ -1,4 +1,4 @@
-"""From features of a tree to P(correct): fitting, keeping as JSON, applying, explaining."""
+"""Calibrators: fit, store as JSON, apply and explain a map from features of a tree to P(correct)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -54,20 +54,20 @@ class DataUsed(_Document):
     name: str
     """Data set and split."""
     questions: int
-    """How many."""
+    """Number of questions."""
     right: int
-    """How many of them were answered rightly."""
+    """Number of questions that were answered correctly."""
 
 
 class CalibratorFile(_Document):
-    """A fitted calibrator as JSON; nothing in it is code."""
+    """A fitted calibrator as JSON. It contains no code."""
 
     schema_version: int = SCHEMA
     """Version of this format."""
     created: str
     """Day of fitting, ISO 8601, UTC."""
     fingerprint: Fingerprint | None
-    """What it holds for; None when the caller keeps track of it."""
+    """What the calibrator is valid for; None if the caller keeps track of that."""
     data: tuple[DataUsed, ...]
     """What it was fitted on."""
     method: _Method
@@ -84,13 +84,13 @@ class CalibratorFile(_Document):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one feature adds.
+    """What one feature contributes to a confidence.
 
     Attributes:
-        feature: Its name.
-        meaning: What it is.
-        value: Its value in this tree.
-        log_odds: What it adds to the log-odds, compared with an average question.
+        feature: Name of the feature.
+        meaning: Meaning of the feature.
+        value: Value of the feature in this tree.
+        log_odds: Contribution to the log-odds, relative to an average question.
     """
 
     feature: str
@@ -105,8 +105,8 @@ class Confidence:
 
     Attributes:
         value: P(correct), in (0, 1).
-        parts: What moved it, the strongest first; empty where the map has no such parts.
-        base: P(correct) of a question whose features are all average.
+        parts: Contributions of the features, largest first; empty if the map has none.
+        base: P(correct) of a question with average features.
     """
 
     value: float
@@ -115,30 +115,30 @@ class Confidence:
 
 
 class Calibrator:
-    """P(correct) from the features of a tree, in the style of scikit-learn.
+    """Predicts P(correct) from the features of a tree, in the style of scikit-learn.
 
     Candidates (`et_agent.calibration.fitting.CANDIDATES`) are compared by log loss on held-out
-    questions, and the first that is no worse than the best by a standard error is taken.
+    questions. The first one that is no worse than the best by one standard error is chosen.
 
     Args:
         method: A candidate's name, or "auto" to choose.
         features: Columns of `feature_columns()` to use; None for all that were measured.
-        fingerprint: What the questions were decoded with; None to keep track of it elsewhere.
-        data: What the questions are, for the record.
-        seed: Of the folds.
+        fingerprint: What the questions were decoded with; None if the caller keeps track of that.
+        data: Names and sizes of the data, for the record.
+        seed: Seed of the folds.
 
     Attributes:
         mapping_: The fitted map.
         method_: Candidate that was fitted.
         losses_: Mean held-out log loss of each candidate, nats.
-        held_out_: P(correct) of each question by a calibrator that did not see its group, [n]; the
-            choice of the candidate is repeated without it (nested cross-validation). NaN after
-            `load`-ing, or where a fold could not be fitted.
+        held_out_: P(correct) of each question from a calibrator that did not see its group, [n]. The
+            candidate is also chosen without that group (nested cross-validation). NaN after `load`,
+            or if a fold could not be fitted.
         metrics_: Metrics of `held_out_`.
-        reliability_: Mean confidence, accuracy and number of questions by bins of `held_out_`;
+        reliability_: Mean confidence, accuracy and number of questions per bin of `held_out_`;
             empty unless it was set.
-        unmeasured_: Features that were not measured in some question, so that no map saw them; only
-            after `fit`, and empty where they were named.
+        unmeasured_: Features that at least one question lacks, so that no map uses them. Only after
+            `fit`, and empty if `features` was given.
         classes_: The labels, 0 and 1.
     """
 
@@ -162,9 +162,9 @@ class Calibrator:
 
         Args:
             X: Rows of `feature_row`, float64 [n, columns].
-            y: 1 where the answer is right, 0 where it is wrong, [n].
-            groups: What belongs together, such as the same question with fewer leaves; rows of a
-                group are never split between fitting and judging. None for every row alone.
+            y: 1 for a right answer, 0 for a wrong one, [n].
+            groups: Group of each row, [n], such as the same question with fewer leaves. A group is
+                never split between fitting and evaluation. None treats every row as its own group.
 
         Raises:
             CalibrationError: Too few labels, one class only, labels other than 0 and 1, NaN in a
@@ -179,8 +179,8 @@ class Calibrator:
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
         if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
             raise CalibrationError(
-                f"{self.method} is made of {', '.join(missing)} too: name it among the features, "
-                "leave out questions in which it was not measured, or choose another method"
+                f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "
+                "questions in which it was not measured, or choose another method"
             )
         self.held_out_: Doubles = np.full(labels.size, np.nan)
         for train, held in folds(labels, together, self.seed):
@@ -221,7 +221,7 @@ class Calibrator:
         return any(FEATURES[name].attention for name in read if name in FEATURES)
 
     def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
-        """P(wrong) and P(correct), float64 [n, 2].
+        """Return P(wrong) and P(correct), float64 [n, 2].
 
         Raises:
             CalibrationError: Not fitted, wrong columns, or NaN in a feature that is used.
@@ -231,14 +231,14 @@ class Calibrator:
         return np.column_stack([1.0 - right, right])
 
     def confidence(self, features: Mapping[str, float | None], kind: str) -> Confidence:
-        """P(correct) of the top answer of one tree, and what moved it.
+        """Return P(correct) of the top answer of one tree, and what moved it.
 
         Args:
-            features: The tree's features, as `features_of` gives them and results have them.
+            features: Features of the tree, from `features_of` or `AskResult.features`.
             kind: Answer kind.
 
         Raises:
-            CalibrationError: Not fitted, or a feature that is used was not measured.
+            CalibrationError: The calibrator is not fitted, or a feature that it uses was not measured.
         """
         mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
         value = float(mapping.predict(row)[0])
@@ -256,21 +256,21 @@ class Calibrator:
         return Confidence(value, tuple(parts), base)
 
     def check(self, requested: Fingerprint) -> None:
-        """Refuse trees that this calibrator says nothing of.
+        """Check that this calibrator is valid for a tree.
 
         Raises:
-            CalibratorMismatchError: Another model, decoder, prompt or answer kind.
+            CalibratorMismatchError: The model, decoder, prompt or answer kind differs.
         """
         problems = [] if self.fingerprint is None else self.fingerprint.problems(requested)
         if problems:
             raise CalibratorMismatchError(
-                f"the calibrator was fitted for something else ({'; '.join(problems)}). Ask as it "
-                "was fitted, or fit one: et-agent eval run --data … --model …, then "
+                f"the calibrator was fitted for something else ({'; '.join(problems)}). Use the "
+                "same settings, or fit another one: et-agent eval run --data … --model …, then "
                 "et-agent calibrate fit RUN"
             )
 
     def save(self, path: str | Path) -> Path:
-        """Write the calibrator as JSON, whole or not at all; returns the path.
+        """Write the calibrator as JSON, atomically, and return the path.
 
         Raises:
             CalibrationError: Not fitted.
@@ -280,7 +280,7 @@ class Calibrator:
         return target
 
     def document(self) -> CalibratorFile:
-        """The calibrator as plain data.
+        """Return the calibrator as plain data.
 
         Raises:
             CalibrationError: Not fitted.
@@ -301,7 +301,7 @@ class Calibrator:
         """Read a calibrator that `save` wrote.
 
         Raises:
-            CalibrationError: The file cannot be read, is damaged, or is of a later et-agent.
+            CalibrationError: The file cannot be read, is damaged, or was written by a later et-agent.
         """
         try:
             text = Path(path).read_bytes()
@@ -316,7 +316,7 @@ class Calibrator:
         """Read a calibrator's JSON.
 
         Raises:
-            CalibrationError: It is damaged, or of a later et-agent.
+            CalibrationError: It is damaged, or was written by a later et-agent.
         """
         try:
             values: Any = json.loads(text)
@@ -324,7 +324,9 @@ class Calibrator:
             raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
         version = values.get("schema_version") if isinstance(values, dict) else None
         if not isinstance(version, int) or version < 1:
-            raise CalibrationError(f"{where} is no calibrator of et-agent")
+            raise CalibrationError(
+                f"{where} is not an et-agent calibrator: fit one with `et-agent calibrate fit`"
+            )
         if version > SCHEMA:
             raise CalibrationError(
                 f"{where} was written by a later et-agent (schema {version}, this one knows "
@@ -348,7 +350,7 @@ class Calibrator:
 
     def _fitted_map(self) -> CalibrationMap:
         if not hasattr(self, "mapping_"):
-            raise CalibrationError("this calibrator is not fitted: call fit, or load one")
+            raise CalibrationError("this calibrator is not fitted: call fit, or load a fitted one")
         return self.mapping_
 
 
@@ -361,8 +363,8 @@ def _rows(values: ArrayLike) -> Doubles:
     width = len(feature_columns())
     if rows.ndim != 2 or rows.shape[1] != width:
         raise CalibrationError(
-            f"features have the shape {rows.shape}: rows of {width} columns are needed, as "
-            "feature_row makes them"
+            f"features have the shape {rows.shape}: pass rows of {width} columns, as feature_row "
+            "makes them"
         )
     return rows
 
@@ -373,13 +375,15 @@ def _checked(
     rows = _rows(features)
     labels = np.asarray(y)
     if labels.shape != (rows.shape[0],):
-        raise CalibrationError(f"{rows.shape[0]} rows and {labels.size} labels do not go together")
+        raise CalibrationError(
+            f"there are {rows.shape[0]} rows but {labels.size} labels: pass one label per row"
+        )
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise CalibrationError("labels must be 1 for right and 0 for wrong, nothing else")
+        raise CalibrationError("labels must be 1 for right or 0 for wrong")
     together = np.arange(labels.size) if groups is None else np.asarray(groups)
     if together.shape != labels.shape:
         raise CalibrationError(
-            f"{labels.size} labels and {together.size} groups do not go together"
+            f"there are {labels.size} labels but {together.size} groups: pass one group per label"
         )
     _, numbers = np.unique(together, return_inverse=True)
     whole = labels.astype(np.int64)
@@ -393,7 +397,7 @@ def _require_enough(labels: Ints, groups: Ints) -> None:
     if total and not (right and wrong):
         raise CalibrationError(
             f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
-            "calibration needs both"
+            "label more, since calibration needs right and wrong answers"
         )
     missing = max(MIN_QUESTIONS - total, 0)
     if missing or min(right, wrong) < MIN_PER_CLASS:

@@ -1,4 +1,4 @@
-"""What a calibrator sees of a tree: a row of numbers, worked out from its leaf statistics."""
+"""The features that calibrators use: numbers computed from the leaf statistics of a tree."""
 
 import functools
 import math
@@ -34,7 +34,7 @@ _OLD_NAMES: Final = {"words": "answer_logprob"}
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One number of a tree.
+    """One feature of a tree.
 
     Attributes:
         name: Short name.
@@ -99,23 +99,23 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("support", "log of the effective number of winning paths", _support),
         Feature("entropy", "predictive entropy by path weight, nats", _estimated("et-pe")),
         Feature(
-            "margin", "share of the first answer minus that of the second", _estimated("margin")
+            "margin", "share of the first answer minus share of the second", _estimated("margin")
         ),
         Feature("ess", "log of the effective sample size", _estimated("ess", math.log)),
         Feature("cut_off", "weight of paths that did not end by themselves", _estimated("cut-off")),
         Feature("unanswered", "weight of the paths that gave no answer", _unanswered),
         Feature(
             "log_prob",
-            "mean log-probability of the winning paths, nats a token",
+            "mean log-probability of the winning paths, nats per token",
             _estimated("perplexity", lambda value: -math.log(value)),
         ),
-        Feature("tail_log_prob", "the same over their last 64 tokens, nats a token", _tail),
+        Feature("tail_log_prob", "the same over their last 64 tokens, nats per token", _tail),
         Feature(
             "certainty", "self-certainty of the winning paths, nats", _estimated("self-certainty")
         ),
         Feature(
             "rauq",
-            "RAUQ of the winning paths, nats a token; needs attention",
+            "RAUQ of the winning paths, nats per token; needs attention",
             _estimated("rauq"),
             attention=True,
         ),
@@ -127,12 +127,12 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("length", "log of the winning paths' mean length in tokens", _length),
     )
 }
-"""Features of the tree, by name; `feature_columns` adds those of the answer kind."""
+"""Features of the tree by name. `feature_columns` adds those of the answer kind."""
 
 
 @functools.cache
 def feature_columns() -> tuple[str, ...]:
-    """Names of the columns of `feature_row`: features of the tree, then one a kind, 0 or 1."""
+    """Names of the columns of `feature_row`: features of the tree, then one 0/1 column per kind."""
     kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
     return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
 
@@ -168,13 +168,15 @@ class FeatureValues(dict[str, float | None]):
 
 
 def features_of(leaves: LeafTable) -> FeatureValues:
-    """The features of a tree by name, None where one was not measured.
+    """Return the features of a tree by name; None for a feature that was not measured.
 
     Raises:
-        CalibrationError: No leaf gave an answer, so that there is nothing to be sure of.
+        CalibrationError: No leaf gave an answer.
     """
     if leaves.top is None:
-        raise CalibrationError("no leaf gave an answer: there is nothing to be confident in")
+        raise CalibrationError(
+            "no leaf gave an answer, so there are no features: leave this question out"
+        )
     values = {name: feature.value(leaves) for name, feature in FEATURES.items()}
     return FeatureValues(
         {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -182,10 +184,10 @@ def features_of(leaves: LeafTable) -> FeatureValues:
 
 
 def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
-    """What a calibrator sees of a tree, float64 [columns]; NaN where it was not measured.
+    """Return the features of a tree as a row, float64 [columns]; NaN for one that was not measured.
 
     Args:
-        features: As `features_of` gives them, and results have them.
+        features: Features from `features_of` or `AskResult.features`.
         kind: Answer kind.
 
     Raises:

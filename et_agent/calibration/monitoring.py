@@ -1,4 +1,4 @@
-"""Whether a confidence still fits questions whose labels came back: a test at any time."""
+"""Tests at any time whether a confidence still fits newly labelled questions."""
 
 import math
 from typing import Final, Literal
@@ -26,19 +26,19 @@ _DIRECTIONS: Final[dict[Direction, tuple[float, float]]] = {
 
 
 class DriftMonitor:
-    """Bets against the calibration; wealth grows only where the confidence is wrong.
+    """Bets against the calibration. The wealth grows only if the confidence is wrong.
 
-    If every confidence p were the chance of being right, stakes on y - p could not win on average,
-    so the wealth is a non-negative martingale, and it ever reaches 1 / `alpha` with probability
-    `alpha` at most (Ville 1939; e-processes, Ramdas et al. 2023). The labels may therefore be looked
-    at after every question. Stakes on too much and too little confidence, and on confidences that
-    are too extreme or too timid, each at several sizes, share the start evenly.
+    If every confidence p is the chance of being right, bets on y - p do not win on average. The wealth
+    is then a non-negative martingale, and the probability that it ever reaches 1 / `alpha` is at most
+    `alpha` (Ville 1939; e-processes, Ramdas et al. 2023). You may therefore look at the labels after
+    every question. The initial wealth is split evenly among bets of several sizes that the confidence
+    is too high, too low, too extreme or too timid.
 
     Args:
-        alpha: Chance of a false alarm, ever, in (0, 1).
+        alpha: Probability of ever giving a false alarm, in (0, 1).
 
     Attributes:
-        questions: Labels seen.
+        questions: Number of labels seen.
     """
 
     def __init__(self, alpha: float = 0.05) -> None:
@@ -50,7 +50,7 @@ class DriftMonitor:
         self._max_log_wealth = 0.0
 
     def update(self, confidences: ArrayLike, right: ArrayLike) -> "DriftMonitor":
-        """Take labels in the order in which they came.
+        """Add labels in the order in which they arrived.
 
         Args:
             confidences: P(correct), float64 [n].
@@ -76,7 +76,7 @@ class DriftMonitor:
 
     @property
     def evidence(self) -> float:
-        """Wealth now; 20 is as surprising as p = 0.05."""
+        """Current wealth. 20 is as surprising as p = 0.05."""
         return math.exp(min(700.0, float(_log_mean(self._log_wealth.reshape(-1, 1))[0])))
 
     @property
@@ -86,7 +86,7 @@ class DriftMonitor:
 
     @property
     def direction(self) -> Direction:
-        """What the confidence most likely is, if it has drifted."""
+        """How the confidence is most likely wrong, if it has drifted."""
         return list(_DIRECTIONS)[int(self._log_wealth.max(axis=1).argmax())]
 
     @property

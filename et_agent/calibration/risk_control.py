@@ -1,4 +1,4 @@
-"""Thresholds on a confidence: with a bound on the error, for a coverage, or by what mistakes cost."""
+"""Thresholds on a confidence: with a bound on the error, for a coverage, or by the cost of errors."""
 
 import math
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ _MOST_QUESTIONS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A confidence from which on questions are answered, and what the labelled ones say of it.
+    """A lowest confidence for answering, and its figures on the labelled questions.
 
     Attributes:
-        value: Answer where the confidence is at least this.
+        value: Answer if the confidence is at least this.
         coverage: Share of the labelled questions that are answered.
-        answered: Their number.
-        errors: Wrong answers among them.
-        p_value: Chance of so few errors if the error rate were the target or more.
-        error_bound: Upper bound of the error rate among answered questions at the confidence asked
-            for, by itself (Clopper & Pearson 1934).
+        answered: Number of labelled questions that are answered.
+        errors: Number of wrong answers among them.
+        p_value: Chance of this few errors if the error rate were the target or more.
+        error_bound: Upper bound of the error rate among answered questions at the given confidence,
+            for this threshold alone (Clopper & Pearson 1934).
     """
 
     value: float
@@ -44,23 +44,23 @@ class Threshold:
 
 
 class RiskControl:
-    """The threshold of largest coverage whose error among answered questions is bounded.
+    """Finds the threshold of largest coverage with a bound on the error among answered questions.
 
-    Learn then Test (Angelopoulos et al. 2021) with exact binomial p-values over a fixed sequence of
-    thresholds: from 1 - `target_error`, above which a calibrated confidence has no larger error by
-    itself, downwards in steps of 0.01, as long as each is significant. With probability
-    `confidence` over the labelled questions, the error among later answered questions of the same
-    sort is at most the target. The labelled questions must be apart from those the calibrator was
-    fitted on.
+    The method is Learn then Test (Angelopoulos et al. 2021) with exact binomial p-values over a fixed
+    sequence of thresholds. It starts at 1 - `target_error`, where a calibrated confidence keeps to
+    the target by itself, and goes down in steps of 0.01 as long as each threshold is significant. With
+    probability `confidence` over the labelled questions, the error among later answered questions of
+    the same sort is at most the target. The labelled questions must not be those that the calibrator
+    was fitted on.
 
     Args:
-        target_error: Largest share of wrong answers among the answered, in (0, 1).
-        confidence: How surely, in (0, 1).
-        start: First threshold of the sequence; None for 1 - `target_error`. It must not be chosen
-            by looking at the labels.
+        target_error: Largest share of wrong answers among answered questions, in (0, 1).
+        confidence: Probability with which the bound holds, in (0, 1).
+        start: First threshold of the sequence; None for 1 - `target_error`. Do not choose it by
+            looking at the labels.
 
     Attributes:
-        threshold_: What was found.
+        threshold_: The threshold that was found.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class RiskControl:
         """Find the threshold.
 
         Args:
-            confidences: P(correct) of each labelled question, float64 [n]; no answer counts as 0.
-            right: Whether it was answered rightly, [n].
+            confidences: P(correct) of each labelled question, float64 [n]; 0 for no answer.
+            right: Whether each question was answered correctly, [n].
 
         Raises:
-            RiskControlError: No threshold qualifies; the message says how many more labelled
-                questions would be needed, or that none would help.
+            RiskControlError: No threshold qualifies. The message says how many more labelled
+                questions are needed, or that more labels would not help.
             CalibrationError: Settings out of range, NaN, or lengths that differ.
         """
         self._check()
@@ -137,7 +137,7 @@ class RiskControl:
             return (
                 f"{what}: of {first.answered} answers with a confidence of {first.value:.2f} or more "
                 f"{first.errors} are wrong ({rate:.0%}), so more labels would not help. Allow a "
-                "larger error, fit the calibrator anew, or use a stronger model"
+                "larger error, fit the calibrator again, or use a stronger model"
             )
         needed = _answers_needed(rate, self.target_error, 1.0 - self.confidence)
         more = math.ceil(needed / first.coverage) - scores.size
@@ -186,22 +186,22 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     scores, labels = np.asarray(confidences, dtype=np.float64), np.asarray(right)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise CalibrationError(
-            f"{scores.size} confidences and {labels.size} labels do not go together"
+            f"there are {scores.size} confidences but {labels.size} labels: pass as many labels"
         )
     if np.isnan(scores).any() or ((scores < 0) | (scores > 1)).any():
         raise CalibrationError("a confidence is NaN or outside [0, 1]: leave the question out")
     if labels.size and (labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all()):
-        raise CalibrationError("labels must be 1 for right and 0 for wrong, nothing else")
+        raise CalibrationError("labels must be 1 for right or 0 for wrong")
     return scores, labels.astype(np.bool_)
 
 
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
-    """The highest threshold at which at least a share of the questions is answered.
+    """Return the highest threshold at which at least a given share of the questions is answered.
 
-    With a budget of escalations of 20 %, the coverage is 0.8.
+    For example, an escalation budget of 20 % means a coverage of 0.8.
 
     Args:
-        confidences: P(correct) of questions like those to come, float64 [n]; labels are not needed.
+        confidences: P(correct) of questions like those you expect, float64 [n]. No labels are needed.
         coverage: Share to answer, in [0, 1]. Equal confidences are answered together.
 
     Raises:
@@ -209,7 +209,9 @@ def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     """
     scores, _ = checked_pairs(confidences, np.zeros(np.size(confidences)))
     if not scores.size:
-        raise CalibrationError("no confidences: a coverage needs questions like those to come")
+        raise CalibrationError(
+            "there are no confidences: pass those of questions like the ones you expect"
+        )
     if not 0.0 <= coverage <= 1.0:
         raise CalibrationError(f"coverage is {coverage}: use a share from 0 to 1")
     wanted = math.ceil(coverage * scores.size - 1e-9)
@@ -217,24 +219,24 @@ def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
 
 
 class Costs(BaseModel):
-    """What each outcome costs, in any one unit."""
+    """The cost of each outcome, all in the same unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     wrong: float = Field(gt=0, allow_inf_nan=False)
-    """A wrong answer."""
+    """Cost of a wrong answer."""
     abstain: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """No answer."""
+    """Cost of giving no answer."""
     escalate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Passing the question on; None where that is not possible."""
+    """Cost of escalating the question; None if that is not possible."""
     ask: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Asking the user back; None where that is not possible."""
+    """Cost of asking the user back; None if that is not possible."""
 
     def __init__(self, **values: Any) -> None:
         """Check the costs.
 
         Raises:
-            CalibrationError: One is below 0, or unknown.
+            CalibrationError: A cost is negative, or unknown.
         """
         try:
             super().__init__(**values)
@@ -242,6 +244,6 @@ class Costs(BaseModel):
             raise CalibrationError(explained("costs", error)) from error
 
     def threshold(self) -> float:
-        """The confidence from which on answering costs least: 1 - min(other costs) / wrong."""
+        """Return the lowest confidence at which answering costs least: 1 - min(other costs) / wrong."""
         others = [cost for cost in (self.abstain, self.escalate, self.ask) if cost is not None]
         return min(1.0, max(0.0, 1.0 - min(others) / self.wrong))

@@ -60,7 +60,9 @@ class _Row:
 
 def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row]) -> Labelled:
     if not rows:
-        raise CalibrationError(f"{data}: no question has an answer, so there is nothing to fit")
+        raise CalibrationError(
+            f"{data}: no question has an answer, so nothing can be fitted: run more questions"
+        )
     # A question counts once, however many sizes of its tree there are.
     whole = {row.group: row.right for row in reversed(rows)}
     return Labelled(
@@ -142,7 +144,9 @@ def labelled_file(path: Path) -> Labelled:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: {error}") from error
     if fingerprint is None:
-        raise CalibrationError(f"{path} holds no result with an answer")
+        raise CalibrationError(
+            f"{path} contains no result with an answer: label results of `et-agent ask --json`"
+        )
     return _joined(path.name, fingerprint, rows)
 
 
@@ -150,9 +154,9 @@ def _result(line: str, where: str) -> dict[str, Any]:
     try:
         result = json.loads(line)
     except ValueError as error:
-        raise DataError(f"{where}: this is not JSON") from error
+        raise DataError(f"{where}: this is not valid JSON") from error
     if not isinstance(result, dict) or not isinstance(result.get("features"), dict):
-        raise DataError(f"{where}: this is no result of `et-agent ask --json`")
+        raise DataError(f"{where}: this is not a result of `et-agent ask --json`")
     right = result.get("right")
     if right not in (True, False):  # 0 and 1 among them
         raise DataError(f'{where}: add "right": true or "right": false')
@@ -178,7 +182,9 @@ def calibrate(
         CalibrationError: The sets do not go together, or see `Calibrator.fit`.
     """
     if not sets:
-        raise CalibrationError("no labelled questions: name a run, or a file of labelled results")
+        raise CalibrationError(
+            "there are no labelled questions: pass a run or a file of labelled results"
+        )
     fingerprint = sets[0].fingerprint
     for one in sets[1:]:
         fingerprint = fingerprint.joined(one.fingerprint)

@@ -60,7 +60,7 @@ class Chains:
 
     def __init__(self, records: Sequence[QuestionRecord], *, seed: int = 0) -> None:
         if not are_chains(records):
-            raise DataError("the leaves are no independent chains: choose a run of multi-chain")
+            raise DataError("the leaves are not independent chains: choose a run of multi-chain")
         self.records = records
         self.count = len(records[0].leaves)
         self._seed = seed
@@ -80,8 +80,8 @@ class Chains:
         k: Doubles = self.count * theirs / ours
         if not 1.0 <= k[0] <= self.count * 1.02:  # a little more than all of them is still "all"
             raise DataError(
-                f"the other run costs as much as {k[0]:.1f} chains and there are {self.count}: "
-                "equal cost cannot be had"
+                f"the other run costs as much as {k[0]:.1f} chains, which is not within 1 to "
+                f"{self.count}: use a run of similar cost, or more chains"
             )
         return np.clip(k, 1.0, self.count)
 

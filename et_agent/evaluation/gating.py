@@ -109,7 +109,7 @@ def guarantee(
         DataError: Fewer than 4 questions.
     """
     if confidence.size < 4:
-        raise DataError(f"{confidence.size} questions cannot be halved in earnest: run more")
+        raise DataError(f"{confidence.size} questions are too few to split into halves: run more")
     rng = np.random.default_rng(seed)
     found: list[tuple[bool, float, float | None]] = []
     for _ in range(splits):

@@ -65,7 +65,9 @@ def _checked(right: ArrayLike, confidence: ArrayLike) -> tuple[Bools, Doubles]:
     labels = np.asarray(right, dtype=np.bool_)
     scores = np.asarray(confidence, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
-        raise DataError(f"{labels.size} answers and {scores.size} confidences do not go together")
+        raise DataError(
+            f"there are {labels.size} answers but {scores.size} confidences: pass one per answer"
+        )
     if np.isnan(scores).any():
         raise DataError("a confidence is NaN: leave the question out, or choose another estimator")
     return labels, scores

@@ -192,7 +192,7 @@ def begin_run(
 def _check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
     if record.question != item.fingerprint:
         raise DataError(
-            f"{item.id} is not the question any more that the run {run.name} has under this name: "
+            f"{item.id} is no longer the question that the run {run.name} has under this name: "
             "restore the data, or use another --store"
         )
 

@@ -1,4 +1,4 @@
-"""Runs in a SQLite file: one transaction a question, so that nothing finished is ever lost."""
+"""Runs in a SQLite file, one transaction per question, so that nothing finished is ever lost."""
 
 import contextlib
 import hashlib
@@ -143,7 +143,9 @@ class RunStore:
             return found[0]
         if found:
             names = ", ".join(run.name for run in found)
-            raise StoreError(f"{name!r} begins several runs of {self.path}: {names}")
+            raise StoreError(
+                f"{name!r} is a prefix of several runs in {self.path}: use a longer one of {names}"
+            )
         names = ", ".join(run.name for run in runs) or "none yet"
         raise StoreError(f"there is no run {name!r} in {self.path}: it has {names}")
 
@@ -245,7 +247,7 @@ class RunStore:
         with try_locked(lock) as held:
             if not held:
                 raise StoreError(
-                    f"another process is working on the run {run.name} of {self.path}: wait for it, "
+                    f"another process is decoding the run {run.name} in {self.path}: wait for it, "
                     "or stop it"
                 )
             yield

@@ -174,7 +174,7 @@ class CurvePoint:
 
     Attributes:
         leaves: The cap.
-        tokens: Mean generated tokens a question.
+        tokens: Mean generated tokens per question.
         accuracy, pass_any: Of the vote, and of any leaf.
         auroc: Of the estimator.
     """

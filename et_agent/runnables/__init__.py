@@ -1,4 +1,4 @@
-"""Trees and gates as LangChain runnables; needs langchain-core and nothing else of LangChain.
+"""Trees and gates as LangChain runnables. Of LangChain, only langchain-core is needed.
 
 from langchain_core.prompts import ChatPromptTemplate
 from et_agent.gate import GatePolicy

@@ -1,4 +1,4 @@
-"""The gate as a runnable: a tree's result in; a decision, or what its branch makes of it, out."""
+"""The gate as a runnable, from the result of a tree to a decision or the output of a branch."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,14 +36,14 @@ def _branch(value: Any) -> Runnable[Any, Any] | None:
     try:
         return None if value is None else coerce_to_runnable(value)
     except TypeError as error:  # pydantic explains a ValueError only
-        raise ValueError(f"a {type(value).__name__} is no branch: pass a runnable") from error
+        raise ValueError(f"a {type(value).__name__} cannot be a branch: pass a runnable") from error
 
 
 DecisionBranch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
 
 
 class GateRunnable(SettingsRunnable[AskResult, Any]):
-    """Decides on a tree's result by its confidence: answer, escalate, abstain or ask back.
+    """Decides what to do with the result of a tree: answer, escalate, abstain or ask back.
 
         question = RunnableLambda(lambda decision: decision.question)
         gate = GateRunnable(
@@ -54,51 +54,51 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
         )
         (prompt | tree | gate).invoke({"question": "…"})
 
-    Without a branch for what was decided, the output is the `Decision`; with one, the branch gets the
-    `Decision` (its `question`, `alternatives`, `reason` and so on) and its output is the output.
-    Callables and dicts become runnables as elsewhere in LangChain. A branch's run is a child of this
-    one, and what it streams is streamed.
+    If there is a branch for the decision, it gets the `Decision` (with its `question`,
+    `alternatives`, `reason` and so on), and its output is the output. Otherwise the output is the
+    `Decision`. Callables and dicts become runnables, as elsewhere in LangChain. The run of a branch is
+    a child of this run, and what it streams is streamed.
 
-    Who escalates: the `escalate` branch if there is one. It then stands in place of the gate's own
-    target, which is not called; the policy's budget still counts the question, and its log keeps the
-    decision `escalate`. What the branch raises comes as an `EscalationError`; the policy's `retries`,
-    `timeout` and `fallback` are for targets: give a branch `with_retry()` and `with_fallbacks(…)`
-    instead. Without the branch, the gate calls its target (`Gate(policy, escalate=…)`), falls back as
-    the policy says, and the decision comes back as `answer` or `abstain`, to that branch. With
-    neither, the gate abstains where it would escalate.
+    If there is an `escalate` branch, it escalates, and the gate's own target is not called. The
+    policy's budget still counts the question, and the log stores the decision as `escalate`. An
+    exception of the branch is raised as an `EscalationError`. The policy's `retries`, `timeout` and
+    `fallback` only apply to targets; use `with_retry()` and `with_fallbacks(…)` for a branch. Without
+    the branch, the gate calls its target (`Gate(policy, escalate=…)`) and falls back as the policy
+    says. The decision is then `answer` or `abstain` and goes to that branch. With neither branch nor
+    target, the gate abstains instead of escalating.
 
-    The tree has been decoded by then: `max_tokens` and `max_seconds` of the policy count what it took
-    and limit what comes after, except in branches.
+    The tree is decoded before the gate runs. The policy's `max_tokens` and `max_seconds` include what
+    the tree took, and limit what follows, except in branches.
 
     A gate is shared, not copied: all calls count towards one budget, whatever `configurable_fields`
-    change. It may be pickled and serialised if it was made from a policy; the count then begins anew.
+    change. It can be pickled and serialised if it was made from a policy. The count then starts anew.
 
     Raises, when called:
-        InputError: The input is no `AskResult`.
+        InputError: The input is not an `AskResult`.
         PolicyError: The policy has no such topic.
-        EscalationError: The `escalate` branch raised; chained to what it raised.
+        EscalationError: The `escalate` branch raised an exception, which is chained.
         StoreError: The decision cannot be logged.
         EtAgentError: The readings of an unclear question could not be decoded.
     """
 
     gate: Annotated[Gate, BeforeValidator(_gate), WithJsonSchema({"type": "object"})]
-    """A `Gate`, or a `GatePolicy` to make one from."""
+    """A `Gate`, or a `GatePolicy` from which one is made."""
     answer: DecisionBranch = None
-    """Gets the decision when the answer is given."""
+    """Gets the decision if the answer is given."""
     escalate: DecisionBranch = None
-    """Gets the decision when the question is to be passed on."""
+    """Gets the decision if the question is to be escalated."""
     abstain: DecisionBranch = None
-    """Gets the decision when no answer is given."""
+    """Gets the decision if no answer is given."""
     clarify: DecisionBranch = None
-    """Gets the decision when the user is to be asked back."""
+    """Gets the decision if the user is to be asked back."""
     topic: str | None = None
-    """Topic or tool whose policy holds."""
+    """Topic or tool whose policy applies."""
     asked: int = Field(default=0, ge=0)
-    """How often the user has been asked back about the question already; for single calls."""
+    """How often the user has been asked back about this question already. Set it per call."""
     target_error: float | None = Field(default=None, gt=0, lt=1)
-    """Largest share of wrong answers among those given: answers are given from a confidence of
-    1 - `target_error` on, in place of the policy's `answer_at`. Calibrated confidences keep to it on
-    average; for a guarantee, `RiskControl` finds a threshold (`GatePolicy.from_threshold`)."""
+    """Largest share of wrong answers among those given. It replaces the policy's `answer_at` with
+    1 - `target_error`. Calibrated confidences keep to it on average. For a guarantee, use a threshold
+    from `RiskControl` (`GatePolicy.from_threshold`)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -116,12 +116,12 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
 
     @property
     def InputType(self) -> type[AskResult]:  # noqa: N802
-        """What a tree gives."""
+        """The result type of a tree."""
         return AskResult
 
     @property
     def OutputType(self) -> Any:  # noqa: N802
-        """A decision, or whatever the branches give."""
+        """A decision, or whatever the branches return."""
         return Any if self._branches() else Decision
 
     @property

@@ -160,7 +160,7 @@ def _as_word(value: bytes) -> re.Pattern[bytes]:
 
 
 def rauq(log_probs: Doubles, near: Doubles) -> float:
-    """RAUQ of a path (arXiv 2505.20045): uncertainty, nats a token.
+    """RAUQ of a path (arXiv 2505.20045): uncertainty, nats per token.
 
     c_1 = p_1, c_j = a p_j + (1 - a) A_{j, j-1} c_{j-1} with a = 0.5, where A is the attention of
     token j on the one before, of the head of each layer whose mean over the path is largest; the

@@ -94,7 +94,7 @@ def test_bad_input() -> None:
         RiskControl().fit([1.5], [1])
     with pytest.raises(CalibrationError, match="labels"):
         RiskControl().fit([0.5], [2])
-    with pytest.raises(CalibrationError, match="do not go together"):
+    with pytest.raises(CalibrationError, match="2 confidences but 1 labels"):
         RiskControl().fit([0.5, 0.6], [1])
 
 

@@ -132,7 +132,7 @@ def test_what_is_undefined_says_so(right: list[bool]) -> None:
 def test_confidences_that_cannot_be() -> None:
     with pytest.raises(DataError, match="NaN"):
         value_of(metrics.auroc, [True, False], [0.5, math.nan])
-    with pytest.raises(DataError, match="do not go together"):
+    with pytest.raises(DataError, match="2 answers but 1 confidences"):
         value_of(metrics.auroc, [True, False], [0.5])
     for metric in (metrics.ece, metrics.brier):
         with pytest.raises(DataError, match="calibrate"):

@@ -77,7 +77,7 @@ def test_finding_runs(tmp_path: Path) -> None:
         store.begin("svamp-tree", {"seed": 1})
         store.begin("svamp-chains", {"seed": 2})
         assert store.run("svamp-t").name == "svamp-tree"
-        with pytest.raises(StoreError, match="begins several runs"):
+        with pytest.raises(StoreError, match="is a prefix of several runs"):
             store.run("svamp")
         with pytest.raises(StoreError, match="svamp-tree, svamp-chains"):
             store.run("gsm8k")

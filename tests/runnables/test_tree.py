@@ -48,7 +48,7 @@ def test_settings_apply_to_whatever_decoder(model: ScriptedModel) -> None:
         ({"load_options": {"contexts": 5}}, "load_options.contexts"),
         ({"model": 5}, "model"),
         ({"calibrator": "best"}, "calibrator"),
-        ({"calibrator": {}}, "no calibrator of et-agent"),
+        ({"calibrator": {}}, "not an et-agent calibrator"),
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], message: str) -> None:
