@@ -155,7 +155,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
         with RunStore(path) as store:
             run = store.begin("a", {})
             with (
-                pytest.raises(StoreError, match="another process is working"),
+                pytest.raises(StoreError, match="another process is decoding"),
                 store.working_on(run),
             ):
                 pass
