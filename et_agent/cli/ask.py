@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
-from et_agent.cli.decoders import TREE, decoder_settings, given_settings
+from et_agent.cli.decoders import (
+    TREE,
+    TREE_PANEL,
+    DecoderCommand,
+    decoder_settings,
+    given_settings,
+)
 from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.help import HelpAll
 
-__all__ = ["ask"]
+__all__ = ["AskCommand", "ask"]
 
 
 class KindName(StrEnum):
@@ -28,10 +35,17 @@ class ChatName(StrEnum):
     PLAIN = "plain"
 
 
-_DECODER = "Decoder"
-_PROMPT = "Question and prompt"
+_PROMPT = "Question"
 _MODEL = "Model"
 _OUTPUT = "Output"
+
+
+class AskCommand(DecoderCommand):
+    """`ask`: of its options eight matter at first."""
+
+    shown = frozenset(
+        {"questions_file", "kind", "model", "leaves", "stop_above", "as_json", "tree", "explain"}
+    )
 
 
 @command
@@ -50,7 +64,7 @@ def ask(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="More questions: one a line, or JSON "
+            help="More questions: one per line, or JSON "
             'Lines with "question"; - reads standard input.',
             rich_help_panel=_PROMPT,
         ),
@@ -129,13 +143,13 @@ def ask(
     decoder: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="entropy-tree, multi-chain or greedy.", rich_help_panel=_DECODER
+            metavar="NAME", help="entropy-tree, multi-chain or greedy.", rich_help_panel=TREE_PANEL
         ),
     ] = TREE,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="The same seed gives the same tree.", show_default="0", rich_help_panel=_DECODER
+            help="The same seed gives the same tree.", show_default="0", rich_help_panel=TREE_PANEL
         ),
     ] = None,
     as_json: Annotated[
@@ -143,7 +157,7 @@ def ask(
         typer.Option(
             "--json",
             metavar="",
-            help="Print JSON, one line a question when there are several.",
+            help="Print JSON; one line per question if there are several.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -184,8 +198,10 @@ def ask(
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
+    help_all: HelpAll = False,
 ) -> int:
     """Ask a local model, and see how its belief is spread over answers."""
+    del help_all
     if verbose:
         be_verbose()
     from et_agent.cli.answering import Asking, answer

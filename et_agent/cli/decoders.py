@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_
 
 import typer
 from pydantic import ValidationError
-from typer.core import TyperCommand
 from typer.main import get_command
 
+from et_agent.cli.help import ShortHelpCommand
 from et_agent.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TREE",
+    "TREE_PANEL",
     "DecoderCommand",
     "DecoderOption",
     "decoder_options",
@@ -34,6 +35,9 @@ __all__ = [
 
 TREE: Final = "entropy-tree"
 """The decoder that is taken when none is named."""
+TREE_PANEL: Final = "Tree"
+"""The group of options of decoders in the help."""
+_STOPPING_PANEL: Final = "Stopping early"
 _SHORT: Final = {"branching": "b"}
 _VALUE: Final = "value_per_token"
 _NEED_ATTENTION: Final = ("delta", "importance_percentile")
@@ -107,7 +111,7 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-class DecoderCommand(TyperCommand):
+class DecoderCommand(ShortHelpCommand):
     """A command that has the options of all decoders, before its own option `--seed`.
 
     What was given of them is in `given_settings`.
@@ -168,7 +172,7 @@ def _parameter(name: str, one: DecoderOption, *, hidden: bool = False) -> inspec
         help=_help(one),
         metavar="" if flag else "NAME" if one.choices else None,
         show_default=False if flag or one.default is None else _shown(one.default),
-        rich_help_panel="Forks (entropy-tree)" if one.is_of_trees_alone else "Decoder",
+        rich_help_panel=_panel(one),
         hidden=hidden,
     )
     annotation = Annotated[bool if flag else one.type | None, info]  # type: ignore[valid-type]
@@ -177,6 +181,12 @@ def _parameter(name: str, one: DecoderOption, *, hidden: bool = False) -> inspec
         inspect.Parameter.KEYWORD_ONLY,
         default=False if flag else None,
         annotation=annotation,
+    )
+
+
+def _panel(one: DecoderOption) -> str:
+    return (
+        _STOPPING_PANEL if any(one.field in made.stopping for made in one.classes) else TREE_PANEL
     )
 
 

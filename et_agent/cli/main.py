@@ -8,9 +8,8 @@ import typer
 from typer.main import get_command
 
 from et_agent.cli import guard
-from et_agent.cli.ask import ask
+from et_agent.cli.ask import AskCommand, ask
 from et_agent.cli.calibration import calibrate_app
-from et_agent.cli.decoders import DecoderCommand
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
@@ -26,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=DecoderCommand)(ask)
+app.command(cls=AskCommand)(ask)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(pilot)

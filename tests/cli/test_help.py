@@ -1,0 +1,61 @@
+"""`ask --help` shows what matters; `--help-all` shows every option, in groups."""
+
+import re
+
+import pytest
+
+from et_agent.cli.ask import AskCommand
+from tests.cli.conftest import Run
+
+GROUPS = ("Question", "Model", "Tree", "Stopping early", "Output")
+
+
+def options(help_text: str) -> set[str]:
+    """The options that have a line of their own."""
+    return set(re.findall(r"^│ (--[a-z-]+)", help_text, re.MULTILINE))
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def test_the_short_help_shows_eight_options(run: Run) -> None:
+    shown = run("ask", "--help")
+    assert shown.code == 0
+    assert options(shown.out) - {"--help", "--help-all"} == {
+        "--questions",
+        "--kind",
+        "--model",
+        "--leaves",
+        "--stop-above",
+        "--json",
+        "--tree",
+        "--explain",
+    }
+    assert len(AskCommand.shown) == 8
+    assert len(shown.out.splitlines()) < 50
+
+
+def test_the_short_help_counts_what_it_leaves_out(run: Run) -> None:
+    every = options(run("ask", "--help-all").out)
+    short = run("ask", "--help").out
+    assert f"{len(every - options(short))} more options: et-agent ask --help-all" in short
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--help-all",)])
+def test_the_options_stand_in_groups(run: Run, arguments: tuple[str, ...]) -> None:
+    shown = run("ask", *arguments).out
+    places = [shown.index(f"─ {group} ─") for group in GROUPS]
+    assert places == sorted(places)
+
+
+def test_the_long_help_leaves_out_nothing_but_old_spellings(run: Run) -> None:
+    every = options(run("ask", "--help-all").out)
+    assert {"--schedule", "--tau", "--gap", "--batch", "--seed", "--threads", "--verbose"} <= every
+    assert not {"--wave", "--settle", "--give-up", "--unpack"} & every
+
+
+def test_hidden_options_still_work_after_help(run: Run) -> None:
+    run("ask", "--help")
+    assert options(run("ask", "--help-all").out) > options(run("ask", "--help").out)
