@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from et_agent.answers import AnswerKind
-    from et_agent.asking import PendingAnswer, Progress, ask, submit
+    from et_agent.asking import ask, submit, submit_all
     from et_agent.decoding import EntropyTree, Greedy, MultiChain
     from et_agent.engines.loading import load_model
     from et_agent.engines.scripted import ScriptedModel
+    from et_agent.options import AskOptions
+    from et_agent.pending import PendingAnswer, Progress
     from et_agent.results import AnswerShare, AskResult
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 __all__ = [
     "AnswerKind",
     "AnswerShare",
+    "AskOptions",
     "AskResult",
     "EntropyTree",
     "EntropyTreeRunnable",
@@ -35,23 +38,26 @@ __all__ = [
     "ask",
     "load_model",
     "submit",
+    "submit_all",
 ]
 
 _HOMES = {
     "AnswerKind": "et_agent.answers",
     "AnswerShare": "et_agent.results",
+    "AskOptions": "et_agent.options",
     "AskResult": "et_agent.results",
     "EntropyTree": "et_agent.decoding",
     "EntropyTreeRunnable": "et_agent.runnables",
     "GateRunnable": "et_agent.runnables",
     "Greedy": "et_agent.decoding",
     "MultiChain": "et_agent.decoding",
-    "PendingAnswer": "et_agent.asking",
-    "Progress": "et_agent.asking",
+    "PendingAnswer": "et_agent.pending",
+    "Progress": "et_agent.pending",
     "ScriptedModel": "et_agent.engines.scripted",
     "ask": "et_agent.asking",
     "load_model": "et_agent.engines.loading",
     "submit": "et_agent.asking",
+    "submit_all": "et_agent.asking",
 }
 
 # A library must not print: what llama.cpp says goes to handlers that the application chooses.

@@ -1,5 +1,6 @@
 """What the user should know about a result besides its numbers."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from et_agent.decoding.base import DecoderSettings, Run
@@ -8,10 +9,10 @@ from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.schedules.backward import BackwardRun
 from et_agent.decoding.schedules.rounds import RoundsRun
 from et_agent.decoding.tree import Finish
-from et_agent.reporting import Statistics
+from et_agent.results import AnswerShare
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
-__all__ = ["doubts", "run_notes"]
+__all__ = ["run_notes", "warnings"]
 
 _MUCH_CUT_OFF: Final = 0.2
 
@@ -70,24 +71,33 @@ def _why_fewer(run: Run) -> str:
     return "no other position meets the settings for a fork"
 
 
-def doubts(numbers: Statistics, max_tokens: int, *, complete: bool = True) -> list[str]:
-    """What makes the numbers say less than they seem to; an interrupted tree has not been cut off."""
+def warnings(
+    distribution: Sequence[AnswerShare], cut_off_share: float, max_tokens: int
+) -> list[str]:
+    """What makes the numbers say less than they seem to.
+
+    Args:
+        distribution: p(a|x), heaviest first.
+        cut_off_share: Weight of the leaves that did not end by themselves; 0 for an interrupted
+            tree, which nothing has cut off.
+        max_tokens: Longest path, tokens.
+    """
     notes = []
-    if complete and numbers.cut_off_share >= _MUCH_CUT_OFF:
+    if cut_off_share >= _MUCH_CUT_OFF:
         notes.append(
-            f"paths with {numbers.cut_off_share:.0%} of the weight did not end within {max_tokens} "
+            f"paths with {cut_off_share:.0%} of the weight did not end within {max_tokens} "
             "tokens: allow more (max_tokens)"
         )
-    answers = [one.share for one in numbers.distribution if one.answer is not None]
-    rounded = [round(share, SHARE_DIGITS) for share in answers]
-    tied = rounded.count(max(rounded)) if rounded else 0
+    shares = [round(one.share, SHARE_DIGITS) for one in distribution if one.answer is not None]
+    tied = shares.count(max(shares, default=0.0))
     if tied > 1:
         notes.append(
             f"{tied} answers tie: the first of them has the likeliest tokens or, where these tie too, "
             "more leaves, or came first"
         )
-    if numbers.answer is None:
+    unanswered = sum(one.share for one in distribution if one.answer is None)
+    if not shares:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
-    elif sum(share.share for share in numbers.distribution if share.answer is None) > 0.5:
+    elif unanswered > 0.5:
         notes.append("most of the weight gave no answer: the answer shown is that of a minority")
     return notes

@@ -1,23 +1,31 @@
-"""From a finished run to a result: leaves are read, classes formed, the distribution computed."""
+"""From the leaves of a finished tree to a result: its distribution, its nodes, what it cost."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Final, cast
 
-from et_agent.answers import (
-    AnswerClasses,
-    AnswerKind,
-    Extracted,
-    KindGuess,
-    answer_classes,
-    decide_kind,
-    extract,
-)
-from et_agent.answers.stops import StopSequences
-from et_agent.calling import ReplyForm
+from et_agent.answers import AnswerKind
+from et_agent.calling import JsonForm
+from et_agent.confidence import Judgement
+from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import described
+from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.engines.base import LanguageModel
-from et_agent.results import AnswerShare, Leaf, Node, ToolCall, TreeReport
+from et_agent.notes import run_notes, warnings
+from et_agent.prompting import PreparedPrompt
+from et_agent.reading import TreeReading, path_text
+from et_agent.results import (
+    AnswerForm,
+    AskResult,
+    ConfidencePart,
+    Leaf,
+    ModelId,
+    Node,
+    ToolCall,
+    TreeReport,
+    Usage,
+)
 from et_agent.uncertainty import (
     answer_distribution,
     cut_off_share,
@@ -29,201 +37,144 @@ from et_agent.uncertainty import (
 )
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = [
-    "LeafReader",
-    "Reading",
-    "Statistics",
-    "path_text",
-    "read_tree",
-    "statistics_of",
-    "tree_report",
-]
+__all__ = ["Decoded", "result_of", "tree_report"]
 
-
-def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
-    """Text of generated tokens; bytes that are no whole character become U+FFFD."""
-    return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
+_FORMS: Final = {"json": "a schema was given", "tool_call": "the answer calls a tool"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the leaves of a tree say.
+class Decoded:
+    """A question whose tree is finished.
 
     Attributes:
-        kind: The kind that was read, and why.
-        texts: Text of every branch's path, up to a stop sequence.
-        answers: What each says; None for nothing.
-        classes: Which say the same.
-        calls: Tools that each calls.
+        request: Its run, and what that cost.
+        prompt: What was asked.
+        decoder: What decoded it.
+        seed: Seed of the run.
     """
 
-    kind: KindGuess
-    texts: list[str]
-    answers: list[Extracted | None]
-    classes: AnswerClasses
-    calls: list[tuple[ToolCall, ...]]
+    request: Request
+    prompt: PreparedPrompt
+    decoder: DecoderSettings
+    seed: int
 
 
-class LeafReader:
-    """Reads what paths say.
+def result_of(
+    decoded: Decoded, reading: TreeReading, leaves: LeafTable, judgement: Judgement
+) -> AskResult:
+    """The result of a question.
 
     Args:
-        question: The question as asked.
-        kind: The answer kind.
-        stops: What ends a path in words.
-        form: The form that replies have, or may have; None for words only.
+        decoded: The question.
+        reading: What its leaves say.
+        leaves: Their statistics.
+        judgement: What to think of the answer.
     """
-
-    def __init__(
-        self,
-        question: str,
-        kind: AnswerKind,
-        *,
-        stops: StopSequences | None = None,
-        form: ReplyForm | None = None,
-    ) -> None:
-        self._question, self._kind, self._form = question, kind, form
-        self._stops = stops if stops is not None else StopSequences(())
-
-    def shown(self, text: str) -> str:
-        """A path's text, up to a stop sequence."""
-        return text if self._has_form(text) else self._stops.cut(text).shown
-
-    def read(self, text: str, kind: AnswerKind, *, finished: bool) -> Extracted | None:
-        """What a path's text says; `finished` when the model ended it."""
-        if self._form is not None and self._has_form(text):
-            return self._form.read(text) if finished else None
-        cut = self._stops.cut(text)
-        if cut.read is None:
-            return None
-        return extract(cut.read, kind, question=self._question, finished=finished or cut.stopped)
-
-    def _has_form(self, text: str) -> bool:
-        return self._form is not None and self._form.begins(text)
-
-    def read_tree(self, model: LanguageModel, tree: Tree) -> Reading:
-        """Read every leaf; `auto` is decided from the question and from what the leaves say."""
-        whole = [path_text(model, tree.path(branch.id)) for branch in tree.branches]
-        texts = [self.shown(text) for text in whole]
-        words = [not self._has_form(text) for text in whole]
-        if self._kind is AnswerKind.AUTO:
-            said = [i for i, in_words in enumerate(words) if in_words]
-            weights = tree.weights()[said].tolist()
-            decided = decide_kind(self._question, [texts[i] for i in said], weights)
-        else:
-            decided = KindGuess(self._kind, "asked for")
-        answers = [
-            self.read(text, decided.kind, finished=branch.finish is Finish.STOP)
-            for text, branch in zip(whole, tree.branches, strict=True)
-        ]
-        calls = [self._form.calls(text) if self._form is not None else () for text in whole]
-        classes = _classes(answers, words, decided.kind)
-        return Reading(decided, texts, answers, classes, calls)
-
-
-def _classes(
-    answers: Sequence[Extracted | None], words: Sequence[bool], kind: AnswerKind
-) -> AnswerClasses:
-    """Classes of answers in words, which are compared by their kind, and of those in a form."""
-    if all(words):
-        return answer_classes(answers, kind)
-    parts = [
-        answer_classes(
-            [
-                one if in_words == wanted else None
-                for one, in_words in zip(answers, words, strict=True)
-            ],
-            kind if wanted else AnswerKind.TEXT,
-        )
-        for wanted in (True, False)
-    ]
-    first = len(parts[0].labels)
-    index: list[int | None] = [
-        one if one is not None else None if other is None else first + other
-        for one, other in zip(parts[0].index_of_leaf, parts[1].index_of_leaf, strict=True)
-    ]
-    return AnswerClasses((*parts[0].labels, *parts[1].labels), tuple(index))
-
-
-def read_tree(model: LanguageModel, tree: Tree, question: str, kind: AnswerKind) -> Reading:
-    """Read every leaf of a tree whose replies are in words; see `LeafReader.read_tree`."""
-    return LeafReader(question, kind).read_tree(model, tree)
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """The numbers of a result; names as there."""
-
-    distribution: tuple[AnswerShare, ...]
-    answer: str | None
-    predictive_entropy: float
-    predictive_entropy_normalised: float
-    predictive_entropy_by_count: float
-    ess: float
-    margin: float
-    cut_off_share: float
-
-
-def statistics_of(leaves: LeafTable, classes: AnswerClasses) -> Statistics:
-    """The distribution over answers and what follows from it."""
-    index = list(classes.index_of_leaf)
-    weights, counts = leaves.weight, leaves.count
-    found = answer_distribution(
-        index,
-        weights,
-        counts,
-        labels=list(classes.labels),
-        answer_logprobs=leaves.answer_logprobs,
+    request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
+    checked, complete = leaves.checked, not run.cancelled
+    distribution = answer_distribution(
+        checked, labels=reading.classes.labels, answer_logprobs=leaves.answer_logprobs
     )
-    top = found.top_answer
-    return Statistics(
-        distribution=tuple(
-            AnswerShare(
-                answer=share.answer,
-                share=share.share,
-                share_by_count=share.count_share,
-                leaves=share.leaves,
-            )
-            for share in found.shares
+    answered = [one for one in distribution if one.answer is not None]
+    answer = answered[0].answer if answered else None
+    cut_off = cut_off_share(leaves.finish != 0, checked)
+    report = tree_report(request.model, run.tree, reading)
+    kind, calls = _kind_of_answer(prompt, reading, answer, report)
+    confidence, info = judgement.confidence, request.model.info
+    return AskResult(
+        question=prompt.conversation.question,
+        answer=answer,
+        tool_calls=calls,
+        confidence=None if confidence is None else confidence.value,
+        calibrated=confidence is not None,
+        confidence_parts=()
+        if confidence is None
+        else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
+        features=judgement.features,
+        share=max((one.share for one in answered), default=0.0),
+        distribution=distribution,
+        predictive_entropy=predictive_entropy(checked),
+        predictive_entropy_normalised=normalised_predictive_entropy(checked),
+        predictive_entropy_by_count=predictive_entropy_by_count(checked),
+        ess=effective_sample_size(checked),
+        margin=margin(checked),
+        cut_off_share=cut_off,
+        kind=kind,
+        kind_reason=_FORMS.get(kind, reading.kind.reason),
+        complete=complete,
+        notes=(
+            *run_notes(request, decoded.decoder),
+            *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
+            *judgement.notes,
         ),
-        answer=None if top is None else top.answer,
-        predictive_entropy=predictive_entropy(index, weights),
-        predictive_entropy_normalised=normalised_predictive_entropy(index, weights, counts),
-        predictive_entropy_by_count=predictive_entropy_by_count(index, counts),
-        ess=effective_sample_size(weights, counts),
-        margin=margin(index, weights),
-        cut_off_share=cut_off_share(leaves.finish != 0, weights),
+        usage=_usage(request),
+        model=ModelId(name=info.name, fingerprint=info.fingerprint),
+        decoder=described(decoded.decoder),
+        instruction=prompt.instruction,
+        single=prompt.conversation.single,
+        chat=prompt.chat,
+        seed=decoded.seed,
+        tree=report,
     )
 
 
-def tree_report(model: LanguageModel, tree: Tree, reading: Reading) -> TreeReport:
+def _kind_of_answer(
+    prompt: PreparedPrompt, reading: TreeReading, answer: str | None, report: TreeReport
+) -> tuple[AnswerForm, tuple[ToolCall, ...]]:
+    """What the answer is, and the tools that it calls."""
+    form = prompt.form
+    if isinstance(form, JsonForm):
+        return "json", ()
+    if form is not None:
+        calls = next((leaf.tool_calls for leaf in report.leaves if leaf.answer == answer), ())
+        if calls or not form.free:
+            return "tool_call", calls
+    assert reading.kind.kind is not AnswerKind.AUTO
+    return cast("AnswerForm", reading.kind.kind.value), ()
+
+
+def _usage(request: Request) -> Usage:
+    tree, seconds = request.run.tree, request.seconds
+    return Usage(
+        prompt_tokens=len(request.prompt),
+        tokens_decoded=tree.tokens_decoded,
+        tokens_as_chains=tree.tokens_as_chains,
+        tokens_recomputed=request.recomputed,
+        leaves=tree.leaf_count(),
+        steps=request.steps,
+        seconds=seconds,
+        tokens_per_second=tree.tokens_decoded / seconds if seconds else 0.0,
+    )
+
+
+def tree_report(model: LanguageModel, tree: Tree, reading: TreeReading) -> TreeReport:
     """Nodes and leaves of a tree."""
     builder = _NodeBuilder(model, tree)
     builder.add(tree.branches[0], 0, None)
-    leaves = []
-    for branch in tree.branches:
-        answer, index = reading.answers[branch.id], reading.classes.index_of_leaf[branch.id]
-        log_probs = [
-            log_prob
-            for piece, low, high in tree.segments(branch.id)
-            for log_prob in piece.log_probs[low - piece.start : high - piece.start]
-        ]
-        leaves.append(
-            Leaf(
-                node=builder.last_node[branch.id],
-                weight=float(builder.weights[branch.id]),
-                count=branch.codes,
-                finish=(branch.finish or Finish.CANCELLED).value,
-                tokens=branch.end,
-                answer=None if index is None else reading.classes.labels[index],
-                found_by=None if answer is None or index is None else answer.found_by,
-                text=reading.texts[branch.id],
-                mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
-                tool_calls=reading.calls[branch.id],
-            )
-        )
+    leaves = [_leaf(branch, builder, reading) for branch in tree.branches]
     leaves.sort(key=lambda leaf: (-leaf.weight, leaf.node))
     return TreeReport(nodes=tuple(builder.nodes), leaves=tuple(leaves))
+
+
+def _leaf(branch: Branch, builder: "_NodeBuilder", reading: TreeReading) -> Leaf:
+    answer, index = reading.answers[branch.id], reading.classes.index_of_leaf[branch.id]
+    log_probs = [
+        log_prob
+        for piece, low, high in builder.tree.segments(branch.id)
+        for log_prob in piece.log_probs[low - piece.start : high - piece.start]
+    ]
+    return Leaf(
+        node=builder.last_node[branch.id],
+        weight=float(builder.weights[branch.id]),
+        count=branch.codes,
+        finish=(branch.finish or Finish.CANCELLED).value,
+        tokens=branch.end,
+        answer=None if index is None else reading.classes.labels[index],
+        found_by=None if answer is None or index is None else answer.found_by,
+        text=reading.texts[branch.id],
+        mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
+        tool_calls=reading.calls[branch.id],
+    )
 
 
 class _NodeBuilder:

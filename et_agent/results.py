@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from et_agent.calibration.features import FeatureValues
 from et_agent.renaming import warn_of_old_name
+from et_agent.uncertainty.answer_distribution import AnswerShare
+from et_agent.validation import Frozen
 
 __all__ = [
     "AnswerForm",
@@ -26,26 +28,7 @@ AnswerForm = Literal["number", "math", "choice", "text", "json", "tool_call"]
 """What an answer is: of an answer kind, or structured."""
 
 
-class _Report(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class AnswerShare(_Report):
-    """One answer's part of p(a|x)."""
-
-    answer: str | None
-    """The answer; None for leaves that gave none."""
-    share: float = Field(ge=0)
-    """Share by path weight, in [0, 1]."""
-    share_by_count: float = Field(ge=0)
-    """Share by number of leaves, in [0, 1]; biased for trees, there to compare."""
-    leaves: int = Field(ge=1)
-    """Leaves that give it, counted with their codes."""
-
-
-class ConfidencePart(_Report):
+class ConfidencePart(Frozen):
     """What one feature of the tree adds to the confidence."""
 
     feature: str
@@ -58,7 +41,7 @@ class ConfidencePart(_Report):
     """What it adds to the log-odds, compared with an average question of the calibrator's."""
 
 
-class Usage(_Report):
+class Usage(Frozen):
     """What a question cost."""
 
     prompt_tokens: int
@@ -94,7 +77,7 @@ class Usage(_Report):
         return self.tokens_recomputed
 
 
-class ModelId(_Report):
+class ModelId(Frozen):
     """The model that answered."""
 
     name: str
@@ -103,7 +86,7 @@ class ModelId(_Report):
     """SHA-256 of the model file."""
 
 
-class ToolCall(_Report):
+class ToolCall(Frozen):
     """A tool that the model wants called."""
 
     name: str
@@ -112,7 +95,7 @@ class ToolCall(_Report):
     """Arguments by name."""
 
 
-class Leaf(_Report):
+class Leaf(Frozen):
     """One finished path."""
 
     node: int
@@ -138,7 +121,7 @@ class Leaf(_Report):
     """Tools that it calls."""
 
 
-class Node(_Report):
+class Node(Frozen):
     """A stretch of tokens between forks."""
 
     parent: int | None
@@ -166,7 +149,7 @@ class Node(_Report):
     """Share of attention on the prompt when each token was decided; None unless it was read."""
 
 
-class TreeReport(_Report):
+class TreeReport(Frozen):
     """The whole tree."""
 
     nodes: tuple[Node, ...]
@@ -175,7 +158,7 @@ class TreeReport(_Report):
     """Heaviest first."""
 
 
-class AskResult(_Report):
+class AskResult(Frozen):
     """An answer, how the model's belief is spread over answers, and what it cost."""
 
     question: str
@@ -192,7 +175,7 @@ class AskResult(_Report):
     """Whether `confidence` comes from a calibrator."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """What moved the confidence, the strongest first."""
-    features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = {}
+    features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = Field(default={})
     """What calibrators see of the tree (`et_agent.calibration.FEATURES`), None where it was not
     measured; empty without an answer and for a tree that was cut short."""
     share: float = Field(ge=0, le=1)

@@ -1,8 +1,16 @@
-"""Messages for values that pydantic rejects."""
+"""Data that is checked once and stays as it is, and messages for what pydantic rejects."""
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["explained"]
+__all__ = ["Frozen", "explained"]
+
+
+class Frozen(BaseModel):
+    """Data that cannot change, without unknown fields, NaN or infinities."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def explained(name: str, error: ValidationError) -> str:

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
+from et_agent import (
+    AskOptions,
+    AskResult,
+    EntropyTree,
+    Greedy,
+    MultiChain,
+    ScriptedModel,
+    ask,
+    submit,
+    submit_all,
+)
 from et_agent.answers import AnswerKind, instruction
-from et_agent.asking import PendingAnswer, Progress, check_text
 from et_agent.calibration import FEATURES, Calibrator, Fingerprint, feature_columns
 from et_agent.calibration.finding import save_calibrator
+from et_agent.conversation import check_text
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.scripted import TURN
 from et_agent.errors import (
@@ -20,6 +30,7 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.gate import EARLY
+from et_agent.pending import PendingAnswer, Progress
 from et_agent.templates.messages import Message, Tool
 
 TEXTS = {
@@ -100,6 +111,32 @@ def test_when_one_question_is_refused_nothing_is_decoded() -> None:
         with pytest.raises(QuestionError, match="empty"):
             ask(model, [QUESTION, " "], decoder=CHAINS)
         assert model.decoded == 0
+
+
+def test_all_questions_are_accepted_before_one_is_decoded() -> None:
+    seen: list[tuple[int, Progress]] = []
+    questions = ["Say 1?", "Say 2?", "Say 3?"]
+    with ScriptedModel.from_texts(lambda prompt: {prompt.strip()[-2]: 1.0}) as model:
+        assert submit_all(model, []) == []
+        with pytest.raises(QuestionError, match=r"^question 2: the question is empty"):
+            submit_all(model, ["Say 1?", " "])
+        with pytest.raises(QuestionError, match=r"^line 7: the question is empty"):
+            submit_all(model, ["Say 1?", " "], names=["line 6", "line 7"])
+        with pytest.raises(QuestionError, match=r"^the question is empty"):
+            submit_all(model, [" "])
+        assert model.decoded == 0
+        pending = submit_all(
+            model,
+            questions,
+            AskOptions(decoder=CHAINS),
+            kind="number",
+            on_progress=lambda index, progress: seen.append((index, progress)),
+        )
+        results = [one.result(20) for one in pending]
+    assert [one.question for one in results] == questions
+    assert [one.answer for one in results] == ["1", "2", "3"]
+    last = dict(seen)
+    assert {index: one.leading[0][0] for index, one in last.items()} == {0: "1", 1: "2", 2: "3"}
 
 
 class Recorder(ScriptedModel):
@@ -218,7 +255,6 @@ def test_an_interrupted_question_tells_what_is_known_so_far() -> None:
 
         waiting = held(model)
         pending.append(submit(model, QUESTION, decoder=CHAINS, on_progress=stop))
-        pending[0]._last_progress = -1e9
         never_begun = submit(model, QUESTION, decoder=CHAINS)
         never_begun.cancel()
         waiting.set()

@@ -23,6 +23,7 @@ def test_the_public_names() -> None:
     assert et_agent.__all__ == [
         "AnswerKind",
         "AnswerShare",
+        "AskOptions",
         "AskResult",
         "EntropyTree",
         "EntropyTreeRunnable",
@@ -35,6 +36,7 @@ def test_the_public_names() -> None:
         "ask",
         "load_model",
         "submit",
+        "submit_all",
     ]
     assert dir(et_agent) == et_agent.__all__
 

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from et_agent.answers import AnswerKind
 from et_agent.decoding import EntropyTree, Finish, MultiChain, Run
 from et_agent.engines.scripted import ScriptedModel
-from et_agent.reporting import path_text, read_tree, statistics_of, tree_report
+from et_agent.reading import PathReader, TreeReading, path_text
+from et_agent.reporting import tree_report
 from et_agent.results import TreeReport
+from et_agent.uncertainty import answer_distribution, cut_off_share, effective_sample_size
 from et_agent.uncertainty.measuring import leaf_table
 from tests.decoding.play import Toy, play, random_toy
 
@@ -37,8 +39,14 @@ def digits(toy: Toy) -> Toy:
     return Toy(rows, frozenset({shift}), lambda path: str(path[-2:]))
 
 
+def read(
+    run: Run, question: str = "How many?", kind: AnswerKind = AnswerKind.NUMBER
+) -> TreeReading:
+    return PathReader(MODEL, question, kind).read_tree(run.tree)
+
+
 def report_of(run: Run) -> TreeReport:
-    return tree_report(MODEL, run.tree, read_tree(MODEL, run.tree, "How many?", AnswerKind.NUMBER))
+    return tree_report(MODEL, run.tree, read(run))
 
 
 @settings(max_examples=50, deadline=None)
@@ -106,21 +114,21 @@ def test_the_report_does_not_depend_on_the_order_of_decoding() -> None:
 def test_statistics_use_weights_and_count_codes() -> None:
     toy = digits(random_toy(4))
     run = play(EntropyTree(schedule="stratified", leaves=8, temperature=1, max_tokens=3), toy, 1)
-    reading = read_tree(MODEL, run.tree, "How many?", AnswerKind.NUMBER)
+    reading = read(run)
     leaves = leaf_table(run.tree, reading.classes.index_of_leaf, reading.answers, MODEL.token_bytes)
-    numbers = statistics_of(leaves, reading.classes)
-    assert sum(share.leaves for share in numbers.distribution) == 8
-    assert sum(share.share for share in numbers.distribution) == pytest.approx(1.0)
-    assert numbers.ess == pytest.approx(8.0)
-    for share in numbers.distribution:
+    distribution = answer_distribution(leaves.checked, labels=reading.classes.labels)
+    assert sum(share.leaves for share in distribution) == 8
+    assert sum(share.share for share in distribution) == pytest.approx(1.0)
+    assert effective_sample_size(leaves.checked) == pytest.approx(8.0)
+    for share in distribution:
         assert share.share == pytest.approx(share.share_by_count)
     cut = sum(run.tree.weight(b.id) for b in run.tree.branches if b.finish is not Finish.STOP)
-    assert numbers.cut_off_share == pytest.approx(cut)
+    assert cut_off_share(leaves.finish != 0, leaves.checked) == pytest.approx(cut)
 
 
 def test_auto_is_decided_from_the_question_and_the_leaves() -> None:
     run = play(MultiChain(leaves=2), digits(random_toy(1)))
-    reading = read_tree(MODEL, run.tree, "How many legs has a cat?", AnswerKind.AUTO)
+    reading = read(run, "How many legs has a cat?", AnswerKind.AUTO)
     assert reading.kind.kind is AnswerKind.NUMBER
     assert reading.kind.reason != "asked for"
 

@@ -4,8 +4,8 @@ A stop sequence ends a path wherever it appears first, inside `\boxed{}` too. Th
 it. The answer is read from the shown text, with one exception: where the cut goes through a box, the
 stop sequence itself is read too, so that "}" as a stop sequence closes the box. A box that stays open
 is no answer, since the rest of it was never written. A stop sequence that ends paths within the word
-that opens a box leaves no answer, or a wrong one from the text before: `Asked.of` refuses it where the
-prompt asks for a box.
+that opens a box leaves no answer, or a wrong one from the text before: it is refused where the prompt
+asks for a box.
 """
 
 from collections.abc import Sequence

@@ -15,6 +15,7 @@ from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.leaves import check_leaves
 
 __all__ = [
     "FEATURES",
@@ -71,8 +72,8 @@ def _share(leaves: LeafTable) -> float:
 def _support(leaves: LeafTable) -> float:
     """Log of Kish's effective number of winning paths: half of two paths is less than of sixteen."""
     winning = leaves.answer == leaves.top
-    weights = leaves.top_weights()[winning]
-    return math.log(effective_sample_size(weights, leaves.count[winning]))
+    weights, counts = leaves.top_weights()[winning], leaves.count[winning]
+    return math.log(effective_sample_size(check_leaves([0] * counts.size, weights, counts)))
 
 
 def _answer_logprob(leaves: LeafTable) -> float:

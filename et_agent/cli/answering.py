@@ -2,42 +2,37 @@
 
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from et_agent.asking import Calibration, Chat, PendingAnswer, submit
+from et_agent.asking import submit_all
 from et_agent.calibration import Calibrator
 from et_agent.cli import loading
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
-from et_agent.cli.questions import Question
+from et_agent.cli.questions import SourcedQuestion
 from et_agent.cli.report import print_result
 from et_agent.cli.terminal import is_watched, write_line
-from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.base import LanguageModel
-from et_agent.errors import EtAgentError, QuestionError
+from et_agent.errors import EtAgentError
+from et_agent.options import AskOptions, Calibration
+from et_agent.pending import PendingAnswer
 from et_agent.results import AskResult
 from et_agent.weights.catalog import DEFAULT_MODEL
 
-__all__ = ["Asking", "answer"]
+__all__ = ["AskCommand", "answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class AskCommand:
     """What to answer, and how."""
 
-    questions: Sequence[Question]
+    questions: Sequence[SourcedQuestion]
     model: str | None
     decoder: str
-    settings: DecoderSettings
-    kind: str
-    seed: int
-    system_prompt: str | None
-    chat: Chat
+    options: AskOptions
     context: int | None
     threads: int | None
     width: int | None
@@ -50,32 +45,34 @@ class Asking:
     lines: bool
 
 
-def answer(asking: Asking) -> int:
+def answer(command: AskCommand) -> int:
     """Load the model, answer all questions, print them; gives the exit code.
 
     Raises:
         EtAgentError: Nothing could be answered.
     """
-    loading.check_load_settings(context=asking.context, threads=asking.threads, width=asking.width)
-    calibration = _calibration(asking.calibrator)
-    spec = asking.model or DEFAULT_MODEL
-    texts = [question.text for question in asking.questions]
+    loading.check_load_settings(
+        context=command.context, threads=command.threads, width=command.width
+    )
+    calibration = _calibration(command.calibrator)
+    spec = command.model or DEFAULT_MODEL
+    texts = [question.text for question in command.questions]
     shown = is_watched() and not is_verbose()
     with (
         Interrupts() as interrupts,
-        Board(texts, model=spec, decoder=asking.decoder, shown=shown) as board,
+        Board(texts, model=spec, decoder=command.decoder, shown=shown) as board,
     ):
         interrupts.cursor_hidden = shown
         with loading.open_model(
             spec,
-            context=asking.context,
-            threads=asking.threads,
-            width=asking.width,
-            attention=asking.attention is not False,
-            dequantize=asking.dequantize,
+            context=command.context,
+            threads=command.threads,
+            width=command.width,
+            attention=command.attention is not False,
+            dequantize=command.dequantize,
             progress=board.transfer,
         ) as model:
-            return _answer_with(model, asking, calibration, board, interrupts)
+            return _answer_with(model, command, calibration, board, interrupts)
 
 
 def _calibration(given: str | None) -> Calibration:
@@ -86,8 +83,8 @@ def _calibration(given: str | None) -> Calibration:
 
 def _answer_with(
     model: LanguageModel,
-    asking: Asking,
-    calibration: Calibration,
+    command: AskCommand,
+    calibrator: Calibration,
     board: Board,
     interrupts: Interrupts,
 ) -> int:
@@ -103,61 +100,25 @@ def _answer_with(
         one = pending[index]
         return one is None or one.done
 
-    with _waiting(model, on_error=cancel):
-        _submit_all(model, asking, calibration, board, pending)
+    pending += submit_all(
+        model,
+        [question.text for question in command.questions],
+        command.options,
+        names=[question.where for question in command.questions],
+        on_progress=board.note if board.shown else None,
+        calibrator=calibrator,
+        attention=command.attention is True,
+    )
+    try:
         interrupts.on_interrupt = cancel
         board.begin(is_done, lambda: interrupts.happened)
-    try:
-        code = _print_all(asking, pending, board)
+        code = _print_all(command, pending, board)
     finally:
         cancel()
     return INTERRUPTED if interrupts.happened else code
 
 
-@contextmanager
-def _waiting(model: LanguageModel, *, on_error: Callable[[], None]) -> Iterator[None]:
-    """Keep the model's thread waiting, so that nothing is decoded before all is accepted."""
-    accepted = threading.Event()
-    model.submit(lambda: accepted.wait(timeout=30))
-    try:
-        yield
-    except BaseException:
-        on_error()
-        raise
-    finally:
-        accepted.set()
-
-
-def _submit_all(
-    model: LanguageModel,
-    asking: Asking,
-    calibration: Calibration,
-    board: Board,
-    pending: list[PendingAnswer | None],
-) -> None:
-    try:
-        for index, question in enumerate(asking.questions):
-            pending.append(
-                submit(
-                    model,
-                    question.text,
-                    decoder=asking.settings,
-                    kind=asking.kind,
-                    seed=asking.seed,
-                    system_prompt=asking.system_prompt,
-                    chat=asking.chat,
-                    on_progress=board.callback(index),
-                    calibrator=calibration,
-                    attention=asking.attention is True,
-                )
-            )
-    except QuestionError as error:
-        if len(asking.questions) > 1:
-            raise QuestionError(f"{question.where}: {error}") from error
-        raise
-
-
-def _print_all(asking: Asking, pending: list[PendingAnswer | None], board: Board) -> int:
+def _print_all(command: AskCommand, pending: list[PendingAnswer | None], board: Board) -> int:
     code = 0
     total = len(pending)
     for index in range(total):
@@ -166,7 +127,7 @@ def _print_all(asking: Asking, pending: list[PendingAnswer | None], board: Board
         try:
             result = one.result()
         except EtAgentError as error:
-            where = asking.questions[index].where
+            where = command.questions[index].where
             with board.paused():
                 code = fail(f"{where}: {error}" if total > 1 else str(error), USER_ERROR)
             continue
@@ -174,20 +135,20 @@ def _print_all(asking: Asking, pending: list[PendingAnswer | None], board: Board
         if index == total - 1:
             board.close()
         with board.paused():
-            _print(asking, result, index, total)
+            _print(command, result, index, total)
     return code
 
 
-def _print(asking: Asking, result: AskResult, index: int, total: int) -> None:
-    if asking.as_json:
-        write_line(_json(result, tree=bool(asking.tree), indent=total == 1 and not asking.lines))
+def _print(command: AskCommand, result: AskResult, index: int, total: int) -> None:
+    if command.as_json:
+        write_line(_json(result, tree=bool(command.tree), indent=total == 1 and not command.lines))
         return
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
         write_line(f"question {index + 1} of {total}: INCOMPLETE, not started")
         return
-    tree = total == 1 if asking.tree is None else asking.tree
+    tree = total == 1 if command.tree is None else command.tree
     title = f"{index + 1}/{total}" if total > 1 else ""
-    print_result(result, tree=tree, explain=asking.explain, title=title)
+    print_result(result, tree=tree, explain=command.explain, title=title)
     sys.stdout.flush()
 
 

@@ -29,7 +29,7 @@ class KindName(StrEnum):
 
 
 class ChatName(StrEnum):
-    """Prompt styles, as `et_agent.asking.Chat`."""
+    """Prompt styles, as `et_agent.options.Chat`."""
 
     MODEL = "model"
     PLAIN = "plain"
@@ -204,11 +204,12 @@ def ask(
     del help_all
     if verbose:
         be_verbose()
-    from et_agent.cli.answering import Asking, answer
+    from et_agent.cli.answering import AskCommand, answer
     from et_agent.cli.loading import dequantizes
     from et_agent.cli.prompts import read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
+    from et_agent.options import AskOptions
 
     given = given_settings(call)
     if seed is not None:
@@ -217,15 +218,17 @@ def ask(
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     settings = decoder_settings(decoder, given, attention=attention is not False)
     return answer(
-        Asking(
+        AskCommand(
             questions=read_questions(questions or [], questions_file),
             model=model,
             decoder=decoder,
-            settings=settings,
-            kind=kind,
-            seed=seed or 0,
-            system_prompt=None if system is None else read_system(system),
-            chat="plain" if chat is ChatName.PLAIN else "model",
+            options=AskOptions(
+                decoder=settings,
+                kind=kind,
+                seed=seed or 0,
+                system_prompt=None if system is None else read_system(system),
+                chat="plain" if chat is ChatName.PLAIN else "model",
+            ),
             context=context,
             threads=threads,
             width=width,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
-from et_agent.asking import Progress
 from et_agent.cli.terminal import bar, error_console, is_watched, one_line
 from et_agent.cli.transfer import PlainTransfer, Transfer
 from et_agent.cli.tree_view import shorten
+from et_agent.pending import Progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,16 +51,10 @@ class Board:
         self._interrupted: Callable[[], bool] = lambda: False
         self._live: Live | None = None
 
-    def callback(self, index: int) -> Callable[[Progress], None] | None:
-        """The `on_progress` of a question; None when nothing is shown."""
-        if not self.shown:
-            return None
-
-        def note(progress: Progress) -> None:
-            with self._lock:
-                self._progress[index] = progress
-
-        return note
+    def note(self, index: int, progress: Progress) -> None:
+        """Take note of a question's progress."""
+        with self._lock:
+            self._progress[index] = progress
 
     def begin(self, is_done: Callable[[int], bool], interrupted: Callable[[], bool]) -> None:
         """Loading is over: show the questions from here on."""

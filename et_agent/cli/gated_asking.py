@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -150,9 +151,10 @@ def gated_ask(
             clarifier=Clarifier(loaded, seed=seed) if rules.asks_back else None,
             log=kept,
         )
+        note = partial(board.note, 0) if board.shown else None
         ended = False
         board.begin(lambda _: ended, lambda: False)
-        decision = gate.ask(loaded, question, topic=topic, on_progress=board.callback(0), **options)
+        decision = gate.ask(loaded, question, topic=topic, on_progress=note, **options)
         ended = True
         board.close()
         while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():

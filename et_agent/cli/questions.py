@@ -7,29 +7,29 @@ from pathlib import Path
 
 from et_agent.errors import QuestionError
 
-__all__ = ["Question", "read_file", "read_questions"]
+__all__ = ["SourcedQuestion", "read_file", "read_questions"]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SourcedQuestion:
     """A question and where it came from, for messages."""
 
     text: str
     where: str
 
 
-def read_questions(texts: list[str], file: str | None) -> list[Question]:
+def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     """All questions of a call: those on the command line first, then those of the file.
 
     Raises:
         QuestionError: One of them cannot be used; the message says which.
     """
-    from et_agent.asking import check_text
+    from et_agent.conversation import check_text
 
     questions = []
     for number, text in enumerate(texts, 1):
         where = f"question {number}" if len(texts) > 1 else "the question"
-        questions.append(Question(check_text(text, where), where))
+        questions.append(SourcedQuestion(check_text(text, where), where))
     if file is not None:
         questions += read_file(file)
     if not questions:
@@ -40,7 +40,7 @@ def read_questions(texts: list[str], file: str | None) -> list[Question]:
     return questions
 
 
-def read_file(file: str) -> list[Question]:
+def read_file(file: str) -> list[SourcedQuestion]:
     """Questions of a file: one per line, or JSON objects with a "question"; empty lines are skipped.
 
     A file is JSON Lines when its name ends in .jsonl or its first line is a JSON object.
@@ -48,7 +48,7 @@ def read_file(file: str) -> list[Question]:
     Raises:
         QuestionError: The file cannot be read, or a line cannot be used; file and line are named.
     """
-    from et_agent.asking import check_text
+    from et_agent.conversation import check_text
 
     name = "standard input" if file == "-" else file
     as_json: bool | None = True if file.lower().endswith(".jsonl") else None
@@ -61,7 +61,7 @@ def read_file(file: str) -> list[Question]:
         if as_json is None:
             as_json = _is_object(line)
         text = _from_json(line, where) if as_json else line
-        questions.append(Question(check_text(text, where), where))
+        questions.append(SourcedQuestion(check_text(text, where), where))
     if not questions:
         raise QuestionError(f"{name} contains no question: write one per line")
     return questions

@@ -9,9 +9,10 @@ to 1, hence so do the weights of all leaves, whatever the order in which forks w
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,19 @@ from numpy.typing import NDArray
 from et_agent.decoding.attention import AttentionBook
 from et_agent.decoding.sampling import TokenStatistics
 
-__all__ = ["Alternatives", "Branch", "Finish", "Fork", "ForkKind", "Lineage", "Side", "Tree"]
+__all__ = [
+    "Alternatives",
+    "Branch",
+    "Finish",
+    "Fork",
+    "ForkKind",
+    "Lineage",
+    "Share",
+    "Side",
+    "Tree",
+]
+
+Answer = TypeVar("Answer", bound=Hashable)
 
 Lineage = tuple[int, ...]
 """(position, side) of every fork at which a path left an older branch, first one first. It names a
@@ -145,6 +158,19 @@ class Branch:
     def end(self) -> int:
         """One past the last position of the path, hence its length in tokens."""
         return self.start + len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the finished leaves with one answer have.
+
+    Attributes:
+        weight: Sum of their path weights.
+        leaves: How many they are, counted with their codes.
+    """
+
+    weight: float
+    leaves: int
 
 
 class Tree:
@@ -334,6 +360,21 @@ class Tree:
     def weights(self) -> NDArray[np.float64]:
         """Path weights of all branches, float64 [branches]; they sum to 1."""
         return np.array([self.weight(branch.id) for branch in self.branches], dtype=np.float64)
+
+    def shares(self, answer: Callable[[int], Answer | None]) -> dict[Answer | None, Share]:
+        """What the leaves that have ended so far have by answer, in the order of first answers.
+
+        Args:
+            answer: A branch that ended to what it answers; None for nothing.
+        """
+        found: dict[Answer | None, Share] = {}
+        for branch in self.branches:
+            if branch.finish is not None:
+                said = answer(branch.id)
+                so_far = found.get(said, Share(0.0, 0))
+                weight = so_far.weight + self.weight(branch.id)
+                found[said] = Share(weight, so_far.leaves + branch.codes)
+        return found
 
     def leaf_count(self) -> int:
         """Leaves, counted with their codes: what as many separate chains would have given."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
-from et_agent.asking import Chat, PendingAnswer, submit
+from et_agent.asking import submit
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
@@ -28,6 +28,8 @@ from et_agent.evaluation.grading import gold_answers, is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.options import AskOptions, PromptKeywords
+from et_agent.pending import PendingAnswer
 from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
 from et_agent.uncertainty.measuring import traces
 from et_agent.uncertainty.similarity import mean_rouge_l
@@ -86,11 +88,9 @@ def evaluate(
     store: RunStore,
     *,
     data: str,
-    seed: int = 0,
-    system_prompt: str | None = None,
-    chat: Chat = "model",
     thresholds: Thresholds | None = None,
     on_progress: Callable[[EvaluationProgress], None] | None = None,
+    **prompt: Unpack[PromptKeywords],
 ) -> tuple[list[RunInfo], list[Skipped]]:
     """Decode every question with every decoder; what is finished already is left alone.
 
@@ -100,11 +100,10 @@ def evaluate(
         decoders: Settings by name.
         store: Where runs are kept.
         data: Name of the data set and split, for the configuration.
-        seed: Seed of the run; each question gets one of its own from it.
-        system_prompt: Replaces the default instruction of each answer kind.
-        chat: "model" or "plain", as for `et_agent.submit`.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         on_progress: Called at the beginning and after every question.
+        prompt: `seed`, from which each question gets one of its own, `system_prompt`, which replaces
+            the default instruction of each answer kind, and `chat`, as in `AskOptions`.
 
     Returns:
         The runs, in the order of `decoders`, and the questions that could not be asked or whose
@@ -120,31 +119,14 @@ def evaluate(
     for item in items:
         gold_answers(item)
     thresholds = _thresholds(model, thresholds)
-    evaluation = _Evaluation(
-        model=model,
-        store=store,
-        seed=seed,
-        system_prompt=system_prompt,
-        chat=chat,
-        thresholds=thresholds,
-        on_progress=on_progress,
-    )
+    options = AskOptions(thresholds=thresholds, calibrator=None, attention=True, **prompt)
+    evaluation = _Evaluation(model, store, options, on_progress)
     if len({(type(one).__name__, one.model_dump_json()) for one in decoders.values()}) < len(
         decoders
     ):
         raise SettingsError(f"two of {', '.join(decoders)} are the same settings: name one of them")
     runs = {
-        name: begin_run(
-            store,
-            model,
-            decoder,
-            name,
-            data=data,
-            seed=seed,
-            system_prompt=system_prompt,
-            chat=chat,
-            thresholds=thresholds,
-        )
+        name: begin_run(store, model, decoder, name, data=data, thresholds=thresholds, **prompt)
         for name, decoder in decoders.items()
     }
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
@@ -158,19 +140,17 @@ def begin_run(
     name: str,
     *,
     data: str,
-    seed: int = 0,
-    system_prompt: str | None = None,
-    chat: Chat = "model",
     thresholds: Thresholds | None = None,
+    **prompt: Unpack[PromptKeywords],
 ) -> RunInfo:
     """The run that `evaluate` would go on with, or a new one; see there for the arguments."""
-    found = _thresholds(model, thresholds)
+    found, options = _thresholds(model, thresholds), AskOptions(**prompt)
     config = {
         "data": data,
         "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
-        "seed": seed,
-        "system_prompt": system_prompt,
-        "chat": chat,
+        "seed": options.seed,
+        "system_prompt": options.system_prompt,
+        "chat": options.chat,
         # Chains know no thresholds: a new pilot must not make another run of them.
         "thresholds": found.model_dump(mode="json")
         if found is not None and isinstance(decoder, EntropyTree)
@@ -178,7 +158,7 @@ def begin_run(
         "instructions": {
             kind.value: instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO
         }
-        if system_prompt is None
+        if options.system_prompt is None
         else None,
         "attention_layers": list(model.info.attention_layers),
         "decoder": described(decoder),
@@ -215,18 +195,13 @@ class _Task:
 class _Evaluation:
     def __init__(
         self,
-        *,
         model: LanguageModel,
         store: RunStore,
-        seed: int,
-        system_prompt: str | None,
-        chat: Chat,
-        thresholds: Thresholds | None,
+        options: AskOptions,
         on_progress: Callable[[EvaluationProgress], None] | None,
     ) -> None:
         self._model, self._store = model, store
-        self._seed, self._system_prompt, self._chat = seed, system_prompt, chat
-        self._thresholds, self._on_progress = thresholds, on_progress
+        self._options, self._on_progress = options, on_progress
         self._started = time.perf_counter()
         self._tokens = 0
         self._done = 0
@@ -318,14 +293,10 @@ class _Evaluation:
         return submit(
             self._model,
             task.item.question,
+            self._options,
             decoder=task.decoder,
             kind=task.item.kind,
-            seed=question_seed(self._seed, task.item),
-            system_prompt=self._system_prompt,
-            chat=self._chat,
-            thresholds=self._thresholds,
-            calibrator=None,
-            attention=True,
+            seed=question_seed(self._options.seed, task.item),
         )
 
     def _keep(self, task: _Task, pending: PendingAnswer) -> None:

@@ -122,7 +122,7 @@ def summarise(
         tokens=mean(lambda record: record.tokens_decoded),
         seconds=mean(lambda record: record.seconds),
         leaves=mean_of(lambda leaves: float(leaves.count.sum())),
-        ess=mean_of(lambda leaves: effective_sample_size(leaves.weight, leaves.count)),
+        ess=mean_of(lambda leaves: effective_sample_size(leaves.checked)),
         cut_off=mean_of(lambda leaves: float(leaves.weight[leaves.finish != 0].sum())),
         estimators=measured,
     )

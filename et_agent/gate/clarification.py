@@ -25,7 +25,7 @@ from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import ReadingOption
 from et_agent.gate.limits import Limits
-from et_agent.reporting import path_text
+from et_agent.reading import path_text
 from et_agent.templates.messages import Message
 
 __all__ = ["Clarification", "Clarifier", "chosen", "clarified", "decomposed", "meant"]

@@ -18,7 +18,7 @@ from langchain_core.runnables.config import (
 from et_agent.results import AskResult
 from et_agent.runnables.driving import Asking, listened_to
 from et_agent.runnables.messages import TreeInput
-from et_agent.runnables.watching import Update, Watch, start
+from et_agent.runnables.watching import Update, Watch, begin
 
 __all__ = ["abatch_as_completed", "batch_as_completed"]
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Question:
+class _RunningQuestion:
     """A question that has begun, for the callbacks at least."""
 
     run_manager: CallbackManagerForChainRun
@@ -59,7 +59,7 @@ class _Batch:
         self._limit = configs[0].get("max_concurrency") or len(inputs)
         self._updates: SimpleQueue[tuple[int, Update | None]] = SimpleQueue()
         self._waiting = deque(range(len(inputs)))
-        self._running: dict[int, _Question] = {}
+        self._running: dict[int, _RunningQuestion] = {}
 
     def run(self) -> Iterator[Done]:
         """Yield results and errors as they come."""
@@ -88,7 +88,7 @@ class _Batch:
             except Exception as error:
                 failed.append(self._failed(index, error))
         try:
-            start(*fresh.values())
+            begin(*fresh.values())
         except Exception as error:
             failed += [self._failed(index, error) for index in fresh]
         return failed
@@ -101,7 +101,9 @@ class _Batch:
             name=config.get("run_name") or self._name,
             run_id=config.pop("run_id", None),
         )
-        question = _Question(run_manager, patch_config(config, callbacks=run_manager.get_child()))
+        question = _RunningQuestion(
+            run_manager, patch_config(config, callbacks=run_manager.get_child())
+        )
         self._running[index] = question
 
         def send(update: Update | None) -> None:

@@ -18,7 +18,7 @@ from langchain_core.runnables.config import run_in_executor
 
 from et_agent.results import AskResult
 from et_agent.runnables.events import TreeSnapshot
-from et_agent.runnables.watching import Send, Update, Watch, start
+from et_agent.runnables.watching import Send, Update, Watch, begin
 
 __all__ = ["Asking", "Chunk", "adecode", "closed_after", "decode", "listened_to"]
 
@@ -65,7 +65,7 @@ def decode(
     events = listened_to(run_manager)
     watch = asking(updates.put, follow=snapshots or events)
     held.callback(watch.close)
-    start(watch)
+    begin(watch)
     while (update := updates.get()) is not None:
         if events:
             for name, data in update.events():
@@ -94,7 +94,7 @@ async def adecode(
     events = listened_to(run_manager)
     watch = await run_in_executor(None, asking, send, follow=snapshots or events)
     held.callback(watch.close)
-    start(watch)
+    begin(watch)
     while (update := await updates.get()) is not None:
         if events:
             for name, data in update.events():

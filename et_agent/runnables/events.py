@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from et_agent.decoding.tree import Branch, Fork, Tree
 from et_agent.results import AnswerShare
+from et_agent.validation import Frozen
 
 __all__ = [
     "FORK_EVENT",
@@ -24,13 +25,7 @@ POSTERIOR_EVENT: Final = "entropy_tree_posterior"
 """Name of the custom event whose data is a `TreeSnapshot` as JSON types."""
 
 
-class _Seen(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class ForkSeen(_Seen):
+class ForkSeen(Frozen):
     """A path became several."""
 
     branch: int
@@ -60,7 +55,7 @@ class ForkSeen(_Seen):
         )
 
 
-class LeafSeen(_Seen):
+class LeafSeen(Frozen):
     """A path ended."""
 
     branch: int
@@ -90,7 +85,7 @@ class LeafSeen(_Seen):
         )
 
 
-class TreeSnapshot(_Seen):
+class TreeSnapshot(Frozen):
     """A tree while it grows; the fields it shares with `AskResult` mean the same, so far.
 
     Answers are compared as written, and of equally heavy ones the first leads: that two spellings are

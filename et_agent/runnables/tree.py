@@ -22,13 +22,14 @@ from pydantic import (
 )
 
 from et_agent.answers import AnswerKind
-from et_agent.asking import Calibration, Chat, PendingAnswer
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
+from et_agent.options import AskOptions, Calibration, Chat
+from et_agent.pending import PendingAnswer
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
@@ -309,18 +310,15 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     def _watch(self, value: TreeInput, send: Send, *, follow: bool) -> Watch:
         question, system = question_of(value)
-        pending = PendingAnswer(
-            self.language_model(),
-            question,
+        options = AskOptions(
             decoder=self.decoder_settings(),
             kind=self.kind,
             seed=self.seed,
             system_prompt=self.system_prompt if system is None else system,
             chat=self.chat,
-            thresholds=None,
-            on_progress=None,
             calibrator=self.calibrator,
         )
+        pending = PendingAnswer(self.language_model(), question, options)
         return Watch(pending, send, follow=follow, include_tree=self.include_tree)
 
     # Serialising and copying.

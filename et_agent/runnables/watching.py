@@ -1,14 +1,14 @@
 """From the model's thread to a consumer in another: what happens to a tree, step by step."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from et_agent.asking import PendingAnswer
+from et_agent.asking import start
 from et_agent.decoding.request import Request
-from et_agent.decoding.scheduler import scheduler_of
-from et_agent.decoding.tree import Branch
+from et_agent.decoding.tree import Share, Tree
+from et_agent.pending import PendingAnswer
 from et_agent.results import AnswerShare, AskResult
 from et_agent.runnables.events import (
     FORK_EVENT,
@@ -20,7 +20,7 @@ from et_agent.runnables.events import (
 )
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
-__all__ = ["Send", "Update", "Watch", "start"]
+__all__ = ["Send", "Update", "Watch", "begin"]
 
 _LONGEST_SILENCE: Final = 0.2
 """Seconds after which a snapshot is sent although no path forked or ended."""
@@ -52,15 +52,13 @@ Send = Callable[[Update | None], None]
 quick."""
 
 
-def start(*watches: "Watch") -> None:
+def begin(*watches: "Watch") -> None:
     """Let questions of one model be decoded, from the same batch on.
 
     Raises:
         ModelClosedError: The model was closed.
     """
-    requests = [watch.pending.request for watch in watches]
-    if requests:
-        scheduler_of(requests[0].model).queue(*requests)
+    start(*(watch.pending for watch in watches))
 
 
 class Watch:
@@ -118,45 +116,43 @@ class Watch:
         self._forks += len(forks)
         self._ended.update(branch.id for branch in new)
         self._told = now
-        answers = {branch.id: self.pending.leaf_answer(branch.id) for branch in ended}
+        answer = self.pending.leaf_answer
         self._tell(
             Update(
                 forks=tuple(map(ForkSeen.of, forks)),
-                leaves=tuple(LeafSeen.of(branch, tree, answers[branch.id]) for branch in new),
-                snapshot=self._snapshot(request, ended, answers),
+                leaves=tuple(LeafSeen.of(branch, tree, answer(branch.id)) for branch in new),
+                snapshot=self._snapshot(tree, request.seconds),
             )
         )
 
-    def _snapshot(
-        self, request: Request, ended: list[Branch], answers: dict[int, str | None]
-    ) -> TreeSnapshot:
-        tree = request.run.tree
-        weights: dict[str | None, float] = {}
-        leaves: dict[str | None, int] = {}
-        for branch in ended:
-            answer = answers[branch.id]
-            weights[answer] = weights.get(answer, 0.0) + tree.weight(branch.id)
-            leaves[answer] = leaves.get(answer, 0) + branch.codes
-        weight, count = sum(weights.values()), sum(leaves.values())
-        shares = [
-            AnswerShare(
-                answer=answer,
-                share=part / weight,
-                share_by_count=leaves[answer] / count,
-                leaves=leaves[answer],
-            )
-            for answer, part in sorted(
-                weights.items(), key=lambda one: (-round(one[1], SHARE_DIGITS), one[0] is None)
-            )
-        ]
-        leading = next((one for one in shares if one.answer is not None), None)
+    def _snapshot(self, tree: Tree, seconds: float) -> TreeSnapshot:
+        distribution = _distribution(tree.shares(self.pending.leaf_answer))
+        leading = next((one for one in distribution if one.answer is not None), None)
         return TreeSnapshot(
             question=self.pending.question,
             answer=None if leading is None else leading.answer,
             share=0.0 if leading is None else min(1.0, leading.share),
-            distribution=tuple(shares),
-            leaves_done=count,
+            distribution=distribution,
+            leaves_done=sum(one.leaves for one in distribution),
             leaves=tree.leaf_count(),
             tokens=tree.tokens_decoded,
-            seconds=request.seconds,
+            seconds=seconds,
         )
+
+
+def _distribution(shares: Mapping[str | None, Share]) -> tuple[AnswerShare, ...]:
+    """p(a|x) over the leaves that have ended; of equally heavy answers the first leads."""
+    weight = sum(one.weight for one in shares.values())
+    count = sum(one.leaves for one in shares.values())
+    order = sorted(
+        shares, key=lambda answer: (-round(shares[answer].weight, SHARE_DIGITS), answer is None)
+    )
+    return tuple(
+        AnswerShare(
+            answer=answer,
+            share=shares[answer].weight / weight,
+            share_by_count=shares[answer].leaves / count,
+            leaves=shares[answer].leaves,
+        )
+        for answer in order
+    )

@@ -1,12 +1,9 @@
 """p(a|x) and the estimators over it, one small file each."""
 
-from et_agent.uncertainty.answer_distribution import (
-    AnswerDistribution,
-    AnswerShare,
-    answer_distribution,
-)
+from et_agent.uncertainty.answer_distribution import AnswerShare, answer_distribution
 from et_agent.uncertainty.cut_off import cut_off_share
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
+from et_agent.uncertainty.leaves import Leaves, check_leaves
 from et_agent.uncertainty.margin import margin
 from et_agent.uncertainty.predictive_entropy import (
     maximum_entropy,
@@ -17,9 +14,10 @@ from et_agent.uncertainty.predictive_entropy import (
 )
 
 __all__ = [
-    "AnswerDistribution",
     "AnswerShare",
+    "Leaves",
     "answer_distribution",
+    "check_leaves",
     "cut_off_share",
     "effective_sample_size",
     "margin",

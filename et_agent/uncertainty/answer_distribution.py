@@ -2,113 +2,80 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from pydantic import Field
 
 from et_agent.errors import InputError
 from et_agent.renaming import warn_of_old_name
-from et_agent.uncertainty.leaves import Index, Numbers, check_leaves, rank_of_class
+from et_agent.uncertainty.leaves import Leaves, Numbers, rank_of_class
+from et_agent.validation import Frozen
 
-__all__ = ["AnswerDistribution", "AnswerShare", "answer_distribution"]
+__all__ = ["AnswerShare", "answer_distribution"]
 
 
-@dataclass(frozen=True)
-class AnswerShare:
-    """One answer's part of the distribution."""
-
-    index: int | None
-    """The answer's class; None for "none", the leaves without an answer."""
+class AnswerShare(Frozen):
+    """One answer's part of p(a|x)."""
 
     answer: str | None
-    """The label of the class; None for "none"."""
-
-    share: float
-    """p(a|x) by path weight, in [0, 1]."""
-
-    count_share: float
-    """p(a|x) by number of leaves, each counted with its multiplicity, in [0, 1]."""
-
-    leaves: int
-    """Number of leaves that give it, with multiplicity."""
-
-
-@dataclass(frozen=True)
-class AnswerDistribution:
-    """Shares of all answers and of "none"; each of the two kinds of share sums to 1."""
-
-    shares: tuple[AnswerShare, ...]
-    """Largest `share` first, of equals as `rank_of_class` has it, "none" last of them."""
-
-    @property
-    def top(self) -> AnswerShare:
-        """The largest share, which may be "none"."""
-        return self.shares[0]
-
-    @property
-    def top_answer(self) -> AnswerShare | None:
-        """The largest share of an answer; None if no leaf gave one."""
-        return next((share for share in self.shares if share.index is not None), None)
-
-    @property
-    def none_share(self) -> float:
-        """The share, by path weight, of leaves without an answer."""
-        return next((share.share for share in self.shares if share.index is None), 0.0)
+    """The answer; None for leaves that gave none."""
+    share: float = Field(ge=0)
+    """Share by path weight, in [0, 1]."""
+    share_by_count: float = Field(ge=0)
+    """Share by number of leaves, in [0, 1]; biased for trees, there to compare."""
+    leaves: int = Field(ge=1)
+    """Leaves that give it, counted with their codes."""
 
 
 def answer_distribution(
-    index: Index,
-    weights: Numbers,
-    counts: Numbers | None = None,
+    leaves: Leaves,
     *,
     labels: Sequence[str] | None = None,
     answer_logprobs: Numbers | None = None,
     words: Numbers | None = None,
-) -> AnswerDistribution:
+) -> tuple[AnswerShare, ...]:
     """Return p(a|x) = sum of the path weights of the leaves that say a.
 
     Leaves without an answer make up a class of their own, "none". The estimate is unbiased if the
     weights are (sum-and-sample forks); counts over-weigh uncertain prefixes and are for comparison.
 
     Args:
-        index: answer class of each leaf, `[leaves]`, None for none.
-        weights: path weights `[leaves]`, which sum to 1.
-        counts: multiplicity of each leaf `[leaves]`; all 1 if not given.
+        leaves: the leaves.
         labels: the string of each class; the class's number if not given.
         answer_logprobs: log-probability of each class, as `LeafTable.answer_logprobs` has it, nats
             `[classes]`; orders answers of equal share.
         words: the old name of `answer_logprobs`.
 
+    Returns:
+        The shares of all answers and of "none", largest first, of equals as `rank_of_class` has it,
+        "none" last of them; each of the two kinds of share sums to 1.
+
     Raises:
-        InputError: if the leaves are unsound (see `leaves.check_leaves`), or a class has no label or
-            no log-probability.
+        InputError: if a class has no label or no log-probability.
     """
     if words is not None:
         warn_of_old_name("answer_distribution(words=…)", "answer_logprobs")
         answer_logprobs = words
-    leaves = check_leaves(index, weights, counts)
-    by_weight = leaves.share_of_class(leaves.weights)
-    by_count = leaves.share_of_class(leaves.counts)
     total = int(leaves.counts.sum())
-    shares = [
-        AnswerShare(
-            index=None if member is None else int(member),
-            answer=_label(member, labels),
-            share=share,
-            count_share=by_count[member],
-            leaves=round(by_count[member] * total),
-        )
-        for member, share in by_weight.items()
-    ]
+    count_of = {one: round(share * total) for one, share in leaves.count_shares.items()}
 
-    def rank(one: AnswerShare) -> tuple[float, ...]:
-        if one.index is None:
-            return rank_of_class(one.share, -math.inf, 0, len(index))
+    def rank(one: int | None) -> tuple[float, ...]:
+        share = leaves.shares[one]
+        if one is None:
+            return rank_of_class(share, -math.inf, 0, len(leaves.index))
         if answer_logprobs is None:
-            return rank_of_class(one.share, math.nan, one.leaves, one.index)
-        _check_class(one.index, len(answer_logprobs), "answer_logprobs")
-        logprob = float(answer_logprobs[one.index])
-        return rank_of_class(one.share, logprob, one.leaves, one.index)
+            return rank_of_class(share, math.nan, count_of[one], one)
+        _check_class(one, len(answer_logprobs), "answer_logprobs")
+        return rank_of_class(share, float(answer_logprobs[one]), count_of[one], one)
 
-    return AnswerDistribution(tuple(sorted(shares, key=rank)))
+    return tuple(
+        AnswerShare(
+            answer=_label(one, labels),
+            share=leaves.shares[one],
+            share_by_count=leaves.count_shares[one],
+            leaves=count_of[one],
+        )
+        for one in sorted(leaves.shares, key=rank)
+    )
 
 
 def _label(member: int | None, labels: Sequence[str] | None) -> str | None:

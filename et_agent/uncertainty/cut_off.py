@@ -7,24 +7,22 @@ import numpy as np
 
 from et_agent.arrays import Bools
 from et_agent.errors import InputError
-from et_agent.uncertainty.leaves import Numbers, check_weights
+from et_agent.uncertainty.leaves import Leaves
 
 __all__ = ["cut_off_share"]
 
 
-def cut_off_share(cut_off: Sequence[bool] | Bools, weights: Numbers) -> float:
+def cut_off_share(cut_off: Sequence[bool] | Bools, leaves: Leaves) -> float:
     """Return the path weight of the leaves that ended at the token limit, in [0, 1].
 
     Args:
         cut_off: for each leaf whether the limit ended it, `[leaves]`.
-        weights: path weights `[leaves]`, which sum to 1.
+        leaves: the leaves.
 
     Raises:
-        InputError: if the lengths differ, `cut_off` holds anything but truth values, or the weights
-            are unsound (see `leaves.check_leaves`).
+        InputError: if the lengths differ, or `cut_off` holds anything but truth values.
     """
     mask = np.asarray(cut_off)
-    checked = check_weights(weights, leaves=len(mask))
-    if mask.dtype != np.bool_:
+    if mask.shape != leaves.weights.shape or mask.dtype != np.bool_:
         raise InputError("cut_off must hold True or False for each leaf")
-    return min(1.0, math.fsum(checked[mask].tolist()) / math.fsum(checked.tolist()))
+    return min(1.0, math.fsum(leaves.weights[mask].tolist()) / math.fsum(leaves.weights.tolist()))

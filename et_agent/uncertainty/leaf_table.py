@@ -13,7 +13,7 @@ from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.arithmetic import farthest_first
 from et_agent.errors import InputError
 from et_agent.renaming import warn_of_old_name
-from et_agent.uncertainty.leaves import SHARE_DIGITS, rank_of_class
+from et_agent.uncertainty.leaves import SHARE_DIGITS, Leaves, check_leaves, rank_of_class
 
 __all__ = ["FORKS", "LeafTable"]
 
@@ -81,6 +81,16 @@ class LeafTable:
 
     def __len__(self) -> int:
         return int(self.weight.size)
+
+    @cached_property
+    def checked(self) -> Leaves:
+        """Answers, weights and counts as the functions of `et_agent.uncertainty` take them.
+
+        Raises:
+            InputError: They are unsound.
+        """
+        index = [None if member < 0 else member for member in self.answer.tolist()]
+        return check_leaves(index, self.weight, self.count)
 
     @cached_property
     def classes(self) -> int:

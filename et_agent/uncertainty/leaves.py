@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,12 +16,8 @@ __all__ = [
     "Index",
     "Leaves",
     "Numbers",
-    "check_counts",
-    "check_index",
     "check_leaves",
-    "check_weights",
     "rank_of_class",
-    "share_of_class",
 ]
 
 Index = Sequence[int | None]
@@ -35,9 +32,10 @@ _LOGPROB_DIGITS: Final = 5
 _TOLERANCE = 1e-9
 
 
+# Without slots, so that shares are worked out once.
 @dataclass(frozen=True)
 class Leaves:
-    """Leaves whose arrays agree in length and whose values are sound."""
+    """Leaves whose arrays agree in length and whose values are sound. Made by `check_leaves`."""
 
     index: tuple[int | None, ...]
     """Answer class of each leaf, None for none."""
@@ -48,9 +46,15 @@ class Leaves:
     counts: Doubles
     """Multiplicities `[leaves]`, whole numbers of at least 1."""
 
-    def share_of_class(self, numbers: Doubles) -> dict[int | None, float]:
-        """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
-        return share_of_class(self.index, numbers)
+    @cached_property
+    def shares(self) -> dict[int | None, float]:
+        """Each class's share by path weight, in order of first appearance."""
+        return _share_of_class(self.index, self.weights)
+
+    @cached_property
+    def count_shares(self) -> dict[int | None, float]:
+        """Each class's share by number of leaves, in order of first appearance."""
+        return _share_of_class(self.index, self.counts)
 
 
 def rank_of_class(
@@ -76,7 +80,7 @@ def rank_of_class(
     return (-round(share, SHARE_DIGITS), -logprob, -leaves, member)
 
 
-def share_of_class(index: tuple[int | None, ...], numbers: Doubles) -> dict[int | None, float]:
+def _share_of_class(index: tuple[int | None, ...], numbers: Doubles) -> dict[int | None, float]:
     """Return each class's share of `numbers` `[leaves]`, in order of first appearance."""
     parts: dict[int | None, list[float]] = {}
     for member, number in zip(index, numbers.tolist(), strict=True):
@@ -98,15 +102,15 @@ def check_leaves(index: Index, weights: Numbers, counts: Numbers | None = None) 
             NaN or infinite, the weights do not sum to 1 within 1e-9, or a count is not a whole
             number of at least 1.
     """
-    classes = check_index(index)
+    classes = _check_index(index)
     return Leaves(
         classes,
-        check_weights(weights, leaves=len(classes)),
-        check_counts(counts, leaves=len(classes)),
+        _check_weights(weights, leaves=len(classes)),
+        _check_counts(counts, leaves=len(classes)),
     )
 
 
-def check_index(index: Index) -> tuple[int | None, ...]:
+def _check_index(index: Index) -> tuple[int | None, ...]:
     """Return the answer class of each leaf.
 
     Raises:
@@ -131,7 +135,7 @@ def _is_class(member: object) -> bool:
     return whole and int(member) >= 0  # type: ignore[call-overload]
 
 
-def check_weights(weights: Numbers, *, leaves: int) -> Doubles:
+def _check_weights(weights: Numbers, *, leaves: int) -> Doubles:
     """Return path weights as float64 `[leaves]`.
 
     Raises:
@@ -159,7 +163,7 @@ def check_weights(weights: Numbers, *, leaves: int) -> Doubles:
     return array
 
 
-def check_counts(counts: Numbers | None, *, leaves: int) -> Doubles:
+def _check_counts(counts: Numbers | None, *, leaves: int) -> Doubles:
     """Return multiplicities as float64 `[leaves]`, all 1 if `counts` is None.
 
     Raises:

@@ -1,11 +1,13 @@
 import json
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from et_agent.answers import AnswerKind
-from et_agent.asking import Chat
+from et_agent.cli import loading
 from et_agent.cli.ask import ChatName, KindName
 from et_agent.cli.decoders import decoder_options, option
 from et_agent.decoding.naming import CLASSES
@@ -13,7 +15,10 @@ from et_agent.decoding.schedules import EntropyTree, Online
 from et_agent.decoding.schedules.forking import Importance
 from et_agent.decoding.schedules.former import FORMER_SETTINGS
 from et_agent.decoding.schedules.rounds import ForkValue
+from et_agent.engines.scripted import ScriptedModel
+from et_agent.options import Chat
 from et_agent.results import AskResult
+from et_agent.templates.messages import Message, Tool
 from tests.cli.conftest import Install, Run
 
 QUESTION = "How many clips were sold?"
@@ -110,6 +115,22 @@ def test_several_questions_are_json_lines_in_order(run: Run, install: Install) -
     install()
     lines = run("ask", *TREE, "--json", "one?", "two?", "three?").out.splitlines()
     assert [json.loads(line)["question"] for line in lines] == ["one?", "two?", "three?"]
+
+
+def test_the_model_is_free_while_questions_are_checked(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Needed(ScriptedModel):
+        """Its thread has something to do for every prompt."""
+
+        def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+            self.submit(lambda: None).result(5)
+            return super().chat_tokens(messages, tools)
+
+    model = Needed.from_texts({"\\boxed{72}": 1.0})
+    monkeypatch.setattr(loading, "open_model", lambda *_, **__: closing(model))
+    lines = run("ask", *TREE, "--json", "one?", "two?").out.splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == ["72", "72"]
 
 
 def test_several_questions_have_headings_and_no_trees(run: Run, install: Install) -> None:

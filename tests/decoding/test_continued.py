@@ -11,7 +11,7 @@ from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.errors import SettingsError
-from et_agent.reporting import path_text
+from et_agent.reading import path_text
 
 
 def coin(prompt: str) -> Mapping[str, float]:

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
+from et_agent.uncertainty import Leaves, check_leaves
+
 
 @dataclass(frozen=True)
 class SomeLeaves:
     index: list[int | None]
     weights: list[float]
     counts: list[int]
+
+    @property
+    def checked(self) -> Leaves:
+        return check_leaves(self.index, self.weights, self.counts)
 
     def permuted(self, order: list[int]) -> "SomeLeaves":
         return SomeLeaves(

@@ -7,6 +7,7 @@ import et_agent.uncertainty
 from et_agent.errors import InputError
 from et_agent.uncertainty import (
     answer_distribution,
+    check_leaves,
     cut_off_share,
     effective_sample_size,
     margin,
@@ -16,12 +17,12 @@ from et_agent.uncertainty import (
 
 Weights = Sequence[float]
 ESTIMATORS: list[Callable[[Weights], object]] = [
-    lambda weights: answer_distribution([0, 1], weights),
-    lambda weights: predictive_entropy([0, 1], weights),
-    lambda weights: normalised_predictive_entropy([0, 1], weights),
-    lambda weights: margin([0, 1], weights),
-    lambda weights: cut_off_share([True, False], weights),
-    lambda weights: effective_sample_size(weights),
+    lambda weights: answer_distribution(check_leaves([0, 1], weights)),
+    lambda weights: predictive_entropy(check_leaves([0, 1], weights)),
+    lambda weights: normalised_predictive_entropy(check_leaves([0, 1], weights)),
+    lambda weights: margin(check_leaves([0, 1], weights)),
+    lambda weights: cut_off_share([True, False], check_leaves([0, 1], weights)),
+    lambda weights: effective_sample_size(check_leaves([0, 1], weights)),
 ]
 
 
@@ -50,33 +51,31 @@ def test_weights_within_the_tolerance_pass(estimator: Callable[[Weights], object
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(InputError, match="one weight a leaf"):
-        margin([0, 1, None], [0.5, 0.5])
+        check_leaves([0, 1, None], [0.5, 0.5])
     with pytest.raises(InputError, match="one count a leaf"):
-        answer_distribution([0, 1], [0.5, 0.5], [1])
+        check_leaves([0, 1], [0.5, 0.5], [1])
 
 
 def test_there_must_be_leaves() -> None:
     with pytest.raises(InputError, match="no leaves"):
-        predictive_entropy([], [])
-    with pytest.raises(InputError, match="no leaves"):
-        effective_sample_size([])
+        check_leaves([], [])
 
 
 @pytest.mark.parametrize("counts", [[0, 1], [-1, 1], [1.5, 1], [float("nan"), 1]])
 def test_counts_are_whole_and_positive(counts: list[float]) -> None:
     with pytest.raises(InputError, match="whole number"):
-        effective_sample_size([0.5, 0.5], counts)
+        check_leaves([0, 1], [0.5, 0.5], counts)
 
 
 @pytest.mark.parametrize("member", [-1, 0.5, True])
 def test_classes_are_whole_numbers(member: int) -> None:
     with pytest.raises(InputError, match="leaf 1"):
-        margin([0, member], [0.5, 0.5])
+        check_leaves([0, member], [0.5, 0.5])
 
 
 def test_numpy_arrays_are_welcome_and_stay_as_they_were() -> None:
     weights = np.array([0.25, 0.75])
-    answer_distribution(list(np.array([0, 1])), weights, np.array([1, 3]))
+    answer_distribution(check_leaves(list(np.array([0, 1])), weights, np.array([1, 3])))
     assert weights.tolist() == [0.25, 0.75]
 
 

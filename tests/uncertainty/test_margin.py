@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import example, given
 
-from et_agent.uncertainty import answer_distribution, margin
+from et_agent.uncertainty import answer_distribution, check_leaves, margin
 
 from .strategies import SomeLeaves, leaves_and_order, some_leaves
 
@@ -19,18 +19,17 @@ from .strategies import SomeLeaves, leaves_and_order, some_leaves
 def test_values_worked_by_hand(
     index: list[int | None], weights: list[float], expected: float
 ) -> None:
-    assert margin(index, weights) == expected
+    assert margin(check_leaves(index, weights)) == expected
 
 
 @given(some_leaves())
 @example(SomeLeaves([None, 0, 1], [1.0, 0.0, 8e-100], [1, 1, 1]))  # equal, by all that is shown
 def test_bounds(leaves: SomeLeaves) -> None:
-    found = margin(leaves.index, leaves.weights)
-    shares = answer_distribution(leaves.index, leaves.weights).shares
-    assert 0 <= found <= max((one.share for one in shares if one.index is not None), default=0)
+    found, shares = margin(leaves.checked), answer_distribution(leaves.checked)
+    assert 0 <= found <= max((one.share for one in shares if one.answer is not None), default=0)
 
 
 @given(leaves_and_order())
 def test_the_order_of_leaves_does_not_matter(pair: tuple[SomeLeaves, SomeLeaves]) -> None:
     one, other = pair
-    assert margin(one.index, one.weights) == margin(other.index, other.weights)
+    assert margin(one.checked) == margin(other.checked)

@@ -7,22 +7,17 @@ from et_agent.uncertainty.estimators.base import Estimator
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.predictive_entropy import predictive_entropy, predictive_entropy_by_count
 
-__all__ = ["ET_PE", "ET_PE_COUNT", "index_of"]
-
-
-def index_of(leaves: LeafTable) -> list[int | None]:
-    """Answer class of each leaf, None for none."""
-    return [None if index < 0 else index for index in leaves.answer.tolist()]
+__all__ = ["ET_PE", "ET_PE_COUNT"]
 
 
 def _by_weight(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
     del extras
-    return predictive_entropy(index_of(leaves), leaves.weight)
+    return predictive_entropy(leaves.checked)
 
 
 def _by_count(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
     del extras
-    return predictive_entropy_by_count(index_of(leaves), leaves.count)
+    return predictive_entropy_by_count(leaves.checked)
 
 
 ET_PE = Estimator(

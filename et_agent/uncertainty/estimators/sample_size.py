@@ -12,7 +12,7 @@ __all__ = ["CUT_OFF", "ESS"]
 
 def _ess(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
     del extras
-    return effective_sample_size(leaves.weight, leaves.count)
+    return effective_sample_size(leaves.checked)
 
 
 def _cut_off(leaves: LeafTable, extras: Mapping[str, Any]) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from et_agent.uncertainty.estimators.base import Estimator
-from et_agent.uncertainty.estimators.et_pe import index_of
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.margin import margin
 
@@ -23,7 +22,7 @@ def _share_by_count(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
 
 def _margin(leaves: LeafTable, extras: Mapping[str, Any]) -> float:
     del extras
-    return margin(index_of(leaves), leaves.weight)
+    return margin(leaves.checked)
 
 
 TOP_SHARE = Estimator(

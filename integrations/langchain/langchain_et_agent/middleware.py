@@ -24,6 +24,7 @@ from langgraph.types import Command
 
 from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
+from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
 from langchain_et_agent.chat_models import ChatEntropyTree
 from langchain_et_agent.metadata import METADATA_KEY, result_of
@@ -34,7 +35,7 @@ from langchain_et_agent.passing_on import (
     PassedOn,
     in_context,
     in_own_thread,
-    spoken,
+    last_message,
 )
 from langchain_et_agent.pauses import Pause, ask_approval, ask_choice, ask_meaning, go_on, stop
 
@@ -45,7 +46,7 @@ DECISION_EVENT = "et_agent_decision"
 
 Abstention = str | Callable[[Decision], str]
 Unsure = Literal["abstain", "approve", "ask"]
-Foreign = Literal["pass", "refuse"]
+WithoutConfidence = Literal["pass", "refuse"]
 
 
 class GateState(AgentState[Any]):
@@ -86,10 +87,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             interrupt as `HumanInTheLoopMiddleware`. "ask" lets the user choose among the calls that
             the paths made, as often as `clarify_rounds` allows, and runs the chosen one. Such a call
             never runs unasked.
-        foreign: What to do with a response that has no et-agent result: "pass" lets it through,
-            "refuse" treats it as a response without confidence.
+        without_confidence: What to do with a response that has no et-agent result: "pass" lets it
+            through, "refuse" treats it as a response without confidence.
         abstention: What the agent says if it abstains: a text, or a function of the decision.
         log: Where decisions are stored. None stores none.
+        foreign: The old name of `without_confidence`.
 
     Raises:
         SettingsError: A setting has an unknown value.
@@ -105,26 +107,36 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         escalate: str | BaseChatModel | Target | None = None,
         clarifier: Clarifier | None = None,
         unsure_tool_calls: Unsure = "abstain",
-        foreign: Foreign = "pass",
+        without_confidence: WithoutConfidence = "pass",
         abstention: Abstention | None = None,
         log: DecisionLog | None = None,
+        foreign: WithoutConfidence | None = None,
     ) -> None:
         super().__init__()
+        if foreign is not None:
+            warn_of_old_name("ConfidenceGateMiddleware(foreign=…)", "without_confidence")
+            without_confidence = foreign
         if not isinstance(policy, GatePolicy):
             raise SettingsError(
                 f"policy is a {type(policy).__name__}: pass a GatePolicy, such as "
                 "GatePolicy(answer_at=0.8)"
             )
         _check("unsure_tool_calls", unsure_tool_calls, get_args(Unsure))
-        _check("foreign", foreign, get_args(Foreign))
+        _check("without_confidence", without_confidence, get_args(WithoutConfidence))
         self._gate = Gate(policy, clarifier=clarifier)
         self.policy = policy
         self.escalate = _target(escalate)
         self.clarifier = clarifier
         self.unsure_tool_calls = unsure_tool_calls
-        self.foreign = foreign
+        self.without_confidence = without_confidence
         self.abstention = _default_abstention if abstention is None else abstention
         self.log = log
+
+    @property
+    def foreign(self) -> WithoutConfidence:
+        """The old name of `without_confidence`."""
+        warn_of_old_name("ConfidenceGateMiddleware.foreign", "without_confidence")
+        return self.without_confidence
 
     def before_agent(
         self,
@@ -195,7 +207,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _judged(
         self, request: ModelRequest[Any], response: ModelResponse[Any], again: Handler
     ) -> _Judged:
-        message = spoken(response)
+        message = last_message(response)
         if message is None:
             return _Judged(response, None, None)
         result = result_of(message)
@@ -203,7 +215,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         topic = self._topic(message)
         if result is not None:
             decision, response = self._resolve(request, response, result, topic, made, again)
-        elif self.foreign == "refuse":
+        elif self.without_confidence == "refuse":
             decision = self._refused(request, topic, made)
         else:
             return _Judged(response, None, None)
@@ -218,7 +230,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
     ) -> list[AIMessage]:
         """Tool calls that the user is asked to choose from; none where nobody is asked."""
-        message = spoken(response)
+        message = last_message(response)
         rounds = self.policy.for_topic(decision.topic).clarify_rounds
         asks = self.unsure_tool_calls == "ask" and decision.action is Action.ABSTAIN
         if not asks or message is None or decision.asked >= rounds:
@@ -248,7 +260,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if not decision.escalated:
             return decision, response
         if not isinstance(target, PassedOn) or target.response is None:
-            message = spoken(response)
+            message = last_message(response)
             assert message is not None
             answer = _instead(message, decision.answer or "", metadata={})
             return decision, response if decision.answer is None else _only(answer)
@@ -258,14 +270,14 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, decision: Decision, response: ModelResponse[Any], topic: str | None
     ) -> Decision:
         """A stronger model that calls other tools is held to their threshold."""
-        message = spoken(response)
+        message = last_message(response)
         assert message is not None
         result, other = result_of(message), self._topic(message)
         if other == topic:
             return decision
         again = None if result is None else self._gate.decide(result, topic=other)
         if again is None or again.confidence is None:
-            if self.foreign != "refuse":
+            if self.without_confidence != "refuse":
                 return decision
             reason = f"{decision.reason} But it calls {other}, and there is no confidence for that."
             refused = {"action": Action.ABSTAIN, "answer": None, "reason": reason, "topic": other}
@@ -321,7 +333,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         decision: Decision,
         options: Sequence[AIMessage],
     ) -> _Judged:
-        message = spoken(response)
+        message = last_message(response)
         assert message is not None
         if decision.action is Action.ANSWER:
             return _Judged(response, decision, None)

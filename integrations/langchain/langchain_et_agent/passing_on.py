@@ -17,7 +17,7 @@ from et_agent.errors import EscalationError
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import result_of
 
-__all__ = ["Handler", "InLoop", "PassedOn", "in_context", "in_own_thread", "spoken"]
+__all__ = ["Handler", "InLoop", "PassedOn", "in_context", "in_own_thread", "last_message"]
 
 T = TypeVar("T")
 Response = ModelResponse[Any]
@@ -140,13 +140,13 @@ class PassedOn:
             # A call that hung and came back after a later one has begun is too late.
             if attempt == self._attempt:
                 self.response = response
-        message = spoken(response)
+        message = last_message(response)
         if message is None:
             return ""
         return result_of(message) or _said(message)
 
 
-def spoken(response: Response) -> AIMessage | None:
+def last_message(response: Response) -> AIMessage | None:
     """The model's own message of a response."""
     return next((one for one in reversed(response.result) if isinstance(one, AIMessage)), None)
 

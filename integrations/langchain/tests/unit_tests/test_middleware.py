@@ -96,7 +96,7 @@ def test_observing_only_records() -> None:
     model = FakeChat(replies=[calls(0.1, ("pay", {"amount": 5})), AIMessage("Paid.")])
     strong = FakeChat(replies=[])
     policy = POLICY.model_copy(update={"observe": True})
-    gate = ConfidenceGateMiddleware(policy, escalate=strong, foreign="refuse")
+    gate = ConfidenceGateMiddleware(policy, escalate=strong, without_confidence="refuse")
     state = agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
     assert (done, strong.asked, state["messages"][-1].text) == (["pay 5"], 0, "Paid.")
     made = [(one.action, one.would) for one in decisions_of(state)]
@@ -109,7 +109,9 @@ def test_another_model_s_response_passes_or_is_refused() -> None:
     )
     assert state["messages"][-1].text == "7"
     assert state["et_agent_decisions"] == []
-    gate = ConfidenceGateMiddleware(POLICY, foreign="refuse", abstention="Ask somebody else.")
+    gate = ConfidenceGateMiddleware(
+        POLICY, without_confidence="refuse", abstention="Ask somebody else."
+    )
     state = agent_of(FakeChat(replies=[AIMessage("7")]), gate).invoke(ASK)
     assert state["messages"][-1].text == "Ask somebody else."
     assert "no confidence" in decisions_of(state)[0].reason
@@ -154,17 +156,17 @@ async def test_many_agents_escalate_at_once() -> None:
     assert [one["messages"][-1].text for one in states] == ["42"] * 8
 
 
-def test_a_stronger_model_without_confidence_calls_no_stricter_tool_where_foreign_is_refused() -> (
+def test_a_stronger_model_without_confidence_calls_no_stricter_tool_where_such_are_refused() -> (
     None
 ):
     cases: list[tuple[Literal["pass", "refuse"], int]] = [("pass", 1), ("refuse", 0)]
-    for foreign, paid in cases:
+    for otherwise, paid in cases:
         done: list[str] = []
         call = calls(None, ("pay", {"amount": 5}))
         call.response_metadata.clear()
         strong = FakeChat(replies=[call])
         model = FakeChat(replies=[calls(0.3, ("search", {"query": "x"})), says("done", 0.9)])
-        gate = ConfidenceGateMiddleware(POLICY, escalate=strong, foreign=foreign)
+        gate = ConfidenceGateMiddleware(POLICY, escalate=strong, without_confidence=otherwise)
         agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
         assert len(done) == paid
 
@@ -355,6 +357,14 @@ def test_a_tree_that_calls_tools_is_gated_from_end_to_end() -> None:
     assert valid(sure["messages"])
 
 
+def test_the_old_name_of_without_confidence() -> None:
+    with pytest.warns(DeprecationWarning, match="is now without_confidence"):
+        gate = ConfidenceGateMiddleware(POLICY, foreign="refuse")
+    assert gate.without_confidence == "refuse"
+    with pytest.warns(DeprecationWarning, match=r"\.foreign is now without_confidence"):
+        assert gate.foreign == "refuse"
+
+
 def test_decisions_are_logged(tmp_path: Path) -> None:
     with DecisionLog(tmp_path / "log.sqlite") as log:
         gate = ConfidenceGateMiddleware(POLICY, log=log)
@@ -364,8 +374,10 @@ def test_decisions_are_logged(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(SettingsError, match="foreign is 'ignore': use 'pass' or 'refuse'"):
-        ConfidenceGateMiddleware(POLICY, foreign="ignore")  # type: ignore[arg-type]
+    with pytest.raises(
+        SettingsError, match="without_confidence is 'ignore': use 'pass' or 'refuse'"
+    ):
+        ConfidenceGateMiddleware(POLICY, without_confidence="ignore")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="unsure_tool_calls is 'run'"):
         ConfidenceGateMiddleware(POLICY, unsure_tool_calls="run")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="escalate is 'nobody:knows'") as caught:

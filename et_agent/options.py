@@ -1,0 +1,153 @@
+"""What can be set when a question is asked: one frozen object, handed on whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypedDict, Unpack, get_args
+
+from et_agent.answers import AnswerKind
+from et_agent.answers.stops import StopSequences
+from et_agent.calibration import Calibrator
+from et_agent.conversation import check_text
+from et_agent.decoding.base import Decoder, DecoderSettings
+from et_agent.decoding.thresholds import Thresholds
+from et_agent.errors import SettingsError
+from et_agent.templates.messages import Tool
+
+__all__ = [
+    "DEFAULTS",
+    "AskKeywords",
+    "AskOptions",
+    "Calibration",
+    "Chat",
+    "PromptKeywords",
+    "answer_kind",
+]
+
+Calibration = Calibrator | Literal["auto"] | None
+"""A calibrator, "auto" for one that holds for model, decoder and prompt if there is any, or None."""
+Chat = Literal["model", "plain"]
+"""The model's own chat template, or a plain prompt."""
+
+
+class PromptKeywords(TypedDict, total=False):
+    """Those fields of `AskOptions`, as keywords, that pilots and evaluations have too."""
+
+    seed: int
+    system_prompt: str | None
+    chat: Chat
+
+
+class AskKeywords(PromptKeywords, total=False):
+    """The fields of `AskOptions` as keywords."""
+
+    decoder: DecoderSettings | None
+    kind: AnswerKind | str
+    thresholds: Thresholds | None
+    calibrator: Calibration
+    tools: Sequence[Tool]
+    tool_choice: str
+    schema: Mapping[str, Any] | None
+    stop: Sequence[str]
+    attention: bool
+
+
+# A dataclass, since `schema` would hide a method of pydantic's models.
+@dataclass(frozen=True, kw_only=True)
+class AskOptions:
+    r"""How a question is answered.
+
+    Attributes:
+        decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
+        kind: What an answer is: "number", "math", "choice", "text" or "auto".
+        seed: At least 0; the same seed, model and machine give the same tree.
+        system_prompt: Replaces the default instruction; "" for none. By default that of the kind,
+            with a schema the schema, and none for a conversation with a system message of its own or
+            with tools. It stands behind the conversation's own system message.
+        chat: "model" for the model's own chat template, "plain" for a plain prompt.
+        thresholds: Pilot thresholds; found by the model's fingerprint if None.
+        calibrator: Gives the confidence; "auto" finds the one that holds for model, decoder and
+            prompt, if there is any. Calibrators hold for single questions answered in words.
+        tools: Tools that the model may call, in OpenAI's form. Equal calls with equal arguments are
+            one answer.
+        tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
+            "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
+            forks among valid continuations only. One call a reply.
+        schema: A JSON schema that the reply has to fit; equal JSON is one answer.
+        stop: Texts that end a path in words and are cut off it. One that ends a path within
+            `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
+            paths at `\boxed{` already is refused where the prompt asks for a box.
+        attention: Read attention, which slows decoding down, for the tree's `received` and
+            `prompt_attention` and for the features that need it. It is read all the same where the
+            decoder's forks or the calibrator depend on it.
+
+    Raises:
+        SettingsError: One of them is out of range or contradicts another one, whatever the question
+            and the model.
+        QuestionError: The system prompt is no text.
+    """
+
+    decoder: DecoderSettings | None = None
+    kind: AnswerKind | str = AnswerKind.AUTO
+    seed: int = 0
+    system_prompt: str | None = None
+    chat: Chat = "model"
+    thresholds: Thresholds | None = None
+    calibrator: Calibration = "auto"
+    tools: Sequence[Tool] = ()
+    tool_choice: str = "auto"
+    schema: Mapping[str, Any] | None = None
+    stop: Sequence[str] = ()
+    attention: bool = False
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        if self.system_prompt:
+            check_text(self.system_prompt, "the system prompt")
+        answer_kind(self.kind)
+        if self.chat not in get_args(Chat):
+            raise SettingsError(f"chat is {self.chat!r}: use 'model' or 'plain'")
+        if self.chat == "plain" and self.tools:
+            raise SettingsError("conversations and tools need the chat template: use chat='model'")
+        if self.schema is not None and self.tools:
+            raise SettingsError("tools and a schema exclude each other: pass one of them")
+        StopSequences(self.stop)
+        _check_calibrator(self.calibrator)
+        if self.decoder is not None and not isinstance(self.decoder, Decoder):
+            raise SettingsError(f"{type(self.decoder).__name__} is no decoder: it has no start()")
+
+    def changed(self, **changes: Unpack[AskKeywords]) -> "AskOptions":
+        """The same with other settings.
+
+        Raises:
+            InputError: See the class.
+        """
+        return replace(self, **changes) if changes else self
+
+
+def answer_kind(kind: AnswerKind | str) -> AnswerKind:
+    """The kind of a name.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    try:
+        return AnswerKind(kind)
+    except ValueError as error:
+        kinds = ", ".join(AnswerKind)
+        raise SettingsError(f"there is no answer kind {kind!r}: choose one of {kinds}") from error
+
+
+def _check_seed(seed: object) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+
+
+def _check_calibrator(calibrator: object) -> None:
+    if not isinstance(calibrator, Calibrator) and calibrator not in ("auto", None):
+        raise SettingsError(
+            f"calibrator is {calibrator!r}: pass a Calibrator (Calibrator.load reads a file), "
+            "'auto' or None"
+        )
+
+
+DEFAULTS: Final = AskOptions()

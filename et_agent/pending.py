@@ -1,0 +1,199 @@
+"""A question on its way: prepared, decoded, read, and made a result."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from et_agent.calling import CallForm
+from et_agent.confidence import Judge
+from et_agent.decoding.base import Decoder, RunInputs
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.engines.base import LanguageModel
+from et_agent.options import DEFAULTS, AskOptions
+from et_agent.prompting import PreparedPrompt, Question
+from et_agent.reading import PathReader, RunningReader, TreeReading
+from et_agent.renaming import warn_of_old_name
+from et_agent.reporting import Decoded, result_of
+from et_agent.results import AskResult, Leaf
+from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.leaves import SHARE_DIGITS
+from et_agent.uncertainty.measuring import leaf_table
+
+__all__ = ["PendingAnswer", "Progress", "ProgressCallback"]
+
+_LEADING: Final = 5
+_PAUSE: Final = 0.1
+"""Seconds between two tellings of a question's progress at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a question is.
+
+    Attributes:
+        tokens: Tokens generated so far.
+        leaves_done: Finished leaves, counted with their codes.
+        leaves: Leaves known so far, counted with their codes.
+        leading: (answer, share of the weight so far) of finished leaves, heaviest first.
+        seconds: Wall time so far.
+    """
+
+    tokens: int
+    leaves_done: int
+    leaves: int
+    leading: tuple[tuple[str, float], ...]
+    seconds: float
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class PendingAnswer:
+    """A question being decoded. Made by `submit`.
+
+    The constructor checks and prepares; `scheduler.queue(pending.request)` sets it going.
+
+    Args:
+        model: A loaded model.
+        question: The question, or a conversation whose last user message is to be answered.
+        options: How it is answered.
+        on_progress: Called about ten times a second, in the model's thread.
+
+    Raises:
+        EtAgentError: As for `submit`.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        question: Question,
+        options: AskOptions = DEFAULTS,
+        *,
+        on_progress: ProgressCallback | None = None,
+    ) -> None:
+        prompt = self._prompt = PreparedPrompt.of(model, question, options)
+        decoder = EntropyTree() if options.decoder is None else options.decoder
+        self.question = prompt.conversation.question
+        self._model = model
+        self._judge = Judge(model, prompt, decoder, options)
+        self._reader = PathReader(model, self.question, prompt.kind, prompt.stops, prompt.form)
+        self._running = RunningReader(self._reader, prompt.reading_kind)
+        inputs = RunInputs(
+            prompt_length=len(prompt.prompt),
+            stop_tokens=model.info.stop_tokens,
+            seed=options.seed,
+            thresholds=_thresholds(model, options),
+            read_leaf=self._running.key,
+            read_tokens=self._running.mentions,
+            ends=self._reader.ends if prompt.stops or prompt.form else None,
+            attention=options.attention or self._judge.reads_attention(),
+        )
+        assert isinstance(decoder, Decoder)  # the options have seen to it
+        self.request: Request = scheduler_of(model).prepare(
+            prompt.prompt,
+            decoder,
+            inputs,
+            on_step=None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer),
+            constraint=prompt.constraint,
+        )
+        self._decoded = Decoded(self.request, prompt, decoder, options.seed)
+
+    @property
+    def ticket(self) -> Request:
+        """The old name of `request`."""
+        warn_of_old_name("PendingAnswer.ticket", "request")
+        return self.request
+
+    def leaf_answer(self, branch: int) -> str | None:
+        """What a branch that ended answers; for callbacks in the model's thread."""
+        return self._running.label(self.request.run.leaf_key(branch))
+
+    @property
+    def done(self) -> bool:
+        """Whether decoding has ended."""
+        return self.request.done
+
+    def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
+        """Call back when decoding has ended, in the model's thread or, if it has, at once."""
+        self.request.add_done_callback(lambda _: callback(self))
+
+    def cancel(self) -> None:
+        """Stop decoding within one step; `result` then tells what is known so far."""
+        self.request.cancel()
+
+    def content(self, leaf: Leaf) -> str:
+        """What one of the leaves says in words: its text without tool calls, cut off ones included."""
+        form = self._prompt.form
+        return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
+
+    def reading(self) -> TreeReading:
+        """What the leaves of the finished tree say.
+
+        Raises:
+            EtAgentError: Decoding failed.
+        """
+        return self._reader.read_tree(self.request.result().tree)
+
+    def leaves(self, reading: TreeReading) -> LeafTable:
+        """Statistics of the finished tree's leaves, what estimators and calibrators start from.
+
+        Args:
+            reading: What the leaves say.
+
+        Raises:
+            EtAgentError: Decoding failed.
+        """
+        tree = self.request.result().tree
+        classes = reading.classes.index_of_leaf
+        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+
+    def result(self, timeout: float | None = None) -> AskResult:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds; ask again later.
+            EtAgentError: Decoding failed.
+        """
+        run = self.request.result(timeout)
+        reading = self.reading()
+        leaves = self.leaves(reading)
+        judgement = self._judge.judged(leaves, reading.kind.kind, complete=not run.cancelled)
+        return result_of(self._decoded, reading, leaves, judgement)
+
+
+def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:
+    if options.thresholds is None and model.info.fingerprint:
+        return find_thresholds(model.info.fingerprint)
+    return options.thresholds
+
+
+class _ProgressTeller:
+    """Tells of a question's progress, not more than ten times a second."""
+
+    def __init__(self, on_progress: ProgressCallback, answer: Callable[[int], str | None]) -> None:
+        self._on_progress, self._answer = on_progress, answer
+        self._told = -math.inf
+
+    def __call__(self, request: Request) -> None:
+        now = time.perf_counter()
+        if now - self._told < _PAUSE and not request.run.finished:
+            return
+        self._told = now
+        tree = request.run.tree
+        shares = tree.shares(self._answer)
+        leading = [(answer, share.weight) for answer, share in shares.items() if answer is not None]
+        leading.sort(key=lambda one: -round(one[1], SHARE_DIGITS))
+        self._on_progress(
+            Progress(
+                tokens=tree.tokens_decoded,
+                leaves_done=sum(share.leaves for share in shares.values()),
+                leaves=tree.leaf_count(),
+                leading=tuple(leading[:_LEADING]),
+                seconds=request.seconds,
+            )
+        )

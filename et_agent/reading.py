@@ -1,0 +1,191 @@
+"""What the paths of a tree say: texts, answers, classes of equal answers."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from et_agent.answers import (
+    AnswerClasses,
+    AnswerKind,
+    Extracted,
+    KindGuess,
+    answer_classes,
+    decide_kind,
+    extract,
+    mentions,
+)
+from et_agent.answers.stops import StopSequences
+from et_agent.calling import ReplyForm
+from et_agent.decoding.tree import Finish, Tree
+from et_agent.engines.base import LanguageModel
+from et_agent.results import ToolCall
+
+__all__ = ["PathReader", "RunningReader", "TreeReading", "path_text"]
+
+
+def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
+    """Text of generated tokens; bytes that are no whole character become U+FFFD."""
+    return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReading:
+    """What the leaves of a tree say.
+
+    Attributes:
+        kind: The kind that was read, and why.
+        texts: Text of every branch's path, up to a stop sequence.
+        answers: What each says; None for nothing.
+        classes: Which say the same.
+        calls: Tools that each calls.
+    """
+
+    kind: KindGuess
+    texts: list[str]
+    answers: list[Extracted | None]
+    classes: AnswerClasses
+    calls: list[tuple[ToolCall, ...]]
+
+
+class PathReader:
+    """Reads what paths say.
+
+    Args:
+        model: The model that generated them.
+        question: The question as asked.
+        kind: The answer kind.
+        stops: What ends a path in words; nothing if None.
+        form: The form that replies have, or may have; None for words only.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        question: str,
+        kind: AnswerKind,
+        stops: StopSequences | None = None,
+        form: ReplyForm | None = None,
+    ) -> None:
+        self._model, self._question, self._kind, self._form = model, question, kind, form
+        self._stops = StopSequences(()) if stops is None else stops
+        self._end_tokens = model.info.stop_tokens
+
+    def ends(self, tokens: Sequence[int]) -> bool:
+        """Whether a path has ended although its last token ends no generation.
+
+        Structured replies end where their grammar leaves nothing but a space to say. Stop sequences
+        are not looked for in them: a call that is cut off is of no use.
+        """
+        if self._form is not None:
+            text = path_text(self._model, tokens)
+            if self._form.begins(text):
+                return self._form.ends(text)
+        return bool(self._stops) and self._stops.within(self._tail(tokens))
+
+    def _tail(self, tokens: Sequence[int]) -> bytes:
+        """The last bytes of a path, in which a stop sequence may have ended with its last token."""
+        text = self._model.token_bytes(tokens[-1])
+        wanted = len(text) + self._stops.longest - 1
+        for token in reversed(tokens[:-1]):
+            if len(text) >= wanted:
+                break
+            text = self._model.token_bytes(token) + text
+        return text
+
+    def read_path(self, tokens: Sequence[int], kind: AnswerKind) -> Extracted | None:
+        """What a path says that will not go on; None for nothing."""
+        finished = bool(tokens) and (tokens[-1] in self._end_tokens or self.ends(tokens))
+        return self._read(path_text(self._model, tokens), kind, finished=finished)
+
+    def mentions(self, tokens: Sequence[int], answer: str | None) -> list[bool]:
+        """Which tokens of a path say something of its answer: digits, or a word of it."""
+        pieces = [self._model.token_bytes(token).decode("utf-8", "ignore") for token in tokens]
+        return mentions(pieces, answer)
+
+    def _read(self, text: str, kind: AnswerKind, *, finished: bool) -> Extracted | None:
+        """What a path's text says; `finished` when the model ended it."""
+        if self._form is not None and self._has_form(text):
+            return self._form.read(text) if finished else None
+        cut = self._stops.cut(text)
+        if cut.read is None:
+            return None
+        return extract(cut.read, kind, question=self._question, finished=finished or cut.stopped)
+
+    def _shown(self, text: str) -> str:
+        """A path's text, up to a stop sequence."""
+        return text if self._has_form(text) else self._stops.cut(text).shown
+
+    def _has_form(self, text: str) -> bool:
+        return self._form is not None and self._form.begins(text)
+
+    def read_tree(self, tree: Tree) -> TreeReading:
+        """Read every leaf; `auto` is decided from the question and from what the leaves say."""
+        whole = [path_text(self._model, tree.path(branch.id)) for branch in tree.branches]
+        texts = [self._shown(text) for text in whole]
+        words = [not self._has_form(text) for text in whole]
+        kind = self._decided(tree, texts, words)
+        answers = [
+            self._read(text, kind.kind, finished=branch.finish is Finish.STOP)
+            for text, branch in zip(whole, tree.branches, strict=True)
+        ]
+        calls = [self._form.calls(text) if self._form is not None else () for text in whole]
+        return TreeReading(kind, texts, answers, _classes(answers, words, kind.kind), calls)
+
+    def _decided(self, tree: Tree, texts: Sequence[str], words: Sequence[bool]) -> KindGuess:
+        if self._kind is not AnswerKind.AUTO:
+            return KindGuess(self._kind, "asked for")
+        said = [leaf for leaf, in_words in enumerate(words) if in_words]
+        weights = tree.weights()[said].tolist()
+        return decide_kind(self._question, [texts[leaf] for leaf in said], weights)
+
+
+class RunningReader:
+    """Reads the paths of a tree while it grows, in the model's thread.
+
+    Args:
+        reader: Reads them.
+        kind: The answer kind; not "auto", which is decided at the end.
+    """
+
+    def __init__(self, reader: PathReader, kind: AnswerKind) -> None:
+        self._reader, self._kind = reader, kind
+        self._labels: dict[Hashable, str] = {}
+
+    def key(self, tokens: Sequence[int]) -> Hashable | None:
+        """What a finished path answers, equal for equal answers; None for nothing."""
+        found = self._reader.read_path(tokens, self._kind)
+        if found is None:
+            return None
+        self._labels.setdefault(found.key, found.value)
+        return found.key
+
+    def label(self, key: Hashable | None) -> str | None:
+        """The answer of a key, as the first path with it writes it."""
+        return None if key is None else self._labels[key]
+
+    def mentions(self, tokens: Sequence[int]) -> list[bool]:
+        """Which tokens of a finished path say something of its answer."""
+        return self._reader.mentions(tokens, self.label(self.key(tokens)))
+
+
+def _classes(
+    answers: Sequence[Extracted | None], words: Sequence[bool], kind: AnswerKind
+) -> AnswerClasses:
+    """Classes of answers in words, which are compared by their kind, and of those in a form."""
+    if all(words):
+        return answer_classes(answers, kind)
+    parts = [
+        answer_classes(
+            [
+                one if in_words == wanted else None
+                for one, in_words in zip(answers, words, strict=True)
+            ],
+            kind if wanted else AnswerKind.TEXT,
+        )
+        for wanted in (True, False)
+    ]
+    first = len(parts[0].labels)
+    index: list[int | None] = [
+        one if one is not None else None if other is None else first + other
+        for one, other in zip(parts[0].index_of_leaf, parts[1].index_of_leaf, strict=True)
+    ]
+    return AnswerClasses((*parts[0].labels, *parts[1].labels), tuple(index))
