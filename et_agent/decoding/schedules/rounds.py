@@ -187,12 +187,9 @@ class RoundsRun(BackwardRun):
         settings = self.settings
         if self.inputs.read_leaf is None or not settings.stops_early:
             return None
-        shares: dict[Hashable, float] = {}
-        for branch in self.tree.branches:
-            key = self.leaf_key(branch.id)
-            if key is not None:
-                shares[key] = shares.get(key, 0.0) + self.tree.weight(branch.id)
-        return settings.stops_at(max(shares.values(), default=0.0), self.tree.leaf_count())
+        shares = self.tree.shares(self.leaf_key)
+        leading = max((one.weight for key, one in shares.items() if key is not None), default=0.0)
+        return settings.stops_at(leading, self.tree.leaf_count())
 
     def _best_of_each(self) -> list[Candidate]:
         """The best position of every branch, best first: one fork a chain a round."""
