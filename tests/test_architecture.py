@@ -1,0 +1,99 @@
+"""The shape of the package: no circle among files, no import upward, no file too long."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "et_agent"
+LONGEST_FILE = 450
+FLOORS = (
+    ("errors", "extras", "renaming"),
+    ("validation", "arrays", "storage"),
+    ("weights", "templates"),
+    ("engines",),
+    ("models", "decoding"),
+    ("answers",),
+    ("grammar", "uncertainty"),
+    ("calibration",),
+    ("results", "conversation"),
+    ("calling",),
+    ("reading",),
+    ("reporting", "confidence", "options"),
+    ("prompting", "notes"),
+    ("pending",),
+    ("asking",),
+    ("gate",),
+    ("runnables",),
+    ("evaluation",),
+    ("cli",),
+)
+"""Rooms from the lowest floor up; rooms of one floor know nothing of each other."""
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of the package that a file imports, inside functions too, but for type checkers."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (one if one in FILES else node.module for one in whole)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+IMPORTS: Mapping[str, frozenset[str]] = {
+    name: frozenset(set(imported(path)) & FILES.keys() - {name}) for name, path in FILES.items()
+}
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[2].partition(".")[0]
+
+
+def test_there_is_no_circle_among_files() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"these files import each other: {' -> '.join(error.args[1])}")
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(module) for module in FILES} - {""} == {
+        one for floor in FLOORS for one in floor
+    }
+
+
+def test_no_import_goes_upward() -> None:
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    upward = [
+        f"{module} imports {other}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if room_of(module) and room_of(other) != room_of(module)
+        if not room_of(other) or floor_of[room_of(other)] >= floor_of[room_of(module)]
+    ]
+    assert upward == []
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in FILES.items()}
+    assert {name: size for name, size in lengths.items() if size > LONGEST_FILE} == {}
