@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from et_agent.answers import AnswerKind
     from et_agent.asking import ask, submit, submit_all
+    from et_agent.asking.options import AskOptions
+    from et_agent.asking.pending import PendingAnswer, Progress
     from et_agent.decoding import EntropyTree, Greedy, MultiChain
     from et_agent.engines.loading import load_model
     from et_agent.engines.scripted import ScriptedModel
-    from et_agent.options import AskOptions
-    from et_agent.pending import PendingAnswer, Progress
     from et_agent.results import AnswerShare, AskResult
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
@@ -44,15 +44,15 @@ __all__ = [
 _HOMES = {
     "AnswerKind": "et_agent.answers",
     "AnswerShare": "et_agent.results",
-    "AskOptions": "et_agent.options",
+    "AskOptions": "et_agent.asking.options",
     "AskResult": "et_agent.results",
     "EntropyTree": "et_agent.decoding",
     "EntropyTreeRunnable": "et_agent.runnables",
     "GateRunnable": "et_agent.runnables",
     "Greedy": "et_agent.decoding",
     "MultiChain": "et_agent.decoding",
-    "PendingAnswer": "et_agent.pending",
-    "Progress": "et_agent.pending",
+    "PendingAnswer": "et_agent.asking.pending",
+    "Progress": "et_agent.asking.pending",
     "ScriptedModel": "et_agent.engines.scripted",
     "ask": "et_agent.asking",
     "load_model": "et_agent.engines.loading",

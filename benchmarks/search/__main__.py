@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.search.grow import SETTINGS
 from benchmarks.search.pool import Pool, PoolDecoder
 from et_agent.asking import submit
+from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.base import LanguageModel
@@ -24,7 +25,6 @@ from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.running import question_seed, record_of
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.pending import PendingAnswer
 
 SETS = ("svamp:train", "gsm8k:train")
 SAMPLE_SEED = 7

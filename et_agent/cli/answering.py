@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from et_agent.asking import submit_all
+from et_agent.asking.options import AskOptions, Calibration
+from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
 from et_agent.cli import loading
 from et_agent.cli.display import Board
@@ -17,8 +19,6 @@ from et_agent.cli.report import print_result
 from et_agent.cli.terminal import is_watched, write_line
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
-from et_agent.options import AskOptions, Calibration
-from et_agent.pending import PendingAnswer
 from et_agent.results import AskResult
 from et_agent.weights.catalog import DEFAULT_MODEL
 

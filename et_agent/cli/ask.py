@@ -29,7 +29,7 @@ class KindName(StrEnum):
 
 
 class ChatName(StrEnum):
-    """Prompt styles, as `et_agent.options.Chat`."""
+    """Prompt styles, as `et_agent.asking.options.Chat`."""
 
     MODEL = "model"
     PLAIN = "plain"
@@ -204,12 +204,12 @@ def ask(
     del help_all
     if verbose:
         be_verbose()
+    from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskCommand, answer
     from et_agent.cli.loading import dequantizes
     from et_agent.cli.prompts import read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
-    from et_agent.options import AskOptions
 
     given = given_settings(call)
     if seed is not None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
+from et_agent.asking.pending import Progress
 from et_agent.cli.terminal import bar, error_console, is_watched, one_line
 from et_agent.cli.transfer import PlainTransfer, Transfer
 from et_agent.cli.tree_view import shorten
-from et_agent.pending import Progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,7 +13,7 @@ def read_system(text: str) -> str:
     Raises:
         QuestionError: The file cannot be read, or the prompt is not a text.
     """
-    from et_agent.conversation import check_text
+    from et_agent.asking.conversation import check_text
 
     what = "the system prompt"
     if text.startswith("@"):

@@ -24,7 +24,7 @@ def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     Raises:
         QuestionError: One of them cannot be used; the message says which.
     """
-    from et_agent.conversation import check_text
+    from et_agent.asking.conversation import check_text
 
     questions = []
     for number, text in enumerate(texts, 1):
@@ -48,7 +48,7 @@ def read_file(file: str) -> list[SourcedQuestion]:
     Raises:
         QuestionError: The file cannot be read, or a line cannot be used; file and line are named.
     """
-    from et_agent.conversation import check_text
+    from et_agent.asking.conversation import check_text
 
     name = "standard input" if file == "-" else file
     as_json: bool | None = True if file.lower().endswith(".jsonl") else None

@@ -11,6 +11,8 @@ from typing import Any, Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import submit
+from et_agent.asking.options import AskOptions, PromptKeywords
+from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
@@ -28,8 +30,6 @@ from et_agent.evaluation.grading import gold_answers, is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.options import AskOptions, PromptKeywords
-from et_agent.pending import PendingAnswer
 from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
 from et_agent.uncertainty.measuring import traces
 from et_agent.uncertainty.similarity import mean_rouge_l

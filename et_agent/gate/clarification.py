@@ -16,6 +16,7 @@ import numpy as np
 
 from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, instruction
 from et_agent.arrays import Doubles, Ints
+from et_agent.asking.reading import path_text
 from et_agent.decoding import MultiChain
 from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
@@ -25,7 +26,6 @@ from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import ReadingOption
 from et_agent.gate.limits import Limits
-from et_agent.reading import path_text
 from et_agent.templates.messages import Message
 
 __all__ = ["Clarification", "Clarifier", "chosen", "clarified", "decomposed", "meant"]

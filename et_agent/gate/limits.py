@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from et_agent.asking import submit
+from et_agent.asking.pending import ProgressCallback
 from et_agent.decoding.request import Request
 from et_agent.engines.base import LanguageModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
-from et_agent.pending import ProgressCallback
 from et_agent.results import AskResult
 
 __all__ = ["Limits", "ask_within"]

@@ -16,8 +16,8 @@ from langchain_core.messages import (
 )
 from langchain_core.prompt_values import PromptValue
 
+from et_agent.asking.prompting import Question
 from et_agent.errors import QuestionError
-from et_agent.prompting import Question
 from et_agent.templates.messages import Message, MessageCall
 
 __all__ = ["TreeInput", "conversation", "question_of"]

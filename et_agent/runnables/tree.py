@@ -22,14 +22,14 @@ from pydantic import (
 )
 
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import AskOptions, Calibration, Chat
+from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.options import AskOptions, Calibration, Chat
-from et_agent.pending import PendingAnswer
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed

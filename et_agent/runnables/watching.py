@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.asking import start
+from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Share, Tree
-from et_agent.pending import PendingAnswer
 from et_agent.results import AnswerShare, AskResult
 from et_agent.runnables.events import (
     FORK_EVENT,

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import Chat
 from et_agent.cli import loading
 from et_agent.cli.ask import ChatName, KindName
 from et_agent.cli.decoders import decoder_options, option
@@ -16,7 +17,6 @@ from et_agent.decoding.schedules.forking import Importance
 from et_agent.decoding.schedules.former import FORMER_SETTINGS
 from et_agent.decoding.schedules.rounds import ForkValue
 from et_agent.engines.scripted import ScriptedModel
-from et_agent.options import Chat
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message, Tool
 from tests.cli.conftest import Install, Run

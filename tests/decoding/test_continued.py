@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import pytest
 
 from et_agent import ScriptedModel
+from et_agent.asking.reading import path_text
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.errors import SettingsError
-from et_agent.reading import path_text
 
 
 def coin(prompt: str) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 
 from et_agent import AskResult, PendingAnswer, submit
-from et_agent.calling import ANY_OBJECT, check_tools
+from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation
 from et_agent.validation import explained

@@ -18,9 +18,10 @@ from et_agent import (
     submit_all,
 )
 from et_agent.answers import AnswerKind, instruction
+from et_agent.asking.conversation import check_text
+from et_agent.asking.pending import PendingAnswer, Progress
 from et_agent.calibration import FEATURES, Calibrator, Fingerprint, feature_columns
 from et_agent.calibration.finding import save_calibrator
-from et_agent.conversation import check_text
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.scripted import TURN
 from et_agent.errors import (
@@ -30,7 +31,6 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.gate import EARLY
-from et_agent.pending import PendingAnswer, Progress
 from et_agent.templates.messages import Message, Tool
 
 TEXTS = {

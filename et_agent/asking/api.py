@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Unpack, cast, overload
 
 from et_agent.answers import AnswerKind
-from et_agent.conversation import check_text, is_conversation
+from et_agent.asking.conversation import check_text, is_conversation
+from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PromptKeywords
+from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback
+from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import QuestionError
-from et_agent.options import DEFAULTS, AskKeywords, AskOptions, PromptKeywords
-from et_agent.pending import PendingAnswer, Progress, ProgressCallback
-from et_agent.prompting import PreparedPrompt, Question
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message
 

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 from et_agent.answers import AnswerKind
-from et_agent.calling import JsonForm
-from et_agent.confidence import Judgement
+from et_agent.asking.calling import JsonForm
+from et_agent.asking.confidence import Judgement
+from et_agent.asking.notes import run_notes, warnings
+from et_agent.asking.prompting import PreparedPrompt
+from et_agent.asking.reading import TreeReading, path_text
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.engines.base import LanguageModel
-from et_agent.notes import run_notes, warnings
-from et_agent.prompting import PreparedPrompt
-from et_agent.reading import TreeReading, path_text
 from et_agent.results import (
     AnswerForm,
     AskResult,

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from et_agent.calling import CallForm
-from et_agent.confidence import Judge
+from et_agent.asking.calling import CallForm
+from et_agent.asking.confidence import Judge
+from et_agent.asking.options import DEFAULTS, AskOptions
+from et_agent.asking.prompting import PreparedPrompt, Question
+from et_agent.asking.reading import PathReader, RunningReader, TreeReading
+from et_agent.asking.reporting import Decoded, result_of
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
-from et_agent.options import DEFAULTS, AskOptions
-from et_agent.prompting import PreparedPrompt, Question
-from et_agent.reading import PathReader, RunningReader, TreeReading
 from et_agent.renaming import warn_of_old_name
-from et_agent.reporting import Decoded, result_of
 from et_agent.results import AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS

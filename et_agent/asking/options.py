@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, TypedDict, Unpack, get_args
 
 from et_agent.answers import AnswerKind
 from et_agent.answers.stops import StopSequences
+from et_agent.asking.conversation import check_text
 from et_agent.calibration import Calibrator
-from et_agent.conversation import check_text
 from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.errors import SettingsError

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from et_agent.conversation import Conversation, is_conversation
+from et_agent.asking.conversation import Conversation, is_conversation
 from et_agent.errors import QuestionError
 from et_agent.templates.messages import Message
 

@@ -7,11 +7,11 @@ from typing import Final
 from et_agent.answers import AnswerKind, guess_kind, instruction
 from et_agent.answers.kinds import ANSWER_MARKER
 from et_agent.answers.stops import StopSequences
-from et_agent.calling import CallForm, JsonForm, call_form
-from et_agent.conversation import Conversation
+from et_agent.asking.calling import CallForm, JsonForm, call_form
+from et_agent.asking.conversation import Conversation
+from et_agent.asking.options import AskOptions, Chat, answer_kind
 from et_agent.engines.base import Constraint, LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.options import AskOptions, Chat, answer_kind
 from et_agent.templates.messages import Message, Tool
 
 __all__ = ["PreparedPrompt", "Question"]

@@ -5,9 +5,9 @@ import pytest
 
 from et_agent import AskOptions, Greedy
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import DEFAULTS, AskKeywords
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import InputError, QuestionError, SettingsError
-from et_agent.options import DEFAULTS, AskKeywords
 
 
 def test_keywords_are_the_fields_and_have_their_types() -> None:

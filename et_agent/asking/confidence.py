@@ -4,14 +4,14 @@ import contextlib
 from dataclasses import dataclass
 
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import AskOptions, Calibration
+from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
 from et_agent.calibration.finding import find_calibrator, finds_one_that_reads_attention
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import CalibrationError, CalibratorMismatchError
-from et_agent.options import AskOptions, Calibration
-from et_agent.prompting import PreparedPrompt
 from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = ["Judge", "Judgement"]

@@ -14,7 +14,7 @@ from et_agent.answers import (
     mentions,
 )
 from et_agent.answers.stops import StopSequences
-from et_agent.calling import ReplyForm
+from et_agent.asking.calling import ReplyForm
 from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.results import ToolCall

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from et_agent.answers import AnswerKind
+from et_agent.asking.reading import PathReader, TreeReading, path_text
+from et_agent.asking.reporting import tree_report
 from et_agent.decoding import EntropyTree, Finish, MultiChain, Run
 from et_agent.engines.scripted import ScriptedModel
-from et_agent.reading import PathReader, TreeReading, path_text
-from et_agent.reporting import tree_report
 from et_agent.results import TreeReport
 from et_agent.uncertainty import answer_distribution, cut_off_share, effective_sample_size
 from et_agent.uncertainty.measuring import leaf_table

@@ -1,0 +1,31 @@
+"""From a question to a result: what is asked, the prompt, the leaves' answers, the confidence."""
+
+from et_agent.asking.api import (
+    PendingAnswer,
+    Progress,
+    ProgressCallback,
+    Questions,
+    ask,
+    run_pilot,
+    start,
+    submit,
+    submit_all,
+)
+from et_agent.asking.conversation import check_text
+from et_agent.asking.options import AskOptions, Calibration, Chat
+
+__all__ = [
+    "AskOptions",
+    "Calibration",
+    "Chat",
+    "PendingAnswer",
+    "Progress",
+    "ProgressCallback",
+    "Questions",
+    "ask",
+    "check_text",
+    "run_pilot",
+    "start",
+    "submit",
+    "submit_all",
+]
