@@ -22,11 +22,11 @@ from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 from et_agent.weights.catalog import DEFAULT_MODEL
 
-__all__ = ["AskCommand", "answer"]
+__all__ = ["AskSettings", "answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskCommand:
+class AskSettings:
     """What to answer, and how."""
 
     questions: Sequence[SourcedQuestion]
@@ -45,34 +45,34 @@ class AskCommand:
     lines: bool
 
 
-def answer(command: AskCommand) -> int:
+def answer(settings: AskSettings) -> int:
     """Load the model, answer all questions, print them; gives the exit code.
 
     Raises:
         EtAgentError: Nothing could be answered.
     """
     loading.check_load_settings(
-        context=command.context, threads=command.threads, width=command.width
+        context=settings.context, threads=settings.threads, width=settings.width
     )
-    calibration = _calibration(command.calibrator)
-    spec = command.model or DEFAULT_MODEL
-    texts = [question.text for question in command.questions]
+    calibration = _calibration(settings.calibrator)
+    spec = settings.model or DEFAULT_MODEL
+    texts = [question.text for question in settings.questions]
     shown = is_watched() and not is_verbose()
     with (
         Interrupts() as interrupts,
-        Board(texts, model=spec, decoder=command.decoder, shown=shown) as board,
+        Board(texts, model=spec, decoder=settings.decoder, shown=shown) as board,
     ):
         interrupts.cursor_hidden = shown
         with loading.open_model(
             spec,
-            context=command.context,
-            threads=command.threads,
-            width=command.width,
-            attention=command.attention is not False,
-            dequantize=command.dequantize,
+            context=settings.context,
+            threads=settings.threads,
+            width=settings.width,
+            attention=settings.attention is not False,
+            dequantize=settings.dequantize,
             progress=board.transfer,
         ) as model:
-            return _answer_with(model, command, calibration, board, interrupts)
+            return _answer_with(model, settings, calibration, board, interrupts)
 
 
 def _calibration(given: str | None) -> Calibration:
@@ -83,7 +83,7 @@ def _calibration(given: str | None) -> Calibration:
 
 def _answer_with(
     model: LanguageModel,
-    command: AskCommand,
+    settings: AskSettings,
     calibrator: Calibration,
     board: Board,
     interrupts: Interrupts,
@@ -102,23 +102,23 @@ def _answer_with(
 
     pending += submit_all(
         model,
-        [question.text for question in command.questions],
-        command.options,
-        names=[question.where for question in command.questions],
+        [question.text for question in settings.questions],
+        settings.options,
+        names=[question.where for question in settings.questions],
         on_progress=board.note if board.shown else None,
         calibrator=calibrator,
-        attention=command.attention is True,
+        attention=settings.attention is True,
     )
     try:
         interrupts.on_interrupt = cancel
         board.begin(is_done, lambda: interrupts.happened)
-        code = _print_all(command, pending, board)
+        code = _print_all(settings, pending, board)
     finally:
         cancel()
     return INTERRUPTED if interrupts.happened else code
 
 
-def _print_all(command: AskCommand, pending: list[PendingAnswer | None], board: Board) -> int:
+def _print_all(settings: AskSettings, pending: list[PendingAnswer | None], board: Board) -> int:
     code = 0
     total = len(pending)
     for index in range(total):
@@ -127,7 +127,7 @@ def _print_all(command: AskCommand, pending: list[PendingAnswer | None], board: 
         try:
             result = one.result()
         except EtAgentError as error:
-            where = command.questions[index].where
+            where = settings.questions[index].where
             with board.paused():
                 code = fail(f"{where}: {error}" if total > 1 else str(error), USER_ERROR)
             continue
@@ -135,20 +135,22 @@ def _print_all(command: AskCommand, pending: list[PendingAnswer | None], board: 
         if index == total - 1:
             board.close()
         with board.paused():
-            _print(command, result, index, total)
+            _print(settings, result, index, total)
     return code
 
 
-def _print(command: AskCommand, result: AskResult, index: int, total: int) -> None:
-    if command.as_json:
-        write_line(_json(result, tree=bool(command.tree), indent=total == 1 and not command.lines))
+def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
+    if settings.as_json:
+        write_line(
+            _json(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)
+        )
         return
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
         write_line(f"question {index + 1} of {total}: INCOMPLETE, not started")
         return
-    tree = total == 1 if command.tree is None else command.tree
+    tree = total == 1 if settings.tree is None else settings.tree
     title = f"{index + 1}/{total}" if total > 1 else ""
-    print_result(result, tree=tree, explain=command.explain, title=title)
+    print_result(result, tree=tree, explain=settings.explain, title=title)
     sys.stdout.flush()
 
 

@@ -205,7 +205,7 @@ def ask(
     if verbose:
         be_verbose()
     from et_agent.asking.options import AskOptions
-    from et_agent.cli.answering import AskCommand, answer
+    from et_agent.cli.answering import AskSettings, answer
     from et_agent.cli.loading import dequantizes
     from et_agent.cli.prompts import read_system
     from et_agent.cli.questions import read_questions
@@ -218,7 +218,7 @@ def ask(
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     settings = decoder_settings(decoder, given, attention=attention is not False)
     return answer(
-        AskCommand(
+        AskSettings(
             questions=read_questions(questions or [], questions_file),
             model=model,
             decoder=decoder,
