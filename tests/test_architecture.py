@@ -1,6 +1,7 @@
 """The shape of the package: no circle among files, no import upward, no file too long."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "et_agent"
+ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "renaming"),
@@ -92,3 +94,28 @@ def test_no_import_goes_upward() -> None:
 def test_no_file_is_too_long() -> None:
     lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in FILES.items()}
     assert {name: size for name, size in lengths.items() if size > LONGEST_FILE} == {}
+
+
+def table_cells() -> Iterator[tuple[str, str]]:
+    """Rows of the table "Where things are" in docs/architecture.md: what and where."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = text.partition("## Where things are")[2].partition("\n## ")[0]
+    for line in section.splitlines():
+        if line.startswith("| ") and not line.startswith("| what"):
+            what, where = re.split(r"(?<!\\)\|", line.strip("|"))
+            yield what.strip(), where
+
+
+@pytest.mark.parametrize(("what", "where"), list(table_cells()))
+def test_the_page_names_what_is_there(what: str, where: str) -> None:
+    folder = ""
+    for name in re.findall(r"`([^`]+)`", where):
+        given, _, last = name.rstrip("/").rpartition("/")
+        places = [PACKAGE / name, ROOT / name, PACKAGE / folder / name, ROOT / folder / name]
+        assert any(one.exists() for one in places), f"{what}: there is no {name}"
+        folder = given or (last if name.endswith("/") else folder)
+
+
+def test_the_page_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert [room for floor in FLOORS for room in floor if room not in text] == []

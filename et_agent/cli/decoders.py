@@ -267,10 +267,10 @@ def _check_applies(name: str, made: "type[DecoderSettings]", given: Mapping[str,
     from et_agent.decoding import Greedy
 
     applies = {*made.model_fields, *(() if made is Greedy else ("seed",))}
-    strangers = [option(field) for field in given if field not in applies]
-    if strangers:
+    inapplicable = [option(field) for field in given if field not in applies]
+    if inapplicable:
         raise SettingsError(
-            f"{_both(strangers)} not apply to --decoder {name}: leave out, or use --decoder {TREE}"
+            f"{_both(inapplicable)} not apply to --decoder {name}: leave out, or use --decoder {TREE}"
         )
 
 
