@@ -39,8 +39,8 @@ class Feature:
 
     Attributes:
         name: Short name.
-        meaning: What it is, with its unit, for a person.
-        value: Computes it from a tree with at least one answer; NaN when it was not measured.
+        meaning: Description for a person, with the unit.
+        value: Computes it from a tree with at least one answer; NaN if it was not measured.
         attention: Whether it needs attention, which is read only where it is asked for.
     """
 

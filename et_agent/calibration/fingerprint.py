@@ -1,4 +1,4 @@
-"""What a calibrator holds for: model, decoder, prompt and answer kinds."""
+"""What a calibrator is valid for: model, decoder, prompt and answer kinds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -28,9 +28,9 @@ class Fingerprint(BaseModel):
     decoder: dict[str, str | int | float | bool | None]
     """Name and settings of the decoder that matter."""
     leaves: tuple[int, int]
-    """The fewest and the most leaves asked for."""
+    """Smallest and largest number of leaves."""
     instructions: dict[str, str]
-    """System prompt of each answer kind that it holds for."""
+    """System prompt of each answer kind that is covered."""
     chat: str
     """Prompt style."""
 
@@ -41,14 +41,14 @@ class Fingerprint(BaseModel):
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], kinds: Sequence[str]) -> Self:
-        """That of an evaluation run.
+        """Return the fingerprint of an evaluation run.
 
         Args:
             config: Configuration of the run.
             kinds: Answer kinds of its questions.
 
         Raises:
-            CalibrationError: The configuration is not one that `et-agent eval run` writes.
+            CalibrationError: The configuration was not written by `et-agent eval run`.
         """
         try:
             prompt, decoder = config["system_prompt"], config["decoder"]
@@ -67,10 +67,10 @@ class Fingerprint(BaseModel):
 
     @classmethod
     def of_result(cls, result: Mapping[str, Any]) -> Self:
-        """That of a result, `AskResult` as plain data.
+        """Return the fingerprint of a result, given as plain data of an `AskResult`.
 
         Raises:
-            KeyError: It is none.
+            KeyError: The data is not a result.
         """
         return cls.of(
             model=result["model"]["fingerprint"],
@@ -83,7 +83,7 @@ class Fingerprint(BaseModel):
     def of(
         cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
     ) -> Self:
-        """That of a decoder's settings, as in `AskResult.decoder`."""
+        """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = brought_up(decoder)
         free = (settings_class(now) or DecoderSettings).uncompared
         return cls(
@@ -95,18 +95,20 @@ class Fingerprint(BaseModel):
         )
 
     def joined(self, other: Self) -> Self:
-        """That of questions of both.
+        """Return the fingerprint that covers the questions of both.
 
         Raises:
             CalibrationError: They differ in more than leaves and answer kinds.
         """
         if problems := list(self._differences(other)) or list(other._differences(self)):
             raise CalibrationError(
-                f"these runs do not go together: {'; '.join(problems)}. Fit a calibrator for each"
+                f"these runs differ: {'; '.join(problems)}. Fit a calibrator for each"
             )
         for kind, text in other.instructions.items():
             if self.instructions.get(kind, text) != text:
-                raise CalibrationError(f"these runs ask for {kind} in different words")
+                raise CalibrationError(
+                    f"these runs use different instructions for {kind}: fit a calibrator for each"
+                )
         return self.model_copy(
             update={
                 "leaves": (
@@ -118,7 +120,7 @@ class Fingerprint(BaseModel):
         )
 
     def problems(self, requested: Self) -> list[str]:
-        """Why a calibrator with this fingerprint says nothing of a tree with another; [] if it does."""
+        """Return why a calibrator with this fingerprint is not valid for a tree; [] if it is valid."""
         found = list(self._differences(requested))
         low, high = self.leaves
         if not (low <= requested.leaves[0] and requested.leaves[1] <= high):

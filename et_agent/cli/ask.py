@@ -1,4 +1,4 @@
-"""`et-agent ask`: questions in, answers with their distributions out."""
+"""`et-agent ask`: answers questions and prints their distributions."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -55,7 +55,7 @@ def ask(
         list[str] | None,
         typer.Argument(
             metavar="QUESTION",
-            help="One or more questions; put -- before one that begins with a dash.",
+            help="One or more questions. Put -- before a question that begins with a dash.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +65,7 @@ def ask(
             "--questions",
             metavar="FILE",
             help="More questions: one per line, or JSON "
-            'Lines with "question"; - reads standard input.',
+            'Lines with "question". - reads standard input.',
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def ask(
         KindName,
         typer.Option(
             metavar="KIND",
-            help="What an answer is: number, math, choice, text, or auto, which decides by itself.",
+            help="Kind of answer: number, math, choice, text, or auto, which decides by the question.",
             rich_help_panel=_PROMPT,
         ),
     ] = KindName.AUTO,
@@ -81,8 +81,8 @@ def ask(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="System prompt instead of the kind's own; @FILE reads it "
-            'from a file, "" has none.',
+            help="System prompt instead of the default for the kind. @FILE reads it "
+            'from a file, "" uses none.',
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -110,7 +110,7 @@ def ask(
     context: Annotated[
         int | None,
         typer.Option(
-            help="Most tokens of prompt and path.",
+            help="Context size: tokens of prompt and path.",
             show_default="8192",
             rich_help_panel=_MODEL,
         ),
@@ -118,7 +118,7 @@ def ask(
     width: Annotated[
         int | None,
         typer.Option(
-            help="Branches in a batch at most.", show_default="32", rich_help_panel=_MODEL
+            help="Largest number of branches in a batch.", show_default="32", rich_help_panel=_MODEL
         ),
     ] = None,
     unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
@@ -127,7 +127,7 @@ def ask(
         typer.Option(
             "--dequantize",
             metavar="",
-            help="Decode from float16 weights: faster on CPUs without AMX or AVX-512 (see doctor).",
+            help="Decode from float16 weights, faster on CPUs without AMX or AVX-512 (see doctor).",
             rich_help_panel=_MODEL,
         ),
     ] = False,
@@ -149,7 +149,9 @@ def ask(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="The same seed gives the same tree.", show_default="0", rich_help_panel=TREE_PANEL
+            help="Random seed. The same seed gives the same tree.",
+            show_default="0",
+            rich_help_panel=TREE_PANEL,
         ),
     ] = None,
     as_json: Annotated[
@@ -157,7 +159,7 @@ def ask(
         typer.Option(
             "--json",
             metavar="",
-            help="Print JSON; one line per question if there are several.",
+            help="Print JSON, one line per question if there are several.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -165,8 +167,8 @@ def ask(
         bool | None,
         typer.Option(
             "--tree/--no-tree",
-            help="The tree: drawn for a single question unless "
-            "--no-tree, in JSON only with --tree.",
+            help="Print the tree. By default it is drawn for a "
+            "single question and left out of JSON.",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),
@@ -175,8 +177,8 @@ def ask(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Gives the confidence; `none` for none.",
-            show_default="the one that fits",
+            help="Calibrator that gives the confidence, or `none`.",
+            show_default="the one that matches",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -185,7 +187,7 @@ def ask(
         typer.Option(
             "--explain",
             metavar="",
-            help="Tell what moved the confidence.",
+            help="Show what moved the confidence.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -194,13 +196,13 @@ def ask(
         typer.Option(
             "--verbose",
             metavar="",
-            help="Show the log, llama.cpp's included.",
+            help="Show the log, including that of llama.cpp.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
     help_all: HelpAll = False,
 ) -> int:
-    """Ask a local model, and see how its belief is spread over answers."""
+    """Ask a local model. Prints the answer and the distribution over all answers."""
     del help_all
     if verbose:
         be_verbose()

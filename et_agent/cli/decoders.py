@@ -279,7 +279,9 @@ def _check_rivals(given: Mapping[str, Any]) -> None:
 
     for one, other in ForkingTree.rivals:
         if one in given and other in given:
-            raise SettingsError(f"{option(one)} and {option(other)} say the same: give one of them")
+            raise SettingsError(
+                f"{option(one)} and {option(other)} set the same value: use only one of them"
+            )
 
 
 def _check_attention(

@@ -1,4 +1,4 @@
-"""What all decoders share: settings, the ask/tell protocol of a run, and the growing of a tree.
+"""What all decoders share: settings, the ask/tell protocol of a run, and growing a tree.
 
 A decoder never calls a model. Its run is asked which branches want their next token (`runnable`) and
 is told, branch by branch, the distribution and the attention that came back (`tell`). The order and
@@ -39,7 +39,7 @@ LeafReader = Callable[[Sequence[int]], Hashable | None]
 
 
 class DecoderSettings(BaseModel):
-    """Settings that every decoder has."""
+    """Settings of every decoder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -52,11 +52,11 @@ class DecoderSettings(BaseModel):
     a calibrator of whole runs holds for it; but runs that stopped say nothing of whole ones."""
 
     temperature: float = Field(default=0.7, ge=0.001, le=10, allow_inf_nan=False)
-    """Sampling temperature; logits are divided by it. Path weights are probabilities at it. For the
-    most likely tokens use `Greedy`, not a temperature near 0."""
+    """Sampling temperature, by which logits are divided. Path weights are probabilities at this
+    temperature. For the most likely tokens use `Greedy`, not a temperature near 0."""
 
     max_tokens: int = Field(default=320, ge=1)
-    """Longest path in generated tokens; a longer one is cut off and keeps its weight."""
+    """Longest path in generated tokens. A longer path is cut off and keeps its weight."""
 
     def __init__(self, **settings: object) -> None:
         """Check the settings.

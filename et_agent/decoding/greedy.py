@@ -8,7 +8,7 @@ __all__ = ["Greedy"]
 
 
 class Greedy(DecoderSettings):
-    """One chain of the most likely tokens; `temperature` only scales reported probabilities."""
+    """One chain of the most likely tokens. `temperature` only scales the reported probabilities."""
 
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""

@@ -10,7 +10,7 @@ __all__ = ["MultiChain"]
 
 
 class MultiChain(DecoderSettings):
-    """Independent samples with equal weights; only the prompt is shared."""
+    """Independent chains with equal weights. Only the prompt is shared."""
 
     leaves: int = Field(default=16, ge=1, le=256)
     """Number of chains."""

@@ -24,21 +24,23 @@ def _is_schedule(cls: type[DecoderSettings]) -> bool:
 class EntropyTree(DecoderSettings):
     """A tree of reasoning paths that forks where token entropy is high (arXiv 2601.15296).
 
-    Each schedule, which says when to fork, has a class of its own with its settings alone; `schedule`
-    picks it, here and wherever pydantic reads plain data: `EntropyTree(schedule="online", gap=8)` is
-    an `Online`. What is unbiased and what is not is measured in `benchmarks/results/bias.json`:
+    A schedule decides when to fork. Each one has a class of its own with only its settings.
+    `schedule` selects the class, here and wherever pydantic reads plain data:
+    `EntropyTree(schedule="online", gap=8)` is an `Online`. Biases are measured in
+    `benchmarks/results/bias.json`:
 
     - `rounds` (default): stratified roots, then rounds of forks at the best positions of finished
-      chains. Biased a little, since the choice of a position has seen what came after it: the mean
+      chains. Slightly biased, since the position of a fork depends on what came after it: the mean
       of p(a|x) is off by 0.006 or less on two scripted models and by 0.028 on the third.
-    - `online`: forks start when their token is decoded and look at nothing later. Unbiased.
-    - `stratified`: exact samples, spread evenly by arithmetic sampling (arXiv 2210.15458); shared
+    - `online`: forks are made while their token is decoded and depend on nothing later. Unbiased.
+    - `stratified`: exact samples, spread evenly by arithmetic sampling (arXiv 2210.15458). Shared
       beginnings are decoded once. Unbiased.
-    - `breadth_first`: as published, one chain, forks level by level. With tau fixed beforehand off
-      by 0.009 or less, with tau a percentile of the question's own tokens by 0.02 to 0.18; its
-      standard deviation is 1.2 to 1.6 times that of `rounds`, since one root decides everything.
+    - `breadth_first`: as published, one chain that is forked level by level. It is off by 0.009 or
+      less with tau fixed beforehand, and by 0.02 to 0.18 if tau is a percentile of the question's
+      own tokens. Its standard deviation is 1.2 to 1.6 times that of `rounds`, since one root decides
+      everything.
 
-    Leaves of forks must be weighted: counting them is off by up to 0.5 on the same models.
+    Leaves must be weighted: plain counts are off by up to 0.5 on the same models.
 
     Raises:
         SettingsError: A setting is unknown, out of range, contradicts another one, or belongs to
@@ -49,7 +51,7 @@ class EntropyTree(DecoderSettings):
     """The class of each schedule."""
 
     leaves: int = Field(default=16, ge=1, le=256)
-    """Leaves at most; fewer where the model is sure everywhere."""
+    """Largest number of leaves; there are fewer if the model is sure everywhere."""
 
     def __new__(cls, **settings: object) -> Self:
         """An instance of the schedule's class."""

@@ -26,26 +26,26 @@ class ForkingTree(EntropyTree):
     """Pairs of settings of which the first makes the second useless."""
 
     branching: int = Field(default=2, ge=2, le=8)
-    """Sides of a fork (b in the paper)."""
+    """Branches per fork (b in the paper)."""
     tau: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Least entropy of a fork, nats at temperature 1; None for that of `percentile`."""
+    """Lowest entropy of a fork, in nats at temperature 1; None takes it from `percentile`."""
     percentile: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
-    """Percentile of the pilot's token entropies that gives tau; None for 80, or no
-    threshold at all with value `value_per_token`."""
+    """Percentile of the pilot's token entropies that gives tau. None means 80, or no threshold with
+    value `value_per_token`."""
     importance: Importance = "auto"
     """Attention that a fork needs. `received`: mean attention that a position received from later
     queries, for schedules that fork finished chains. `prompt`: share of the deciding query's
-    attention on the prompt, for `online`. `auto`: the one that fits the schedule, where the model
-    gives attention; none with value `value_per_token`."""
+    attention on the prompt, for `online`. `auto`: the one that fits the schedule, if the model
+    gives attention, or none with value `value_per_token`."""
     delta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Least importance of a fork; None for that of `importance_percentile`."""
+    """Lowest importance of a fork; None takes it from `importance_percentile`."""
     importance_percentile: float = Field(default=25.0, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's importances that gives delta."""
     exchangeable: bool = False
-    """Fork into a second sample of the same distribution with half the weight. Else sides are
-    distinct, by sum-and-sample. Which is more precise differs by model
-    (`benchmarks/results/bias.json`): on the scripted ones mostly distinct sides with `rounds`, mostly
-    exchangeable ones with `online`."""
+    """Fork into a second sample of the same distribution with half the weight. Otherwise the sides are
+    distinct, by sum-and-sample. Which is more precise depends on the model
+    (`benchmarks/results/bias.json`): on the scripted models mostly distinct sides with `rounds`, and
+    mostly exchangeable sides with `online`."""
 
     @model_validator(mode="after")
     def _check_sides(self) -> Self:

@@ -31,7 +31,7 @@ _FEW: Final = 8
 class Rounds(ForkingTree):
     """Stratified roots, then rounds of forks at the best positions of all finished chains.
 
-    Biased a little: which position is forked depends on what came after it.
+    Slightly biased, since the position of a fork depends on what came after it.
     """
 
     stopping: ClassVar[frozenset[str]] = frozenset({"stop_above", "stop_below", "batch"})
@@ -41,40 +41,40 @@ class Rounds(ForkingTree):
     roots: int = Field(default=8, ge=1, le=256)
     """Codes of arithmetic sampling that start the tree, capped at `leaves`."""
     value: ForkValue = "value_per_token"
-    """How positions are ranked. `value_per_token`, what a fork takes off the squared error of p(a|x)
-    by token, over what one more chain would; `entropy`; `mass`, entropy x path weight;
-    `mass_per_token`, the same per token to redo; `disagreement`, that again x how much the answers
-    behind it disagree."""
+    """How positions are ranked. `value_per_token`: how much a fork reduces the squared error of p(a|x)
+    per token, relative to one more chain. `entropy`: the token entropy. `mass`: entropy x path weight.
+    `mass_per_token`: the same per token to decode again. `disagreement`: `mass_per_token` x how much
+    the answers behind the position disagree."""
     least_value: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    """Least `value_per_token` of a fork; 1 is what as many tokens of a new chain would bring. Where
-    no position has it, the tree stays smaller."""
+    """Lowest `value_per_token` of a fork. 1 is the value of a new chain for the same tokens. If no
+    position reaches it, the tree stays smaller."""
     stop_above: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
-    """Decode no more once the leading answer has this share. None never stops early. It adds bias
-    towards the leading answer: on scripted models up to 0.06 at 0.9, with `batch` up to 0.09
+    """Stop once the leading answer has this share. None never stops early. Stopping adds bias towards
+    the leading answer: on scripted models up to 0.06 at 0.9, with `batch` up to 0.09
     (`benchmarks/results/bias.json`). Leaves are read as the question suggests, and two spellings of
     one expression count as two answers."""
     stop_below: float | None = Field(
         default=None, gt=0, lt=1, allow_inf_nan=False, exclude_if=lambda share: share is None
     )
-    """Decode no more once four leaves or more have no answer with a larger share than this. They will
-    hardly agree any more. None never stops so. It adds bias away from the leading answer: at 0.5 in
-    batches of two up to 0.05."""
+    """Stop once there are four leaves or more and no answer has a larger share than this, since they
+    will hardly agree any more. None never stops for this reason. Stopping adds bias away from the
+    leading answer: up to 0.05 at 0.5 in batches of two."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """With `stop_above` or `stop_below`, roots decoded at a time, two or more at first. So what the
-    first say can stop it; None decodes all at once. It takes fewer tokens in more steps: what narrow
-    batches cost in seconds, other questions beside it make up for."""
+    """With `stop_above` or `stop_below`, the number of roots decoded at a time, at least two at first,
+    so that the first leaves can stop the tree. None decodes all roots at once. Batches take fewer
+    tokens in more and narrower steps, which costs seconds unless other questions run beside it."""
 
     @model_validator(mode="after")
     def _check_stops(self) -> Self:
         above, below = self.stop_above, self.stop_below
         if self.batch is not None and not self.stops_early:
             raise ValueError(
-                f"batch={self.batch} stops nothing by itself: set stop_above (0.8, say), stop_below "
-                "or both"
+                f"batch={self.batch} stops nothing by itself: set stop_above (for example 0.8), "
+                "stop_below or both"
             )
         if above is not None and below is not None and below >= above:
             raise ValueError(
-                f"stop_below={below} must be below stop_above={above}: a share between them goes on"
+                f"stop_below={below} must be less than stop_above={above}: lower stop_below"
             )
         return self
 

@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_tree_in_whatever_order_branches_are_told(
         ({"batch": 0, "stop_above": 1}, "batch"),
         ({"batch": 2}, "batch=2 stops nothing by itself"),
         ({"stop_below": 1}, "stop_below"),
-        ({"stop_below": 0.6, "stop_above": 0.6}, "must be below stop_above=0.6"),
+        ({"stop_below": 0.6, "stop_above": 0.6}, "must be less than stop_above=0.6"),
         ({"batch": 2, "stop_above": 1, "schedule": "stratified"}, "schedule='rounds'"),
         ({"stop_above": 0.9, "schedule": "online"}, "schedule='rounds'"),
         ({"stop_below": 0.3, "schedule": "breadth_first"}, "schedule='rounds'"),
