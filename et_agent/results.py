@@ -25,20 +25,20 @@ __all__ = [
 
 
 AnswerForm = Literal["number", "math", "choice", "text", "json", "tool_call"]
-"""What an answer is: of an answer kind, or structured."""
+"""The form of an answer: an answer kind, or structured output."""
 
 
 class ConfidencePart(Frozen):
-    """What one feature of the tree adds to the confidence."""
+    """What one feature of the tree contributes to the confidence."""
 
     feature: str
-    """Its name."""
+    """Name of the feature."""
     meaning: str
-    """What it is."""
+    """Meaning of the feature."""
     value: float
-    """Its value in this tree."""
+    """Value of the feature in this tree."""
     log_odds: float
-    """What it adds to the log-odds, compared with an average question of the calibrator's."""
+    """Contribution to the log-odds, relative to an average question of the calibrator."""
 
 
 class Usage(Frozen):
@@ -47,19 +47,19 @@ class Usage(Frozen):
     prompt_tokens: int
     """Tokens of the prompt."""
     tokens_decoded: int
-    """Generated tokens, shared ones once."""
+    """Generated tokens; shared tokens count once."""
     tokens_as_chains: int
     """Tokens that as many separate chains would have needed."""
     tokens_recomputed: int
     """Tokens decoded again because the context was too small to keep them."""
     leaves: int
-    """Leaves, counted with their codes."""
+    """Number of leaves; a leaf counts once per code that ended in it."""
     steps: int
-    """Decode calls that the question took part in."""
+    """Number of decode calls that included the question."""
     seconds: float
     """Wall time from the question's first batch to its end."""
     tokens_per_second: float
-    """`tokens_decoded` / `seconds`; other questions may have shared the batches."""
+    """`tokens_decoded` / `seconds`. Other questions may have shared the batches."""
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +87,7 @@ class ModelId(Frozen):
 
 
 class ToolCall(Frozen):
-    """A tool that the model wants called."""
+    """A tool call that the model makes."""
 
     name: str
     """The tool's name."""
@@ -103,45 +103,45 @@ class Leaf(Frozen):
     weight: float
     """Path weight; the weights of all leaves sum to 1."""
     count: int
-    """How many arithmetic-sampling codes ended here; 1 for a free path."""
+    """Number of arithmetic-sampling codes that ended here; 1 for a path that was sampled freely."""
     finish: Literal["stop", "length", "cancelled"]
-    """Why it ended: an end token, the token limit, or the caller."""
+    """Why the path ended: an end token, the token limit, or the caller."""
     tokens: int
     """Length of the whole path in tokens."""
     answer: str | None
-    """What it answers, as the distribution names it; None for nothing."""
+    """The answer of the path, as in the distribution; None if it gives none."""
     found_by: str | None
-    """Where the answer stood: "boxed", "answer is" or "last line"; "json" or "tool call" for
+    """Where the answer was found: "boxed", "answer is" or "last line"; "json" or "tool call" for
     structured replies."""
     text: str
     """Text of the whole path, up to a stop sequence."""
     mean_log_prob: float
-    """Mean log-probability a token at temperature 1, nats."""
+    """Mean log-probability per token at temperature 1, in nats."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """Tools that it calls."""
+    """Tool calls of the path."""
 
 
 class Node(Frozen):
-    """A stretch of tokens between forks."""
+    """A run of tokens between two forks."""
 
     parent: int | None
-    """Index of the node before; None for the first."""
+    """Index of the parent node; None for the first node."""
     start: int
-    """Position of the first token, counted from the first generated one."""
+    """Position of the first token, counted from the first generated token."""
     text: str
     """Text of the tokens."""
     tokens: tuple[int, ...]
     """Token ids."""
     weight: float
-    """Path weight of all leaves below, in [0, 1]."""
+    """Total path weight of all leaves below, in [0, 1]."""
     share: float
-    """Share of this side at the fork it begins with, in [0, 1]."""
+    """Share of this branch at the fork where the node begins, in [0, 1]."""
     fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
-    """Kind of the fork it begins with; None for the first node."""
+    """Kind of the fork where the node begins; None for the first node."""
     entropies: tuple[float, ...]
-    """Token entropy at temperature 1, nats; the first is the entropy of the fork."""
+    """Token entropies at temperature 1, in nats. The first is the entropy of the fork."""
     log_probs: tuple[float, ...]
-    """Log-probability of each token at temperature 1, nats."""
+    """Log-probability of each token at temperature 1, in nats."""
     received: tuple[float | None, ...] | None
     """Mean attention that each token received from later tokens of its path; None unless it was read
     (`ask(…, attention=True)`)."""
@@ -153,76 +153,76 @@ class TreeReport(Frozen):
     """The whole tree."""
 
     nodes: tuple[Node, ...]
-    """Parents before children."""
+    """All nodes, parents before children."""
     leaves: tuple[Leaf, ...]
-    """Heaviest first."""
+    """All leaves, heaviest first."""
 
 
 class AskResult(Frozen):
-    """An answer, how the model's belief is spread over answers, and what it cost."""
+    """An answer, the distribution over answers, and what they cost."""
 
     question: str
-    """The question as asked; of a conversation the last user message."""
+    """The question as asked; for a conversation, its last user message."""
     answer: str | None
-    """The heaviest answer; None when no leaf gave one. JSON and tool calls are in canonical form: keys
-    sorted, no spaces."""
+    """The answer with the largest share; None if no leaf gave an answer. JSON and tool calls are in
+    canonical form: keys sorted, no spaces."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """Tools that the answer calls; () for an answer in words."""
+    """Tool calls of the answer; empty for an answer in words."""
     confidence: float | None = None
-    """Calibrated P(correct); None without a calibrator for this model, decoder and prompt, and when
-    no leaf gave an answer."""
+    """Calibrated P(correct); None if no calibrator matches the model, decoder and prompt, or if no leaf
+    gave an answer."""
     calibrated: bool = False
     """Whether `confidence` comes from a calibrator."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
-    """What moved the confidence, the strongest first."""
+    """Contributions of the features to the confidence, largest first."""
     features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = Field(default={})
-    """What calibrators see of the tree (`et_agent.calibration.FEATURES`), None where it was not
-    measured; empty without an answer and for a tree that was cut short."""
+    """Features of the tree that calibrators use (`et_agent.calibration.FEATURES`); None for a feature
+    that was not measured. Empty if there is no answer or the tree was interrupted."""
     share: float = Field(ge=0, le=1)
-    """Share of the answer by path weight, 0 for no answer: not a probability of being correct."""
+    """Share of the answer by path weight, 0 without one. It is not a probability of being correct."""
     distribution: tuple[AnswerShare, ...]
-    """p(a|x), heaviest first; with "none" the shares sum to 1."""
+    """p(a|x), largest share first. The shares, including that of no answer, sum to 1."""
     predictive_entropy: float
-    """ET-PE, entropy of the distribution by path weight, nats (arXiv 2601.15296)."""
+    """ET-PE: entropy of the distribution by path weight, in nats (arXiv 2601.15296)."""
     predictive_entropy_normalised: float
-    """The same divided by log(leaves), in [0, 1]; compare it between trees of equally many leaves."""
+    """ET-PE divided by log(leaves), in [0, 1]. Compare it only between trees with as many leaves."""
     predictive_entropy_by_count: float
-    """Entropy of the distribution by number of leaves, nats."""
+    """Entropy of the distribution by number of leaves, in nats."""
     ess: float
-    """Effective sample size of the path weights (Kish 1965): how many leaves of equal weight they are
-    worth. Leaves that share a beginning depend on each other, which is not in it."""
+    """Effective sample size of the path weights (Kish 1965): the tree is worth this many equally
+    weighted leaves. It ignores that leaves with a shared beginning depend on each other."""
     margin: float
-    """Share of the first answer minus that of the second."""
+    """Share of the first answer minus share of the second."""
     cut_off_share: float
-    """Weight of the leaves that did not end by themselves."""
+    """Total weight of the leaves that did not end by themselves."""
     kind: AnswerForm
-    """Answer kind that was read; "json" with a schema, "tool_call" for an answer that calls tools."""
+    """Answer kind that was used; "json" with a schema, "tool_call" for an answer that calls tools."""
     kind_reason: str
-    """How the kind was decided."""
+    """Why this kind was used."""
     complete: bool
-    """False when the run was interrupted."""
+    """False if the run was interrupted."""
     notes: tuple[str, ...]
-    """What the user should know: settings that were adapted, features that were off."""
+    """Notes for the user, such as adapted settings or missing features."""
     usage: Usage
-    """What it cost."""
+    """What the question cost."""
     model: ModelId
     """The model that answered."""
     decoder: dict[str, str | int | float | bool | None]
     """Name and settings of the decoder."""
     instruction: str
-    """The system prompt that was used, a conversation's own included."""
+    """The system prompt that was used, including that of a conversation."""
     single: bool = True
-    """Whether the question stood alone, with nothing but a system message before it."""
+    """Whether the question stood alone, with at most a system message before it."""
     chat: Literal["model", "plain"]
     """Whether the model's chat template or a plain prompt was used."""
     seed: int
     """Seed of the run."""
     tree: TreeReport | None = None
-    """The tree; left out of `--json` unless `--tree`."""
+    """The tree. `--json` leaves it out unless `--tree` is given."""
 
     @property
     def best_leaf(self) -> Leaf | None:
-        """The heaviest leaf of the answer, or of all without an answer; None without the tree."""
+        """The heaviest leaf of the answer, or of all leaves without an answer; None without a tree."""
         if self.tree is None:
             return None
         leaves = self.tree.leaves

@@ -1,4 +1,4 @@
-"""Asking: a question goes in, an answer with its distribution comes out."""
+"""Asking questions: `ask`, `submit`, and the pilot run of a model."""
 
 from collections.abc import Callable, Sequence
 from typing import Unpack, cast, overload
@@ -57,7 +57,7 @@ def submit(
         model: A loaded model.
         question: The question, or a conversation whose last user message is to be answered.
         options: How it is answered.
-        on_progress: Called about ten times a second, in the model's thread.
+        on_progress: Called about ten times per second, in the model's thread.
         changes: Fields of `AskOptions` by name: `submit(model, question, seed=1)`.
 
     Raises:
@@ -182,17 +182,17 @@ def run_pilot(
     on_progress: PilotProgress | None = None,
     **prompt: Unpack[PromptKeywords],
 ) -> Thresholds:
-    """Measure a model's thresholds on questions apart from those it is to answer.
+    """Measure a model's thresholds on questions other than those it will answer.
 
     Args:
         model: A loaded model.
-        questions: 20 to 50 questions like those to come.
-        chains: Independent chains a question.
+        questions: 20 to 50 questions like those you expect.
+        chains: Independent chains per question.
         temperature: Sampling temperature.
-        max_tokens: Longest chain.
-        source: Where the questions are from.
+        max_tokens: Longest chain in tokens.
+        source: Where the questions come from, for the record.
         kind: Answer kind, which gives the instruction.
-        on_progress: Told (questions done, questions, tokens) after each question.
+        on_progress: Called with (questions done, questions, tokens) after each question.
         prompt: `seed`, `system_prompt` and `chat`, as in `AskOptions`.
 
     Raises:

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 Calibration = Calibrator | Literal["auto"] | None
-"""A calibrator, "auto" for one that holds for model, decoder and prompt if there is any, or None."""
+"""A calibrator; "auto" for one that matches model, decoder and prompt, if there is one; or None."""
 Chat = Literal["model", "plain"]
 """The model's own chat template, or a plain prompt."""
 
@@ -57,12 +57,12 @@ class AskOptions:
     r"""How a question is answered.
 
     Attributes:
-        decoder: `EntropyTree()` if None, or `MultiChain`, or `Greedy`.
+        decoder: An `EntropyTree`, `MultiChain` or `Greedy`; `EntropyTree()` if None.
         kind: What an answer is: "number", "math", "choice", "text" or "auto".
-        seed: At least 0; the same seed, model and machine give the same tree.
-        system_prompt: Replaces the default instruction; "" for none. By default that of the kind,
-            with a schema the schema, and none for a conversation with a system message of its own or
-            with tools. It stands behind the conversation's own system message.
+        seed: Random seed, at least 0. The same seed, model and machine give the same tree.
+        system_prompt: Replaces the default instruction; "" for none. The default is the instruction of
+            the answer kind, or the schema if there is one. A conversation with a system message or
+            with tools has no default. The prompt is added after the conversation's system message.
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         calibrator: Gives the confidence; "auto" finds the one that holds for model, decoder and

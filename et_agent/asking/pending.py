@@ -33,13 +33,13 @@ _PAUSE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a question is.
+    """The progress of a question.
 
     Attributes:
         tokens: Tokens generated so far.
-        leaves_done: Finished leaves, counted with their codes.
-        leaves: Leaves known so far, counted with their codes.
-        leading: (answer, share of the weight so far) of finished leaves, heaviest first.
+        leaves_done: Finished leaves; a leaf counts once per code that ended in it.
+        leaves: Leaves known so far, counted in the same way.
+        leading: (answer, share of the weight so far) over finished leaves, largest share first.
         seconds: Wall time so far.
     """
 
@@ -54,7 +54,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class PendingAnswer:
-    """A question being decoded. Made by `submit`.
+    """A question that is being decoded. `submit` creates it.
 
     The constructor checks and prepares; `scheduler.queue(pending.request)` sets it going.
 
@@ -62,7 +62,7 @@ class PendingAnswer:
         model: A loaded model.
         question: The question, or a conversation whose last user message is to be answered.
         options: How it is answered.
-        on_progress: Called about ten times a second, in the model's thread.
+        on_progress: Called about ten times per second, in the model's thread.
 
     Raises:
         EtAgentError: As for `submit`.
@@ -119,20 +119,20 @@ class PendingAnswer:
         return self.request.done
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
-        """Call back when decoding has ended, in the model's thread or, if it has, at once."""
+        """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
         self.request.add_done_callback(lambda _: callback(self))
 
     def cancel(self) -> None:
-        """Stop decoding within one step; `result` then tells what is known so far."""
+        """Stop decoding within one step. `result` then returns what is known so far."""
         self.request.cancel()
 
     def content(self, leaf: Leaf) -> str:
-        """What one of the leaves says in words: its text without tool calls, cut off ones included."""
+        """Text of a leaf without its tool calls, even if they were cut off."""
         form = self._prompt.form
         return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
 
     def reading(self) -> TreeReading:
-        """What the leaves of the finished tree say.
+        """Return the answers of the leaves of the finished tree.
 
         Raises:
             EtAgentError: Decoding failed.
@@ -140,10 +140,10 @@ class PendingAnswer:
         return self._reader.read_tree(self.request.result().tree)
 
     def leaves(self, reading: TreeReading) -> LeafTable:
-        """Statistics of the finished tree's leaves, what estimators and calibrators start from.
+        """Return the leaf statistics of the finished tree, which estimators and calibrators use.
 
         Args:
-            reading: What the leaves say.
+            reading: The answers of the leaves.
 
         Raises:
             EtAgentError: Decoding failed.
@@ -156,7 +156,7 @@ class PendingAnswer:
         """Wait for the answer.
 
         Raises:
-            TimeoutError: It took longer than `timeout` seconds; ask again later.
+            TimeoutError: It took longer than `timeout` seconds. You may call `result` again.
             EtAgentError: Decoding failed.
         """
         run = self.request.result(timeout)

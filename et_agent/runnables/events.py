@@ -1,4 +1,4 @@
-"""What can be seen of a tree while it grows: the chunks of a stream and the custom events."""
+"""What a growing tree reports: the chunks of a stream and the custom events."""
 
 from typing import Final
 
@@ -26,25 +26,25 @@ POSTERIOR_EVENT: Final = "entropy_tree_posterior"
 
 
 class ForkSeen(Frozen):
-    """A path became several."""
+    """A path forked."""
 
     branch: int
-    """The branch that was there and goes on as the first side."""
+    """The branch that forked. It continues as the first side."""
     children: tuple[int, ...]
-    """The branches that are new."""
+    """The new branches."""
     shares: tuple[float, ...]
     """Shares of all sides, the first that of `branch`; they sum to 1. Later batches of a tree that has
     them change the shares of its first forks."""
     position: int
-    """Where the sides part, in generated tokens of the path."""
+    """Position of the fork, in generated tokens of the path."""
     kind: str
     """Kind of the fork, as in `et_agent.results.Node`."""
     entropy: float
-    """Token entropy there at temperature 1, nats."""
+    """Token entropy at the fork at temperature 1, in nats."""
 
     @classmethod
     def of(cls, fork: Fork) -> "ForkSeen":
-        """What is to be told of a fork."""
+        """Describe a fork."""
         return cls(
             branch=fork.branch,
             children=tuple(child for child, _ in fork.children),
@@ -61,19 +61,19 @@ class LeafSeen(Frozen):
     branch: int
     """The branch that ended."""
     answer: str | None
-    """What it answers; None for nothing."""
+    """The answer of the path; None if it gives none."""
     weight: float
-    """Its path weight now; a later fork on its path takes part of it."""
+    """Its current path weight. A later fork on its path takes a part of it."""
     count: int
-    """How many arithmetic-sampling codes ended here; 1 for a free path."""
+    """Number of arithmetic-sampling codes that ended here; 1 for a path that was sampled freely."""
     finish: str
-    """Why it ended: "stop", "length" or "cancelled"."""
+    """Why the path ended: "stop", "length" or "cancelled"."""
     tokens: int
     """Length of the whole path in tokens."""
 
     @classmethod
     def of(cls, branch: Branch, tree: Tree, answer: str | None) -> "LeafSeen":
-        """What is to be told of a branch that ended."""
+        """Describe a branch that ended."""
         assert branch.finish is not None
         return cls(
             branch=branch.id,
@@ -95,17 +95,17 @@ class TreeSnapshot(Frozen):
     question: str
     """The question."""
     answer: str | None
-    """The leading answer; None as long as no leaf gave one."""
+    """The leading answer; None until a leaf gives one."""
     share: float = Field(ge=0, le=1)
     """Its share of the weight of the leaves that have ended."""
     distribution: tuple[AnswerShare, ...]
-    """Running p(a|x) over the leaves that have ended, heaviest first; empty before the first one,
-    then, with "none", the shares sum to 1."""
+    """Current p(a|x) over the leaves that have ended, largest share first. Empty before the first leaf;
+    afterwards the shares, including that of no answer, sum to 1."""
     leaves_done: int
-    """Leaves that have ended, counted with their codes."""
+    """Leaves that have ended; a leaf counts once per code that ended in it."""
     leaves: int
-    """Leaves known so far, counted with their codes."""
+    """Leaves known so far, counted in the same way."""
     tokens: int
-    """Tokens generated so far, shared ones once."""
+    """Tokens generated so far; shared tokens count once."""
     seconds: float
     """Wall time so far."""

@@ -1,4 +1,4 @@
-"""The entropy tree as a runnable: a question or messages in, an `AskResult` out."""
+"""The entropy tree as a runnable, from a question or messages to an `AskResult`."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
@@ -51,64 +51,64 @@ def _calibrator(value: object) -> object:
 
 
 class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
-    """Answers a question with an entropy tree: text, messages or a prompt value to an `AskResult`.
+    """Answers a question with an entropy tree, from text, messages or a prompt value to an `AskResult`.
 
         tree = EntropyTreeRunnable(model="qwen2.5-coder-0.5b", leaves=8)
         tree.invoke("What is 15 % of 240?").answer
 
-    Of messages, the last human one is the question; a system message that they begin with stands in
-    place of `system_prompt` and of the answer kind's own instruction. Images are refused.
+    In a list of messages, the last human message is the question. A system message at the beginning
+    replaces `system_prompt` and the answer kind's instruction. Images are refused.
 
-    - `batch` and `abatch` put all questions into the model's shared batches, or as many at a time as
-      `max_concurrency` says. Without `return_exceptions` the first error ends the whole batch.
-    - `stream` and `astream` yield `TreeSnapshot`s while the tree grows, and last the `AskResult`
-      that `invoke` gives, so that whatever follows in a chain gets the result. Closing the stream,
-      or cancelling the task, stops decoding within one step; the model stays usable. (LangChain's
-      `RunnableParallel` leaves its tasks running: there it takes until the next snapshot.)
+    - `batch` and `abatch` put all questions, or `max_concurrency` of them at a time, into the model's
+      shared batches. Without `return_exceptions`, the first error ends the whole batch.
+    - `stream` and `astream` yield `TreeSnapshot`s while the tree grows. Last comes the `AskResult`
+      that `invoke` returns, so the next step of a chain gets the result. Closing the stream or
+      cancelling the task stops decoding within one step, and the model stays usable. (LangChain's
+      `RunnableParallel` leaves its tasks running, so there decoding stops at the next snapshot.)
     - Callbacks and `astream_events` get the custom events `entropy_tree_fork`, `entropy_tree_leaf`
       and `entropy_tree_posterior` (data: `ForkSeen`, `LeafSeen`, `TreeSnapshot`).
     - Every field may be given for one call: `tree.invoke(question, leaves=4)`, `tree.bind(seed=1)`,
-      or through `configurable_fields`; the model is not loaded again for that.
+      or through `configurable_fields`. This does not load the model again.
 
-    A model that is given by name is loaded at the first question, shared by all runnables that name
-    it with the same `load_options`, and freed with the last of them. Such a runnable can be pickled
-    and serialised (`langchain_core.load`), without weights. A loaded model stays its owner's: close
-    it when no runnable uses it any more.
+    A model that is given by name is loaded for the first question. All runnables that name it with
+    the same `load_options` share it, and it is freed with the last of them. Such a runnable can be
+    pickled and serialised (`langchain_core.load`), without weights. A model that was passed in loaded
+    is yours to close, once no runnable uses it.
 
     Raises, when called:
-        QuestionError: There is no question, or it holds something other than text.
-        CalibratorMismatchError: The calibrator holds for something else.
+        QuestionError: There is no question, or it contains something other than text.
+        CalibratorMismatchError: The calibrator does not match the model, decoder or prompt.
         SettingsError: A setting given for the call is unknown or out of range.
-        ModelError: The model cannot be loaded, was closed, or cannot serve.
+        ModelError: The model cannot be loaded, was closed, or is not suitable.
         DecodeError: llama.cpp failed.
     """
 
     model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
     """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
-    """How a model that is named is loaded: `context`, `threads` and so on, as for `load_model`."""
+    """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
     decoder: Annotated[DecoderSettings, BeforeValidator(_decoder)] = Field(
         default_factory=EntropyTree
     )
     """The decoder: `EntropyTree`, `MultiChain` or `Greedy` with its settings."""
     leaves: int | None = None
-    """Leaves at most; None for the decoder's own number."""
+    """Largest number of leaves; None for the decoder's setting."""
     temperature: float | None = None
-    """Sampling temperature; None for the decoder's own."""
+    """Sampling temperature; None for the decoder's setting."""
     max_tokens: int | None = None
-    """Longest path in generated tokens; None for the decoder's own limit."""
+    """Longest path in generated tokens; None for the decoder's setting."""
     kind: AnswerKind = AnswerKind.AUTO
     """What an answer is: "number", "math", "choice", "text" or "auto"."""
     seed: int = Field(default=0, ge=0)
-    """The same seed, model and machine give the same tree."""
+    """Random seed. The same seed, model and machine give the same tree."""
     system_prompt: str | None = None
-    """Replaces the answer kind's own instruction; "" for none."""
+    """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
     calibrator: Annotated[Calibration, BeforeValidator(_calibrator)] = "auto"
-    """Gives the confidence; "auto" finds the one that holds for model, decoder and prompt."""
+    """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
-    """Whether results carry the whole tree, with the texts of all paths."""
+    """Whether results contain the whole tree, with the texts of all paths."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -119,7 +119,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         self.decoder_settings()
         if self.load_options and not isinstance(self.model, str):
             raise ValueError(
-                "load_options: the model is loaded already, so they would do nothing: leave them out"
+                "load_options have no effect on a model that is already loaded: leave them out"
             )
         return self
 
@@ -130,7 +130,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             self._shared = shared_model(self.model, self.load_options)
 
     def decoder_settings(self) -> DecoderSettings:
-        """The decoder with `leaves`, `temperature` and `max_tokens` where they are given.
+        """The decoder, with `leaves`, `temperature` and `max_tokens` if they are given.
 
         Raises:
             SettingsError: One is out of range, or the decoder has no such setting.
@@ -145,7 +145,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return type(self.decoder)(**{**self.decoder.model_dump(), **given})
 
     def language_model(self) -> LanguageModel:
-        """The model; one that is named is loaded if no question needed it yet.
+        """The model. A model given by name is loaded if it has not been loaded yet.
 
         Raises:
             ModelError: See `et_agent.load_model`.
@@ -159,18 +159,18 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     @property
     def InputType(self) -> Any:  # noqa: N802
-        """What it takes, with the message classes spelt out for the schema."""
+        """The input type, with the message classes spelled out for the schema."""
         return str | StringPromptValue | ChatPromptValueConcrete | list[AnyMessage]
 
     @property
     def OutputType(self) -> type[AskResult]:  # noqa: N802
-        """What `invoke` gives and streams end with."""
+        """The type that `invoke` returns and streams end with."""
         return AskResult
 
     def invoke(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AskResult:
-        """Answer one question; `kwargs` are fields for this call."""
+        """Answer one question. `kwargs` are fields for this call."""
 
         def answer(
             value: TreeInput, run_manager: CallbackManagerForChainRun, config: RunnableConfig
@@ -204,7 +204,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     def stream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Generator[Any, None, None]:
-        """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
+        """Yield `TreeSnapshot`s while the tree grows, then the `AskResult`."""
 
         def chunks(
             inputs: Iterator[TreeInput],
@@ -221,7 +221,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     async def astream(
         self, input: TreeInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncGenerator[Any, None]:
-        """Yield `TreeSnapshot`s while the tree grows, and last the `AskResult`."""
+        """Yield `TreeSnapshot`s while the tree grows, then the `AskResult`."""
 
         async def chunks(
             inputs: AsyncIterator[TreeInput],
@@ -249,7 +249,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AskResult]:
-        """Answer questions in shared batches; results in their order."""
+        """Answer questions in shared batches, and return the results in the same order."""
         done = dict(
             self.batch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
         )
@@ -263,7 +263,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> Iterator[tuple[int, Any]]:
-        """Answer questions in shared batches; yields (index, result) as each is done."""
+        """Answer questions in shared batches, yielding (index, result) as each is done."""
         askings = [self._asking(one, kwargs) for one in inputs]
         return batch_as_completed(
             self.get_name(), inputs, askings, config, return_exceptions=return_exceptions
@@ -277,7 +277,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AskResult]:
-        """Answer questions in shared batches; results in their order."""
+        """Answer questions in shared batches, and return the results in the same order."""
         each = self.abatch_as_completed(
             inputs, config, return_exceptions=return_exceptions, **kwargs
         )
@@ -293,7 +293,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> AsyncGenerator[tuple[int, Any], None]:
-        """Answer questions in shared batches; yields (index, result) as each is done."""
+        """Answer questions in shared batches, yielding (index, result) as each is done."""
 
         async def ask(value: TreeInput, config: RunnableConfig) -> AskResult:
             return await self.ainvoke(value, config, **kwargs)

@@ -47,7 +47,7 @@ def test_every_setting_of_a_decoder_is_an_option() -> None:
 
 
 def test_help_names_every_setting_and_no_former_one(run: Run) -> None:
-    shown = run("ask", "--help")
+    shown = run("ask", "--help-all")
     for one in decoder_options():
         assert f"{option(one.field)} " in shown.out
     for former in FORMER_SETTINGS:

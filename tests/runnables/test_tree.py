@@ -118,7 +118,7 @@ def test_configurable_fields(model: ScriptedModel) -> None:
     bound = tree.with_config(configurable={"leaves": 2})
     assert [one.usage.leaves for one in bound.batch([QUESTION, QUESTION])] == [2, 2]
     properties = tree.get_config_jsonschema()["$defs"]["Configurable"]["properties"]
-    assert "Leaves at most" in properties["leaves"]["description"]
+    assert "Largest number of leaves" in properties["leaves"]["description"]
     with pytest.raises(SettingsError, match="leaves"):
         tree.invoke(QUESTION, {"configurable": {"leaves": 0}})
 
