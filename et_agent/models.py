@@ -14,7 +14,11 @@ from et_agent.renaming import warn_of_old_name
 __all__: list[str] = []
 
 _HOMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "base": ("et_agent.engines.base", "et_agent.templates.messages"),
+    "base": (
+        "et_agent.engines.base",
+        "et_agent.templates.messages",
+        "et_agent.decoding.constraint",
+    ),
     "catalog": ("et_agent.weights.catalog",),
     "gguf": ("et_agent.weights.gguf",),
     "llama_cpp": ("et_agent.engines.llama_cpp.model",),

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
-from et_agent.decoding.constraint import AfterTrigger, Trigger
-from et_agent.engines.base import Constraint, LanguageModel
+from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.grammar import GrammarConstraint, json_rule, literal
 from et_agent.results import ToolCall

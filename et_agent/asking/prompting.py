@@ -10,7 +10,8 @@ from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.options import AskOptions, Chat, answer_kind
-from et_agent.engines.base import Constraint, LanguageModel
+from et_agent.decoding.constraint import Constraint
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
 

@@ -1,16 +1,35 @@
-"""A constraint that holds from a trigger on: text is free until the model begins a tool call."""
+"""Constraints on paths, and one that applies from a trigger on: text is free until a tool call."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.engines.base import Constraint, LanguageModel
+from et_agent.engines.base import LanguageModel
 from et_agent.errors import DecodeError
 
-__all__ = ["AfterTrigger", "Trigger"]
+__all__ = ["AfterTrigger", "Constraint", "Trigger"]
+
+
+class Constraint(Protocol):
+    """Tells which tokens may follow a path: a grammar over a model's tokens. Owner thread only."""
+
+    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Return the tokens that may come next.
+
+        Args:
+            tokens: Generated tokens of a path, each of which was allowed at its position.
+
+        Returns:
+            bool [V], read-only; None if every token may come next.
+
+        Raises:
+            DecodeError: The path itself is not allowed.
+        """
+        ...
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from et_agent.decoding.base import Run
+from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.prefix_cache import Path
 from et_agent.decoding.tree import Tree
-from et_agent.engines.base import Constraint, LanguageModel
+from et_agent.engines.base import LanguageModel
 
 __all__ = ["BranchPath", "Request", "StepCallback"]
 

@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.decoding.base import Decoder, RunInputs
+from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.prefix_cache import PrefixCache
 from et_agent.decoding.request import Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
-from et_agent.engines.base import Batch, Constraint, LanguageModel, Step
+from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
 from et_agent.renaming import old_names
 

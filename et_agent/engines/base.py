@@ -21,7 +21,6 @@ __all__ = [
     "Attention",
     "Batch",
     "Capacity",
-    "Constraint",
     "Engine",
     "LanguageModel",
     "ModelInfo",
@@ -33,24 +32,6 @@ T = TypeVar("T")
 
 DEFAULT_WIDTH = 32
 """Rows per batch. 32 give more rows per second than 16 on 2 cores (benchmarks/results/streams.json)."""
-
-
-class Constraint(Protocol):
-    """Tells which tokens may follow a path: a grammar over a model's tokens. Owner thread only."""
-
-    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
-        """Return the tokens that may come next.
-
-        Args:
-            tokens: Generated tokens of a path, each of which was allowed at its position.
-
-        Returns:
-            bool [V], read-only; None if every token may come next.
-
-        Raises:
-            DecodeError: The path itself is not allowed.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel
 from et_agent.decoding.base import Decoder, RunInputs
-from et_agent.decoding.constraint import AfterTrigger, Trigger
+from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
-from et_agent.engines.base import Constraint
 from et_agent.engines.scripted import END, TURN, VOCABULARY
 from et_agent.errors import DecodeError
 from et_agent.grammar import GrammarConstraint
