@@ -1,4 +1,4 @@
-"""Whether a change of the code changes what is answered: 40 questions, decoded anew, bit for bit.
+"""Whether a change of the code changes what is answered: 42 questions, decoded anew, bit for bit.
 
     python -m benchmarks.snapshot write before.json     # in a checkout of the code as it was
     python -m benchmarks.snapshot compare before.json   # in the changed one, on the same machine
@@ -43,6 +43,10 @@ TEXTS = (
     "In which country is the city of Porto?",
     "What is the chemical symbol of gold?",
 )
+FORMULAS = (
+    "Simplify the expression $2(x + 3) - x$.",
+    "Solve for x: $x^2 = 49$. Give all solutions.",
+)
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -68,7 +72,7 @@ TOOL: dict[str, Any] = {
 
 
 def cases() -> list[tuple[str, str, Any, dict[str, Any]]]:
-    """(name, question, decoder, other arguments) of 40 questions."""
+    """(name, question, decoder, other arguments) of 42 questions."""
     small: dict[str, Any] = {"leaves": 8, "max_tokens": 160}
     decoders: dict[str, Any] = {
         "rounds": EntropyTree(**small),
@@ -87,6 +91,8 @@ def cases() -> list[tuple[str, str, Any, dict[str, Any]]]:
         made += [(f"number {number} {name}", question, decoders[name], {}) for name in names]
     for number, question in enumerate((*CHOICES, *TEXTS)):
         made.append((f"words {number} rounds", question, decoders["rounds"], {}))
+    for number, question in enumerate(FORMULAS):
+        made.append((f"formula {number} rounds", question, decoders["rounds"], {}))
     made.append(("text early", TEXTS[0], decoders["early"], {}))
     made.append(("conversation", "And of Spain?", decoders["rounds"], {"before": TEXTS[0]}))
     few: dict[str, Any] = {"leaves": 4, "max_tokens": 100}
@@ -131,6 +137,8 @@ def decoded(only: str = "") -> dict[str, Any]:
                 "confidence": data["confidence"],
                 "distribution": data["distribution"],
                 "entropy": data["predictive_entropy"],
+                "entropy by count": data["predictive_entropy_by_count"],
+                "cut off": data["cut_off_share"],
                 "features": list(data["features"].values()),
                 "ess": data["ess"],
                 "margin": data["margin"],
@@ -161,10 +169,10 @@ def main() -> None:
         asked.file.write_text(json.dumps(found, indent=1), "utf-8")
         return
     before = json.loads(asked.file.read_text("utf-8"))
-    wanted = {name: one for name, one in before.items() if asked.only in name}
+    after = json.loads(json.dumps(found))
+    wanted = {name: one for name, one in before.items() if name in after}
     differing = {
-        name: [key for key in one if one[key] != json.loads(json.dumps(found[name]))[key]]
-        for name, one in wanted.items()
+        name: [key for key in one if one[key] != after[name][key]] for name, one in wanted.items()
     }
     differing = {name: keys for name, keys in differing.items() if keys}
     for name, keys in differing.items():

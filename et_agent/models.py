@@ -38,7 +38,7 @@ class _Former(ModuleType):
         now = _RENAMED.get(name, name)
         for home in _HOMES[self.__name__.rpartition(".")[2]]:
             found = importlib.import_module(home)
-            if hasattr(found, now):
+            if now in found.__all__:
                 warn_of_old_name(f"{self.__name__}.{name}", f"{home}.{now}")
                 return getattr(found, now)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
