@@ -60,7 +60,7 @@ class Script:
         return shares
 
     def distribution(self, path: _Path) -> Distribution:
-        """The package's own next-token distribution, made once a path."""
+        """The package's own next-token distribution, made once per path."""
         found = self._known.get(path)
         if found is None:
             logits: Floats = np.full(8, -1e9, dtype=np.float32)

@@ -123,7 +123,7 @@ def fit() -> None:
 
 
 def shipped_lines() -> list[str]:
-    """The shipped calibrators, one a row."""
+    """The shipped calibrators, one per row."""
     rows = []
     for model in (SMALL, LARGER):
         for kind in KINDS:

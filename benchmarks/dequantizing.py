@@ -1,8 +1,8 @@
-"""Quantized against dequantized weights: seconds a step by its width, whole trees, and agreement.
+"""Quantized against dequantized weights: seconds per step by its width, whole trees, and agreement.
 
     python -m benchmarks.dequantizing [--model qwen2.5-coder-0.5b] [--questions 3] [--repeats 3]
 
-Both copies are in memory and take turns. Agreement is the KL divergence, in nats a token, between the
+Both copies are in memory and take turns. Agreement is the KL divergence, in nats per token, between the
 next-token distributions of the two over the tree's own texts; beside it stands what the quantized model
 has against itself when the same tokens are decoded in batches of another shape.
 Writes benchmarks/results/dequantizing.json. Nothing else may run meanwhile.
@@ -55,7 +55,7 @@ def step_times(model: LlamaCppModel, width: int) -> float:
 
 
 def steps(models: Models, repeats: int) -> dict[str, Any]:
-    """Milliseconds a step of both, and their ratios."""
+    """Milliseconds per step of both, and their ratios."""
     found: dict[str, Any] = {}
     for width in WIDTHS:
         times: dict[str, list[float]] = {name: [] for name in models}
@@ -73,7 +73,7 @@ def steps(models: Models, repeats: int) -> dict[str, Any]:
 
 
 def trees(models: Models, questions: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Tokens a second of the default tree, question by question, in turn; and the trees' texts."""
+    """Tokens per second of the default tree, question by question, in turn; and the trees' texts."""
     rates: dict[str, list[float]] = {name: [] for name in models}
     answers: dict[str, list[str | None]] = {name: [] for name in models}
     texts = []
@@ -95,7 +95,7 @@ def trees(models: Models, questions: list[str]) -> tuple[dict[str, Any], list[st
 
 
 def log_probs(model: LlamaCppModel, tokens: list[int], at_once: int) -> Doubles:
-    """log p of the whole vocabulary after each token, decoded `at_once` tokens a batch."""
+    """log p of the whole vocabulary after each token, decoded `at_once` tokens per batch."""
 
     def work() -> Doubles:
         rows = []

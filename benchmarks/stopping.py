@@ -1,4 +1,4 @@
-"""When to stop, played through with stored trees and chains, and held against trees that did stop.
+"""When to stop, simulated on stored trees and chains, and compared with trees that did stop.
 
     python -m benchmarks.stopping
 

@@ -1,4 +1,4 @@
-"""A key-value stream each branch against one cache for all: seconds a step, and whole trees.
+"""A key-value stream per branch against one cache for all: seconds per step, and whole trees.
 
     python -m benchmarks.streams [--model qwen2.5-coder-0.5b] [--questions 8] [--repeats 3]
 
@@ -66,7 +66,7 @@ def step_time(model: LlamaCppModel, width: int, depth: int) -> float:
 
 
 def steps(models: Models, repeats: int) -> dict[str, Any]:
-    """Milliseconds a step of both, and their ratios."""
+    """Milliseconds per step of both, and their ratios."""
     return {
         f"{width} rows, depth {depth}": compared(
             f"{width} rows, depth {depth}",

@@ -258,7 +258,7 @@ def _sets(pooled_row: Mapping[str, Any]) -> str:
 
 
 def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
-    """The tree beside chains that cost as much, one row a set."""
+    """The tree beside chains that cost as much, one row per set."""
     rows = []
     for one in sets:
         found = equal.get(one.name, {"left out": ""})

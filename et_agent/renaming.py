@@ -10,7 +10,11 @@ __all__ = ["old_names", "warn_of_old_name"]
 
 def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:
     """Tell whoever calls the caller that a name has changed."""
-    warnings.warn(f"{old} is now {new}: use that", DeprecationWarning, stacklevel=stacklevel)
+    warnings.warn(
+        f"{old} is deprecated and will be removed: use {new}",
+        DeprecationWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def old_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:

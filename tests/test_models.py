@@ -20,7 +20,7 @@ MOVED = [
 def test_an_old_import_warns_and_works(module: str, name: str, now: object) -> None:
     importlib.import_module("et_agent.models")
     former = importlib.import_module(f"et_agent.models.{module}")
-    with pytest.warns(DeprecationWarning, match=r"is now et_agent\.\w+\.\w+\."):
+    with pytest.warns(DeprecationWarning, match=r"will be removed: use et_agent\.\w+\.\w+\."):
         assert getattr(former, name) is now
 
 

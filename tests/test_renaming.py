@@ -18,7 +18,9 @@ OLD = [
 @pytest.mark.parametrize(("module", "old", "new"), OLD)
 def test_renamed_classes(module: str, old: str, new: str) -> None:
     home = importlib.import_module(module)
-    with pytest.warns(DeprecationWarning, match=f"{module}.{old} is now {new}"):
+    with pytest.warns(
+        DeprecationWarning, match=f"{module}.{old} is deprecated and will be removed: use {new}"
+    ):
         assert getattr(home, old) is getattr(home, new)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         getattr(home, "nothing")  # noqa: B009
@@ -27,7 +29,10 @@ def test_renamed_classes(module: str, old: str, new: str) -> None:
 def test_a_pending_answers_ticket() -> None:
     with ScriptedModel.from_texts({"The answer is 4.": 1.0}) as model:
         pending = submit(model, "What is 2 + 2?", decoder=MultiChain(leaves=2))
-        with pytest.warns(DeprecationWarning, match=r"PendingAnswer\.ticket is now request"):
+        with pytest.warns(
+            DeprecationWarning,
+            match=r"PendingAnswer\.ticket is deprecated and will be removed: use request",
+        ):
             assert pending.ticket is pending.request
         pending.result(20)
 
@@ -39,5 +44,8 @@ def test_redone_tokens_are_read_as_recomputed_ones() -> None:
     data["tokens_redone"] = data.pop("tokens_recomputed") + 7
     old = Usage.model_validate(data)
     assert old.tokens_recomputed == 7
-    with pytest.warns(DeprecationWarning, match=r"Usage\.tokens_redone is now tokens_recomputed"):
+    with pytest.warns(
+        DeprecationWarning,
+        match=r"Usage\.tokens_redone is deprecated and will be removed: use tokens_recomputed",
+    ):
         assert old.tokens_redone == 7

@@ -136,7 +136,7 @@ class Measured:
     Attributes:
         alone: Probabilities after each token of a text that is decoded alone, [tokens, vocabulary].
         beside: The same where other sequences are decoded beside it.
-        speed: Tokens a second of as many chains.
+        speed: Tokens per second of as many chains.
     """
 
     alone: Doubles

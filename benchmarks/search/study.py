@@ -34,7 +34,7 @@ COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
 
 
 def shares(record: QuestionRecord, leaves: slice = slice(None)) -> dict[str, float]:
-    """Share of each answer among some leaves; "" is no answer."""
+    """Share of each answer among some leaves; "" stands for no answer."""
     found: dict[str, float] = {}
     weights = record.leaves.weight[leaves]
     for index, weight in zip(record.leaves.answer[leaves].tolist(), weights.tolist(), strict=True):

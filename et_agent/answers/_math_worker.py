@@ -1,6 +1,6 @@
 """The process that lets math-verify loose on what a model wrote. Run by path, never imported.
 
-It reads one JSON object a line, `{"id": 1, "seconds": 2.0, "expressions": [...]}`, and answers
+It reads one JSON object per line, `{"id": 1, "seconds": 2.0, "expressions": [...]}`, and answers
 `{"id": 1, "verdict": ...}`: for one expression whether it can be parsed, for two whether they are
 equal. Nothing is evaluated as Python and nothing is unpickled. It imports nothing of et_agent, so
 that it starts in the time that sympy needs.

@@ -34,7 +34,7 @@ _STANDALONE = re.compile(
 def options_of(question: str) -> Mapping[str, str]:
     """Return the options of `question` by letter, in order; empty if it offers none.
 
-    Options stand one a line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, at
+    Options stand one per line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, at
     least three, and their letters run from A without a gap.
     """
     on_lines = _consecutive(
@@ -51,7 +51,7 @@ def letter_in_value(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter that a short string such as a box's content gives, else None.
 
     Understood are "B", "(b)", "B) Paris", "B. Paris" and, if the question's options are known, the
-    text of exactly one of them. A letter that is not among the options is no answer.
+    text of exactly one of them. A letter that is not among the options is not an answer.
     """
     cleaned = _clean(text)
     exact = _EXACT.fullmatch(cleaned)

@@ -17,7 +17,7 @@ class AnswerClasses:
     """The distinct answers that a set of leaves gives."""
 
     labels: tuple[str, ...]
-    """One string a class to show: its most common `value`, then its shortest, then the first in
+    """One string per class to show: its most common `value`, then its shortest, then the first in
     alphabetical order. Classes stand in the order in which leaves first give them."""
 
     index_of_leaf: tuple[int | None, ...]
@@ -37,7 +37,7 @@ def answer_classes(
     (`et_agent.answers.kinds.math`).
 
     Args:
-        answers: one a leaf, in leaf order, all extracted with the same kind.
+        answers: one per leaf, in leaf order, all extracted with the same kind.
         kind: that kind; not `auto`.
         worker: compares expressions; the process-wide one if not given.
         total_seconds: time for all comparisons together; what is left over then counts as unequal.

@@ -3,9 +3,9 @@ r"""Stop sequences: texts that end a path and are cut off it.
 A stop sequence ends a path wherever it appears first, inside `\boxed{}` too. The shown text ends before
 it. The answer is read from the shown text, with one exception: where the cut goes through a box, the
 stop sequence itself is read too, so that "}" as a stop sequence closes the box. A box that stays open
-is no answer, since the rest of it was never written. A stop sequence that ends paths within the word
-that opens a box leaves no answer, or a wrong one from the text before: it is refused where the prompt
-asks for a box.
+is not an answer, since the rest of it was never written. A stop sequence that ends paths within the
+word that opens a box leaves no answer, or a wrong one from the text before: it is refused if the
+prompt asks for a box.
 """
 
 from collections.abc import Sequence

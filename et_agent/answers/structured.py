@@ -30,7 +30,7 @@ def read_json(text: str) -> Any:
     """The value of a JSON text, spaces around it aside.
 
     Raises:
-        ValueError: It is no JSON, goes on after it, or holds a number beyond all floats.
+        ValueError: It is not valid JSON, goes on after it, or holds a number beyond all floats.
     """
     value, end = read_json_at(text, 0)
     if text[end:].strip():
@@ -55,7 +55,7 @@ def read_json_at(text: str, start: int) -> tuple[Any, int]:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)

@@ -89,7 +89,7 @@ class MathWorker:
             if pair in self._verdicts:
                 self._verdicts.move_to_end(pair)
                 return self._verdicts[pair]
-            # Each alone first: an expression that hangs is found out once, not once a pair.
+            # Each alone first: an expression that hangs is found out once, not once per pair.
             readable = all(self._verdict_on((expression,)) for expression in pair)
             return self._verdict_on(pair) if readable else None
 

@@ -63,10 +63,9 @@ def submit(
     Raises:
         QuestionError: The question is empty, not a text, or too long for the context; the
             conversation has no user message, or a tool's message that answers no call.
-        CalibratorMismatchError: The calibrator that was passed holds for something else.
+        CalibratorMismatchError: The calibrator that was passed does not apply.
         SettingsError: A setting is out of range, a stop sequence cuts off every answer, a schema or
-            tool is none or nothing that llama.cpp's grammar can express, or a pilot is needed and
-            missing.
+            tool is not valid or cannot be enforced while decoding, or a pilot is needed and missing.
         UnsupportedModelError: The model has no chat template, or one that knows no tools.
         ModelClosedError: The model was closed.
     """
@@ -91,7 +90,7 @@ def submit_all(
         questions: The questions or conversations.
         options: How they are answered.
         names: What errors call them; "question 1", "question 2" and so on if None.
-        on_progress: Told a question's index and its progress, about ten times a second each, in the
+        on_progress: Told a question's index and its progress, about ten times per second each, in the
             model's thread.
         changes: Fields of `AskOptions` by name.
 

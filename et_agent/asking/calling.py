@@ -121,7 +121,7 @@ class CallForm:
     free: bool
 
     def constraint(self, model: LanguageModel) -> Constraint:
-        """The grammar of calls, from the beginning or from where a call begins.
+        """The grammar of calls, which applies from the beginning, or once a call begins.
 
         Raises:
             SettingsError: No grammar can express a tool's schema.
@@ -152,7 +152,7 @@ class CallForm:
 
     @cached_property
     def _bare(self) -> "_Bare | None":
-        """How a call looks without the template's tags; None where it is no JSON object."""
+        """How a call looks without the template's tags; None if it is not a JSON object."""
         name, key = _NAME.search(self.format.opening), _KEY.search(self.format.middle)
         if not self.free or name is None or key is None:
             return None
@@ -213,7 +213,7 @@ class CallForm:
         assert bare is not None
         value, _ = read_json_at(text, text.index("{"))
         if set(value) != {bare.name, bare.arguments} or not isinstance(value[bare.arguments], dict):
-            raise ValueError("the object is no call")
+            raise ValueError("the object is not a call")
         return ToolCall(name=value[bare.name], arguments=value[bare.arguments])
 
     def _read_marked(self, text: str, at: int) -> ToolCall:
@@ -229,7 +229,7 @@ class CallForm:
         return ToolCall(name=name, arguments=arguments)
 
     def ends(self, text: str) -> bool:
-        """Whether the call is complete: one a reply."""
+        """Whether the call is complete: one per reply."""
         return text.endswith(("}", self.format.closing)) and self._call(text) is not None
 
 
@@ -253,7 +253,7 @@ def call_form(
         choice: "auto", "any", "none" or a tool's name.
 
     Raises:
-        SettingsError: A tool is not in that form, or the choice is none.
+        SettingsError: A tool is not in that form, or the choice is not one of these.
         UnsupportedModelError: The model's template knows no tools.
     """
     checked = check_tools(tools)
@@ -272,10 +272,10 @@ def call_form(
 
 
 def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
-    """Refuse what are no tools in OpenAI's form.
+    """Check that tools are in OpenAI's form.
 
     Raises:
-        SettingsError: One is none, or two have one name.
+        SettingsError: One is not in that form, or two have the same name.
     """
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
@@ -292,7 +292,7 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
         try:
             json.dumps(tool, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise SettingsError(f"tool {name} is no JSON: {error}") from error
+            raise SettingsError(f"tool {name} is not valid JSON: {error}") from error
     return tuple(tools)
 
 

@@ -1,4 +1,4 @@
-"""From a tree's features to P(correct), where a calibrator holds for the question."""
+"""From a tree's features to P(correct), if a calibrator applies to the question."""
 
 import contextlib
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Judge:
         options: Names the calibrator.
 
     Raises:
-        CalibratorMismatchError: The calibrator that was passed holds for something else.
+        CalibratorMismatchError: The calibrator that was passed does not apply.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Judge:
         if isinstance(options.calibrator, Calibrator):
             if not in_words:
                 raise CalibratorMismatchError(
-                    "calibrators hold for single questions answered in words, not for "
+                    "calibrators apply to single questions answered in words, not to "
                     "conversations, tools or schemas: pass calibrator=None"
                 )
             options.calibrator.check(self._fingerprint(prompt.reading_kind))
-        # Of a conversation, a structured reply or paths that a text ends nothing was calibrated.
+        # No calibrator was fitted to conversations, structured replies or stop sequences.
         plain = in_words and not options.stop
         self._calibrator: Calibration = options.calibrator if plain else None
 
     def _fingerprint(self, kind: AnswerKind) -> Fingerprint:
-        """What a calibrator has to hold for."""
+        """What a calibrator has to apply to."""
         return Fingerprint.of(
             model=self._model,
             decoder=described(self._decoder),

@@ -65,25 +65,25 @@ class AskOptions:
             with tools has no default. The prompt is added after the conversation's system message.
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
-        calibrator: Gives the confidence; "auto" finds the one that holds for model, decoder and
-            prompt, if there is any. Calibrators hold for single questions answered in words.
+        calibrator: Gives the confidence; "auto" finds the one that applies to model, decoder and
+            prompt, if there is any. Calibrators apply to single questions answered in words.
         tools: Tools that the model may call, in OpenAI's form. Equal calls with equal arguments are
             one answer.
         tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
             "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
-            forks among valid continuations only. One call a reply.
+            forks among valid continuations only. One call per reply.
         schema: A JSON schema that the reply has to fit; equal JSON is one answer.
         stop: Texts that end a path in words and are cut off it. One that ends a path within
             `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
-            paths at `\boxed{` already is refused where the prompt asks for a box.
+            paths at `\boxed{` already is refused if the prompt asks for a box.
         attention: Read attention, which slows decoding down, for the tree's `received` and
-            `prompt_attention` and for the features that need it. It is read all the same where the
+            `prompt_attention` and for the features that need it. It is also read if the
             decoder's forks or the calibrator depend on it.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
             and the model.
-        QuestionError: The system prompt is no text.
+        QuestionError: The system prompt is not a text.
     """
 
     decoder: DecoderSettings | None = None
@@ -113,7 +113,9 @@ class AskOptions:
         StopSequences(self.stop)
         _check_calibrator(self.calibrator)
         if self.decoder is not None and not isinstance(self.decoder, Decoder):
-            raise SettingsError(f"{type(self.decoder).__name__} is no decoder: it has no start()")
+            raise SettingsError(
+                f"{type(self.decoder).__name__} is not a decoder: it has no start()"
+            )
 
     def changed(self, **changes: Unpack[AskKeywords]) -> "AskOptions":
         """The same with other settings.

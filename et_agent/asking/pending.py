@@ -54,9 +54,10 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class PendingAnswer:
-    """A question that is being decoded. `submit` creates it.
+    """A question that is being decoded. `submit` and `submit_all` create it.
 
-    The constructor checks and prepares; `scheduler.queue(pending.request)` sets it going.
+    The constructor checks the question and prepares its request, but decodes nothing. `submit` then
+    queues the request with the model's scheduler.
 
     Args:
         model: A loaded model.
@@ -173,7 +174,7 @@ def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:
 
 
 class _ProgressTeller:
-    """Tells of a question's progress, not more than ten times a second."""
+    """Tells of a question's progress, not more than ten times per second."""
 
     def __init__(self, on_progress: ProgressCallback, answer: Callable[[int], str | None]) -> None:
         self._on_progress, self._answer = on_progress, answer

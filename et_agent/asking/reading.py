@@ -23,7 +23,7 @@ __all__ = ["PathReader", "RunningReader", "TreeReading", "path_text"]
 
 
 def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
-    """Text of generated tokens; bytes that are no whole character become U+FFFD."""
+    """Text of generated tokens; bytes that do not form a character become U+FFFD."""
     return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
 
 

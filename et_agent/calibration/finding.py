@@ -1,4 +1,4 @@
-"""Which calibrator holds for a tree: the user's own first, then those shipped with the package."""
+"""Which calibrator applies to a tree: the user's own first, then those shipped with the package."""
 
 import functools
 import os
@@ -52,7 +52,7 @@ def _read(path: str, changed: int) -> Calibrator:
 
 
 def find_calibrator(requested: Fingerprint) -> Calibrator | None:
-    """The first calibrator at hand that holds for what is requested; None if there is none.
+    """The first known calibrator that applies to what is requested; None if there is none.
 
     Raises:
         CalibrationError: A file is damaged.

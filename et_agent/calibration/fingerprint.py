@@ -14,11 +14,13 @@ __all__ = ["Fingerprint"]
 
 
 class Fingerprint(BaseModel):
-    """What the confidence of a tree hangs on besides the question.
+    """What the confidence of a tree depends on besides the question.
 
-    Which settings matter, the decoder's class declares (`DecoderSettings`). The leaves asked for may
-    be any number between the least and the most that the calibrator has seen. A tree that may stop
-    early asks for all from where it may. Settings of earlier versions are read as those of today.
+    The decoder's class declares which settings matter (`DecoderSettings`). The number of leaves may
+    be any that the calibrator was fitted with, from smallest to largest. A tree that may stop early
+    can end with fewer than it was asked for. Its range therefore begins with the fewest leaves at
+    which it may stop, and the calibrator has to cover the whole range. Settings of earlier versions
+    are read under their present names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -216,7 +216,7 @@ def decoder_settings(
 ) -> "DecoderSettings":
     """Settings of a decoder from the options that were given, by field name.
 
-    A seed is no setting, but it too must apply.
+    A seed is not a setting, but it too must apply.
 
     Raises:
         SettingsError: An option is out of range, contradicts another, or does not apply.

@@ -160,7 +160,7 @@ def _print(thresholds: "Thresholds") -> None:
 
 
 class _Meter:
-    """A bar on standard error while the pilot runs; nothing when that is no terminal."""
+    """A bar on standard error while the pilot runs; nothing if that is not a terminal."""
 
     def __init__(self, total: int) -> None:
         from rich.progress import (

@@ -73,12 +73,12 @@ def is_watched() -> bool:
 
 
 def output_console() -> "Console":
-    """A console on standard output; plain text when that is no terminal."""
+    """A console on standard output; plain text if that is not a terminal."""
     return _console(stderr=False)
 
 
 def error_console() -> "Console":
-    """A console on standard error; plain text when that is no terminal."""
+    """A console on standard error; plain text if that is not a terminal."""
     return _console(stderr=True)
 
 

@@ -27,14 +27,13 @@ class CodedRun(Run):
 
     N codes are spread evenly over [0, 1) and shifted together by one random number. Each step sends
     every code to the token whose interval holds it; where codes part, the branch forks. Every code
-    is an exact sample of the model's distribution, so equal shares a code are unbiased
+    is an exact sample of the model's distribution, so equal shares per code are unbiased
     (arXiv 2210.15458).
 
-    A branch samples freely, from a stream of its own, once its interval is no wider than 1/N: the
-    codes are 1/N apart, so wherever its code lies in the interval, it is alone there, and that it is
-    alone says nothing about what comes next. A code that only happens to be alone in a wider
-    interval goes on as a code: its neighbours' absence tells where in the interval it lies, and a
-    fresh draw in its place would be biased.
+    A branch samples freely, from its own random stream, once its interval is no wider than 1/N.
+    Codes are 1/N apart, so such an interval holds one code at most, wherever that code lies. A code
+    may also be alone in a wider interval. It then still follows its code: that no neighbour lies in
+    the interval limits where in it the code can lie, so a fresh draw would be biased.
 
     Args:
         settings: Temperature and token limit are used.
@@ -106,10 +105,11 @@ class CodedRun(Run):
 class BatchedRun(CodedRun):
     """Some of the N codes of arithmetic sampling come later than others.
 
-    Those that all codes so far lie far from come first, from a random one on, so that a tree of the
-    first n codes is as unbiased as one of all N, and N codes in batches are N codes at once. A later
-    code goes the way of the intervals it lies in. Where it leaves them, a branch forks off, and the
-    model reads the token before once more, since its distribution was not kept.
+    The first code is drawn at random. Each next one lies far from all before (`farthest_first`).
+    A tree of the first n codes is therefore as unbiased as one of all N, and after all batches the
+    tree is the one of N codes at once. A later code follows the branches whose intervals hold it.
+    Where it leaves them, a branch forks off. The model then decodes the token before the fork once
+    more, since its distribution was not kept.
 
     Args:
         settings: Temperature and token limit are used.
@@ -187,11 +187,11 @@ def _holds(interval: tuple[float, float], code: float) -> bool:
 
 
 def farthest_first(size: int) -> list[int]:
-    """The numbers below `size`, each far from those before it on a circle of them.
+    """The numbers below `size`, in an order in which each is far, on a circle, from those before.
 
-    It is the order in which codes come that do not come all at once. Places of the van der Corput
-    sequence, whose numbers turn their binary digits round; the first ones that are a power of two in
-    number are evenly spread where `size` is one too.
+    Codes that are decoded in batches come in this order. It follows the van der Corput sequence,
+    which reverses binary digits. If `size` is a power of two, the first 1, 2, 4, 8 and so on are
+    evenly spread.
     """
     bits = max(1, (size - 1).bit_length())
     turned = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits))

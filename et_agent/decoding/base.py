@@ -44,12 +44,13 @@ class DecoderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     uncompared: ClassVar[frozenset[str]] = frozenset({"leaves", "max_tokens"})
-    """Settings that may be others than those a calibrator was fitted with: the token limit acts only
-    on the paths that reach it, and what it cuts off is a feature; leaves may be any number in the
-    range that the calibrator has seen. All other settings matter."""
+    """Settings that may differ from those that a calibrator was fitted with. The token limit affects
+    only the paths that reach it, and the weight that it cuts off is a feature. The leaves may be any
+    number in the range that the calibrator was fitted with. All other settings matter."""
     stopping: ClassVar[frozenset[str]] = frozenset()
-    """Settings that may stop a run early. One that stopped is what the whole one was at that size, so
-    a calibrator of whole runs holds for it; but runs that stopped say nothing of whole ones."""
+    """Settings that may stop a run early. A stopped run equals a complete run at the size that it had
+    then. A calibrator fitted to complete runs therefore applies to stopped ones, but one fitted to
+    stopped runs does not apply to complete ones."""
 
     temperature: float = Field(default=0.7, ge=0.001, le=10, allow_inf_nan=False)
     """Sampling temperature, by which logits are divided. Path weights are probabilities at this
@@ -90,7 +91,7 @@ class RunInputs:
         read_leaf: Tells schedules that look at answers what a finished path says.
         read_tokens: Tells them which of its tokens say something of the answer.
         room: Positions after the prompt that the context has; caps `max_tokens`.
-        ends: Tells whether a path has ended although its last token is no stop token.
+        ends: Tells whether a path has ended although its last token is not a stop token.
         attention: Whether attention is to be kept although the decoder does not need it.
     """
 

@@ -76,7 +76,7 @@ class ContinuedRun(CodedRun):
         return self._within_room(self._length_given(branch.id))
 
     def _within_room(self, given: int) -> int:
-        # The limit holds for what is generated; the room in the context for all of it.
+        # The limit applies to generated tokens; the room in the context to all of them.
         whole = given + self.settings.max_tokens
         return whole if self.inputs.room is None else min(whole, self.inputs.room)
 

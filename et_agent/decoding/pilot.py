@@ -39,7 +39,7 @@ def measure_thresholds(
     Args:
         model: A loaded model.
         prompts: Prompt tokens of the pilot's questions; 20 to 50 questions are enough.
-        chains: Chains a question.
+        chains: Chains per question.
         temperature: Sampling temperature of the chains.
         max_tokens: Longest chain.
         seed: Seed of the first question; the others follow.

@@ -53,7 +53,7 @@ def _living(reference: "weakref.ref[LanguageModel]") -> LanguageModel:
 
 
 class Scheduler:
-    """Shares one model's batches among runs. Use `scheduler_of`: one scheduler a model.
+    """Shares one model's batches among runs. Use `scheduler_of`: there is one scheduler per model.
 
     Args:
         model: The model.

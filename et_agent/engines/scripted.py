@@ -140,7 +140,7 @@ class ScriptedModel:
         return self._cells.free
 
     def tokenize(self, text: str) -> list[int]:
-        """The bytes of the text; control tokens are no bytes."""
+        """The bytes of the text; control tokens have none."""
         return list(text.encode("utf-8"))
 
     def token_bytes(self, token: int) -> bytes:

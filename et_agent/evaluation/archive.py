@@ -50,7 +50,7 @@ class RunArchive(Mapping[str, ArchivedRun]):
         path: The file; without it the archive is empty.
 
     Raises:
-        DataError: The file cannot be read or is no archive; a run, once asked for, is damaged.
+        DataError: The file cannot be read or is not an archive; a run, once asked for, is damaged.
     """
 
     def __init__(self, path: Path) -> None:

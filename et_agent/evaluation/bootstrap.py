@@ -68,7 +68,7 @@ def resampled_means(values: Doubles, counts: Doubles) -> Doubles:
     """Mean of each resample, float64 [R].
 
     Args:
-        values: One a question, float64 [n].
+        values: One per question, float64 [n].
         counts: How often each question is in each resample, float64 [R, n].
     """
     means: Doubles = counts @ values / counts.sum(axis=1)

@@ -84,7 +84,7 @@ def labelled_run(
         config: The run's configuration.
         records: Its questions.
         caps: Fewer leaves at which each tree is taken once more (`LeafTable.capped`), so that a
-            calibrator holds for these too.
+            calibrator applies to these too.
 
     Raises:
         CalibrationError: No question has an answer.
@@ -213,7 +213,7 @@ def confidences(calibrator: Calibrator, labelled: Labelled) -> Doubles:
     """P(correct) of each tree, float64 [n].
 
     Raises:
-        CalibratorMismatchError: The calibrator holds for something else.
+        CalibratorMismatchError: The calibrator does not apply to them.
         CalibrationError: A feature that is used was not measured.
     """
     calibrator.check(labelled.fingerprint)

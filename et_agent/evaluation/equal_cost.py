@@ -55,7 +55,7 @@ class Chains:
         seed: Of the random subsets.
 
     Raises:
-        DataError: The leaves are no independent chains, or not as many everywhere.
+        DataError: The leaves are not independent chains, or not as many everywhere.
     """
 
     def __init__(self, records: Sequence[QuestionRecord], *, seed: int = 0) -> None:

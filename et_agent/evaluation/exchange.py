@@ -38,7 +38,7 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
     """A file's run: name, configuration, questions.
 
     Raises:
-        DataError: The file cannot be read, is no run, or a line is damaged.
+        DataError: The file cannot be read, is not a run, or a line is damaged.
     """
     try:
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()

@@ -282,7 +282,7 @@ def all_metrics(
 
 
 def equal_mass_bins(confidence: Doubles, bins: int) -> list[Ints]:
-    """Indices of about equally many answers a bin, least confident first; ties stay together."""
+    """Indices of about equally many answers per bin, least confident first; ties stay together."""
     order = np.argsort(confidence, kind="stable")
     ordered = confidence[order]
     limits = {0, ordered.size}

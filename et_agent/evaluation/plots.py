@@ -129,7 +129,7 @@ def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what:
         "auroc": ("AUROC of the top share", "Telling right from wrong, by cost"),
     }
     label, title = titles[what]
-    axes.set(xlabel="generated tokens a question (mean)", ylabel=label, title=title)
+    axes.set(xlabel="generated tokens per question (mean)", ylabel=label, title=title)
     if drawn:
         axes.legend(frameon=False, title="numbers: leaves", title_fontsize=8)
     return drawn

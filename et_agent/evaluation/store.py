@@ -83,7 +83,7 @@ class RunStore:
         path: The file; made with its folders if it is not there.
 
     Raises:
-        StoreError: It is no store of runs, or of a later version, or cannot be opened.
+        StoreError: It is not a store of runs, is of a later version, or cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:

@@ -59,8 +59,8 @@ class RunSummary:
         pass_at: By k, the unbiased estimator on leaves as if exchangeable; trees of fewer than k
             leaves count with all they have.
         capped_pass_at: By k, the tree with at most k leaves (`LeafTable.capped`).
-        tokens, seconds: Means a question; seconds are shares of batches.
-        leaves, ess: Means a question.
+        tokens, seconds: Means per question; seconds are shares of batches.
+        leaves, ess: Means per question.
         cut_off: Mean weight of leaves that did not end.
         estimators: Best AUROC first.
     """
@@ -286,7 +286,7 @@ def at_equal_cost(
         seed: Seed of the bootstrap.
 
     Raises:
-        DataError: The second run is no multi-chain, costs less, or has no question in common.
+        DataError: The second run is not a multi-chain, costs less, or has no question in common.
     """
     ours, theirs = _common(first, chains)
     counts = Resamples(len(ours), resamples=resamples, seed=seed).counts

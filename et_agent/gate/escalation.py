@@ -288,6 +288,6 @@ def _text(content: object) -> str:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether LangGraph stops here, for example to ask a person: that is no failure."""
+    """Whether LangGraph stops here, for example to ask a person: that is not a failure."""
     graph = sys.modules.get("langgraph.errors")
     return graph is not None and isinstance(error, graph.GraphBubbleUp)

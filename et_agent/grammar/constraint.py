@@ -24,7 +24,7 @@ _EVERY_SPELLING: Final = '%llguidance {"no_forcing": true}\n'
 _STATES: Final = 256
 """Parser states kept; others are made again from the path's tokens."""
 _MARK: Final = b"\xff"
-"""First byte of tokens that are no text: no UTF-8 holds it."""
+"""First byte of tokens that are not text; it does not occur in UTF-8."""
 
 
 class GrammarConstraint:

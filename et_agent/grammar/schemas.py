@@ -1,4 +1,4 @@
-"""From a JSON schema to a rule of a grammar, and refusal of what no grammar can keep.
+"""From a JSON schema to a rule of a grammar, and refusal of what cannot be enforced.
 
 llguidance enforces types, constants, properties, lengths, patterns, formats and bounds. Here the schema
 is made ready for it: annotations go, objects that name their properties hold no others, and what can
@@ -24,7 +24,7 @@ _STYLE: Final = {
     # At most once where JSON allows spaces: no text is endless for its spaces.
     "whitespace_pattern": r" |\n{1,2}[ \t]{0,20}",
     "json_allow_general_unicode_escapes": True,
-    # That but one of them fits is checked when the value is complete.
+    # Whether exactly one of them fits is checked when the value is complete.
     "coerce_one_of": True,
 }
 _MOST_VALUES: Final = 100_000
@@ -50,16 +50,16 @@ _IDENTITY: Final = ("$schema", "$id", "id", "$anchor", "x-guidance")
 def json_rule(schema: Any) -> str:
     """The grammar of JSON texts that fit a schema, for the right side of a rule.
 
-    Properties come in the schema's order. There are no others if it names some and says nothing of
-    others. A schema without a type has that which its keywords are for. Between the parts of a value
-    there may be a space, or up to two line breaks and an indentation.
+    Properties come in the schema's order. A schema that names properties and has no keyword for
+    others allows no others. A schema without a type gets the type that its keywords apply to.
+    Between the parts of a value there may be a space, or up to two line breaks and an indentation.
 
     Args:
         schema: A JSON schema.
 
     Raises:
-        SettingsError: It is none, is too large, or says what neither the grammar nor a check of the
-            complete value can keep; with the place and the keyword.
+        SettingsError: The schema is not valid, is too large, or has a keyword that neither the
+            grammar nor a check of the complete value enforces. The message names place and keyword.
     """
     try:
         return _rule(_copy(schema))
@@ -71,13 +71,13 @@ def _copy(schema: Any) -> Any:
     try:
         return json.loads(json.dumps(schema, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise _refusal("", "", f"it is no JSON ({error})") from error
+        raise _refusal("", "", f"it is not valid JSON ({error})") from error
 
 
 def _rule(schema: Any) -> str:
     root = {} if schema is True else schema
     if not isinstance(root, dict):
-        raise _refusal("", "", f"{json.dumps(schema)[:80]} is no schema that a value could fit")
+        raise _refusal("", "", f"{json.dumps(schema)[:80]} is a schema that no value can match")
     _check_size(root)
     places = _places(root)
     for place, node in places:
@@ -111,7 +111,7 @@ def _children(node: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _list(node: Schema, key: str) -> list[Any]:
-    """A keyword's list; empty where there is none, or what llguidance will refuse."""
+    """A keyword's list; empty if it has none, or a value that llguidance will refuse."""
     found = node.get(key)
     return found if isinstance(found, list) else []
 
@@ -162,7 +162,7 @@ def _check_size(root: Schema) -> None:
 
 
 def _check(place: str, node: Schema) -> None:
-    """Refuse what llguidance would pass over, and what a check of the value could not compare with.
+    """Refuse what llguidance would ignore, and bounds that no value can be compared with.
 
     Raises:
         SettingsError: The schema holds such a keyword.
@@ -196,7 +196,7 @@ def _is_far(value: Any) -> bool:
 
 
 def _groups(node: Schema, root: Schema) -> list[list[Any]]:
-    """What else a value of the schema has to fit: of each group, one."""
+    """What else a value of the schema has to fit: one schema of each group."""
     found = [[one] for one in _list(node, "allOf")]
     found += [ways for key in ("anyOf", "oneOf") if (ways := _list(node, key))]
     if isinstance(node.get("$ref"), str):
@@ -205,7 +205,7 @@ def _groups(node: Schema, root: Schema) -> list[list[Any]]:
 
 
 def _refuse_circles(places: list[tuple[str, Schema]], root: Schema) -> None:
-    """Refuse a schema that a value fits if it fits that schema."""
+    """Refuse a schema that refers to itself for the same value."""
     done: set[int] = set()
 
     def visit(place: str, node: Schema, above: tuple[int, ...]) -> None:
@@ -221,7 +221,7 @@ def _refuse_circles(places: list[tuple[str, Schema]], root: Schema) -> None:
 
 
 def _merged(places: list[tuple[str, Schema]], root: Schema) -> set[int]:
-    """Ids of the schemas that share an object with another one, so that none may say it holds all."""
+    """Ids of schemas that apply to an object together, so that none of them may close it."""
     found: set[int] = set()
     for _, node in places:
         shared = len(_groups(node, root)) + bool(_OBJECT & set(node)) > 1
@@ -235,9 +235,9 @@ def _merged(places: list[tuple[str, Schema]], root: Schema) -> set[int]:
 
 
 def _simplify(place: str, node: Schema, *, alone: bool) -> None:
-    """Leave out of a schema what only a check of the value can keep, and what says nothing.
+    """Remove keywords that only a check of the value enforces, and those without effect.
 
-    A schema without a type has that which its keywords are for.
+    A schema without a type gets the type that its keywords apply to.
     """
     implied = [kind for kind, keywords in _IMPLIED.items() if keywords & set(node)]
     if alone and len(implied) == 1:
@@ -271,7 +271,7 @@ def _styled(schema: Schema) -> str:
 
 
 def _fault(schema: Schema) -> str:
-    """What llguidance has against a schema; empty for nothing."""
+    """Why llguidance refuses a schema; empty if it does not."""
     grammar = LLMatcher.grammar_from_json_schema(_styled(schema))
     failed, said = LLMatcher.validate_grammar_with_warnings(grammar)
     if not failed:
@@ -282,7 +282,7 @@ def _fault(schema: Schema) -> str:
 
 
 def _located(place: str, node: Schema, fault: str) -> tuple[str, str, str]:
-    """The innermost schema at fault, its keyword if it is one alone, and the reason."""
+    """The innermost schema at fault, its keyword if only one is at fault, and the reason."""
     for at, child in _children(node):
         if inner := _fault(_alone(child)):
             return _located(f"{place}/{at}", child, inner)

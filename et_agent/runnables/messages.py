@@ -42,8 +42,8 @@ _NOT_SAID: Final = frozenset(
         "tool_use",
     }
 )
-"""Blocks of an assistant's message that are no text of it: thoughts, and calls, which stand in
-`tool_calls` too."""
+"""Blocks of an assistant's message that are not part of its text: thoughts, and calls, which stand
+in `tool_calls` too."""
 
 
 def conversation(value: TreeInput) -> list[Message]:
@@ -54,7 +54,7 @@ def conversation(value: TreeInput) -> list[Message]:
     a tool's message has `tool_call_id`.
 
     Raises:
-        QuestionError: Nothing is asked, something is no message, holds more than text (images are
+        QuestionError: Nothing is asked, something is not a message, holds more than text (images are
             not supported), or answers a call that nobody made.
     """
     messages = _messages(value)
@@ -101,10 +101,10 @@ def _messages(value: object) -> list[BaseMessage]:
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         try:
             return convert_to_messages(value)
-        except Exception as error:  # it raises many kinds for what is no message
+        except Exception as error:  # it raises many kinds if it is not a message
             raise QuestionError(f"the messages cannot be read: {error}") from error
     raise QuestionError(
-        f"a {type(value).__name__} is no question: pass a text, messages or a prompt value"
+        f"a {type(value).__name__} is not a question: pass a text, messages or a prompt value"
     )
 
 

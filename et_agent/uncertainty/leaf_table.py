@@ -39,7 +39,7 @@ class LeafTable:
         start: Length of the beginning that was there before; only the rest was decoded for it.
         fork: How it parted from its parent, an index into `FORKS`; -1 for the first leaf.
         log_prob: Log-probability of the path, nats.
-        tail_log_prob: Mean log-probability of the last 64 tokens, nats a token.
+        tail_log_prob: Mean log-probability of the last 64 tokens, nats per token.
         entropy: Mean token entropy, nats.
         peak_entropy: Largest token entropy, nats.
         certainty: Mean self-certainty, KL(uniform || p), nats (arXiv 2502.18581).
@@ -175,19 +175,21 @@ class LeafTable:
         return int(self._codes().size)
 
     def capped(self, leaves: int, shift: float) -> Self:
-        """The tree with at most so many leaves, as far as that can be told afterwards.
+        """The tree as it would be with at most so many leaves, reconstructed from this one.
 
-        A tree of fewer leaves than codes of arithmetic sampling is a choice among these, without any
-        later fork: those that would have come first if they had not come all together, hence far
-        from each other and the smaller within the larger. Else it is the tree before the leaf that
-        brought it over `leaves` was made: the weight of a leaf that is taken away goes back to those
-        that go on where it left them, in proportion to their weights; that of a sample beside others
-        (independent, stratified) goes to all, and the first leaf stays. Forks of schedule `online`
-        leave the likeliest token to the branch itself: without them the tree leans to it.
+        If `leaves` is less than the number of codes of arithmetic sampling, some of the codes are
+        kept and all forks are dropped. The kept codes are far from each other, in the order of
+        `farthest_first`, so a smaller tree is a part of a larger one.
+
+        Otherwise the leaves made last are dropped until at most `leaves` are left. The weight of a
+        dropped leaf is divided among others in proportion to their weights: for a fork, among the
+        leaves whose paths go on where it left them; for an independent or stratified sample, among
+        all that are left. The first leaf always stays. With schedule `online` the result is biased
+        towards the likeliest tokens, since a branch keeps the likeliest token at a fork.
 
         Args:
             leaves: 1 or more.
-            shift: Where the choice begins, in [0, 1); when it is drawn, no code is preferred.
+            shift: Which code is kept first, in [0, 1). Draw it uniformly to prefer no code.
 
         Raises:
             InputError: No leaf would be left.
@@ -249,7 +251,7 @@ class LeafTable:
         return self.part(leaves, weight=weight, count=count, parent=parent, start=start, fork=fork)
 
     def _way(self, leaf: int) -> dict[int, int]:
-        """How many tokens a leaf shares with each leaf that it came from, itself included."""
+        """For each ancestor of a leaf, itself included, how many tokens they share."""
         shared = int(self.tokens[leaf])
         found = {leaf: shared}
         while self.parent[leaf] >= 0:
@@ -264,7 +266,7 @@ class LeafTable:
         while True:
             if leaf == parent:
                 return True
-            # Before its own start a leaf goes the way of its parent.
+            # Before its own start a leaf shares the path of its parent.
             if leaf < 0 or int(self.start[leaf]) <= position:
                 return False
             leaf = int(self.parent[leaf])

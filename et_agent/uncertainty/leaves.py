@@ -24,7 +24,7 @@ Index = Sequence[int | None]
 """Answer class of each leaf, `[leaves]`; None for a leaf without an answer or cut off."""
 
 Numbers = Sequence[float] | Sequence[int] | Doubles | Ints
-"""One number a leaf, `[leaves]`."""
+"""One number per leaf, `[leaves]`."""
 
 SHARE_DIGITS: Final = 9
 """Shares that are equal to so many decimals are equal."""
@@ -144,7 +144,7 @@ def _check_weights(weights: Numbers, *, leaves: int) -> Doubles:
     array = np.array(weights, dtype=np.float64)
     if array.shape != (leaves,):
         raise InputError(
-            f"weights have shape {array.shape} for {leaves} leaves; pass one weight a leaf"
+            f"weights have shape {array.shape} for {leaves} leaves; pass one weight per leaf"
         )
     if leaves == 0:
         raise InputError("there are no leaves; pass the weight of at least one leaf")
@@ -174,7 +174,7 @@ def _check_counts(counts: Numbers | None, *, leaves: int) -> Doubles:
     array = np.array(counts, dtype=np.float64)
     if array.shape != (leaves,):
         raise InputError(
-            f"counts have shape {array.shape} for {leaves} leaves; pass one count a leaf"
+            f"counts have shape {array.shape} for {leaves} leaves; pass one count per leaf"
         )
     if not (np.isfinite(array).all() and (array >= 1).all() and (array == np.round(array)).all()):
         raise InputError("every count must be a whole number of at least 1; drop leaves of count 0")

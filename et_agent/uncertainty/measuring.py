@@ -170,7 +170,7 @@ def rauq(log_probs: Doubles, near: Doubles) -> float:
     Args:
         log_probs: Log-probability of each token, nats, float64 [n].
         near: Attention [n, layers, heads, 2] of the query that decides each token, on the token
-            before it and on itself; the last token is no query yet and is left out.
+            before it and on itself; the last token is not a query yet and is left out.
 
     Returns:
         NaN for a path of fewer than two tokens.

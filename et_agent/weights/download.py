@@ -31,7 +31,7 @@ def fetch(request: FileRequest, *, progress: TransferProgress | None = None) -> 
     complete, checked and on disk.
 
     Args:
-        request: What to fetch, from where, to where.
+        request: What to fetch, its sources and its target.
         progress: Told what happens; silent by default.
 
     Raises:

@@ -83,7 +83,7 @@ def recorded_sha256(path: Path) -> str | None:
 
 
 def remember_sha256(path: Path, sha256: str) -> None:
-    """Record the SHA-256 of a file; a cache that cannot be written is no error."""
+    """Record the SHA-256 of a file; a cache that cannot be written is not an error."""
     records_path = cache_dir() / _RECORDS
     with contextlib.suppress(OSError):
         status = path.stat()

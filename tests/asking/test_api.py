@@ -202,7 +202,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
             ask(model, QUESTION, seed=-1)
         with pytest.raises(UnsupportedModelError, match="--chat plain"):
             ask(model, QUESTION)
-        with pytest.raises(SettingsError, match="DecoderSettings is no decoder"):
+        with pytest.raises(SettingsError, match="DecoderSettings is not a decoder"):
             ask(model, QUESTION, decoder=DecoderSettings(), chat="plain")
         with pytest.raises(SettingsError, match="et-agent pilot"):
             ask(model, QUESTION, decoder=EntropyTree(schedule="online"), chat="plain")

@@ -231,7 +231,7 @@ def test_tools_are_shown_and_a_conversation_goes_on_after_them() -> None:
         ({"tools": [ADD, ADD]}, "two tools are called add"),
         ({"tools": [{"name": "add"}]}, "tool 1 has no name"),
         ({"tools": ["add"]}, "tool 1 has no name"),
-        ({"tools": [{"function": {"name": "a", "x": {1}}}]}, "tool a is no JSON"),
+        ({"tools": [{"function": {"name": "a", "x": {1}}}]}, "tool a is not valid JSON"),
         (
             {"tools": [{"function": {"name": "a", "parameters": {"not": {}}}}]},
             "tool a: no grammar can express",

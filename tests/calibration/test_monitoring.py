@@ -59,5 +59,8 @@ def test_bad_input() -> None:
 
 def test_way_is_the_old_name_of_direction() -> None:
     found = DriftMonitor().update([0.9] * 50, [0] * 50)
-    with pytest.warns(DeprecationWarning, match="DriftMonitor.way is now direction"):
+    with pytest.warns(
+        DeprecationWarning,
+        match="DriftMonitor.way is deprecated and will be removed: use direction",
+    ):
         assert found.way == found.direction

@@ -52,19 +52,28 @@ def test_a_stored_result_is_read() -> None:
     text = result.model_dump_json()
     assert AskResult.model_validate(as_stored_before(text)) == result
     assert result.features["answer_logprob"] is not None
-    with pytest.warns(DeprecationWarning, match="the feature words is now answer_logprob"):
+    with pytest.warns(
+        DeprecationWarning,
+        match="the feature words is deprecated and will be removed: use answer_logprob",
+    ):
         assert result.features["words"] == result.features["answer_logprob"]
 
 
 def test_the_old_name_of_a_feature() -> None:
     found = features_of(LEAVES)
-    with pytest.warns(DeprecationWarning, match="the feature words is now answer_logprob"):
+    with pytest.warns(
+        DeprecationWarning,
+        match="the feature words is deprecated and will be removed: use answer_logprob",
+    ):
         assert found["words"] == found["answer_logprob"]
     with pytest.raises(KeyError, match="mood"):
         found["mood"]
     assert copy.deepcopy(found) == found
     rows, labels, _ = questions(100)
-    with pytest.warns(DeprecationWarning, match="the feature words is now answer_logprob") as told:
+    with pytest.warns(
+        DeprecationWarning,
+        match="the feature words is deprecated and will be removed: use answer_logprob",
+    ) as told:
         old = Calibrator("platt", features=["share", "words"])
     assert told[0].filename == __file__
     new = Calibrator("platt", features=["share", "answer_logprob"])
@@ -73,7 +82,10 @@ def test_the_old_name_of_a_feature() -> None:
 
 def test_the_old_name_of_a_method() -> None:
     rows, labels, _ = questions(100)
-    with pytest.warns(DeprecationWarning, match="the method brief is now logistic-3") as told:
+    with pytest.warns(
+        DeprecationWarning,
+        match="the method brief is deprecated and will be removed: use logistic-3",
+    ) as told:
         old = Calibrator("brief")
     assert told[0].filename == __file__
     assert old.fit(rows, labels).mapping_ == Calibrator("logistic-3").fit(rows, labels).mapping_

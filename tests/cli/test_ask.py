@@ -69,7 +69,7 @@ def test_former_options_work_and_warn(
     run: Run, install: Install, former: list[str], now: list[str]
 ) -> None:
     install()
-    with pytest.warns(DeprecationWarning, match=" is now .*: use that"):
+    with pytest.warns(DeprecationWarning, match="is deprecated and will be removed: use "):
         shown = run("ask", "--json", *former, QUESTION)
     assert shown.code == 0
     install()

@@ -16,7 +16,7 @@ Judged = Callable[..., AskResult]
 
 @pytest.fixture
 def judged() -> Judged:
-    """A result whose calibrated confidence is given; None for one that no calibrator holds for."""
+    """A result whose calibrated confidence is given; None for one that no calibrator applies to."""
 
     def make(
         confidence: float | None,

@@ -15,6 +15,8 @@ def test_settings_that_stop_early() -> None:
     ("former", "now"), [("wave", "batch"), ("settle", "stop_above"), ("give_up", "stop_below")]
 )
 def test_former_keys_work_and_warn_who_wrote_them(former: str, now: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"{former} is now {now}") as told:
+    with pytest.warns(
+        DeprecationWarning, match=f"{former} is deprecated and will be removed: use {now}"
+    ) as told:
         assert EARLY[former] == EARLY[now]
     assert [one.filename for one in told] == [__file__]

@@ -60,9 +60,9 @@ def test_labels_of_escalated_answers_say_nothing_of_the_gated_model(
         found = log.report()
     assert (found.calls, found.labelled, found.answered_labelled) == (1, 1, 0)
     assert (found.escalated_labelled, found.escalated_errors) == (1, 1)
-    with pytest.warns(DeprecationWarning, match="is now escalated_labelled"):
+    with pytest.warns(DeprecationWarning, match="will be removed: use escalated_labelled"):
         assert found.passed_on_labelled == 1
-    with pytest.warns(DeprecationWarning, match="is now escalated_errors"):
+    with pytest.warns(DeprecationWarning, match="will be removed: use escalated_errors"):
         assert found.passed_on_errors == 1
     assert found.drift is None
 

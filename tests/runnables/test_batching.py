@@ -1,4 +1,4 @@
-"""Questions of a batch share the model's batches; errors and limits hold for each."""
+"""Questions of a batch share the model's batches; errors and limits apply to each."""
 
 import asyncio
 import threading

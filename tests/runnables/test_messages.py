@@ -86,9 +86,9 @@ def test_a_whole_conversation_with_tools() -> None:
     [
         ([], "there are no messages"),
         (ChatPromptValue(messages=[]), "there are no messages"),
-        ({"question": "Why?"}, "a dict is no question"),
-        (None, "a NoneType is no question"),
-        (b"Why?", "a bytes is no question"),
+        ({"question": "Why?"}, "a dict is not a question"),
+        (None, "a NoneType is not a question"),
+        (b"Why?", "a bytes is not a question"),
         ([42], "cannot be read"),
         ([("martian", "Why?")], "cannot be read"),
         ([ToolMessage("5", tool_call_id="c9")], "tool call 'c9', which no message before it makes"),

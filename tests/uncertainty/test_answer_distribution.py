@@ -65,7 +65,7 @@ def test_the_order_of_leaves_does_not_matter(pair: tuple[SomeLeaves, SomeLeaves]
 
 def test_words_is_the_old_name_of_answer_logprobs() -> None:
     leaves = check_leaves([0, 1], [0.5, 0.5])
-    with pytest.warns(DeprecationWarning, match="is now answer_logprobs"):
+    with pytest.warns(DeprecationWarning, match="will be removed: use answer_logprobs"):
         old = answer_distribution(leaves, words=[-2.0, -1.0])
     assert old == answer_distribution(leaves, answer_logprobs=[-2.0, -1.0])
     assert [one.answer for one in old] == ["1", "0"]

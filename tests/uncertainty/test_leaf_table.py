@@ -221,5 +221,8 @@ def test_a_leaf_whose_answer_was_not_found_does_not_count_against_its_answer() -
 
 def test_words_is_the_old_name_of_answer_logprobs() -> None:
     leaves = table([0, 1], answer_log_prob=[-0.1, -0.2])
-    with pytest.warns(DeprecationWarning, match="LeafTable.words is now answer_logprobs"):
+    with pytest.warns(
+        DeprecationWarning,
+        match="LeafTable.words is deprecated and will be removed: use answer_logprobs",
+    ):
         assert leaves.words is leaves.answer_logprobs

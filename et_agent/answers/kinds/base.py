@@ -54,7 +54,7 @@ class Kind(ABC):
 
     @abstractmethod
     def read(self, found: Found, question: str) -> Reading | None:
-        """Read a string that a finder saw; None if it is no answer of this kind.
+        """Read a string that a finder saw; None if it is not an answer of this kind.
 
         Args:
             found: The string.

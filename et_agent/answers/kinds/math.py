@@ -98,7 +98,7 @@ MATH: Final = _Math()
 
 
 def _names_one_number(content: str) -> bool:
-    # "x = 5" or "3 + 4 = 7" ends in a number and is no formula to compare; "2x - 7y = 0" is one.
+    # "x = 5" or "3 + 4 = 7" ends in a number and is not a formula to compare; "2x - 7y = 0" is one.
     head, equals, tail = content.rpartition("=")
     return bool(equals) and plain_number(tail) is not None and not _PRODUCT.search(head)
 

@@ -1,4 +1,4 @@
-"""Spellings of settings in earlier versions: read as what they are called now."""
+"""Spellings of settings in earlier versions, which are still read."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,11 +16,11 @@ FORMER_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "least_worth": "least_value",
     }
 )
-"""What each setting was called, to what it is called."""
+"""From the former name of a setting to its present one."""
 FORMER_VALUES: Final[Mapping[tuple[str, object], str]] = MappingProxyType(
     {("value", "worth"): "value_per_token", ("value", "parting"): "disagreement"}
 )
-"""A setting and what it was set to, to what it is set to."""
+"""From a setting and a former value to its present value."""
 
 
 def respelled(given: Mapping[str, Any], *, stacklevel: int | None = None) -> dict[str, Any]:
@@ -28,8 +28,8 @@ def respelled(given: Mapping[str, Any], *, stacklevel: int | None = None) -> dic
 
     Args:
         given: Settings by name.
-        stacklevel: Whom to tell of former spellings, as for `warnings.warn` in the caller; None
-            tells nobody: stored data are not to blame.
+        stacklevel: As for `warnings.warn` in the caller, for warnings of former spellings; None for
+            no warning, as for stored data.
 
     Raises:
         ValueError: A setting is given in both spellings.
@@ -43,7 +43,9 @@ def respelled(given: Mapping[str, Any], *, stacklevel: int | None = None) -> dic
     for name, value in given.items():
         now = FORMER_SETTINGS.get(name, name)
         if now != name and now in given:
-            raise ValueError(f"{name} is now {now}, and both are given: leave {name} out")
+            raise ValueError(
+                f"{name} is the old name of {now}, and both are given: leave {name} out"
+            )
         if now != name:
             tell(name, now)
         found[now] = value

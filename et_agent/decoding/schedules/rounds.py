@@ -192,7 +192,7 @@ class RoundsRun(BackwardRun):
         return settings.stops_at(leading, self.tree.leaf_count())
 
     def _best_of_each(self) -> list[Candidate]:
-        """The best position of every branch, best first: one fork a chain a round."""
+        """The best position of every branch, best first: one fork per chain and round."""
         branches = self.tree.branches
         tau, delta = self._least_entropy(branches), self._least_importance(branches)
         weights = self.tree.weights()
@@ -245,17 +245,20 @@ class RoundsRun(BackwardRun):
         weights: NDArray[np.float64],
         mean_end: float,
     ) -> float:
-        """What a fork takes off the squared error of p(a|x), by token, over what a chain would.
+        """How much a fork reduces the squared error of p(a|x) per token, relative to one more chain.
 
-        A path's answer of weight w becomes p a + (1 - p) b, with b from the other side. With mu_a and
-        mu_b the answer distributions of the sides, the expected squared error falls from
-        w^2 (1 - |p mu_a + (1 - p) mu_b|^2) to w^2 (p^2 (1 - |mu_a|^2) + (1 - p)^2 (1 - |mu_b|^2)): by
-        2 w^2 p (1 - p) P(a != b). One chain more than n takes P(a != a') / (n (n + 1)) off. A second
-        sample of everything that gets half the weight takes w^2 (1 - p) P(a != b) / 2 off.
+        Let w be the weight of the paths through the position, p the probability of the token there,
+        a the answer behind it and b the answer of the new branch. The fork replaces w a with
+        w (p a + (1 - p) b). With mu_a and mu_b the answer distributions of the two sides, the
+        expected squared error falls from w^2 (1 - |p mu_a + (1 - p) mu_b|^2) to
+        w^2 (p^2 (1 - |mu_a|^2) + (1 - p)^2 (1 - |mu_b|^2)), that is, by 2 w^2 p (1 - p) P(a != b).
+        An exchangeable fork, which draws from all tokens and gets half the weight, reduces it by
+        w^2 (1 - p) P(a != b) / 2. One more chain after n reduces it by P(a != a') / (n (n + 1)),
+        where a and a' are the answers of two chains; n is the effective number of leaves.
 
-        P(a != b) / P(a != a') was measured on forks at random positions (docs/experiments.md): it is
-        about 1 for tokens that say something of the answer, wherever they are, and for others falls
-        from 1 at the beginning to 0 at the end.
+        The ratio P(a != b) / P(a != a') was measured on forks at random positions
+        (docs/experiments.md). At tokens that bear on the answer it is about 1 everywhere. At other
+        tokens it falls from 1 at the beginning of the path to 0 at its end.
         """
         p = branch.probabilities[position - branch.start]
         spread = 0.5 * (1.0 - p) if self.settings.exchangeable else 2.0 * p * (1.0 - p)
@@ -265,7 +268,7 @@ class RoundsRun(BackwardRun):
         return mass * mass * spread * changes / (branch.end - position + _FEW) / of_a_chain
 
     def _says(self, branch: Branch, position: int) -> bool:
-        """Whether the token there says something of the answer."""
+        """Whether the token there bears on the answer (`RunInputs.read_tokens`)."""
         if self.inputs.read_tokens is None:
             return False
         if branch.id not in self._said:

@@ -3,7 +3,7 @@
 A CPU with AVX2 alone multiplies weights of 4 to 8 bits more slowly than float16 ones, since they must
 be dequantized again for every batch (`benchmarks/results/dequantizing.json`). The weights are the same
 but for rounding to 11 bits, which is far finer than the quantisation. The activations are rounded less.
-The copy counts as the file that it was made from: calibrators, thresholds and runs hold for both. Its
+The copy counts as the file that it was made from: calibrators, thresholds and runs apply to both. Its
 price is 16 bits per weight on disk and in memory, and a slower single chain, which is bound by memory.
 """
 
@@ -34,7 +34,7 @@ _NOT_QUANTIZED: Final = ("F16", "BF16", "F32")
 def dequantized(
     quantized: GgufInfo, fingerprint: str, progress: TransferProgress | None = None
 ) -> Path:
-    """Give the dequantized copy of a model file, made on first use: some seconds a gigabyte.
+    """Give the dequantized copy of a model file, made on first use: some seconds per gigabyte.
 
     Args:
         quantized: The file, as `read_gguf` tells of it. One whose weights have 16 bits or more is

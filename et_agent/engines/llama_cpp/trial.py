@@ -27,7 +27,7 @@ _SECONDS = 900
 def may_repack(path: Path, fingerprint: str) -> bool:
     """Whether this model can be decoded with llama.cpp's repacked weights, AMX ones included.
 
-    Takes as long as loading the model and decoding a few tokens, once a file, build and CPU.
+    Takes as long as loading the model and decoding a few tokens, once per file, build and CPU.
 
     Raises:
         ModelFileError: llama.cpp crashes on this file either way.

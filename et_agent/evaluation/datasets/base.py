@@ -141,7 +141,7 @@ def json_rows(path: Path) -> Iterator[Row]:
     """Records of a JSON list.
 
     Raises:
-        DataError: The file cannot be read, is empty or is no JSON list.
+        DataError: The file cannot be read, is empty or is not a JSON list.
     """
     try:
         records = json.loads(_read_text(path))
@@ -154,7 +154,7 @@ def json_rows(path: Path) -> Iterator[Row]:
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
-    """Records of a file with one JSON object a line; empty lines are skipped.
+    """Records of a file with one JSON object per line; empty lines are skipped.
 
     Raises:
         DataError: The file cannot be read or is empty, or a line is not JSON.
@@ -172,7 +172,8 @@ def csv_rows(path: Path, *, header: bool) -> Iterator[Row]:
     """Records of a CSV file: by column name with a header, else by number.
 
     Raises:
-        DataError: The file cannot be read or is empty, or a row is no CSV or too short or long.
+        DataError: The file cannot be read or is empty, or a row is not valid CSV or has too few or
+            too many fields.
     """
     # Not splitlines(), which takes characters within a field for line ends.
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)

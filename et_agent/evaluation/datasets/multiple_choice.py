@@ -14,7 +14,7 @@ _LETTERS = "ABCDEFGHIJ"
 
 
 def with_choices(question: str, choices: Sequence[str]) -> str:
-    """A question with its lettered choices below it, one a line."""
+    """A question with its lettered choices below it, one per line."""
     lines = [f"{letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False)]
     return "\n".join([question, *lines])
 

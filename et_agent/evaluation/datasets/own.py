@@ -130,7 +130,7 @@ def _choices(row: Row) -> list[str]:
     if isinstance(given, str):
         given = given.split(_SEPARATOR)
     if not isinstance(given, list) or not all(isinstance(one, str | int | float) for one in given):
-        raise row.damaged(f"'choices' is no list of texts: {given!r:.80}")
+        raise row.damaged(f"'choices' is not a list of texts: {given!r:.80}")
     return [str(one).strip() for one in given]
 
 

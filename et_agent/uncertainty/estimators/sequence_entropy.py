@@ -29,4 +29,6 @@ PE = Estimator(
     "free",
     _entropy,
 )
-LN_PE = Estimator("ln-pe", "uncertainty", "Malinin & Gales 2021, mean a token", "free", _normalised)
+LN_PE = Estimator(
+    "ln-pe", "uncertainty", "Malinin & Gales 2021, mean per token", "free", _normalised
+)

@@ -153,7 +153,7 @@ class WholeReplyParser(JsonOutputParser):
         """The value of a reply; of a part of one, what there is so far.
 
         Raises:
-            OutputParserException: It was cut off, is no JSON, or is outside the schema's bounds.
+            OutputParserException: It was cut off, is not valid JSON, or is outside the schema's bounds.
         """
         partial = partial and not _ended(result[0])
         if not partial and not within_bounds(_whole(result[0]), self.wanted):
@@ -182,5 +182,5 @@ def _whole(generation: Generation) -> Any:
         return read_json(text)
     except ValueError as error:
         raise OutputParserException(
-            f"the reply is no JSON: {error}; it is {text}", llm_output=text
+            f"the reply is not valid JSON: {error}; it is {text}", llm_output=text
         ) from error

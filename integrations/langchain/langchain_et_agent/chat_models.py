@@ -355,7 +355,7 @@ class ChatEntropyTree(BaseChatModel):
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The choice is none of these, or a tool is one that a provider runs.
+            SettingsError: The choice is not one of these, or a tool is one that a provider runs.
         """
         del strict
         made = [function_tool(tool) for tool in tools]
@@ -388,7 +388,7 @@ class ChatEntropyTree(BaseChatModel):
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The method is none of these.
+            SettingsError: The method is not one of these.
         """
         del strict
         if method == "function_calling":

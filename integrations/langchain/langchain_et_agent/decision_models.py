@@ -250,7 +250,7 @@ def _described(label: str, text: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A text for the model; JSON where the value is no text."""
+    """A text for the model; JSON if the value is not a text."""
     ready = _ready(value)
     if isinstance(value, BaseMessage):
         return str(value.text)

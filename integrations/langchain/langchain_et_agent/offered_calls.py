@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"(?:; )?([^\s(;]+)\(")
 def calls_in(answer: str | None, names: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
     """Name and arguments of each call in an answer as `AskResult.distribution` has it.
 
-    Empty where the answer is none, or calls something that is not among `names`.
+    Empty if there is no answer, or it calls something that is not among `names`.
     """
     found, at = [], 0
     text = answer or ""

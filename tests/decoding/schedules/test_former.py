@@ -10,12 +10,36 @@ from et_agent.decoding.schedules.former import FORMER_SETTINGS, FORMER_VALUES, r
 from et_agent.errors import SettingsError
 
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"settle": 0.8}, {"stop_above": 0.8}, "settle is now stop_above"),
-    ({"give_up": 0.3}, {"stop_below": 0.3}, "give_up is now stop_below"),
-    ({"wave": 2, "stop_above": 1}, {"batch": 2, "stop_above": 1}, "wave is now batch"),
-    ({"least_worth": 2.0}, {"least_value": 2.0}, "least_worth is now least_value"),
-    ({"value": "worth"}, {"value": "value_per_token"}, "'worth' is now value='value_per_token'"),
-    ({"value": "parting"}, {"value": "disagreement"}, "'parting' is now value='disagreement'"),
+    (
+        {"settle": 0.8},
+        {"stop_above": 0.8},
+        "settle is deprecated and will be removed: use stop_above",
+    ),
+    (
+        {"give_up": 0.3},
+        {"stop_below": 0.3},
+        "give_up is deprecated and will be removed: use stop_below",
+    ),
+    (
+        {"wave": 2, "stop_above": 1},
+        {"batch": 2, "stop_above": 1},
+        "wave is deprecated and will be removed: use batch",
+    ),
+    (
+        {"least_worth": 2.0},
+        {"least_value": 2.0},
+        "least_worth is deprecated and will be removed: use least_value",
+    ),
+    (
+        {"value": "worth"},
+        {"value": "value_per_token"},
+        "'worth' is deprecated and will be removed: use value='value_per_token'",
+    ),
+    (
+        {"value": "parting"},
+        {"value": "disagreement"},
+        "'parting' is deprecated and will be removed: use value='disagreement'",
+    ),
 ]
 
 
@@ -40,7 +64,9 @@ def test_a_former_spelling_works_and_warns_who_wrote_it(
 @pytest.mark.parametrize(("former", "now"), FORMER_SETTINGS.items())
 def test_a_setting_is_read_by_its_former_name_too(former: str, now: str) -> None:
     made = EntropyTree(batch=2, stop_above=0.8, stop_below=0.3, least_value=2)
-    with pytest.warns(DeprecationWarning, match=f"{former} is now {now}") as told:
+    with pytest.warns(
+        DeprecationWarning, match=f"{former} is deprecated and will be removed: use {now}"
+    ) as told:
         assert getattr(made, former) == getattr(made, now)
     assert [one.filename for one in told] == [__file__]
     with pytest.raises(AttributeError, match="waves"):
@@ -49,7 +75,9 @@ def test_a_setting_is_read_by_its_former_name_too(former: str, now: str) -> None
 
 def test_a_former_spelling_with_another_schedule_is_refused_by_the_name_of_today() -> None:
     with (
-        pytest.warns(DeprecationWarning, match="settle is now stop_above"),
+        pytest.warns(
+            DeprecationWarning, match="settle is deprecated and will be removed: use stop_above"
+        ),
         pytest.raises(SettingsError, match="stop_above does nothing with schedule='online'"),
     ):
         EntropyTree(schedule="online", settle=0.8)

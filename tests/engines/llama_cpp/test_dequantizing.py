@@ -144,14 +144,16 @@ def test_the_command_line_passes_it_on(asked: dict[str, object]) -> None:
 def test_the_old_option_says_what_it_is_called_now(
     command: list[str], asked: dict[str, object]
 ) -> None:
-    with pytest.warns(DeprecationWarning, match="--unpack is now --dequantize"):
+    with pytest.warns(
+        DeprecationWarning, match="--unpack is deprecated and will be removed: use --dequantize"
+    ):
         assert main([*command, "--unpack", "--model", "x.gguf", "How many?"]) == 2
     assert asked["dequantize"] is True
 
 
 def test_load_models_old_argument_says_what_it_is_called_now() -> None:
     with (
-        pytest.warns(DeprecationWarning, match="is now dequantize"),
+        pytest.warns(DeprecationWarning, match="will be removed: use dequantize"),
         pytest.raises(ModelFileError),
     ):
         load_model("/nowhere/x.gguf", unpack=True)

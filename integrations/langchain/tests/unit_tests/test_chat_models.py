@@ -251,7 +251,7 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
 
 
 def test_the_old_name_of_dequantize_is_read_and_says_what_it_is_called_now() -> None:
-    with pytest.warns(DeprecationWarning, match="is now dequantize"):
+    with pytest.warns(DeprecationWarning, match="will be removed: use dequantize"):
         assert ChatEntropyTree(model="a", unpack=True).dequantize
     assert not ChatEntropyTree(model="a").dequantize
 

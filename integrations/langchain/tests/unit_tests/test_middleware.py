@@ -358,10 +358,13 @@ def test_a_tree_that_calls_tools_is_gated_from_end_to_end() -> None:
 
 
 def test_the_old_name_of_without_confidence() -> None:
-    with pytest.warns(DeprecationWarning, match="is now without_confidence"):
+    with pytest.warns(DeprecationWarning, match="will be removed: use without_confidence"):
         gate = ConfidenceGateMiddleware(POLICY, foreign="refuse")
     assert gate.without_confidence == "refuse"
-    with pytest.warns(DeprecationWarning, match=r"\.foreign is now without_confidence"):
+    with pytest.warns(
+        DeprecationWarning,
+        match=r"\.foreign is deprecated and will be removed: use without_confidence",
+    ):
         assert gate.foreign == "refuse"
 
 
