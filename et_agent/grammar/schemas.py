@@ -77,7 +77,7 @@ def _copy(schema: Any) -> Any:
 def _rule(schema: Any) -> str:
     root = {} if schema is True else schema
     if not isinstance(root, dict):
-        raise _refusal("", "", f"{json.dumps(schema)[:80]} is a schema that no value can match")
+        raise _refusal("", "", f"{json.dumps(schema)[:80]} is not a schema that a value can match")
     _check_size(root)
     places = _places(root)
     for place, node in places:

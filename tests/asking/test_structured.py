@@ -239,7 +239,7 @@ def test_tools_are_shown_and_a_conversation_goes_on_after_them() -> None:
         ({"tools": [ADD], "schema": {}}, "exclude each other"),
         ({"tools": [ADD], "chat": "plain"}, "need the chat template"),
         ({"schema": {"not": {}}}, "at #, not: nothing enforces"),
-        ({"schema": 3}, "3 is no schema"),
+        ({"schema": 3}, "3 is not a schema"),
         ({"stop": [""]}, "stop sequence is ''"),
         ({"stop": "}"}, "pass a list"),
         ({"stop": ["Done", "\\boxed{"]}, "'.*boxed{' would end paths before the answer"),

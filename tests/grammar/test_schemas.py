@@ -303,8 +303,8 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
             {"type": "object", "required": ["a"], "additionalProperties": False},
             "at #, required|at #, additionalProperties",
         ),
-        ([1], r"\[1\] is a schema that no value can match"),
-        (False, "false is a schema that no value can match"),
+        ([1], r"\[1\] is not a schema that a value can match"),
+        (False, "false is not a schema that a value can match"),
         ({"enum": [object()]}, "not JSON serializable"),
         ({"const": float("nan")}, "it is not valid JSON"),
         # It is the project that says how spaces are set, and that nothing is passed over.

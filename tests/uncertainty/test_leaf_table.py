@@ -14,6 +14,13 @@ from tests.decoding.play import play, random_toy, uneven
 from tests.evaluation.conftest import table
 
 
+def tree_of(schedule: str, **settings: float) -> EntropyTree:
+    """The schedule's tree with those of the settings that it has."""
+    fields = EntropyTree.schedules[schedule].model_fields
+    own = {name: value for name, value in settings.items() if name in fields}
+    return EntropyTree(schedule=schedule, **own)
+
+
 def measured(decoder: EntropyTree | MultiChain, seed: int, toy_seed: int | None = None):  # type: ignore[no-untyped-def]
     toy = uneven() if toy_seed is None else random_toy(toy_seed)
     tree = play(decoder, toy, seed).tree
@@ -25,7 +32,7 @@ def measured(decoder: EntropyTree | MultiChain, seed: int, toy_seed: int | None 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "breadth_first", "stratified"])
 def test_the_table_of_a_tree(schedule: str) -> None:
-    decoder = EntropyTree(schedule=schedule, leaves=8, roots=3, tau=0.2, temperature=1)
+    decoder = tree_of(schedule, leaves=8, roots=3, tau=0.2, temperature=1)
     for seed in range(20):
         tree, leaves = measured(decoder, seed)
         assert leaves.weight.tolist() == tree.weights().tolist()
@@ -43,7 +50,7 @@ def test_the_table_of_a_tree(schedule: str) -> None:
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "breadth_first"])
 def test_a_capped_tree_keeps_all_weight(schedule: str) -> None:
-    decoder = EntropyTree(schedule=schedule, leaves=8, roots=3, tau=0.05, temperature=1)
+    decoder = tree_of(schedule, leaves=8, roots=3, tau=0.05, temperature=1)
     for seed in range(20):
         _, leaves = measured(decoder, seed, toy_seed=seed)
         for cap in range(1, 9):
@@ -72,7 +79,7 @@ def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "stratified"])
 def test_fewer_leaves_than_codes_share_beginnings_as_their_paths_do(schedule: str) -> None:
-    decoder = EntropyTree(schedule=schedule, leaves=8, roots=6, tau=0.1, temperature=1)
+    decoder = tree_of(schedule, leaves=8, roots=6, tau=0.1, temperature=1)
     for toy_seed in range(8):
         for seed in range(5):
             tree, leaves = measured(decoder, seed, toy_seed=toy_seed)

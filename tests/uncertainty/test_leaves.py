@@ -52,7 +52,7 @@ def test_weights_within_the_tolerance_pass(estimator: Callable[[Weights], object
 def test_lengths_must_agree() -> None:
     with pytest.raises(InputError, match="one weight per leaf"):
         check_leaves([0, 1, None], [0.5, 0.5])
-    with pytest.raises(InputError, match="one count a leaf"):
+    with pytest.raises(InputError, match="one count per leaf"):
         check_leaves([0, 1], [0.5, 0.5], [1])
 
 
