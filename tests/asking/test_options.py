@@ -36,7 +36,7 @@ def test_options_are_frozen_and_changed_in_a_copy() -> None:
         ({"schema": {}, "tools": [{}]}, SettingsError, "exclude each other: pass one of them"),
         ({"stop": "Q"}, SettingsError, "pass a list of stop sequences"),
         ({"calibrator": "best"}, SettingsError, "calibrator is 'best': pass a Calibrator"),
-        ({"decoder": DecoderSettings()}, SettingsError, "DecoderSettings is no decoder"),
+        ({"decoder": DecoderSettings()}, SettingsError, "DecoderSettings is not a decoder"),
     ],
 )
 def test_options_that_suit_no_question_are_refused(

@@ -64,7 +64,7 @@ def test_too_few_questions_to_halve() -> None:
 
 
 def test_a_cascade_by_hand() -> None:
-    """Two of three questions are passed on; tokens: 5 of the prompt and 10 a leaf."""
+    """Two of three questions are passed on; tokens: 5 of the prompt and 10 per leaf."""
     right, wrong = [True, False], [False, True]
     leaves = table([0, 0])
     small = {
