@@ -4,22 +4,22 @@ A path's place in the cache is itself only a cache. When cells or sequence ids r
 urgent paths lose theirs and are decoded again from the longest beginning that is left. A context too
 small for a whole tree therefore costs time, not leaves.
 
-Paths are known by their tokens alone: by how long they are, and by how many first tokens two of them
-have in common. Whose they are matters for their urgency only.
+What the cache holds is known by its tokens: which beginning a path can go on from is found by
+comparing them. Whose the paths are decides how urgent they are, and which are compared.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from et_agent.engines.base import Capacity, Engine
 from et_agent.errors import ContextError
 
-__all__ = ["Path", "PrefixCache", "Slot"]
+__all__ = ["PrefixCache", "Slot", "TokenPath", "common_length"]
 
 
-class Path(Protocol):
+class TokenPath(Protocol):
     """A path of tokens, prompt included; the same object as long as it lives."""
 
     @property
@@ -37,17 +37,18 @@ class Path(Protocol):
         """Whether it has ended, so that others begin from it at most."""
         ...
 
-    def shared(self, other: "Path") -> int:
-        """How many first tokens it has in common with another path of its owner."""
+    @property
+    def tokens(self) -> list[int]:
+        """Its tokens so far, prompt included; put together each time."""
         ...
 
 
 @dataclass(slots=True)
 class _Entry:
-    """A path's sequence in the engine's cache, and how many of its tokens are there."""
+    """A sequence of the engine's cache, and the tokens that lie in it."""
 
     sequence: int
-    length: int
+    tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,21 @@ class Slot:
     sequence: int
     start: int
     count: int
+
+
+def common_length(one: list[int], other: list[int]) -> int:
+    """Count the first tokens that two lists have in common, by comparing halves of what is left."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    # All before `low` is the same, and something before `high` is not.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 class PrefixCache:
@@ -83,7 +99,7 @@ class PrefixCache:
         self._capacity = Capacity(0, 0)
         self.attention = False
         self._free_sequences: list[int] = []
-        self._entries: dict[Path, _Entry] = {}
+        self._entries: dict[TokenPath, _Entry] = {}
         self.begin_batch()
 
     @property
@@ -113,11 +129,11 @@ class PrefixCache:
 
     def begin_batch(self) -> None:
         """Begin a batch, for which nothing is reserved yet."""
-        self._kept: set[Path] = set()
+        self._kept: set[TokenPath] = set()
         self._reserved = 0
         self._growth = 0
 
-    def reserve(self, path: Path, *, length: int, most: int, growth: int) -> Slot | None:
+    def reserve(self, path: TokenPath, *, length: int, most: int, growth: int) -> Slot | None:
         """Find room for the next tokens of a path in the batch that is being put together.
 
         Args:
@@ -141,14 +157,14 @@ class PrefixCache:
             self._growth += growth
         return slot
 
-    def _slot(self, path: Path, length: int, most: int) -> Slot | None:
+    def _slot(self, path: TokenPath, length: int, most: int) -> Slot | None:
         entry = self._entries.get(path)
         known = entry is not None
         if entry is None:
             entry = self._enter(path, length - 1)
             if entry is None:
                 return None
-        count = min(length - entry.length, most)
+        count = min(length - len(entry.tokens), most)
         if known:
             fits = self._make_room(count)
         else:
@@ -157,11 +173,12 @@ class PrefixCache:
             fits = self._make_room(count + self._growth, path)
             if not fits:
                 self.release(path)
-        return Slot(entry.sequence, entry.length, count) if fits else None
+        return Slot(entry.sequence, len(entry.tokens), count) if fits else None
 
-    def _enter(self, path: Path, limit: int) -> _Entry | None:
+    def _enter(self, path: TokenPath, limit: int) -> _Entry | None:
         """Give a path a sequence with the longest beginning that is there, at most `limit` tokens."""
-        source, shared = self._nearest(path, limit)
+        tokens = path.tokens[:limit]
+        source, shared = self._nearest(path, tokens)
         if not self._free_sequences:
             keep = self._kept if source is None else self._kept | {source}
             victim = self._victim(keep, finished_only=self._reserved > 0, after=path)
@@ -174,24 +191,22 @@ class PrefixCache:
         sequence = self._free_sequences.pop()
         if source is not None:
             self._engine().fork(self._entries[source].sequence, sequence, shared)
-        entry = self._entries[path] = _Entry(sequence, shared)
+        entry = self._entries[path] = _Entry(sequence, tokens[:shared])
         return entry
 
-    def _nearest(self, path: Path, limit: int) -> tuple[Path | None, int]:
-        """The path in the cache that has the most first tokens in common, and how many.
-
-        Only paths of the same owner are looked at.
-        """
-        best: tuple[Path | None, int] = (None, 0)
+    def _nearest(self, path: TokenPath, tokens: list[int]) -> tuple[TokenPath | None, int]:
+        """Find what is there that has the most of a path's first tokens, and how many."""
+        best: tuple[TokenPath | None, int] = (None, 0)
         for other, entry in self._entries.items():
+            # Without this condition questions would share the beginnings of their prompts.
             if other.owner != path.owner:
                 continue
-            shared = min(entry.length, path.shared(other), limit)
+            shared = common_length(entry.tokens, tokens)
             if shared > best[1]:
                 best = (other, shared)
         return best
 
-    def _make_room(self, count: int, newcomer: Path | None = None) -> bool:
+    def _make_room(self, count: int, newcomer: TokenPath | None = None) -> bool:
         """Whether `count` more cells are to be had, giving up other paths' cells if need be.
 
         A newcomer, which is not in the cache yet, pushes out finished paths of its own and later
@@ -209,7 +224,9 @@ class PrefixCache:
             self.release(victim)
         return True
 
-    def _victim(self, keep: set[Path], *, finished_only: bool, after: Path | None) -> Path | None:
+    def _victim(
+        self, keep: set[TokenPath], *, finished_only: bool, after: TokenPath | None
+    ) -> TokenPath | None:
         """The least urgent path outside `keep`, finished ones first."""
         candidates = (
             path
@@ -227,18 +244,18 @@ class PrefixCache:
             "use a larger context"
         )
 
-    def append(self, path: Path, tokens: Sequence[int]) -> None:
+    def append(self, path: TokenPath, tokens: Sequence[int]) -> None:
         """Note that tokens of a path were decoded, after those that were there."""
-        self._entries[path].length += len(tokens)
+        self._entries[path].tokens += tokens
 
-    def __contains__(self, path: Path) -> bool:
+    def __contains__(self, path: TokenPath) -> bool:
         return path in self._entries
 
-    def paths(self, owner: int) -> list[Path]:
+    def paths(self, owner: int) -> list[TokenPath]:
         """The paths of an owner that are in the cache."""
         return [path for path in self._entries if path.owner == owner]
 
-    def release(self, path: Path) -> None:
+    def release(self, path: TokenPath) -> None:
         """Give up a path's sequence; cells that no other one shares become free."""
         entry = self._entries.pop(path)
         self._engine().release(entry.sequence)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from et_agent.decoding.base import Run
 from et_agent.decoding.constraint import Constraint
-from et_agent.decoding.prefix_cache import Path
 from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 
@@ -18,18 +17,18 @@ StepCallback = Callable[["Request"], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BranchPath:
-    """The path of tokens of a tree's branch, as `prefix_cache.Path` has it.
+    """The path of tokens of a tree's branch, as `prefix_cache.TokenPath` has it.
 
     Attributes:
         owner: Arrival number of the request.
         number: The branch.
-        prompt_length: Tokens before those of the tree.
+        prompt: Tokens before those of the tree.
         tree: The tree.
     """
 
     owner: int
     number: int
-    prompt_length: int
+    prompt: Sequence[int]
     tree: Tree
 
     @property
@@ -37,9 +36,10 @@ class BranchPath:
         """Whether the branch has ended."""
         return self.tree.branches[self.number].finish is not None
 
-    def shared(self, other: Path) -> int:
-        """How many first tokens it has in common with another path of its request."""
-        return self.prompt_length + self.tree.shared(self.number, other.number)
+    @property
+    def tokens(self) -> list[int]:
+        """Its tokens so far, prompt included; put together each time."""
+        return [*self.prompt, *self.tree.path(self.number)]
 
 
 @dataclass(eq=False)
@@ -122,7 +122,7 @@ class Request:
         """A branch's path for the cache; the same object each time."""
         found = self._paths.get(branch)
         if found is None:
-            found = BranchPath(self.arrival, branch, len(self.prompt), self.run.tree)
+            found = BranchPath(self.arrival, branch, self.prompt, self.run.tree)
             self._paths[branch] = found
         return found
 

@@ -289,9 +289,9 @@ class Scheduler:
         if start == total - 1:
             # A branch that leaves another may have no token of its own yet.
             own = tree.branches[branch].tokens[-1:]
-            tokens = own or [*request.prompt, *tree.path(branch)][-1:]
+            tokens = own or path.tokens[-1:]
         else:
-            tokens = [*request.prompt, *tree.path(branch)][start:end]
+            tokens = path.tokens[start:end]
             request.recomputed += max(0, min(end, total - 1) - max(start, len(request.prompt)))
         return _Row(request, branch, slot.sequence, start, tokens, end == total)
 

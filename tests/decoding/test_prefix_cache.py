@@ -1,12 +1,18 @@
 """Who gets a sequence, who loses one, and from which beginning a path goes on."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import cast
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from et_agent.decoding.prefix_cache import Path, PrefixCache, Slot
+from et_agent.decoding.base import RunInputs
+from et_agent.decoding.greedy import Greedy
+from et_agent.decoding.prefix_cache import PrefixCache, Slot, common_length
+from et_agent.decoding.scheduler import Scheduler
 from et_agent.engines.base import Batch, Engine
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.errors import ContextError
@@ -22,13 +28,6 @@ class Words:
     number: int
     tokens: list[int]
     finished: bool = False
-
-    def shared(self, other: Path) -> int:
-        theirs = cast("Words", other).tokens
-        for at, (one, another) in enumerate(zip(self.tokens, theirs, strict=False)):
-            if one != another:
-                return at
-        return min(len(self.tokens), len(theirs))
 
 
 class Desk:
@@ -77,6 +76,28 @@ def test_a_path_goes_on_from_the_longest_beginning_of_its_owners_paths() -> None
     assert desk.decode(path(2, 0, 1, 2, 9)) == Slot(3, 0, 4), "another question's are not looked at"
     assert first in desk.cache
     assert [one.number for one in desk.cache.paths(1)] == [0, 1, 2]
+
+
+@given(
+    st.lists(st.integers(0, 2), max_size=40),
+    st.lists(st.integers(0, 2), max_size=20),
+    st.lists(st.integers(0, 2), max_size=20),
+)
+def test_what_two_lists_have_in_common(shared: list[int], one: list[int], other: list[int]) -> None:
+    first, second = [*shared, *one], [*shared, *other]
+    pairs = zip(first, second, strict=False)
+    same = takewhile(lambda pair: pair[0] == pair[1], pairs)
+    assert common_length(first, second) == len(list(same))
+
+
+def test_equal_prompts_of_two_questions_would_be_found() -> None:
+    model = ScriptedModel(lambda _prompt, _tokens: np.zeros(258, dtype=np.float32))
+    prompt = (TURN, 5, 6, 7)
+    scheduler = Scheduler(model)
+    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
+    one, other = (scheduler.prepare(prompt, Greedy(max_tokens=2), inputs) for _ in range(2))
+    assert one.path(0) is not other.path(0)
+    assert common_length(one.path(0).tokens, other.path(0).tokens) == len(prompt)
 
 
 def test_the_last_token_is_decoded_even_where_all_of_them_are_there() -> None:
