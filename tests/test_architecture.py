@@ -13,7 +13,7 @@ ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "renaming"),
-    ("validation", "arrays", "storage"),
+    ("validation", "arrays", "storage", "made_once"),
     ("weights", "templates"),
     ("engines",),
     ("models", "decoding"),

@@ -7,18 +7,18 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
-from et_agent.calibration.finding import find_calibrator, finds_one_that_reads_attention
+from et_agent.calibration.finding import find_calibrator, may_need_attention
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["Judge", "Judgement"]
+__all__ = ["Assessment", "ConfidenceEstimator"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Assessment:
     """What is thought of a tree's answer.
 
     Attributes:
@@ -33,7 +33,7 @@ class Judgement:
     notes: tuple[str, ...] = ()
 
 
-class Judge:
+class ConfidenceEstimator:
     """Finds the calibrator of a question, and applies it.
 
     Args:
@@ -84,10 +84,10 @@ class Judge:
                 kinds = [self._prompt.kind]
                 if self._prompt.kind is AnswerKind.AUTO:
                     kinds = [kind for kind in AnswerKind if kind is not AnswerKind.AUTO]
-                return finds_one_that_reads_attention(map(self._fingerprint, kinds))
+                return may_need_attention(map(self._fingerprint, kinds))
         return False
 
-    def judged(self, leaves: LeafTable, kind: AnswerKind, *, complete: bool) -> Judgement:
+    def estimate(self, leaves: LeafTable, kind: AnswerKind, *, complete: bool) -> Assessment:
         """What to think of a tree's answer.
 
         Args:
@@ -96,17 +96,17 @@ class Judge:
             complete: Whether decoding went on to its end.
         """
         if leaves.top is None or not complete:
-            return Judgement({})
+            return Assessment({})
         features = features_of(leaves)
         try:
             calibrator = self._calibrator_for(kind)
             confidence = None
             if calibrator is not None:
                 confidence = calibrator.confidence(features, kind.value)
-            return Judgement(features, confidence)
+            return Assessment(features, confidence)
         except CalibrationError as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
-            return Judgement(features, None, (f"no confidence: {error}",))
+            return Assessment(features, None, (f"no confidence: {error}",))
 
     def _calibrator_for(self, kind: AnswerKind) -> Calibrator | None:
         calibrator = self._calibrator

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypedDict, Unpack, get_args
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.kinds import answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.conversation import check_text
 from et_agent.calibration import Calibrator
@@ -20,7 +21,6 @@ __all__ = [
     "Calibration",
     "Chat",
     "PromptKeywords",
-    "answer_kind",
 ]
 
 Calibration = Calibrator | Literal["auto"] | None
@@ -124,19 +124,6 @@ class AskOptions:
             InputError: See the class.
         """
         return replace(self, **changes) if changes else self
-
-
-def answer_kind(kind: AnswerKind | str) -> AnswerKind:
-    """The kind of a name.
-
-    Raises:
-        SettingsError: There is none.
-    """
-    try:
-        return AnswerKind(kind)
-    except ValueError as error:
-        kinds = ", ".join(AnswerKind)
-        raise SettingsError(f"there is no answer kind {kind!r}: choose one of {kinds}") from error
 
 
 def _check_seed(seed: object) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from et_agent.asking.calling import CallForm
-from et_agent.asking.confidence import Judge
+from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -81,7 +81,7 @@ class PendingAnswer:
         decoder = EntropyTree() if options.decoder is None else options.decoder
         self.question = prompt.conversation.question
         self._model = model
-        self._judge = Judge(model, prompt, decoder, options)
+        self._estimator = ConfidenceEstimator(model, prompt, decoder, options)
         self._reader = PathReader(model, self.question, prompt.kind, prompt.stops, prompt.form)
         self._running = RunningReader(self._reader, prompt.reading_kind)
         inputs = RunInputs(
@@ -92,7 +92,7 @@ class PendingAnswer:
             read_leaf=self._running.key,
             read_tokens=self._running.mentions,
             ends=self._reader.ends if prompt.stops or prompt.form else None,
-            attention=options.attention or self._judge.reads_attention(),
+            attention=options.attention or self._estimator.reads_attention(),
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(
@@ -163,8 +163,8 @@ class PendingAnswer:
         run = self.request.result(timeout)
         reading = self.reading()
         leaves = self.leaves(reading)
-        judgement = self._judge.judged(leaves, reading.kind.kind, complete=not run.cancelled)
-        return result_of(self._decoded, reading, leaves, judgement)
+        assessment = self._estimator.estimate(leaves, reading.kind.kind, complete=not run.cancelled)
+        return result_of(self._decoded, reading, leaves, assessment)
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
-from et_agent.answers.kinds import ANSWER_MARKER
+from et_agent.answers.kinds import ANSWER_MARKER, answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
-from et_agent.asking.options import AskOptions, Chat, answer_kind
+from et_agent.asking.options import AskOptions, Chat
 from et_agent.decoding.constraint import Constraint
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.calling import JsonForm
-from et_agent.asking.confidence import Judgement
+from et_agent.asking.confidence import Assessment
 from et_agent.asking.notes import run_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text
@@ -60,7 +60,7 @@ class Decoded:
 
 
 def result_of(
-    decoded: Decoded, reading: TreeReading, leaves: LeafTable, judgement: Judgement
+    decoded: Decoded, reading: TreeReading, leaves: LeafTable, assessment: Assessment
 ) -> AskResult:
     """The result of a question.
 
@@ -68,7 +68,7 @@ def result_of(
         decoded: The question.
         reading: What its leaves say.
         leaves: Their statistics.
-        judgement: What to think of the answer.
+        assessment: What to think of the answer.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
@@ -80,7 +80,7 @@ def result_of(
     cut_off = cut_off_share(leaves.finish != 0, checked)
     report = tree_report(request.model, run.tree, reading)
     kind, calls = _kind_of_answer(prompt, reading, answer, report)
-    confidence, info = judgement.confidence, request.model.info
+    confidence, info = assessment.confidence, request.model.info
     return AskResult(
         question=prompt.conversation.question,
         answer=answer,
@@ -90,7 +90,7 @@ def result_of(
         confidence_parts=()
         if confidence is None
         else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
-        features=judgement.features,
+        features=assessment.features,
         share=max((one.share for one in answered), default=0.0),
         distribution=distribution,
         predictive_entropy=predictive_entropy(checked),
@@ -105,7 +105,7 @@ def result_of(
         notes=(
             *run_notes(request, decoded.decoder),
             *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
-            *judgement.notes,
+            *assessment.notes,
         ),
         usage=_usage(request),
         model=ModelId(name=info.name, fingerprint=info.fingerprint),

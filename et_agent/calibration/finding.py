@@ -15,8 +15,8 @@ from et_agent.storage import cache_dir, data_dir
 __all__ = [
     "calibrators_folder",
     "find_calibrator",
-    "finds_one_that_reads_attention",
     "known_calibrators",
+    "may_need_attention",
     "save_calibrator",
     "why_none",
 ]
@@ -63,7 +63,7 @@ def find_calibrator(requested: Fingerprint) -> Calibrator | None:
     return None
 
 
-def finds_one_that_reads_attention(requested: Iterable[Fingerprint]) -> bool:
+def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
     """Whether `find_calibrator` may find one that needs attention for any of these.
 
     Raises:

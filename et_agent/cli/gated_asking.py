@@ -106,6 +106,7 @@ def gated_ask(
 
     Exit code 0 with an answer, 3 without.
     """
+    from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
     from et_agent.cli.display import Board
     from et_agent.cli.terminal import is_watched, write_line
@@ -122,7 +123,7 @@ def gated_ask(
     rules = _policy(policy, answer_at, share=share, clarify=clarify)
     given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
     decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})
-    options: dict[str, Any] = {"decoder": decoder, "kind": kind.value, "seed": seed}
+    options = AskOptions(decoder=decoder, kind=kind.value, seed=seed)
     spec = model or DEFAULT_MODEL
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
@@ -144,7 +145,7 @@ def gated_ask(
         target = None
         if escalate_to is not None:
             larger = escalate_to
-            target = ModelTarget(lambda: opened(larger), **options)
+            target = ModelTarget(lambda: opened(larger), options)
         gate = Gate(
             rules,
             escalate=target,
@@ -154,7 +155,7 @@ def gated_ask(
         note = partial(board.note, 0) if board.shown else None
         ended = False
         board.begin(lambda _: ended, lambda: False)
-        decision = gate.ask(loaded, question, topic=topic, on_progress=note, **options)
+        decision = gate.ask(loaded, question, options, topic=topic, on_progress=note)
         ended = True
         board.close()
         while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
@@ -165,7 +166,7 @@ def gated_ask(
                 reply = ""
             if not reply:
                 break
-            decision = gate.reply(loaded, decision, reply, **options)
+            decision = gate.reply(loaded, decision, reply, options)
         if as_json:
             write_line(decision.model_dump_json(indent=2))
         else:

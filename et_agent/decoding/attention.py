@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AttentionBook", "BranchAttention"]
+__all__ = ["AttentionSums", "BranchAttention"]
 
 
 class _Branch(Protocol):
@@ -47,7 +47,7 @@ class BranchAttention:
     rows: list[NDArray[np.float16]] = field(default_factory=list)
 
 
-class AttentionBook:
+class AttentionSums:
     """Attention of all branches of one tree.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Protocol
 from et_agent.engines.base import Capacity, Engine
 from et_agent.errors import ContextError
 
-__all__ = ["PrefixCache", "Slot", "TokenPath", "common_length"]
+__all__ = ["PrefixCache", "Slot", "TokenPath", "common_prefix_length"]
 
 
 class TokenPath(Protocol):
@@ -66,7 +66,7 @@ class Slot:
     count: int
 
 
-def common_length(one: list[int], other: list[int]) -> int:
+def common_prefix_length(one: list[int], other: list[int]) -> int:
     """Count the first tokens that two lists have in common, by comparing halves of what is left."""
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
@@ -201,7 +201,7 @@ class PrefixCache:
             # Without this condition questions would share the beginnings of their prompts.
             if other.owner != path.owner:
                 continue
-            shared = common_length(entry.tokens, tokens)
+            shared = common_prefix_length(entry.tokens, tokens)
             if shared > best[1]:
                 best = (other, shared)
         return best

@@ -26,6 +26,7 @@ from et_agent.decoding.request import Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
+from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
 
 __all__ = ["Scheduler", "scheduler_of"]
@@ -358,17 +359,12 @@ def _batch(rows: list[_Row]) -> Batch:
     return Batch(tokens, positions, sequences, outputs)
 
 
-_SCHEDULERS: "weakref.WeakKeyDictionary[LanguageModel, Scheduler]" = weakref.WeakKeyDictionary()
-_SCHEDULERS_LOCK = threading.Lock()
+_SCHEDULERS: MadeOnce[LanguageModel, Scheduler] = MadeOnce(Scheduler)
 
 
 def scheduler_of(model: LanguageModel) -> Scheduler:
     """The one scheduler of a model, so that all callers share its batches."""
-    with _SCHEDULERS_LOCK:
-        scheduler = _SCHEDULERS.get(model)
-        if scheduler is None:
-            scheduler = _SCHEDULERS[model] = Scheduler(model)
-        return scheduler
+    return _SCHEDULERS.of(model)
 
 
 __getattr__ = old_names(__name__, {"Ticket": "Request"})

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.attention import AttentionBook
+from et_agent.decoding.attention import AttentionSums
 from et_agent.decoding.sampling import TokenStatistics
 
 __all__ = [
@@ -187,14 +187,14 @@ class Tree:
         self.prompt_length = prompt_length
         self.branches: list[Branch] = [Branch(id=0, parent=None, start=0)]
         self.forks: list[Fork] = []
-        self.attention: AttentionBook | None = None
+        self.attention: AttentionSums | None = None
         self._forks_of: dict[int, list[Fork]] = {}
         self._fork_into: dict[int, tuple[Fork, float]] = {}
 
-    def read_attention(self) -> AttentionBook:
+    def read_attention(self) -> AttentionSums:
         """Keep what the branches attend to, from here on."""
         if self.attention is None:
-            self.attention = AttentionBook(self.prompt_length, self.branches)
+            self.attention = AttentionSums(self.prompt_length, self.branches)
         return self.attention
 
     def fork(

@@ -24,11 +24,20 @@ from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
-from et_agent.gate.decision import ReadingOption
+from et_agent.errors import PolicyError
+from et_agent.gate.decision import Action, Decision, ReadingOption
 from et_agent.gate.limits import Limits
 from et_agent.templates.messages import Message
 
-__all__ = ["Clarification", "Clarifier", "chosen", "clarified", "decomposed", "meant"]
+__all__ = [
+    "Clarification",
+    "Clarifier",
+    "chosen",
+    "clarified",
+    "decomposed",
+    "meant",
+    "question_after",
+]
 
 
 _READINGS_PROMPT: Final = (
@@ -66,6 +75,21 @@ def meant(reply: str, readings: Sequence[str]) -> str:
     """What a reply says: the text of a reading where it is its number, else the reply itself."""
     number = chosen(reply, len(readings))
     return reply if number is None else readings[number]
+
+
+def question_after(decision: Decision, reply: str) -> str:
+    """Combine the question with the user's reply to a question back.
+
+    Raises:
+        PolicyError: The decision did not ask back.
+    """
+    if decision.action is not Action.CLARIFY:
+        raise PolicyError(
+            f"there is nothing to reply to: the decision did not ask back, its action is "
+            f"{decision.action.value!r}"
+        )
+    said = meant(reply, [reading.text for reading in decision.readings])
+    return clarified(decision.question, said.strip())
 
 
 @dataclass(frozen=True, slots=True)

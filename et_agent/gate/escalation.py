@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
-from et_agent.decoding.base import DecoderSettings
+from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
@@ -49,18 +49,20 @@ class ModelTarget:
 
     Args:
         model: A loaded model, or a function that loads one on first use.
-        decoder: As for `et_agent.ask`.
-        options: Further arguments of `et_agent.submit`.
+        options: How it answers.
+        changes: Fields of `AskOptions` by name, such as `decoder`.
+
+    Raises:
+        SettingsError: See `AskOptions`.
     """
 
     def __init__(
         self,
         model: LanguageModel | Callable[[], LanguageModel],
-        *,
-        decoder: DecoderSettings | None = None,
-        **options: Any,
+        options: AskOptions = DEFAULTS,
+        **changes: Unpack[AskKeywords],
     ) -> None:
-        self.decoder, self.options = decoder, options
+        self.options = options.changed(**changes)
         self._given = model
         self._loaded: LanguageModel | None = None
         self._lock = threading.Lock()
@@ -88,9 +90,7 @@ class ModelTarget:
         Raises:
             EtAgentError: Decoding failed.
         """
-        return ask_within(
-            self.model, question, limits or Limits(), decoder=self.decoder, **self.options
-        )
+        return ask_within(self.model, question, limits or Limits(), self.options)
 
 
 @dataclass(frozen=True, slots=True)

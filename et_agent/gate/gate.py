@@ -4,12 +4,14 @@ import logging
 import threading
 import uuid
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Final, Unpack, assert_never
 
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
+from et_agent.asking.pending import ProgressCallback
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, PolicyError
-from et_agent.gate.clarification import Clarification, Clarifier, clarified, meant
+from et_agent.gate.clarification import Clarification, Clarifier, question_after
 from et_agent.gate.decision import Action, Cost, Decision
 from et_agent.gate.escalation import Escalated, Target, call_target
 from et_agent.gate.limits import Limits, ask_within
@@ -17,7 +19,7 @@ from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
 
-__all__ = ["Gate", "question_after"]
+__all__ = ["Gate"]
 
 _MOST_ALTERNATIVES: Final = 5
 _log = logging.getLogger("et_agent.gate")
@@ -287,31 +289,43 @@ class Gate:
         self,
         model: LanguageModel,
         question: str,
+        options: AskOptions = DEFAULTS,
         *,
         topic: str | None = None,
         asked: int = 0,
         spent: Cost | None = None,
-        **options: Any,
+        on_progress: ProgressCallback | None = None,
+        **changes: Unpack[AskKeywords],
     ) -> Decision:
         """Decode a question within the policy's limits, judge it and carry the decision out.
 
         Args:
             model: A loaded model.
             question: The question.
+            options: How it is answered.
             topic: Topic or tool whose policy applies.
             asked: How often the user has been asked back about it already.
             spent: What the decision has cost already.
-            options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
+            on_progress: As for `et_agent.submit`.
+            changes: Fields of `AskOptions` by name, such as `decoder` or `kind`.
 
         Raises:
             EtAgentError: As for `submit` and `resolve`.
         """
         policy = self.policy.for_topic(topic)
-        result = ask_within(model, question, Limits.of(policy, spent), **options)
+        limits, options = Limits.of(policy, spent), options.changed(**changes)
+        result = ask_within(model, question, limits, options, on_progress=on_progress)
         return self.resolve(result, topic=topic, asked=asked, spent=spent)
 
     def reply(
-        self, model: LanguageModel, decision: Decision, reply: str, **options: Any
+        self,
+        model: LanguageModel,
+        decision: Decision,
+        reply: str,
+        options: AskOptions = DEFAULTS,
+        *,
+        on_progress: ProgressCallback | None = None,
+        **changes: Unpack[AskKeywords],
     ) -> Decision:
         """Continue with the user's reply to a question back.
 
@@ -319,7 +333,9 @@ class Gate:
             model: A loaded model.
             decision: The decision that asked back.
             reply: The user's reply: the number of a reading, or free text.
-            options: Further arguments of `et_agent.submit`, such as `decoder` or `kind`.
+            options: How the question is answered.
+            on_progress: As for `et_agent.submit`.
+            changes: Fields of `AskOptions` by name, such as `decoder` or `kind`.
 
         Raises:
             PolicyError: The decision did not ask back.
@@ -329,26 +345,12 @@ class Gate:
         return self.ask(
             model,
             question,
+            options.changed(**changes),
             topic=decision.topic,
             asked=decision.asked,
             spent=decision.cost,
-            **options,
+            on_progress=on_progress,
         )
-
-
-def question_after(decision: Decision, reply: str) -> str:
-    """Combine the question with the user's reply to a question back.
-
-    Raises:
-        PolicyError: The decision did not ask back.
-    """
-    if decision.action is not Action.CLARIFY:
-        raise PolicyError(
-            f"there is nothing to reply to: the decision did not ask back, its action is "
-            f"{decision.action.value!r}"
-        )
-    said = meant(reply, [reading.text for reading in decision.readings])
-    return clarified(decision.question, said.strip())
 
 
 def _cost(result: AskResult, spent: Cost | None) -> Cost:

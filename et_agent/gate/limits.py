@@ -1,9 +1,10 @@
 """The limits of a decision, and asking within them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 from et_agent.asking import submit
+from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.decoding.request import Request
 from et_agent.engines.base import LanguageModel
@@ -47,10 +48,10 @@ def ask_within(
     model: LanguageModel,
     question: str,
     limits: Limits,
-    /,
+    options: AskOptions = DEFAULTS,
     *,
     on_progress: ProgressCallback | None = None,
-    **options: Any,
+    **changes: Unpack[AskKeywords],
 ) -> AskResult:
     """Ask, and stop the tree when a limit is reached. The result is then incomplete.
 
@@ -58,13 +59,14 @@ def ask_within(
         model: A loaded model.
         question: The question.
         limits: Tokens and seconds.
+        options: How the question is answered.
         on_progress: As for `submit`.
-        options: Further arguments of `et_agent.submit`.
+        changes: Fields of `AskOptions` by name.
 
     Raises:
         EtAgentError: As for `submit` and `PendingAnswer.result`.
     """
-    pending = submit(model, question, on_progress=on_progress, **options)
+    pending = submit(model, question, options, on_progress=on_progress, **changes)
     note = pending.request.on_step
 
     def watch(request: Request) -> None:

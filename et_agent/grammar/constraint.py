@@ -4,8 +4,6 @@ Syntax: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
 """
 
 import json
-import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from et_agent.engines.base import Tokenizer
 from et_agent.errors import DecodeError, SettingsError
+from et_agent.made_once import MadeOnce
 
 __all__ = ["GrammarConstraint", "literal"]
 
@@ -45,7 +44,7 @@ class GrammarConstraint:
         self._stop = np.array(sorted(model.info.stop_tokens), dtype=np.int64)
         self._size = model.info.vocabulary
         grammar = LLMatcher.grammar_from_lark(_EVERY_SPELLING + rules)
-        start = LLMatcher(_vocabulary_of(model), grammar, log_level=0)
+        start = LLMatcher(_VOCABULARIES.of(model), grammar, log_level=0)
         if start.is_error():
             raise SettingsError(f"the grammar is not valid: {_brief(start)}")
         start.compute_bitmask()
@@ -126,20 +125,15 @@ class _Vocabulary:
         return []
 
 
-_VOCABULARIES: "weakref.WeakKeyDictionary[Tokenizer, LLTokenizer]" = weakref.WeakKeyDictionary()
-_VOCABULARIES_LOCK = threading.Lock()
-
-
 def _vocabulary_of(model: Tokenizer) -> LLTokenizer:
-    """The model's vocabulary as a trie, made once: it takes most of a second."""
-    with _VOCABULARIES_LOCK:
-        made = _VOCABULARIES.get(model)
-        if made is None:
-            vocabulary = _Vocabulary(model)
-            made = _VOCABULARIES[model] = LLTokenizer(
-                TokenizerWrapper(vocabulary),
-                n_vocab=model.info.vocabulary,
-                eos_token=sorted(model.info.stop_tokens) or [vocabulary.eos_token_id],
-                slices=LLTokenizer.json_slices(),
-            )
-        return made
+    vocabulary = _Vocabulary(model)
+    return LLTokenizer(
+        TokenizerWrapper(vocabulary),
+        n_vocab=model.info.vocabulary,
+        eos_token=sorted(model.info.stop_tokens) or [vocabulary.eos_token_id],
+        slices=LLTokenizer.json_slices(),
+    )
+
+
+_VOCABULARIES: Final = MadeOnce(_vocabulary_of)
+"""Vocabularies of models as tries; to make one takes most of a second."""

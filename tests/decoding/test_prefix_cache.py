@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.greedy import Greedy
-from et_agent.decoding.prefix_cache import PrefixCache, Slot, common_length
+from et_agent.decoding.prefix_cache import PrefixCache, Slot, common_prefix_length
 from et_agent.decoding.scheduler import Scheduler
 from et_agent.engines.base import Batch, Engine
 from et_agent.engines.scripted import ScriptedModel
@@ -87,7 +87,7 @@ def test_what_two_lists_have_in_common(shared: list[int], one: list[int], other:
     first, second = [*shared, *one], [*shared, *other]
     pairs = zip(first, second, strict=False)
     same = takewhile(lambda pair: pair[0] == pair[1], pairs)
-    assert common_length(first, second) == len(list(same))
+    assert common_prefix_length(first, second) == len(list(same))
 
 
 def test_equal_prompts_of_two_questions_would_be_found() -> None:
@@ -97,7 +97,7 @@ def test_equal_prompts_of_two_questions_would_be_found() -> None:
     inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
     one, other = (scheduler.prepare(prompt, Greedy(max_tokens=2), inputs) for _ in range(2))
     assert one.path(0) is not other.path(0)
-    assert common_length(one.path(0).tokens, other.path(0).tokens) == len(prompt)
+    assert common_prefix_length(one.path(0).tokens, other.path(0).tokens) == len(prompt)
 
 
 def test_the_last_token_is_decoded_even_where_all_of_them_are_there() -> None:

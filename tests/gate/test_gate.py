@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
-from et_agent.errors import PolicyError
+from et_agent.asking.options import AskOptions
+from et_agent.asking.pending import Progress
+from et_agent.errors import PolicyError, SettingsError
 from et_agent.gate import Action, Clarifier, Cost, Gate, GatePolicy, ModelTarget
 from et_agent.gate.escalation import Target
 from tests.gate.conftest import CHAINS, QUESTION, SURE, TEXTS, Judged
@@ -239,6 +241,21 @@ def test_a_decision_stops_at_its_limits(limit: dict[str, Any]) -> None:
     assert not asked, "nothing is left for an escalation"
     assert "decision has used up its limits" in decision.reason
     assert gate.escalations == 0, "what was not called is not counted"
+
+
+def test_options_are_an_object_or_named_and_checked_at_once() -> None:
+    gate = Gate(GatePolicy(answer_at=0.5, uncalibrated="share"))
+    options, seen = AskOptions(decoder=CHAINS, kind="number"), list[Progress]()
+    with ScriptedModel.from_texts(SURE) as model:
+        whole = gate.ask(model, QUESTION, options, on_progress=seen.append)
+        named = gate.ask(model, QUESTION, decoder=CHAINS, kind="number")
+        assert ModelTarget(model, options.changed(seed=3), seed=4).options == options.changed(
+            seed=4
+        )
+        with pytest.raises(SettingsError, match="no answer kind"):
+            ModelTarget(model, kind="poem")
+    assert seen
+    assert (whole.answer, whole.confidence) == (named.answer, named.confidence) == ("4", 1.0)
 
 
 def test_asking_back_needs_something_to_find_readings_with() -> None:

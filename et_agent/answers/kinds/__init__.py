@@ -12,7 +12,7 @@ from et_agent.answers.kinds.number import NUMBER
 from et_agent.answers.kinds.text import TEXT
 from et_agent.errors import SettingsError
 
-__all__ = ["ANSWER_MARKER", "KINDS", "AnswerKind", "instruction", "require_decided"]
+__all__ = ["ANSWER_MARKER", "KINDS", "AnswerKind", "answer_kind", "instruction", "require_decided"]
 
 
 class AnswerKind(StrEnum):
@@ -55,17 +55,26 @@ def instruction(kind: AnswerKind | str) -> str:
     return KINDS[require_decided(kind)].instruction
 
 
+def answer_kind(kind: AnswerKind | str) -> AnswerKind:
+    """Return the kind that has a name.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    try:
+        return AnswerKind(kind)
+    except ValueError:
+        kinds = ", ".join(AnswerKind)
+        raise SettingsError(f"there is no answer kind {kind!r}: choose one of: {kinds}") from None
+
+
 def require_decided(kind: AnswerKind | str) -> AnswerKind:
     """Return `kind` as an enum member other than `auto`.
 
     Raises:
         SettingsError: if `kind` is unknown or `auto`.
     """
-    try:
-        member = AnswerKind(kind)
-    except ValueError:
-        known = ", ".join(member.value for member in AnswerKind)
-        raise SettingsError(f"unknown answer kind {kind!r}; choose one of: {known}") from None
+    member = answer_kind(kind)
     if member is AnswerKind.AUTO:
         raise SettingsError(
             "the answer kind 'auto' must be decided first: "

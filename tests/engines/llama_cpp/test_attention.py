@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from et_agent.decoding import EntropyTree
-from et_agent.decoding.attention import AttentionBook
+from et_agent.decoding.attention import AttentionSums
 from et_agent.engines.llama_cpp.attention import (
     _PTR,
     _SOURCES,
@@ -126,7 +126,7 @@ def test_attention_of_a_prompt_longer_than_a_micro_batch(either_model: LlamaCppM
 def test_received_sums_match_single_rows(
     small_model: LlamaCppModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AttentionBook, "forget_rows", lambda _: None)
+    monkeypatch.setattr(AttentionSums, "forget_rows", lambda _: None)
     tree = run_tree(
         small_model,
         "How much is 17 + 25?",
