@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,11 +141,11 @@ SCRIPTS: tuple[Callable[[], Script], ...] = (_uneven, _late_doubt, _many_paths)
 def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
     yield "multi-chain", MultiChain(leaves=LEAVES, temperature=script.temperature)
 
-    def tree(**settings: object) -> EntropyTree:
+    def tree(**settings: Any) -> EntropyTree:
         made = EntropyTree.schedules[str(settings["schedule"])]
-        fixed: dict[str, object] = {"tau": script.tau, "gap": 1, "value": "mass_per_token"}
+        fixed: dict[str, Any] = {"tau": script.tau, "gap": 1, "value": "mass_per_token"}
         own = {name: value for name, value in fixed.items() if name in made.model_fields}
-        common = {"leaves": LEAVES, "temperature": script.temperature}
+        common: dict[str, Any] = {"leaves": LEAVES, "temperature": script.temperature}
         return made(**own | common | settings)
 
     yield "stratified", tree(schedule="stratified")

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from et_agent.decoding.base import DecoderSettings
-from et_agent.decoding.naming import brought_up, from_description, settings_class
+from et_agent.decoding.naming import from_description, migrated, settings_class
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
 
@@ -38,8 +38,8 @@ class Fingerprint(BaseModel):
 
     @field_validator("decoder", mode="before")
     @classmethod
-    def _bring_up(cls, given: object) -> object:
-        return brought_up(given) if isinstance(given, Mapping) else given
+    def _migrate(cls, given: object) -> object:
+        return migrated(given) if isinstance(given, Mapping) else given
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], kinds: Sequence[str]) -> Self:
@@ -86,8 +86,8 @@ class Fingerprint(BaseModel):
         cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
-        now = brought_up(decoder)
-        free = (settings_class(now) or DecoderSettings).uncompared
+        now = migrated(decoder)
+        free = (settings_class(now) or DecoderSettings).ignored_in_fingerprint
         return cls(
             model=model,
             decoder={name: value for name, value in now.items() if name not in free},

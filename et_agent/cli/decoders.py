@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from typer.main import get_command
 
 from et_agent.cli.help import ShortHelpCommand
+from et_agent.cli.terminal import tell_deprecated
 from et_agent.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ TREE_PANEL: Final = "Tree"
 """The group of options of decoders in the help."""
 _STOPPING_PANEL: Final = "Stopping early"
 _SHORT: Final = {"branching": "b"}
-_VALUE: Final = "value_per_token"
-_NEED_ATTENTION: Final = ("delta", "importance_percentile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,14 @@ class DecoderOption:
         from et_agent.decoding.schedules import EntropyTree
 
         return all(issubclass(one, EntropyTree) for one in self.classes)
+
+    @property
+    def some_schedules(self) -> list[str]:
+        """The schedules that have it, if only trees do and not all of them."""
+        from et_agent.decoding.schedules import EntropyTree
+
+        having = EntropyTree.schedules_with(self.field)
+        return having if self.is_of_trees_alone and len(having) < len(EntropyTree.schedules) else []
 
 
 def option(field: str) -> str:
@@ -156,7 +163,7 @@ def _parameters() -> tuple[Any, ...]:
 
 
 def _signature() -> Iterator[inspect.Parameter]:
-    from et_agent.decoding.schedules.former import FORMER_SETTINGS
+    from et_agent.decoding.schedules.legacy import FORMER_SETTINGS
 
     by_field = {one.field: one for one in decoder_options()}
     for one in by_field.values():
@@ -191,14 +198,15 @@ def _panel(one: DecoderOption) -> str:
 
 
 def _help(one: DecoderOption) -> str:
-    """What an option does, what it may be, and the schedule that alone has it."""
+    """What an option does, what it may be, and the schedules that have it unless all do."""
     # On the command line None is an option that is left out.
     text = re.sub(r"`(\w+)`", _as_option, one.help).replace("; None for ", "; by default ")
+    text = re.sub(r"; (.*) if None\b", r"; by default \1", text)
     if one.choices:
         *most, last = one.choices
         text = f"{text.removesuffix('.')}: {', '.join(most)} or {last}."
-    if one.is_of_trees_alone and len(one.classes) == 1:
-        text = f"{one.classes[0].model_fields['schedule'].default}: {text[0].lower()}{text[1:]}"
+    if schedules := one.some_schedules:
+        text = f"{', '.join(schedules)}: {text[0].lower()}{text[1:]}"
     return text
 
 
@@ -223,17 +231,15 @@ def decoder_settings(
     """
     from et_agent.decoding.naming import DECODERS
     from et_agent.decoding.schedules import EntropyTree
-    from et_agent.decoding.schedules.former import respelled
 
     if name not in DECODERS:
         raise SettingsError(f"--decoder is {name}: use one of {', '.join(DECODERS)}")
     try:
-        given = respelled(given, stacklevel=1)
+        given = _renamed(given)
         made = DECODERS[name]
         if made is EntropyTree:
             made = _schedule(given)
-            _check_rivals(given)
-            _check_attention(made, given, attention=attention)
+            _check_attention(given, attention=attention)
         else:
             _check_applies(name, made, given)
         return made(**{field: value for field, value in given.items() if field != "seed"})
@@ -270,40 +276,39 @@ def _check_applies(name: str, made: "type[DecoderSettings]", given: Mapping[str,
     inapplicable = [option(field) for field in given if field not in applies]
     if inapplicable:
         raise SettingsError(
-            f"{_both(inapplicable)} not apply to --decoder {name}: leave out, or use --decoder {TREE}"
+            f"{_both(inapplicable)} not apply to --decoder {name}: leave "
+            f"{'it' if len(inapplicable) == 1 else 'them'} out, or use --decoder {TREE}"
         )
 
 
-def _check_rivals(given: Mapping[str, Any]) -> None:
+def _check_attention(given: Mapping[str, Any], *, attention: bool) -> None:
+    """Refuse what needs attention where none is read, which settings cannot know."""
     from et_agent.decoding.schedules.forking import ForkingTree
 
-    for one, other in ForkingTree.rivals:
-        if one in given and other in given:
-            raise SettingsError(
-                f"{option(one)} and {option(other)} set the same value: use only one of them"
-            )
+    if attention or given.get("importance") == "none":
+        return
+    needing = [option(field) for field in ForkingTree.need_attention if field in given]
+    if given.get("importance") in ("received", "prompt"):
+        needing.append(f"--importance {given['importance']}")
+    if needing:
+        raise SettingsError(f"{needing[0]} needs attention: leave out --no-attention")
 
 
-def _check_attention(
-    made: "type[DecoderSettings]", given: Mapping[str, Any], *, attention: bool
-) -> None:
-    """Refuse what does nothing without attention, or where forks do not look at it."""
-    importance = given.get("importance", "auto")
-    by_value = "value" in made.model_fields and given.get("value", _VALUE) == _VALUE
-    if "least_value" in given and not by_value:
-        raise SettingsError(f"--least-value does not apply to --value {given['value']}")
-    if not attention and importance in ("received", "prompt"):
-        raise SettingsError(f"--importance {importance} needs attention: leave out --no-attention")
-    for field in (field for field in _NEED_ATTENTION if field in given):
-        if importance == "none":
-            raise SettingsError(f"{option(field)} does not apply to --importance none")
-        if not attention:
-            raise SettingsError(f"{option(field)} needs attention: leave out --no-attention")
-        if by_value and importance == "auto":
+def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in today's spelling."""
+    from et_agent.decoding.schedules.legacy import FORMER_SETTINGS, with_new_names
+
+    for former, now in FORMER_SETTINGS.items():
+        if former in given and now in given:
             raise SettingsError(
-                f"{option(field)} does not apply to --value {_VALUE} by itself: add "
-                "--importance received"
+                f"{option(former)} is the old name of {option(now)}, and both are given: leave "
+                f"{option(former)} out"
             )
+    return with_new_names(given, tell=_tell_deprecated)
+
+
+def _tell_deprecated(old: str, new: str) -> None:
+    tell_deprecated(*(_as_options(one) if "=" in one else option(one) for one in (old, new)))
 
 
 def _both(options: list[str]) -> str:
@@ -318,5 +323,18 @@ def _explain(error: ValidationError) -> str:
             message = message.removeprefix("Input ")
             parts.append(f"{option(str(item['loc'][0]))} is {item['input']}: it {message}")
         else:
-            parts.append(message)
+            parts.append(_as_options(message))
     return "; ".join(parts)
+
+
+def _as_options(message: str) -> str:
+    """What settings say, with options in place of `name=value` and of names that are no words."""
+
+    def found(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        if value is not None:
+            return f"{option(name)} {value}"
+        return option(name) if "_" in name else name
+
+    names = "|".join(one.field for one in decoder_options())
+    return re.sub(rf"\b(?P<name>{names})\b(?:='?(?P<value>[\w.+-]*\w)'?)?", found, message)

@@ -4,9 +4,9 @@ import os
 from contextlib import AbstractContextManager, closing
 from typing import Final
 
+from et_agent.cli.terminal import tell_deprecated
 from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
 from et_agent.errors import ContextError, SettingsError
-from et_agent.renaming import warn_of_old_name
 from et_agent.weights.progress import TransferProgress
 
 __all__ = ["check_load_settings", "core_count", "dequantizes", "open_model"]
@@ -37,7 +37,7 @@ def check_load_settings(
 def dequantizes(dequantize: bool, unpack: bool) -> bool:
     """Whether weights are dequantized, by `--dequantize` or its old name `--unpack`."""
     if unpack:
-        warn_of_old_name("--unpack", "--dequantize")
+        tell_deprecated("--unpack", "--dequantize")
     return dequantize or unpack
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "output_console",
     "print_block",
     "say",
+    "tell_deprecated",
     "visible",
     "write_line",
 ]
@@ -123,6 +124,11 @@ def say(text: str) -> None:
     """Write a line for people to standard error."""
     sys.stderr.write(visible(text, keep="\n") + "\n")
     sys.stderr.flush()
+
+
+def tell_deprecated(old: str, new: str) -> None:
+    """Say on standard error that an option has another spelling now."""
+    say(f"note: {old} is deprecated: use {new}")
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

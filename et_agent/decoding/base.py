@@ -43,7 +43,7 @@ class DecoderSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    uncompared: ClassVar[frozenset[str]] = frozenset({"leaves", "max_tokens"})
+    ignored_in_fingerprint: ClassVar[frozenset[str]] = frozenset({"leaves", "max_tokens"})
     """Settings that may differ from those that a calibrator was fitted with. The token limit affects
     only the paths that reach it, and the weight that it cuts off is a feature. The leaves may be any
     number in the range that the calibrator was fitted with. All other settings matter."""

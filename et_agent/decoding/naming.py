@@ -1,6 +1,6 @@
 """Decoders as plain data, `{"name": "EntropyTree", "leaves": 8}`: how results and stores keep them.
 
-Data of earlier versions are read here too, for everyone: settings have the spelling of `former.py`,
+Data of earlier versions are read here too, for everyone: settings have the spelling of `legacy.py`,
 and an `EntropyTree` has the settings of all schedules, whichever it decoded with.
 """
 
@@ -12,15 +12,15 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.schedules import EntropyTree
-from et_agent.decoding.schedules.former import respelled
+from et_agent.decoding.schedules.legacy import with_new_names
 
 __all__ = [
     "CLASSES",
     "DECODERS",
-    "brought_up",
     "described",
     "from_description",
     "has_name",
+    "migrated",
     "settings_class",
 ]
 
@@ -57,7 +57,7 @@ def settings_class(given: Mapping[str, Any]) -> type[DecoderSettings] | None:
     return made
 
 
-def brought_up(given: Mapping[str, Any]) -> dict[str, Any]:
+def migrated(given: Mapping[str, Any]) -> dict[str, Any]:
     """A description, perhaps of an earlier version, as `described` has it now.
 
     A setting that is not there stays away: what was decoded before there was one need not have been
@@ -66,7 +66,7 @@ def brought_up(given: Mapping[str, Any]) -> dict[str, Any]:
     made = settings_class(given)
     if made is None or not issubclass(made, EntropyTree):
         return dict(given)
-    found = respelled(given)
+    found = with_new_names(given)
     if found.keys() >= _FLAT:
         others = {name for one in EntropyTree.schedules.values() for name in one.model_fields}
         found = {k: v for k, v in found.items() if k in made.model_fields or k not in others}
@@ -80,7 +80,7 @@ def from_description(given: Mapping[str, Any]) -> DecoderSettings:
         ValueError: There is no such name.
         SettingsError: A setting is unknown, out of range or of another schedule.
     """
-    settings = brought_up(given)
+    settings = migrated(given)
     name = settings.pop("name", None)
     made = _NAMES.get(str(name))
     if made is None:

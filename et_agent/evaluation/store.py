@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.decoding.naming import brought_up
+from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
@@ -107,10 +107,8 @@ class RunStore:
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._transaction() as connection:
             configs = dict(connection.execute("SELECT name, config FROM runs ORDER BY id"))
-            wanted = _brought_up(text)
-            known = next(
-                (one for one, kept in configs.items() if _brought_up(kept) == wanted), None
-            )
+            wanted = _migrated(text)
+            known = next((one for one, kept in configs.items() if _migrated(kept) == wanted), None)
             if known is None:
                 known = next(one for one in _names(name) if one not in configs)
                 connection.execute(
@@ -280,11 +278,11 @@ class RunStore:
         self.close()
 
 
-def _brought_up(text: str) -> dict[str, Any]:
+def _migrated(text: str) -> dict[str, Any]:
     """A configuration with its decoder as it is described now."""
     config: dict[str, Any] = json.loads(text)
     decoder = config.get("decoder")
-    return {**config, "decoder": brought_up(decoder)} if isinstance(decoder, dict) else config
+    return {**config, "decoder": migrated(decoder)} if isinstance(decoder, dict) else config
 
 
 def _versions() -> dict[str, str]:

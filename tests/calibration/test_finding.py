@@ -18,6 +18,7 @@ from et_agent.calibration.finding import (
 )
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.decoding.naming import described
+from et_agent.decoding.schedules.keywords import TreeKeywords
 from et_agent.weights.catalog import CATALOG
 
 FOLDER = Path(str(resources.files("et_agent.calibration") / "shipped"))
@@ -72,12 +73,13 @@ def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_
     asked, known = what_users_ask(path), Calibrator.load(path).fingerprint
     assert known is not None
     assert known.leaves == (4, 16)
-    for stops, holds in (
+    rules: tuple[tuple[TreeKeywords, bool], ...] = (
         ({"batch": 2, "stop_below": 0.34}, True),
         ({"batch": 4, "stop_above": 0.8, "stop_below": 0.34}, True),
         ({"stop_above": 0.8}, True),
         ({"batch": 2, "stop_above": 0.8}, False),
-    ):
+    )
+    for stops, holds in rules:
         found = find_calibrator(
             Fingerprint.of(
                 model=asked.model,

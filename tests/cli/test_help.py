@@ -59,3 +59,21 @@ def test_the_long_help_leaves_out_nothing_but_old_spellings(run: Run) -> None:
 def test_hidden_options_still_work_after_help(run: Run) -> None:
     run("ask", "--help")
     assert options(run("ask", "--help-all").out) > options(run("ask", "--help").out)
+
+
+def test_the_long_help_speaks_of_options_not_of_python(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = run("ask", "--help-all").out
+    assert not [line for line in shown.splitlines() if "None" in line]
+    assert "by default taken from --percentile" in shown
+
+
+def test_options_of_some_schedules_say_of_which(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = run("ask", "--help-all").out
+    assert "online: least number of tokens between two forks" in shown
+    assert "online, rounds: codes of arithmetic sampling" in shown
+    assert "breadth_first, online, rounds: branches per fork" in shown
+    assert "rounds: roots decoded at a time" in shown

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,7 +244,7 @@ def new_forks(run: Run, known: int) -> list[tuple[int, int]]:
     return [(fork.branch, fork.position) for fork in run.tree.forks[known:]]
 
 
-def tree_of(schedule: str, **settings: object) -> EntropyTree:
+def tree_of(schedule: str, **settings: Any) -> EntropyTree:
     """A tree with those of the settings that its schedule has."""
     made = EntropyTree.schedules[schedule]
     return made(**{name: value for name, value in settings.items() if name in made.model_fields})

@@ -33,10 +33,11 @@ LATE: Final[dict[str, Any]] = {
 }
 
 
-def tree(batch: int | None, **changed: object) -> EntropyTree:
+def tree(batch: int | None, **changed: Any) -> EntropyTree:
     """16 roots and no forks later."""
     given = {"roots": 16, "leaves": 16, "temperature": 1, "batch": batch, "stop_above": 1.0}
-    return EntropyTree(**given | changed)
+    settings: dict[str, Any] = given | changed
+    return EntropyTree(**settings)
 
 
 def leaves_of(run: Run) -> Counter[Path]:

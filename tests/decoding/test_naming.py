@@ -4,7 +4,7 @@ from typing import Any, Final
 import pytest
 
 from et_agent.decoding import DecoderSettings, EntropyTree, Greedy, MultiChain
-from et_agent.decoding.naming import brought_up, described, from_description, has_name
+from et_agent.decoding.naming import described, from_description, has_name, migrated
 from et_agent.errors import SettingsError
 
 
@@ -76,14 +76,14 @@ def test_descriptions_of_before_are_read_without_a_word(
 ) -> None:
     decoder = EntropyTree(**now)
     assert from_description(FLAT | changed) == decoder
-    assert brought_up(FLAT | changed) == described(decoder)
-    assert brought_up(described(decoder)) == described(decoder)
+    assert migrated(FLAT | changed) == described(decoder)
+    assert migrated(described(decoder)) == described(decoder)
 
 
 def test_what_a_description_of_before_lacks_it_goes_on_lacking() -> None:
     older = {name: value for name, value in FLAT.items() if name != "least_worth"}
-    assert "least_value" not in brought_up(older)
-    assert brought_up({"name": "Beam", "wave": 3}) == {"name": "Beam", "wave": 3}
+    assert "least_value" not in migrated(older)
+    assert migrated({"name": "Beam", "wave": 3}) == {"name": "Beam", "wave": 3}
 
 
 def test_the_setting_of_another_schedule_is_dropped_only_where_all_are_there() -> None:

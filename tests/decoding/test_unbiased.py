@@ -1,5 +1,7 @@
 """Weights give the true answer distribution on average, over 10,000 seeds; counts do not."""
 
+from typing import Any
+
 import pytest
 
 from et_agent.decoding import EntropyTree, MultiChain
@@ -11,7 +13,7 @@ STRATIFIED = {
     "grained": (grained(), EntropyTree(schedule="stratified", leaves=2, temperature=1)),
     "uneven": (uneven(), EntropyTree(schedule="stratified", leaves=5, temperature=0.7)),
 }
-_ONLINE = {"schedule": "online", "gap": 1, "temperature": 1.0, "tau": 0.3}
+_ONLINE: dict[str, Any] = {"schedule": "online", "gap": 1, "temperature": 1.0, "tau": 0.3}
 ONLINE = {
     "cap reached": EntropyTree(**_ONLINE | {"roots": 1, "leaves": 3}),
     "cap not reached, gap 2": EntropyTree(**_ONLINE | {"roots": 2, "leaves": 12, "gap": 2}),

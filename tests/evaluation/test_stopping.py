@@ -77,7 +77,7 @@ def test_settings_that_never_stop_are_refused() -> None:
 )
 @pytest.mark.parametrize("batch", [1, 2])
 def test_whole_trees_played_through_stop_as_trees_in_batches_do(
-    batch: int, stops: dict[str, float]
+    batch: int, stops: dict[str, Any]
 ) -> None:
     """Nearly, and on average: which side of its neighbour a code lay on is forgotten."""
     common: dict[str, Any] = {"leaves": 8, "roots": 8, "temperature": 1}

@@ -20,3 +20,13 @@ def test_former_keys_work_and_warn_who_wrote_them(former: str, now: str) -> None
     ) as told:
         assert EARLY[former] == EARLY[now]
     assert [one.filename for one in told] == [__file__]
+    with pytest.warns(DeprecationWarning, match=f"{former} is deprecated .*use {now}"):
+        assert EARLY.get(former) == EARLY[now]
+    assert former in EARLY
+    assert now in EARLY
+
+
+def test_what_it_does_not_set() -> None:
+    assert EARLY.get("leaves", 3) == 3
+    assert "leaves" not in EARLY
+    assert "least_worth" not in EARLY

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from et_agent.decoding import EntropyTree, MultiChain
+from et_agent.decoding.schedules.keywords import Schedule
 from et_agent.errors import InputError
 from et_agent.uncertainty import answer_distribution
 from et_agent.uncertainty.leaf_table import FORKS
@@ -14,7 +16,7 @@ from tests.decoding.play import play, random_toy, uneven
 from tests.evaluation.conftest import table
 
 
-def tree_of(schedule: str, **settings: float) -> EntropyTree:
+def tree_of(schedule: Schedule, **settings: Any) -> EntropyTree:
     """The schedule's tree with those of the settings that it has."""
     fields = EntropyTree.schedules[schedule].model_fields
     own = {name: value for name, value in settings.items() if name in fields}
@@ -31,7 +33,7 @@ def measured(decoder: EntropyTree | MultiChain, seed: int, toy_seed: int | None 
 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "breadth_first", "stratified"])
-def test_the_table_of_a_tree(schedule: str) -> None:
+def test_the_table_of_a_tree(schedule: Schedule) -> None:
     decoder = tree_of(schedule, leaves=8, roots=3, tau=0.2, temperature=1)
     for seed in range(20):
         tree, leaves = measured(decoder, seed)
@@ -49,7 +51,7 @@ def test_the_table_of_a_tree(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "breadth_first"])
-def test_a_capped_tree_keeps_all_weight(schedule: str) -> None:
+def test_a_capped_tree_keeps_all_weight(schedule: Schedule) -> None:
     decoder = tree_of(schedule, leaves=8, roots=3, tau=0.05, temperature=1)
     for seed in range(20):
         _, leaves = measured(decoder, seed, toy_seed=seed)
@@ -78,7 +80,7 @@ def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["rounds", "online", "stratified"])
-def test_fewer_leaves_than_codes_share_beginnings_as_their_paths_do(schedule: str) -> None:
+def test_fewer_leaves_than_codes_share_beginnings_as_their_paths_do(schedule: Schedule) -> None:
     decoder = tree_of(schedule, leaves=8, roots=6, tau=0.1, temperature=1)
     for toy_seed in range(8):
         for seed in range(5):

@@ -13,14 +13,14 @@ from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.schedules.forking import SURE, ForkingTree
 from et_agent.decoding.tree import Alternatives, Branch, ForkKind, Lineage, Side
 
-__all__ = ["BackwardRun", "Candidate", "rank"]
+__all__ = ["BackwardRun", "ForkCandidate", "rank"]
 
 _CERTAIN: Final = 1e-6
 """Below this the chosen token has all the float32 probability there is, and no side can be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ForkCandidate:
     """A position that may be forked, and what speaks for it."""
 
     branch: Branch
@@ -28,7 +28,7 @@ class Candidate:
     value: float
 
 
-def rank(candidate: Candidate) -> tuple[float, Lineage, int]:
+def rank(candidate: ForkCandidate) -> tuple[float, Lineage, int]:
     """Sorts candidates: the best first, equal ones the same way however batches fell."""
     return (-candidate.value, candidate.branch.lineage, candidate.position)
 
@@ -125,7 +125,7 @@ class BackwardRun(BatchedRun):
             positions.append(position)
         return positions
 
-    def _fork_at(self, candidate: Candidate, room: int) -> None:
+    def _fork_at(self, candidate: ForkCandidate, room: int) -> None:
         branch, position = candidate.branch, candidate.position
         alternatives = branch.alternatives.pop(position)
         if alternatives.fresh is not None:

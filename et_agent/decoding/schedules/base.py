@@ -1,20 +1,26 @@
 """The entropy tree's settings: what its schedules have in common, and which class has which."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
-from et_agent.decoding.schedules.former import respelled
+from et_agent.decoding.schedules.keywords import TreeKeywords
+from et_agent.decoding.schedules.legacy import FORMER_SETTINGS, with_new_names
 from et_agent.errors import SettingsError
+from et_agent.renaming import warn_of_old_name
 
 __all__ = ["EntropyTree"]
 
 _DEFAULT: Final = "rounds"
-# From a validator through three `__init__` to whoever called the first.
-_CALLER: Final = 5
+# From the warning through `with_new_names`, a validator and three `__init__` to the first's caller.
+_CALLER: Final = 8
+
+
+def _warn_caller(old: str, new: str) -> None:
+    warn_of_old_name(old, new, stacklevel=_CALLER)
 
 
 def _is_schedule(cls: type[DecoderSettings]) -> bool:
@@ -57,7 +63,7 @@ class EntropyTree(DecoderSettings):
         """An instance of the schedule's class."""
         return super().__new__(cls if _is_schedule(cls) else cls._of(settings))
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: Unpack[TreeKeywords]) -> None:
         """Check the settings, which are those of the schedule's class."""
         super().__init__(**settings)
 
@@ -88,7 +94,7 @@ class EntropyTree(DecoderSettings):
     def _check_own(cls, given: object) -> object:
         if not isinstance(given, Mapping):
             return given
-        settings = respelled(given, stacklevel=_CALLER)
+        settings = with_new_names(given, tell=_warn_caller)
         for name in settings:
             if name not in cls.model_fields and (others := cls.schedules_with(name)):
                 wanted = " or ".join(f"schedule={one!r}" for one in others)
@@ -113,6 +119,17 @@ class EntropyTree(DecoderSettings):
         """The constructor that users know, for all schedules."""
         ours = type(self) in self.schedules.values()
         return EntropyTree.__name__ if ours else super().__repr_name__()
+
+    if not TYPE_CHECKING:  # or any attribute would pass for one
+
+        def __getattr__(self, name: str) -> object:
+            """What settings were called before, when every schedule had those of all."""
+            if name not in FORMER_SETTINGS:
+                return super().__getattr__(name)
+            now = FORMER_SETTINGS[name]
+            warn_of_old_name(name, now)
+            having = self.schedules[self.schedules_with(now)[0]]
+            return getattr(self, now, having.model_fields[now].default)
 
     @property
     def least_leaves(self) -> int:

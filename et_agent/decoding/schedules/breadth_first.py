@@ -3,7 +3,7 @@
 from typing import Literal
 
 from et_agent.decoding.base import Run, RunInputs
-from et_agent.decoding.schedules.backward import BackwardRun, Candidate, rank
+from et_agent.decoding.schedules.backward import BackwardRun, ForkCandidate, rank
 from et_agent.decoding.schedules.forking import ForkingTree
 from et_agent.decoding.tree import Branch
 
@@ -41,7 +41,7 @@ class BreadthFirstRun(BackwardRun):
         level, known = self._level, len(self.tree.branches)
         tau, delta = self._least_entropy(level), self._least_importance(level)
         candidates = [
-            Candidate(branch, position, branch.statistics[position - branch.start].entropy)
+            ForkCandidate(branch, position, branch.statistics[position - branch.start].entropy)
             for branch in level
             for position in self._positions(branch, tau, delta)
         ]

@@ -1,15 +1,14 @@
 """Settings of the schedules that fork by entropy: which positions, and into which sides."""
 
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
 from et_agent.decoding.schedules.base import EntropyTree
+from et_agent.decoding.schedules.keywords import Importance
 from et_agent.decoding.thresholds import Thresholds
 
-__all__ = ["SURE", "ForkingTree", "Importance"]
-
-Importance = Literal["auto", "none", "received", "prompt"]
+__all__ = ["SURE", "ForkingTree"]
 
 SURE: Final = 0.02
 """Below this entropy, nats, a token is all but certain."""
@@ -19,16 +18,20 @@ _PERCENTILE: Final = 80.0
 class ForkingTree(EntropyTree):
     """Settings of `rounds`, `online` and `breadth_first`."""
 
-    rivals: ClassVar[tuple[tuple[str, str], ...]] = (
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
         ("tau", "percentile"),
         ("delta", "importance_percentile"),
     )
     """Pairs of settings of which the first makes the second useless."""
+    by_attention: ClassVar[Importance] = "received"
+    """The importance that fits the schedule."""
+    need_attention: ClassVar[tuple[str, ...]] = ("delta", "importance_percentile")
+    """Settings that do nothing where forks do not look at attention."""
 
     branching: int = Field(default=2, ge=2, le=8)
     """Branches per fork (b in the paper)."""
     tau: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Lowest entropy of a fork, in nats at temperature 1; None takes it from `percentile`."""
+    """Lowest entropy of a fork, in nats at temperature 1; taken from `percentile` if None."""
     percentile: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's token entropies that gives tau. None means 80, or no threshold with
     value `value_per_token`."""
@@ -38,7 +41,7 @@ class ForkingTree(EntropyTree):
     attention on the prompt, for `online`. `auto`: the one that fits the schedule, if the model
     gives attention, or none with value `value_per_token`."""
     delta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Lowest importance of a fork; None takes it from `importance_percentile`."""
+    """Lowest importance of a fork; taken from `importance_percentile` if None."""
     importance_percentile: float = Field(default=25.0, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's importances that gives delta."""
     exchangeable: bool = False
@@ -58,6 +61,37 @@ class ForkingTree(EntropyTree):
         if self.importance == "prompt":
             raise ValueError("importance='prompt' needs schedule='online'; use 'received'")
         return self
+
+    @model_validator(mode="after")
+    def _check_exclusive(self) -> Self:
+        for one, other in self.exclusive:
+            if self._is_changed(one) and self._is_changed(other):
+                raise ValueError(
+                    f"{self._shown(one)} and {self._shown(other)} set the same value: use only "
+                    "one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_attention(self) -> Self:
+        needless = [name for name in self.need_attention if self._is_changed(name)]
+        if needless and not self.reads_attention:
+            raise ValueError(
+                f"{self._shown(needless[0])} does nothing {self._without_attention()}: leave it "
+                f"out, or set importance={self.by_attention!r}"
+            )
+        return self
+
+    def _without_attention(self) -> str:
+        """The settings by which forks do not look at attention."""
+        return f"with {self._shown('importance')}"
+
+    def _is_changed(self, name: str) -> bool:
+        # Stored settings name every one: its default then says nothing.
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
+
+    def _shown(self, name: str) -> str:
+        return f"{name}={getattr(self, name)!r}"
 
     @property
     def reads_attention(self) -> bool:

@@ -1,7 +1,7 @@
 """Schedule `online`: forks start when their token is decoded."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from et_agent.decoding.arithmetic import Coded, CodedRun
 from et_agent.decoding.base import Run, RunInputs, side, sum_and_sample
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.schedules.forking import ForkingTree
+from et_agent.decoding.schedules.keywords import Importance
 from et_agent.decoding.tree import Branch, ForkKind
 from et_agent.errors import SettingsError
 
@@ -17,6 +18,8 @@ __all__ = ["Online", "OnlineRun"]
 
 class Online(ForkingTree):
     """Forks start when their token is decoded and look at nothing later. Unbiased."""
+
+    by_attention: ClassVar[Importance] = "prompt"
 
     schedule: Literal["online"] = "online"
     """When to fork."""

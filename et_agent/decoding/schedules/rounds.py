@@ -2,22 +2,20 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from et_agent.decoding.base import Run, RunInputs
-from et_agent.decoding.schedules.backward import BackwardRun, Candidate, rank
+from et_agent.decoding.schedules.backward import BackwardRun, ForkCandidate, rank
 from et_agent.decoding.schedules.forking import ForkingTree
-from et_agent.decoding.schedules.former import FORMER_SETTINGS
+from et_agent.decoding.schedules.keywords import ForkValue
 from et_agent.decoding.tree import Branch
-from et_agent.renaming import warn_of_old_name
 
-__all__ = ["ForkValue", "Rounds", "RoundsRun", "Stop"]
+__all__ = ["Rounds", "RoundsRun", "Stop"]
 
-ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
 Stop = Literal["above", "below"]
 
 _ROUNDING: Final = 1e-9
@@ -25,7 +23,7 @@ _ROUNDING: Final = 1e-9
 _LEAST_TO_STOP_BELOW: Final = 4
 """Fewer leaves may differ by chance where the model is sure enough."""
 _FEW: Final = 8
-"""Tokens added to those to redo: a step of the batch costs more than its tokens when few are left."""
+"""Tokens added to those to recompute: when few are left, a step costs more than its tokens."""
 
 
 class Rounds(ForkingTree):
@@ -60,8 +58,8 @@ class Rounds(ForkingTree):
     will hardly agree any more. None never stops for this reason. Stopping adds bias away from the
     leading answer: up to 0.05 at 0.5 in batches of two."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """With `stop_above` or `stop_below`, the number of roots decoded at a time, at least two at first,
-    so that the first leaves can stop the tree. None decodes all roots at once. Batches take fewer
+    """Roots decoded at a time with `stop_above` or `stop_below`, at least two at first, so that the
+    first leaves can stop the tree. None decodes all roots at once. Batches take fewer
     tokens in more and narrower steps, which costs seconds unless other questions run beside it."""
 
     @model_validator(mode="after")
@@ -78,14 +76,19 @@ class Rounds(ForkingTree):
             )
         return self
 
-    if not TYPE_CHECKING:  # or any attribute would pass for one
+    @model_validator(mode="after")
+    def _check_least_value(self) -> Self:
+        if self._is_changed("least_value") and self.value != "value_per_token":
+            raise ValueError(
+                f"{self._shown('least_value')} does nothing with {self._shown('value')}: leave "
+                "it out, or set value='value_per_token'"
+            )
+        return self
 
-        def __getattr__(self, name: str) -> object:
-            """What settings were called before."""
-            if name in FORMER_SETTINGS:
-                warn_of_old_name(name, FORMER_SETTINGS[name])
-                return getattr(self, FORMER_SETTINGS[name])
-            return super().__getattr__(name)
+    def _without_attention(self) -> str:
+        """The settings by which forks do not look at attention."""
+        with_value = f" and {self._shown('value')}" if self.importance == "auto" else ""
+        return super()._without_attention() + with_value
 
     @property
     def stops_early(self) -> bool:
@@ -191,21 +194,21 @@ class RoundsRun(BackwardRun):
         leading = max((one.weight for key, one in shares.items() if key is not None), default=0.0)
         return settings.stops_at(leading, self.tree.leaf_count())
 
-    def _best_of_each(self) -> list[Candidate]:
+    def _best_of_each(self) -> list[ForkCandidate]:
         """The best position of every branch, best first: one fork per chain and round."""
         branches = self.tree.branches
         tau, delta = self._least_entropy(branches), self._least_importance(branches)
         weights = self.tree.weights()
         ends = np.array([branch.end for branch in branches])
         mean_end = math.fsum((weights * ends).tolist())
-        best: list[Candidate] = []
+        best: list[ForkCandidate] = []
         for branch in branches:
             positions = self._positions(branch, tau, delta)
             if not positions:
                 continue
             shared = np.array([self.tree.shared(branch.id, other.id) for other in branches])
             ranked = [
-                Candidate(branch, p, self._value(branch, p, shared > p, weights, mean_end))
+                ForkCandidate(branch, p, self._value(branch, p, shared > p, weights, mean_end))
                 for p in positions
             ]
             best.append(max(ranked, key=lambda c: (c.value, -c.position)))
@@ -229,10 +232,10 @@ class RoundsRun(BackwardRun):
             return self._value_per_token(branch, position, mass, weights, mean_end)
         if self.settings.value == "mass":
             return entropy * mass
-        # Half a mean chain is added to the tokens to redo, or forks in the last words, which can
-        # change nothing, would look like bargains.
-        redo = branch.end - position + 0.5 * mean_end
-        value = entropy * mass / redo
+        # Half a mean chain is added to the tokens to recompute, or forks in the last words, which
+        # can change nothing, would look like bargains.
+        recomputed = branch.end - position + 0.5 * mean_end
+        value = entropy * mass / recomputed
         if self.settings.value == "disagreement":
             value *= 1.0 + self._disagreement(through, weights)
         return value

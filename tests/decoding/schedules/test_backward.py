@@ -129,7 +129,7 @@ def test_backward_forks_are_filtered_by_attention_received(schedule: str, given_
         temperature=1,
         importance="received",
         delta=0.5 if given_by == "delta" else None,
-        importance_percentile=90,
+        importance_percentile=25 if given_by == "delta" else 90,
     )
     run = play(
         decoder,

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from et_agent.decoding import EntropyTree, Finish, Greedy, MultiChain, Run
 from et_agent.decoding.base import Decoder
 from et_agent.decoding.schedules import Rounds
+from et_agent.decoding.schedules.keywords import Schedule, TreeKeywords
 from et_agent.errors import EtAgentError, SettingsError
 from tests.decoding.play import (
     play,
@@ -141,9 +143,7 @@ def test_the_same_seed_gives_the_same_tree_in_whatever_order_branches_are_told(
         ({"importance": "received", "schedule": "online"}, "use 'prompt'"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_by_name(
-    wrong: dict[str, object], message: str
-) -> None:
+def test_settings_that_cannot_work_are_refused_by_name(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         EntropyTree(**wrong)
     assert isinstance(caught.value, EtAgentError | ValueError)
@@ -169,7 +169,7 @@ STRANGERS = [
 
 @pytest.mark.parametrize(("schedule", "other", "setting"), STRANGERS)
 def test_the_setting_of_another_schedule_is_refused(
-    schedule: str, other: str, setting: str
+    schedule: Schedule, other: str, setting: str
 ) -> None:
     default = EntropyTree.schedules[other].model_fields[setting].default
     with pytest.raises(SettingsError) as caught:
@@ -187,7 +187,7 @@ def test_all_pairs_take_part_of_which_one_has_what_the_other_lacks() -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_constructor_makes_the_class_of_the_schedule(schedule: str) -> None:
+def test_the_constructor_makes_the_class_of_the_schedule(schedule: Schedule) -> None:
     made = EntropyTree.schedules[schedule]
     decoder = EntropyTree(schedule=schedule, leaves=3)
     assert type(decoder) is made
@@ -197,7 +197,7 @@ def test_the_constructor_makes_the_class_of_the_schedule(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_it_is_the_same_after_copying_pickling_and_printing(schedule: str) -> None:
+def test_it_is_the_same_after_copying_pickling_and_printing(schedule: Schedule) -> None:
     decoder = EntropyTree(schedule=schedule, leaves=3, temperature=1)
     for again in (
         copy.copy(decoder),
@@ -223,7 +223,7 @@ class Holder(BaseModel):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_plain_data_become_the_class_of_their_schedule(schedule: str) -> None:
+def test_plain_data_become_the_class_of_their_schedule(schedule: Schedule) -> None:
     held = Holder.model_validate({"tree": {"schedule": schedule, "leaves": 3}})
     assert held.tree == EntropyTree(schedule=schedule, leaves=3)
     assert Holder(tree=held.tree).tree is held.tree
@@ -265,3 +265,81 @@ def test_a_class_of_the_users_own_stays_one_and_stands_for_no_schedule() -> None
     assert repr(own).startswith("Own(")
     assert type(EntropyTree()) is Rounds
     assert Holder(tree=own).tree is own
+
+
+def test_keywords_are_the_fields_of_all_schedules_and_have_their_types() -> None:
+    keywords = get_type_hints(TreeKeywords)
+    assert set(get_args(keywords.pop("schedule"))) == set(EntropyTree.schedules)
+    fields = {
+        name: field.annotation
+        for made in EntropyTree.schedules.values()
+        for name, field in made.model_fields.items()
+        if name != "schedule"
+    }
+    assert keywords == fields
+
+
+@pytest.mark.parametrize(
+    ("idle", "message"),
+    [
+        (
+            {"delta": 0.1},
+            "delta=0.1 does nothing with importance='auto' and value='value_per_token'",
+        ),
+        ({"importance_percentile": 50}, "importance_percentile=50.0 does nothing with importance"),
+        ({"delta": 0.1}, "leave it out, or set importance='received'"),
+        (
+            {"tau": 0.5, "percentile": 50},
+            "tau=0.5 and percentile=50.0 set the same value: use only",
+        ),
+        (
+            {"importance": "received", "delta": 0.1, "importance_percentile": 50},
+            "delta=0.1 and importance_percentile=50.0 set the same value",
+        ),
+        (
+            {"value": "mass", "least_value": 3},
+            "least_value=3.0 does nothing with value='mass': leave it out, or set value='value_per",
+        ),
+        ({"importance": "none", "delta": 0.2}, "delta=0.2 does nothing with importance='none'"),
+        (
+            {"schedule": "online", "importance": "none", "delta": 0.2},
+            "with importance='none': leave it out, or set importance='prompt'",
+        ),
+        (
+            {"schedule": "breadth_first", "importance": "none", "importance_percentile": 50},
+            "with importance='none': leave it out, or set importance='received'",
+        ),
+        ({"schedule": "online", "tau": 0.5, "percentile": 50}, "tau=0.5 and percentile=50.0"),
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(idle: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        EntropyTree(**idle)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"delta": 0.1, "importance": "received"},
+        {"delta": 0.1, "value": "mass"},
+        {"delta": 0.1, "schedule": "online"},
+        {"importance_percentile": 50, "schedule": "breadth_first"},
+        {"least_value": 3},
+        {"tau": 0.5},
+        {"percentile": 50},
+    ],
+)
+def test_settings_that_change_something_are_taken(used: dict[str, Any]) -> None:
+    assert EntropyTree(**used) == EntropyTree.model_validate(EntropyTree(**used).model_dump())
+
+
+def test_defaults_that_are_given_with_all_other_settings_are_no_contradiction() -> None:
+    for given_settings in (
+        TreeKeywords(value="mass", importance="none"),
+        TreeKeywords(schedule="online", importance="none", tau=0.5),
+    ):
+        decoder = EntropyTree(**given_settings)
+        every = decoder.model_dump()
+        assert every["importance_percentile"] == 25
+        assert EntropyTree.model_validate(every) == decoder

@@ -1,6 +1,7 @@
 """When rounds forks and when it stops."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_what_a_fork_takes_off_the_squared_error(seed: int, p: float) -> None:
 
 
 def test_stop_above_stops_the_rounds() -> None:
-    settings = {"schedule": "rounds", "leaves": 12, "roots": 4, "tau": 0.2, "temperature": 1}
+    settings: dict[str, Any] = {"leaves": 12, "roots": 4, "tau": 0.2, "temperature": 1}
     toy = chain_toy([0.6] * 6)
 
     def leaves(share: float | None, says: str | None, *, reader: bool = True) -> int:

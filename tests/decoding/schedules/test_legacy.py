@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from et_agent.decoding import EntropyTree
-from et_agent.decoding.schedules.former import FORMER_SETTINGS, FORMER_VALUES, respelled
+from et_agent.decoding.schedules.keywords import Schedule
+from et_agent.decoding.schedules.legacy import FORMER_SETTINGS, FORMER_VALUES, with_new_names
 from et_agent.errors import SettingsError
 
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -73,6 +74,17 @@ def test_a_setting_is_read_by_its_former_name_too(former: str, now: str) -> None
         _ = made.waves  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("schedule", EntropyTree.schedules)
+@pytest.mark.parametrize(("former", "now"), FORMER_SETTINGS.items())
+def test_every_schedule_has_the_former_names_with_their_defaults(
+    schedule: Schedule, former: str, now: str
+) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} is deprecated .*use {now}") as told:
+        found = getattr(EntropyTree(schedule=schedule), former)
+    assert found == getattr(EntropyTree(), now)
+    assert [one.filename for one in told] == [__file__]
+
+
 def test_a_former_spelling_with_another_schedule_is_refused_by_the_name_of_today() -> None:
     with (
         pytest.warns(
@@ -80,18 +92,18 @@ def test_a_former_spelling_with_another_schedule_is_refused_by_the_name_of_today
         ),
         pytest.raises(SettingsError, match="stop_above does nothing with schedule='online'"),
     ):
-        EntropyTree(schedule="online", settle=0.8)
+        EntropyTree(schedule="online", settle=0.8)  # type: ignore[call-arg]
 
 
 def test_both_spellings_at_once_are_refused() -> None:
     with pytest.raises(SettingsError, match="leave settle out"):
-        EntropyTree(settle=0.8, stop_above=0.8)
+        EntropyTree(settle=0.8, stop_above=0.8)  # type: ignore[call-arg]
 
 
 def test_stored_settings_are_respelled_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert respelled({"wave": 2, "value": "worth", "tau": None}) == {
+        assert with_new_names({"wave": 2, "value": "worth", "tau": None}) == {
             "batch": 2,
             "value": "value_per_token",
             "tau": None,

@@ -1,12 +1,10 @@
 """Spellings of settings in earlier versions, which are still read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from et_agent.renaming import warn_of_old_name
-
-__all__ = ["FORMER_SETTINGS", "FORMER_VALUES", "respelled"]
+__all__ = ["FORMER_SETTINGS", "FORMER_VALUES", "with_new_names"]
 
 FORMER_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -23,23 +21,21 @@ FORMER_VALUES: Final[Mapping[tuple[str, object], str]] = MappingProxyType(
 """From a setting and a former value to its present value."""
 
 
-def respelled(given: Mapping[str, Any], *, stacklevel: int | None = None) -> dict[str, Any]:
+def with_new_names(
+    given: Mapping[str, Any], *, tell: Callable[[str, str], None] | None = None
+) -> dict[str, Any]:
     """Settings in today's spelling.
 
     Args:
         given: Settings by name.
-        stacklevel: As for `warnings.warn` in the caller, for warnings of former spellings; None for
-            no warning, as for stored data.
+        tell: Called with each former spelling and that of today; None tells nobody: stored data are
+            not to blame.
 
     Raises:
         ValueError: A setting is given in both spellings.
     """
-
-    def tell(former: str, now: str) -> None:
-        if stacklevel is not None:
-            warn_of_old_name(former, now, stacklevel=stacklevel + 3)
-
     found: dict[str, Any] = {}
+    renamed: list[tuple[str, str]] = []
     for name, value in given.items():
         now = FORMER_SETTINGS.get(name, name)
         if now != name and now in given:
@@ -47,9 +43,12 @@ def respelled(given: Mapping[str, Any], *, stacklevel: int | None = None) -> dic
                 f"{name} is the old name of {now}, and both are given: leave {name} out"
             )
         if now != name:
-            tell(name, now)
+            renamed.append((name, now))
         found[now] = value
         if isinstance(value, str) and (now, value) in FORMER_VALUES:
             found[now] = FORMER_VALUES[now, value]
-            tell(f"{now}={value!r}", f"{now}={found[now]!r}")
+            renamed.append((f"{now}={value!r}", f"{now}={found[now]!r}"))
+    if tell is not None:
+        for old, new in renamed:
+            tell(old, new)
     return found

@@ -1,0 +1,32 @@
+"""The settings of all schedules as keywords of `EntropyTree`, for type checkers."""
+
+from typing import Literal, TypedDict
+
+__all__ = ["ForkValue", "Importance", "Schedule", "TreeKeywords"]
+
+Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
+ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
+Importance = Literal["auto", "none", "received", "prompt"]
+
+
+class TreeKeywords(TypedDict, total=False):
+    """The fields of every schedule's class; which schedule has which is checked when they are set."""
+
+    schedule: Schedule
+    leaves: int
+    temperature: float
+    max_tokens: int
+    roots: int
+    gap: int
+    branching: int
+    tau: float | None
+    percentile: float | None
+    importance: Importance
+    delta: float | None
+    importance_percentile: float
+    exchangeable: bool
+    value: ForkValue
+    least_value: float
+    stop_above: float | None
+    stop_below: float | None
+    batch: int | None
