@@ -183,11 +183,11 @@ def decoded(model: str) -> list[dict[str, Any]]:
     for plan in PLANS:
         if plan.model != model or plan.data not in SETS:
             continue
-        waves = {one.item: one for one in finished(plan, "waves")[1]}
-        trees = [one for one in finished(plan, "entropy-tree")[1] if one.item in waves]
+        batched = {one.item: one for one in finished(plan, "waves")[1]}
+        trees = [one for one in finished(plan, "entropy-tree")[1] if one.item in batched]
         if not trees:
             continue
-        ours = [waves[one.item] for one in trees]
+        ours = [batched[one.item] for one in trees]
         rows.append(
             {
                 "set": plan.name,

@@ -37,7 +37,7 @@ class ForkSeen:
     side_log_prob: float
     place: float
     """Position, as a share of the parent's path."""
-    redo: int
+    recomputed: int
     """Tokens that the child decoded."""
     parent_tokens: int
     changed: bool
@@ -70,7 +70,7 @@ def forks_of(record: QuestionRecord, traces: dict[str, NDArray[Any]]) -> Iterato
             side=int(traces["tokens"][first]),
             side_log_prob=float(traces["log_probs"][first]),
             place=start / int(leaves.tokens[parent]),
-            redo=int(leaves.tokens[child]) - start,
+            recomputed=int(leaves.tokens[child]) - start,
             parent_tokens=int(leaves.tokens[parent]),
             changed=bool(leaves.answer[child] != leaves.answer[parent]),
             parent_right=bool(right[parent]),
@@ -97,7 +97,7 @@ def table(
         chosen = [one for one, v in zip(forks, values, strict=True) if low <= v < high]
         if not chosen:
             continue
-        redo = sum(one.redo for one in chosen)
+        recomputed = sum(one.recomputed for one in chosen)
         spread = np.exp([one.log_prob for one in chosen])
         gains = 2 * spread * (1 - spread) * [one.changed for one in chosen]
         rows.append(
@@ -106,8 +106,8 @@ def table(
                 "to": high,
                 "forks": len(chosen),
                 "changed": float(np.mean([one.changed for one in chosen])),
-                "redone": redo / len(chosen),
-                "2p(1-p) where changed, by 1000 tokens": 1000 * float(gains.sum()) / redo,
+                "redone": recomputed / len(chosen),
+                "2p(1-p) where changed, by 1000 tokens": 1000 * float(gains.sum()) / recomputed,
             }
         )
     return rows

@@ -157,4 +157,4 @@ SETTINGS: Final[dict[str, Setting]] = {
     "r4-varentropy": Setting(4, _PLAIN, "varentropy"),
     "r4-unlikely": Setting(4, _PLAIN, "unlikely"),
 }
-"""By name. `r4` is four roots, forked by entropy x path weight by token to redo, without attention."""
+"""By name. `r4` is four roots, forked by entropy x path weight per token to recompute; no attention."""

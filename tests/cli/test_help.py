@@ -5,6 +5,9 @@ import re
 import pytest
 
 from et_agent.cli.ask import AskCommand
+from et_agent.cli.decoders import option
+from et_agent.decoding import EntropyTree
+from et_agent.gate import EARLY
 from tests.cli.conftest import Run
 
 GROUPS = ("Question", "Model", "Tree", "Stopping early", "Output")
@@ -77,3 +80,22 @@ def test_options_of_some_schedules_say_of_which(run: Run, monkeypatch: pytest.Mo
     assert "online, rounds: codes of arithmetic sampling" in shown
     assert "breadth_first, online, rounds: branches per fork" in shown
     assert "rounds: roots decoded at a time" in shown
+
+
+@pytest.mark.parametrize("arguments", [("eval", "run"), ("gate", "ask")])
+def test_defaults_in_the_help_are_those_of_the_tree(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = run(*arguments, "--help").out
+    for name, field in EntropyTree.schedules["rounds"].model_fields.items():
+        line = re.search(rf"^│ {option(name)} .*\[default: \(?([^)\]]+)", shown, re.MULTILINE)
+        assert line is None or line[1] == str(field.default)
+    assert "[default: (16)]" in shown
+    assert "[default: (320)]" in shown
+
+
+def test_the_help_of_early_names_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    settings = " ".join(f"{option(name)} {value}" for name, value in EARLY.items())
+    assert f"ask {settings}." in run("gate", "ask", "--help").out

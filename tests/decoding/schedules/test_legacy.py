@@ -100,7 +100,7 @@ def test_both_spellings_at_once_are_refused() -> None:
         EntropyTree(settle=0.8, stop_above=0.8)  # type: ignore[call-arg]
 
 
-def test_stored_settings_are_respelled_without_a_word() -> None:
+def test_stored_settings_get_their_new_names_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert with_new_names({"wave": 2, "value": "worth", "tau": None}) == {
