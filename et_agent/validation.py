@@ -19,5 +19,6 @@ def explained(name: str, error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
         got = f" (got {item['input']!r})" if where and item["type"] != "missing" else ""
-        parts.append(f"{where}: {item['msg']}{got}" if where else str(item["msg"]))
+        message = str(item["msg"]).removeprefix("Value error, ")
+        parts.append(f"{where}: {message}{got}" if where else message)
     return f"{name}: " + "; ".join(parts)

@@ -132,10 +132,13 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> N
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGINT)
+        # Not SIGINT, which what a shell starts in the background ignores.
+        os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)
+            return
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextmanager

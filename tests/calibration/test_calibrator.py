@@ -124,7 +124,7 @@ def test_the_share_must_be_measured(method: str) -> None:
 
 def test_a_map_wants_the_features_that_it_is_made_of() -> None:
     rows, labels, _ = questions(300)
-    with pytest.raises(CalibrationError, match="logistic-3 is made of answer_logprob too"):
+    with pytest.raises(CalibrationError, match="logistic-3 also needs answer_logprob"):
         Calibrator("logistic-3", features=["share", "support"]).fit(rows, labels)
 
 

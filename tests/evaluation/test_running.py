@@ -129,7 +129,7 @@ def test_a_question_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
         evaluate(model, sums(2), DECODERS, store, data="sums")
         one, other = sums(2)
         changed = dataclasses.replace(one, golds=("99",))
-        with pytest.raises(DataError, match="sums/0 is not the question any more"):
+        with pytest.raises(DataError, match="sums/0 is no longer the question"):
             evaluate(model, [changed, other], DECODERS, store, data="sums")
 
 
