@@ -12,7 +12,7 @@ from et_agent.decoding.pilot import PilotProgress, measure_thresholds
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
-from et_agent.errors import QuestionError
+from et_agent.errors import QuestionError, SettingsError
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message
 
@@ -69,7 +69,8 @@ def submit(
         UnsupportedModelError: The model has no chat template, or one that knows no tools.
         ModelClosedError: The model was closed.
     """
-    pending = PendingAnswer(model, question, options.changed(**changes), on_progress=on_progress)
+    asked = _checked(options).changed(**changes)
+    pending = PendingAnswer(model, question, asked, on_progress=on_progress)
     start(pending)
     return pending
 
@@ -98,9 +99,15 @@ def submit_all(
         What is pending, in the order of the questions.
 
     Raises:
+        SettingsError: There are not as many names as questions.
         EtAgentError: As for `submit`; a `QuestionError` names the question, of several.
     """
-    options = options.changed(**changes)
+    options = _checked(options).changed(**changes)
+    if isinstance(questions, str | bytes):
+        raise QuestionError("the questions are one text: pass a list of them, or use submit")
+    questions = list(questions)
+    if names is not None and len(names) != len(questions):
+        raise SettingsError(f"there are {len(questions)} questions and {len(names)} names for them")
     pending = []
     for index, question in enumerate(questions):
         told = None if on_progress is None else _told(on_progress, index)
@@ -113,6 +120,14 @@ def submit_all(
             raise QuestionError(f"{name}: {error}") from error
     start(*pending)
     return pending
+
+
+def _checked(options: object) -> AskOptions:
+    if not isinstance(options, AskOptions):
+        raise SettingsError(
+            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
+        )
+    return options
 
 
 def _told(on_progress: Callable[[int, Progress], None], index: int) -> ProgressCallback:
@@ -157,7 +172,7 @@ def ask(
     Raises:
         EtAgentError: As for `submit_all`; nothing is decoded when one question is refused.
     """
-    alone = isinstance(question, str) or is_conversation(question)
+    alone = isinstance(question, str | bytes) or is_conversation(question)
     questions = cast("Sequence[Question]", [question] if alone else question)
     pending = submit_all(model, questions, options, **changes)
     try:

@@ -43,6 +43,10 @@ CHAINS = MultiChain(leaves=12, temperature=1)
 QUESTION = "How many legs has a cat?"
 
 
+def toy() -> ScriptedModel:
+    return ScriptedModel.from_texts(TEXTS)
+
+
 @pytest.fixture(autouse=True)
 def _no_pilots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
@@ -447,3 +451,32 @@ def test_attention_is_read_where_the_calibrator_needs_it(feature: str) -> None:
         assert _reads_attention(result) == (feature == "rauq")
         assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS, calibrator=None))
         assert not _reads_attention(ask(model, QUESTION, decoder=CHAINS, kind="math"))
+
+
+def test_one_text_is_not_several_questions() -> None:
+    with (
+        ScriptedModel.from_texts(TEXTS) as model,
+        pytest.raises(QuestionError, match="pass a list of them"),
+    ):
+        submit_all(model, "abc")
+
+
+def test_every_question_needs_a_name() -> None:
+    with (
+        ScriptedModel.from_texts(TEXTS) as model,
+        pytest.raises(SettingsError, match="3 questions and 1 names"),
+    ):
+        submit_all(model, ["a", "b", ""], names=["x"])
+
+
+def test_questions_may_come_one_by_one() -> None:
+    with toy() as model, pytest.raises(QuestionError, match="question 2"):
+        submit_all(model, (text for text in ("a", "")))  # type: ignore[arg-type]
+
+
+def test_options_are_an_object() -> None:
+    with (
+        ScriptedModel.from_texts(TEXTS) as model,
+        pytest.raises(SettingsError, match="pass an AskOptions"),
+    ):
+        ask(model, "a", {"seed": 3})  # type: ignore[call-overload]

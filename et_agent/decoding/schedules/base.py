@@ -1,7 +1,7 @@
 """The entropy tree's settings: what its schedules have in common, and which class has which."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack, cast
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -78,6 +78,11 @@ class EntropyTree(DecoderSettings):
         schedule = settings.get("schedule", _DEFAULT)
         found = cls.schedules.get(str(schedule))
         if found is None or not issubclass(found, cls):
+            if not any(issubclass(one, cls) for one in cls.schedules.values()):
+                classes = ", ".join(one.__name__ for one in cls.schedules.values())
+                raise SettingsError(
+                    f"{cls.__name__} has no schedule of its own: derive it from one of {classes}"
+                )
             raise SettingsError(
                 f"{cls.__name__} settings: schedule is {schedule!r}: use one of "
                 f"{', '.join(cls.schedules)}"
@@ -114,6 +119,25 @@ class EntropyTree(DecoderSettings):
             return handler(source)
         schemas = {name: handler.generate_schema(one) for name, one in kinds.items()}
         return core_schema.tagged_union_schema(schemas, discriminator=_schedule_of)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with changes, which may name another schedule.
+
+        As with every pydantic model, changes are not checked while the schedule stays. With another
+        schedule those settings that were given are kept that it has too.
+
+        Raises:
+            SettingsError: The other schedule does not allow the changes.
+        """
+        changes = with_new_names(
+            update or {}, tell=lambda old, new: warn_of_old_name(old, new, stacklevel=5)
+        )
+        own = type(self).model_fields["schedule"].default
+        if changes.get("schedule", own) == own:
+            return super().model_copy(update=changes, deep=deep)
+        wanted = self.model_fields_set & set(EntropyTree._of(changes).model_fields)
+        settings: Any = {**{name: getattr(self, name) for name in wanted - {"schedule"}}, **changes}
+        return cast("Self", EntropyTree(**settings))
 
     def __repr_name__(self) -> str:
         """The constructor that users know, for all schedules."""

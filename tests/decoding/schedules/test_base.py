@@ -343,3 +343,28 @@ def test_defaults_that_are_given_with_all_other_settings_are_no_contradiction() 
         every = decoder.model_dump()
         assert every["importance_percentile"] == 25
         assert EntropyTree.model_validate(every) == decoder
+
+
+def test_a_copy_may_have_another_schedule() -> None:
+    online = EntropyTree(schedule="online", gap=3, leaves=5)
+    assert online.model_copy(update={"schedule": "rounds"}) == EntropyTree(leaves=5)
+    assert online.model_copy(update={"leaves": 6}) == EntropyTree(
+        schedule="online", gap=3, leaves=6
+    )
+    with pytest.raises(SettingsError, match="gap does nothing"):
+        online.model_copy(update={"schedule": "rounds", "gap": 4})
+
+
+def test_a_copy_knows_former_names() -> None:
+    with pytest.warns(DeprecationWarning, match="settle") as told:
+        copy = EntropyTree().model_copy(update={"settle": 0.8})
+    assert copy == EntropyTree(stop_above=0.8)
+    assert told[0].filename == __file__
+
+
+def test_a_subclass_needs_a_schedule() -> None:
+    class Mine(EntropyTree):
+        extra: int = 1
+
+    with pytest.raises(SettingsError, match="derive it from one of BreadthFirst, Online, Rounds"):
+        Mine(leaves=3)
