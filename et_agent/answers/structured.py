@@ -5,10 +5,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-__all__ = ["canonical", "read_json", "read_json_at", "referred", "within_bounds"]
+__all__ = ["canonical", "exact", "read_json", "read_json_at", "referred", "within_bounds"]
 
 _LARGEST_EXACT: Final = 2**53
 _OF_TEXTS: Final = re.compile('"(pattern|format|patternProperties)"')
@@ -48,10 +48,10 @@ def read_json_at(text: str, start: int) -> tuple[Any, int]:
         start += 1
     try:
         value, end = _DECODER.raw_decode(text, start)
+        canonical(value)  # refuses infinite numbers, which 1e999 is read as
+        return _mended(value), end
     except RecursionError as error:
         raise ValueError("the JSON is nested too deeply") from error
-    canonical(value)  # refuses infinite numbers, which 1e999 is read as
-    return _mended(value), end
 
 
 def _no_constant(name: str) -> None:
@@ -85,42 +85,60 @@ def _plain(value: Any) -> Any:
 def within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a JSON value that fits the schema's grammar also keeps what no grammar can say.
 
-    Those are `uniqueItems`, `minProperties` and `maxProperties`, numbers beyond 2**53, that but one of
-    `oneOf` fits, and names that come twice. Patterns and formats are the grammar's alone.
+    Those are `uniqueItems`, `minProperties` and `maxProperties`, numbers beyond 2**53, `multipleOf`
+    with a large divisor, that but one of `oneOf` fits, and names that come twice. Patterns and formats
+    are the grammar's alone. A value that is nested too deeply to be checked is not within bounds.
 
     Args:
         value: The value.
         schema: A JSON schema that `et_agent.grammar.json_rule` takes.
     """
-    return _fits(value, schema, schema)
+    try:
+        return _fits(value, schema, _Whole(schema, {}))
+    except RecursionError:
+        return False
 
 
-def _fits(value: Any, schema: Any, root: Any) -> bool:
+class _Whole(NamedTuple):
+    """The schema that references lead into, and what is known of values, by ids of value and schema."""
+
+    schema: Any
+    known: dict[tuple[int, int], bool]
+
+
+def _fits(value: Any, schema: Any, whole: _Whole) -> bool:
     if not isinstance(schema, Mapping):
         return schema is not False
-    if "$ref" in schema and not _fits(value, referred(schema["$ref"], root), root):
+    key = id(value), id(schema)
+    if key not in whole.known:
+        whole.known[key] = _fits_all(value, schema, whole)
+    return whole.known[key]
+
+
+def _fits_all(value: Any, schema: Mapping[str, Any], whole: _Whole) -> bool:
+    if "$ref" in schema and not _fits(value, referred(schema["$ref"], whole.schema), whole):
         return False
-    if not all(_fits(value, one, root) for one in schema.get("allOf", ())):
+    if not all(_fits(value, one, whole) for one in schema.get("allOf", ())):
         return False
-    if "anyOf" in schema and not any(_fits(value, one, root) for one in schema["anyOf"]):
+    if "anyOf" in schema and not any(_fits(value, one, whole) for one in schema["anyOf"]):
         return False
-    if "oneOf" in schema and not _one_fits(value, schema["oneOf"], root):
+    if "oneOf" in schema and not _one_fits(value, schema["oneOf"], whole):
         return False
     if not _is_one_of(value, schema):
         return False
     if isinstance(value, dict):
-        return _object_fits(value, schema, root)
+        return _object_fits(value, schema, whole)
     if isinstance(value, list):
-        return _array_fits(value, schema, root)
+        return _array_fits(value, schema, whole)
     if isinstance(value, str):
         return _count_fits(len(value), schema, "Length")
     return not _is_number(value) or _number_fits(value, schema)
 
 
-def _one_fits(value: Any, ways: Sequence[Any], root: Any) -> bool:
+def _one_fits(value: Any, ways: Sequence[Any], whole: _Whole) -> bool:
     """Whether one of some schemas fits alone, as far as can be told without patterns and formats."""
-    count = sum(_fits(value, one, root) for one in ways)
-    return count == 1 or (count > 1 and _OF_TEXTS.search(json.dumps(root)) is not None)
+    count = sum(_fits(value, one, whole) for one in ways)
+    return count == 1 or (count > 1 and _OF_TEXTS.search(json.dumps(whole.schema)) is not None)
 
 
 def referred(path: str, root: Any) -> Any:
@@ -155,7 +173,7 @@ def _is_one_of(value: Any, schema: Mapping[str, Any]) -> bool:
     return "enum" not in schema or canonical(value) in map(canonical, schema["enum"])
 
 
-def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], root: Any) -> bool:
+def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], whole: _Whole) -> bool:
     if not _count_fits(len(value), schema, "Properties"):
         return False
     if not set(schema.get("required", ())) <= set(value):
@@ -163,10 +181,10 @@ def _object_fits(value: dict[str, Any], schema: Mapping[str, Any], root: Any) ->
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     if "patternProperties" in schema:
         others = True
-    return all(_fits(one, known.get(name, others), root) for name, one in value.items())
+    return all(_fits(one, known.get(name, others), whole) for name, one in value.items())
 
 
-def _array_fits(value: list[Any], schema: Mapping[str, Any], root: Any) -> bool:
+def _array_fits(value: list[Any], schema: Mapping[str, Any], whole: _Whole) -> bool:
     if not _count_fits(len(value), schema, "Items"):
         return False
     if schema.get("uniqueItems") and len(set(map(canonical, value))) < len(value):
@@ -175,7 +193,7 @@ def _array_fits(value: list[Any], schema: Mapping[str, Any], root: Any) -> bool:
     if isinstance(rest, list):  # before draft 2020-12
         first, rest = rest, schema.get("additionalItems", True)
     return all(
-        _fits(one, first[at] if at < len(first) else rest, root) for at, one in enumerate(value)
+        _fits(one, first[at] if at < len(first) else rest, whole) for at, one in enumerate(value)
     )
 
 
@@ -186,12 +204,12 @@ def _number_fits(value: float, schema: Mapping[str, Any]) -> bool:
         and value <= schema.get("maximum", math.inf)
         and value > schema.get("exclusiveMinimum", -math.inf)
         and value < schema.get("exclusiveMaximum", math.inf)
-        and (step is None or _exact(value) % _exact(step) == 0)
+        and (step is None or exact(value) % exact(step) == 0)
     )
 
 
-def _exact(number: float) -> Fraction:
-    """The number as it is written, so that 0.3 is a multiple of 0.1."""
+def exact(number: float) -> Fraction:
+    """A number of a JSON text as it is written, so that 0.3 is a multiple of 0.1."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 

@@ -20,6 +20,8 @@ __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "chec
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _CHOICES: Final = ("auto", "any", "none")
+_ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "const", "enum"})
+"""Keywords that say what an object holds, in place of its properties."""
 _SPACES: Final = "ws: /[ \\t\\n]{1,20}/?"
 _KEY: Final = re.compile(r'"(\w+)"\s*:\s*$')
 _NAME: Final = re.compile(r'\{\s*"(\w+)"\s*:\s*"$')
@@ -60,7 +62,12 @@ class JsonForm:
         """What the system prompt says of it."""
         if self.schema == ANY_OBJECT:
             return "Answer with a JSON object, and nothing else."
-        schema = json.dumps(self.schema, ensure_ascii=False)
+        try:
+            schema = json.dumps(self.schema, ensure_ascii=False)
+        except RecursionError as error:
+            raise SettingsError(
+                "the JSON schema is nested too deeply: use a flatter one"
+            ) from error
         return f"Answer with JSON that fits this JSON schema, and nothing else:\n{schema}"
 
     def constraint(self, model: LanguageModel) -> Constraint:
@@ -293,10 +300,28 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
             json.dumps(tool, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"tool {name} is not valid JSON: {error}") from error
+        except RecursionError as error:
+            raise SettingsError(f"tool {name} is nested too deeply: use a flatter one") from error
+        if not _is_of_objects(tool["function"].get("parameters")):
+            raise SettingsError(
+                f"tool {name}: its parameters are not the schema of an object: use "
+                "{'type': 'object', 'properties': …}"
+            )
     return tuple(tools)
 
 
+def _is_of_objects(parameters: Any) -> bool:
+    """Whether a tool's parameters, if it has any, are a schema that objects may fit."""
+    if parameters is None:
+        return True
+    if not isinstance(parameters, Mapping):
+        return False
+    kinds = parameters.get("type", "object")
+    return "object" in (kinds if isinstance(kinds, list | tuple) else (kinds,))
+
+
 def _parameters(function: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A tool's schema; without one, an object without properties."""
+    """A tool's schema, of objects; those without properties where it says nothing of them."""
     given = function.get("parameters") or {}
-    return {"type": "object", "properties": {}, **given} if isinstance(given, Mapping) else given
+    own: Mapping[str, Any] = {} if _ELSEWHERE & set(given) else {"properties": {}}
+    return {**own, **given, "type": "object"}

@@ -8,12 +8,14 @@ Keywords: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.m
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from llguidance import LLMatcher
 
-from et_agent.answers.structured import referred
+from et_agent.answers.structured import canonical, exact, referred
 from et_agent.errors import SettingsError
 
 __all__ = ["json_rule"]
@@ -29,6 +31,13 @@ _STYLE: Final = {
 }
 _MOST_VALUES: Final = 100_000
 """Values in a schema: llguidance takes half a second for as many."""
+_DEEPEST: Final = 200
+"""Schemas within schemas, along references too: beyond 1000, llguidance may overflow the stack."""
+_LARGEST_DIVISOR: Final = 10_000
+"""As an integer, the decimal point aside: llguidance has a state per remainder."""
+_CLASSES: Final = re.compile(r"\\.|\[\^?(?P<inside>(?:\\.|[^\]\\])*)\]", re.DOTALL)
+_ESCAPES: Final = re.compile(r"\\.", re.DOTALL)
+_OPERATORS: Final = re.compile(r"\[|&&|--|~~")
 _NAMED: Final = ("properties", "patternProperties", "$defs", "definitions")
 _LISTED: Final = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _SINGLE: Final = ("items", "additionalItems", "additionalProperties")
@@ -80,10 +89,14 @@ def _rule(schema: Any) -> str:
         raise _refusal("", "", f"{json.dumps(schema)[:80]} is not a schema that a value can match")
     _check_size(root)
     places = _places(root)
+    _check_depth(root)
     for place, node in places:
         _check(place, node)
     _refuse_circles(places, root)
     merged = _merged(places, root)
+    for place, node in places:
+        _refuse_impossible(place, node, root, alone=id(node) not in merged)
+    _leave_large_divisors(places, root)
     for place, node in places:
         _simplify(place, node, alone=id(node) not in merged)
     fault = _fault(root)
@@ -142,6 +155,41 @@ def _places(root: Schema) -> list[tuple[str, Schema]]:
     return found
 
 
+def _check_depth(root: Schema) -> None:
+    """Refuse a schema with more levels, along children and references, than llguidance can follow."""
+    below: dict[int, int] = {}
+    above = {id(root)}
+    path = [("#", root, _links(root, root))]
+    while path:
+        place, node, links = path[-1]
+        below.setdefault(id(node), 0)
+        # A schema that leads back to one above it goes no deeper there.
+        at, child = next(((at, one) for at, one in links if id(one) not in above), ("", None))
+        if child is None:
+            path.pop()
+            above.remove(id(node))
+            child, node = node, path[-1][1] if path else node
+        elif len(path) + below.get(id(child), 0) >= _DEEPEST:
+            raise _refusal(place, at.partition("/")[0], f"it is nested over {_DEEPEST} deep")
+        elif id(child) not in below:
+            above.add(id(child))
+            path.append(
+                (node["$ref"] if at == "$ref" else f"{place}/{at}", child, _links(child, root))
+            )
+            continue
+        if path:
+            below[id(node)] = max(below[id(node)], below[id(child)] + 1)
+
+
+def _links(node: Schema, root: Schema) -> Iterator[tuple[str, Schema]]:
+    """Schemas within a schema, and the one that it refers to."""
+    yield from _children(node)
+    if isinstance(node.get("$ref"), str):
+        target = referred(node["$ref"], root)
+        if isinstance(target, dict):
+            yield "$ref", target
+
+
 def _check_size(root: Schema) -> None:
     count = 0
     todo: list[tuple[str, Any]] = [("#", root)]
@@ -162,7 +210,7 @@ def _check_size(root: Schema) -> None:
 
 
 def _check(place: str, node: Schema) -> None:
-    """Refuse what llguidance would ignore, and bounds that no value can be compared with.
+    """Refuse what llguidance would ignore or mistake, and bounds no value can be compared with.
 
     Raises:
         SettingsError: The schema holds such a keyword.
@@ -173,6 +221,29 @@ def _check(place: str, node: Schema) -> None:
     for key, values in (("const", [node.get("const")]), ("enum", _list(node, "enum"))):
         if any(_is_far(one) for one in values):
             raise _refusal(place, key, f"it holds a number beyond {_LARGEST_EXACT}")
+    for key, pattern in _patterns(node):
+        if operator := _operator(pattern):
+            reason = f"{operator} within a character class is no JSON Schema; escape it"
+            raise _refusal(place, key, reason)
+
+
+def _patterns(node: Schema) -> list[tuple[str, str]]:
+    """Regular expressions of a schema, and their keywords."""
+    of_names = node.get("patternProperties")
+    found = [("patternProperties", one) for one in of_names] if isinstance(of_names, dict) else []
+    return [*found, *(("pattern", one) for one in [node.get("pattern")] if isinstance(one, str))]
+
+
+def _operator(pattern: str) -> str:
+    """What a class of a pattern has that llguidance takes for an operator and ECMA-262 does not."""
+    for found in _CLASSES.finditer(pattern):
+        inside = found["inside"]
+        if inside == "":
+            return found[0]
+        operator = _OPERATORS.search(_ESCAPES.sub("_", inside or ""))
+        if operator:
+            return operator[0]
+    return ""
 
 
 def _is_bound(key: str, value: Any) -> bool:
@@ -232,6 +303,75 @@ def _merged(places: list[tuple[str, Schema]], root: Schema) -> set[int]:
                 found.add(id(one))
                 todo += (inner for group in _groups(one, root) for inner in group)
     return found
+
+
+def _refuse_impossible(place: str, node: Schema, root: Schema, *, alone: bool) -> None:
+    """Refuse sizes that no value has, where the grammar is not told of them."""
+    named, least = node.get("properties"), node.get("minProperties", 0)
+    closed = node.get("additionalProperties") is False or (alone and "properties" in node)
+    if closed and not (_OTHERS - {"additionalProperties"}) & set(node) and isinstance(named, dict):
+        others = node.get("additionalProperties", False)
+        if others is False and least > len(named):
+            raise _refusal(place, "minProperties", f"there are but {len(named)} properties")
+    if node.get("uniqueItems") and isinstance(node.get("minItems"), int):
+        values = None if "prefixItems" in node else _values(node.get("items"), root)
+        if values is not None and node["minItems"] > values:
+            raise _refusal(place, "minItems", f"there are but {values} different items")
+
+
+def _values(node: Any, root: Schema) -> int | None:
+    """How many values a schema has at most; None if that is not told by an enumeration."""
+    while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+        node = referred(node["$ref"], root)
+    if not isinstance(node, dict):
+        return None
+    if isinstance(node.get("enum"), list):
+        return len(set(map(canonical, node["enum"])))
+    known = {"boolean": 2, "null": 1}.get(str(node.get("type")))
+    return 1 if "const" in node else known
+
+
+def _leave_large_divisors(places: list[tuple[str, Schema]], root: Schema) -> None:
+    """Leave to the check of the value what llguidance would take very long for."""
+    known: dict[int, Fraction] = {}
+    seen: set[int] = set()
+    for _, node in places:
+        if _coefficient(_divisor(node, root, known)) <= _LARGEST_DIVISOR:
+            continue
+        todo = [node]
+        while todo:
+            one = todo.pop()
+            if id(one) not in seen:
+                seen.add(id(one))
+                one.pop("multipleOf", None)
+                todo += (inner for group in _groups(one, root) for inner in group)
+
+
+def _divisor(node: Schema, root: Schema, known: dict[int, Fraction]) -> Fraction:
+    """The least common multiple of all divisors that may apply to a value; 0 if there are none."""
+    if id(node) not in known:
+        inner = [_divisor(one, root, known) for group in _groups(node, root) for one in group]
+        own = exact(node["multipleOf"]) if "multipleOf" in node else Fraction(0)
+        least = Fraction(0)
+        for one in filter(None, (own, *inner)):
+            least = least if _coefficient(least) > _LARGEST_DIVISOR else _multiple(least, one)
+        known[id(node)] = least
+    return known[id(node)]
+
+
+def _multiple(one: Fraction, other: Fraction) -> Fraction:
+    if not one:
+        return other
+    above = math.lcm(one.numerator, other.numerator)
+    return Fraction(above, math.gcd(one.denominator, other.denominator))
+
+
+def _coefficient(number: Fraction) -> int:
+    """The digits of a decimal fraction, as an integer: 37 of 0.37."""
+    scale = 1
+    while (number * scale).denominator > 1:
+        scale *= 10
+    return int(number * scale)
 
 
 def _simplify(place: str, node: Schema, *, alone: bool) -> None:

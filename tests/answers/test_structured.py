@@ -1,10 +1,12 @@
 import json
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from et_agent.answers.structured import canonical, read_json, read_json_at
+from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,22 @@ def test_json_within_a_text() -> None:
 def test_canonical_text_reads_as_the_same_value(value: dict[str, float]) -> None:
     again = read_json(canonical(value))
     assert canonical(again) == canonical(value)
+
+
+def test_a_value_is_compared_with_a_schema_once() -> None:
+    ways = [{"$ref": "#/$defs/D40"}]
+    found = {f"D{i}": {"allOf": [{"$ref": f"#/$defs/D{i + 1}"}] * 2} for i in range(40)}
+    schema = {"$defs": {**found, "D40": {"type": "integer"}}, "allOf": [{"$ref": "#/$defs/D0"}]}
+    start = time.perf_counter()
+    assert within_bounds(3, schema)
+    assert not within_bounds("3", schema)
+    assert time.perf_counter() - start < 1
+    assert within_bounds([3, 3], {"items": {"anyOf": ways}, "$defs": schema["$defs"]})
+
+
+def test_json_too_deep_to_be_checked_is_not_within_bounds() -> None:
+    schema = {"type": "array", "items": {"$ref": "#"}}
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    assert not within_bounds(value, schema)

@@ -222,6 +222,30 @@ def test_tools_are_shown_and_a_conversation_goes_on_after_them() -> None:
     assert result.answer == "3"
 
 
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def test_parameters_in_several_ways_hold_what_these_name() -> None:
+    one = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    other = {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]}
+    several: list[dict[str, Any]] = [
+        {"anyOf": [one, other]},
+        {"type": "object", "oneOf": [one, other]},
+        {"$ref": "#/$defs/A", "$defs": {"A": one}},
+    ]
+    for parameters in several:
+        pay: Tool = {"type": "function", "function": {"name": "pay", "parameters": parameters}}
+        replies = {call("pay", '{"a":1}'): 0.4, call("pay", '{"a":1,"x":1}'): 0.6}
+        with ScriptedModel.from_texts(replies) as model:
+            decoder = EntropyTree(schedule="stratified", leaves=32, temperature=1)
+            result = ask(model, "?", tools=[pay], tool_choice="any", decoder=decoder)
+        assert set(shares(result)) == {'pay({"a":1})'}
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -236,6 +260,28 @@ def test_tools_are_shown_and_a_conversation_goes_on_after_them() -> None:
             {"tools": [{"function": {"name": "a", "parameters": {"not": {}}}}]},
             "tool a: no grammar can express",
         ),
+        (
+            {"tools": [{"function": {"name": "a", "parameters": {"type": "array"}}}]},
+            "tool a: its parameters are not the schema of an object",
+        ),
+        (
+            {"tools": [{"function": {"name": "a", "parameters": {"type": ["string", "null"]}}}]},
+            "tool a: its parameters are not the schema of an object",
+        ),
+        (
+            {"tools": [{"function": {"name": "a", "parameters": True}}]},
+            "tool a: its parameters are not the schema of an object",
+        ),
+        (
+            {"tools": [{"function": {"name": "a", "parameters": False}}]},
+            "tool a: its parameters are not the schema of an object",
+        ),
+        (
+            {"tools": [{"function": {"name": "a", "parameters": nested(3000)}}]},
+            "tool a.* nested too deeply|tool a: .*nested",
+        ),
+        ({"schema": nested(3000)}, "nested too deeply"),
+        ({"schema": nested(3000), "system_prompt": ""}, "nested too deeply"),
         ({"tools": [ADD], "schema": {}}, "exclude each other"),
         ({"tools": [ADD], "chat": "plain"}, "need the chat template"),
         ({"schema": {"not": {}}}, "at #, not: nothing enforces"),

@@ -303,6 +303,29 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
             {"type": "object", "required": ["a"], "additionalProperties": False},
             "at #, required|at #, additionalProperties",
         ),
+        ({"pattern": "^[[:alpha:]]+$"}, r"at #, pattern: \[ within a character class"),
+        ({"items": {"pattern": r"\[[a-z&&[^b]]"}}, "at #/items, pattern: && within"),
+        ({"pattern": "[a-z--b]"}, "pattern: -- within"),
+        ({"pattern": "[]a]"}, r"pattern: \[\] within"),
+        ({"patternProperties": {"[a~~b]": {}}}, "patternProperties: ~~ within"),
+        (
+            {"properties": {"a": {}, "b": {}}, "minProperties": 3},
+            "at #, minProperties: there are but 2 properties",
+        ),
+        (
+            {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": {}},
+            "minProperties",
+        ),
+        (
+            {
+                "items": {"$ref": "#/$defs/E"},
+                "minItems": 3,
+                "uniqueItems": True,
+                "$defs": {"E": {"enum": [1, 2, 1.0]}},
+            },
+            "at #, minItems: there are but 2 different items",
+        ),
+        ({"items": {"type": "boolean"}, "minItems": 3, "uniqueItems": True}, "minItems"),
         ([1], r"\[1\] is not a schema that a value can match"),
         (False, "false is not a schema that a value can match"),
         ({"enum": [object()]}, "not JSON serializable"),
@@ -325,6 +348,96 @@ def test_a_schema_too_large_is_refused_at_once() -> None:
     ):
         json_rule({"properties": {"a": {"enum": [f"value {i}" for i in range(200_000)]}}})
     assert time.perf_counter() - start < 5
+
+
+def chain(links: int, link: Any) -> dict[str, Any]:
+    """Definitions that each refer to the next."""
+    found = {f"D{i}": link({"$ref": f"#/$defs/D{i + 1}"}) for i in range(links)}
+    return {"$defs": {**found, f"D{links}": {"type": "integer"}}, "$ref": "#/$defs/D0"}
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        (lambda ref: {"type": "array", "items": ref}, "items|.ref"),
+        (lambda ref: {"type": "object", "properties": {"a": ref}}, "properties|.ref"),
+        (lambda ref: {"anyOf": [{"type": "null"}, ref]}, "anyOf|.ref"),
+        (lambda ref: ref, ".ref"),
+    ],
+)
+def test_a_schema_with_a_long_chain_of_references_is_refused(link: Any, says: str) -> None:
+    for links in (250, 1200, 10_000):
+        with pytest.raises(SettingsError, match=rf"at #/.defs/D\d+.*, ({says}): it is nested over"):
+            json_rule(chain(links, link))
+    json_rule(chain(90, link))
+
+
+def test_all_levels_of_a_deep_schema_are_checked() -> None:
+    value: Any = 1
+    for _ in range(60):
+        value = {"a": [value]}
+    schema = chain(60, lambda ref: {"type": "object", "properties": {"a": {"items": ref}}})
+    json_rule(schema)
+    assert within_bounds(value, schema)
+    assert not within_bounds(value["a"][0], schema)
+
+
+def test_a_schema_nested_too_deeply_is_refused() -> None:
+    for depth in (500, 3000, 50_000):
+        schema: dict[str, Any] = {"type": "integer"}
+        for _ in range(depth):
+            schema = {"type": "array", "items": schema}
+        with pytest.raises(SettingsError, match="nested"):
+            json_rule(schema)
+
+
+def test_many_definitions_that_refer_to_each_other_are_not_deep() -> None:
+    kinds = [f"D{i}" for i in range(40)]
+    every = {"anyOf": [*({"$ref": f"#/$defs/{kind}"} for kind in kinds), {"type": "null"}]}
+    defined = {
+        kind: {
+            "type": "object",
+            "properties": {"kind": {"const": kind}, "a": {"$ref": "#"}, "b": {"$ref": "#"}},
+            "required": ["kind"],
+        }
+        for kind in kinds
+    }
+    assert fits({**every, "$defs": defined}, '{"kind":"D3","b":{"kind":"D39","a":null}}')
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "multipleOf": 999_983},
+        {"type": "number", "multipleOf": 999.983},
+        {"allOf": [{"type": "integer", "multipleOf": 997}, {"multipleOf": 991}]},
+        {
+            "type": "integer",
+            "multipleOf": 997,
+            "anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}],
+            "$defs": {"A": {"multipleOf": 991}},
+        },
+    ],
+)
+def test_large_divisors_are_checked_afterwards(schema: dict[str, Any]) -> None:
+    start = time.perf_counter()
+    assert fits(schema, "1234567")
+    assert not within_bounds(1234567, schema)
+    assert within_bounds(0, schema)
+    assert time.perf_counter() - start < 2
+
+
+def test_small_divisors_are_kept_by_the_grammar() -> None:
+    schema = {"allOf": [{"type": "integer", "multipleOf": 60}, {"multipleOf": 24}]}
+    assert fits(schema, "240")
+    assert not fits(schema, "60")
+
+
+def test_bounds_beyond_what_the_grammar_compares_are_checked_afterwards() -> None:
+    schema = {"type": "integer", "minimum": 10**20}
+    assert fits(schema, "5")
+    assert not within_bounds(5, schema)
+    assert within_bounds(10**20, schema)
 
 
 class Node(BaseModel):
