@@ -10,6 +10,7 @@ from pydantic import Field
 
 from et_agent.decoding.arithmetic import Coded, CodedRun
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
+from et_agent.decoding.prefix_cache import common_prefix_length
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, Finish, ForkKind
 
@@ -107,8 +108,6 @@ def fork_into_continuations(
 
 def common_length(prompts: Sequence[Sequence[int]]) -> int:
     """How many first tokens prompts share, at most one less than the shortest has."""
-    common = min(len(prompt) for prompt in prompts) - 1
-    for at in range(common):
-        if any(prompt[at] != prompts[0][at] for prompt in prompts):
-            return at
-    return common
+    first, *others = map(list, prompts)
+    shared = [common_prefix_length(first, other) for other in others]
+    return min([min(map(len, prompts)) - 1, *shared])

