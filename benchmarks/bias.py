@@ -68,7 +68,7 @@ class Script:
             for token, probability in self.rows(path).items():
                 if probability > 0:
                     logits[token] = np.log(probability)
-            found = Distribution(logits, self.temperature, np.empty_like(logits))
+            found = Distribution.of(logits, self.temperature)
             self._known[path] = found
         return found
 

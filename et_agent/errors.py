@@ -17,6 +17,7 @@
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
+    ├── KernelError             the kernels cannot be built, or are wrong; llama.cpp's own serve
     ├── TimeLimitError          an answer took longer than was allowed (also a TimeoutError)
     └── EscalationError         the target of an escalation failed, hung or gave no answer
 
@@ -33,6 +34,7 @@ __all__ = [
     "EscalationError",
     "EtAgentError",
     "InputError",
+    "KernelError",
     "ModelClosedError",
     "ModelDownloadError",
     "ModelError",
@@ -113,6 +115,10 @@ class ModelClosedError(ModelError):
 
 class DecodeError(EtAgentError):
     """Raised when llama.cpp fails while decoding."""
+
+
+class KernelError(EtAgentError):
+    """Raised when the kernels cannot be built for this machine, or their check found them wrong."""
 
 
 class TimeLimitError(EtAgentError, TimeoutError):

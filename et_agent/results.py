@@ -84,6 +84,9 @@ class ModelId(Frozen):
     """Catalog name or file name."""
     fingerprint: str
     """SHA-256 of the model file."""
+    library: str = ""
+    """What decoded: llama-cpp-python, its version and the kernels in use; empty for scripted models and
+    results of earlier versions."""
 
 
 class ToolCall(Frozen):

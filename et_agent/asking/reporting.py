@@ -108,7 +108,7 @@ def result_of(
             *assessment.notes,
         ),
         usage=_usage(request),
-        model=ModelId(name=info.name, fingerprint=info.fingerprint),
+        model=ModelId(name=info.name, fingerprint=info.fingerprint, library=info.library),
         decoder=described(decoded.decoder),
         instruction=prompt.instruction,
         single=prompt.conversation.single,

@@ -57,6 +57,8 @@ class DataUsed(_Document):
     """Number of questions."""
     right: int
     """Number of questions that were answered correctly."""
+    library: str = ""
+    """What decoded them, as `ModelId.library` has it; empty if that is not known."""
 
 
 class CalibratorFile(_Document):

@@ -44,7 +44,9 @@ def _labelled(
         with open_store(store) as opened:
             for name in runs:
                 info = opened.run(name)
-                sets.append(labelled_run(info.config, opened.records(info), caps=caps))
+                sets.append(
+                    labelled_run(info.config, opened.records(info), caps=caps, library=info.library)
+                )
     sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
     if not sets:
         raise CalibrationError("there are no labelled questions: name a run, or use --labels FILE")

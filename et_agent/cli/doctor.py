@@ -117,8 +117,9 @@ def _installation(threads: int | None) -> "Iterator[Check]":
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from et_agent.cli.loading import core_count
+    from et_agent.cli.kernels import kernels_check
     from et_agent.cli.self_test import Check
+    from et_agent.kernels.threads import cores
 
     for package in ("et-agent", "python", "llama-cpp-python", "numpy"):
         try:
@@ -130,8 +131,8 @@ def _installation(threads: int | None) -> "Iterator[Check]":
             else:
                 yield Check(package, "fail", "is not installed", f"pip install {package}")
     yield _cpu()
-    cores = core_count()
-    yield Check("threads", "ok", f"{threads or cores} of {cores} cores")
+    yield kernels_check()
+    yield Check("threads", "ok", f"{threads or cores()} of {cores()} cores")
 
 
 def _cpu() -> "Check":

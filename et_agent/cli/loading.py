@@ -1,15 +1,15 @@
 """How commands get a model; tests put a scripted one in its place."""
 
-import os
 from contextlib import AbstractContextManager, closing
 from typing import Final
 
-from et_agent.cli.terminal import tell_deprecated
+from et_agent.cli.terminal import say, tell_deprecated
 from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
 from et_agent.errors import ContextError, SettingsError
+from et_agent.kernels.threads import cores
 from et_agent.weights.progress import TransferProgress
 
-__all__ = ["check_load_settings", "core_count", "dequantizes", "open_model"]
+__all__ = ["check_load_settings", "dequantizes", "open_model"]
 
 _SEQUENCES: Final = 64
 _MOST_SEQUENCES: Final = 256
@@ -25,7 +25,7 @@ def check_load_settings(
         ContextError: The context is out of range.
     """
     if threads is not None and not 1 <= threads <= 512:
-        raise SettingsError(f"--threads is {threads}: use 1 to 512 (this machine: {core_count()})")
+        raise SettingsError(f"--threads is {threads}: use 1 to 512 (this machine: {cores()})")
     if width is not None and not 1 <= width <= _MOST_SEQUENCES:
         raise SettingsError(
             f"--width is {width}: use 1 to {_MOST_SEQUENCES} (default {DEFAULT_WIDTH})"
@@ -53,23 +53,19 @@ def open_model(
 ) -> AbstractContextManager[LanguageModel]:
     """Load a model; see `et_agent.load_model` for errors."""
     from et_agent.engines.loading import load_model
+    from et_agent.kernels import attach
 
-    return closing(
-        load_model(
-            spec,
-            context=8192 if context is None else context,
-            threads=threads,
-            attention=attention,
-            best_width=DEFAULT_WIDTH if width is None else width,
-            dequantize=dequantize,
-            max_sequences=max(_SEQUENCES, width or 0),
-            progress=progress,
-        )
+    model = load_model(
+        spec,
+        context=8192 if context is None else context,
+        threads=threads,
+        attention=attention,
+        best_width=DEFAULT_WIDTH if width is None else width,
+        dequantize=dequantize,
+        max_sequences=max(_SEQUENCES, width or 0),
+        progress=progress,
     )
-
-
-def core_count() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    kernels = attach()
+    if kernels.fix:
+        say(f"llama.cpp's own kernels are used: {kernels.explained}")
+    return closing(model)

@@ -13,6 +13,7 @@ from et_agent.cli.calibration import calibrate_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
+from et_agent.cli.kernels import kernels_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.terminal import make_streams_safe
@@ -32,6 +33,7 @@ app.command()(pilot)
 app.add_typer(eval_app, name="eval")
 app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(gate_app, name="gate")
+app.add_typer(kernels_app, name="kernels")
 
 
 def _print_version(wanted: bool) -> None:

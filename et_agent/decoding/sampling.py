@@ -1,18 +1,21 @@
 """Next-token distributions over the full vocabulary: entropy, draws, cumulative intervals.
 
-One pass over the logits of a step computes everything that is needed for all rows; afterwards the
+One go over the logits of a step computes everything that is needed for all rows; afterwards the
 logits buffer itself holds the unnormalised probabilities at the decoding temperature, so nothing of
 vocabulary size is copied. Rows are worked on one after the other: a row of 150,000 float32 fits the
-second-level cache of a core, twenty rows do not.
+second-level cache of a core, twenty rows do not. The kernels do it where they are in use
+(`kernels/step.py`), and numpy elsewhere.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from types import EllipsisType
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from et_agent.arrays import Doubles, Floats
 from et_agent.errors import DecodeError
+from et_agent.kernels.step import StepKernels, step_kernels
 
 __all__ = ["Distribution", "StepDistributions", "TokenStatistics"]
 
@@ -63,67 +66,104 @@ def _largest(values: Floats) -> Floats:
     return np.sort(np.partition(values, values.size - count)[-count:])
 
 
+def _analyse_row(
+    logits: Floats, temperature: float, statistics: Doubles, blocks: Doubles, scratch: Floats
+) -> None:
+    """What `StepKernels.analyse` does, for one row and but for the running sums.
+
+    Raises:
+        DecodeError: A logit is NaN or +inf, or all are -inf; never read as "certain".
+    """
+    top = logits.max()
+    if not np.isfinite(top):
+        raise _unusable(top)
+    np.subtract(logits, top, out=logits)
+    likely, size = logits, logits.size
+    if np.isneginf(logits.min()):  # tokens that the model rules out; 0 x -inf would be NaN
+        np.maximum(logits, _RULED_OUT, out=logits)
+        likely = logits[logits > _RULED_OUT]
+        size, mean_logit = likely.size, float(likely.mean(dtype=np.float64))
+    else:
+        mean_logit = float(_block_sums(logits).sum()) / size
+    largest = _largest(likely).astype(np.float64)
+    np.exp(logits, out=scratch)
+    total = float(_block_sums(scratch).sum())
+    mean = float(scratch.dot(logits)) / total
+    np.multiply(scratch, logits, out=scratch)
+    square = float(scratch.dot(logits)) / total
+    log_total = float(np.log(total))
+    second = float(np.exp(largest[-2])) if largest.size > 1 else 0.0
+    # max() clears the rounding of float32 sums: a certain token has entropy 0, not -1e-8.
+    statistics[:] = (
+        max(0.0, log_total - mean),
+        max(0.0, square - mean * mean),
+        max(0.0, log_total - mean_logit - float(np.log(size))),
+        log_total - float(largest.mean()),
+        (1.0 - second) / total,
+        log_total,
+    )
+    if temperature != 1.0:
+        np.multiply(logits, np.float32(1.0 / temperature), out=logits)
+    np.exp(logits, out=logits)
+    blocks[:] = _block_sums(logits)
+
+
+def _unusable(value: float) -> DecodeError:
+    return DecodeError(f"the model gave unusable logits (the largest is {value}): reload it")
+
+
 class Distribution:
     """The distribution of one branch's next token. Valid until the model's next decode.
 
     Attributes:
         statistics: Certainty of the model's own distribution (temperature 1).
         temperature: Temperature of all draws and probabilities below; 1 or any positive number.
+        total: Sum of the masses.
     """
 
     __slots__ = (
+        "_addresses",
         "_blocks",
         "_cumulative",
+        "_kernels",
         "_log_total",
         "_mass",
-        "_max",
         "statistics",
         "temperature",
         "total",
     )
 
-    def __init__(self, logits: Floats, temperature: float, scratch: Floats) -> None:
-        """Turn `logits` [V] (overwritten) into a distribution; `scratch` [V] is a work buffer.
+    def __init__(
+        self,
+        masses: Floats,
+        temperature: float,
+        statistics: Sequence[float],
+        blocks: Doubles,
+        cumulative: Doubles,
+        kernels: StepKernels | None = None,
+    ) -> None:
+        """Take what the analysis of a row gave; use `of` or `StepDistributions`."""
+        *certainty, self._log_total = statistics
+        self.statistics = TokenStatistics(*certainty)
+        self.temperature = temperature
+        self._mass = masses
+        self._blocks = blocks
+        self._cumulative = cumulative
+        self._kernels = kernels
+        self.total = float(cumulative[-1])
+        self._addresses: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def of(cls, logits: Floats, temperature: float) -> Self:
+        """Turn `logits` [V] (overwritten) into a distribution.
 
         Raises:
-            DecodeError: A logit is NaN or +inf, or all are -inf; never read as "certain".
+            DecodeError: A logit is NaN or +inf, or all are -inf.
         """
-        top = logits.max()
-        if not np.isfinite(top):
-            raise DecodeError(f"the model gave unusable logits (the largest is {top}): reload it")
-        np.subtract(logits, top, out=logits)
-        likely, size = logits, logits.size
-        if np.isneginf(logits.min()):  # tokens that the model rules out; 0 x -inf would be NaN
-            np.maximum(logits, _RULED_OUT, out=logits)
-            likely = logits[logits > _RULED_OUT]
-            size, mean_logit = likely.size, float(likely.mean(dtype=np.float64))
-        else:
-            mean_logit = float(_block_sums(logits).sum()) / size
-        largest = _largest(likely).astype(np.float64)
-        np.exp(logits, out=scratch)
-        blocks = _block_sums(scratch)
-        total = float(blocks.sum())
-        mean = float(scratch.dot(logits)) / total
-        np.multiply(scratch, logits, out=scratch)
-        square = float(scratch.dot(logits)) / total
-        self._log_total = float(np.log(total))
-        second = float(np.exp(largest[-2])) if largest.size > 1 else 0.0
-        # max() clears the rounding of float32 sums: a certain token has entropy 0, not -1e-8.
-        self.statistics = TokenStatistics(
-            entropy=max(0.0, self._log_total - mean),
-            varentropy=max(0.0, square - mean * mean),
-            certainty=max(0.0, self._log_total - mean_logit - float(np.log(size))),
-            confidence=self._log_total - float(largest.mean()),
-            lead=(1.0 - second) / total,
-        )
-        self.temperature = temperature
-        if temperature != 1.0:
-            np.multiply(logits, np.float32(1.0 / temperature), out=logits)
-        np.exp(logits, out=logits)
-        self._mass = logits
-        self._blocks = _block_sums(logits)
-        self._cumulative: Doubles | None = None
-        self.total = float(self._blocks.sum())
+        statistics = np.empty(6)
+        blocks = np.empty(-(-logits.size // _BLOCK))
+        _analyse_row(logits, temperature, statistics, blocks, np.empty_like(logits))
+        return cls(logits, temperature, statistics.tolist(), blocks, np.cumsum(blocks))
 
     def probability(self, token: int) -> float:
         """Probability of `token` at the decoding temperature."""
@@ -165,7 +205,7 @@ class Distribution:
 
     def draw(self, u: float) -> int:
         """The token whose interval of the cumulative distribution (by token id) holds u in [0, 1)."""
-        return self._find(u * self.total, self._blocks, self._cumulate())
+        return self._find(u * self.total)
 
     def draw_excluding(self, u: float, tokens: Sequence[int]) -> int | None:
         """As `draw`, from the distribution without `tokens`; None when nothing is left."""
@@ -182,7 +222,7 @@ class Distribution:
             rest = float(cumulative[-1])
             if rest <= 0.0:
                 return None
-            return self._find(u * rest, blocks, cumulative)
+            return self._find_in(u * rest, blocks, cumulative)
         finally:
             for token, value in hidden:
                 mass[token] = value
@@ -197,13 +237,12 @@ class Distribution:
             (token, codes inside the token's interval, rescaled to [0, 1)), in token order.
         """
         position = 0
-        cumulative = self._cumulate()
         # Rounding differs between finding a token and bounding it; a code so close to the edge goes
         # with the codes before it, or one token would come twice.
         slack = 1e-12 * self.total
         while position < codes.size:
-            token = self._find(float(codes[position]) * self.total, self._blocks, cumulative)
-            low, high = self._interval(token, cumulative)
+            token = self._find(float(codes[position]) * self.total)
+            low, high = self._interval(token)
             later = codes[position + 1 :] * self.total
             end = position + 1 + int(np.searchsorted(later, high + slack))
             inside = (codes[position:end] * self.total - low) / max(high - low, 1e-300)
@@ -211,12 +250,15 @@ class Distribution:
             yield token, np.clip(inside, 0.0, np.nextafter(1.0, 0.0))
             position = end
 
-    def _cumulate(self) -> Doubles:
-        if self._cumulative is None:
-            self._cumulative = np.cumsum(self._blocks)
-        return self._cumulative
+    def _find(self, target: float) -> int:
+        if self._kernels is None:
+            return self._find_in(target, self._blocks, self._cumulative)
+        if self._addresses is None:
+            blocks, cumulative = self._blocks.ctypes.data, self._cumulative.ctypes.data
+            self._addresses = self._mass.ctypes.data, self._mass.size, blocks, cumulative
+        return self._kernels.find(*self._addresses, target)
 
-    def _find(self, target: float, blocks: Doubles, cumulative: Doubles) -> int:
+    def _find_in(self, target: float, blocks: Doubles, cumulative: Doubles) -> int:
         block = int(np.searchsorted(cumulative, target, side="right"))
         block = min(block, blocks.size - 1)
         start = block * _BLOCK
@@ -236,11 +278,11 @@ class Distribution:
         present = np.flatnonzero(within > 0.0)
         return start + int(present[-1]) if present.size else self.most_likely()
 
-    def _interval(self, token: int, cumulative: Doubles) -> tuple[float, float]:
+    def _interval(self, token: int) -> tuple[float, float]:
         block = token // _BLOCK
         start = block * _BLOCK
         inner = np.cumsum(self._mass[start : start + _BLOCK], dtype=np.float64)
-        before = float(cumulative[block] - self._blocks[block])
+        before = float(self._cumulative[block] - self._blocks[block])
         scale = float(self._blocks[block]) / max(float(inner[-1]), 1e-300)
         offset = token - start
         low = float(inner[offset - 1]) if offset else 0.0
@@ -248,10 +290,32 @@ class Distribution:
 
 
 class StepDistributions:
-    """The distributions of all rows of one decode step, computed in place over its logits."""
+    """The distributions of all rows of one decode step, computed in place over its logits.
 
-    def __init__(self) -> None:
-        self._scratch: Floats = np.empty(0, dtype=np.float32)
+    Args:
+        kernels: The compiled analysis; None for numpy. By default the kernels where they are in use.
+        threads: Threads of the compiled analysis.
+    """
+
+    def __init__(
+        self, kernels: StepKernels | EllipsisType | None = ..., *, threads: int = 1
+    ) -> None:
+        self._kernels = step_kernels() if kernels is ... else kernels
+        self._threads = threads
+        self._statistics = np.empty((0, 6))
+        self._blocks = np.empty((0, 0))
+
+    def _prepare(self, rows: int, size: int) -> None:
+        """Have work buffers for so many rows; those of earlier steps as long as they do."""
+        blocks = -(-size // _BLOCK)
+        if self._blocks.shape[0] >= rows and self._blocks.shape[1] == blocks:
+            return
+        self._statistics = np.empty((rows, 6))
+        self._blocks = np.empty((rows, blocks))
+        self._cumulative = np.empty((rows, blocks))
+        self._temperatures = np.empty(rows, dtype=np.float32)
+        work = (1, size) if self._kernels is None else (rows, 2 * blocks)
+        self._scratch = np.empty(work, dtype=np.float32)
 
     def analyse(self, logits: Floats, temperatures: Sequence[float]) -> list[Distribution]:
         """Distributions of the rows of `logits` [B, V], which is overwritten.
@@ -259,10 +323,23 @@ class StepDistributions:
         Args:
             logits: float32 [B, V], writable and contiguous.
             temperatures: The decoding temperature of each row, length B.
+
+        Raises:
+            DecodeError: A logit is NaN or +inf, or all of a row are -inf.
         """
-        if self._scratch.size != logits.shape[1]:
-            self._scratch = np.empty(logits.shape[1], dtype=np.float32)
-        return [
-            Distribution(row, temperature, self._scratch)
-            for row, temperature in zip(logits, temperatures, strict=True)
-        ]
+        rows, size = logits.shape
+        self._prepare(rows, size)
+        statistics, blocks, cumulative = self._statistics, self._blocks, self._cumulative
+        if self._kernels is None:
+            for row, temperature in enumerate(temperatures):
+                scratch = self._scratch[0]
+                _analyse_row(logits[row], temperature, statistics[row], blocks[row], scratch)
+            np.cumsum(blocks[:rows], axis=1, out=cumulative[:rows])
+        else:
+            self._temperatures[:rows] = temperatures
+            arrays = (self._temperatures, statistics, blocks, cumulative, self._scratch)
+            unusable = self._kernels.analyse(logits, *arrays, self._threads)
+            if unusable >= 0:
+                raise _unusable(statistics[unusable, 0])
+        parts = zip(logits, temperatures, statistics.tolist(), blocks, cumulative, strict=False)
+        return [Distribution(*part, self._kernels) for part in parts]

@@ -71,7 +71,7 @@ class Scheduler:
         self._arrivals = 0
         self._requests: list[Request] = []
         self._running = False
-        self._distributions = StepDistributions()
+        self._distributions = StepDistributions(threads=info.threads)
         self._mean_path = 128.0
 
     @property

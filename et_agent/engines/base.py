@@ -51,6 +51,9 @@ class ModelInfo:
         stop_tokens: Tokens that end a generation.
         chat_template: Whether the model file has a chat template.
         attention_layers: Layers whose attention can be read; empty if none can.
+        threads: CPU threads that decode.
+        library: What decodes: the library, its version and the kernels in use; empty for scripted
+            models.
     """
 
     name: str
@@ -65,6 +68,8 @@ class ModelInfo:
     stop_tokens: frozenset[int]
     chat_template: bool
     attention_layers: tuple[int, ...] = ()
+    threads: int = 1
+    library: str = ""
 
 
 @dataclass(frozen=True, slots=True)

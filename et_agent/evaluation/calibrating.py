@@ -58,7 +58,7 @@ class _Row:
     group: int
 
 
-def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row]) -> Labelled:
+def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row], library: str) -> Labelled:
     if not rows:
         raise CalibrationError(
             f"{data}: no question has an answer, so nothing can be fitted: run more questions"
@@ -66,7 +66,7 @@ def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row]) -> Labell
     # A question counts once, however many sizes of its tree there are.
     whole = {row.group: row.right for row in reversed(rows)}
     return Labelled(
-        data=DataUsed(name=data, questions=len(whole), right=sum(whole.values())),
+        data=DataUsed(name=data, questions=len(whole), right=sum(whole.values()), library=library),
         fingerprint=fingerprint,
         rows=np.array([row.features for row in rows]),
         right=np.array([row.right for row in rows], dtype=np.int64),
@@ -76,7 +76,11 @@ def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row]) -> Labell
 
 
 def labelled_run(
-    config: Mapping[str, Any], records: Sequence[QuestionRecord], *, caps: Sequence[int] = ()
+    config: Mapping[str, Any],
+    records: Sequence[QuestionRecord],
+    *,
+    caps: Sequence[int] = (),
+    library: str = "",
 ) -> Labelled:
     """The questions of an evaluation run; those without any answer are left out.
 
@@ -85,6 +89,7 @@ def labelled_run(
         records: Its questions.
         caps: Fewer leaves at which each tree is taken once more (`LeafTable.capped`), so that a
             calibrator applies to these too.
+        library: What decoded them (`RunInfo.library`).
 
     Raises:
         CalibrationError: No question has an answer.
@@ -101,7 +106,7 @@ def labelled_run(
     if caps:
         low, high = fingerprint.leaves
         fingerprint = fingerprint.model_copy(update={"leaves": (min(low, *caps), high)})
-    return _joined(config["data"], fingerprint, rows)
+    return _joined(config["data"], fingerprint, rows, library)
 
 
 def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[QuestionRecord]:
@@ -128,6 +133,7 @@ def labelled_file(path: Path) -> Labelled:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     rows: list[_Row] = []
+    libraries: set[str] = set()
     fingerprint: Fingerprint | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -140,6 +146,7 @@ def labelled_file(path: Path) -> Labelled:
             found = Fingerprint.of_result(result)
             features = feature_row(result["features"], result["kind"])
             rows.append(_Row(features, result["right"], float(result["share"]), number))
+            libraries.add(str(result["model"].get("library", "")))
             fingerprint = found if fingerprint is None else fingerprint.joined(found)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: {error}") from error
@@ -147,7 +154,7 @@ def labelled_file(path: Path) -> Labelled:
         raise CalibrationError(
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
         )
-    return _joined(path.name, fingerprint, rows)
+    return _joined(path.name, fingerprint, rows, "; ".join(sorted(libraries - {""})))
 
 
 def _result(line: str, where: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.kernels import attach
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
 
 __all__ = ["RunInfo", "RunStore", "default_store_path"]
@@ -67,6 +68,7 @@ class RunInfo:
         config: Everything that decides what is decoded.
         created: When it was begun, ISO 8601, UTC.
         questions: Questions that are finished.
+        made_with: Versions of packages, and the kernels, with which it was begun.
     """
 
     id: int
@@ -74,6 +76,13 @@ class RunInfo:
     config: Mapping[str, Any]
     created: str
     questions: int
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def library(self) -> str:
+        """What decoded, as `ModelId.library` has it; empty where that is not known."""
+        version, kernels = map(self.made_with.get, ("llama-cpp-python", "kernels"))
+        return f"llama-cpp-python {version}, kernels {kernels}" if version and kernels else ""
 
 
 class RunStore:
@@ -123,9 +132,13 @@ class RunStore:
         with database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, config, created, "
-                "(SELECT count(*) FROM questions WHERE run = runs.id) FROM runs ORDER BY id"
+                "(SELECT count(*) FROM questions WHERE run = runs.id), made_with "
+                "FROM runs ORDER BY id"
             ).fetchall()
-        return [RunInfo(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in rows]
+        return [
+            RunInfo(number, name, json.loads(config), created, questions, json.loads(made_with))
+            for number, name, config, created, questions, made_with in rows
+        ]
 
     def run(self, name: str) -> RunInfo:
         """A run by its name, or by a beginning of it that no other run has.
@@ -291,6 +304,7 @@ def _versions() -> dict[str, str]:
     for name in ("et-agent", "llama-cpp-python", "numpy"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
+    found["kernels"] = attach().name
     return found
 
 

@@ -39,7 +39,7 @@ class Toy:
         if found is None:
             row = np.asarray(self.rows(path), dtype=np.float64)
             logits = np.where(row > 0, np.log(np.maximum(row, 1e-300)), -1e9).astype(np.float32)
-            found = Distribution(logits, temperature, np.empty_like(logits))
+            found = Distribution.of(logits, temperature)
             self._known[path, temperature] = found
         return found
 

@@ -11,7 +11,7 @@ SIZES = (1, 2, 7, 127, 128, 129, 300, 1000)
 
 
 def made(logits: NDArray[np.float32], temperature: float = 1.0) -> Distribution:
-    return Distribution(logits.copy(), temperature, np.empty_like(logits))
+    return Distribution.of(logits.copy(), temperature)
 
 
 def exact(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:

@@ -41,6 +41,8 @@ from et_agent.engines.llama_cpp.native import (
 )
 from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
+from et_agent.kernels import attach
+from et_agent.kernels.threads import cores
 from et_agent.templates.messages import Message, Tool, ToolFormat
 
 __all__ = ["STREAM_MEMORY", "LlamaCppModel"]
@@ -232,6 +234,8 @@ class LlamaCppModel:
             stop_tokens=stop_tokens(self._vocab),
             chat_template=bool(template_text(self._model)),
             attention_layers=() if self._reader is None else self._reader.layers,
+            threads=self._threads or cores(),
+            library=f"llama-cpp-python {llama_cpp.__version__}, kernels {attach().name}",
         )
 
     def _longest_path(self, context: int) -> int:

@@ -21,6 +21,8 @@ from et_agent.errors import (
     ModelFileError,
     UnsupportedModelError,
 )
+from et_agent.kernels import attach
+from et_agent.kernels.threads import cores
 
 __all__ = [
     "MAX_BATCH",
@@ -108,7 +110,6 @@ class Native:
             ContextError: llama.cpp could not make it; there is no context then.
         """
         self.free_context()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         settings = llama_cpp.llama_context_default_params()
         settings.n_ctx = layout.total
         settings.n_batch = MAX_BATCH
@@ -116,7 +117,7 @@ class Native:
         settings.n_seq_max = layout.ids
         # More outputs than this, or fewer than n_seq_max, would abort the process.
         settings.n_outputs_max = max(outputs, layout.ids)
-        settings.n_threads = settings.n_threads_batch = threads or cores or 1
+        settings.n_threads = settings.n_threads_batch = threads or cores()
         settings.kv_unified = layout.unified
         settings.swa_full = True
         # Without it every row would be multiplied with all cells that are masked.
@@ -183,6 +184,7 @@ def open_weights(path: Path, gpu_layers: int, *, repack: bool) -> Any:
         ModelFileError: llama.cpp cannot load the file.
         UnsupportedModelError: It generates no text, or its state cannot be forked.
     """
+    attach()  # llama.cpp asks once who takes weights
     llama_cpp.llama_backend_init()
     settings = llama_cpp.llama_model_default_params()
     settings.n_gpu_layers = gpu_layers
