@@ -33,6 +33,7 @@ from et_agent.weights.pip_settings import pip_settings  # noqa: E402
 
 LOCK = "requirements.lock"
 INPUTS = (LOCK, "pyproject.toml", "integrations/langchain/pyproject.toml")
+KERNELS = "et_agent/kernels/source"
 INTEGRATION = ("--editable", "integrations/langchain[agents]")
 SETS = {
     "runtime": ("--editable", ".[cli,hub]"),
@@ -66,8 +67,9 @@ def base_python() -> str:
 
 
 def inputs(root: Path) -> str:
-    """Hash what the environment is made from."""
-    return hashlib.sha256(b"\0".join((root / name).read_bytes() for name in INPUTS)).hexdigest()
+    """Hash what the environment and the kernels are made from."""
+    files = [*(root / name for name in INPUTS), *sorted((root / KERNELS).glob("*"))]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def pinned(lock: str, name: str) -> str:
@@ -262,6 +264,11 @@ class Environment:
         command = [str(self.python), "-c", "import llama_cpp"]
         return not subprocess.run(command, capture_output=True, check=False).returncode
 
+    def build_kernels(self) -> None:
+        """Compile et-agent's kernels; where they cannot be, llama.cpp's own serve."""
+        with suppress(SetupError):
+            run([str(self.python), "-m", "et_agent.kernels"])
+
 
 def set_up(environment: Environment, wanted: str) -> None:
     """Bring the environment to a set, "runtime" or "dev"; do nothing if it is there."""
@@ -279,6 +286,7 @@ def set_up(environment: Environment, wanted: str) -> None:
             environment.create()
         environment.write_state(build, ())
         bring_up(environment, build, wanted, rebuild=present not in (None, build))
+        environment.build_kernels()
         environment.write_state(build, tuple(SETS) if wanted == "dev" else (wanted,))
         say(f"ready in {clock(started)}")
 

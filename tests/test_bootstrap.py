@@ -220,6 +220,7 @@ class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
         self.loads = list(loads)
         self.installed: list[tuple[str, ...]] = []
         self.cached = True
+        self.kernels = 0
 
     def create(self) -> None:
         (self.path / "bin").mkdir(parents=True)
@@ -238,6 +239,9 @@ class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
     def loads_llama(self) -> bool:
         return self.loads.pop(0)
 
+    def build_kernels(self) -> None:
+        self.kernels += 1
+
 
 @pytest.fixture
 def compiler(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -254,6 +258,7 @@ def test_a_second_set_up_runs_nothing(tmp_path: Path, compiler: list[str], cpu: 
     bootstrap.set_up(environment, "runtime")
     bootstrap.set_up(environment, "runtime")
     assert environment.installed == [bootstrap.SETS["runtime"]]
+    assert environment.kernels == 1
     environment.loads = [True, True]
     bootstrap.set_up(environment, "dev")
     bootstrap.set_up(environment, "runtime")
@@ -286,7 +291,24 @@ def test_the_state_follows_the_lock_and_the_projects(tmp_path: Path) -> None:
         with (tmp_path / name).open("a", encoding="utf-8") as file:
             file.write("# changed\n")
         seen.add(bootstrap.inputs(tmp_path))
-    assert len(seen) == 4
+    (tmp_path / bootstrap.KERNELS).mkdir(parents=True)
+    (tmp_path / bootstrap.KERNELS / "products.cpp").touch()
+    seen.add(bootstrap.inputs(tmp_path))
+    assert len(seen) == 5
+
+
+def test_kernels_that_cannot_be_built_stop_no_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def fail(command: list[str]) -> None:
+        ran.append(command[1:])
+        raise bootstrap.SetupError("no compiler")
+
+    monkeypatch.setattr(bootstrap, "run", fail)
+    bootstrap.Environment(tmp_path).build_kernels()
+    assert ran == [["-m", "et_agent.kernels"]]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"path": "elsewhere", "sets": ["dev"]}'])
