@@ -60,7 +60,7 @@ def open_model(
         context=8192 if context is None else context,
         threads=threads,
         attention=attention,
-        best_width=DEFAULT_WIDTH if width is None else width,
+        best_width=width,
         dequantize=dequantize,
         max_sequences=max(_SEQUENCES, width or 0),
         progress=progress,

@@ -17,6 +17,7 @@ from et_agent.cli.kernels import kernels_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.terminal import make_streams_safe
+from et_agent.cli.tune import tune
 
 __all__ = ["app", "main"]
 
@@ -30,6 +31,7 @@ app.command(cls=AskCommand)(ask)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
 app.command()(pilot)
+app.command()(tune)
 app.add_typer(eval_app, name="eval")
 app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(gate_app, name="gate")

@@ -1,9 +1,10 @@
 """Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
 
-from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
+from et_agent.engines.llama_cpp.native import library
 from et_agent.engines.llama_cpp.trial import may_repack
+from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.errors import UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
 from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
@@ -20,7 +21,7 @@ def load_model(
     threads: int | None = None,
     attention: bool = True,
     max_sequences: int = 64,
-    best_width: int = DEFAULT_WIDTH,
+    best_width: int | None = None,
     gpu_layers: int = -1,
     dequantize: bool = False,
     stream_memory: int = STREAM_MEMORY,
@@ -33,10 +34,12 @@ def load_model(
         spec: A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`.
         context: Largest number of positions of a path. It is also the number of cells of the cache that
             the branches of all questions share if they are too long for one stream per branch.
-        threads: CPU threads; None uses all cores that this process may use.
+        threads: CPU threads; None uses what `et-agent tune` found for the model here, and all cores
+            that this process may use where it was not run.
         attention: Read attention weights if the build and the model support it.
         max_sequences: Branches that may be in the cache at once, at most 256.
-        best_width: Largest number of rows per batch; the default suits small models on few cores.
+        best_width: Largest number of rows per batch; None uses what `et-agent tune` found, and 32 where
+            it was not run.
         gpu_layers: Layers on the GPU, if llama.cpp was built for one; -1 for all.
         dequantize: Decode from a copy with float16 weights, made on first use and kept in the cache
             (`et_agent.engines.llama_cpp.dequantizing`): faster wide batches on CPUs without AMX or
@@ -63,16 +66,17 @@ def load_model(
             "transformer (see `et-agent models list`)"
         )
     fingerprint = fingerprint_of(located, progress)
+    tuned = find_tuning(fingerprint, library())
     path = dequantized(info, fingerprint, progress) if dequantize else located.path
     return LlamaCppModel(
         path,
         name=located.name,
         fingerprint=fingerprint,
         context=context,
-        threads=threads,
+        threads=threads or tuned.threads,
         attention=attention,
         max_sequences=max_sequences,
-        best_width=best_width,
+        best_width=best_width or tuned.width,
         gpu_layers=gpu_layers,
         stream_memory=stream_memory,
         # The verdict on a copy is kept under the name that copies had when the first were made.

@@ -36,12 +36,12 @@ from et_agent.engines.llama_cpp.native import (
     abandoned,
     cell_bytes,
     free_in_owner,
+    library,
     metadata,
     open_weights,
 )
 from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
-from et_agent.kernels import attach
 from et_agent.kernels.threads import cores
 from et_agent.templates.messages import Message, Tool, ToolFormat
 
@@ -235,7 +235,7 @@ class LlamaCppModel:
             chat_template=bool(template_text(self._model)),
             attention_layers=() if self._reader is None else self._reader.layers,
             threads=self._threads or cores(),
-            library=f"llama-cpp-python {llama_cpp.__version__}, kernels {attach().name}",
+            library=library(),
         )
 
     def _longest_path(self, context: int) -> int:
@@ -353,6 +353,11 @@ class LlamaCppModel:
         self._reads = False
         self._info = dataclasses.replace(self._info, attention_layers=())
         self._tokenizer.info = self._info
+
+    def use_threads(self, threads: int) -> None:
+        """Decode with so many threads until the context is made anew. Owner thread only."""
+        self._require_open()
+        llama_cpp.llama_set_n_threads(self._native.context, threads, threads)
 
     def fork(self, source: int, target: int, length: int) -> None:
         """Let the unused sequence `target` share the first `length` tokens of `source`."""

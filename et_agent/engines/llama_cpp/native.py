@@ -30,6 +30,7 @@ __all__ = [
     "abandoned",
     "cell_bytes",
     "free_in_owner",
+    "library",
     "metadata",
     "open_weights",
 ]
@@ -228,6 +229,11 @@ def metadata(model: Any, key: str) -> str:
     buffer = ctypes.create_string_buffer(256)
     size = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
     return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
+
+
+def library() -> str:
+    """What decodes: the library, its version and the kernels in use."""
+    return f"llama-cpp-python {llama_cpp.__version__}, kernels {attach().name}"
 
 
 def cell_bytes(model: Any) -> int:

@@ -16,9 +16,10 @@ import sys
 from pathlib import Path
 
 from et_agent.errors import ModelFileError
+from et_agent.kernels import attach
 from et_agent.storage import cache_dir, write_atomically
 
-__all__ = ["may_repack"]
+__all__ = ["cpu_digest", "may_repack"]
 
 _log = logging.getLogger("et_agent.llama_cpp")
 _SECONDS = 900
@@ -32,7 +33,7 @@ def may_repack(path: Path, fingerprint: str) -> bool:
     Raises:
         ModelFileError: llama.cpp crashes on this file either way.
     """
-    key = "/".join((fingerprint or str(path.resolve()), _build(), _cpu()))
+    key = "/".join((fingerprint or str(path.resolve()), _build(), cpu_digest()))
     verdicts = _read_verdicts()
     if key in verdicts:
         return verdicts[key]
@@ -77,10 +78,12 @@ def _build() -> str:
 
     library = Path(llama_cpp.__file__).parent / "lib"
     stamps = sorted(str(file.stat().st_mtime_ns) for file in library.glob("*") if file.is_file())
-    return f"{llama_cpp.__version__}-{_short_hash(''.join(stamps))}"
+    kernels = attach().name
+    return f"{llama_cpp.__version__}-{_short_hash(''.join(stamps))}-{kernels}"
 
 
-def _cpu() -> str:
+def cpu_digest() -> str:
+    """A hash of what this machine's CPU is and has."""
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return platform.processor() or platform.machine()

@@ -1,0 +1,55 @@
+"""`et-agent tune`: measure widths and threads on this machine, and keep what fits."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from et_agent.cli.guard import command
+
+__all__ = ["tune"]
+
+
+@command
+def tune(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|hf:…",
+            help="The model to measure.",
+            show_default="qwen2.5-coder-0.5b",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, but keep nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Measure which width of a batch and how many threads are fastest, and use them from now on.
+
+    Takes some seconds on an idle machine. What is kept belongs to the model, the CPU and the kernels.
+    """
+    from et_agent.cli.terminal import say, write_line
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.engines.llama_cpp.tuning import Rate, Tuning, keep_tuning
+    from et_agent.engines.llama_cpp.tuning import tune as measure
+    from et_agent.engines.loading import load_model
+    from et_agent.weights.catalog import DEFAULT_MODEL
+
+    def show(rate: Rate) -> None:
+        threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
+        say(f"{threads}, {rate.width:2} rows: {rate.tokens_per_second:5.0f} tokens per second")
+
+    with shown_transfer() as progress:
+        loaded = load_model(model or DEFAULT_MODEL, attention=False, progress=progress)
+    with loaded:
+        rates = measure(loaded, on_rate=show)
+        found = Tuning.of(rates)
+        if not dry_run:
+            keep_tuning(loaded.info.fingerprint, loaded.info.library, found)
+    if as_json:
+        write_line(json.dumps({**asdict(found), "rates": [asdict(rate) for rate in rates]}))
+    else:
+        threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
+        kept = "not kept" if dry_run else "used from now on"
+        write_line(f"{found.width} rows per batch with {threads}: {kept}")
+    return 0
