@@ -189,7 +189,7 @@ def build(
             "ET_AGENT_CACHE to a writable folder"
         ) from error
     if found.checked:
-        raise KernelError(f"the kernels are not used: {found.checked}")
+        raise KernelError(f"the kernels are not used, for they are wrong: {found.checked}")
     return found
 
 

@@ -40,4 +40,5 @@ def check_library(kernels: Path, llama: Path) -> str:
     except (ValueError, LookupError, TypeError):
         said = (child.stderr.strip().splitlines() or ["nothing"])[-1][:200]
         return f"the check ended with code {child.returncode} and said: {said}"
-    return "; ".join(problems)
+    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else ""

@@ -96,6 +96,7 @@ def _load(instructions: InstructionSet) -> Kernels:
         return Kernels(reason=f"the kernels did not pass their check: {build.checked}")
     let_threads_sleep()
     try:
+        ctypes.CDLL(str(llama))  # the one that llama-cpp-python is going to have or has
         library = ctypes.CDLL(str(build.library))
         attach_to = library.et_kernels_attach
     except (OSError, AttributeError) as error:

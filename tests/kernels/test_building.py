@@ -92,7 +92,7 @@ def test_a_wrong_library_is_kept_from_use(
     compiler("echo library > $out")
     checked[0] = "Q5_0 times 1 tokens: 7.00 times llama.cpp's error"
     for _ in range(2):
-        with pytest.raises(KernelError, match="not used: Q5_0"):
+        with pytest.raises(KernelError, match="are wrong: Q5_0"):
             build()
     kernels = attach.__wrapped__()
     assert not kernels.in_use
