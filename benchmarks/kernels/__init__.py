@@ -1,1 +1,1 @@
-"""Faster products for the long runs: llama.cpp's CPU library with AVX512-VNNI kernels added."""
+"""What the compiled kernels bring, against llama.cpp built for the same instruction set."""

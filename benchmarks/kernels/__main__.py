@@ -1,224 +1,150 @@
-"""Build llama.cpp's CPU library with faster products for the long runs.
+"""Speed and exactness of the compiled kernels beside llama.cpp's own products.
 
-    python -m benchmarks.kernels build FOLDER
-    LLAMA_CPP_LIB_PATH=FOLDER python -m benchmarks.runs …
-    python -m benchmarks.kernels check FOLDER [--model qwen2.5-coder-0.5b]
+    python -m benchmarks.kernels stock FOLDER --instructions avx2
+    python -m benchmarks.kernels run [--stock avx2=FOLDER --stock avx-vnni=FOLDER] [--curves]
 
-llama.cpp multiplies Q5_0, Q8_0 and Q6_K weights one row and one token at a time on x86, so that a
-batch gains nothing there, and Q4_K weights not as fast as it could. `avx512_vnni.inc` interleaves
-sixteen rows of weights and multiplies up to twelve tokens at once; `avx512_attention.inc` does the
-heads that share a key together, with sums in float32. The weights and the quantization of the tokens'
-values stay the same, but sums are taken in another order. That moves logits as far as llama.cpp's own
-two ways (a text decoded alone or beside others) lie apart: `check` measures both, and the speed.
-It needs a CPU with AVX512-VNNI, cmake and a C++ compiler; the sources are those of the installed
-llama-cpp-python. Nothing but these runs uses it.
+`run` compares, for each instruction set, llama.cpp built for it with the same library and our kernels
+attached: 24 chains and a prompt of 1,000 tokens, on one core and on all, in turn and in processes of
+their own. Without `--stock` it takes the installed library and the best instruction set. A CPU that has
+AVX512-VNNI but not AVX-VNNI runs the latter's code in the other encoding (`stock --evex`): the figures
+then are those of the same instructions, the CPU's own aside. `exact` compares the probabilities after
+each token of a text. All go to `benchmarks/results/kernels.json`.
 """
 
 import argparse
-import importlib.metadata
-import importlib.util
 import json
 import os
-import shutil
+import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
-import time
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from scipy.special import softmax
 
+from benchmarks.kernels import worker
+from benchmarks.kernels.stock import EVEX_ASSEMBLER, build_stock
 from benchmarks.machine import describe
 from et_agent.arrays import Doubles
-from et_agent.asking import ask
-from et_agent.decoding import MultiChain
-from et_agent.engines.base import Batch
-from et_agent.engines.llama_cpp.model import LlamaCppModel
-from et_agent.engines.loading import load_model
+from et_agent.kernels import building, instructions
+from et_agent.kernels.library import VARIABLE
+from et_agent.kernels.threads import cores
 from et_agent.storage import write_atomically
 
 OUT: Final = Path(__file__).parents[1] / "results" / "kernels.json"
-TEXT: Final = Path(__file__).parents[2] / "docs" / "architecture.md"
-QUESTIONS: Final = Path(__file__).parents[1] / "questions.txt"
-TOKENS: Final = 200
-ROWS: Final = 24
-_LIBRARY: Final = "LLAMA_CPP_LIB_PATH"
-
-_CHOICE: Final = (
-    "static const ggml::cpu::tensor_traits * "
-    "ggml_repack_get_optimal_repack_type(const struct ggml_tensor * cur) {\n"
-)
-_ALLOC: Final = "/* .get_alloc_size   = */ nullptr,"
-_ATTENTION: Final = (
-    "void ggml_compute_forward_flash_attn_ext(\n"
-    "        const ggml_compute_params * params,\n"
-    "        ggml_tensor * dst) {\n"
-)
-_EDITS: Final = (
-    (
-        "repack.cpp",
-        _CHOICE,
-        f'#include "avx512_vnni.inc"\n\n{_CHOICE}'
-        "    if (const auto * traits = ggml_repack_x16_traits(cur)) {\n"
-        "        return traits;\n"
-        "    }\n",
-    ),
-    (
-        "repack.cpp",
-        _ALLOC,
-        "/* .get_alloc_size   = */ ggml_backend_cpu_repack_buffer_type_get_alloc_size,",
-    ),
-    (
-        "ops.cpp",
-        _ATTENTION,
-        f'#include "avx512_attention.inc"\n\n{_ATTENTION}'
-        "    if (ggml_flash_attn_x16(params, dst)) {\n"
-        "        return;\n"
-        "    }\n",
-    ),
-)
-"""File of ggml-cpu, what is there once, and what takes its place."""
+BEST: Final = "installed"
 
 
-def build(folder: Path) -> None:
-    """Put llama.cpp's libraries into a folder, that of the CPU with the kernels in it."""
-    spec = importlib.util.find_spec("llama_cpp")
-    assert spec is not None
-    assert spec.origin is not None
-    installed = Path(spec.origin).parent / "lib"
+def _child(arguments: list[str], stock: Path | None, kernels: str, *, evex: bool) -> str:
+    environment = {**os.environ, VARIABLE: kernels}
+    if stock is not None:
+        environment["LLAMA_CPP_LIB_PATH"] = str(stock)
+    command = [sys.executable, "-m", "benchmarks.kernels", *arguments]
+    if evex:
+        command.append("--evex")
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+def _use_evex() -> None:
+    """Let the kernels for AVX-VNNI be built and run in the encoding of AVX512-VNNI."""
+    place = Path(tempfile.gettempdir()) / "et-agent-evex"
+    place.mkdir(exist_ok=True)
+    (place / "as").write_text(EVEX_ASSEMBLER, "utf-8")
+    (place / "as").chmod(0o755)
+    known = instructions.by_name()
+    wanted = known["avx-vnni"]
+    features = wanted.features - {"avx_vnni"} | {"avx512_vnni", "avx512vl"}
+    changed = instructions.InstructionSet(wanted.name, features, (*wanted.flags, f"-B{place}"))
+    sets = (known["avx512-vnni"], changed, known["avx2"])
+    instructions.INSTRUCTION_SETS = sets  # type: ignore[misc]
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Measure each pair in turn, and keep the figures."""
+    pairs: dict[str, Path | None] = {BEST: None}
+    for given in options.stock or ():
+        name, _, folder = given.partition("=")
+        pairs[name] = Path(folder).resolve()
+    known = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
+    found = known.setdefault(options.model, {})
+    for name, stock in pairs.items():
+        set_name = instructions.usable()[0].name if name == BEST else name
+        evex = set_name == "avx-vnni" and "avx_vnni" not in instructions.cpu_features()
+        _child(["build", "--instructions", set_name], stock, set_name, evex=evex)
+        tasks = ["chains", "prompt"] if name != BEST or not options.curves else list(worker.TASKS)
+        entry: dict[str, Any] = {"machine": describe(), "emulated": evex}
+        for threads in sorted({1, cores()}):
+            asked = ["measure", "--model", options.model, "--threads", str(threads)]
+            asked += ["--tasks", *(tasks if threads == cores() else ["chains", "prompt"])]
+            runs: dict[str, list[dict[str, Any]]] = {"off": [], set_name: []}
+            for _ in range(options.repeats):
+                for kernels, kept in runs.items():
+                    kept.append(json.loads(_child(asked, stock, kernels, evex=evex)))
+            entry[f"{threads} cores"] = _summary(runs["off"], runs[set_name])
+            print(name, threads, json.dumps(entry[f"{threads} cores"]["times as fast"]), flush=True)
+        found[set_name] = entry
+        write_atomically(OUT, (json.dumps(known, indent=1) + "\n").encode())
+
+
+def _summary(own: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
+    ratios = {
+        task: [round(one[task] / other[task], 3) for one, other in zip(ours, own, strict=True)]
+        for task in ("chains", "prompt")
+    }
+    return {
+        "times as fast": {
+            task: {"median": statistics.median(all_), "all": all_} for task, all_ in ratios.items()
+        },
+        "llama.cpp": _medians(own),
+        "kernels": _medians(ours),
+    }
+
+
+def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of what was measured, task by task."""
+    found: dict[str, Any] = {"library": runs[0]["library"]}
+    for task in runs[0]:
+        values = [run[task] for run in runs]
+        if isinstance(values[0], dict):
+            found[task] = {
+                key: round(statistics.median(one[key] for one in values), 3) for key in values[0]
+            }
+        elif isinstance(values[0], float):
+            found[task] = round(statistics.median(values), 2)
+    return found
+
+
+def exact(options: argparse.Namespace) -> None:
+    """Total variation between ways to decode one text, and how often their likeliest tokens agree."""
+    best = instructions.usable()[0].name
+    texts = {}
     with tempfile.TemporaryDirectory() as temporary:
-        source = _source(Path(temporary))
-        ggml = source / "ggml" / "src" / "ggml-cpu"
-        for kernels in Path(__file__).parent.glob("*.inc"):
-            shutil.copy(kernels, ggml)
-        for name, old, new in _EDITS:
-            file = ggml / name
-            text = file.read_text("utf-8")
-            if text.count(old) != 1:
-                sys.exit(f"llama.cpp has changed: {old.strip()!r} is not once in {name}")
-            file.write_text(text.replace(old, new), "utf-8")
-        made = source / "build"
-        options = ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=ON"]
-        options += [
-            f"-DLLAMA_BUILD_{part}=OFF" for part in ("TESTS", "EXAMPLES", "TOOLS", "SERVER")
-        ]
-        subprocess.run(["cmake", "-S", source, "-B", made, *options], check=True)
-        subprocess.run(["cmake", "--build", made, "-j", "2", "--target", "ggml-cpu"], check=True)
-        built = (made / "bin" / "libggml-cpu.so").resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        for library in installed.iterdir():
-            own = library.name.startswith("libggml-cpu.so")
-            write_atomically(folder / library.name, (built if own else library).read_bytes())
-    print(f"built; use it with LLAMA_CPP_LIB_PATH={folder}")
-
-
-def _source(folder: Path) -> Path:
-    """llama.cpp as the installed llama-cpp-python has it."""
-    version = importlib.metadata.version("llama-cpp-python")
-    wanted = ["--no-deps", "--no-binary", "llama-cpp-python", "-d", str(folder)]
-    pip = [sys.executable, "-m", "pip", "download", *wanted]
-    subprocess.run([*pip, f"llama-cpp-python=={version}"], check=True)
-    [archive] = folder.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return folder / archive.name.removesuffix(".tar.gz") / "vendor" / "llama.cpp"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one library gives.
-
-    Attributes:
-        alone: Probabilities after each token of a text that is decoded alone, [tokens, vocabulary].
-        beside: The same where other sequences are decoded beside it.
-        speed: Tokens per second of as many chains.
-    """
-
-    alone: Doubles
-    beside: Doubles
-    speed: float
-
-
-def check(folder: Path, model: str) -> None:
-    """Compare logits and speed with llama.cpp as it is, and keep the figures."""
-    stock, fast = _measured(None, model), _measured(folder, model)
+        for kernels in ("off", best):
+            out = Path(temporary) / f"{kernels}.npz"
+            _child(
+                ["texts", "--model", options.model, "--out", str(out)], None, kernels, evex=False
+            )
+            with np.load(out) as loaded:
+                texts[kernels] = loaded["alone"], loaded["beside"]
+    (own_alone, own_beside), (alone, beside) = texts["off"], texts[best]
+    pairs = {
+        "llama.cpp, alone or beside others": (own_alone, own_beside),
+        "kernels, alone or beside others": (alone, beside),
+        "kernels or llama.cpp, alone": (alone, own_alone),
+        "kernels or llama.cpp, beside others": (beside, own_beside),
+    }
     found = {
         "machine": describe(),
-        "model": model,
-        "rows": ROWS,
-        "mean total variation": {
-            "llama.cpp, alone or beside others": _apart(stock.alone, stock.beside),
-            "kernels, alone or beside others": _apart(fast.alone, fast.beside),
-            "kernels or llama.cpp, alone": _apart(fast.alone, stock.alone),
-            "kernels or llama.cpp, beside others": _apart(fast.beside, stock.beside),
-        },
-        "share of tokens with the same likeliest next one": {
-            "llama.cpp, alone or beside others": _same(stock.alone, stock.beside),
-            "kernels or llama.cpp, beside others": _same(fast.beside, stock.beside),
-        },
-        "tokens a second on one core": {"llama.cpp": stock.speed, "kernels": fast.speed},
-        "times as fast": fast.speed / stock.speed,
+        "kernels": best,
+        "mean total variation": {name: _apart(*pair) for name, pair in pairs.items()},
+        "same likeliest token": {name: _same(*pair) for name, pair in pairs.items()},
     }
     known = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
-    known[model] = found
-    write_atomically(OUT, (json.dumps(known, indent=2) + "\n").encode())
-    print(json.dumps(found, indent=2))
-
-
-def _measured(library: Path | None, model: str) -> Measured:
-    """`measure` in a process of its own, since a library is loaded once and for all."""
-    environment = {name: value for name, value in os.environ.items() if name != _LIBRARY}
-    if library is not None:
-        environment[_LIBRARY] = str(library)
-    with tempfile.TemporaryDirectory() as temporary:
-        out = Path(temporary) / "found.npz"
-        command = [sys.executable, "-m", "benchmarks.kernels", "measure", str(out)]
-        subprocess.run([*command, "--model", model], check=True, env=environment)
-        with np.load(out) as found:
-            return Measured(found["alone"], found["beside"], float(found["speed"]))
-
-
-def measure(out: Path, model: str) -> None:
-    """Write what this process's library gives."""
-    with load_model(model, threads=1, best_width=ROWS) as loaded:
-        tokens = loaded.tokenize(TEXT.read_text("utf-8"))
-        alone, beside = (
-            loaded.submit(partial(_probabilities, loaded, tokens, rows)).result()
-            for rows in (1, ROWS)
-        )
-        question = QUESTIONS.read_text("utf-8").splitlines()[0]
-        decoder = MultiChain(leaves=ROWS, max_tokens=120)
-        speed = 0.0
-        for turn in range(2):  # the first one warms up
-            began = time.perf_counter()
-            found = ask(loaded, question, decoder=decoder, kind="number", seed=turn)
-            speed = found.usage.tokens_decoded / (time.perf_counter() - began)
-    np.savez(out, alone=alone, beside=beside, speed=speed)
-
-
-def _probabilities(model: LlamaCppModel, tokens: list[int], rows: int) -> Doubles:
-    """After each token of the first sequence; the others have the same text from later places on."""
-    model.configure(TOKENS)
-    sequences = np.arange(rows, dtype=np.int32)
-    found = []
-    for at in range(TOKENS):
-        step = model.decode(
-            Batch(
-                np.array([tokens[at + 5 * row] for row in range(rows)], dtype=np.int32),
-                np.full(rows, at, dtype=np.int32),
-                sequences,
-                np.ones(rows, dtype=np.bool_),
-            )
-        )
-        found.append(softmax(step.logits[0].astype(np.float64)))
-    for sequence in sequences.tolist():
-        model.release(sequence)
-    return np.array(found)
+    known.setdefault(options.model, {})["exactness"] = found
+    write_atomically(OUT, (json.dumps(known, indent=1) + "\n").encode())
+    print(json.dumps(found["mean total variation"], indent=1))
 
 
 def _apart(one: Doubles, other: Doubles) -> float:
@@ -229,19 +155,45 @@ def _same(one: Doubles, other: Doubles) -> float:
     return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
 
 
+def _texts(options: argparse.Namespace) -> None:
+    from et_agent.engines.loading import load_model
+
+    with load_model(options.model, best_width=32, attention=False) as model:
+        alone, beside = worker.texts(model)
+    np.savez(options.out, alone=alone, beside=beside)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("do", choices=("build", "check", "measure"))
-    parser.add_argument("folder", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("do", choices=("run", "exact", "stock", "build", "measure", "texts"))
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
+    parser.add_argument("--stock", action="append", metavar="SET=FOLDER")
+    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--instructions", default="avx2")
+    parser.add_argument("--evex", action="store_true")
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--tasks", nargs="+", default=[])
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.evex and options.do != "stock":
+        _use_evex()
     match options.do:
+        case "run":
+            compare(options)
+        case "exact":
+            exact(options)
+        case "stock":
+            build_stock(options.folder.resolve(), options.instructions, evex=options.evex)
         case "build":
-            build(options.folder.resolve())
-        case "check":
-            check(options.folder.resolve(), options.model)
+            building.build(instructions.by_name()[options.instructions])
+        case "measure":
+            print(json.dumps(worker.run(options.model, options.threads, options.tasks)))
         case _:
-            measure(options.folder, options.model)
+            _texts(options)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,9 @@ def problems(kernels: Any, ggml: Ggml) -> Iterator[str]:
 
 def _relative(found: Floats, truth: Doubles) -> Doubles:
     """Error of each token's products relative to their size, [tokens]."""
-    return np.linalg.norm(found - truth, axis=1) / np.linalg.norm(truth, axis=1)
+    error: Doubles = np.linalg.norm(found - truth, axis=1)
+    size: Doubles = np.linalg.norm(truth, axis=1)
+    return error / size
 
 
 def main(kernels: str, llama: str) -> None:

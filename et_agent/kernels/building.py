@@ -182,6 +182,7 @@ def build(
         with locked(folder() / ".lock", lambda: say("waiting for another build of the kernels")):
             found = None if again else find_build(wanted, library)
             if found is None:
+                _remove_leftovers()
                 found = _build(wanted, library, say)
     except OSError as error:
         raise KernelError(
@@ -218,7 +219,6 @@ def _build(wanted: InstructionSet, library: Path, say: Callable[[str], None]) ->
         if target.exists():  # damaged, or to be made again; who has it loaded keeps it
             target.rename(Path(place) / "replaced")
         made.rename(target)
-    _remove_others(key)
     return found
 
 
@@ -260,10 +260,7 @@ def _compiler() -> tuple[list[str], str]:
     )
 
 
-def _remove_others(key: str) -> None:
-    """Remove builds for this instruction set that nothing fits any more, and what was cut short."""
-    kind = key.rpartition("-")[0]
-    for other in folder().iterdir():
-        stale = other.name.rpartition("-")[0] == kind and other.name != key
-        if other.is_dir() and (stale or other.name.startswith(".building-")):
-            shutil.rmtree(other, ignore_errors=True)
+def _remove_leftovers() -> None:
+    """Remove what builds that were cut short have left; the lock is held."""
+    for other in folder().glob(".building-*"):
+        shutil.rmtree(other, ignore_errors=True)

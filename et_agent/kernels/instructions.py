@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["INSTRUCTION_SETS", "InstructionSet", "cpu_features", "usable"]
+__all__ = ["InstructionSet", "by_name", "cpu_features", "usable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(flags.partition(":")[2].split())
+
+
+def by_name() -> dict[str, InstructionSet]:
+    """All instruction sets, the best one first."""
+    return {one.name: one for one in INSTRUCTION_SETS}
 
 
 def usable() -> list[InstructionSet]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.kernels.building import find_build, folder, is_off, llama_library
-from et_agent.kernels.instructions import INSTRUCTION_SETS, InstructionSet, usable
+from et_agent.kernels.instructions import InstructionSet, by_name, usable
 from et_agent.kernels.threads import let_threads_sleep
 
 __all__ = ["VARIABLE", "Kernels", "attach"]
@@ -70,9 +70,8 @@ def _attach() -> Kernels:
     wanted = os.environ.get(VARIABLE, "")
     if wanted == "off":
         return Kernels(reason=f"{VARIABLE} is off")
-    known = {one.name: one for one in INSTRUCTION_SETS}
-    if wanted and wanted not in known:
-        return Kernels(reason=f"{VARIABLE}={wanted} is none of off, {', '.join(known)}")
+    if wanted and wanted not in by_name():
+        return Kernels(reason=f"{VARIABLE}={wanted} is none of off, {', '.join(by_name())}")
     if not wanted and is_off():
         return Kernels(
             reason="they are switched off", fix="run `et-agent kernels build` to use them"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from et_agent.kernels import building, instructions, library
-from et_agent.kernels.instructions import INSTRUCTION_SETS
+from et_agent.kernels.instructions import by_name
 
 Compiler = Callable[[str], Path]
 
@@ -32,7 +32,7 @@ def llama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def features(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """What the CPU has; a test may take away from it."""
-    found = {one for kind in INSTRUCTION_SETS for one in kind.features}
+    found = {one for kind in by_name().values() for one in kind.features}
     for module in (instructions, building):
         monkeypatch.setattr(module, "cpu_features", lambda: frozenset(found))
     monkeypatch.setattr("sys.platform", "linux")
