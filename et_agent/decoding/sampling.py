@@ -7,7 +7,8 @@ second-level cache of a core, twenty rows do not. The kernels do it where they a
 (`kernels/step.py`), and numpy elsewhere.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
 from typing import Final, NamedTuple, Self
 
@@ -122,10 +123,9 @@ class Distribution:
     """
 
     __slots__ = (
-        "_addresses",
         "_blocks",
+        "_compiled_find",
         "_cumulative",
-        "_kernels",
         "_log_total",
         "_mass",
         "statistics",
@@ -140,7 +140,7 @@ class Distribution:
         statistics: Sequence[float],
         blocks: Doubles,
         cumulative: Doubles,
-        kernels: StepKernels | None = None,
+        find: Callable[[float], int] | None = None,
     ) -> None:
         """Take what the analysis of a row gave; use `of` or `StepDistributions`."""
         *certainty, self._log_total = statistics
@@ -149,9 +149,8 @@ class Distribution:
         self._mass = masses
         self._blocks = blocks
         self._cumulative = cumulative
-        self._kernels = kernels
+        self._compiled_find = find
         self.total = float(cumulative[-1])
-        self._addresses: tuple[int, int, int, int] | None = None
 
     @classmethod
     def of(cls, logits: Floats, temperature: float) -> Self:
@@ -174,7 +173,7 @@ class Distribution:
         mass = float(self._mass[token])
         if mass <= 0.0:
             return -100.0 * self.temperature - self._log_total  # exp underflowed in float32
-        return min(0.0, float(np.log(mass)) * self.temperature - self._log_total)
+        return min(0.0, math.log(mass) * self.temperature - self._log_total)
 
     def most_likely(self) -> int:
         """The token of largest probability."""
@@ -251,12 +250,9 @@ class Distribution:
             position = end
 
     def _find(self, target: float) -> int:
-        if self._kernels is None:
-            return self._find_in(target, self._blocks, self._cumulative)
-        if self._addresses is None:
-            blocks, cumulative = self._blocks.ctypes.data, self._cumulative.ctypes.data
-            self._addresses = self._mass.ctypes.data, self._mass.size, blocks, cumulative
-        return self._kernels.find(*self._addresses, target)
+        if self._compiled_find is not None:
+            return self._compiled_find(target)
+        return self._find_in(target, self._blocks, self._cumulative)
 
     def _find_in(self, target: float, blocks: Doubles, cumulative: Doubles) -> int:
         block = int(np.searchsorted(cumulative, target, side="right"))
@@ -341,5 +337,10 @@ class StepDistributions:
             unusable = self._kernels.analyse(logits, *arrays, self._threads)
             if unusable >= 0:
                 raise _unusable(statistics[unusable, 0])
-        parts = zip(logits, temperatures, statistics.tolist(), blocks, cumulative, strict=False)
-        return [Distribution(*part, self._kernels) for part in parts]
+        found = statistics[:rows].tolist()
+        if self._kernels is None:
+            parts = zip(logits, temperatures, found, blocks, cumulative, strict=False)
+            return [Distribution(*part) for part in parts]
+        finders = self._kernels.finders(logits, blocks, cumulative)
+        parts = zip(logits, temperatures, found, blocks, cumulative, finders, strict=False)
+        return [Distribution(*part) for part in parts]

@@ -28,9 +28,7 @@ class StepKernels:
         find = library.et_step_find
         find.restype = _COUNT
         find.argtypes = (_POINTER, _COUNT, _POINTER, _POINTER, ctypes.c_double)
-        self.find: Callable[[int, int, int, int, float], int] = find
-        """Addresses of masses, their number, addresses of blocks and running sums, a target in
-        [0, total) to the token whose interval holds it."""
+        self._find = find
 
     def analyse(
         self,
@@ -60,6 +58,27 @@ class StepKernels:
         arrays = (temperatures, statistics, blocks, cumulative, scratch)
         pointers = [array.ctypes.data for array in arrays]
         return int(self._analyse(logits.ctypes.data, rows, size, *pointers, threads))
+
+    def finders(
+        self, masses: Floats, blocks: Doubles, cumulative: Doubles
+    ) -> list[Callable[[float], int]]:
+        """Of each row, what finds the token whose interval holds a target in [0, total).
+
+        Args:
+            masses: float32 [B, V].
+            blocks: float64 [B or more, blocks].
+            cumulative: float64 [B or more, blocks].
+        """
+        rows, size = masses.shape
+        starts = (masses.ctypes.data, blocks.ctypes.data, cumulative.ctypes.data)
+        strides = (masses.strides[0], blocks.strides[0], cumulative.strides[0])
+        found: list[Callable[[float], int]] = []
+        for row in range(rows):
+            at, of_blocks, of_sums = (
+                start + row * stride for start, stride in zip(starts, strides, strict=True)
+            )
+            found.append(functools.partial(self._find, at, size, of_blocks, of_sums))
+        return found
 
 
 @functools.cache
