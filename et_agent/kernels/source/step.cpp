@@ -1,13 +1,14 @@
 // What a step's logits tell, in one go over each row: statistics, masses to draw from, sums of blocks.
 //
-// A row of 150,000 floats stays in the second-level cache between its two passes. Loops are plain and
-// left to the compiler to vectorize, so that they are the same for every instruction set.
+// A row of 150,000 floats stays in the second-level cache between its two passes.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <limits>
+
+#include "exponential.h"
 
 #define VISIBLE extern "C" __attribute__((visibility("default")))
 
@@ -16,30 +17,6 @@ namespace {
 constexpr int   BLOCK     = 128;
 constexpr int   TOP       = 20;      // tokens in DeepConf's token confidence
 constexpr float RULED_OUT = -1e9f;   // what -inf becomes, since 0 x -inf would be NaN
-
-// e^x for x <= 0, as good as float32 gets it (2 ulp); 0 where that is no normal number. Ranges as in
-// Cephes' expf: x = n ln 2 + r with |r| <= ln 2 / 2, and a polynomial of r.
-inline float exp_of(float x) {
-    const float kept = std::max(x, -87.0f);
-    // Adding this rounds to an integer, which then stands in the low bits.
-    constexpr float MAGIC = 12582912.0f;
-    const float shifted = kept * 1.44269504f + MAGIC;
-    const float n = shifted - MAGIC;
-    const float r = (kept - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
-    bits = (int32_t) ((uint32_t) bits << 23) + 0x3F800000;  // the magic number's own bits are shifted out
-    float power;
-    memcpy(&power, &bits, sizeof(power));
-    return x < -87.0f ? 0.0f : p * power;
-}
 
 // The largest values, rising; only blocks that may hold one of them are looked at.
 int largest(const float * row, int64_t size, const float * most, int64_t blocks, float * scratch, float * found) {
@@ -71,35 +48,86 @@ int largest(const float * row, int64_t size, const float * most, int64_t blocks,
     return held;
 }
 
-struct Sums {
+// `what` where x is greater than the bound, 0 elsewhere.
+ET_INLINE floats where_greater(floats x, floats bound, floats what) {
+#if defined(ET_AVX512)
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, bound, _CMP_GT_OQ), what);
+#else
+    return _mm256_and_ps(_mm256_cmp_ps(x, bound, _CMP_GT_OQ), what);
+#endif
+}
+
+ET_INLINE floats minimum(floats a, floats b) {
+#if defined(ET_AVX512)
+    return _mm512_min_ps(a, b);
+#else
+    return _mm256_min_ps(a, b);
+#endif
+}
+
+ET_INLINE float greatest_of(floats a) {
+    float lanes[LANES];
+    store(lanes, a);
+    return *std::max_element(lanes, lanes + LANES);
+}
+
+struct sums {
     double total = 0, first = 0, second = 0, logits = 0, mass = 0;
-    int64_t allowed = 0;
+    double allowed = 0;
 };
 
-template <bool TEMPERED> void block_of(float * row, int count, float top, float inverse, Sums & sums, double & mass) {
-    float total = 0, first = 0, second = 0, logits = 0, own = 0;
-    int   allowed = 0;
-#pragma omp simd reduction(+ : total, first, second, logits, own, allowed)
-    for (int i = 0; i < count; i++) {
-        const float x = std::max(row[i] - top, RULED_OUT);
-        const float e = exp_of(x);
-        const float m = TEMPERED ? exp_of(x * inverse) : e;
-        const int   in = x > RULED_OUT;
-        total += e;
-        first += e * x;
-        second += e * x * x;
-        logits += in ? x : 0.0f;
-        allowed += in;
-        own += m;
-        row[i] = m;
+// Adds up a row from `at` on, `count` values at most, and leaves the masses there. `blocks` and
+// `cumulative` are those of the row. Sums of float32 lanes go on for FLUSH blocks.
+constexpr int FLUSH = 8;
+
+template <bool TEMPERED, bool MASKED>
+void add_up(float * row, int64_t size, float top, float inverse, double * blocks, double * cumulative, sums & all_of) {
+    const floats  least = all(RULED_OUT), one = all(1.0f);
+    const int64_t count = (size + BLOCK - 1) / BLOCK;
+    for (int64_t from = 0; from < count; from += FLUSH) {
+        floats total = zero(), first = zero(), second = zero(), logits = zero(), allowed = zero();
+        for (int64_t b = from; b < std::min(count, from + FLUSH); b++) {
+            float         padded[BLOCK];
+            float *       at  = row + b * BLOCK;
+            const int64_t end = std::min<int64_t>(BLOCK, size - b * BLOCK);
+            if (end < BLOCK) {  // the last one
+                std::fill(std::copy(at, at + end, padded), padded + BLOCK, -std::numeric_limits<float>::infinity());
+                at = padded;
+            }
+            floats mass = zero();
+            for (int i = 0; i < BLOCK; i += LANES) {
+                floats x = subtract(load(at + i), all(top));
+                if (MASKED || end < BLOCK) {
+                    x       = maximum(x, least);
+                    logits  = add(logits, where_greater(x, least, x));
+                    allowed = add(allowed, where_greater(x, least, one));
+                } else {
+                    logits = add(logits, x);
+                }
+                const floats e = exponential(x);
+                const floats m = TEMPERED ? exponential(multiply(x, all(inverse))) : e;
+                const floats t = multiply(e, x);
+                total  = add(total, e);
+                first  = add(first, t);
+                second = fma(t, x, second);
+                mass   = add(mass, m);
+                store(at + i, m);
+            }
+            if (end < BLOCK) {
+                std::copy(padded, padded + end, row + b * BLOCK);
+            } else if (!MASKED) {
+                all_of.allowed += BLOCK;
+            }
+            blocks[b] = sum_of(mass);
+            all_of.mass += blocks[b];
+            cumulative[b] = all_of.mass;
+        }
+        all_of.total += sum_of(total);
+        all_of.first += sum_of(first);
+        all_of.second += sum_of(second);
+        all_of.logits += sum_of(logits);
+        all_of.allowed += sum_of(allowed);
     }
-    sums.total += total;
-    sums.first += first;
-    sums.second += second;
-    sums.logits += logits;
-    sums.allowed += allowed;
-    sums.mass += own;
-    mass = own;
 }
 
 // Whether the row can be used: no NaN, no +inf, and some token allowed.
@@ -108,37 +136,42 @@ bool analyse(float * row, int64_t size, float temperature, double * statistics, 
     const int64_t count = (size + BLOCK - 1) / BLOCK;
     float * most = scratch, * work = scratch + count;
     float   top  = -std::numeric_limits<float>::infinity();
-    int     odd  = 0;
+    floats  least = zero();
     for (int64_t b = 0; b < count; b++) {
-        const float * at  = row + b * BLOCK;
-        const int     end = (int) std::min<int64_t>(BLOCK, size - b * BLOCK);
-        float own = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : own) reduction(+ : odd)
-        for (int i = 0; i < end; i++) {
-            own = std::max(own, at[i]);
-            odd += at[i] != at[i];
+        const float * at = row + b * BLOCK;
+        float         own = -std::numeric_limits<float>::infinity();
+        if (size - b * BLOCK >= BLOCK) {
+            floats greatest = load(at);
+            for (int i = 0; i < BLOCK; i += LANES) {
+                greatest = maximum(greatest, load(at + i));
+                least    = minimum(least, load(at + i));
+            }
+            own = greatest_of(greatest);
+        } else {
+            for (int64_t i = 0; i < size - b * BLOCK; i++) {
+                own = std::max(own, at[i]);
+            }
         }
         most[b] = own;
         top     = std::max(top, own);
     }
-    if (odd != 0 || !std::isfinite(top)) {
-        statistics[0] = odd != 0 ? std::numeric_limits<double>::quiet_NaN() : top;
+    if (!std::isfinite(top)) {
+        statistics[0] = top;
         return false;
     }
+    const bool masked = std::isinf(-greatest_of(subtract(zero(), least)));
     float     found[TOP];
     const int held = largest(row, size, most, count, work, found);
     const float inverse = 1.0f / temperature;
-    Sums sums;
-    for (int64_t b = 0; b < count; b++) {
-        const int end = (int) std::min<int64_t>(BLOCK, size - b * BLOCK);
-        if (temperature == 1.0f) {
-            block_of<false>(row + b * BLOCK, end, top, inverse, sums, blocks[b]);
-        } else {
-            block_of<true>(row + b * BLOCK, end, top, inverse, sums, blocks[b]);
-        }
-        cumulative[b] = sums.mass;
+    sums all_of;
+    const auto add_row = temperature == 1.0f ? (masked ? add_up<false, true> : add_up<false, false>)
+                                             : (masked ? add_up<true, true> : add_up<true, false>);
+    add_row(row, size, top, inverse, blocks, cumulative, all_of);
+    if (std::isnan(all_of.total)) {
+        statistics[0] = all_of.total;
+        return false;
     }
-    const double mean = sums.first / sums.total, log_total = std::log(sums.total);
+    const double mean = all_of.first / all_of.total, log_total = std::log(all_of.total);
     double       confidence = 0;
     for (int i = 0; i < held; i++) {
         confidence += (double) found[i] - top;
@@ -146,10 +179,10 @@ bool analyse(float * row, int64_t size, float temperature, double * statistics, 
     const double runner_up = held > 1 ? std::exp((double) found[held - 2] - top) : 0.0;
     // max() clears the rounding of float32 sums: a certain token has entropy 0, not -1e-8.
     statistics[0] = std::max(0.0, log_total - mean);
-    statistics[1] = std::max(0.0, sums.second / sums.total - mean * mean);
-    statistics[2] = std::max(0.0, log_total - sums.logits / sums.allowed - std::log((double) sums.allowed));
+    statistics[1] = std::max(0.0, all_of.second / all_of.total - mean * mean);
+    statistics[2] = std::max(0.0, log_total - all_of.logits / all_of.allowed - std::log(all_of.allowed));
     statistics[3] = log_total - confidence / held;
-    statistics[4] = (1.0 - runner_up) / sums.total;
+    statistics[4] = (1.0 - runner_up) / all_of.total;
     statistics[5] = log_total;
     return true;
 }
