@@ -167,8 +167,8 @@ bool analyse(float * row, int64_t size, float temperature, double * statistics, 
     const auto add_row = temperature == 1.0f ? (masked ? add_up<false, true> : add_up<false, false>)
                                              : (masked ? add_up<true, true> : add_up<true, false>);
     add_row(row, size, top, inverse, blocks, cumulative, all_of);
-    if (std::isnan(all_of.total)) {
-        statistics[0] = all_of.total;
+    if (std::isnan(all_of.first)) {  // 0 x NaN: exponentials clear it
+        statistics[0] = all_of.first;
         return false;
     }
     const double mean = all_of.first / all_of.total, log_total = std::log(all_of.total);
