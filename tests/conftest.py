@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from et_agent.kernels import attach
 from et_agent.weights.catalog import locate
 
 if TYPE_CHECKING:
     from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 SMALL_MODEL = "smollm2-135m"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """Attach those of this machine, before a test names another cache folder."""
+    attach()
 
 
 @pytest.fixture(scope="session")
