@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.kernels import worker
-from benchmarks.kernels.stock import EVEX_ASSEMBLER, build_stock
+from benchmarks.kernels.stock import build_stock
 from benchmarks.machine import describe
 from et_agent.arrays import Doubles
 from et_agent.kernels import building, instructions
@@ -49,14 +49,11 @@ def _child(arguments: list[str], stock: Path | None, kernels: str, *, evex: bool
 
 def _use_evex() -> None:
     """Let the kernels for AVX-VNNI be built and run in the encoding of AVX512-VNNI."""
-    place = Path(tempfile.gettempdir()) / "et-agent-evex"
-    place.mkdir(exist_ok=True)
-    (place / "as").write_text(EVEX_ASSEMBLER, "utf-8")
-    (place / "as").chmod(0o755)
     known = instructions.by_name()
     wanted = known["avx-vnni"]
+    flags = (*known["avx2"].flags, "-DET_KERNELS_EVEX")
     features = wanted.features - {"avx_vnni"} | {"avx512_vnni", "avx512vl"}
-    changed = instructions.InstructionSet(wanted.name, features, (*wanted.flags, f"-B{place}"))
+    changed = instructions.InstructionSet(wanted.name, features, flags)
     sets = (known["avx512-vnni"], changed, known["avx2"])
     instructions.INSTRUCTION_SETS = sets  # type: ignore[misc]
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["EVEX_ASSEMBLER", "build_stock"]
+__all__ = ["build_stock"]
 
 _BASE: Final = ("AVX", "AVX2", "FMA", "F16C", "BMI2")
 _SETS: Final = {
@@ -18,7 +18,7 @@ _SETS: Final = {
     "avx-vnni": (*_BASE, "AVX_VNNI"),
     "avx512-vnni": (*_BASE, "AVX512", "AVX512_VNNI", "AVX512_BF16"),
 }
-EVEX_ASSEMBLER: Final = """\
+_EVEX_ASSEMBLER: Final = """\
 #!/bin/sh
 # A CPU with AVX512-VNNI but without AVX-VNNI runs the same instructions in their other encoding.
 for last; do :; done
@@ -48,7 +48,7 @@ def build_stock(folder: Path, instructions: str, *, evex: bool = False) -> None:
         ]
         if evex:
             assembler = Path(temporary) / "as"
-            assembler.write_text(EVEX_ASSEMBLER, "utf-8")
+            assembler.write_text(_EVEX_ASSEMBLER, "utf-8")
             assembler.chmod(0o755)
             options += [f"-DCMAKE_{one}_FLAGS=-B{temporary}" for one in ("C", "CXX")]
         subprocess.run(["cmake", "-S", source, "-B", made, *options], check=True)

@@ -23,7 +23,7 @@ _TEXT: Final = _ROOT / "docs" / "architecture.md"
 _QUESTIONS: Final = _ROOT / "benchmarks" / "questions.txt"
 _PROMPT: Final = 1000
 _CHAINS: Final = 24
-_CHAIN_TOKENS: Final = 100
+_CHAIN_TOKENS: Final = 64
 _TEXT_TOKENS: Final = 200
 ROWS: Final = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 LENGTHS: Final = (64, 256, 512, 1024)
@@ -35,10 +35,10 @@ def _text(model: LlamaCppModel, count: int) -> list[int]:
     return tokens[:count]
 
 
-def chains(model: LlamaCppModel) -> float:
+def chains(model: LlamaCppModel, *, tokens: int = _CHAIN_TOKENS) -> float:
     """Tokens per second of 24 chains of one question."""
     question = _QUESTIONS.read_text("utf-8").splitlines()[0]
-    decoder = MultiChain(leaves=_CHAINS, max_tokens=_CHAIN_TOKENS)
+    decoder = MultiChain(leaves=_CHAINS, max_tokens=tokens)
     began = time.perf_counter()
     found = ask(model, question, decoder=decoder, kind="number", seed=1, calibrator=None)
     return found.usage.tokens_decoded / (time.perf_counter() - began)
@@ -156,7 +156,7 @@ TASKS: Final = {
 
 
 def run(model: str, threads: int, tasks: Sequence[str]) -> dict[str, Any]:
-    """Measure tasks in this process; each once before, to warm up."""
+    """Measure tasks in this process, after some steps to warm up."""
     with load_model(model, threads=threads, best_width=32, attention=False) as loaded:
-        chains(loaded)
+        chains(loaded, tokens=4)
         return {"library": loaded.info.library, **{one: TASKS[one](loaded) for one in tasks}}
