@@ -80,7 +80,7 @@ ET_INLINE floats bytes(const int8_t * from) {
 #else
 
 constexpr int LANES = 8;
-constexpr int TILE  = 12;
+constexpr int TILE  = 8;
 using floats = __m256;
 using ints   = __m256i;
 
