@@ -13,7 +13,17 @@ from tests.kernels.compiled import Bytes, Kernels
 
 llama_cpp = pytest.importorskip("llama_cpp")
 
-TYPES: Final = {"q4_0": 2, "q5_0": 6, "q8_0": 8, "q4_K": 12, "q5_K": 13, "q6_K": 14}
+TYPES: Final = {
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "q4_K": 12,
+    "q5_K": 13,
+    "q6_K": 14,
+    "iq4_nl": 20,
+}
 Q8_0: Final = 8
 Q8_K: Final = 15
 K_QUANTS: Final = (12, 13, 14)
@@ -198,4 +208,4 @@ def test_what_stays_with_llama_cpp(kernels: Kernels) -> None:
     assert not kernels.takes(12, 16, 128), "K-quants have blocks of 256"
     assert not kernels.takes(8, 16, 48)
     assert not kernels.takes(0, 16, 256), "float32"
-    assert not kernels.takes(20, 16, 256), "IQ4_NL"
+    assert not kernels.takes(10, 16, 256), "Q2_K"

@@ -126,21 +126,27 @@ template <typename WEIGHTS> struct product_with final : product {
 
 const product * product_of(int32_t type, int64_t columns) {
     static const product_with<weights_q4_0> q4_0;
+    static const product_with<weights_q4_1> q4_1;
     static const product_with<weights_q5_0> q5_0;
+    static const product_with<weights_q5_1> q5_1;
     static const product_with<weights_q8_0> q8_0;
     static const product_with<weights_q4_K> q4_K;
     static const product_with<weights_q5_K> q5_K;
     static const product_with<weights_q6_K> q6_K;
+    static const product_with<weights_iq4_nl> iq4_nl;
     if (columns % (type >= abi::Q4_K && type <= abi::Q6_K ? 256 : 32) != 0) {
         return nullptr;
     }
     switch (type) {
         case abi::Q4_0: return &q4_0;
+        case abi::Q4_1: return &q4_1;
         case abi::Q5_0: return &q5_0;
+        case abi::Q5_1: return &q5_1;
         case abi::Q8_0: return &q8_0;
         case abi::Q4_K: return &q4_K;
         case abi::Q5_K: return &q5_K;
         case abi::Q6_K: return &q6_K;
+        case abi::IQ4_NL: return &iq4_nl;
         default:        return nullptr;
     }
 }
