@@ -13,8 +13,10 @@ constexpr int HEADS = 8;  // that share a key, at most
 
 struct scratch {
     std::vector<int32_t>          visible;
-    std::vector<float>            masks, scores;
+    std::vector<float>            masks, scores, inverse;
     std::vector<const uint16_t *> keys, values;
+    std::vector<const float *>    queries;
+    std::vector<float *>          results;
 
     // The keys that a token sees, and their masks.
     void look(const problem & p, int64_t token, int64_t stream) {
@@ -43,22 +45,28 @@ struct scratch {
     }
 };
 
-// Asks for a row some time before it is read: rows of one head are no sequence that a CPU foresees.
-ET_INLINE void expect(const uint16_t * row, int64_t width) {
-    for (int64_t d = 0; d < width; d += 32) {
-        _mm_prefetch((const char *) (row + d), _MM_HINT_T0);
+// Asks for rows some time before they are read, which a CPU does not foresee by itself.
+ET_INLINE void expect(const std::vector<const uint16_t *> & rows, size_t from, size_t count, int64_t width,
+                      int64_t heads, int64_t next) {
+    for (size_t i = from; i < std::min(from + count, rows.size()); i++) {
+        for (int64_t head = 0; head < heads; head++) {
+            for (int64_t d = 0; d < width; d += 32) {
+                _mm_prefetch((const char *) (rows[i] + head * next + d), _MM_HINT_T0);
+            }
+        }
     }
 }
 
 // Scores of LANES keys for the R heads that share them.
 template <int R, bool BF16>
-ET_INLINE void score(int64_t width, const float * const * q, const uint16_t * const * keys, float * scores, size_t n) {
+ET_INLINE void score(int64_t width, const float * const * q, const uint16_t * const * keys, int64_t offset,
+                     float * scores, size_t n) {
     floats sums[R];
     each<R>([&](auto h) { sums[h] = zero(); });
     for (int64_t d = 0; d < width; d += LANES) {
         floats rows[LANES];
         for (int i = 0; i < LANES; i++) {
-            rows[i] = widened<BF16>(keys[i] + d);
+            rows[i] = widened<BF16>(keys[i] + offset + d);
         }
         transpose(rows);
         for (int i = 0; i < LANES; i++) {
@@ -68,52 +76,66 @@ ET_INLINE void score(int64_t width, const float * const * q, const uint16_t * co
     each<R>([&](auto h) { store(scores + h * n, sums[h]); });
 }
 
-// Sums of W registers of all values, by the weights of R heads.
+// Adds W registers of values, by the weights of R heads.
 template <int R, int W, bool BF16>
-ET_INLINE void mix(int64_t d, size_t count, const uint16_t * const * values, const float * weights, size_t n,
-                   const float * inverse, float * const * out) {
+ET_INLINE void mix(int64_t d, size_t count, const uint16_t * const * values, int64_t offset, const float * weights,
+                   size_t n, bool more, float * const * out) {
     floats sums[R][W];
-    each<R>([&](auto h) { each<W>([&](auto i) { sums[h][i] = zero(); }); });
+    each<R>([&](auto h) { each<W>([&](auto i) { sums[h][i] = more ? load(out[h] + d + i * LANES) : zero(); }); });
     for (size_t at = 0; at < count; at++) {
         floats v[W];
-        each<W>([&](auto i) { v[i] = widened<BF16>(values[at] + d + i * LANES); });
+        each<W>([&](auto i) { v[i] = widened<BF16>(values[at] + offset + d + i * LANES); });
         each<R>([&](auto h) {
             const floats weight = all(weights[h * n + at]);
             each<W>([&](auto i) { sums[h][i] = fma(v[i], weight, sums[h][i]); });
         });
     }
-    each<R>([&](auto h) {
-        each<W>([&](auto i) { store(out[h] + d + i * LANES, multiply(sums[h][i], all(inverse[h]))); });
-    });
+    each<R>([&](auto h) { each<W>([&](auto i) { store(out[h] + d + i * LANES, sums[h][i]); }); });
 }
 
-template <int R, bool BF16> void attend_heads(const problem & p, scratch & s, const float * const * q, float * const * out) {
-    constexpr size_t AHEAD = 2 * LANES;
-    constexpr int    W     = LANES == 16 && R <= 6 ? 4 : LANES == 16 || R <= 6 ? 2 : 1;
+// Some key heads of one token, with R heads each, whose queries and results are given.
+template <int R, bool BF16>
+void attend_heads(const problem & p, scratch & s, int64_t key_heads, const float * const * q, float * const * out) {
+    constexpr size_t KEYS = 64;  // whose values stay in the nearest cache
+    constexpr int    W    = LANES == 16 && R <= 6 ? 4 : LANES == 16 || R <= 6 ? 2 : 1;
     const size_t     count = s.visible.size(), n = s.masks.size();
-    s.scores.resize(R * n);
+    const int64_t    next_k = p.k->nb[2] / sizeof(uint16_t), next_v = p.v->nb[2] / sizeof(uint16_t);
+    s.scores.resize(key_heads * R * n);
     for (size_t at = 0; at < n; at += LANES) {
-        for (size_t i = at; i < at + LANES; i++) {
-            expect(s.keys[std::min(i + AHEAD, n - 1)], p.width);
-            expect(s.values[i], p.width);
+        expect(s.keys, at + 2 * LANES, LANES, p.width, key_heads, next_k);
+        for (int64_t head = 0; head < key_heads; head++) {
+            score<R, BF16>(p.width, q + head * R, s.keys.data() + at, head * next_k, s.scores.data() + head * R * n + at, n);
         }
-        score<R, BF16>(p.width, q, s.keys.data() + at, s.scores.data() + at, n);
     }
-    float inverse[R];
-    for (int h = 0; h < R; h++) {
-        inverse[h] = soften(s.scores.data() + h * n, s.masks.data(), n, p.scale);
+    expect(s.values, 0, KEYS, p.width, key_heads, next_v);
+    s.inverse.resize(key_heads * R);
+    for (int64_t h = 0; h < key_heads * R; h++) {
+        s.inverse[h] = soften(s.scores.data() + h * n, s.masks.data(), n, p.scale);
     }
-    int64_t d = 0;
-    for (; d + W * LANES <= p.width; d += W * LANES) {
-        mix<R, W, BF16>(d, count, s.values.data(), s.scores.data(), n, inverse, out);
+    for (size_t at = 0; at < count; at += KEYS) {
+        expect(s.values, at + KEYS, KEYS, p.width, key_heads, next_v);
+        for (int64_t head = 0; head < key_heads; head++) {
+            const auto    values  = s.values.data() + at;
+            const float * weights = s.scores.data() + head * R * n + at;
+            const size_t  some    = std::min(KEYS, count - at);
+            int64_t       d       = 0;
+            for (; d + W * LANES <= p.width; d += W * LANES) {
+                mix<R, W, BF16>(d, some, values, head * next_v, weights, n, at > 0, out + head * R);
+            }
+            for (; d < p.width; d += LANES) {
+                mix<R, 1, BF16>(d, some, values, head * next_v, weights, n, at > 0, out + head * R);
+            }
+        }
     }
-    for (; d < p.width; d += LANES) {
-        mix<R, 1, BF16>(d, count, s.values.data(), s.scores.data(), n, inverse, out);
+    for (int64_t h = 0; h < key_heads * R; h++) {
+        for (int64_t d = 0; d < p.width; d += LANES) {
+            store(out[h] + d, multiply(load(out[h] + d), all(s.inverse[h])));
+        }
     }
 }
 
 struct heads_table {
-    void (*of[HEADS])(const problem &, scratch &, const float * const *, float * const *);
+    void (*of[HEADS])(const problem &, scratch &, int64_t, const float * const *, float * const *);
 };
 
 template <bool BF16, int... R> constexpr heads_table table_of(std::integer_sequence<int, R...>) {
@@ -125,28 +147,31 @@ void attend_few(const problem & p, int member, int members) {
     static constexpr auto bf16_of = table_of<true>(std::make_integer_sequence<int, HEADS>());
     static thread_local scratch s;
     const auto    run = (p.k->type == abi::BF16 ? bf16_of : f16_of).of[p.heads - 1];
-    const int64_t tokens = p.q->ne[1], key_heads = p.k->ne[2], units = p.q->ne[3] * tokens * key_heads;
+    const int64_t rows = p.q->ne[3] * p.q->ne[1], key_heads = p.k->ne[2];
+    // All key heads of a token together read its rows in order; where there are few tokens, each is work of its own.
+    const int64_t share = rows >= 2 * members ? key_heads : 1, units = rows * key_heads / share;
     int64_t       looked_at = -1;
     for (int64_t unit = units * member / members; unit < units * (member + 1) / members; unit++) {
-        const int64_t head = unit % key_heads, token = unit / key_heads % tokens, stream = unit / (key_heads * tokens);
-        if (unit / key_heads != looked_at) {
+        const int64_t row = unit * share / key_heads, first = unit * share % key_heads;
+        const int64_t token = row % p.q->ne[1], stream = row / p.q->ne[1];
+        if (row != looked_at) {
             s.look(p, token, stream);
-            looked_at = unit / key_heads;
+            looked_at = row;
         }
-        const float * q[HEADS];
-        float *       out[HEADS];
-        for (int64_t h = 0; h < p.heads; h++) {
-            q[h]   = p.query(token, head * p.heads + h, stream);
-            out[h] = p.result(token, head * p.heads + h, stream);
+        s.queries.clear();
+        s.results.clear();
+        for (int64_t head = first * p.heads; head < (first + share) * p.heads; head++) {
+            s.queries.push_back(p.query(token, head, stream));
+            s.results.push_back(p.result(token, head, stream));
         }
         if (s.visible.empty()) {
-            for (int64_t h = 0; h < p.heads; h++) {
-                std::fill(out[h], out[h] + p.width, 0.0f);
+            for (float * result : s.results) {
+                std::fill(result, result + p.width, 0.0f);
             }
             continue;
         }
-        s.point(p, head, stream);
-        run(p, s, q, out);
+        s.point(p, first, stream);
+        run(p, s, share, s.queries.data(), s.results.data());
     }
 }
 
