@@ -16,7 +16,7 @@ SMALL_MODEL = "smollm2-135m"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernels() -> None:
+def attached_kernels() -> None:
     """Attach those of this machine, before a test names another cache folder."""
     attach()
 

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,9 @@ from et_agent.storage import cache_dir, locked, write_atomically
 __all__ = [
     "Build",
     "build",
+    "compile_library",
     "find_build",
+    "find_compiler",
     "folder",
     "is_off",
     "llama_library",
@@ -196,12 +198,12 @@ def build(
 
 def _build(wanted: InstructionSet, library: Path, say: Callable[[str], None]) -> Build:
     key = key_of(wanted, library)
-    compiler, version = _compiler()
+    compiler, version = find_compiler()
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder()) as place:
         made = Path(place) / key
         made.mkdir()
         say(f"compiling kernels for {wanted.name} with {version}")
-        _compile([*compiler, *_FLAGS, *wanted.flags], made / _LIBRARY)
+        compile_library(compiler, wanted.flags, made / _LIBRARY)
         say("checking them against float64 and llama.cpp's own products")
         found = Build(
             instructions=wanted.name,
@@ -222,7 +224,18 @@ def _build(wanted: InstructionSet, library: Path, say: Callable[[str], None]) ->
     return found
 
 
-def _compile(command: list[str], target: Path) -> None:
+def compile_library(compiler: list[str], flags: Sequence[str], target: Path) -> None:
+    """Compile the sources into a library.
+
+    Args:
+        compiler: The compiler as a command.
+        flags: Those of the instruction set.
+        target: The library.
+
+    Raises:
+        KernelError: The compiler failed.
+    """
+    command = [*compiler, *_FLAGS, *flags]
     units = [str(one) for one in _sources() if one.suffix == ".cpp"]
     try:
         done = subprocess.run(
@@ -244,8 +257,12 @@ def _compile(command: list[str], target: Path) -> None:
         )
 
 
-def _compiler() -> tuple[list[str], str]:
-    """The C++ compiler as a command, and its version line."""
+def find_compiler() -> tuple[list[str], str]:
+    """The C++ compiler as a command, and its version line.
+
+    Raises:
+        KernelError: There is none.
+    """
     named = os.environ.get("CXX")
     for name in (named,) if named else _COMPILERS:
         command = shlex.split(name)

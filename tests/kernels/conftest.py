@@ -1,12 +1,14 @@
-"""A cache folder of its own, a llama.cpp library in name only, and a compiler that is a script."""
+"""The compiled kernels; a cache folder, a llama.cpp library in name only and a compiler as a script."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from et_agent.errors import KernelError
 from et_agent.kernels import building, instructions, library
-from et_agent.kernels.instructions import by_name
+from et_agent.kernels.instructions import by_name, cpu_features
+from tests.kernels.compiled import SETS, Kernels, compile_kernels
 
 Compiler = Callable[[str], Path]
 
@@ -66,3 +68,15 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found = [""]
     monkeypatch.setattr(building, "check_library", lambda *_: found[0])
     return found
+
+
+@pytest.fixture(scope="session", params=SETS)
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    """The kernels for each instruction set that can be compiled and run here."""
+    wanted = SETS[request.param]
+    if not wanted.features <= cpu_features():
+        pytest.skip(f"this CPU cannot run {wanted.name}")
+    try:
+        return compile_kernels(wanted, tmp_path_factory.mktemp("kernels"))
+    except KernelError as error:
+        pytest.skip(f"no compiler for {wanted.name}: {error}")

@@ -9,7 +9,8 @@
 namespace abi {
 
 enum type : int32_t {
-    F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, IQ4_NL = 20, BF16 = 30,
+    F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, IQ4_NL = 20,
+    BF16 = 30,
 };
 
 enum operation : int32_t { MUL_MAT = 29, FLASH_ATTN_EXT = 74 };
@@ -91,14 +92,17 @@ struct extra_buffer_type {
     virtual tensor_traits * get_tensor_traits(const tensor *)     = 0;
 };
 
-// Blocks of weights as they are in a file. Scales `d` are float16.
+// Blocks of weights as they are in a file. Scales `d` and minima `m` are float16.
 struct block_q4_0   { uint16_t d; uint8_t qs[16]; };
+struct block_q4_1   { uint16_t d, m; uint8_t qs[16]; };
 struct block_q5_0   { uint16_t d; uint8_t qh[4]; uint8_t qs[16]; };
+struct block_q5_1   { uint16_t d, m; uint8_t qh[4]; uint8_t qs[16]; };
 struct block_q8_0   { uint16_t d; int8_t qs[32]; };
 struct block_q4_K   { uint16_t d, dmin; uint8_t scales[12]; uint8_t qs[128]; };
 struct block_q5_K   { uint16_t d, dmin; uint8_t scales[12]; uint8_t qh[32]; uint8_t qs[128]; };
 struct block_q6_K   { uint8_t ql[128]; uint8_t qh[64]; int8_t scales[16]; uint16_t d; };
 using block_iq4_nl = block_q4_0;
+static_assert(sizeof(block_q4_1) == 20 && sizeof(block_q5_1) == 24, "blocks of 32 with a minimum");
 static_assert(sizeof(block_q4_0) == 18 && sizeof(block_q5_0) == 22 && sizeof(block_q8_0) == 34, "blocks of 32");
 static_assert(sizeof(block_q4_K) == 144 && sizeof(block_q5_K) == 176 && sizeof(block_q6_K) == 210, "blocks of 256");
 

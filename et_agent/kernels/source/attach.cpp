@@ -2,7 +2,10 @@
 // then asks us for every operation of a graph before it does it itself.
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/mman.h>
 
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -104,13 +107,41 @@ struct kernels final : abi::extra_buffer_type {
 
 int no_init(abi::buffer *, tensor *) { return 0; }
 
-void set_tensor(abi::buffer *, tensor * t, const void * data, size_t, size_t) {
+// Calls `what` with the whole pages of some memory.
+template <typename WHAT> void with_pages(const void * memory, size_t size, uintptr_t page, WHAT what) {
+    const uintptr_t begin = ((uintptr_t) memory + page - 1) / page * page, end = ((uintptr_t) memory + size) / page * page;
+    if (begin < end) {
+        what((void *) begin, end - begin);
+    }
+}
+
+// Lets go of pages of the model's file: what has been repacked is not read there again. Only a shared mapping that
+// cannot be written is sure to be a file's.
+void let_go(const void * data, size_t size) {
+    std::FILE * maps = std::fopen("/proc/self/maps", "r");
+    char        line[512];
+    while (maps != nullptr && std::fgets(line, sizeof(line), maps) != nullptr) {
+        uintptr_t begin, end;
+        char      access[5];
+        if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &begin, &end, access) == 3 && begin <= (uintptr_t) data &&
+            (uintptr_t) data + size <= end && strcmp(access, "r--s") == 0) {
+            with_pages(data, size, 4096, [](void * at, size_t length) { madvise(at, length, MADV_DONTNEED); });
+        }
+    }
+    if (maps != nullptr) {
+        std::fclose(maps);
+    }
+}
+
+void set_tensor(abi::buffer *, tensor * t, const void * data, size_t, size_t size) {
     product_of(t)->repack(t->ne[1], t->ne[0], data, t->data);
+    let_go(data, size);
 }
 
 abi::buffer * allocate(abi::buffer_type *, size_t size) {
     abi::buffer * made = ggml.allocate(ggml.cpu_type(), size);
     if (made != nullptr) {
+        with_pages(made->get_base(made), size, 2 << 20, [](void * at, size_t length) { madvise(at, length, MADV_HUGEPAGE); });
         made->type        = &own_type;
         made->init_tensor = no_init;
         made->set_tensor  = set_tensor;
@@ -164,7 +195,7 @@ bool verify() {
         { abi::F32, "f32", 4, 1 },         { abi::F16, "f16", 2, 1 },         { abi::BF16, "bf16", 2, 1 },
         { abi::Q4_0, "q4_0", 18, 32 },     { abi::Q5_0, "q5_0", 22, 32 },     { abi::Q8_0, "q8_0", 34, 32 },
         { abi::Q4_K, "q4_K", 144, 256 },   { abi::Q5_K, "q5_K", 176, 256 },   { abi::Q6_K, "q6_K", 210, 256 },
-        { abi::IQ4_NL, "iq4_nl", 18, 32 },
+        { abi::IQ4_NL, "iq4_nl", 18, 32 }, { abi::Q4_1, "q4_1", 20, 32 },     { abi::Q5_1, "q5_1", 24, 32 },
     };
     static const struct { int op; const char * name; } operations[] = {
         { abi::MUL_MAT, "MUL_MAT" }, { abi::FLASH_ATTN_EXT, "FLASH_ATTN_EXT" },

@@ -1,9 +1,12 @@
 // Products without a model or llama.cpp, through the code that decoding uses: for tests.
+#include <array>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "attention.h"
 #include "products.h"
 
 #define ET_VISIBLE extern "C" __attribute__((visibility("default")))
@@ -28,6 +31,17 @@ struct meeting {
         }
     }
 };
+
+template <typename WHAT> void by_threads(int threads, WHAT what) {
+    std::vector<std::thread> others;
+    for (int at = 1; at < threads; at++) {
+        others.emplace_back(what, at);
+    }
+    what(0);
+    for (auto & other : others) {
+        other.join();
+    }
+}
 
 struct lines {
     const float * from;
@@ -65,12 +79,40 @@ ET_VISIBLE void et_kernels_product(int type, int64_t rows, int64_t columns, int6
     meeting           all;
     all.members = threads;
     auto member = [&](int at) { one->run({ at, threads, aligned, meeting::wait, &all }, rows, columns, packed, batch); };
-    std::vector<std::thread> others;
-    for (int at = 1; at < threads; at++) {
-        others.emplace_back(member, at);
+    by_threads(threads, member);
+}
+
+// q and out as float32, k and v as float16 or bfloat16, mask as float16:
+// q [streams, heads, tokens, width], k and v [streams, key_heads, keys, width], mask [streams, tokens, keys],
+// out [streams, tokens, heads, width]. 0 where such attention stays with llama.cpp.
+ET_VISIBLE int et_kernels_attention(int type, int64_t width, int64_t heads, int64_t key_heads, int64_t tokens,
+                                    int64_t keys, int64_t streams, float scale, const void * q, const void * k,
+                                    const void * v, const void * mask, void * out, int threads) {
+    auto made = [](int type, size_t size, std::array<int64_t, 4> shape, const void * data) {
+        abi::tensor t{};
+        t.type = type;
+        t.data = const_cast<void *>(data);
+        for (int i = 0; i < 4; i++) {
+            t.ne[i] = shape[i];
+            t.nb[i] = i == 0 ? size : t.nb[i - 1] * shape[i - 1];
+        }
+        return t;
+    };
+    abi::tensor from[] = {
+        made(abi::F32, 4, { width, tokens, heads, streams }, q),
+        made(type, 2, { width, keys, key_heads, streams }, k),
+        made(type, 2, { width, keys, key_heads, streams }, v),
+        made(abi::F16, 2, { keys, tokens, 1, streams }, mask),
+    };
+    abi::tensor op = made(abi::F32, 4, { width, heads, tokens, streams }, out);
+    op.op          = abi::FLASH_ATTN_EXT;
+    memcpy(op.op_params, &scale, sizeof(scale));
+    for (int i = 0; i < 4; i++) {
+        op.src[i] = &from[i];
     }
-    member(0);
-    for (auto & other : others) {
-        other.join();
+    if (!can_attend(&op)) {
+        return 0;
     }
+    by_threads(threads, [&](int at) { attend(&op, at, threads); });
+    return 1;
 }

@@ -80,7 +80,7 @@ ET_INLINE floats bytes(const int8_t * from) {
 #else
 
 constexpr int LANES = 8;
-constexpr int TILE  = 12;
+constexpr int TILE  = 8;
 using floats = __m256;
 using ints   = __m256i;
 
@@ -180,6 +180,7 @@ template <int BITS> struct sums_of {
             pairs  = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), values);
         } else {
             pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights, values));
+            __asm__("" : "+x"(pairs));  // or all products are kept in memory, to be added as a tree
         }
     }
 
@@ -187,6 +188,7 @@ template <int BITS> struct sums_of {
     template <int DONE> ET_INLINE void widen() {
         if constexpr (DONE % MOST == 0) {
             total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            __asm__("" : "+x"(total));
             pairs = zero_ints();
         }
     }

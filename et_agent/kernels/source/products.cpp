@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "weights.h"
 
@@ -11,9 +12,7 @@ namespace {
 template <int R, typename WEIGHTS>
 void multiply_tile(int64_t blocks, const WEIGHTS * w, const typename WEIGHTS::tokens * a, bool first, float (*out)[LANES]) {
     floats total[R];
-    for (int r = 0; r < R; r++) {
-        total[r] = zero();
-    }
+    each<R>([&](auto r) { total[r] = zero(); });  // a loop would become a call that needs it in memory
     for (int64_t b = 0; b < blocks; b++) {
         if (first) {
             for (size_t line = 0; line < sizeof(WEIGHTS); line += 64) {
@@ -23,9 +22,7 @@ void multiply_tile(int64_t blocks, const WEIGHTS * w, const typename WEIGHTS::to
         w[b].add_to(total, a[b]);
     }
     WEIGHTS::finish(total, a[blocks - 1]);
-    for (int r = 0; r < R; r++) {
-        store(out[r], total[r]);
-    }
+    each<R>([&](auto r) { store(out[r], total[r]); });
 }
 
 template <typename WEIGHTS, int... R>
@@ -83,6 +80,12 @@ template <typename WEIGHTS> struct product_with final : product {
                 }
             }
         }
+        static thread_local std::vector<float *> places;
+        places.resize(batch.tokens);
+        float ** results = places.data();
+        for (int64_t token = 0; token < batch.tokens; token++) {
+            results[token] = batch.to(batch.context, token);
+        }
         team.together();
 
         // Tokens in pieces that stay in a core's second cache, rows in pieces that the threads take in turn.
@@ -106,7 +109,12 @@ template <typename WEIGHTS> struct product_with final : product {
                     alignas(64) float out[TILE][LANES];
                     tile_of.of[size - 1](blocks, w, quantized + tile * blocks, tile == piece, out);
                     for (int64_t r = 0; r < size; r++) {
-                        memcpy(batch.to(batch.context, token + r) + group * LANES, out[r], count * sizeof(float));
+                        float * to = results[token + r] + group * LANES;
+                        if (count == LANES) {
+                            store(to, load(out[r]));
+                        } else {
+                            memcpy(to, out[r], count * sizeof(float));
+                        }
                     }
                 }
             }
@@ -118,21 +126,27 @@ template <typename WEIGHTS> struct product_with final : product {
 
 const product * product_of(int32_t type, int64_t columns) {
     static const product_with<weights_q4_0> q4_0;
+    static const product_with<weights_q4_1> q4_1;
     static const product_with<weights_q5_0> q5_0;
+    static const product_with<weights_q5_1> q5_1;
     static const product_with<weights_q8_0> q8_0;
     static const product_with<weights_q4_K> q4_K;
     static const product_with<weights_q5_K> q5_K;
     static const product_with<weights_q6_K> q6_K;
+    static const product_with<weights_iq4_nl> iq4_nl;
     if (columns % (type >= abi::Q4_K && type <= abi::Q6_K ? 256 : 32) != 0) {
         return nullptr;
     }
     switch (type) {
         case abi::Q4_0: return &q4_0;
+        case abi::Q4_1: return &q4_1;
         case abi::Q5_0: return &q5_0;
+        case abi::Q5_1: return &q5_1;
         case abi::Q8_0: return &q8_0;
         case abi::Q4_K: return &q4_K;
         case abi::Q5_K: return &q5_K;
         case abi::Q6_K: return &q6_K;
+        case abi::IQ4_NL: return &iq4_nl;
         default:        return nullptr;
     }
 }

@@ -8,7 +8,7 @@
 #include <functional>
 #include <limits>
 
-#include "exponential.h"
+#include "float_math.h"
 
 #define VISIBLE extern "C" __attribute__((visibility("default")))
 

@@ -48,16 +48,21 @@ constexpr float SMALLEST = 1e-30f;
 template <int SHIFT> struct tokens_32 {
     static constexpr int WIDTH = 32;
 
-    float   d[TILE];
-    int32_t starts[TILE];  // what takes the shift out again
+    float d[TILE];
+    std::conditional_t<SHIFT == 0, float, int32_t> sums[TILE];  // times d, or times -SHIFT if there is one
     int32_t qs[8][TILE];
 
     static void quantize(const float * x, int64_t blocks, tokens_32 * to, int at) {
         for (int64_t b = 0; b < blocks; b++, x += WIDTH, to++) {
             const float   most = largest(x, WIDTH);
             const __m256i sums = quantize_32(x, most > SMALLEST ? 127.0f / most : 0.0f, &to->qs[0][at], TILE);
+            const int32_t sum  = sum_of_four(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
             to->d[at]          = most / 127.0f;
-            to->starts[at]     = -SHIFT * sum_of_four(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
+            if constexpr (SHIFT == 0) {
+                to->sums[at] = (float) sum * to->d[at];
+            } else {
+                to->sums[at] = -SHIFT * sum;
+            }
         }
     }
 };

@@ -7,21 +7,32 @@
 
 namespace {
 
+ET_INLINE uint32_t four_of(const void * from) {
+    uint32_t four;
+    memcpy(&four, from, sizeof(four));
+    return four;
+}
+
+ET_INLINE void put_four(void * to, uint32_t four) { memcpy(to, &four, sizeof(four)); }
+
 // BITS bits of COLUMNS columns of LANES rows.
 template <int BITS, int COLUMNS> struct codes {
     static constexpr int QUADS = COLUMNS / 4, LINE = 4 * LANES;
     static constexpr int HIGH = BITS - 4, SHARE = HIGH == 0 ? QUADS : 8 / HIGH;  // registers that share high bits
+    static constexpr uint32_t HIGHEST = ((1 << HIGH) - 1) * 0x01010101u;
 
     uint8_t low[QUADS / 2][LINE];
     uint8_t high[HIGH == 0 ? 0 : QUADS / SHARE][LINE];
 
-    void put(int column, int row, int value) {
-        const int quad = column / 4, at = 4 * row + column % 4;
-        low[quad / 2][at] |= (value & 15) << 4 * (quad % 2);
+    // A byte each for four columns of a row.
+    void put(int quad, int row, uint32_t four) {
+        add(low[quad / 2] + 4 * row, (four & 0x0F0F0F0F) << 4 * (quad % 2));
         if constexpr (HIGH > 0) {
-            high[quad / SHARE][at] |= (value >> 4) << HIGH * (quad % SHARE);
+            add(high[quad / SHARE] + 4 * row, (four >> 4 & HIGHEST) << HIGH * (quad % SHARE));
         }
     }
+
+    static void add(uint8_t * to, uint32_t bits) { put_four(to, four_of(to) | bits); }
 
     template <int QUAD> ET_INLINE ints get() const {
         ints two = load_ints(low[QUAD / 2]);
@@ -46,13 +57,24 @@ template <int BITS, int COLUMNS> struct codes {
 template <int COLUMNS> struct codes<8, COLUMNS> {
     uint8_t all[COLUMNS / 4][4 * LANES];
 
-    void put(int column, int row, int value) { all[column / 4][4 * row + column % 4] = (uint8_t) value; }
+    void put(int quad, int row, uint32_t four) { put_four(all[quad] + 4 * row, four); }
     template <int QUAD> ET_INLINE ints get() const { return load_ints(all[QUAD]); }
 };
 
+constexpr int SHIFT_8 = SIGNED_BYTES ? 0 : 128;  // of weights of eight bits
+
+// Four bits that stand for values in a table.
+struct codes_iq4_nl : codes<4, 32> {
+    template <int QUAD> ET_INLINE ints get() const {
+        const __m128i values = _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+        const __m128i shift  = _mm_set1_epi8((char) SHIFT_8);
+        return look_up(_mm_add_epi8(values, shift), codes<4, 32>::get<QUAD>());
+    }
+};
+
 // Sums of COLUMNS columns for R tokens.
-template <int BITS, int COLUMNS, int R>
-ET_INLINE void dots(const codes<BITS, COLUMNS> & weights, const int32_t (*tokens)[TILE], sums_of<BITS> (&sums)[R]) {
+template <int COLUMNS, int BITS, typename CODES, int R>
+ET_INLINE void dots(const CODES & weights, const int32_t (*tokens)[TILE], sums_of<BITS> (&sums)[R]) {
     each<COLUMNS / 4>([&](auto quad) __attribute__((always_inline)) {
         const ints four = weights.template get<quad>();
         for (int r = 0; r < R; r++) {
@@ -65,18 +87,22 @@ ET_INLINE void dots(const codes<BITS, COLUMNS> & weights, const int32_t (*tokens
 }
 
 // Blocks of 32 columns with one scale.
-template <int BITS, int SHIFT> struct weights_32 {
+template <int BITS, int SHIFT, typename CODES = codes<BITS, 32>> struct weights_32 {
     using tokens = tokens_32<SHIFT>;
 
-    uint16_t        d[LANES];
-    codes<BITS, 32> q;
+    uint16_t d[LANES];
+    CODES    q;
 
     template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
         sums_of<BITS> sums[R];
         for (int r = 0; r < R; r++) {
-            sums[r].start(a.starts[r]);
+            if constexpr (SHIFT == 0) {
+                sums[r].start(0);
+            } else {
+                sums[r].start(a.sums[r]);
+            }
         }
-        dots(q, a.qs, sums);
+        dots<32>(q, a.qs, sums);
         const floats scale = f16(d);
         for (int r = 0; r < R; r++) {
             total[r] = fma(to_floats(sums[r].result()), multiply(scale, all(a.d[r])), total[r]);
@@ -86,15 +112,52 @@ template <int BITS, int SHIFT> struct weights_32 {
     template <int R> ET_INLINE static void finish(floats (&)[R], const tokens &) {}
 };
 
+// The same with a minimum.
+template <int BITS> struct weights_32_min : weights_32<BITS, 0> {
+    using base   = weights_32<BITS, 0>;
+    using tokens = typename base::tokens;
+
+    uint16_t m[LANES];
+
+    template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
+        base::add_to(total, a);
+        const floats least = f16(m);
+        for (int r = 0; r < R; r++) {
+            total[r] = fma(least, all(a.sums[r]), total[r]);
+        }
+    }
+};
+
+// A block has columns 0 to 15 in the lower four bits of its bytes, and 16 to 31 in the upper ones.
+template <typename CODES> void put_low(CODES & q, const uint8_t (&qs)[16], int row) {
+    for (int j = 0; j < 4; j++) {
+        q.put(j, row, four_of(qs + 4 * j) & 0x0F0F0F0F);
+        q.put(j + 4, row, four_of(qs + 4 * j) >> 4 & 0x0F0F0F0F);
+    }
+}
+
+template <typename CODES> void put_high(CODES & q, const uint8_t (&qh)[4], int row) {
+    for (int j = 0; j < 8; j++) {
+        q.put(j, row, _pdep_u32(four_of(qh) >> 4 * j, 0x10101010));
+    }
+}
+
 struct weights_q4_0 : weights_32<4, 8> {
     using block = abi::block_q4_0;
 
     void put(const block & from, int row) {
         d[row] = from.d;
-        for (int j = 0; j < 16; j++) {
-            q.put(j, row, from.qs[j] & 15);
-            q.put(j + 16, row, from.qs[j] >> 4);
-        }
+        put_low(q, from.qs, row);
+    }
+};
+
+struct weights_q4_1 : weights_32_min<4> {
+    using block = abi::block_q4_1;
+
+    void put(const block & from, int row) {
+        d[row] = from.d;
+        m[row] = from.m;
+        put_low(q, from.qs, row);
     }
 };
 
@@ -102,25 +165,39 @@ struct weights_q5_0 : weights_32<5, 16> {
     using block = abi::block_q5_0;
 
     void put(const block & from, int row) {
-        uint32_t high;
-        memcpy(&high, from.qh, sizeof(high));
         d[row] = from.d;
-        for (int j = 0; j < 16; j++) {
-            q.put(j, row, (from.qs[j] & 15) | (high >> j & 1) << 4);
-            q.put(j + 16, row, from.qs[j] >> 4 | (high >> (j + 16) & 1) << 4);
-        }
+        put_low(q, from.qs, row);
+        put_high(q, from.qh, row);
     }
 };
 
-constexpr int SHIFT_8 = SIGNED_BYTES ? 0 : 128;
+struct weights_q5_1 : weights_32_min<5> {
+    using block = abi::block_q5_1;
+
+    void put(const block & from, int row) {
+        d[row] = from.d;
+        m[row] = from.m;
+        put_low(q, from.qs, row);
+        put_high(q, from.qh, row);
+    }
+};
+
+struct weights_iq4_nl : weights_32<8, SHIFT_8, codes_iq4_nl> {
+    using block = abi::block_iq4_nl;
+
+    void put(const block & from, int row) {
+        d[row] = from.d;
+        put_low(q, from.qs, row);
+    }
+};
 
 struct weights_q8_0 : weights_32<8, SHIFT_8> {
     using block = abi::block_q8_0;
 
     void put(const block & from, int row) {
         d[row] = from.d;
-        for (int j = 0; j < 32; j++) {
-            q.put(j, row, from.qs[j] + SHIFT_8);
+        for (int j = 0; j < 8; j++) {
+            q.put(j, row, four_of(from.qs + 4 * j) ^ SHIFT_8 * 0x01010101u);
         }
     }
 };
@@ -143,7 +220,7 @@ template <int BITS> struct weights_k {
             for (int r = 0; r < R; r++) {
                 sums[r].start(0);
             }
-            dots(q[i], a.qs + 8 * i, sums);
+            dots<32>(q[i], a.qs + 8 * i, sums);
             const floats scale = multiply(ds, bytes(scales[i])), least = multiply(dmins, bytes(mins[i]));
             for (int r = 0; r < R; r++) {
                 total[r] = fma(to_floats(sums[r].result()), scale, total[r]);
@@ -169,6 +246,15 @@ template <int BITS> struct weights_k {
     }
 };
 
+// Columns c and c + 32 share a byte.
+template <typename CODES> void put_low(CODES (&q)[8], const uint8_t (&qs)[128], int row) {
+    for (int i = 0; i < 8; i++) {
+        for (int j = 0; j < 8; j++) {
+            q[i].put(j, row, four_of(qs + i / 2 * 32 + 4 * j) >> 4 * (i % 2) & 0x0F0F0F0F);
+        }
+    }
+}
+
 struct weights_q4_K : weights_k<4> {
     using block = abi::block_q4_K;
 
@@ -176,10 +262,7 @@ struct weights_q4_K : weights_k<4> {
         d[row]    = from.d;
         dmin[row] = from.dmin;
         put_scales(from.scales, row);
-        for (int c = 0; c < 256; c++) {
-            const uint8_t two = from.qs[c / 64 * 32 + c % 32];
-            q[c / 32].put(c % 32, row, c / 32 % 2 == 0 ? two & 15 : two >> 4);
-        }
+        put_low(q, from.qs, row);
     }
 };
 
@@ -190,10 +273,11 @@ struct weights_q5_K : weights_k<5> {
         d[row]    = from.d;
         dmin[row] = from.dmin;
         put_scales(from.scales, row);
-        for (int c = 0; c < 256; c++) {
-            const uint8_t two = from.qs[c / 64 * 32 + c % 32];
-            const int     low = c / 32 % 2 == 0 ? two & 15 : two >> 4;
-            q[c / 32].put(c % 32, row, low | (from.qh[c % 32] >> c / 32 & 1) << 4);
+        put_low(q, from.qs, row);
+        for (int i = 0; i < 8; i++) {
+            for (int j = 0; j < 8; j++) {
+                q[i].put(j, row, (four_of(from.qh + 4 * j) >> i & 0x01010101) << 4);
+            }
         }
     }
 };
@@ -217,7 +301,7 @@ struct weights_q6_K {
             for (int r = 0; r < R; r++) {
                 sums[r].start(a.sums[i][r]);
             }
-            dots(q[i], a.qs + 4 * i, sums);
+            dots<16>(q[i], a.qs + 4 * i, sums);
             const floats scale = multiply(ds, bytes(scales[i]));
             for (int r = 0; r < R; r++) {
                 total[r] = fma(to_floats(sums[r].result()), scale, total[r]);
@@ -236,11 +320,12 @@ struct weights_q6_K {
         for (int i = 0; i < 16; i++) {
             scales[i][row] = from.scales[i];
         }
-        for (int c = 0; c < 256; c++) {
-            const int     half = c / 128, quarter = c % 128 / 32, l = c % 32;
-            const uint8_t two  = from.ql[64 * half + 32 * (quarter % 2) + l];
-            const int     high = from.qh[32 * half + l] >> 2 * quarter & 3;
-            q[c / 16].put(c % 16, row, (quarter < 2 ? two & 15 : two >> 4) | high << 4);
+        // Columns l, l + 32, l + 64 and l + 96 of a half share a byte of high bits; l and l + 64 one of low bits.
+        for (int quad = 0; quad < 64; quad++) {
+            const int      half = quad / 32, quarter = quad % 32 / 8, l = quad % 8 * 4;
+            const uint32_t low  = four_of(from.ql + 64 * half + 32 * (quarter % 2) + l) >> 4 * (quarter / 2) & 0x0F0F0F0F;
+            const uint32_t high = four_of(from.qh + 32 * half + l) >> 2 * quarter & 0x03030303;
+            q[quad / 4].put(quad % 4, row, low | high << 4);
         }
     }
 };

@@ -1,5 +1,7 @@
-// What attention needs of vectors beyond `lanes.h`.
+// Exponentials and transposition: what attention needs beyond `lanes.h`.
 #pragma once
+
+#include <algorithm>
 
 #include "lanes.h"
 
