@@ -46,6 +46,9 @@ class Usage(Frozen):
 
     prompt_tokens: int
     """Tokens of the prompt."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that were not decoded for this question, because an earlier one, or one
+    that was decoded beside it, begins with them."""
     tokens_decoded: int
     """Generated tokens; shared tokens count once."""
     tokens_as_chains: int

@@ -43,16 +43,26 @@ def data_dir() -> Path:
     return Path(platformdirs.user_data_dir("et-agent", appauthor=False))
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file so that readers see either the old or the new content, never a part of it."""
+def write_atomically(
+    path: Path, content: str | bytes | Sequence[bytes | memoryview], *, private: bool = False
+) -> None:
+    """Write a file so that readers see either the old or the new content, never a part of it.
+
+    Args:
+        path: The file.
+        content: What is written, in one piece or several.
+        private: Whether only this user may read it.
+    """
+    content = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # another user may share the cache
+        if not private:  # another user may share the cache
+            Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -137,6 +137,7 @@ def _usage(request: Request) -> Usage:
     tree, seconds = request.run.tree, request.seconds
     return Usage(
         prompt_tokens=len(request.prompt),
+        cached_tokens=request.cached,
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
         tokens_recomputed=request.recomputed,

@@ -1,22 +1,30 @@
 """Which beginnings of token paths lie in the engine's cache, and which of them give way.
 
 A path's place in the cache is itself only a cache. When cells or sequence ids run out, the least
-urgent paths lose theirs and are decoded again from the longest beginning that is left. A context too
-small for a whole tree therefore costs time, not leaves.
+urgent paths lose theirs and go on later from the longest beginning that is left. A context too small
+for a whole tree therefore costs time, not leaves.
 
 What the cache holds is known by its tokens: which beginning a path can go on from is found by
-comparing them. Whose the paths are decides how urgent they are, and which are compared.
+comparing them, whichever question they belong to. A path that loses its place, or has ended, leaves
+its key-values in the engine's `PrefixStore`. A later path goes on from there if that has more of its
+beginning than the engine's sequences. Whose the paths are decides only how urgent they are.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from et_agent.engines.base import Capacity, Engine
+from et_agent.engines.prefix_store import PrefixStore, common_prefix_length
 from et_agent.errors import ContextError
 
 __all__ = ["PrefixCache", "Slot", "TokenPath", "common_prefix_length"]
+
+_WORTH_WAITING: Final = 16
+"""Tokens that must be gained by waiting for another question to decode a common beginning."""
+_WORTH_RESTORING: Final = 4
+"""Tokens that must be gained by restoring key-values rather than forking a sequence."""
 
 
 class TokenPath(Protocol):
@@ -30,6 +38,11 @@ class TokenPath(Protocol):
     @property
     def number(self) -> int:
         """Number among the paths of its owner; smaller ones are more urgent."""
+        ...
+
+    @property
+    def prompt(self) -> list[int]:
+        """Its first tokens, which all paths of its owner have; the same object each time."""
         ...
 
     @property
@@ -66,21 +79,6 @@ class Slot:
     count: int
 
 
-def common_prefix_length(one: list[int], other: list[int]) -> int:
-    """Count the first tokens that two lists have in common, by comparing halves of what is left."""
-    low, high = 0, min(len(one), len(other))
-    if one[:high] == other[:high]:
-        return high
-    # All before `low` is the same, and something before `high` is not.
-    while high - low > 1:
-        middle = (low + high) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 class PrefixCache:
     """The engine's sequences and the paths whose beginnings they hold. Owner thread only.
 
@@ -108,7 +106,7 @@ class PrefixCache:
         return self._capacity.longest
 
     def configure(self, longest: int, *, attention: bool = False) -> None:
-        """Get the engine ready for paths of `longest` positions; the cache is empty then.
+        """Get the engine ready for paths of `longest` positions; no path has a place then.
 
         Args:
             longest: Positions.
@@ -117,6 +115,8 @@ class PrefixCache:
         Raises:
             ContextError: There is no memory for it; the cache holds nothing then.
         """
+        for path in list(self._entries):
+            self.release(path)
         self._capacity = Capacity(0, 0)
         self._empty()
         self._capacity = self._engine().configure(longest, attention=attention)
@@ -161,7 +161,7 @@ class PrefixCache:
         entry = self._entries.get(path)
         known = entry is not None
         if entry is None:
-            entry = self._enter(path, length - 1)
+            entry = None if self._awaits(path) else self._enter(path, length, most)
             if entry is None:
                 return None
         count = min(length - len(entry.tokens), most)
@@ -175,10 +175,25 @@ class PrefixCache:
                 self.release(path)
         return Slot(entry.sequence, len(entry.tokens), count) if fits else None
 
-    def _enter(self, path: TokenPath, limit: int) -> _Entry | None:
-        """Give a path a sequence with the longest beginning that is there, at most `limit` tokens."""
-        tokens = path.tokens[:limit]
+    def _awaits(self, path: TokenPath) -> bool:
+        """Whether an earlier question is about to decode more of the prompt that a path begins with.
+
+        The earliest question waits for none, so there is always one that goes on.
+        """
+        for other, entry in self._entries.items():
+            there = len(entry.tokens)
+            if other.owner < path.owner and there + _WORTH_WAITING < len(other.prompt):
+                common = common_prefix_length(other.prompt, path.prompt)
+                if common >= there + _WORTH_WAITING:
+                    return True
+        return False
+
+    def _enter(self, path: TokenPath, length: int, most: int) -> _Entry | None:
+        """Give a path a sequence with the longest beginning that is there, its last token left out."""
+        tokens = path.tokens[: length - 1]
         source, shared = self._nearest(path, tokens)
+        store = self._engine().prefixes
+        kept = 0 if store is None else store.match(tokens)
         if not self._free_sequences:
             keep = self._kept if source is None else self._kept | {source}
             victim = self._victim(keep, finished_only=self._reserved > 0, after=path)
@@ -188,20 +203,38 @@ class PrefixCache:
                 # The only sequence holds what is to be forked: begin again from the prompt.
                 victim, source, shared = source, None, 0
             self.release(victim)
+        if store is not None and kept > shared + _WORTH_RESTORING:
+            if self._has_room(kept + min(length - kept, most) + self._growth, path):
+                entry = self._restore(path, store, tokens[:kept])
+                if entry is not None:
+                    return entry
+            elif self._reserved:
+                return None
+            if source is not None and source not in self._entries:
+                source, shared = None, 0
         sequence = self._free_sequences.pop()
         if source is not None:
             self._engine().fork(self._entries[source].sequence, sequence, shared)
         entry = self._entries[path] = _Entry(sequence, tokens[:shared])
         return entry
 
+    def _restore(self, path: TokenPath, store: PrefixStore, tokens: list[int]) -> _Entry | None:
+        """Give a path a sequence with a beginning that is kept; None if the engine does not take it."""
+        sequence = self._free_sequences.pop()
+        if not self._engine().restore(sequence, store.read(tokens, len(tokens))):
+            self._free_sequences.append(sequence)
+            return None
+        entry = self._entries[path] = _Entry(sequence, tokens)
+        return entry
+
     def _nearest(self, path: TokenPath, tokens: list[int]) -> tuple[TokenPath | None, int]:
         """Find what is there that has the most of a path's first tokens, and how many."""
         best: tuple[TokenPath | None, int] = (None, 0)
-        for other, entry in self._entries.items():
-            # Without this condition questions would share the beginnings of their prompts.
-            if other.owner != path.owner:
-                continue
-            shared = common_prefix_length(entry.tokens, tokens)
+        own = [(other, one) for other, one in self._entries.items() if other.owner == path.owner]
+        for other, entry in own or self._entries.items():
+            # What is known to be the same need not be compared.
+            known = min(len(path.prompt), len(entry.tokens), len(tokens)) if own else 0
+            shared = known + common_prefix_length(entry.tokens[known:], tokens[known:])
             if shared > best[1]:
                 best = (other, shared)
         return best
@@ -212,15 +245,19 @@ class PrefixCache:
         A newcomer, which is not in the cache yet, pushes out finished paths of its own and later
         owners only, unless nothing else is going.
         """
+        fits = self._has_room(count, newcomer)
+        if not fits and not self._reserved:
+            raise self.too_small()
+        return fits
+
+    def _has_room(self, count: int, newcomer: TokenPath | None) -> bool:
         needed = count + self._reserved
         gentle = newcomer is not None and self._reserved > 0
         while self._engine().free_cells < needed:
             after = newcomer if gentle else None
             victim = self._victim(self._kept, finished_only=gentle, after=after)
             if victim is None:
-                if self._reserved:
-                    return False
-                raise self.too_small()
+                return False
             self.release(victim)
         return True
 
@@ -256,9 +293,20 @@ class PrefixCache:
         return [path for path in self._entries if path.owner == owner]
 
     def release(self, path: TokenPath) -> None:
-        """Give up a path's sequence; cells that no other one shares become free."""
+        """Give up a path's sequence; cells that no other one shares become free.
+
+        Its key-values are kept, as far as the store has them not yet.
+        """
         entry = self._entries.pop(path)
-        self._engine().release(entry.sequence)
+        engine, tokens = self._engine(), entry.tokens
+        store = engine.prefixes
+        kept = len(tokens) if store is None else store.match(tokens)
+        if store is None or kept == len(tokens):
+            engine.release(entry.sequence)
+        else:
+            rows = engine.park(entry.sequence, kept)
+            if rows is not None:
+                store.insert(tokens, rows, prompt=len(path.prompt))
         self._free_sequences.append(entry.sequence)
 
     def clear(self) -> None:

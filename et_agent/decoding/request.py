@@ -1,7 +1,7 @@
 """A question on its way through the scheduler, and what the cache has to know of its paths."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ class BranchPath:
 
     owner: int
     number: int
-    prompt: Sequence[int]
+    prompt: list[int]
     tree: Tree
 
     @property
@@ -55,18 +55,21 @@ class Request:
         cost: Its share of the time of those calls, by tokens, seconds; the costs of questions that
             share batches sum to the time that passed.
         recomputed: Tokens that were decoded again because their cache entries had been given up.
+        cached: Tokens of the prompt that this question did not decode: they were in the cache when it
+            began, or another one decoded them.
         arrival: Number among all requests of a scheduler, by when they came; -1 before.
         started, ended: `time.perf_counter()` at the first batch and at the end; None before.
     """
 
     model: LanguageModel
-    prompt: Sequence[int]
+    prompt: list[int]
     run: Run
     on_step: StepCallback | None = None
     constraint: Constraint | None = None
     steps: int = 0
     cost: float = 0.0
     recomputed: int = 0
+    cached: int = 0
     arrival: int = -1
     started: float | None = None
     ended: float | None = None

@@ -142,7 +142,7 @@ class Scheduler:
                 f"{len(prompt)}, and {info.name} takes {inputs.room}: shorten the question or use a "
                 "larger context"
             )
-        return Request(self._model, prompt, run, on_step, constraint)
+        return Request(self._model, list(prompt), run, on_step, constraint)
 
     def queue(self, *requests: Request) -> None:
         """Let prepared questions be decoded, all of them or none.
@@ -286,6 +286,7 @@ class Scheduler:
             return None
         if request.started is None:
             request.started = time.perf_counter()
+            request.cached = min(slot.start, len(request.prompt))
         start, end = slot.start, slot.start + slot.count
         if start == total - 1:
             # A branch that leaves another may have no token of its own yet.

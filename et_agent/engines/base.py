@@ -14,6 +14,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arrays import Bytes
+from et_agent.engines.prefix_store import PrefixStore
 from et_agent.templates.messages import Message, Tool, ToolFormat
 
 __all__ = [
@@ -185,6 +187,11 @@ class Engine(Protocol):
         """Cells of the cache that no sequence uses."""
         ...
 
+    @property
+    def prefixes(self) -> PrefixStore | None:
+        """What is kept of sequences that were parked; None if nothing is. Owner thread only."""
+        ...
+
     def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Prepare the cache for paths of `longest` positions. This removes all sequences.
 
@@ -215,6 +222,30 @@ class Engine(Protocol):
 
     def release(self, sequence: int) -> None:
         """Remove a sequence. Cells that no other sequence shares become free."""
+        ...
+
+    def park(self, sequence: int, start: int) -> Bytes | None:
+        """Remove a sequence, and return its key-values so that they can be restored.
+
+        Returns:
+            uint8 [length - start, bytes of a position], from position `start` on; None if they are
+            not to be had.
+        """
+        ...
+
+    def restore(self, sequence: int, rows: Bytes) -> bool:
+        """Fill the unused sequence with the key-values of a path's first positions.
+
+        Args:
+            sequence: The sequence.
+            rows: uint8 [length, bytes of a position], joined from what `park` gave.
+
+        Returns:
+            Whether they were taken; the sequence is unused otherwise.
+
+        Raises:
+            ContextError: The sequence is used, or there are not as many free cells.
+        """
         ...
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":

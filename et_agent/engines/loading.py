@@ -1,10 +1,13 @@
 """Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
 
+from pathlib import Path
+
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
 from et_agent.engines.llama_cpp.native import library
 from et_agent.engines.llama_cpp.trial import may_repack
 from et_agent.engines.llama_cpp.tuning import find_tuning
+from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.errors import UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
 from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
@@ -25,6 +28,8 @@ def load_model(
     gpu_layers: int = -1,
     dequantize: bool = False,
     stream_memory: int = STREAM_MEMORY,
+    prefix_memory: int = PREFIX_MEMORY,
+    prefix_file: str | Path | None = None,
     progress: TransferProgress | None = None,
     unpack: bool | None = None,
 ) -> LlamaCppModel:
@@ -46,10 +51,16 @@ def load_model(
             AVX-512.
         stream_memory: Bytes of memory for one key-value stream per branch, which makes wide batches
             faster; 0 keeps one cache for all branches.
+        prefix_memory: Bytes of memory for beginnings of prompts and replies that later questions go on
+            from; those that were not used for the longest time are dropped first. 0 keeps none.
+        prefix_file: A file that keeps prompts for the next process. It is read here and written by
+            `close`. A file that is damaged, or of another model, library or user, is ignored with a
+            warning in the log `et_agent.llama_cpp`.
         progress: Told about a download and about dequantizing.
         unpack: The old name of `dequantize`.
 
     Raises:
+        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         ModelDownloadError: No source could deliver the file.
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
@@ -79,6 +90,8 @@ def load_model(
         best_width=best_width or tuned.width,
         gpu_layers=gpu_layers,
         stream_memory=stream_memory,
+        prefix_memory=prefix_memory,
+        prefix_file=None if prefix_file is None else Path(prefix_file).expanduser(),
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
     )

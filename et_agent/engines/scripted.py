@@ -15,8 +15,10 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arrays import Bytes
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
+from et_agent.engines.prefix_store import PrefixStore
 from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
 from et_agent.templates.messages import Message, MessageCall, Tool, ToolFormat
 
@@ -67,6 +69,7 @@ class ScriptedModel:
         chat_template: Whether the model has one.
         tools: Whether its chat template knows tools.
         longest_path: Most positions of a path; the context if None.
+        prefix_memory: Bytes for prefixes that are kept, 4 for each token; 0 keeps none.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class ScriptedModel:
         chat_template: bool = True,
         tools: bool = True,
         longest_path: int | None = None,
+        prefix_memory: int = 0,
     ) -> None:
         self._script = script
         self._attention = attention
@@ -91,6 +95,7 @@ class ScriptedModel:
         longest_path = context if longest_path is None else longest_path
         self._cells = CellTable(context, max_sequences, longest_path)
         self._tokens: list[list[int]] = [[] for _ in range(max_sequences)]
+        self._prefixes = PrefixStore(prefix_memory) if prefix_memory else None
         self.decoded = 0
         """Tokens that were decoded so far, prompts included."""
         self._info = ModelInfo(
@@ -182,6 +187,11 @@ class ScriptedModel:
         """The text and a TURN."""
         return [*self.tokenize(text), TURN]
 
+    @property
+    def prefixes(self) -> PrefixStore | None:
+        """What is kept of sequences that were parked; None if nothing is."""
+        return self._prefixes
+
     def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Forget all sequences; `decode` refuses positions from `longest` on."""
         self._require_open()
@@ -232,6 +242,22 @@ class ScriptedModel:
         """Forget a sequence."""
         self._cells.release(sequence)
         self._tokens[sequence] = []
+
+    def park(self, sequence: int, start: int) -> Bytes | None:
+        """Forget a sequence and return its tokens from `start` on; see `Engine.park`."""
+        tokens = np.array(self._tokens[sequence][start:], dtype=np.int32)
+        self.release(sequence)
+        return tokens.view(np.uint8).reshape(tokens.size, 4) if tokens.size else None
+
+    def restore(self, sequence: int, rows: Bytes) -> bool:
+        """Fill an unused sequence with tokens; see `Engine.restore`."""
+        tokens = np.ascontiguousarray(rows).view(np.int32).ravel().tolist()
+        if self._tokens[sequence]:
+            raise ContextError(f"sequence {sequence} is in use")
+        self._cells.check(range(len(tokens)), [sequence] * len(tokens))
+        self._cells.place([sequence] * len(tokens), None)
+        self._tokens[sequence] = tokens
+        return True
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` in the owner thread."""

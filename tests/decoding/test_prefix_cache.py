@@ -1,6 +1,6 @@
 """Who gets a sequence, who loses one, and from which beginning a path goes on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import cast
 
@@ -28,6 +28,9 @@ class Words:
     number: int
     tokens: list[int]
     finished: bool = False
+    prompt: list[int] = field(default_factory=list)
+    finished: bool = False
+    prompt: list[int] = field(default_factory=list)
 
 
 class Desk:
@@ -73,7 +76,7 @@ def test_a_path_goes_on_from_the_longest_beginning_of_its_owners_paths() -> None
     assert desk.decode(first) == Slot(0, 0, 5)
     assert desk.decode(second) == Slot(1, 3, 1)
     assert desk.decode(path(1, 2, 1, 2, 9, 7, 8)) == Slot(2, 4, 2)
-    assert desk.decode(path(2, 0, 1, 2, 9)) == Slot(3, 0, 4), "another question's are not looked at"
+    assert desk.decode(path(2, 0, 1, 2, 9)) == Slot(3, 3, 1), "another question's count too"
     assert first in desk.cache
     assert [one.number for one in desk.cache.paths(1)] == [0, 1, 2]
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.arrays import Bools, Floats, Ints
+from et_agent.arrays import Bools, Bytes, Floats, Ints
 from et_agent.engines.cells import CellTable
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import NO_CACHE, Layout
@@ -100,6 +100,7 @@ class _Layer:
             [columns].
         seen: Tokens of this decode seen so far.
         scale, cap: Factor of the scores, and soft cap or 0.
+        restored: Cells that were filled without a decode, and their keys [cells, bytes of a position].
     """
 
     keys: Floats | None = None
@@ -109,6 +110,7 @@ class _Layer:
     seen: int = 0
     scale: float = 1.0
     cap: float = 0.0
+    restored: list[tuple[Ints, NDArray[Any]]] = field(default_factory=list)
 
     def begin(self) -> None:
         self.places.clear()
@@ -213,6 +215,16 @@ class AttentionReader:
         """Get ready for an empty cache of another layout."""
         self._layout = layout
         self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in self.layers}
+
+    def restore(self, cells: Ints, keys: list[tuple[int, Bytes]]) -> None:
+        """Take keys of cells of the table that were filled without a decode.
+
+        Args:
+            cells: int64 [N].
+            keys: For each of `layers`, their ggml type and uint8 [N, bytes of a position].
+        """
+        for layer, (kind, raw) in zip(self._layers.values(), keys, strict=True):
+            layer.restored.append((cells, np.ascontiguousarray(raw).view(_TYPES[kind])))
 
     def begin(self, outputs: Bools, places: Ints | None = None, cells: Ints | None = None) -> None:
         """Get ready for a decode.
@@ -330,6 +342,9 @@ class AttentionReader:
             raise RuntimeError("a micro-batch has another shape than was expected")
         if layer.keys is None:
             layer.keys = np.zeros((groups, self._layout.total, length), dtype=np.float32)
+        for held, raw in layer.restored:
+            layer.keys[:, held] = _floats(raw).reshape(len(held), groups, length).swapaxes(0, 1)
+        layer.restored.clear()
         places = layer.places[-1]
         cells = places if self._cells is None else self._cells[layer.tokens]
         column = places if self._layout.unified else places % self._layout.cells

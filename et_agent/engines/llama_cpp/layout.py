@@ -99,11 +99,17 @@ class StreamTable:
         """The stream that a sequence lies in; it has one once it was taken."""
         return self._streams[sequence]
 
-    def take(self, sequence: int) -> int:
-        """Give a sequence the first free stream."""
-        stream = self._streams[sequence] = min(self._free)
-        self._free.remove(stream)
+    def take(self, sequence: int, *, avoid: Collection[int] = ()) -> int | None:
+        """Give a sequence the first free stream that is not among `avoid`; None if there is none."""
+        stream = min(self._free.difference(avoid), default=None)
+        if stream is not None:
+            self._streams[sequence] = stream
+            self._free.remove(stream)
         return stream
+
+    def find(self, sequence: int) -> int | None:
+        """The stream that a sequence lies in; None if it has none."""
+        return self._streams.get(sequence)
 
     def release(self, sequence: int) -> int | None:
         """Take a sequence's stream away; None when it had none."""

@@ -6,7 +6,6 @@ before each call.
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import logging
 import threading
@@ -14,15 +13,16 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
-from et_agent.arrays import Ints
+from et_agent.arrays import Bytes, Ints
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
 from et_agent.engines.llama_cpp.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.keeping import PrefixKeeper
 from et_agent.engines.llama_cpp.layout import (
     MAX_SEQUENCES,
     NO_CACHE,
@@ -37,10 +37,12 @@ from et_agent.engines.llama_cpp.native import (
     cell_bytes,
     free_in_owner,
     library,
-    metadata,
+    longest_path,
     open_weights,
 )
+from et_agent.engines.llama_cpp.native_batch import NativeBatch
 from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
+from et_agent.engines.prefix_store import PREFIX_MEMORY, PrefixStore
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
 from et_agent.kernels.threads import cores
 from et_agent.templates.messages import Message, Tool, ToolFormat
@@ -74,8 +76,11 @@ class LlamaCppModel:
             whether that crashes.
         stream_memory: Bytes that the streams may take: wide batches are faster with them
             (benchmarks/results/streams.json). 0 keeps one shared cache.
+        prefix_memory: Bytes for beginnings of paths that are kept to go on from; 0 keeps none.
+        prefix_file: File that kept prompts are read from now and written to by `close`.
 
     Raises:
+        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file.
         ModelFileError: llama.cpp cannot load the file.
         UnsupportedModelError: An embedding-only, encoder-decoder, recurrent, hybrid or diffusion model.
         ContextError: The context or the number of sequences is out of range.
@@ -96,6 +101,8 @@ class LlamaCppModel:
         gpu_layers: int = -1,
         repack: bool = True,
         stream_memory: int = STREAM_MEMORY,
+        prefix_memory: int = PREFIX_MEMORY,
+        prefix_file: Path | None = None,
     ) -> None:
         if not 1 <= max_sequences <= MAX_SEQUENCES:
             raise ContextError(
@@ -104,6 +111,7 @@ class LlamaCppModel:
             )
         if context < 32:
             raise ContextError(f"a context of {context} cells holds no question: use 2048 or more")
+        self._keeper = PrefixKeeper(prefix_memory, prefix_file, path, fingerprint)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-llama")
         self._native = Native()
         self._finalizer = weakref.finalize(self, abandoned().put, (self._owner, self._native))
@@ -146,7 +154,7 @@ class LlamaCppModel:
             with contextlib.suppress(AttributeError):
                 self._reader = AttentionReader(chosen)
         self._layout = NO_CACHE
-        self._prepare_batch()
+        self._batch = NativeBatch(MAX_BATCH)
 
     def configure(self, longest: int, *, attention: bool = False) -> Capacity:
         """Get the cache ready for paths of `longest` positions; see `Engine.configure`."""
@@ -191,31 +199,10 @@ class LlamaCppModel:
         self._native.make_context(layout, self._threads, self._max_sequences, reader)
         self._memory = llama_cpp.llama_get_memory(self._native.context)
         self._layout = layout
+        self._copies: dict[int, int] = {}
         self._forget_everything()
         if reader is not None:
             reader.resize(layout)
-
-    def _prepare_batch(self) -> None:
-        self._tokens = np.zeros(MAX_BATCH, dtype=np.int32)
-        self._positions = np.zeros(MAX_BATCH, dtype=np.int32)
-        self._sequences = np.zeros(MAX_BATCH, dtype=np.int32)
-        self._one_each = np.ones(MAX_BATCH, dtype=np.int32)
-        self._outputs = np.zeros(MAX_BATCH, dtype=np.int8)
-        start = self._sequences.ctypes.data
-        self._pointers = start + 4 * np.arange(MAX_BATCH, dtype=np.uintp)
-
-        def pointer(array: Any, kind: Any) -> Any:
-            return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
-
-        self._batch = llama_cpp.llama_batch(
-            n_tokens=0,
-            token=pointer(self._tokens, ctypes.c_int32),
-            embd=None,
-            pos=pointer(self._positions, ctypes.c_int32),
-            n_seq_id=pointer(self._one_each, ctypes.c_int32),
-            seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
-            logits=pointer(self._outputs, ctypes.c_int8),
-        )
 
     def _describe(
         self, path: Path, name: str, fingerprint: str, context: int, best_width: int
@@ -226,7 +213,7 @@ class LlamaCppModel:
             fingerprint=fingerprint,
             vocabulary=self._n_vocab,
             context=context,
-            longest_path=self._longest_path(context),
+            longest_path=longest_path(self._model, context),
             max_sequences=sequences,
             max_batch=MAX_BATCH,
             max_outputs=sequences,
@@ -237,18 +224,6 @@ class LlamaCppModel:
             threads=self._threads or cores(),
             library=library(),
         )
-
-    def _longest_path(self, context: int) -> int:
-        """Positions a path may have: what the model was trained for, within a sliding window.
-
-        llama.cpp gives cells that have left the window of their only sequence to others, even with
-        `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
-        """
-        trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        architecture = metadata(self._model, "general.architecture")
-        window = metadata(self._model, f"{architecture}.attention.sliding_window")
-        limits = [trained, int(window) if window.isdigit() else 0]
-        return min([context, *(limit for limit in limits if limit > 0)])
 
     @property
     def info(self) -> ModelInfo:
@@ -287,15 +262,11 @@ class LlamaCppModel:
         outputs = np.flatnonzero(batch.outputs)
         self._check(batch, count, outputs.size)
         order, ids = self._order(batch)
-        self._tokens[:count] = batch.tokens[order]
-        self._positions[:count] = batch.positions[order]
-        self._sequences[:count] = ids[order]
-        self._outputs[:count] = batch.outputs[order]
-        self._batch.n_tokens = count
+        self._batch.fill(batch, order, ids)
         reader = self._reader if self._reads else None
         if reader is not None:
             self._watch(reader, batch, ids)
-        code = llama_cpp.llama_decode(self._native.context, self._batch)
+        code = llama_cpp.llama_decode(self._native.context, self._batch.value)
         if code != 0:
             self._forget_everything()
             raise DecodeError(
@@ -308,6 +279,7 @@ class LlamaCppModel:
             if build is None or cells is None:
                 self._drop_attention()
                 build = cells = None
+        self._copies.clear()
         self._cells.place(batch.sequences.tolist(), cells)
         pointer = llama_cpp.llama_get_logits(self._native.context)
         logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
@@ -373,12 +345,14 @@ class LlamaCppModel:
             llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
         else:
             stream = self._streams.take(target)
+            assert stream is not None  # there is one more than sequences
             self._copy(self._streams.stream(source), stream)
             llama_cpp.llama_memory_seq_rm(self._memory, stream, length, -1)
         self._cells.fork(source, target, length)
 
     def _copy(self, source: int, target: int) -> None:
-        """Copy a whole stream; llama.cpp does it before the next decode."""
+        """Copy a whole stream; llama.cpp does it before the next decode, whatever comes meanwhile."""
+        self._copies[target] = source
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def release(self, sequence: int) -> None:
@@ -389,6 +363,59 @@ class LlamaCppModel:
         if held is not None:
             llama_cpp.llama_memory_seq_rm(self._memory, held, -1, -1)
         self._cells.release(sequence)
+
+    @property
+    def prefixes(self) -> PrefixStore | None:
+        """What is kept of sequences that were parked; None if nothing is."""
+        return self._keeper.store
+
+    def park(self, sequence: int, start: int) -> Bytes | None:
+        """Forget a sequence and return its key-values from `start` on; see `Engine.park`."""
+        self._require_open()
+        self._cells.require(sequence)
+        held = sequence if self._streams is None else self._streams.find(sequence)
+        rows = None
+        # A stream that llama.cpp has not copied yet holds something else.
+        if held is not None and held not in self._copies and start < self._cells.length(sequence):
+            if start:
+                llama_cpp.llama_memory_seq_rm(self._memory, held, 0, start)
+            rows = self._keeper.read(self._native.context, held)
+        self.release(sequence)
+        return rows
+
+    def restore(self, sequence: int, rows: Bytes) -> bool:
+        """Fill an unused sequence with key-values; see `Engine.restore`."""
+        self._require_open()
+        self._cells.check(range(len(rows)), [sequence] * len(rows))
+        keys = self._keys(rows)
+        if keys is None:
+            return False
+        held: int | None = sequence
+        if self._streams is not None:
+            # Copies that are still to come must not change what is restored.
+            copied = {*self._copies, *self._copies.values()}
+            held = self._streams.take(sequence, avoid=copied)
+        if held is None:
+            return False
+        streams = 1 if self._streams is None else self._layout.ids
+        if not self._keeper.write(self._native.context, held, streams, rows):
+            self.release(sequence)
+            return False
+        cells = self._cells.unused(len(rows))
+        self._cells.place([sequence] * len(rows), cells)
+        if self._reader is not None and keys:
+            self._reader.restore(cells, keys)
+        return True
+
+    def _keys(self, rows: Bytes) -> list[tuple[int, Bytes]] | None:
+        """Keys of the layers whose attention is read; None where that cannot go on from kept ones."""
+        if self._reader is None or not self._reads:
+            return []
+        if self._streams is None:
+            return None  # llama.cpp does not tell into which cells it puts them
+        layers = int(llama_cpp.llama_model_n_layer(self._model))
+        found = [self._keeper.keys(layer, layers) for layer in self._reader.layers]
+        return [(one[0], rows[:, one[1]]) for one in found if one is not None] or None
 
     def _forget_everything(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, False)
@@ -413,12 +440,16 @@ class LlamaCppModel:
             return
         self._native.closed = True
         if threading.get_ident() == getattr(self, "_owner_thread", None):
-            self._native.free()
+            self._end()
         else:
             with contextlib.suppress(RuntimeError):
-                self._owner.submit(self._native.free).result()
+                self._owner.submit(self._end).result()
         self._finalizer.detach()
         free_in_owner(self._owner, self._native)
+
+    def _end(self) -> None:
+        self._keeper.save()
+        self._native.free()
 
     def __enter__(self) -> "LlamaCppModel":
         return self

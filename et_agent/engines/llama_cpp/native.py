@@ -31,6 +31,7 @@ __all__ = [
     "cell_bytes",
     "free_in_owner",
     "library",
+    "longest_path",
     "metadata",
     "open_weights",
 ]
@@ -234,6 +235,19 @@ def metadata(model: Any, key: str) -> str:
 def library() -> str:
     """What decodes: the library, its version and the kernels in use."""
     return f"llama-cpp-python {llama_cpp.__version__}, kernels {attach().name}"
+
+
+def longest_path(model: Any, context: int) -> int:
+    """Positions a path may have: what the model was trained for, within a sliding window.
+
+    llama.cpp gives cells that have left the window of their only sequence to others, even with
+    `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
+    """
+    trained = int(llama_cpp.llama_model_n_ctx_train(model))
+    architecture = metadata(model, "general.architecture")
+    window = metadata(model, f"{architecture}.attention.sliding_window")
+    limits = [trained, int(window) if window.isdigit() else 0]
+    return min([context, *(limit for limit in limits if limit > 0)])
 
 
 def cell_bytes(model: Any) -> int:

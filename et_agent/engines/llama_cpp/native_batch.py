@@ -1,0 +1,59 @@
+"""llama.cpp's batch over arrays of our own, so that filling it copies arrays and nothing else."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from et_agent.arrays import Ints
+from et_agent.engines.base import Batch
+from et_agent.engines.llama_cpp.binding import llama_cpp
+
+__all__ = ["NativeBatch"]
+
+
+class NativeBatch:
+    """A `llama_batch` in which every token belongs to one sequence.
+
+    Args:
+        most: Most tokens.
+
+    Attributes:
+        value: The batch, as `llama_decode` takes it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._tokens = np.zeros(most, dtype=np.int32)
+        self._positions = np.zeros(most, dtype=np.int32)
+        self._sequences = np.zeros(most, dtype=np.int32)
+        self._one_each = np.ones(most, dtype=np.int32)
+        self._outputs = np.zeros(most, dtype=np.int8)
+        start = self._sequences.ctypes.data
+        self._pointers = start + 4 * np.arange(most, dtype=np.uintp)
+
+        def pointer(array: Any, kind: Any) -> Any:
+            return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+        self.value = llama_cpp.llama_batch(
+            n_tokens=0,
+            token=pointer(self._tokens, ctypes.c_int32),
+            embd=None,
+            pos=pointer(self._positions, ctypes.c_int32),
+            n_seq_id=pointer(self._one_each, ctypes.c_int32),
+            seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
+            logits=pointer(self._outputs, ctypes.c_int8),
+        )
+
+    def fill(self, batch: Batch, order: Ints, ids: Ints) -> None:
+        """Take a batch's tokens.
+
+        Args:
+            batch: The batch.
+            order: In which order llama.cpp gets them, int64 [N].
+            ids: Its own sequence ids of them, in the batch's order, int64 [N].
+        """
+        count = self.value.n_tokens = int(batch.tokens.size)
+        self._tokens[:count] = batch.tokens[order]
+        self._positions[:count] = batch.positions[order]
+        self._sequences[:count] = ids[order]
+        self._outputs[:count] = batch.outputs[order]
