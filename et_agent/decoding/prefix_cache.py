@@ -21,7 +21,7 @@ from et_agent.errors import ContextError
 
 __all__ = ["PrefixCache", "Slot", "TokenPath", "common_prefix_length"]
 
-_WORTH_WAITING: Final = 16
+_WORTH_WAITING: Final = 4
 """Tokens that must be gained by waiting for another question to decode a common beginning."""
 _WORTH_RESTORING: Final = 4
 """Tokens that must be gained by restoring key-values rather than forking a sequence."""

@@ -29,8 +29,6 @@ class Words:
     tokens: list[int]
     finished: bool = False
     prompt: list[int] = field(default_factory=list)
-    finished: bool = False
-    prompt: list[int] = field(default_factory=list)
 
 
 class Desk:
