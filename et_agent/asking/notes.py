@@ -40,6 +40,8 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
             f"the cache was too small for all branches at once: {request.recomputed} tokens were "
             "decoded again; a larger context, or fewer questions at once, is faster"
         )
+    if (store := request.model.prefixes) is not None and store.note:
+        notes.append(store.note)
     if isinstance(decoder, EntropyTree):
         notes += _tree_notes(request, decoder)
     return notes

@@ -38,6 +38,8 @@ class AskSettings:
     width: int | None
     attention: bool | None
     dequantize: bool
+    prefix_memory: int | None
+    prefix_file: str | None
     calibrator: str | None
     explain: bool
     as_json: bool
@@ -70,6 +72,8 @@ def answer(settings: AskSettings) -> int:
             width=settings.width,
             attention=settings.attention is not False,
             dequantize=settings.dequantize,
+            prefix_memory=settings.prefix_memory,
+            prefix_file=settings.prefix_file,
             progress=board.transfer,
         ) as model:
             return _answer_with(model, settings, calibration, board, interrupts)

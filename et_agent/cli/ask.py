@@ -131,6 +131,23 @@ def ask(
             rich_help_panel=_MODEL,
         ),
     ] = False,
+    prefix_memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB",
+            help="Memory for beginnings of prompts that later questions go on from, MiB; 0 keeps none.",
+            show_default="128",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    prefix_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep prompts in this file, so that the next call need not decode a long one again.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     attention: Annotated[
         bool | None,
         typer.Option(
@@ -236,6 +253,8 @@ def ask(
             width=width,
             attention=attention,
             dequantize=dequantizes(dequantize, unpack),
+            prefix_memory=prefix_memory,
+            prefix_file=prefix_file,
             calibrator=calibrator,
             explain=explain,
             as_json=as_json,

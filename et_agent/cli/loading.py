@@ -49,10 +49,13 @@ def open_model(
     width: int | None = None,
     attention: bool = True,
     dequantize: bool = False,
+    prefix_memory: int | None = None,
+    prefix_file: str | None = None,
     progress: TransferProgress | None = None,
 ) -> AbstractContextManager[LanguageModel]:
-    """Load a model; see `et_agent.load_model` for errors."""
+    """Load a model; see `et_agent.load_model` for errors. `prefix_memory` is in MiB."""
     from et_agent.engines.loading import load_model
+    from et_agent.engines.prefix_store import PREFIX_MEMORY
     from et_agent.kernels import attach
 
     model = load_model(
@@ -62,6 +65,8 @@ def open_model(
         attention=attention,
         best_width=width,
         dequantize=dequantize,
+        prefix_memory=PREFIX_MEMORY if prefix_memory is None else prefix_memory << 20,
+        prefix_file=prefix_file,
         max_sequences=max(_SEQUENCES, width or 0),
         progress=progress,
     )

@@ -63,10 +63,14 @@ class PrefixStore:
 
     Args:
         memory: Bytes of key-values at most.
+
+    Attributes:
+        note: What users should know about it; empty for nothing.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
+        self.note = ""
         self.clear()
 
     def clear(self) -> None:

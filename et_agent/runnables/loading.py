@@ -34,6 +34,8 @@ class LoadOptions(TypedDict, total=False):
     dequantize: bool
     unpack: bool  # the old name of `dequantize`
     stream_memory: int
+    prefix_memory: int
+    prefix_file: str
 
 
 class SharedModel:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,11 @@ class PrefixKeeper:
             return
         except (PrefixFileError, StateFormError, OSError) as error:
             self.store.clear()
-            _log.warning("the prefix file %s is ignored: %s", file, error)
+            self.store.note = f"the prefix file {file} is ignored: {error}"
             if not isinstance(error, PrefixFileError) or error.foreign:
-                _log.warning("prefixes are not written to %s", file)
+                self.store.note += "; nothing is written to it"
                 self._file = None
+            _log.warning("%s", self.store.note)
 
     def save(self) -> None:
         """Write the prompts to the file, if there is one and something to write."""
@@ -105,9 +107,21 @@ class PrefixKeeper:
             self.store.clear()
         return taken
 
-    def keys(self, layer: int, layers: int) -> tuple[int, slice] | None:
-        """The ggml type of a layer's keys and their place in a row; None if that is not known."""
-        return None if self._form is None else self._form.keys(layer, layers)
+    def keys(
+        self, rows: Bytes, wanted: Sequence[int], layers: int
+    ) -> list[tuple[int, Bytes]] | None:
+        """The ggml type of the keys of some layers, and the keys [positions, bytes]; None if unknown.
+
+        Args:
+            rows: Key-values, uint8 [positions, bytes of a position].
+            wanted: The layers.
+            layers: Layers of the model.
+        """
+        if self._form is None:
+            return None
+        found = [self._form.keys(layer, layers) for layer in wanted]
+        known = [(one[0], rows[:, one[1]]) for one in found if one is not None]
+        return known if len(known) == len(found) else None
 
 
 def _machine_memory() -> int | None:

@@ -41,6 +41,11 @@ class Layout:
         return self.sequences if self.unified else self.sequences + 1
 
     @property
+    def streams(self) -> int:
+        """llama.cpp's streams."""
+        return 1 if self.unified else self.ids
+
+    @property
     def total(self) -> int:
         """Cells in all."""
         return self.cells if self.unified else self.cells * self.ids

@@ -391,14 +391,12 @@ class LlamaCppModel:
         if keys is None:
             return False
         held: int | None = sequence
-        if self._streams is not None:
-            # Copies that are still to come must not change what is restored.
+        if self._streams is not None:  # copies that are still to come must not change it
             copied = {*self._copies, *self._copies.values()}
             held = self._streams.take(sequence, avoid=copied)
         if held is None:
             return False
-        streams = 1 if self._streams is None else self._layout.ids
-        if not self._keeper.write(self._native.context, held, streams, rows):
+        if not self._keeper.write(self._native.context, held, self._layout.streams, rows):
             self.release(sequence)
             return False
         cells = self._cells.unused(len(rows))
@@ -414,8 +412,7 @@ class LlamaCppModel:
         if self._streams is None:
             return None  # llama.cpp does not tell into which cells it puts them
         layers = int(llama_cpp.llama_model_n_layer(self._model))
-        found = [self._keeper.keys(layer, layers) for layer in self._reader.layers]
-        return [(one[0], rows[:, one[1]]) for one in found if one is not None] or None
+        return self._keeper.keys(rows, self._reader.layers, layers)
 
     def _forget_everything(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, False)
@@ -446,6 +443,10 @@ class LlamaCppModel:
                 self._owner.submit(self._end).result()
         self._finalizer.detach()
         free_in_owner(self._owner, self._native)
+
+    def save_prefixes(self) -> None:
+        """Write kept prompts to the prefix file, if there is one, as `close` does."""
+        self.submit(self._keeper.save).result()
 
     def _end(self) -> None:
         self._keeper.save()

@@ -21,9 +21,12 @@ class EngineKey:
     dequantize: bool = False
     stream_memory: int | None = None
     """Bytes; None for the default of `load_model`, whose module would load llama.cpp."""
+    prefix_memory: int | None = None
+    """The same."""
+    prefix_file: str | None = None
 
     @property
-    def options(self) -> dict[str, int | bool | None]:
+    def options(self) -> dict[str, int | bool | str | None]:
         """What differs from the defaults, so that whoever names only the model shares it too."""
         given = asdict(self)
         return {

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.output_parsers.json import TBaseModel  # noqa: F401  # for mypy's plugin
 from langchain_core.outputs import ChatGeneration, Generation
@@ -57,6 +57,7 @@ def reply(
             input_tokens=usage.prompt_tokens,
             output_tokens=usage.tokens_decoded,
             total_tokens=usage.prompt_tokens + usage.tokens_decoded,
+            input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
         ),
     )
 

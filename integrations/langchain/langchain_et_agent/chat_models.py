@@ -54,8 +54,8 @@ class ChatEntropyTree(BaseChatModel):
     boxed answer, so that leaves can be compared. `system_prompt=""` leaves it out.
 
     The model is loaded on first use. All instances that name it with the same `context`, `threads`,
-    `max_sequences`, `dequantize` and `stream_memory` share it, and simultaneous calls share its
-    batches. `close_engines` frees it.
+    `max_sequences`, `dequantize`, `stream_memory`, `prefix_memory` and `prefix_file` share it, and
+    simultaneous calls share its batches. `close_engines` frees it.
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
     `choose` and `logprobs` can also be given with a call, except `model` if there is an `engine`.
@@ -122,6 +122,11 @@ class ChatEntropyTree(BaseChatModel):
     stream_memory: int | None = Field(default=None, ge=0)
     """Bytes of memory for one key-value stream per branch, which makes wide batches faster. 0 keeps one
     cache for all branches. None takes the default of `load_model`."""
+    prefix_memory: int | None = Field(default=None, ge=0)
+    """Bytes of memory for beginnings of conversations that later calls go on from. 0 keeps none. None
+    takes the default of `load_model`."""
+    prefix_file: str | None = None
+    """A file that keeps prompts for the next process, written by `close_engines`."""
     engine: Any = Field(default=None, exclude=True, repr=False)
     """A loaded model to use instead of loading `model`. The chat model never closes it."""
 
@@ -268,6 +273,8 @@ class ChatEntropyTree(BaseChatModel):
                 max_sequences=self.max_sequences,
                 dequantize=self.dequantize,
                 stream_memory=self.stream_memory,
+                prefix_memory=self.prefix_memory,
+                prefix_file=self.prefix_file,
             )
         )
 

@@ -118,6 +118,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     ) -> ClassifierResponse:
         usage = [result.usage for result in results.values()]
         prompt = sum(one.prompt_tokens for one in usage)
+        cached = sum(one.cached_tokens for one in usage)
         decoded = sum(one.tokens_decoded for one in usage)
         return ClassifierResponse(
             model=self.model,
@@ -126,6 +127,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
                 "input_tokens": prompt,
                 "output_tokens": decoded,
                 "total_tokens": prompt + decoded,
+                "input_token_details": {"cache_read": cached},
             },
         )
 

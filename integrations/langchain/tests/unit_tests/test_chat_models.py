@@ -53,6 +53,7 @@ def test_the_message_is_the_winning_leaf_and_carries_the_result(
         "input_tokens": asked.usage.prompt_tokens,
         "output_tokens": asked.usage.tokens_decoded,
         "total_tokens": asked.usage.prompt_tokens + asked.usage.tokens_decoded,
+        "input_token_details": {"cache_read": 0},
     }
     assert message.response_metadata["model_name"] == chat.model
     assert message.response_metadata["model_provider"] == "et_agent"

@@ -1,0 +1,123 @@
+"""What a real model keeps between questions and between processes."""
+
+from pathlib import Path
+
+import pytest
+
+from et_agent.asking import ask
+from et_agent.decoding import EntropyTree, Greedy
+from et_agent.engines.llama_cpp import keeping
+from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
+from et_agent.errors import SettingsError
+from et_agent.results import AskResult
+from et_agent.templates.messages import Message
+from tests.conftest import SMALL_MODEL
+
+SYSTEM = "You answer in one short sentence. " + "Mind the rules of the house. " * 12
+TREE = EntropyTree(leaves=4, max_tokens=12)
+
+
+def asked(model: LlamaCppModel, question: str | list[Message], **changes: object) -> AskResult:
+    changes = {"decoder": TREE, "kind": "text", "system_prompt": SYSTEM, **changes}
+    return ask(model, question, **changes)  # type: ignore[call-overload, no-any-return]
+
+
+def load(**changes: object) -> LlamaCppModel:
+    return load_model(SMALL_MODEL, context=2048, max_sequences=16, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stream_memory", [1 << 30, 0])
+def test_a_second_question_starts_from_the_first_ones_beginning(stream_memory: int) -> None:
+    with load(stream_memory=stream_memory) as model:
+        first = asked(model, "Name a colour.")
+        second = asked(model, "Name a fruit.")
+        assert first.usage.cached_tokens == 0
+        new = second.usage.prompt_tokens - second.usage.cached_tokens
+        assert 1 < new < 20
+        again = asked(model, "Name a colour.")
+        assert again.usage.cached_tokens == again.usage.prompt_tokens - 1
+        # Only the shapes of batches differ, as they do between any two runs.
+        assert again.distribution[0].answer == first.distribution[0].answer
+        model.submit(lambda: None).result()
+        assert model.free_cells == model._layout.total
+
+
+def test_a_next_turn_starts_from_the_reply_in_the_models_own_template() -> None:
+    with load() as model:
+        first = asked(model, "Name a colour.", decoder=Greedy(max_tokens=24))
+        assert first.best_leaf is not None
+        turns: list[Message] = [
+            {"role": "user", "content": "Name a colour."},
+            {"role": "assistant", "content": first.best_leaf.text},
+            {"role": "user", "content": "Another one."},
+        ]
+        second = asked(model, turns)
+        seen = first.usage.prompt_tokens + first.best_leaf.tokens
+        assert second.usage.cached_tokens >= seen - 2
+
+
+def test_a_prompt_is_read_from_the_file_of_an_earlier_process(tmp_path: Path) -> None:
+    path = tmp_path / "prefixes"
+    with load(prefix_file=path) as model:
+        cold = asked(model, "Name a colour.")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with load(prefix_file=str(path), stream_memory=0) as model:
+        warm = asked(model, "Name a colour.")
+        assert warm.usage.cached_tokens == warm.usage.prompt_tokens - 1
+        assert warm.distribution[0].answer == cold.distribution[0].answer
+        assert not warm.notes or "prefix file" not in warm.notes[0]
+        model.save_prefixes()
+
+
+def test_a_damaged_file_is_ignored_with_a_note_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "prefixes"
+    with load(prefix_file=path) as model:
+        asked(model, "Name a colour.")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with load(prefix_file=path) as model:
+        result = asked(model, "Name a colour.")
+        assert result.usage.cached_tokens == 0
+        assert any("is ignored: it is damaged" in note for note in result.notes)
+    with load(prefix_file=path) as model:
+        assert asked(model, "Name a colour.").usage.cached_tokens > 0
+
+
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("something else " * 10)
+    with load(prefix_file=path) as model:
+        result = asked(model, "Name a colour.")
+        assert any("nothing is written to it" in note for note in result.notes)
+    assert path.read_text() == "something else " * 10
+
+
+@pytest.mark.parametrize("memory", [-1, 1 << 60])
+def test_memory_out_of_range_is_refused(memory: int) -> None:
+    with pytest.raises(SettingsError, match="prefix_memory"):
+        load(prefix_memory=memory)
+
+
+def test_a_file_without_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="needs prefix_memory"):
+        load(prefix_memory=0, prefix_file=tmp_path / "file")
+
+
+def test_a_state_of_an_unknown_form_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise keeping.StateFormError("a state begins differently")
+
+    monkeypatch.setattr(keeping, "read_sequence", unknown)
+    with load() as model:
+        asked(model, "Name a colour.")
+        assert model.prefixes is None
+        assert asked(model, "Name a colour.").usage.cached_tokens == 0
+
+
+def test_without_memory_nothing_is_kept() -> None:
+    with load(prefix_memory=0) as model:
+        asked(model, "Name a colour.")
+        assert model.prefixes is None
+        assert asked(model, "Name a colour.").usage.cached_tokens == 0
