@@ -136,7 +136,7 @@ def ask(
         typer.Option(
             metavar="MIB",
             help="Memory for beginnings of prompts that later questions go on from, MiB; 0 keeps none.",
-            show_default="128",
+            show_default="64",
             rich_help_panel=_MODEL,
         ),
     ] = None,

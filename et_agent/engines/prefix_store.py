@@ -19,9 +19,8 @@ from et_agent.arrays import Bytes
 
 __all__ = ["PREFIX_MEMORY", "PrefixStore", "StoredNode", "common_prefix_length"]
 
-PREFIX_MEMORY: Final = 128 << 20
-"""Bytes of kept key-values at most, unless said otherwise: 10,000 tokens of a model with 0.5 billion
-weights."""
+PREFIX_MEMORY: Final = 64 << 20
+"""Bytes of kept key-values at most, unless said otherwise: 5,000 tokens of Qwen2.5-0.5B."""
 
 
 def common_prefix_length(one: list[int], other: list[int]) -> int:
