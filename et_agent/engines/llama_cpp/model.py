@@ -40,7 +40,7 @@ from et_agent.engines.llama_cpp.native import (
     longest_path,
     open_weights,
 )
-from et_agent.engines.llama_cpp.native_batch import NativeBatch
+from et_agent.engines.llama_cpp.native_batch import NativeBatch, check_batch
 from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
 from et_agent.engines.prefix_store import PREFIX_MEMORY, PrefixStore
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
@@ -260,7 +260,8 @@ class LlamaCppModel:
         self._require_open()
         count = int(batch.tokens.size)
         outputs = np.flatnonzero(batch.outputs)
-        self._check(batch, count, outputs.size)
+        check_batch(batch, outputs.size, self._info)
+        self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
         order, ids = self._order(batch)
         self._batch.fill(batch, order, ids)
         reader = self._reader if self._reads else None
@@ -304,18 +305,6 @@ class LlamaCppModel:
         else:
             places = ids * self._layout.cells + batch.positions
             reader.begin(batch.outputs, places, self._cells.unused(places.size))
-
-    def _check(self, batch: Batch, count: int, outputs: int) -> None:
-        limits = self._info
-        if not 1 <= count <= limits.max_batch:
-            raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {count}")
-        if outputs > limits.max_outputs:
-            raise ContextError(
-                f"a batch has at most {limits.max_outputs} output rows, not {outputs}"
-            )
-        if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= self._n_vocab:
-            raise ContextError(f"a token lies outside the vocabulary of {self._n_vocab}")
-        self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
 
     def _drop_attention(self) -> None:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""

@@ -6,10 +6,26 @@ from typing import Any
 import numpy as np
 
 from et_agent.arrays import Ints
-from et_agent.engines.base import Batch
+from et_agent.engines.base import Batch, ModelInfo
 from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.errors import ContextError
 
-__all__ = ["NativeBatch"]
+__all__ = ["NativeBatch", "check_batch"]
+
+
+def check_batch(batch: Batch, outputs: int, limits: ModelInfo) -> None:
+    """Refuse a batch that would make llama.cpp abort the process.
+
+    Raises:
+        ContextError: Too many tokens or rows with outputs, or a token that does not exist.
+    """
+    count = int(batch.tokens.size)
+    if not 1 <= count <= limits.max_batch:
+        raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {count}")
+    if outputs > limits.max_outputs:
+        raise ContextError(f"a batch has at most {limits.max_outputs} output rows, not {outputs}")
+    if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= limits.vocabulary:
+        raise ContextError(f"a token lies outside the vocabulary of {limits.vocabulary}")
 
 
 class NativeBatch:
