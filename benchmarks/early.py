@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     items = sample(load_items("svamp:train"), options.questions, seed=SAMPLE_SEED)
     questions = [item.question for item in items]
-    with load_model(options.model) as model:
+    with load_model(options.model, prefix_memory=0) as model:
         ask(model, "How many legs have 3 cats?", kind="number")  # the first one reads the file
         found = {
             "one after another": compared(model, [[question] for question in questions]),

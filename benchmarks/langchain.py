@@ -109,7 +109,9 @@ def main() -> None:
     options = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
-    with load_model(options.model, threads=options.threads, best_width=options.width) as model:
+    with load_model(
+        options.model, threads=options.threads, best_width=options.width, prefix_memory=0
+    ) as model:
         trees = {
             leaves: EntropyTreeRunnable(
                 model=model, leaves=leaves, max_tokens=options.max_tokens, kind="number", seed=SEED

@@ -43,8 +43,8 @@ def tree_settings(**other: Any) -> EntropyTree:
 
 @contextmanager
 def loaded(**settings: Any) -> Iterator[LlamaCppModel]:
-    """The benchmark's model."""
-    with load_model(MODEL, **settings) as model:
+    """The benchmark's model. Prompts are decoded every time, also in a replay."""
+    with load_model(MODEL, prefix_memory=0, **settings) as model:
         yield model
 
 

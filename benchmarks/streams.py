@@ -124,7 +124,9 @@ def main() -> None:
     options = parser.parse_args()
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     questions = [line for line in lines if line.strip()][: options.questions]
-    load = partial(load_model, options.model, best_width=options.width, context=16384)
+    load = partial(
+        load_model, options.model, best_width=options.width, context=16384, prefix_memory=0
+    )
     with load() as streams, load(stream_memory=0) as one:
         models = {"streams": streams, "one cache": one}
         found = {"steps": steps(models, options.repeats)}

@@ -344,20 +344,24 @@ def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -
 
 
 def _batch(rows: list[_Row]) -> Batch:
-    count = sum(len(row.tokens) for row in rows)
-    tokens = np.empty(count, dtype=np.int32)
-    positions = np.empty(count, dtype=np.int32)
-    sequences = np.empty(count, dtype=np.int32)
-    outputs = np.zeros(count, dtype=np.bool_)
-    at = 0
+    # Lists, since most rows are of one token.
+    tokens: list[int] = []
+    positions: list[int] = []
+    sequences: list[int] = []
+    outputs: list[bool] = []
     for row in rows:
         size = len(row.tokens)
-        tokens[at : at + size] = row.tokens
-        positions[at : at + size] = np.arange(row.start, row.start + size)
-        sequences[at : at + size] = row.sequence
-        at += size
-        outputs[at - 1] = row.done
-    return Batch(tokens, positions, sequences, outputs)
+        tokens += row.tokens
+        positions += range(row.start, row.start + size)
+        sequences += [row.sequence] * size
+        outputs += [False] * (size - 1)
+        outputs.append(row.done)
+    return Batch(
+        np.array(tokens, dtype=np.int32),
+        np.array(positions, dtype=np.int32),
+        np.array(sequences, dtype=np.int32),
+        np.array(outputs, dtype=np.bool_),
+    )
 
 
 _SCHEDULERS: MadeOnce[LanguageModel, Scheduler] = MadeOnce(Scheduler)
