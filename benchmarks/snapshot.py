@@ -117,7 +117,8 @@ def decoded(only: str = "") -> dict[str, Any]:
     gate = Gate(GatePolicy(answer_at=0.8, uncalibrated="share"))
     # Bits depend on how a prompt was cut into batches. Old checkouts keep no prefixes.
     keeps = "prefix_memory" in inspect.signature(load_model).parameters
-    with load_model("qwen2.5-coder-0.5b", **({"prefix_memory": 0} if keeps else {})) as model:
+    settings: dict[str, Any] = {"prefix_memory": 0} if keeps else {}
+    with load_model("qwen2.5-coder-0.5b", **settings) as model:
         for name, text, decoder, extra in cases():
             if only and only not in name:
                 continue
