@@ -74,9 +74,9 @@ def held(model: ScriptedModel) -> threading.Event:
 
 
 def timeless(result: AskResult) -> dict[str, Any]:
-    """A result without what differs from run to run: the time, and the steps that it shared."""
+    """A result without what differs from run to run: the time, and what it shared with others."""
     found = result.model_dump()
-    for name in ("seconds", "tokens_per_second", "steps"):
+    for name in ("seconds", "tokens_per_second", "steps", "cached_tokens"):
         del found["usage"][name]
     return found
 
