@@ -192,8 +192,6 @@ class PrefixCache:
         """Give a path a sequence with the longest beginning that is there, its last token left out."""
         tokens = path.tokens[: length - 1]
         source, shared = self._nearest(path, tokens)
-        store = self._engine().prefixes
-        kept = 0 if store is None else store.match(tokens)
         if not self._free_sequences:
             keep = self._kept if source is None else self._kept | {source}
             victim = self._victim(keep, finished_only=self._reserved > 0, after=path)
@@ -203,15 +201,18 @@ class PrefixCache:
                 # The only sequence holds what is to be forked: begin again from the prompt.
                 victim, source, shared = source, None, 0
             self.release(victim)
-        if store is not None and kept > shared + _WORTH_RESTORING:
-            if self._has_room(kept + min(length - kept, most) + self._growth, path):
+        store = self._engine().prefixes
+        kept = 0 if store is None else store.match(tokens)
+        needed = kept + min(length - kept, most) + self._growth
+        # To fork needs fewer cells than to restore: nobody else has to give way for the difference.
+        fits = source is None or self._engine().free_cells >= needed + self._reserved
+        if store is not None and fits and kept > shared + _WORTH_RESTORING:
+            if self._has_room(needed, path):
                 entry = self._restore(path, store, tokens[:kept])
                 if entry is not None:
                     return entry
             elif self._reserved:
                 return None
-            if source is not None and source not in self._entries:
-                source, shared = None, 0
         sequence = self._free_sequences.pop()
         if source is not None:
             self._engine().fork(self._entries[source].sequence, sequence, shared)
@@ -219,7 +220,9 @@ class PrefixCache:
         return entry
 
     def _restore(self, path: TokenPath, store: PrefixStore, tokens: list[int]) -> _Entry | None:
-        """Give a path a sequence with a beginning that is kept; None if the engine does not take it."""
+        """Give a path a sequence with a beginning that is kept; None if that cannot be had."""
+        if store.match(tokens) < len(tokens):
+            return None  # dropped for what gave way meanwhile
         sequence = self._free_sequences.pop()
         if not self._engine().restore(sequence, store.read(tokens, len(tokens))):
             self._free_sequences.append(sequence)

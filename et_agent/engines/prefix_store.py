@@ -65,11 +65,13 @@ class PrefixStore:
 
     Attributes:
         note: What users should know about it; empty for nothing.
+        changed: Whether prompts were added since this was set to False.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
         self.note = ""
+        self.changed = False
         self.clear()
 
     def clear(self) -> None:
@@ -185,6 +187,7 @@ class PrefixStore:
         one: StoredNode | None = self._cut(node, tokens, at)
         while one is not None and not one.prompt:
             one.prompt, one = True, one.parent
+            self.changed = True
 
     def _use(self, node: StoredNode) -> None:
         one: StoredNode | None = node

@@ -272,3 +272,28 @@ def test_a_cache_that_is_made_anew_loses_only_what_is_not_kept(kept: int) -> Non
         once = len(prompt) + len(joined[0].prompt) + tree.tokens_decoded
         assert (model.decoded <= once) == bool(kept)
         check_kept(model)
+
+
+def test_one_sequence_is_enough_for_a_tree_and_its_beginnings_are_restored() -> None:
+    with model_of(max_sequences=1) as model, model_of(max_sequences=1, prefix_memory=0) as none:
+        asked = [submit(Scheduler(one), one, LONG, prompt_of("ab")) for one in (model, none)]
+        kept, without = (request.result(20) for request in asked)
+        assert shape(kept) == shape(without)
+        assert model.decoded < none.decoded
+        check_kept(model)
+
+
+@pytest.mark.parametrize("kept", [30, 60, 70])
+def test_what_gives_way_for_a_beginning_may_push_it_out_of_the_store(kept: int) -> None:
+    size = len(prompt_of("ab")) + 12
+    with model_of(context=size, max_sequences=2, prefix_memory=4 * kept) as model:
+        scheduler = Scheduler(model)
+        submit(scheduler, model, Greedy(max_tokens=1), prompt_of("ab")).result(20)
+        held = gate(model)
+        other = [TURN, *b"y" * 40, TURN]
+        requests = [
+            submit(scheduler, model, LONG, prompt) for prompt in (other, prompt_of("ab"), other)
+        ]
+        held.set()
+        assert all(request.result(20).finished for request in requests)
+        check_kept(model)

@@ -63,6 +63,7 @@ class PrefixKeeper:
         assert self.store is not None
         try:
             self._form = StateForm.of_data(read_prefixes(file, self.store, self._fits))
+            self.store.changed = False
         except FileNotFoundError:
             return
         except (PrefixFileError, StateFormError, OSError) as error:
@@ -74,11 +75,14 @@ class PrefixKeeper:
             _log.warning("%s", self.store.note)
 
     def save(self) -> None:
-        """Write the prompts to the file, if there is one and something to write."""
-        if self._file is None or self.store is None or self._form is None or not len(self.store):
+        """Write the prompts to the file, if there is one and some were added."""
+        if self._file is None or self.store is None or self._form is None:
+            return
+        if not self.store.changed:
             return
         try:
             write_prefixes(self._file, self.store, self._fits, self._form.as_data())
+            self.store.changed = False
         except OSError as error:
             _log.warning("prefixes could not be written to %s: %s", self._file, error)
 

@@ -66,8 +66,13 @@ def test_a_prompt_is_read_from_the_file_of_an_earlier_process(tmp_path: Path) ->
         warm = asked(model, "Name a colour.")
         assert warm.usage.cached_tokens == warm.usage.prompt_tokens - 1
         assert warm.distribution[0].answer == cold.distribution[0].answer
-        assert not warm.notes or "prefix file" not in warm.notes[0]
+        assert not any("prefix file" in note for note in warm.notes)
+        written = path.stat().st_ino
         model.save_prefixes()
+        assert path.stat().st_ino == written, "nothing was added"
+        asked(model, "Name a fruit.")
+        model.save_prefixes()
+        assert path.stat().st_ino != written
 
 
 def test_a_damaged_file_is_ignored_with_a_note_and_replaced(tmp_path: Path) -> None:

@@ -61,6 +61,17 @@ def test_the_message_is_the_winning_leaf_and_carries_the_result(
     json.dumps(message.response_metadata, allow_nan=False)
 
 
+def test_a_later_call_tells_which_tokens_were_in_the_cache() -> None:
+    engine = ScriptedModel.from_texts(TEXTS, prefix_memory=1 << 20)
+    chat = ChatEntropyTree(engine=engine, leaves=2)
+    read = []
+    for _ in range(2):
+        usage = chat.invoke(QUESTION).usage_metadata
+        assert usage is not None
+        read.append(usage["input_token_details"]["cache_read"])
+    assert read == [0, usage["input_tokens"] - 1]
+
+
 async def test_all_ways_to_ask_give_the_same_message(chat: ChatEntropyTree) -> None:
     chat = ChatEntropyTree(engine=chat.engine, leaves=8, seed=3, logprobs=True)
     expected = essence(chat.invoke(QUESTION))
@@ -245,9 +256,11 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
     assert loaded[1:] == [("b", {}), ("a", {"threads": 1}), ("a", {"stream_memory": 0})]
     EntropyTreeRunnable(model="a", load_options={"stream_memory": 0}, leaves=2).invoke(QUESTION)
     assert len(loaded) == 4, "a runnable shares that too"
+    ChatEntropyTree(model="a", prefix_memory=0, prefix_file="f").invoke(QUESTION)
+    assert loaded[4:] == [("a", {"prefix_memory": 0, "prefix_file": "f"})]
     close_engines()
     one.invoke(QUESTION)
-    assert len(loaded) == 5, "loaded again after they were freed"
+    assert len(loaded) == 6, "loaded again after they were freed"
     close_engines()
 
 
