@@ -15,6 +15,7 @@ from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
 from et_agent.decoding.schedules.keywords import ForkValue, Importance
 from et_agent.decoding.schedules.legacy import FORMER_SETTINGS
+from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message, Tool
@@ -397,3 +398,18 @@ def test_help_without_arguments(run: Run) -> None:
     assert "doctor" in shown.out
     assert run("models").code == 0
     assert run("--version").out.startswith("et-agent")
+
+
+def test_options_of_the_prefix_cache_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[dict[str, object]] = []
+
+    def load(_spec: str, **settings: object) -> ScriptedModel:
+        loaded.append(settings)
+        return ScriptedModel.from_texts({"4": 1.0})
+
+    monkeypatch.setattr("et_agent.engines.loading.load_model", load)
+    for given in ({}, {"prefix_memory": 3, "prefix_file": "f"}, {"prefix_memory": -1}):
+        with loading.open_model("a", **given):  # type: ignore[arg-type]
+            pass
+    kept = [(settings["prefix_memory"], settings["prefix_file"]) for settings in loaded]
+    assert kept == [(PREFIX_MEMORY, None), (3 << 20, "f"), (-1 << 20, None)]
