@@ -29,7 +29,8 @@ class Recording:
 
 
 def _buffers(model: LlamaCppModel) -> tuple[NDArray[Any], ...]:
-    return model._tokens, model._positions, model._sequences, model._outputs
+    batch = model._batch
+    return batch.tokens, batch.positions, batch.sequences, batch.outputs
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def replay(model: LlamaCppModel, recording: Recording) -> float:
 
     def work() -> float:
         model.configure(recording.cells)
-        context, memory, batch = model._native.context, model._memory, model._batch
+        context, memory, batch = model._native.context, model._memory, model._batch.value
         started = time.perf_counter()
         for name, given in recording.calls:
             if name != "llama_decode":

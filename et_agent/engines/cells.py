@@ -1,9 +1,9 @@
 """Which cache cell holds which position of which sequence.
 
-llama.cpp's unified cache gives every decoded token a cell; forks share cells, and attention columns
-are cells, not positions. The table follows that, so that paths can be read out of attention rows and
-so that a batch that does not fit is refused before llama.cpp sees it. With a stream a sequence,
-llama.cpp copies what forks share; the table's cells are then the reader's own, and shared as ever.
+llama.cpp's unified cache gives every decoded token a cell, and forks share cells. The table does the
+same with cells of its own, so that a batch that does not fit is refused before llama.cpp sees it, and
+so that keys for attention rows have a place. With a stream a sequence, llama.cpp copies what forks
+share; the table's cells are shared as ever.
 """
 
 from collections.abc import Sequence

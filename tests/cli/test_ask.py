@@ -409,7 +409,7 @@ def test_options_of_the_prefix_cache_reach_the_model(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("et_agent.engines.loading.load_model", load)
     for given in ({}, {"prefix_memory": 3, "prefix_file": "f"}, {"prefix_memory": -1}):
-        with loading.open_model("a", **given):  # type: ignore[arg-type]
+        with loading.open_model("a", **given):
             pass
     kept = [(settings["prefix_memory"], settings["prefix_file"]) for settings in loaded]
     assert kept == [(PREFIX_MEMORY, None), (3 << 20, "f"), (-1 << 20, None)]

@@ -205,6 +205,7 @@ def test_questions_that_arrive_together_decode_what_they_share_once(kept: int) -
             request.result(20)
         shared = len(SYSTEM) + 1
         assert [request.cached for request in requests] == [0, shared, shared, shared]
+        assert isinstance(model, Recording)
         own = sum(batch.tokens.size for batch in model.batches if batch.positions.min() < shared)
         assert own <= len(requests[0].prompt) + 3 * (len("ab") + 1)
         check_kept(model)
@@ -233,6 +234,7 @@ def test_another_prompt_does_not_wait() -> None:
         ]
         held.set()
         assert all(request.result(20).finished for request in requests)
+        assert isinstance(model, Recording)
         assert len(model.batches) == 1
 
 

@@ -7,9 +7,11 @@ layers' key caches. A row is then a softmax over the cells of its own path.
 
 A row's columns are cells of the unified cache, or positions of the own stream. The index input of
 the cache's SET_ROWS nodes ties them to the tokens of the batch: in a unified cache it tells where a
-token went, with streams which token a row is of. The layout of `ggml_tensor` is not part of
-llama-cpp-python's interface; `layout_is_known` compares it with what this module was written for, and
-attention stays off on any other.
+token went, with streams which token a row is of. The copy has cells of its own, those of the cell
+table, so that keys that were restored without a decode have a place in it too.
+
+The layout of `ggml_tensor` is not part of llama-cpp-python's interface; `layout_is_known` compares it
+with what this module was written for, and attention stays off on any other.
 """
 
 import ctypes
@@ -118,7 +120,11 @@ class _Layer:
         self.seen = 0
 
     def weights(self, row: int, cells: Ints, columns: Ints | slice) -> Floats:
-        """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)]."""
+        """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)].
+
+        `columns` are those of the mask; -1 for one that is not known, which is not masked: a path is
+        never longer than a model's window.
+        """
         query, mask = self.rows[row]
         assert self.keys is not None
         scores: Floats = np.matmul(query, self.keys.take(cells, axis=1).transpose(0, 2, 1))
@@ -126,7 +132,8 @@ class _Layer:
         if self.cap:
             np.tanh(scores, out=scores)
             scores *= self.cap
-        scores += mask[columns]
+        masked = mask[columns]
+        scores += masked if isinstance(columns, slice) else np.where(columns < 0, 0, masked)
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
@@ -137,9 +144,13 @@ class StepAttention:
     """Attention of the output rows of one decode; valid until the next one."""
 
     def __init__(
-        self, layers: list[_Layer], table: CellTable, rows: list[tuple[int, int]], streams: bool
+        self,
+        layers: list[_Layer],
+        table: CellTable,
+        rows: list[tuple[int, int]],
+        columns: Ints | None,
     ) -> None:
-        self._layers, self._table, self._rows, self._streams = layers, table, rows, streams
+        self._layers, self._table, self._rows, self._columns = layers, table, rows, columns
         self._known: tuple[int, Floats] | None = None
 
     def row(self, index: int) -> Floats:
@@ -174,7 +185,7 @@ class StepAttention:
         """Cells of an output row's path, and its columns in llama.cpp's mask."""
         sequence, position = self._rows[index]
         cells = self._table.path(sequence, position + 1)
-        return cells, slice(position + 1) if self._streams else cells
+        return cells, slice(position + 1) if self._columns is None else self._columns[cells]
 
 
 class AttentionReader:
@@ -204,7 +215,7 @@ class AttentionReader:
         self._outputs: Bools = np.zeros(0, dtype=np.bool_)
         self._rows: Ints = np.zeros(0, dtype=np.int64)
         self._places: Ints | None = None
-        self._cells: Ints | None = None
+        self._cells: Ints = np.zeros(0, dtype=np.int64)
         self._by_place: Ints | None = None
         self.error: Exception | None = None
         self._armed = False
@@ -215,6 +226,8 @@ class AttentionReader:
         """Get ready for an empty cache of another layout."""
         self._layout = layout
         self._layers = {b"cache_k_l" + str(layer).encode(): _Layer() for layer in self.layers}
+        # llama.cpp's cells of the table's, in a unified cache; -1 where they are not known.
+        self._columns = np.full(layout.total, -1, dtype=np.int64) if layout.unified else None
 
     def restore(self, cells: Ints, keys: list[tuple[int, Bytes]]) -> None:
         """Take keys of cells of the table that were filled without a decode.
@@ -223,17 +236,19 @@ class AttentionReader:
             cells: int64 [N].
             keys: For each of `layers`, their ggml type and uint8 [N, bytes of a position].
         """
+        if self._columns is not None:
+            self._columns[cells] = -1
         for layer, (kind, raw) in zip(self._layers.values(), keys, strict=True):
             layer.restored.append((cells, np.ascontiguousarray(raw).view(_TYPES[kind])))
 
-    def begin(self, outputs: Bools, places: Ints | None = None, cells: Ints | None = None) -> None:
+    def begin(self, outputs: Bools, cells: Ints, places: Ints | None = None) -> None:
         """Get ready for a decode.
 
         Args:
             outputs: Tokens of the batch whose attention is wanted, bool [N].
+            cells: The tokens' cells in the table, int64 [N].
             places: With streams, where llama.cpp will put the tokens: stream x cells a stream +
                 position, int64 [N]. A unified cache tells.
-            cells: With streams, the tokens' cells in the table, int64 [N].
         """
         self._outputs = outputs
         self._rows = np.cumsum(outputs) - 1
@@ -257,7 +272,7 @@ class AttentionReader:
         layers = list(self._layers.values())
         if self.error is not None or any(len(layer.rows) != len(rows) for layer in layers):
             return None
-        return lambda: StepAttention(layers, table, rows, not self._layout.unified)
+        return lambda: StepAttention(layers, table, rows, self._columns)
 
     @property
     def cells(self) -> Ints | None:
@@ -268,7 +283,7 @@ class AttentionReader:
             return None
         if any(not np.array_equal(found[0], other) for other in found[1:]):
             return None
-        return found[0] if self._cells is None else self._cells
+        return self._cells
 
     def _on_node(self, tensor: int, ask: bool, _user_data: Any) -> bool:
         # Never raise and never stop the graph here: decode would report success with stale data.
@@ -346,8 +361,11 @@ class AttentionReader:
             layer.keys[:, held] = _floats(raw).reshape(len(held), groups, length).swapaxes(0, 1)
         layer.restored.clear()
         places = layer.places[-1]
-        cells = places if self._cells is None else self._cells[layer.tokens]
-        column = places if self._layout.unified else places % self._layout.cells
+        cells, column = self._cells[layer.tokens], places
+        if self._columns is None:
+            column = places % self._layout.cells
+        else:
+            self._columns[cells] = places
         # Advanced indices around a slice: their axis comes first.
         layer.keys[:, cells] = _floats(keys[stream, :, column]).swapaxes(0, 1)
         wanted = np.flatnonzero(self._outputs[layer.tokens])

@@ -300,11 +300,11 @@ class LlamaCppModel:
         return np.argsort(ids, kind="stable"), ids
 
     def _watch(self, reader: AttentionReader, batch: Batch, ids: Ints) -> None:
-        if self._streams is None:
-            reader.begin(batch.outputs)
-        else:
-            places = ids * self._layout.cells + batch.positions
-            reader.begin(batch.outputs, places, self._cells.unused(places.size))
+        cells = self._cells.unused(ids.size)
+        streams = self._streams is not None
+        reader.begin(
+            batch.outputs, cells, ids * self._layout.cells + batch.positions if streams else None
+        )
 
     def _drop_attention(self) -> None:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""
@@ -398,8 +398,6 @@ class LlamaCppModel:
         """Keys of the layers whose attention is read; None where that cannot go on from kept ones."""
         if self._reader is None or not self._reads:
             return []
-        if self._streams is None:
-            return None  # llama.cpp does not tell into which cells it puts them
         layers = int(llama_cpp.llama_model_n_layer(self._model))
         return self._keeper.keys(rows, self._reader.layers, layers)
 

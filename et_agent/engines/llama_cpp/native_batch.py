@@ -36,15 +36,17 @@ class NativeBatch:
 
     Attributes:
         value: The batch, as `llama_decode` takes it.
+        tokens, positions, sequences: int32 [most], in llama.cpp's order.
+        outputs: int8 [most].
     """
 
     def __init__(self, most: int) -> None:
-        self._tokens = np.zeros(most, dtype=np.int32)
-        self._positions = np.zeros(most, dtype=np.int32)
-        self._sequences = np.zeros(most, dtype=np.int32)
+        self.tokens = np.zeros(most, dtype=np.int32)
+        self.positions = np.zeros(most, dtype=np.int32)
+        self.sequences = np.zeros(most, dtype=np.int32)
         self._one_each = np.ones(most, dtype=np.int32)
-        self._outputs = np.zeros(most, dtype=np.int8)
-        start = self._sequences.ctypes.data
+        self.outputs = np.zeros(most, dtype=np.int8)
+        start = self.sequences.ctypes.data
         self._pointers = start + 4 * np.arange(most, dtype=np.uintp)
 
         def pointer(array: Any, kind: Any) -> Any:
@@ -52,12 +54,12 @@ class NativeBatch:
 
         self.value = llama_cpp.llama_batch(
             n_tokens=0,
-            token=pointer(self._tokens, ctypes.c_int32),
+            token=pointer(self.tokens, ctypes.c_int32),
             embd=None,
-            pos=pointer(self._positions, ctypes.c_int32),
+            pos=pointer(self.positions, ctypes.c_int32),
             n_seq_id=pointer(self._one_each, ctypes.c_int32),
             seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
-            logits=pointer(self._outputs, ctypes.c_int8),
+            logits=pointer(self.outputs, ctypes.c_int8),
         )
 
     def fill(self, batch: Batch, order: Ints, ids: Ints) -> None:
@@ -69,7 +71,7 @@ class NativeBatch:
             ids: Its own sequence ids of them, in the batch's order, int64 [N].
         """
         count = self.value.n_tokens = int(batch.tokens.size)
-        self._tokens[:count] = batch.tokens[order]
-        self._positions[:count] = batch.positions[order]
-        self._sequences[:count] = ids[order]
-        self._outputs[:count] = batch.outputs[order]
+        self.tokens[:count] = batch.tokens[order]
+        self.positions[:count] = batch.positions[order]
+        self.sequences[:count] = ids[order]
+        self.outputs[:count] = batch.outputs[order]

@@ -105,7 +105,7 @@ def test_attention_weights_are_those_of_llama_cpp(
                 for index, (_, position, sequence, _) in enumerate(rows):
                     weights = attention.weights(index)[layer]
                     if model._streams is None:
-                        held = values[0][:, model._cells.path(sequence, position + 1)]
+                        held = values[0][:, attention._path(index)[1]]
                     else:  # the streams are in the order of the rows
                         assert model._streams.stream(sequence) == index
                         held = values[index][:, : position + 1]

@@ -8,6 +8,7 @@ from et_agent.asking import ask
 from et_agent.decoding import EntropyTree, Greedy
 from et_agent.engines.llama_cpp import keeping
 from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.llama_cpp.sequence_state import StateFormError
 from et_agent.engines.loading import load_model
 from et_agent.errors import SettingsError
 from et_agent.results import AskResult
@@ -112,7 +113,7 @@ def test_a_file_without_memory_is_refused(tmp_path: Path) -> None:
 
 def test_a_state_of_an_unknown_form_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
-        raise keeping.StateFormError("a state begins differently")
+        raise StateFormError("a state begins differently")
 
     monkeypatch.setattr(keeping, "read_sequence", unknown)
     with load() as model:

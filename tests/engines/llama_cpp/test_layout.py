@@ -121,7 +121,11 @@ def test_tokens_stay_with_their_sequences(script: tuple[int, list[tuple[str, lis
             streams = {cache.table.stream(sequence) for sequence in sequences}
             assert streams == set(range(len(set(sequences))))
         elif what == "fork" and sequences[0] not in held:
-            cache.held[cache.table.take(sequences[0])] = sequences[0]
+            taken = cache.table.take(sequences[0], avoid={0})
+            taken = cache.table.take(sequences[0]) if taken is None else taken
+            assert taken is not None
+            cache.held[taken] = sequences[0]
+            assert cache.table.find(sequences[0]) == taken
         elif what == "release":
             stream = cache.table.release(sequences[0])
             assert (stream is None) == (sequences[0] not in held)

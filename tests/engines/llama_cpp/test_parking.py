@@ -135,33 +135,42 @@ def test_a_fork_whose_copy_is_to_come_is_no_place_for_another(small_model: Llama
     configure(small_model)
 
 
-def test_attention_goes_on_from_what_was_decoded_without_it(small_model: LlamaCppModel) -> None:
-    configure(small_model, attention=True)
-    in_owner(small_model, batch(prompt_rows(PROMPT, 1)))
-    _, attention = in_owner(small_model, batch(NEXT))
+def test_attention_goes_on_from_what_was_decoded_without_it(model: LlamaCppModel) -> None:
+    configure(model, attention=True)
+    in_owner(model, batch(prompt_rows(PROMPT, 1)))
+    _, attention = in_owner(model, batch(NEXT))
     stayed = attention.weights(0).copy()
-    configure(small_model)
-    decode(small_model, prompt_rows(PROMPT, 1))
-    rows = park(small_model, 1)
+    configure(model)
+    decode(model, prompt_rows(PROMPT[::-1], 0))
+    decode(model, prompt_rows(PROMPT, 1))
+    rows = park(model, 1)
     assert rows is not None
-    configure(small_model, attention=True)
-    assert restore(small_model, 1, rows)
-    _, attention = in_owner(small_model, batch(NEXT))
+    configure(model, attention=True)
+    in_owner(model, batch(prompt_rows(PROMPT[:20], 0)))
+    assert restore(model, 1, rows)
+    fork(model, 1, 2, 50)
+    _, attention = in_owner(model, batch([*NEXT, (7, 50, 2, True)]))
     assert attention.weights(0).shape == stayed.shape
     assert np.allclose(attention.weights(0), stayed, atol=2e-3)
-    release(small_model, 1)
+    found = attention.weights(1).copy()
+    release(model, 0, 1, 2)
+    in_owner(model, batch(prompt_rows(PROMPT[:50], 2)))
+    _, attention = in_owner(model, batch([(7, 50, 2, True)]))
+    assert np.allclose(attention.weights(0), found, atol=2e-3)
+    release(model, 2)
 
 
-def test_a_unified_cache_that_reads_attention_takes_nothing_back(
-    unified_model: LlamaCppModel,
+def test_keys_of_an_unknown_place_are_not_taken_while_attention_is_read(
+    model: LlamaCppModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(unified_model, attention=True)
-    decode(unified_model, prompt_rows(PROMPT, 1))
-    rows = park(unified_model, 1)
+    configure(model, attention=True)
+    decode(model, prompt_rows(PROMPT, 1))
+    rows = park(model, 1)
     assert rows is not None
-    free = unified_model.free_cells
-    assert not restore(unified_model, 1, rows)
-    assert unified_model.free_cells == free
+    free = model.free_cells
+    monkeypatch.setattr(StateForm, "keys", lambda *_: None)
+    assert not restore(model, 1, rows)
+    assert model.free_cells == free
 
 
 def test_what_does_not_fit_is_refused(model: LlamaCppModel) -> None:
