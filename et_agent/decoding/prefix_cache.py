@@ -203,16 +203,16 @@ class PrefixCache:
             self.release(victim)
         store = self._engine().prefixes
         kept = 0 if store is None else store.match(tokens)
-        needed = kept + min(length - kept, most) + self._growth
-        # To fork needs fewer cells than to restore: nobody else has to give way for the difference.
-        fits = source is None or self._engine().free_cells >= needed + self._reserved
-        if store is not None and fits and kept > shared + _WORTH_RESTORING:
-            if self._has_room(needed, path):
+        # What is restored shares no cells with the source: a little more of a long one is not worth it.
+        if store is not None and kept - shared > _WORTH_RESTORING + shared // 64:
+            if self._has_room(kept + min(length - kept, most) + self._growth, path):
                 entry = self._restore(path, store, tokens[:kept])
                 if entry is not None:
                     return entry
             elif self._reserved:
                 return None
+            if source is not None and source not in self._entries:
+                source, shared = None, 0
         sequence = self._free_sequences.pop()
         if source is not None:
             self._engine().fork(self._entries[source].sequence, sequence, shared)
