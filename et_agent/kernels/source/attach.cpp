@@ -6,6 +6,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -105,8 +106,6 @@ struct kernels final : abi::extra_buffer_type {
     }
 };
 
-int no_init(abi::buffer *, tensor *) { return 0; }
-
 // Calls `what` with the whole pages of some memory.
 template <typename WHAT> void with_pages(const void * memory, size_t size, uintptr_t page, WHAT what) {
     const uintptr_t begin = ((uintptr_t) memory + page - 1) / page * page, end = ((uintptr_t) memory + size) / page * page;
@@ -133,7 +132,11 @@ void let_go(const void * data, size_t size) {
     }
 }
 
-void set_tensor(abi::buffer *, tensor * t, const void * data, size_t, size_t size) {
+void set_tensor(abi::buffer *, tensor * t, const void * data, size_t offset, size_t size) {
+    if (offset != 0 || size != t->nb[1] * rows_of(t)) {
+        std::fprintf(stderr, "et-agent: weights must be set as a whole\n");
+        std::abort();  // as llama.cpp does for its own repacked weights
+    }
     product_of(t)->repack(t->ne[1], t->ne[0], data, t->data);
     let_go(data, size);
 }
@@ -143,7 +146,6 @@ abi::buffer * allocate(abi::buffer_type *, size_t size) {
     if (made != nullptr) {
         with_pages(made->get_base(made), size, 2 << 20, [](void * at, size_t length) { madvise(at, length, MADV_HUGEPAGE); });
         made->type        = &own_type;
-        made->init_tensor = no_init;
         made->set_tensor  = set_tensor;
         made->get_tensor  = nullptr;  // the weights are not as they were
         made->cpy_tensor  = nullptr;

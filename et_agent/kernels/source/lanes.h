@@ -24,10 +24,12 @@
 #endif
 
 #define ET_INLINE inline __attribute__((always_inline))
+#define ET_LAMBDA __attribute__((always_inline))
 
 namespace {
 
-// Calls `what` with constants 0 to COUNT - 1, which may then be operands of instructions.
+// Calls `what` with constants 0 to COUNT - 1: they may be operands of instructions, and arrays that they are places in
+// stay in registers, which those that a loop runs through do not with GCC.
 template <typename WHAT, int... AT> ET_INLINE void each_of(WHAT && what, std::integer_sequence<int, AT...>) {
     (what(std::integral_constant<int, AT>()), ...);
 }

@@ -12,7 +12,7 @@ namespace {
 template <int R, typename WEIGHTS>
 void multiply_tile(int64_t blocks, const WEIGHTS * w, const typename WEIGHTS::tokens * a, bool first, float (*out)[LANES]) {
     floats total[R];
-    each<R>([&](auto r) { total[r] = zero(); });  // a loop would become a call that needs it in memory
+    each<R>([&](auto r) { total[r] = zero(); });
     for (int64_t b = 0; b < blocks; b++) {
         if (first) {
             for (size_t line = 0; line < sizeof(WEIGHTS); line += 64) {
@@ -25,11 +25,16 @@ void multiply_tile(int64_t blocks, const WEIGHTS * w, const typename WEIGHTS::to
     each<R>([&](auto r) { store(out[r], total[r]); });
 }
 
-template <typename WEIGHTS, int... R>
-constexpr auto tiles_of(std::integer_sequence<int, R...>) {
+// Up to four tokens by their number, beyond that by twos: a place that is too many holds whatever it did before.
+constexpr int SIZES = 2 + TILE / 2;
+constexpr int place_of(int tokens) { return tokens <= 4 ? tokens - 1 : 1 + (tokens + 1) / 2; }
+constexpr int size_at(int place) { return place < 4 ? place + 1 : 2 * place - 2; }
+
+template <typename WEIGHTS, int... PLACE>
+constexpr auto tiles_of(std::integer_sequence<int, PLACE...>) {
     using function = void (*)(int64_t, const WEIGHTS *, const typename WEIGHTS::tokens *, bool, float (*)[LANES]);
-    struct table { function of[sizeof...(R)]; };
-    return table{{multiply_tile<R + 1, WEIGHTS>...}};
+    struct table { function of[SIZES]; };
+    return table{{multiply_tile<size_at(PLACE), WEIGHTS>...}};
 }
 
 template <typename WEIGHTS> struct product_with final : product {
@@ -60,14 +65,14 @@ template <typename WEIGHTS> struct product_with final : product {
     }
 
     void run(const team & team, int64_t rows, int64_t columns, const void * weights, const batch & batch) const override {
-        static constexpr auto tile_of = tiles_of<WEIGHTS>(std::make_integer_sequence<int, TILE>());
+        static constexpr auto tile_of = tiles_of<WEIGHTS>(std::make_integer_sequence<int, SIZES>());
         if (batch.tokens == 0) {
             return;
         }
         const int64_t blocks = columns / tokens::WIDTH, tiles = tiles_in(batch.tokens);
-        // All tiles are about as full, since a nearly empty one costs as much in unpacking.
-        const int64_t each = batch.tokens / tiles, more = batch.tokens % tiles;
-        auto first_of = [=](int64_t tile) { return tile * each + std::min(tile, more); };
+        // All tiles are about as full, in pairs of tokens, since a nearly empty one costs as much in unpacking.
+        const int64_t count = batch.tokens, pairs = (count + 1) / 2, each = pairs / tiles, more = pairs % tiles;
+        auto first_of = [=](int64_t tile) { return std::min(2 * (tile * each + std::min(tile, more)), count); };
         auto & next   = *(std::atomic<int64_t> *) team.work;
         auto * quantized = (tokens *) ((char *) team.work + 64);
         if (team.member == 0) {
@@ -103,17 +108,17 @@ template <typename WEIGHTS> struct product_with final : product {
             const int64_t piece = item / shares * at_once, upto = std::min(piece + at_once, tiles);
             for (int64_t group = begin; group < end; group++) {
                 const auto *  w     = (const WEIGHTS *) weights + group * blocks;
-                const int64_t count = std::min<int64_t>(rows - group * LANES, LANES);
+                const int64_t some  = std::min<int64_t>(rows - group * LANES, LANES);
                 for (int64_t tile = piece; tile < upto; tile++) {
                     const int64_t token = first_of(tile), size = first_of(tile + 1) - token;
                     alignas(64) float out[TILE][LANES];
-                    tile_of.of[size - 1](blocks, w, quantized + tile * blocks, tile == piece, out);
+                    tile_of.of[place_of((int) size)](blocks, w, quantized + tile * blocks, tile == piece, out);
                     for (int64_t r = 0; r < size; r++) {
                         float * to = results[token + r] + group * LANES;
-                        if (count == LANES) {
+                        if (some == LANES) {
                             store(to, load(out[r]));
                         } else {
-                            memcpy(to, out[r], count * sizeof(float));
+                            memcpy(to, out[r], some * sizeof(float));
                         }
                     }
                 }

@@ -75,7 +75,7 @@ struct codes_iq4_nl : codes<4, 32> {
 // Sums of COLUMNS columns for R tokens.
 template <int COLUMNS, int BITS, typename CODES, int R>
 ET_INLINE void dots(const CODES & weights, const int32_t (*tokens)[TILE], sums_of<BITS> (&sums)[R]) {
-    each<COLUMNS / 4>([&](auto quad) __attribute__((always_inline)) {
+    each<COLUMNS / 4>([&](auto quad) ET_LAMBDA {
         const ints four = weights.template get<quad>();
         for (int r = 0; r < R; r++) {
             sums[r].dot(four, tokens[quad][r]);
@@ -95,18 +95,18 @@ template <int BITS, int SHIFT, typename CODES = codes<BITS, 32>> struct weights_
 
     template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
         sums_of<BITS> sums[R];
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             if constexpr (SHIFT == 0) {
                 sums[r].start(0);
             } else {
                 sums[r].start(a.sums[r]);
             }
-        }
+        });
         dots<32>(q, a.qs, sums);
         const floats scale = f16(d);
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = fma(to_floats(sums[r].result()), multiply(scale, all(a.d[r])), total[r]);
-        }
+        });
     }
 
     template <int R> ET_INLINE static void finish(floats (&)[R], const tokens &) {}
@@ -122,9 +122,9 @@ template <int BITS> struct weights_32_min : weights_32<BITS, 0> {
     template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
         base::add_to(total, a);
         const floats least = f16(m);
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = fma(least, all(a.sums[r]), total[r]);
-        }
+        });
     }
 };
 
@@ -212,27 +212,27 @@ template <int BITS> struct weights_k {
 
     template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
         const floats ds = f16(d), dmins = f16(dmin);
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = multiply(total[r], all(a.ratio[r]));
-        }
+        });
         for (int i = 0; i < 8; i++) {
             sums_of<BITS> sums[R];
-            for (int r = 0; r < R; r++) {
+            each<R>([&](auto r) ET_LAMBDA {
                 sums[r].start(0);
-            }
+            });
             dots<32>(q[i], a.qs + 8 * i, sums);
             const floats scale = multiply(ds, bytes(scales[i])), least = multiply(dmins, bytes(mins[i]));
-            for (int r = 0; r < R; r++) {
+            each<R>([&](auto r) ET_LAMBDA {
                 total[r] = fma(to_floats(sums[r].result()), scale, total[r]);
                 total[r] = fnma(least, all(a.sums[i][r]), total[r]);
-            }
+            });
         }
     }
 
     template <int R> ET_INLINE static void finish(floats (&total)[R], const tokens & last) {
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = multiply(total[r], all(last.d[r]));
-        }
+        });
     }
 
     // The scales and minima are six bits each: the upper two of the last four are in the first eight bytes.
@@ -293,26 +293,26 @@ struct weights_q6_K {
 
     template <int R> ET_INLINE void add_to(floats (&total)[R], const tokens & a) const {
         const floats ds = f16(d);
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = multiply(total[r], all(a.ratio[r]));
-        }
+        });
         for (int i = 0; i < 16; i++) {
             sums_of<6> sums[R];
-            for (int r = 0; r < R; r++) {
+            each<R>([&](auto r) ET_LAMBDA {
                 sums[r].start(a.sums[i][r]);
-            }
+            });
             dots<16>(q[i], a.qs + 4 * i, sums);
             const floats scale = multiply(ds, bytes(scales[i]));
-            for (int r = 0; r < R; r++) {
+            each<R>([&](auto r) ET_LAMBDA {
                 total[r] = fma(to_floats(sums[r].result()), scale, total[r]);
-            }
+            });
         }
     }
 
     template <int R> ET_INLINE static void finish(floats (&total)[R], const tokens & last) {
-        for (int r = 0; r < R; r++) {
+        each<R>([&](auto r) ET_LAMBDA {
             total[r] = multiply(total[r], all(last.d[r]));
-        }
+        });
     }
 
     void put(const block & from, int row) {
