@@ -10,7 +10,8 @@ follow from steps and tokens (`benchmarks.critical_path.COSTS`). Writes benchmar
 and docs/experiments.md.
 
 The distance was chosen on trees of the train splits: how often forks at each distance changed the
-answer, and what they were worth over the chains that cost as many tokens.
+answer, and what they were worth over the chains that cost as many tokens. The shipped calibrators,
+which were fitted on trees of `rounds`, are asked for the confidence of all trees.
 """
 
 import json
@@ -22,12 +23,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.confidence import KINDS, records_of, shipped_path
 from benchmarks.critical_path import COSTS, ChainCosts, Costs
 from benchmarks.documents import put
-from benchmarks.runs import PLANS, TRAINING, Plan, finished
+from benchmarks.runs import PLANS, SMALL, TRAINING, Plan, finished
 from benchmarks.search.study import worth_in_chains
 from et_agent.arrays import Doubles
+from et_agent.calibration import Calibrator
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
+from et_agent.evaluation.gating import run_confidences
+from et_agent.evaluation.metrics import auroc, ece
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
 from et_agent.uncertainty.leaf_table import FORKS
@@ -61,6 +66,17 @@ DISTANCES: Final = (
     "forks per question",
     "changed the answer",
     "worth over chains of equal tokens",
+)
+CONFIDENCES: Final = (
+    "kind",
+    "questions",
+    "forks kept",
+    "accuracy",
+    "mean confidence",
+    "AUROC",
+    "ECE",
+    "AUROC minus all forks",
+    "ECE minus all forks",
 )
 _DISTINCT: Final = FORKS.index("distinct")
 
@@ -214,20 +230,54 @@ def distances_of(plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
+def confidences_of(kind: str) -> list[dict[str, Any]]:
+    """What the small model's shipped calibrator says of trees whose forks are near the end."""
+    calibrator = Calibrator.load(shipped_path(SMALL, kind))
+    trees = records_of(KINDS[kind], SMALL, training=False)
+    counts = Resamples(len(trees), resamples=1000).counts
+    rows: list[dict[str, Any]] = []
+    first: tuple[Doubles, Doubles] | None = None
+    for reach in (None, 64, 0):
+        found = [one if reach is None else without_early_forks(one, reach).record for one in trees]
+        confidence = run_confidences(found, calibrator)
+        right = np.array([one.correct for one in found])
+        ranked, error = auroc(right, confidence, counts), ece(right, confidence, counts)
+        first = first or (ranked, error)
+        rows.append(
+            {
+                "kind": kind,
+                "questions": len(trees),
+                "reach": reach,
+                "accuracy": float(right.mean()),
+                "mean confidence": float(confidence.mean()),
+                "AUROC": round(float(ranked[0]), 3),
+                "ECE": round(float(error[0]), 3),
+                "AUROC minus all forks": _numbers(ranked - first[0]),
+                "ECE minus all forks": _numbers(error - first[1]),
+            }
+        )
+    return rows
+
+
 def _numbers(values: Doubles) -> list[float | None]:
     one = interval(values, values.size)
     return [None if v is None else round(v, 3) for v in (one.value, one.low, one.high)]
 
 
+def _kept(row: dict[str, Any]) -> str:
+    if row["reach"] is None:
+        return "all"
+    return f"{row['reach']} tokens" if row["reach"] else "none"
+
+
 def line(row: dict[str, Any]) -> list[str]:
-    kept = "all" if row["reach"] is None else f"{row['reach']} tokens" if row["reach"] else "none"
     intervals = []
     for name in INTERVALS:
         value, low, high = row[name]
         intervals.append(Interval(value, low, high, row["questions"]))
     return [
         row["set"],
-        kept,
+        _kept(row),
         f"{row['leaves']:.1f}",
         f"{row['tokens']:.0f}",
         f"{row['steps']:.0f} = {row['steps over longest path']:.2f}",
@@ -248,14 +298,29 @@ def distance_line(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def confidence_line(row: dict[str, Any]) -> list[str]:
+    found = [row["kind"], str(row["questions"]), _kept(row)]
+    found += [f"{row[name]:.3f}" for name in ("accuracy", "mean confidence", "AUROC", "ECE")]
+    for name in ("AUROC minus all forks", "ECE minus all forks"):
+        value, low, high = row[name]
+        found.append(shown(Interval(value, low, high, row["questions"])))
+    return found
+
+
 def main() -> None:
     distances = [row for plan in TRAINING if plan.name in TRAINED for row in distances_of(plan)]
     rows = [row for plan in PLANS if plan.name in SETS for row in rows_of(plan)]
-    found = {"by distance, train splits": distances, "by reach, test splits": rows}
+    confidences = [row for kind in ("number", "choice") for row in confidences_of(kind)]
+    found = {
+        "by distance, train splits": distances,
+        "by reach, test splits": rows,
+        "shipped calibrators, test splits": confidences,
+    }
     OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for name, text in (
         ("distances", table(DISTANCES, [distance_line(row) for row in distances])),
         ("reach", table(HEADER, [line(row) for row in rows])),
+        ("confidences", table(CONFIDENCES, [confidence_line(row) for row in confidences])),
     ):
         put("docs/experiments.md", name, text)
         print("\n".join(text))
