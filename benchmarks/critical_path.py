@@ -28,6 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import PLANS, SAMPLE_SEED, Plan, finished
 from benchmarks.search.study import worth_in_chains
@@ -42,6 +43,7 @@ from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import shown, table
 from et_agent.evaluation.running import question_seed, record_of
 from et_agent.evaluation.scores import scores_of
 from et_agent.storage import write_atomically
@@ -208,9 +210,8 @@ class Costs:
 
 def fitted(trials: Sequence[Trial]) -> Costs:
     """Costs by least squares of relative errors over questions asked alone."""
-    alone = [one for one in trials if one.steps is not None]
-    seconds = np.array([one.seconds for one in alone], dtype=np.float64)
-    rows = [[one.steps, one.record.tokens_decoded] for one in alone]
+    seconds = np.array([one.seconds for one in trials], dtype=np.float64)
+    rows = [[one.steps, one.record.tokens_decoded] for one in trials]
     (per_step, per_token), *_ = np.linalg.lstsq(
         np.array(rows) / seconds[:, None], np.ones_like(seconds)
     )
@@ -270,7 +271,10 @@ def row(
     tokens = np.array([float(one.tokens_decoded) for one in records])
     longest = np.array([float(one.longest) for one in trials])
     alone = [one for one in trials if one.steps is not None]
-    ratio = sum(one.steps or 0 for one in alone) / max(1, sum(one.longest for one in alone))
+    # As long as none was asked alone, steps are those of the longest paths.
+    ratio = 1.0
+    if alone:
+        ratio = sum(one.steps or 0 for one in alone) / sum(one.longest for one in alone)
     steps = np.array([ratio * one.longest if one.steps is None else one.steps for one in trials])
     worth, chains = worth_in_chains(records, truth, counts), ChainCosts(truth, counts)
     means = counts / counts.sum(axis=1, keepdims=True)
@@ -320,7 +324,10 @@ def study(trials: Trials, plans: Sequence[Plan], names: Sequence[str]) -> dict[s
     }
     known = {(p.name, n): trials.get(p.name, n) for p in plans for n in names}
     every = [one for found in known.values() for one in found.values()]
-    costs = {name: Costs(*pair) for name, pair in COSTS.items()} | {"measured": fitted(every)}
+    costs = {name: Costs(*pair) for name, pair in COSTS.items()}
+    alone = [one for one in every if one.steps is not None]
+    if len(alone) > 1:
+        costs["measured"] = fitted(alone)
     rows: dict[str, Any] = {}
     for common in (True, False):
         for name in names:
@@ -343,13 +350,46 @@ def study(trials: Trials, plans: Sequence[Plan], names: Sequence[str]) -> dict[s
         "machine": describe(),
         "model": MODEL,
         "decoders": {name: described(DECODERS[name]) for name in names},
-        "measured costs": {
-            "seconds per step": round(costs["measured"].per_step, 5),
-            "seconds per token": round(costs["measured"].per_token, 6),
+        "seconds per step and token": {
+            name: [round(one.per_step, 5), round(one.per_token, 6)] for name, one in costs.items()
         },
         "rows": rows,
         f"seconds of {QUEUED} questions at once": queued,
     }
+
+
+HEADER: Final = (
+    "decoder",
+    "questions",
+    "tokens",
+    "steps = longest paths",
+    "width",
+    "seconds alone",
+    "by costs",
+    "worth over chains of equal tokens",
+    "worth over chains of equal seconds",
+    "accuracy",
+)
+
+
+def line(name: str, row: Mapping[str, Any]) -> list[str]:
+    """A row of the table in docs/experiments.md."""
+    alone = row["seconds alone"]
+    found = [name, str(int(row["questions"])), f"{row['tokens']:.0f}"]
+    if row["asked alone"]:
+        found += [
+            f"{row['steps']:.0f} = {row['steps over longest path']:.2f}",
+            f"{row['mean width']:.1f}",
+            f"{alone:.1f}",
+            f"{row['seconds, today']:.1f}",
+        ]
+    else:
+        found += ["-"] * 4
+    for key in ("worth over chains of equal tokens", "worth over chains of equal seconds, today"):
+        value, low, high = row[key]
+        known = row["asked alone"] or key.endswith("tokens")
+        found.append(shown(Interval(value, low, high, 0), digits=2) if known else "-")
+    return [*found, f"{row['accuracy'][0]:.2f}"]
 
 
 def _say(text: str) -> None:
@@ -374,7 +414,9 @@ def main() -> None:
         decode_queued(model, trials, plans, names, options.queued)
     found = study(trials, plans, [name for name in DECODERS if name in names])
     write_atomically(OUT, (json.dumps(found, indent=1) + "\n").encode())
-    print(json.dumps(found["rows"], indent=1))
+    lines = table(HEADER, [line(name, row) for name, row in found["rows"].items()])
+    put("docs/experiments.md", "critical-path", lines)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ __all__ = ["Overlapped", "OverlappedRun"]
 
 _REACH: Final = 64
 """Forks are made at most so many tokens before the end of a path. Earlier ones delay the end of the
-tree, and they reduce the error by half of what their value says (docs/experiments.md)."""
+tree and were worth less than a chain (docs/experiments.md)."""
 
 
 class Overlapped(EntropyTree):
