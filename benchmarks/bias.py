@@ -1,12 +1,14 @@
 """Bias and spread of p(a|x) for every schedule, on scripted models whose truth is known.
 
-    python -m benchmarks.bias
+    python -m benchmarks.bias [--only overlapped]
 
-writes `benchmarks/results/bias.json`. For each scripted model and decoder: the error of the mean
+writes `benchmarks/results/bias.json`; with `--only` the rows of the decoders that are named so, and
+keeps the others. For each scripted model and decoder: the error of the mean
 p^(a) over seeds with its standard error, by path weight and by counting leaves; the standard
 deviation of p^(a) over seeds; leaves and tokens. The largest over answers is given, errors by size.
 """
 
+import argparse
 import json
 import os
 import time
@@ -156,6 +158,11 @@ def _decoders(script: Script) -> Iterator[tuple[str, Decoder]]:
         yield f"rounds, 4 roots, {sides}", tree(schedule="rounds", roots=4, **sort)
         yield f"rounds, 1 root, {sides}", tree(schedule="rounds", roots=1, **sort)
         yield f"breadth_first, {sides}", tree(schedule="breadth_first", **sort)
+    for roots in (1, 4):
+        forked = {"schedule": "overlapped", "root_share": roots / LEAVES, "least_value": 0.0}
+        name = f"overlapped, {roots} root{'s' if roots > 1 else ''}"
+        yield f"{name}, whatever a fork is worth", tree(**forked)
+    yield "overlapped, 6 roots", tree(schedule="overlapped")
     by_value = {"schedule": "rounds", "roots": 4, "value": "value_per_token", "tau": None}
     yield "rounds, 4 roots, by value per token", tree(**by_value)
     yield "rounds, 4 roots, by value per token, whatever it is", tree(**by_value, least_value=0.0)
@@ -226,19 +233,25 @@ def _print(rows: list[dict[str, object]]) -> None:
 
 def main() -> None:
     """Measure everything, print a table and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="what names of decoders begin with")
+    only = parser.parse_args().only
     began = time.perf_counter()
     jobs = [
         (script, decoder)
         for script, make in enumerate(SCRIPTS)
-        for decoder in range(len(list(_decoders(make()))))
+        for decoder, (name, _) in enumerate(_decoders(make()))
+        if name.startswith(only)
     ]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         rows = list(pool.map(_measure, *zip(*jobs, strict=True)))
     _print(rows)
-    scripts = [make() for make in SCRIPTS]
+    scripts = _scripts()
+    seconds = round(time.perf_counter() - began, 1)
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if only else {}
     document = {
         "leaves": LEAVES,
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": before.get("seconds", seconds),
         "scripts": [
             {
                 "name": script.name,
@@ -250,11 +263,24 @@ def main() -> None:
             }
             for script in scripts
         ],
-        "rows": rows,
+        "rows": _joined(before["rows"], rows) if only else rows,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(f"{document['seconds']} s -> {RESULTS}")
+    print(f"{seconds} s -> {RESULTS}")
+
+
+def _joined(
+    kept: list[dict[str, object]], rows: list[dict[str, object]]
+) -> list[dict[str, object]]:
+    """The rows there were, those of the same script and decoder replaced."""
+    found = {(row["script"], row["decoder"]): row for row in [*kept, *rows]}
+    order = [(script.name, name) for script in _scripts() for name, _ in _decoders(script)]
+    return [found[key] for key in order if key in found]
+
+
+def _scripts() -> list[Script]:
+    return [make() for make in SCRIPTS]
 
 
 if __name__ == "__main__":

@@ -47,16 +47,34 @@ def squared(one: dict[str, float], other: dict[str, float]) -> float:
     return sum((one.get(a, 0.0) - other.get(a, 0.0)) ** 2 for a in set(one) | set(other))
 
 
+def worth_in_chains(
+    records: Sequence[QuestionRecord],
+    truth: Sequence[QuestionRecord],
+    counts: Doubles,
+    chains: slice = slice(None),
+) -> Doubles:
+    """How many independent chains trees are worth, float64 [R].
+
+    Args:
+        records: Trees.
+        truth: Chains of the same questions.
+        counts: Resamples, float64 [R, questions].
+        chains: Which of the chains are the truth; none that the trees have grown from.
+    """
+    answers = [shares(one, chains) for one in truth]
+    n = len(truth[0].leaves.weight[chains])
+    # Unbiased 1 - sum p^2: two different chains of the truth disagree.
+    spread = np.array([(1 - sum(p * p for p in one.values())) * n / (n - 1) for one in answers])
+    errors = np.array([squared(shares(o), t) for o, t in zip(records, answers, strict=True)])
+    found: Doubles = (counts @ spread) / (counts @ (errors - spread / n))
+    return found
+
+
 def worth(
     records: Sequence[QuestionRecord], pool: Sequence[QuestionRecord], counts: Doubles
 ) -> tuple[Doubles, Doubles]:
     """Chains that a tree is worth, and the same over the chains that cost as much; float64 [R]."""
-    truth = [shares(one, slice(ROOTS, None)) for one in pool]
-    n = len(pool[0].leaves) - ROOTS
-    # Unbiased 1 - sum p^2: two different chains of the truth disagree.
-    spread = np.array([(1 - sum(p * p for p in one.values())) * n / (n - 1) for one in truth])
-    errors = np.array([squared(shares(o), t) for o, t in zip(records, truth, strict=True)])
-    found = (counts @ spread) / (counts @ (errors - spread / n))
+    found = worth_in_chains(records, pool, counts, slice(ROOTS, None))
     return found, found / Chains(pool).count_at_equal_cost(records, "tokens", counts)
 
 

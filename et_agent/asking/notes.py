@@ -7,6 +7,7 @@ from et_agent.decoding.base import DecoderSettings, Run
 from et_agent.decoding.request import Request
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.schedules.backward import BackwardRun
+from et_agent.decoding.schedules.overlapped import OverlappedRun
 from et_agent.decoding.schedules.rounds import RoundsRun
 from et_agent.decoding.tree import Finish
 from et_agent.results import AnswerShare
@@ -15,6 +16,7 @@ from et_agent.uncertainty.leaves import SHARE_DIGITS
 __all__ = ["run_notes", "warnings"]
 
 _MUCH_CUT_OFF: Final = 0.2
+_NOT_WORTH: Final = "no other fork would be worth its tokens"
 
 
 def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
@@ -69,7 +71,9 @@ def _why_fewer(run: Run) -> str:
         if run.stopped == "below":
             return f"no answer had more than {run.settings.stop_below:.0%} of the weight"
         if run.settings.value == "value_per_token":
-            return "no other fork would be worth its tokens"
+            return _NOT_WORTH
+    if isinstance(run, OverlappedRun):
+        return _NOT_WORTH
     return "no other position meets the settings for a fork"
 
 

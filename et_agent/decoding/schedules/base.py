@@ -38,6 +38,8 @@ class EntropyTree(DecoderSettings):
     - `rounds` (default): stratified roots, then rounds of forks at the best positions of finished
       chains. Slightly biased, since the position of a fork depends on what came after it: the mean
       of p(a|x) is off by 0.006 or less on two scripted models and by 0.028 on the third.
+    - `overlapped`: stratified roots, each of which is forked as soon as it ends, while others still
+      run. A tree takes few more steps than its longest path has tokens. Slightly biased, as `rounds`.
     - `online`: forks are made while their token is decoded and depend on nothing later. Unbiased.
     - `stratified`: exact samples, spread evenly by arithmetic sampling (arXiv 2210.15458). Shared
       beginnings are decoded once. Unbiased.

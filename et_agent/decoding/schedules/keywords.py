@@ -4,7 +4,7 @@ from typing import Literal, TypedDict
 
 __all__ = ["ForkValue", "Importance", "Schedule", "TreeKeywords"]
 
-Schedule = Literal["rounds", "online", "stratified", "breadth_first"]
+Schedule = Literal["rounds", "overlapped", "online", "stratified", "breadth_first"]
 ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
 Importance = Literal["auto", "none", "received", "prompt"]
 
@@ -17,6 +17,7 @@ class TreeKeywords(TypedDict, total=False):
     temperature: float
     max_tokens: int
     roots: int
+    root_share: float
     gap: int
     branching: int
     tau: float | None

@@ -12,6 +12,7 @@ from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.schedules.backward import BackwardRun, ForkCandidate, rank
 from et_agent.decoding.schedules.forking import ForkingTree
 from et_agent.decoding.schedules.keywords import ForkValue
+from et_agent.decoding.schedules.value import value_per_token
 from et_agent.decoding.tree import Branch
 
 __all__ = ["Rounds", "RoundsRun", "Stop"]
@@ -22,8 +23,6 @@ _ROUNDING: Final = 1e-9
 """Two of three leaves are two thirds, whatever order their weights are summed in."""
 _LEAST_TO_STOP_BELOW: Final = 4
 """Fewer leaves may differ by chance where the model is sure enough."""
-_FEW: Final = 8
-"""Tokens added to those to recompute: when few are left, a step costs more than its tokens."""
 
 
 class Rounds(ForkingTree):
@@ -248,27 +247,16 @@ class RoundsRun(BackwardRun):
         weights: NDArray[np.float64],
         mean_end: float,
     ) -> float:
-        """How much a fork reduces the squared error of p(a|x) per token, relative to one more chain.
-
-        Let w be the weight of the paths through the position, p the probability of the token there,
-        a the answer behind it and b the answer of the new branch. The fork replaces w a with
-        w (p a + (1 - p) b). With mu_a and mu_b the answer distributions of the two sides, the
-        expected squared error falls from w^2 (1 - |p mu_a + (1 - p) mu_b|^2) to
-        w^2 (p^2 (1 - |mu_a|^2) + (1 - p)^2 (1 - |mu_b|^2)), that is, by 2 w^2 p (1 - p) P(a != b).
-        An exchangeable fork, which draws from all tokens and gets half the weight, reduces it by
-        w^2 (1 - p) P(a != b) / 2. One more chain after n reduces it by P(a != a') / (n (n + 1)),
-        where a and a' are the answers of two chains; n is the effective number of leaves.
-
-        The ratio P(a != b) / P(a != a') was measured on forks at random positions
-        (docs/experiments.md). At tokens that bear on the answer it is about 1 everywhere. At other
-        tokens it falls from 1 at the beginning of the path to 0 at its end.
-        """
         p = branch.probabilities[position - branch.start]
-        spread = 0.5 * (1.0 - p) if self.settings.exchangeable else 2.0 * p * (1.0 - p)
-        changes = 1.0 if self._says(branch, position) else 1.0 - position / branch.end
-        chains = 1.0 / math.fsum((weights * weights).tolist())
-        of_a_chain = 1.0 / (chains * (chains + 1.0)) / mean_end
-        return mass * mass * spread * changes / (branch.end - position + _FEW) / of_a_chain
+        return value_per_token(
+            spread=0.5 * (1.0 - p) if self.settings.exchangeable else 2.0 * p * (1.0 - p),
+            mass=mass,
+            position=position,
+            end=branch.end,
+            says=self._says(branch, position),
+            chains=1.0 / math.fsum((weights * weights).tolist()),
+            mean_end=mean_end,
+        )
 
     def _says(self, branch: Branch, position: int) -> bool:
         """Whether the token there bears on the answer (`RunInputs.read_tokens`)."""

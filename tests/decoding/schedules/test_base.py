@@ -34,7 +34,7 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
     if kind == "greedy":
         return Greedy(temperature=temperature)
     exchangeable = draw(st.booleans())
-    schedule = draw(st.sampled_from(["online", "stratified", "rounds", "breadth_first"]))
+    schedule = draw(st.sampled_from(sorted(EntropyTree.schedules)))
     tau = draw(st.sampled_from([0.0, 0.3, 1.0]))
     batch = draw(st.none() | st.integers(1, 4)) if schedule == "rounds" else None
     return tree_of(
@@ -47,10 +47,18 @@ def decoders(draw: st.DrawFn) -> EntropyTree | MultiChain | Greedy:
         tau=tau if schedule == "online" else draw(st.sampled_from([None, tau])),
         gap=draw(st.integers(1, 3)),
         value=draw(st.sampled_from(["entropy", "mass", "mass_per_token", "disagreement"])),
+        **_of_overlapped(draw) if schedule == "overlapped" else {},
         max_tokens=draw(st.sampled_from([1, 3, 50])),
         batch=batch,
         stop_above=None if batch is None else 1.0,
     )
+
+
+def _of_overlapped(draw: st.DrawFn) -> dict[str, float]:
+    return {
+        "root_share": draw(st.sampled_from([0.2, 0.75, 1.0])),
+        "least_value": draw(st.sampled_from([0.0, 0.3])),
+    }
 
 
 def check_sound(run: Run) -> None:
@@ -66,11 +74,12 @@ def check_sound(run: Run) -> None:
     assert len({branch.lineage for branch in tree.branches}) == len(tree.branches)
     leaves = getattr(run.settings, "leaves", 1)
     assert tree.leaf_count() <= leaves
-    running = set(run.runnable())
+    running = {branch.id for branch in tree.branches if branch.finish is None}
+    assert set(run.runnable()) <= running
+    assert run.finished == (not running) == (not run.runnable())
     for branch in tree.branches:
         parallel = (branch.statistics, branch.log_probs, branch.probabilities)
         assert {len(column) for column in parallel} == {len(branch.tokens)}
-        assert (branch.finish is None) == (branch.id in running)
         assert branch.end <= run.max_tokens
 
 
@@ -183,7 +192,7 @@ def test_all_pairs_take_part_of_which_one_has_what_the_other_lacks() -> None:
     pairs = {(schedule, other) for schedule, other, _ in STRANGERS}
     assert ("rounds", "online") in pairs
     assert ("online", "rounds") in pairs
-    assert len(pairs) == 7
+    assert len(pairs) == 14
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -366,5 +375,7 @@ def test_a_subclass_needs_a_schedule() -> None:
     class Mine(EntropyTree):
         extra: int = 1
 
-    with pytest.raises(SettingsError, match="derive it from one of BreadthFirst, Online, Rounds"):
+    with pytest.raises(
+        SettingsError, match="derive it from one of BreadthFirst, Online, Overlapped"
+    ):
         Mine(leaves=3)
