@@ -157,6 +157,8 @@ TASKS: Final = {
 
 def run(model: str, threads: int, tasks: Sequence[str]) -> dict[str, Any]:
     """Measure tasks in this process, after some steps to warm up."""
-    with load_model(model, threads=threads, best_width=32, attention=False) as loaded:
+    with load_model(
+        model, threads=threads, best_width=64, max_sequences=72, attention=False, prefix_memory=0
+    ) as loaded:
         chains(loaded, tokens=4)
         return {"library": loaded.info.library, **{one: TASKS[one](loaded) for one in tasks}}
