@@ -414,7 +414,7 @@ def main() -> None:
         decode_queued(model, trials, plans, names, options.queued)
     found = study(trials, plans, [name for name in DECODERS if name in names])
     write_atomically(OUT, (json.dumps(found, indent=1) + "\n").encode())
-    lines = table(HEADER, [line(name, row) for name, row in found["rows"].items()])
+    lines = table(HEADER, [line(name, found["rows"][name]) for name in names])
     put("docs/experiments.md", "critical-path", lines)
     print("\n".join(lines))
 
