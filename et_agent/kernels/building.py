@@ -115,8 +115,9 @@ def llama_library() -> Path | None:
     if named is None and (spec is None or spec.origin is None):
         return None
     place = Path(named) if named else Path(str(spec and spec.origin)).parent / "lib"
-    library = place / "libggml-cpu.so"
-    return library.resolve() if library.is_file() else None
+    # The first is what others ask for. It may be a copy, so that the second would be another library.
+    names = (place / "libggml-cpu.so.0", place / "libggml-cpu.so")
+    return next((library.resolve() for library in names if library.is_file()), None)
 
 
 def key_of(instructions: InstructionSet, library: Path) -> str:
