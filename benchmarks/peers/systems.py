@@ -33,6 +33,14 @@ def tree(job: Job) -> Ask:
     return _et_agent(job, EntropyTree(leaves=job.samples, max_tokens=job.max_tokens))
 
 
+def overlapped(job: Job) -> Ask:
+    """et-agent's tree that forks each path as soon as it ends."""
+    from et_agent import EntropyTree
+
+    settings = {"leaves": job.samples, "max_tokens": job.max_tokens}
+    return _et_agent(job, EntropyTree(schedule="overlapped", **settings))
+
+
 def early(job: Job) -> Ask:
     """et-agent's tree that stops once the decision is nearly certain."""
     from et_agent import EntropyTree
@@ -295,6 +303,7 @@ def polygraph(job: Job) -> Ask:
 
 SYSTEMS: dict[str, Callable[[Job], Ask]] = {
     "tree": tree,
+    "overlapped": overlapped,
     "early": early,
     "chains": chains,
     "llama": llama,
