@@ -37,8 +37,8 @@ def overlapped(job: Job) -> Ask:
     """et-agent's tree that forks each path as soon as it ends."""
     from et_agent import EntropyTree
 
-    settings = {"leaves": job.samples, "max_tokens": job.max_tokens}
-    return _et_agent(job, EntropyTree(schedule="overlapped", **settings))
+    decoder = EntropyTree(schedule="overlapped", leaves=job.samples, max_tokens=job.max_tokens)
+    return _et_agent(job, decoder)
 
 
 def early(job: Job) -> Ask:
