@@ -2,9 +2,9 @@
 
     python -m benchmarks.step
 
-writes benchmarks/results/step.json. Chains of the 0.5B model are decoded in steps of 16 and of 32 rows.
-`llama_decode` is timed inside of each step, the analysis too; the rest is Python. Each figure is the
-median over the steps of a run after the first ten.
+writes benchmarks/results/step.json and its table in docs/performance.md. Chains of the 0.5B model are
+decoded in steps of 16 and of 32 rows. `llama_decode` is timed inside of each step, the analysis too;
+the rest is Python. Each figure is the median over the steps of a run after the first ten.
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from benchmarks.documents import put
 from benchmarks.machine import describe
 from et_agent.decoding import MultiChain
 from et_agent.decoding.base import RunInputs
@@ -22,6 +23,7 @@ from et_agent.decoding.scheduler import Scheduler
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
+from et_agent.evaluation.report import table
 from et_agent.storage import write_atomically
 
 OUT: Final = Path(__file__).parent / "results" / "step.json"
@@ -90,6 +92,14 @@ def main() -> None:
                 key: round(statistics.median(run[key] for run in runs), 4) for key in runs[0]
             }
             print(rows, found[f"{rows} rows"], flush=True)
+    head = ["rows", "step, ms", "`llama_decode`", "analysis", "Python", "ours"]
+    parts = ("step", "llama_decode", "analysis", "Python")
+    cells = []
+    for rows in ROWS:
+        of_rows = found[f"{rows} rows"]
+        times = [f"{of_rows[part]:.1f}" for part in parts]
+        cells.append([str(rows), *times, f"{of_rows['own share']:.1%}"])
+    put("docs/performance.md", "own", [f"{found['machine']['cpu']}:", "", *table(head, cells)])
     write_atomically(OUT, (json.dumps(found, indent=1) + "\n").encode())
 
 

@@ -8,7 +8,8 @@ attached: 24 chains and a prompt of 1,000 tokens, on one core and on all, in tur
 their own. Without `--stock` it takes the installed library and the best instruction set. A CPU that has
 AVX512-VNNI but not AVX-VNNI runs the latter's code in the other encoding (`stock --evex`): the figures
 then are those of the same instructions, the CPU's own aside. `exact` compares the probabilities after
-each token of a text. All go to `benchmarks/results/kernels.json`.
+each token of a text. All go to `benchmarks/results/kernels.json`, and by `tables` to
+docs/performance.md.
 """
 
 import argparse
@@ -23,10 +24,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.documents import put
 from benchmarks.kernels import worker
 from benchmarks.kernels.stock import build_stock
 from benchmarks.machine import describe
 from et_agent.arrays import Doubles
+from et_agent.evaluation.report import table
 from et_agent.kernels import building, instructions
 from et_agent.kernels.library import VARIABLE
 from et_agent.kernels.threads import cores
@@ -144,6 +147,40 @@ def exact(options: argparse.Namespace) -> None:
     print(json.dumps(found["mean total variation"], indent=1))
 
 
+def tables() -> None:
+    """Put the figures into docs/performance.md."""
+    known = json.loads(OUT.read_text("utf-8"))
+    rows = []
+    for model, sets in known.items():
+        for name, entry in sets.items():
+            for count in ("1 cores", "2 cores"):
+                if count in entry:
+                    rows.append([model, name, count[0], *_cells(entry[count])])
+    head = ["model", "instruction set", "cores", "24 chains", "tokens per second"]
+    head += ["prompt of 1,000 tokens", "tokens per second"]
+    cpus = sorted({entry["machine"]["cpu"] for sets in known.values() for entry in sets.values()})
+    lines = [f"Times as fast as llama.cpp, median of runs in turn ({', '.join(cpus)}):", ""]
+    lines += table(head, rows)
+    curves = known["qwen2.5-coder-0.5b"]["avx512-vnni"]["2 cores"]
+    for what, title in (
+        ("rows", "rows of a batch: tokens per second"),
+        ("lengths", "tokens before, 16 rows: tokens per second"),
+        ("leaves", "chains of at most 64 tokens: seconds"),
+    ):
+        own, ours = curves["llama.cpp"][what], curves["kernels"][what]
+        cells = [[one, f"{own[one]:.1f}", f"{ours[one]:.1f}"] for one in own]
+        lines += ["", *table([title, "llama.cpp", "kernels"], cells)]
+    put("docs/performance.md", "kernels", lines)
+
+
+def _cells(entry: dict[str, Any]) -> list[str]:
+    cells = []
+    for task in ("chains", "prompt"):
+        own, ours = entry["llama.cpp"][task], entry["kernels"][task]
+        cells += [f"{entry['times as fast'][task]['median']:.1f}", f"{own:.0f} -> {ours:.0f}"]
+    return cells
+
+
 def _apart(one: Doubles, other: Doubles) -> float:
     return float(np.abs(one - other).sum(axis=1).mean() / 2)
 
@@ -164,7 +201,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("do", choices=("run", "exact", "stock", "build", "measure", "texts"))
+    parser.add_argument(
+        "do", choices=("run", "exact", "tables", "stock", "build", "measure", "texts")
+    )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--stock", action="append", metavar="SET=FOLDER")
@@ -183,6 +222,8 @@ def main() -> None:
             compare(options)
         case "exact":
             exact(options)
+        case "tables":
+            tables()
         case "stock":
             build_stock(options.folder.resolve(), options.instructions, evex=options.evex)
         case "build":
