@@ -9,6 +9,7 @@ import numpy as np
 from et_agent.arrays import Floats
 from et_agent.kernels.building import compile_library, find_compiler
 from et_agent.kernels.instructions import InstructionSet, by_name
+from et_agent.kernels.products import Products
 
 Bytes: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Halves: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
@@ -23,45 +24,19 @@ SETS: Final = by_name() | {
 }
 
 
-class Kernels:
+class Kernels(Products):
     """A compiled library."""
 
     def __init__(self, library: Path) -> None:
         self.library = ctypes.CDLL(str(library))
+        super().__init__(self.library)
         i32, i64, pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
-        self._size = self.library.et_kernels_packed_size
-        self._size.restype, self._size.argtypes = i64, [i32, i64, i64]
-        self._pack = self.library.et_kernels_pack
-        self._pack.restype, self._pack.argtypes = None, [i32, i64, i64, pointer, pointer]
-        self._product = self.library.et_kernels_product
-        self._product.restype = None
-        self._product.argtypes = [i32, i64, i64, i64, pointer, pointer, pointer, i32]
         self._attention = self.library.et_kernels_attention
         self._attention.restype = i32
         self._attention.argtypes = [i32, *[i64] * 6, ctypes.c_float, *[pointer] * 5, i32]
         self.library.et_kernels_instructions.restype = ctypes.c_char_p
         self.library.et_kernels_attach.restype = ctypes.c_char_p
         self.library.et_kernels_attach.argtypes = [ctypes.c_char_p]
-
-    def takes(self, kind: int, rows: int, columns: int) -> bool:
-        return int(self._size(kind, rows, columns)) > 0
-
-    def product(
-        self,
-        kind: int,
-        weights: Bytes,
-        x: Floats,
-        rows: int,
-        threads: int = 1,
-    ) -> Floats:
-        """Values [tokens, columns] times the transposed weights."""
-        tokens, columns = x.shape
-        packed = np.empty(int(self._size(kind, rows, columns)), dtype=np.uint8)
-        self._pack(kind, rows, columns, weights.ctypes.data, packed.ctypes.data)
-        out = np.full((tokens, rows), np.nan, dtype=np.float32)
-        places = (packed.ctypes.data, x.ctypes.data, out.ctypes.data)
-        self._product(kind, rows, columns, tokens, *places, threads)
-        return out
 
     def attention(
         self,

@@ -1,125 +1,28 @@
 """Products of quantized weights: as exact as llama.cpp's own, whatever the shape of the batch."""
 
-import ctypes
 import itertools
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
 
 from et_agent.arrays import Doubles, Floats
-from tests.kernels.compiled import Bytes, Kernels
+from et_agent.kernels.building import llama_library
+from et_agent.kernels.ggml import TYPES, Ggml
+from tests.kernels.compiled import Kernels
 
 llama_cpp = pytest.importorskip("llama_cpp")
 
-TYPES: Final = {
-    "q4_0": 2,
-    "q4_1": 3,
-    "q5_0": 6,
-    "q5_1": 7,
-    "q8_0": 8,
-    "q4_K": 12,
-    "q5_K": 13,
-    "q6_K": 14,
-    "iq4_nl": 20,
-}
 Q8_0: Final = 8
 Q8_K: Final = 15
 K_QUANTS: Final = (12, 13, 14)
 
-_TO_FLOAT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-_FROM_FLOAT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-_DOT = ctypes.CFUNCTYPE(
-    None,
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-)
-
-
-class _Traits(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("block", ctypes.c_int64),
-        ("interleaved", ctypes.c_int64),
-        ("size", ctypes.c_size_t),
-        ("quantized", ctypes.c_bool),
-        ("to_float", _TO_FLOAT),
-        ("from_float", _FROM_FLOAT),
-    )
-
-
-class _CpuTraits(ctypes.Structure):
-    _fields_ = (
-        ("from_float", _FROM_FLOAT),
-        ("dot", _DOT),
-        ("dot_type", ctypes.c_int),
-        ("rows", ctypes.c_int64),
-    )
-
-
-class Stock:
-    """What llama.cpp makes of the same numbers."""
-
-    def __init__(self) -> None:
-        folder = Path(llama_cpp.__file__).parent / "lib"
-        self._base = ctypes.CDLL(str(folder / "libggml-base.so.0"))
-        self._cpu = ctypes.CDLL(str(folder / "libggml-cpu.so.0"))
-        self._base.ggml_get_type_traits.restype = ctypes.POINTER(_Traits)
-        self._base.ggml_quantize_chunk.restype = ctypes.c_size_t
-        self._cpu.ggml_get_type_traits_cpu.restype = ctypes.POINTER(_CpuTraits)
-        self._cpu.ggml_cpu_init()
-
-    def row_bytes(self, kind: int, columns: int) -> int:
-        traits = self._base.ggml_get_type_traits(kind).contents
-        return int(columns // traits.block * traits.size)
-
-    def quantized(self, kind: int, weights: Floats) -> Bytes:
-        rows, columns = weights.shape
-        out = np.zeros((rows, self.row_bytes(kind, columns)), dtype=np.uint8)
-        self._base.ggml_quantize_chunk(
-            kind,
-            weights.ctypes.data_as(ctypes.c_void_p),
-            out.ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_int64(0),
-            ctypes.c_int64(rows),
-            ctypes.c_int64(columns),
-            None,
-        )
-        return out
-
-    def values(self, kind: int, quantized: Bytes, columns: int) -> Floats:
-        out = np.zeros((len(quantized), columns), dtype=np.float32)
-        self._base.ggml_get_type_traits(kind).contents.to_float(
-            quantized.ctypes.data, out.ctypes.data, out.size
-        )
-        return out
-
-    def product(self, kind: int, quantized: Bytes, x: Floats) -> Floats:
-        traits = self._cpu.ggml_get_type_traits_cpu(kind).contents
-        other = self._cpu.ggml_get_type_traits_cpu(traits.dot_type).contents
-        tokens, columns = x.shape
-        line = np.zeros((tokens, columns + columns // 8 + 64), dtype=np.uint8)
-        out = np.zeros((tokens, len(quantized)), dtype=np.float32)
-        for token in range(tokens):
-            other.from_float(x[token].ctypes.data, line[token].ctypes.data, columns)
-            for row in range(len(quantized)):
-                target = out[token, row : row + 1].ctypes.data
-                traits.dot(
-                    columns, target, 0, quantized[row].ctypes.data, 0, line[token].ctypes.data, 0, 1
-                )
-        return out
-
 
 @pytest.fixture(scope="module")
-def stock() -> Stock:
-    return Stock()
+def stock() -> Ggml:
+    library = llama_library()
+    assert library is not None
+    return Ggml(library)
 
 
 def apart(found: Floats, exact: Doubles) -> float:
@@ -127,7 +30,7 @@ def apart(found: Floats, exact: Doubles) -> float:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_as_exact_as_llama_cpp(kernels: Kernels, stock: Stock, name: str) -> None:
+def test_as_exact_as_llama_cpp(kernels: Kernels, stock: Ggml, name: str) -> None:
     kind = TYPES[name]
     random = np.random.default_rng(kind)
     shapes = [(48, 256), (37, 512), (16, 768)]
@@ -144,7 +47,7 @@ def test_as_exact_as_llama_cpp(kernels: Kernels, stock: Stock, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_only_rounding_apart_from_llama_cpp(kernels: Kernels, stock: Stock, name: str) -> None:
+def test_only_rounding_apart_from_llama_cpp(kernels: Kernels, stock: Ggml, name: str) -> None:
     """Tokens of whole numbers are quantized without loss, so that only sums differ."""
     kind = TYPES[name]
     random = np.random.default_rng(kind)
@@ -157,7 +60,7 @@ def test_only_rounding_apart_from_llama_cpp(kernels: Kernels, stock: Stock, name
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_extreme_values_stay_exact(kernels: Kernels, stock: Stock, name: str) -> None:
+def test_extreme_values_stay_exact(kernels: Kernels, stock: Ggml, name: str) -> None:
     """The largest weights times the largest values must not saturate 16-bit sums."""
     kind = TYPES[name]
     bits = itertools.cycle([1.0, 1.0, -1.0])
@@ -174,7 +77,7 @@ def test_extreme_values_stay_exact(kernels: Kernels, stock: Stock, name: str) ->
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_token_gets_the_same_in_every_batch(kernels: Kernels, stock: Stock, name: str) -> None:
+def test_a_token_gets_the_same_in_every_batch(kernels: Kernels, stock: Ggml, name: str) -> None:
     kind = TYPES[name]
     random = np.random.default_rng(1)
     packed = stock.quantized(kind, random.standard_normal((40, 512), dtype=np.float32))
@@ -186,7 +89,7 @@ def test_a_token_gets_the_same_in_every_batch(kernels: Kernels, stock: Stock, na
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_zeros_and_values_that_are_no_numbers(kernels: Kernels, stock: Stock, name: str) -> None:
+def test_zeros_and_values_that_are_no_numbers(kernels: Kernels, stock: Ggml, name: str) -> None:
     kind = TYPES[name]
     random = np.random.default_rng(2)
     packed = stock.quantized(kind, random.standard_normal((16, 1024), dtype=np.float32))
