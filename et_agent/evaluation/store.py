@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.kernels import attach
+from et_agent.kernels import attach, library_line
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
 
 __all__ = ["RunInfo", "RunStore", "default_store_path"]
@@ -82,7 +82,7 @@ class RunInfo:
     def library(self) -> str:
         """What decoded, as `ModelId.library` has it; empty where that is not known."""
         version, kernels = map(self.made_with.get, ("llama-cpp-python", "kernels"))
-        return f"llama-cpp-python {version}, kernels {kernels}" if version and kernels else ""
+        return library_line(version, kernels) if version and kernels else ""
 
 
 class RunStore:

@@ -8,6 +8,6 @@ A build belongs to one llama.cpp library, one state of `source/` and the feature
 there is none that fits, llama.cpp's own products are used, and `attach` says why.
 """
 
-from et_agent.kernels.library import Kernels, attach
+from et_agent.kernels.library import Kernels, attach, library_line
 
-__all__ = ["Kernels", "attach"]
+__all__ = ["Kernels", "attach", "library_line"]

@@ -11,7 +11,7 @@ from et_agent.kernels.building import find_build, folder, is_off, llama_library
 from et_agent.kernels.instructions import InstructionSet, by_name, usable
 from et_agent.kernels.threads import let_threads_sleep
 
-__all__ = ["VARIABLE", "Kernels", "attach"]
+__all__ = ["VARIABLE", "Kernels", "attach", "library_line"]
 
 VARIABLE: Final = "ET_AGENT_KERNELS"
 """`off`, or the name of an instruction set, for comparisons; nothing need be set."""
@@ -50,6 +50,11 @@ class Kernels:
     def explained(self) -> str:
         """Why llama.cpp's own are used, and what to do about it."""
         return f"{self.reason}: {self.fix}" if self.fix else self.reason
+
+
+def library_line(version: str, kernels: str) -> str:
+    """What decodes, in words: llama-cpp-python's version and `Kernels.name`."""
+    return f"llama-cpp-python {version}, kernels {kernels}"
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from et_agent.errors import (
     ModelFileError,
     UnsupportedModelError,
 )
-from et_agent.kernels import attach
+from et_agent.kernels import attach, library_line
 from et_agent.kernels.threads import cores
 
 __all__ = [
@@ -234,7 +234,7 @@ def metadata(model: Any, key: str) -> str:
 
 def library() -> str:
     """What decodes: the library, its version and the kernels in use."""
-    return f"llama-cpp-python {llama_cpp.__version__}, kernels {attach().name}"
+    return library_line(llama_cpp.__version__, attach().name)
 
 
 def longest_path(model: Any, context: int) -> int:
