@@ -23,14 +23,20 @@ QUESTIONS = [f"How many legs have {count} cats?" for count in range(6)]
 
 
 class Counting(ScriptedModel):
-    """Counts decode calls, and the questions that shared each."""
+    """Counts decode calls, and the questions that shared each.
+
+    A step can take `step_seconds`, as a real model's does: questions that an event loop asks one
+    after the other meet in a batch only if the first does not end before the last arrives.
+    """
 
     calls = 0
     most = 0
+    step_seconds = 0.0
 
     def decode(self, batch: Any) -> Any:
         self.calls += 1
         self.most = max(self.most, int(batch.outputs.sum()))
+        time.sleep(self.step_seconds)
         return super().decode(batch)
 
 
@@ -50,6 +56,7 @@ async def test_questions_share_batches_without_a_thread_each(counting: Counting,
     for question in QUESTIONS:
         tree.invoke(question)
     alone, counting.calls = counting.calls, 0
+    counting.step_seconds = 0.02
     threads = threading.active_count()
     if way == "batch":
         found = tree.batch(QUESTIONS)
