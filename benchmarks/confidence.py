@@ -20,7 +20,17 @@ import numpy as np
 from benchmarks.documents import ROOT, put
 from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, FEW, SETTLED, SINGLY, label
-from benchmarks.runs import LARGER, PLANS, REPEATS, RESULTS, SMALL, TRAINING, Plan, finished
+from benchmarks.runs import (
+    LARGER,
+    PARAMETERS,
+    PLANS,
+    REPEATS,
+    RESULTS,
+    SMALL,
+    TRAINING,
+    Plan,
+    finished,
+)
 from et_agent.arrays import Doubles
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -99,7 +109,11 @@ def fit() -> None:
             labelled = []
             for one in runs:
                 if one is not None:
-                    labelled.append(labelled_run(one.config, one.records, caps=CAPS))
+                    labelled.append(
+                        labelled_run(
+                            one.config, one.records, caps=CAPS, parameters=PARAMETERS[model]
+                        )
+                    )
             if not labelled:
                 print(f"{model}, {kind}: no training run yet")
                 continue

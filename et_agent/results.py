@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from et_agent.calibration.features import FeatureValues
+from et_agent.calibration.finding import CalibrationSource
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.answer_distribution import AnswerShare
 from et_agent.validation import Frozen
@@ -14,6 +15,8 @@ __all__ = [
     "AnswerForm",
     "AnswerShare",
     "AskResult",
+    "CalibrationReport",
+    "CalibrationSource",
     "ConfidencePart",
     "Leaf",
     "ModelId",
@@ -39,6 +42,24 @@ class ConfidencePart(Frozen):
     """Value of the feature in this tree."""
     log_odds: float
     """Contribution to the log-odds, relative to an average question of the calibrator."""
+
+
+class CalibrationReport(Frozen):
+    """What a confidence rests on."""
+
+    source: CalibrationSource
+    """Which map gave it."""
+    labels: int
+    """Labelled questions of this setting that the map has learnt from; 0 for the general map."""
+    interval: tuple[float, float]
+    """Central 90 % of what P(correct) may be, given these labels."""
+    notes: tuple[str, ...] = ()
+    """Why no better source was used."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self.interval[0]
 
 
 class Usage(Frozen):
@@ -87,6 +108,8 @@ class ModelId(Frozen):
     """Catalog name or file name."""
     fingerprint: str
     """SHA-256 of the model file."""
+    parameters: int = 0
+    """Number of weights; 0 for scripted models and results of earlier versions."""
     library: str = ""
     """What decoded: llama-cpp-python, its version and the kernels in use; empty for scripted models and
     results of earlier versions."""
@@ -175,10 +198,12 @@ class AskResult(Frozen):
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
     confidence: float | None = None
-    """Calibrated P(correct); None if no calibrator matches the model, decoder and prompt, or if no leaf
-    gave an answer."""
+    """P(correct); None if no leaf gave an answer, if decoding was stopped before the tree was complete,
+    or if none was wanted (`calibrator=None`). `calibration` says what it rests on."""
     calibrated: bool = False
-    """Whether `confidence` comes from a calibrator."""
+    """Whether `confidence` comes from labelled questions of this model and these settings."""
+    calibration: CalibrationReport | None = None
+    """What the confidence rests on; None without one."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """Contributions of the features to the confidence, largest first."""
     features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = Field(default={})

@@ -1,20 +1,29 @@
-"""From a tree's features to P(correct), if a calibrator applies to the question."""
+"""From a tree's features to P(correct), from the best source that applies to the question.
+
+A calibrator of the user's own comes before one that the package contains, and both before the general
+map, which applies to any tree with an answer.
+"""
 
 import contextlib
 from dataclasses import dataclass
+from typing import Final
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
-from et_agent.calibration.finding import find_calibrator, may_need_attention
+from et_agent.calibration.finding import Held, find_calibrator, may_need_attention, why_none
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
-from et_agent.errors import CalibrationError, CalibratorMismatchError
+from et_agent.errors import CalibrationError
+from et_agent.results import AnswerForm, CalibrationReport
 from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = ["Assessment", "ConfidenceEstimator"]
+
+_WIDENED: Final = 2.0
+"""Factor of the general map's covariance for a tree unlike those that any map was fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +33,19 @@ class Assessment:
     Attributes:
         features: What calibrators see of the tree; empty without an answer, and for a tree that was
             cut short.
-        confidence: P(correct); None where no calibrator holds.
-        notes: Why a calibrator that was to be used gave none.
+        confidence: P(correct); None where there is none.
+        calibration: What it rests on.
+        notes: What the user should know about it.
     """
 
     features: dict[str, float | None]
     confidence: Confidence | None = None
+    calibration: CalibrationReport | None = None
     notes: tuple[str, ...] = ()
 
 
 class ConfidenceEstimator:
-    """Finds the calibrator of a question, and applies it.
+    """Finds the best source of a question's confidence, and applies it.
 
     Args:
         model: The model.
@@ -53,26 +64,21 @@ class ConfidenceEstimator:
         decoder: DecoderSettings,
         options: AskOptions,
     ) -> None:
-        self._model, self._prompt, self._decoder = model.info.fingerprint, prompt, decoder
-        in_words = prompt.conversation.single and prompt.form is None
+        self._model, self._prompt, self._decoder = model.info, prompt, decoder
+        self._calibrator: Calibration = options.calibrator
+        self._stops = bool(options.stop)
         if isinstance(options.calibrator, Calibrator):
-            if not in_words:
-                raise CalibratorMismatchError(
-                    "calibrators apply to single questions answered in words, not to "
-                    "conversations, tools or schemas: pass calibrator=None"
-                )
-            options.calibrator.check(self._fingerprint(prompt.reading_kind))
-        # No calibrator was fitted to conversations, structured replies or stop sequences.
-        plain = in_words and not options.stop
-        self._calibrator: Calibration = options.calibrator if plain else None
+            options.calibrator.check(self._fingerprint(prompt.expected_form))
 
-    def _fingerprint(self, kind: AnswerKind) -> Fingerprint:
+    def _fingerprint(self, form: str) -> Fingerprint:
         """What a calibrator has to apply to."""
         return Fingerprint.of(
-            model=self._model,
+            model=self._model.fingerprint,
             decoder=described(self._decoder),
-            instructions={kind.value: self._prompt.instruction},
+            instructions={form: self._prompt.instruction},
             chat=self._prompt.chat,
+            single=self._prompt.conversation.single,
+            stops=self._stops,
         )
 
     def reads_attention(self) -> bool:
@@ -84,34 +90,68 @@ class ConfidenceEstimator:
                 kinds = [self._prompt.kind]
                 if self._prompt.kind is AnswerKind.AUTO:
                     kinds = [kind for kind in AnswerKind if kind is not AnswerKind.AUTO]
-                return may_need_attention(map(self._fingerprint, kinds))
+                return may_need_attention(self._fingerprint(kind.value) for kind in kinds)
         return False
 
-    def estimate(self, leaves: LeafTable, kind: AnswerKind, *, complete: bool) -> Assessment:
+    def estimate(self, leaves: LeafTable, form: AnswerForm, *, complete: bool) -> Assessment:
         """What to think of a tree's answer.
 
         Args:
             leaves: Statistics of its leaves.
-            kind: The answer kind that was read.
+            form: The form of the answer that was read.
             complete: Whether decoding went on to its end.
         """
         if leaves.top is None or not complete:
             return Assessment({})
         features = features_of(leaves)
+        if self._calibrator is None:
+            return Assessment(features)
         try:
-            calibrator = self._calibrator_for(kind)
-            confidence = None
-            if calibrator is not None:
-                confidence = calibrator.confidence(features, kind.value)
-            return Assessment(features, confidence)
+            return self._assessed(features, form)
         except CalibrationError as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
-            return Assessment(features, None, (f"no confidence: {error}",))
+            return Assessment(features, notes=(f"no confidence: {error}",))
 
-    def _calibrator_for(self, kind: AnswerKind) -> Calibrator | None:
+    def _assessed(self, features: dict[str, float | None], form: AnswerForm) -> Assessment:
+        held, notes = self._held(form)
+        if held is not None:
+            try:
+                if not held.calibrator.outside(features, form):
+                    found = held.calibrator.confidence(features, form)
+                    report = _report(held, found, ())
+                    return Assessment(features, found, report, tuple(notes))
+                reason = f"this tree is unlike those of the {held.source} calibrator"
+            except CalibrationError as error:
+                reason = f"the {held.source} calibrator does not apply: {error}"
+        else:
+            reason = self._why_none(form)
+        general = Calibrator.general(self._model.parameters)
+        if held is not None:
+            general = general.widened(_WIDENED)
+        found = general.confidence(features, form)
+        report = _report(Held(general, "general"), found, (reason,))
+        return Assessment(features, found, report, tuple(notes))
+
+    def _held(self, form: AnswerForm) -> tuple[Held | None, list[str]]:
+        """The calibrator for this answer, and files that could not be used."""
         calibrator = self._calibrator
-        if calibrator == "auto":
-            return find_calibrator(self._fingerprint(kind))
-        if calibrator is not None:
-            calibrator.check(self._fingerprint(kind))
-        return calibrator
+        fingerprint = self._fingerprint(form)
+        if isinstance(calibrator, Calibrator):
+            problems = calibrator.fingerprint and calibrator.fingerprint.problems(fingerprint)
+            return (None if problems else Held(calibrator, "own")), []
+        return find_calibrator(fingerprint), []
+
+    def _why_none(self, form: AnswerForm) -> str:
+        fingerprint = self._fingerprint(form)
+        if isinstance(self._calibrator, Calibrator) and self._calibrator.fingerprint is not None:
+            return "; ".join(self._calibrator.fingerprint.problems(fingerprint))
+        return why_none(fingerprint)
+
+
+def _report(held: Held, found: Confidence, notes: tuple[str, ...]) -> CalibrationReport:
+    return CalibrationReport(
+        source=held.source,
+        labels=held.calibrator.labels,
+        interval=found.interval,
+        notes=notes,
+    )

@@ -11,7 +11,7 @@ from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
-from et_agent.asking.reporting import Decoded, result_of
+from et_agent.asking.reporting import Decoded, form_of_answer, result_of
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
@@ -163,7 +163,8 @@ class PendingAnswer:
         run = self.request.result(timeout)
         reading = self.reading()
         leaves = self.leaves(reading)
-        assessment = self._estimator.estimate(leaves, reading.kind.kind, complete=not run.cancelled)
+        form, _ = form_of_answer(self._prompt, reading, leaves.top)
+        assessment = self._estimator.estimate(leaves, form, complete=not run.cancelled)
         return result_of(self._decoded, reading, leaves, assessment)
 
 

@@ -80,6 +80,15 @@ class PreparedPrompt:
         )
 
     @property
+    def expected_form(self) -> str:
+        """The form of the answer, as far as it is known beforehand."""
+        if isinstance(self.form, JsonForm):
+            return "json"
+        if self.form is not None and not self.form.free:
+            return "tool_call"
+        return self.reading_kind.value
+
+    @property
     def instruction(self) -> str:
         """The system prompt; empty for none."""
         return self.conversation.system

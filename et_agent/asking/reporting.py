@@ -37,7 +37,7 @@ from et_agent.uncertainty import (
 )
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["Decoded", "result_of", "tree_report"]
+__all__ = ["Decoded", "form_of_answer", "result_of", "tree_report"]
 
 _FORMS: Final = {"json": "a schema was given", "tool_call": "the answer calls a tool"}
 
@@ -79,14 +79,16 @@ def result_of(
     answer = answered[0].answer if answered else None
     cut_off = cut_off_share(leaves.finish != 0, checked)
     report = tree_report(request.model, run.tree, reading)
-    kind, calls = _kind_of_answer(prompt, reading, answer, report)
+    kind, calls = form_of_answer(prompt, reading, leaves.top)
     confidence, info = assessment.confidence, request.model.info
+    calibration = assessment.calibration
     return AskResult(
         question=prompt.conversation.question,
         answer=answer,
         tool_calls=calls,
         confidence=None if confidence is None else confidence.value,
-        calibrated=confidence is not None,
+        calibrated=calibration is not None and calibration.source != "general",
+        calibration=calibration,
         confidence_parts=()
         if confidence is None
         else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
@@ -108,7 +110,12 @@ def result_of(
             *assessment.notes,
         ),
         usage=_usage(request),
-        model=ModelId(name=info.name, fingerprint=info.fingerprint, library=info.library),
+        model=ModelId(
+            name=info.name,
+            fingerprint=info.fingerprint,
+            parameters=info.parameters,
+            library=info.library,
+        ),
         decoder=described(decoded.decoder),
         instruction=prompt.instruction,
         single=prompt.conversation.single,
@@ -118,15 +125,16 @@ def result_of(
     )
 
 
-def _kind_of_answer(
-    prompt: PreparedPrompt, reading: TreeReading, answer: str | None, report: TreeReport
+def form_of_answer(
+    prompt: PreparedPrompt, reading: TreeReading, top: int | None
 ) -> tuple[AnswerForm, tuple[ToolCall, ...]]:
-    """What the answer is, and the tools that it calls."""
+    """What the answer of a class is, and the tools that it calls; `top` is None without an answer."""
     form = prompt.form
     if isinstance(form, JsonForm):
         return "json", ()
     if form is not None:
-        calls = next((leaf.tool_calls for leaf in report.leaves if leaf.answer == answer), ())
+        members = (leaf for leaf, one in enumerate(reading.classes.index_of_leaf) if one == top)
+        calls = () if top is None else reading.calls[next(members)]
         if calls or not form.free:
             return "tool_call", calls
     assert reading.kind.kind is not AnswerKind.AUTO

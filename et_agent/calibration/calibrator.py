@@ -1,17 +1,25 @@
 """Calibrators: fit, store as JSON, apply and explain a map from features of a tree to P(correct)."""
 
-import json
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from et_agent.arrays import Doubles, Ints
+from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed
+from et_agent.calibration.evidence import (
+    Domain,
+    Limit,
+    bounded,
+    domain_of,
+    limits_of,
+    wilson,
+)
 from et_agent.calibration.features import (
     FEATURES,
     feature_columns,
@@ -21,67 +29,35 @@ from et_agent.calibration.features import (
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
     CANDIDATES,
-    MIN_PER_CLASS,
-    MIN_QUESTIONS,
     choose,
-    current_method,
     folds,
     log_loss,
     renamed_method,
     usable_features,
 )
-from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic
+from et_agent.calibration.labels import (
+    checked_labels,
+    checked_rows,
+    comparable,
+    require_comparable,
+    row_weights,
+)
+from et_agent.calibration.maps import CalibrationMap, Isotonic, VennAbers
+from et_agent.calibration.pooled import Pooled
+from et_agent.calibration.prior import Prior
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.storage import write_atomically
+
+if TYPE_CHECKING:
+    from et_agent.results import AskResult
 
 __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
 
-SCHEMA: Final = 1
 AUTO: Final = "auto"
-_Method = Annotated[str, AfterValidator(current_method)]
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class DataUsed(_Document):
-    """Questions that a calibrator was fitted on."""
-
-    name: str
-    """Data set and split."""
-    questions: int
-    """Number of questions."""
-    right: int
-    """Number of questions that were answered correctly."""
-    library: str = ""
-    """What decoded them, as `ModelId.library` has it; empty if that is not known."""
-
-
-class CalibratorFile(_Document):
-    """A fitted calibrator as JSON. It contains no code."""
-
-    schema_version: int = SCHEMA
-    """Version of this format."""
-    created: str
-    """Day of fitting, ISO 8601, UTC."""
-    fingerprint: Fingerprint | None
-    """What the calibrator is valid for; None if the caller keeps track of that."""
-    data: tuple[DataUsed, ...]
-    """What it was fitted on."""
-    method: _Method
-    """Candidate that was fitted."""
-    losses: dict[_Method, float]
-    """Mean log loss on held-out questions, nats, of each candidate that was tried."""
-    held_out: dict[str, float]
-    """Metrics of the whole procedure, the choice included, on held-out questions."""
-    reliability: tuple[tuple[float, float, int], ...] = ()
-    """Mean confidence, accuracy and number of held-out questions, by bins of confidence."""
-    mapping: CalibrationMap
-    """The fitted map."""
+POOLED: Final = "pooled"
+LEARNT: Final = "labelled while working"
+"""Name of the data that `Calibrator.update` adds to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +85,13 @@ class Confidence:
         value: P(correct), in (0, 1).
         parts: Contributions of the features, largest first; empty if the map has none.
         base: P(correct) of a question with average features.
+        interval: Central 90 % of what P(correct) may be, given the labels that there were.
     """
 
     value: float
     parts: tuple[Part, ...]
     base: float | None
+    interval: tuple[float, float]
 
 
 class Calibrator:
@@ -128,6 +106,7 @@ class Calibrator:
         fingerprint: What the questions were decoded with; None if the caller keeps track of that.
         data: Names and sizes of the data, for the record.
         seed: Seed of the folds.
+        parameters: Parameters of the model, which say where the general map starts; 0 if not known.
 
     Attributes:
         mapping_: The fitted map.
@@ -152,12 +131,43 @@ class Calibrator:
         fingerprint: Fingerprint | None = None,
         data: Sequence[DataUsed] = (),
         seed: int = 0,
+        parameters: int = 0,
     ) -> None:
         self.method = renamed_method(method)
         self.features = None if features is None else renamed_features(features)
         self.fingerprint = fingerprint
         self.data = data
         self.seed = seed
+        self.parameters = parameters
+
+    @classmethod
+    def general(cls, parameters: int = 0, *, fingerprint: Fingerprint | None = None) -> Self:
+        """The map for any model, prompt, settings and kind, before any label of one's own.
+
+        Args:
+            parameters: Parameters of the model; 0 if that is not known.
+            fingerprint: What `update` will be given results of; None for anything.
+        """
+        prior = Prior.shipped()
+        made = cls(POOLED, fingerprint=fingerprint, parameters=parameters)
+        made._set(prior.map_for(parameters), POOLED, prior.limits, None)
+        return made
+
+    def _set(
+        self,
+        mapping: CalibrationMap,
+        method: str,
+        limits: Sequence[Limit],
+        domain: Domain | None,
+    ) -> None:
+        self.mapping_, self.method_ = mapping, method
+        self.limits_, self.domain_ = tuple(limits), domain
+        self.losses_: Mapping[str, float] = {}
+        self.metrics_: dict[str, float] = {}
+        self.reliability_: tuple[tuple[float, float, int], ...] = ()
+        self.held_out_: Doubles = np.array([])
+        self.classes_ = np.array([0, 1])
+        self.created_ = datetime.now(UTC).date().isoformat()
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:  # noqa: N803
         """Fit to labelled questions.
@@ -169,13 +179,13 @@ class Calibrator:
                 never split between fitting and evaluation. None treats every row as its own group.
 
         Raises:
-            CalibrationError: Too few labels, one class only, labels other than 0 and 1, NaN in a
-                feature, an unknown method, or scikit-learn is missing.
+            CalibrationError: No label, labels other than 0 and 1, NaN in a feature, an unknown
+                method, or too few labels for one that is fitted anew.
         """
         if self.method != AUTO and self.method not in CANDIDATES:
             known = ", ".join((AUTO, *CANDIDATES))
             raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
-        rows, labels, together = _checked(X, y, groups)
+        rows, labels, together = checked_labels(X, y, groups)
         features = usable_features(rows, self.features)
         left_out = FEATURES if self.features is None else ()
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
@@ -184,18 +194,28 @@ class Calibrator:
                 f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "
                 "questions in which it was not measured, or choose another method"
             )
-        self.held_out_: Doubles = np.full(labels.size, np.nan)
-        for train, held in folds(labels, together, self.seed):
-            mapping, _, _ = self._fitted(rows[train], labels[train], together[train], features)
-            self.held_out_[held] = mapping.predict(rows[held])
-        self.mapping_, self.method_, self.losses_ = self._fitted(rows, labels, together, features)
-        judged = ~np.isnan(self.held_out_)
-        self.metrics_: dict[str, float] = {
-            "log_loss": float(log_loss(labels[judged], self.held_out_[judged]).mean())
-        }
-        self.reliability_: tuple[tuple[float, float, int], ...] = ()
-        self.classes_ = np.array([0, 1])
-        self.created_ = datetime.now(UTC).date().isoformat()
+        start = Prior.shipped().map_for(self.parameters)
+        held_out: Doubles = np.full(labels.size, np.nan)
+        losses: Mapping[str, float] = {}
+        if self.method in (AUTO, POOLED) and not comparable(labels, together):
+            method = POOLED
+            mapping = _map(method, rows, labels, together, features, self.seed, start)
+        else:
+            require_comparable(labels, together)
+            for train, others in folds(labels, together, self.seed):
+                part, _, _ = self._fitted(
+                    rows[train], labels[train], together[train], features, start
+                )
+                held_out[others] = part.predict(rows[others])
+            mapping, method, losses = self._fitted(rows, labels, together, features, start)
+        known = ~np.isnan(held_out)
+        judged = np.where(known, held_out, mapping.predict(rows))
+        limits = limits_of(judged, labels.astype(np.float64), row_weights(together))
+        self._set(mapping, method, limits, domain_of(rows))
+        self.held_out_, self.losses_ = held_out, losses
+        if known.any():
+            loss = log_loss(labels[known], held_out[known]).mean()
+            self.metrics_ = {"log_loss": float(loss)}
         return self
 
     def _fitted(
@@ -204,13 +224,14 @@ class Calibrator:
         labels: Ints,
         groups: Ints,
         features: tuple[str, ...],
+        start: Pooled,
     ) -> tuple[CalibrationMap, str, Mapping[str, float]]:
         name: str = self.method
         losses: Mapping[str, float] = {}
         if name == AUTO:
-            choice = choose(rows, labels, groups, features, self.seed)
+            choice = choose(rows, labels, groups, features, self.seed, start)
             name, losses = choice.name, choice.losses
-        return CANDIDATES[name].fit(rows, labels, groups, features, self.seed), name, losses
+        return _map(name, rows, labels, groups, features, self.seed, start), name, losses
 
     @property
     def reads_attention(self) -> bool:
@@ -228,9 +249,11 @@ class Calibrator:
         Raises:
             CalibrationError: Not fitted, wrong columns, or NaN in a feature that is used.
         """
-        rows = _rows(X)
-        right = self._fitted_map().predict(rows)
+        right = self._bounded(checked_rows(X))
         return np.column_stack([1.0 - right, right])
+
+    def _bounded(self, rows: Doubles) -> Doubles:
+        return bounded(self.limits_, rows, self._fitted_map().predict(rows))
 
     def confidence(self, features: Mapping[str, float | None], kind: str) -> Confidence:
         """Return P(correct) of the top answer of one tree, and what moved it.
@@ -243,10 +266,11 @@ class Calibrator:
             CalibrationError: The calibrator is not fitted, or a feature that it uses was not measured.
         """
         mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
-        value = float(mapping.predict(row)[0])
+        value = float(self._bounded(row)[0])
+        interval = self._interval(row, value)
         if isinstance(mapping, Isotonic):
-            return Confidence(value, (), None)
-        logistic = mapping if isinstance(mapping, Logistic) else mapping.score
+            return Confidence(value, (), None, interval)
+        logistic = mapping.score if isinstance(mapping, VennAbers) else mapping
         columns = feature_columns()
         parts = [
             Part(name, _meaning(name), float(row[0, columns.index(name)]), float(part))
@@ -255,7 +279,74 @@ class Calibrator:
         ]
         parts.sort(key=lambda part: -abs(part.log_odds))
         base = float(1.0 / (1.0 + np.exp(-logistic.intercept)))
-        return Confidence(value, tuple(parts), base)
+        return Confidence(value, tuple(parts), base, interval)
+
+    def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
+        mapping = self._fitted_map()
+        if isinstance(mapping, Pooled):
+            ends = mapping.interval(row)[0]
+        elif isinstance(mapping, VennAbers):
+            ends = np.concatenate(mapping.bounds(row))
+        else:
+            ends = np.array(wilson(value, self._questions_near(value)))
+        low, high = (float(bounded(self.limits_, row, ends[[at]])[0]) for at in (0, 1))
+        return min(low, value), max(high, value)
+
+    def _questions_near(self, value: float) -> float:
+        """Questions of the bin of held-out confidences that a confidence is nearest to."""
+        if not self.reliability_:
+            return float(self.labels)
+        return float(min(self.reliability_, key=lambda one: abs(one[0] - value))[2])
+
+    @property
+    def labels(self) -> int:
+        """Number of labelled questions of the setting itself, those of the general map left aside."""
+        return sum(one.questions for one in self.data)
+
+    def outside(self, features: Mapping[str, float | None], kind: str) -> bool:
+        """Whether a tree is unlike those that were fitted: farther away than 99 % of them."""
+        if self.domain_ is None:
+            return False
+        return bool(self.domain_.distance(feature_row(features, kind)[None, :])[0] > 1.0)
+
+    def widened(self, factor: float) -> Self:
+        """The same with a less certain map, where the map says how certain it is."""
+        made = copy.copy(self)
+        if isinstance(made.mapping_, Pooled):
+            made.mapping_ = made.mapping_.widened(factor)
+        return made
+
+    def update(self, result: "AskResult", right: bool) -> Self:
+        """Learn from one more labelled result; the calibrator itself changes.
+
+        The posterior after the labels so far is the prior of the next one.
+
+        Args:
+            result: A result with an answer.
+            right: Whether the answer is right.
+
+        Raises:
+            CalibrationError: The result has no answer or was interrupted, `right` is not a truth value,
+                or the map is not one that labels can move.
+            CalibratorMismatchError: The result is of another model, decoder, prompt or kind.
+        """
+        if not isinstance(right, (bool, np.bool_)):
+            raise CalibrationError(f"right is {right!r}: pass True or False")
+        if not result.features:
+            raise CalibrationError("the result has no answer, so nothing can be learnt from it")
+        mapping = self._fitted_map()
+        if not isinstance(mapping, Pooled):
+            raise CalibrationError(
+                f"a map of the method {self.method_} is fitted as a whole: fit it again with the "
+                "new label, or fit with method={POOLED!r}"
+            )
+        self.check(Fingerprint.of_result(result.model_dump(mode="json")))
+        row = feature_row(result.features, result.kind)[None, :]
+        before = float(self._bounded(row)[0])
+        self.mapping_ = mapping.after(row, np.array([float(right)]))
+        self.limits_ = tuple(one.with_one(before, right=bool(right)) for one in self.limits_)
+        self.data = _with_one(self.data, right=bool(right))
+        return self
 
     def check(self, requested: Fingerprint) -> None:
         """Check that this calibrator is valid for a tree.
@@ -296,6 +387,8 @@ class Calibrator:
             losses=dict(self.losses_),
             held_out=dict(self.metrics_),
             reliability=self.reliability_,
+            limits=self.limits_,
+            domain=self.domain_,
         )
 
     @classmethod
@@ -320,34 +413,11 @@ class Calibrator:
         Raises:
             CalibrationError: It is damaged, or was written by a later et-agent.
         """
-        try:
-            values: Any = json.loads(text)
-        except ValueError as error:
-            raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
-        version = values.get("schema_version") if isinstance(values, dict) else None
-        if not isinstance(version, int) or version < 1:
-            raise CalibrationError(
-                f"{where} is not an et-agent calibrator: fit one with `et-agent calibrate fit`"
-            )
-        if version > SCHEMA:
-            raise CalibrationError(
-                f"{where} was written by a later et-agent (schema {version}, this one knows "
-                f"{SCHEMA}): upgrade et-agent, or fit the calibrator again"
-            )
-        try:
-            found = CalibratorFile.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            raise CalibrationError(
-                f"{where} is damaged ({place}: {first['msg']}): fit the calibrator again"
-            ) from error
+        found = parsed(text, where)
         made = cls(fingerprint=found.fingerprint, data=found.data)
-        made.mapping_, made.method_ = found.mapping, found.method
+        made._set(found.mapping, found.method, found.limits, found.domain)
         made.losses_, made.metrics_ = found.losses, found.held_out
-        made.reliability_ = found.reliability
-        made.created_, made.classes_ = found.created, np.array([0, 1])
-        made.held_out_ = np.array([])
+        made.reliability_, made.created_ = found.reliability, found.created
         return made
 
     def _fitted_map(self) -> CalibrationMap:
@@ -356,55 +426,27 @@ class Calibrator:
         return self.mapping_
 
 
+def _map(
+    name: str,
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
+) -> CalibrationMap:
+    return CANDIDATES[name].fit(rows, labels, groups, features, seed, start)
+
+
+def _with_one(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:
+    """The record of the data with one more question that was labelled while working."""
+    held = {one.name: one for one in data}
+    before = held.get(LEARNT, DataUsed(name=LEARNT, questions=0, right=0))
+    held[LEARNT] = before.model_copy(
+        update={"questions": before.questions + 1, "right": before.right + right}
+    )
+    return tuple(held.values())
+
+
 def _meaning(column: str) -> str:
     return FEATURES[column].meaning if column in FEATURES else "kind of answer"
-
-
-def _rows(values: ArrayLike) -> Doubles:
-    rows = np.asarray(values, dtype=np.float64)
-    width = len(feature_columns())
-    if rows.ndim != 2 or rows.shape[1] != width:
-        raise CalibrationError(
-            f"features have the shape {rows.shape}: pass rows of {width} columns, as feature_row "
-            "makes them"
-        )
-    return rows
-
-
-def _checked(
-    features: ArrayLike, y: ArrayLike, groups: ArrayLike | None
-) -> tuple[Doubles, Ints, Ints]:
-    rows = _rows(features)
-    labels = np.asarray(y)
-    if labels.shape != (rows.shape[0],):
-        raise CalibrationError(
-            f"there are {rows.shape[0]} rows but {labels.size} labels: pass one label per row"
-        )
-    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise CalibrationError("labels must be 1 for right or 0 for wrong")
-    together = np.arange(labels.size) if groups is None else np.asarray(groups)
-    if together.shape != labels.shape:
-        raise CalibrationError(
-            f"there are {labels.size} labels but {together.size} groups: pass one group per label"
-        )
-    _, numbers = np.unique(together, return_inverse=True)
-    whole = labels.astype(np.int64)
-    _require_enough(whole, numbers.astype(np.int64))
-    return rows, whole, numbers.astype(np.int64)
-
-
-def _require_enough(labels: Ints, groups: Ints) -> None:
-    total = np.unique(groups).size
-    right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
-    if total and not (right and wrong):
-        raise CalibrationError(
-            f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
-            "label more, since calibration needs right and wrong answers"
-        )
-    missing = max(MIN_QUESTIONS - total, 0)
-    if missing or min(right, wrong) < MIN_PER_CLASS:
-        raise CalibrationError(
-            f"{total} labelled questions, {right} right and {wrong} wrong, are too few: at least "
-            f"{MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. Label more"
-            + (f" ({missing} at least)" if missing else "")
-        )

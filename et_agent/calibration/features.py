@@ -4,9 +4,10 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
+from pydantic import AfterValidator
 
 from et_agent.answers import AnswerKind
 from et_agent.arrays import Doubles
@@ -19,6 +20,7 @@ from et_agent.uncertainty.leaves import check_leaves
 
 __all__ = [
     "FEATURES",
+    "Column",
     "Feature",
     "FeatureValues",
     "check_columns",
@@ -27,8 +29,11 @@ __all__ = [
     "feature_row",
     "features_of",
     "renamed_features",
+    "taken",
 ]
 
+_FORMS: Final = ("json", "tool_call")
+_LEAST_SHARE: Final = 1e-9
 _OLD_NAMES: Final = {"words": "answer_logprob"}
 """What an earlier et-agent called features; its results and calibrators are read silently."""
 
@@ -42,12 +47,15 @@ class Feature:
         meaning: Description for a person, with the unit.
         value: Computes it from a tree with at least one answer; NaN if it was not measured.
         attention: Whether it needs attention, which is read only where it is asked for.
+        fitted: Whether fits use it unless told which features to use. Not the length, which a prompt
+            moves at will, nor what needs attention, which never paid (docs/confidence.md).
     """
 
     name: str
     meaning: str
     value: Callable[[LeafTable], float]
     attention: bool = False
+    fitted: bool = True
 
 
 def _estimated(
@@ -79,6 +87,20 @@ def _support(leaves: LeafTable) -> float:
 def _answer_logprob(leaves: LeafTable) -> float:
     top = leaves.top
     return math.nan if top is None else float(leaves.answer_logprobs[top])
+
+
+def _votes(leaves: LeafTable) -> float:
+    """More for an answer with a larger share, or one that more paths could have contradicted."""
+    return math.log1p(float(leaves.shares.max()) * effective_sample_size(leaves.checked))
+
+
+def _mass(leaves: LeafTable) -> float:
+    return math.log(max(float(leaves.shares.max()), _LEAST_SHARE)) + _answer_logprob(leaves)
+
+
+def _token_probability(leaves: LeafTable) -> float:
+    per_token = leaves.log_prob / np.maximum(leaves.tokens, 1)
+    return math.exp(min(0.0, float(leaves.weight @ per_token)))
 
 
 def _unanswered(leaves: LeafTable) -> float:
@@ -119,13 +141,21 @@ FEATURES: Final[dict[str, Feature]] = {
             "RAUQ of the winning paths, nats per token; needs attention",
             _estimated("rauq"),
             attention=True,
+            fitted=False,
         ),
         Feature(
             "answer_logprob",
             "log of the mean probability of the answer's own tokens, nats",
             _answer_logprob,
         ),
-        Feature("length", "log of the winning paths' mean length in tokens", _length),
+        Feature("length", "log of the winning paths' mean length in tokens", _length, fitted=False),
+        Feature("votes", "log of 1 + share x effective number of paths", _votes),
+        Feature("mass", "log of share x probability of the answer's own tokens", _mass),
+        Feature(
+            "token_probability",
+            "geometric mean of the probability of a token, over all paths",
+            _token_probability,
+        ),
     )
 }
 """Features of the tree by name. `feature_columns` adds those of the answer kind."""
@@ -189,18 +219,28 @@ def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
 
     Args:
         features: Features from `features_of` or `AskResult.features`.
-        kind: Answer kind.
+        kind: Answer kind, or "json" or "tool_call", which have no column of their own.
 
     Raises:
         CalibrationError: The kind is unknown.
     """
     kinds = feature_columns()[len(FEATURES) :]
-    if f"kind_{kind}" not in kinds:
+    if f"kind_{kind}" not in kinds and kind not in _FORMS:
         raise CalibrationError(f"there is no answer kind {kind!r}")
     known = FeatureValues(features)
     # Results of an earlier et-agent have fewer.
     values = [math.nan if (one := known.get(name)) is None else float(one) for name in FEATURES]
     return np.array([*values, *(float(name == f"kind_{kind}") for name in kinds)])
+
+
+Column = Annotated[str, AfterValidator(current_feature)]
+"""A name of `feature_columns`; what an earlier et-agent stored is read too."""
+
+
+def taken(rows: Doubles, names: Sequence[str]) -> Doubles:
+    """Columns of `feature_row`s by name, float64 [n, names]."""
+    known = feature_columns()
+    return np.asarray(rows, dtype=np.float64)[:, [known.index(name) for name in names]]
 
 
 def check_columns(features: Sequence[str]) -> tuple[str, ...]:

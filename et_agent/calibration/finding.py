@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
@@ -13,6 +13,8 @@ from et_agent.errors import CalibrationError
 from et_agent.storage import cache_dir, data_dir
 
 __all__ = [
+    "CalibrationSource",
+    "Held",
     "calibrators_folder",
     "find_calibrator",
     "known_calibrators",
@@ -21,6 +23,8 @@ __all__ = [
     "why_none",
 ]
 
+CalibrationSource = Literal["own", "shipped", "general"]
+"""Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
 
 
@@ -51,15 +55,23 @@ def _read(path: str, changed: int) -> Calibrator:
     return Calibrator.load(path)
 
 
-def find_calibrator(requested: Fingerprint) -> Calibrator | None:
+class Held(NamedTuple):
+    """A calibrator, and whose it is."""
+
+    calibrator: Calibrator
+    source: CalibrationSource
+
+
+def find_calibrator(requested: Fingerprint) -> Held | None:
     """The first known calibrator that applies to what is requested; None if there is none.
 
     Raises:
         CalibrationError: A file is damaged.
     """
-    for _, calibrator in known_calibrators():
+    own = calibrators_folder()
+    for path, calibrator in known_calibrators():
         if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
-            return calibrator
+            return Held(calibrator, "own" if path.parent == own else "shipped")
     return None
 
 

@@ -35,6 +35,10 @@ class Fingerprint(BaseModel):
     """System prompt of each answer kind that is covered."""
     chat: str
     """Prompt style."""
+    single: bool = True
+    """Whether questions stand alone, with at most a system message before them."""
+    stops: bool = False
+    """Whether stop sequences end paths."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -79,11 +83,19 @@ class Fingerprint(BaseModel):
             decoder=result["decoder"],
             instructions={result["kind"]: result["instruction"]},
             chat=result["chat"],
+            single=result.get("single", True),
         )
 
     @classmethod
     def of(
-        cls, *, model: str, decoder: Mapping[str, Any], instructions: Mapping[str, str], chat: str
+        cls,
+        *,
+        model: str,
+        decoder: Mapping[str, Any],
+        instructions: Mapping[str, str],
+        chat: str,
+        single: bool = True,
+        stops: bool = False,
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = migrated(decoder)
@@ -94,6 +106,8 @@ class Fingerprint(BaseModel):
             leaves=_leaves_of(now),
             instructions=dict(instructions),
             chat=chat,
+            single=single,
+            stops=stops,
         )
 
     def joined(self, other: Self) -> Self:
@@ -144,6 +158,14 @@ class Fingerprint(BaseModel):
                 yield f"decoder {name} {theirs} instead of {ours}"
         if self.chat != other.chat:
             yield f"chat {other.chat} instead of {self.chat}"
+        if self.single != other.single:
+            yield (
+                "a single question"
+                if other.single
+                else "a conversation instead of single questions"
+            )
+        if self.stops != other.stops:
+            yield "stop sequences" if other.stops else "no stop sequences"
 
     def _compared(self, other: Self) -> set[str]:
         """The settings in which a tree of `other` must be as one of this."""

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Doubles, Ints
-from et_agent.calibration.features import check_columns, feature_columns
+from et_agent.calibration.features import FEATURES, check_columns, feature_columns
 from et_agent.calibration.libraries import sklearn_module
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic, VennAbers, rounded
+from et_agent.calibration.pooled import Pooled
 from et_agent.errors import CalibrationError
 from et_agent.renaming import warn_of_old_name
 
@@ -32,13 +33,13 @@ __all__ = [
     "usable_features",
 ]
 
-Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int], CalibrationMap]
-"""(rows [n, columns], labels [n], groups [n], features, seed) to a map."""
+Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int, Pooled], CalibrationMap]
+"""(rows [n, columns], labels [n], groups [n], features, seed, the general map) to a map."""
 
 MIN_QUESTIONS: Final = 50
-"""Fewer labelled questions fit nothing."""
+"""With fewer labelled questions only the general map is moved; nothing is fitted anew or compared."""
 MIN_PER_CLASS: Final = 10
-"""Right and wrong answers that are needed on each side."""
+"""Right and wrong answers that a comparison needs on each side."""
 _SHARE: Final = ("share",)
 _THREE: Final = ("share", "support", "answer_logprob")
 """Few enough for little data: the vote, the paths behind it, and the answer's own probability."""
@@ -100,6 +101,7 @@ def _logistic(
     # A feature that never changes can tell nothing.
     varying = scales > _CONSTANT
     scales = np.where(varying, scales, 1.0)
+    low, high = values.min(axis=0), values.max(axis=0)
     model = sklearn_module("linear_model").LogisticRegression(C=inverse_penalty, max_iter=1000)
     model.fit((values - means) / scales, labels)
     return Logistic(
@@ -108,20 +110,46 @@ def _logistic(
         scales=tuple(scales.tolist()),
         coefficients=tuple(np.where(varying, model.coef_[0], 0.0).tolist()),
         intercept=float(model.intercept_[0]),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
     )
 
 
+def _pooled(
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
+) -> Pooled:
+    """The general map, moved by the labels; the trees of one question together count once."""
+    del features, seed
+    _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return start.after(rows, labels.astype(np.float64), 1.0 / sizes[at])
+
+
 def _platt(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> Logistic:
-    del groups, features, seed
+    del groups, features, seed, start
     return _logistic(rows, labels, ("share",), 10.0)
 
 
 def _logistic_of_three(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> Logistic:
-    del groups, features, seed
+    del groups, features, seed, start
     return _logistic(rows, labels, _THREE, 1.0)
 
 
@@ -142,16 +170,27 @@ def _inverse_penalty(
 
 
 def _regularised(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> Logistic:
+    del start
     inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
     return _logistic(rows, labels, features, inverse_penalty)
 
 
 def _isotonic(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> Isotonic:
-    del groups, features, seed
+    del groups, features, seed, start
     shares = rows[:, feature_columns().index("share")]
     # Never 0 or 1: a rule of succession on the whole set bounds what it can have learnt.
     edge = 1.0 / (labels.size + 2)
@@ -167,9 +206,15 @@ def _isotonic(
 
 
 def _venn_abers(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> VennAbers:
     """The score is fitted on all questions, calibrated on scores from outside its own folds."""
+    del start
     inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
     whole = _logistic(rows, labels, features, inverse_penalty)
     scores = np.zeros(labels.size)
@@ -228,6 +273,13 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
     one.name: one
     for one in (
         Candidate(
+            "pooled",
+            "the general map (`calibration.prior`), moved by the labels",
+            0,
+            (),
+            _pooled,
+        ),
+        Candidate(
             "logistic-3",
             "logistic over three features: the share, how many paths stand behind it, and the answer's "
             "own probability; for trees of several sizes",
@@ -284,13 +336,19 @@ class Choice:
 
 
 def choose(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
+    rows: Doubles,
+    labels: Ints,
+    groups: Ints,
+    features: tuple[str, ...],
+    seed: int,
+    start: Pooled,
 ) -> Choice:
     """Choose a candidate by its log loss on held-out questions.
 
     The first, in the order of `CANDIDATES`, whose mean loss exceeds the best one's by no more than the
     standard error of their paired difference: after Breiman et al. 1984, whose order is by simplicity.
-    Here the one of three features stands before Platt's, which cannot serve trees of several sizes.
+    The general map comes first, since it cannot extrapolate; the one of three features stands before
+    Platt's, which cannot serve trees of several sizes.
 
     Raises:
         CalibrationError: No candidate can be made of these features.
@@ -302,7 +360,7 @@ def choose(
             continue
         found = np.full(labels.size, np.nan)
         for train, held in splits:
-            fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed)
+            fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed, start)
             found[held] = log_loss(labels[held], fitted.predict(rows[held]))
         each[candidate.name] = _by_group(found, groups)
     if not each:
@@ -327,7 +385,7 @@ def _by_group(values: Doubles, groups: Ints) -> Doubles:
 
 
 def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns to fit: those asked for, or all of them that were measured everywhere.
+    """The columns to fit: those asked for, or the usual ones that were measured everywhere.
 
     Raises:
         CalibrationError: A column that was asked for, or that some map always looks at, was not
@@ -335,7 +393,8 @@ def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str,
     """
     known = feature_columns()
     measured = [name for at, name in enumerate(known) if np.isfinite(rows[:, at]).all()]
-    chosen = tuple(measured) if features is None else check_columns(features)
+    usual = tuple(name for name in measured if name not in FEATURES or FEATURES[name].fitted)
+    chosen = usual if features is None else check_columns(features)
     missing = [name for name in dict.fromkeys((*_SHARE, *chosen)) if name not in measured]
     if missing:
         raise CalibrationError(

@@ -4,16 +4,14 @@ import itertools
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from et_agent.arrays import Doubles
-from et_agent.calibration.features import current_feature, feature_columns
+from et_agent.calibration.features import Column, feature_columns, taken
+from et_agent.calibration.pooled import Pooled
 from et_agent.errors import CalibrationError
 
 __all__ = ["CalibrationMap", "Isotonic", "Logistic", "VennAbers", "rounded"]
-
-Column = Annotated[str, AfterValidator(current_feature)]
-"""A name of `feature_columns`; what an earlier et-agent stored is read too."""
 
 _LIMIT: Final = 35.0  # beyond it the logistic function is 0 or 1 in floating point
 
@@ -25,8 +23,7 @@ class _Fitted(BaseModel):
 
 
 def _columns(rows: Doubles, names: tuple[str, ...]) -> Doubles:
-    known = feature_columns()
-    values = rows[:, [known.index(name) for name in names]]
+    values = taken(rows, names)
     missing = [name for at, name in enumerate(names) if not np.isfinite(values[:, at]).all()]
     if missing:
         raise CalibrationError(
@@ -37,7 +34,10 @@ def _columns(rows: Doubles, names: tuple[str, ...]) -> Doubles:
 
 
 class Logistic(_Fitted):
-    """P = 1 / (1 + exp(-(intercept + coefficients . standardised features)))."""
+    """P = 1 / (1 + exp(-(intercept + coefficients . standardised features))).
+
+    Features are clipped to the range that was fitted, beyond which a straight line knows nothing.
+    """
 
     form: Literal["logistic"] = "logistic"
     features: tuple[Column, ...]
@@ -50,6 +50,10 @@ class Logistic(_Fitted):
     """Log-odds by standard deviation."""
     intercept: float
     """Log-odds of a question with average features."""
+    low: tuple[float, ...] = ()
+    """Smallest values that were fitted; empty in files of an earlier et-agent."""
+    high: tuple[float, ...] = ()
+    """Largest values that were fitted."""
 
     @model_validator(mode="after")
     def _check(self) -> "Logistic":
@@ -58,6 +62,8 @@ class Logistic(_Fitted):
             raise ValueError("features, means, scales and coefficients do not go together")
         if any(scale <= 0 for scale in self.scales):
             raise ValueError("a scale is not above 0")
+        if {len(self.low), len(self.high)} - {0, len(self.features)}:
+            raise ValueError("features and their ranges do not go together")
         return self
 
     @property
@@ -68,6 +74,8 @@ class Logistic(_Fitted):
     def parts(self, rows: Doubles) -> Doubles:
         """What each feature adds to the log-odds, compared with its average; [n, features]."""
         values = _columns(rows, self.features)
+        if self.low:
+            values = np.clip(values, self.low, self.high)
         standardised = (values - np.array(self.means)) / np.array(self.scales)
         parts: Doubles = standardised * np.array(self.coefficients)
         return parts
@@ -168,5 +176,5 @@ class VennAbers(_Steps):
         return upper / (1.0 - lower + upper)
 
 
-CalibrationMap = Annotated[Logistic | Isotonic | VennAbers, Field(discriminator="form")]
+CalibrationMap = Annotated[Pooled | Logistic | Isotonic | VennAbers, Field(discriminator="form")]
 """Any of them."""

@@ -45,7 +45,13 @@ def _labelled(
             for name in runs:
                 info = opened.run(name)
                 sets.append(
-                    labelled_run(info.config, opened.records(info), caps=caps, library=info.library)
+                    labelled_run(
+                        info.config,
+                        opened.records(info),
+                        caps=caps,
+                        library=info.library,
+                        parameters=info.parameters,
+                    )
                 )
     sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
     if not sets:
@@ -168,14 +174,14 @@ def check(
     drifted = False
     for one in _labelled(runs, labels, store):
         if calibrator is not None:
-            found: Calibrator | None = Calibrator.load(Path(calibrator).expanduser())
+            judged = Calibrator.load(Path(calibrator).expanduser())
+        elif (held := find_calibrator(one.fingerprint)) is not None:
+            judged = held.calibrator
         else:
-            found = find_calibrator(one.fingerprint)
-        if found is None:
             raise CalibratorMismatchError(
                 f"no calibrator matches {one.data.name}: fit one with `et-agent calibrate fit`"
             )
-        scores = confidences(found, one)
+        scores = confidences(judged, one)
         monitor = DriftMonitor(alpha).update(scores, one.right)
         write_line(
             f"{one.data.name}: {one.data.questions} questions, {one.data.right} right "
@@ -204,8 +210,11 @@ def _number(value: float | None) -> str:
 
 
 def _print(document: "CalibratorFile") -> None:
+    import numpy as np
+
     from et_agent.calibration.features import FEATURES
-    from et_agent.calibration.maps import Isotonic, Logistic
+    from et_agent.calibration.maps import Isotonic, VennAbers
+    from et_agent.calibration.pooled import Pooled, rising
     from et_agent.cli.terminal import bar, one_line, output_console, write_line
 
     fingerprint = document.fingerprint
@@ -222,13 +231,16 @@ def _print(document: "CalibratorFile") -> None:
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
     write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
     measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
-    write_line(f"  on held-out questions: {measured}")
+    write_line(f"  on held-out questions: {measured or 'too few to judge it'}")
     mapping = document.mapping
     if not isinstance(mapping, Isotonic):
-        logistic = mapping if isinstance(mapping, Logistic) else mapping.score
-        ranked = sorted(
-            zip(logistic.features, logistic.coefficients, strict=True), key=lambda one: -abs(one[1])
-        )
+        if isinstance(mapping, Pooled):
+            weights = tuple(rising(np.array(mapping.posterior.mean)[1:]).tolist())
+            named = zip(mapping.features, weights, strict=True)
+        else:
+            logistic = mapping.score if isinstance(mapping, VennAbers) else mapping
+            named = zip(logistic.features, logistic.coefficients, strict=True)
+        ranked = sorted(named, key=lambda one: -abs(one[1]))
         for name, weight in ranked:
             if weight:
                 meaning = FEATURES[name].meaning if name in FEATURES else "kind of answer"

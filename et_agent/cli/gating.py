@@ -180,7 +180,7 @@ def _calibrator(given: str | None, config: object, kinds: list[str]) -> "Calibra
             "no calibrator matches this run: fit one with `et-agent calibrate fit`, or use the "
             "share with --calibrator none"
         )
-    return found
+    return found.calibrator
 
 
 def _percentage(value: float | None) -> str:

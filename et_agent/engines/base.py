@@ -54,6 +54,7 @@ class ModelInfo:
         chat_template: Whether the model file has a chat template.
         attention_layers: Layers whose attention can be read; empty if none can.
         threads: CPU threads that decode.
+        parameters: Number of weights; 0 if that is not known.
         library: What decodes: the library, its version and the kernels in use; empty for scripted
             models.
     """
@@ -71,6 +72,7 @@ class ModelInfo:
     chat_template: bool
     attention_layers: tuple[int, ...] = ()
     threads: int = 1
+    parameters: int = 0
     library: str = ""
 
 

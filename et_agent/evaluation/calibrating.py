@@ -40,6 +40,7 @@ class Labelled:
         right: 1 where the top answer is right, int64 [n].
         share: Its share by path weight, float64 [n].
         groups: Number of the question, int64 [n]; of its trees the largest comes first.
+        parameters: Parameters of the model; 0 if that is not known.
     """
 
     data: DataUsed
@@ -48,6 +49,7 @@ class Labelled:
     right: Ints
     share: Doubles
     groups: Ints
+    parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class _Row:
     group: int
 
 
-def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row], library: str) -> Labelled:
+def _joined(
+    data: str, fingerprint: Fingerprint, rows: Sequence[_Row], library: str, parameters: int
+) -> Labelled:
     if not rows:
         raise CalibrationError(
             f"{data}: no question has an answer, so nothing can be fitted: run more questions"
@@ -72,6 +76,7 @@ def _joined(data: str, fingerprint: Fingerprint, rows: Sequence[_Row], library: 
         right=np.array([row.right for row in rows], dtype=np.int64),
         share=np.array([row.share for row in rows]),
         groups=np.array([row.group for row in rows], dtype=np.int64),
+        parameters=parameters,
     )
 
 
@@ -81,6 +86,7 @@ def labelled_run(
     *,
     caps: Sequence[int] = (),
     library: str = "",
+    parameters: int = 0,
 ) -> Labelled:
     """The questions of an evaluation run; those without any answer are left out.
 
@@ -90,6 +96,7 @@ def labelled_run(
         caps: Fewer leaves at which each tree is taken once more (`LeafTable.capped`), so that a
             calibrator applies to these too.
         library: What decoded them (`RunInfo.library`).
+        parameters: Parameters of the model; 0 if that is not known.
 
     Raises:
         CalibrationError: No question has an answer.
@@ -106,7 +113,7 @@ def labelled_run(
     if caps:
         low, high = fingerprint.leaves
         fingerprint = fingerprint.model_copy(update={"leaves": (min(low, *caps), high)})
-    return _joined(config["data"], fingerprint, rows, library)
+    return _joined(config["data"], fingerprint, rows, library, parameters)
 
 
 def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[QuestionRecord]:
@@ -134,6 +141,7 @@ def labelled_file(path: Path) -> Labelled:
         raise DataError(f"{path} cannot be read: {error}") from error
     rows: list[_Row] = []
     libraries: set[str] = set()
+    parameters = 0
     fingerprint: Fingerprint | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -147,6 +155,7 @@ def labelled_file(path: Path) -> Labelled:
             features = feature_row(result["features"], result["kind"])
             rows.append(_Row(features, result["right"], float(result["share"]), number))
             libraries.add(str(result["model"].get("library", "")))
+            parameters = max(parameters, int(result["model"].get("parameters", 0)))
             fingerprint = found if fingerprint is None else fingerprint.joined(found)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: {error}") from error
@@ -154,7 +163,8 @@ def labelled_file(path: Path) -> Labelled:
         raise CalibrationError(
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
         )
-    return _joined(path.name, fingerprint, rows, "; ".join(sorted(libraries - {""})))
+    library = "; ".join(sorted(libraries - {""}))
+    return _joined(path.name, fingerprint, rows, library, parameters)
 
 
 def _result(line: str, where: str) -> dict[str, Any]:
@@ -202,12 +212,15 @@ def calibrate(
         fingerprint=fingerprint,
         data=tuple(one.data for one in sets),
         seed=seed,
+        parameters=max(one.parameters for one in sets),
     )
     right = np.concatenate([one.right for one in sets])
     groups = [one.groups + offset for one, offset in zip(sets, offsets[:-1], strict=True)]
     calibrator.fit(np.concatenate([one.rows for one in sets]), right, np.concatenate(groups))
     judged = ~np.isnan(calibrator.held_out_)
     confidence, labels = calibrator.held_out_[judged], right[judged] == 1
+    if not judged.any():
+        return calibrator
     for name in ("AUROC", "ECE", "Brier"):
         value = value_of(METRICS[name], labels, confidence)
         if value is not None:

@@ -166,7 +166,7 @@ def begin_run(
     # A file of the user's own goes by its name.
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
     label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
-    return store.begin(label, config)
+    return store.begin(label, config, parameters=model.info.parameters)
 
 
 def _check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:

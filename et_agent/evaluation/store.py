@@ -68,7 +68,8 @@ class RunInfo:
         config: Everything that decides what is decoded.
         created: When it was begun, ISO 8601, UTC.
         questions: Questions that are finished.
-        made_with: Versions of packages, and the kernels, with which it was begun.
+        made_with: Versions of packages, the kernels and the model's number of parameters, with which it
+            was begun.
     """
 
     id: int
@@ -83,6 +84,11 @@ class RunInfo:
         """What decoded, as `ModelId.library` has it; empty where that is not known."""
         version, kernels = map(self.made_with.get, ("llama-cpp-python", "kernels"))
         return library_line(version, kernels) if version and kernels else ""
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the model; 0 where that is not known."""
+        return int(self.made_with.get("parameters", "0"))
 
 
 class RunStore:
@@ -103,7 +109,7 @@ class RunStore:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
-    def begin(self, name: str, config: Mapping[str, Any]) -> RunInfo:
+    def begin(self, name: str, config: Mapping[str, Any], *, parameters: int = 0) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.
 
         A run of an earlier version, whose decoder is described as it was then, is gone on with too.
@@ -111,7 +117,9 @@ class RunStore:
         Args:
             name: Name of a new run; a number is added when it is taken.
             config: Everything that decides what is decoded, in plain JSON types.
+            parameters: Parameters of the model; 0 if that is not known.
         """
+        made_with = {**_versions(), **({"parameters": str(parameters)} if parameters else {})}
         text = json.dumps(config, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._transaction() as connection:
@@ -123,7 +131,7 @@ class RunStore:
                 connection.execute(
                     "INSERT INTO runs (name, digest, config, created, made_with) "
                     "VALUES (?, ?, ?, ?, ?)",
-                    (known, digest, text, _now(), json.dumps(_versions())),
+                    (known, digest, text, _now(), json.dumps(made_with)),
                 )
         return self.run(known)
 

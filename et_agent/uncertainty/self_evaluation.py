@@ -15,8 +15,9 @@ from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
+from et_agent.templates.messages import Message
 
-__all__ = ["meaning_classes", "p_true", "p_unclear"]
+__all__ = ["meaning_classes", "p_answerable", "p_true", "p_unclear"]
 
 _MOST_IDEAS: Final = 10
 
@@ -71,6 +72,31 @@ def p_unclear(model: LanguageModel, question: str) -> float:
     return float(_shares(model, [text], ("Yes", "No"))[0])
 
 
+def p_answerable(model: LanguageModel, question: str, instruction: str = "") -> float:
+    """Probability that the model gives "Yes" against "No", asked whether a question can be answered.
+
+    Votes cannot tell that a question lacks something: every path makes the same sum of what is there.
+    The prompt begins as the question's own, so that a prefix cache reads little of it again.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: The question.
+        instruction: The system prompt that the question is asked with.
+
+    Returns:
+        In [0, 1]; NaN when the model gives neither word any probability.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+        QuestionError: The prompt does not fit the context.
+    """
+    text = (
+        f"{question}\n\nCan the question above be answered with certainty from what it says and "
+        "from common knowledge? Reply with one word, Yes or No."
+    )
+    return float(_shares(model, [text], ("Yes", "No"), instruction)[0])
+
+
 def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
     """Group answers that entail each other, as the model itself sees it.
 
@@ -110,9 +136,12 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
     return classes
 
 
-def _shares(model: LanguageModel, texts: Sequence[str], words: tuple[str, str]) -> Doubles:
+def _shares(
+    model: LanguageModel, texts: Sequence[str], words: tuple[str, str], instruction: str = ""
+) -> Doubles:
     """Probability of the first word against the second as the reply, float64 [texts]."""
-    prompts = [model.chat_tokens([{"role": "user", "content": text}]) for text in texts]
+    system: list[Message] = [{"role": "system", "content": instruction}] if instruction else []
+    prompts = [model.chat_tokens([*system, {"role": "user", "content": text}]) for text in texts]
     common = common_length(prompts)
     yes_tokens, no_tokens = (_first_tokens(model, word) for word in words)
     probe = Probe(

@@ -222,6 +222,7 @@ class LlamaCppModel:
             chat_template=bool(template_text(self._model)),
             attention_layers=() if self._reader is None else self._reader.layers,
             threads=self._threads or cores(),
+            parameters=int(llama_cpp.llama_model_n_params(self._model)),
             library=library(),
         )
 

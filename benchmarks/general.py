@@ -1,0 +1,230 @@
+"""The general map: fitted to all training runs, and judged on whole models and sets left out.
+
+    python -m benchmarks.general fit     # et_agent/calibration/shipped/general/prior.json
+    python -m benchmarks.general test    # benchmarks/results/general.json, docs/confidence.md
+
+`fit` uses the training runs of `benchmarks.runs` and the runs of `benchmarks.settings`, apart from
+their questions without an answer. `test` fits anew without the model and without the set that it
+judges, on the test runs of `benchmarks.runs` and, for a third model, on its runs of
+`benchmarks.settings`. No test question is in any fit.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks import settings
+from benchmarks.confidence import CAPS, TREE
+from benchmarks.runs import PARAMETERS, PLANS, TRAINING, finished
+from et_agent.arrays import Doubles
+from et_agent.calibration import finding as found_in
+from et_agent.calibration.evidence import bounded
+from et_agent.calibration.features import feature_row, features_of
+from et_agent.calibration.pooled import Pooled, updated
+from et_agent.calibration.prior import Group, Prior, fit_prior
+from et_agent.evaluation.metrics import brier, ece
+from et_agent.evaluation.records import QuestionRecord
+
+SHIPPED: Final = Path(found_in.__file__).parent / "shipped" / "general" / "prior.json"
+SIZES: Final = (2, *CAPS)
+UNANSWERABLE: Final = ("guesses", "missing")
+FAMILIES: Final = {
+    "word-problems": ("svamp", "gsm8k"),
+    "choices": ("mmlu",),
+    "trivia": ("nq-open",),
+}
+"""Sets whose questions are of other sets."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Questions to judge a map on: whole trees with an answer."""
+
+    model: str
+    data: str
+    rows: Doubles
+    right: Doubles
+    share: Doubles
+
+
+def family(data: str) -> frozenset[str]:
+    """Names of the sets that a run's questions are of."""
+    name, _, _ = data.partition(":")
+    return frozenset(FAMILIES.get(name, (name,)))
+
+
+def group_of(
+    model: str, data: str, variant: str, records: Sequence[QuestionRecord]
+) -> Group | None:
+    """Trees of several sizes as one group; a question counts once."""
+    rows, right, weights = [], [], []
+    for record in records:
+        sizes = {int(record.leaves.count.sum()): record}
+        for cap in SIZES:
+            tree = record.capped(cap)
+            sizes.setdefault(int(tree.leaves.count.sum()), tree)
+        trees = [tree for tree in sizes.values() if tree.leaves.top is not None]
+        for tree in trees:
+            rows.append(feature_row(features_of(tree.leaves), tree.kind))
+            right.append(float(tree.correct))
+            weights.append(1.0 / len(trees))
+    if not rows:
+        return None
+    return Group(
+        model=model,
+        data=data,
+        variant=variant,
+        parameters=PARAMETERS[model],
+        rows=np.array(rows),
+        right=np.array(right),
+        weights=np.array(weights),
+    )
+
+
+def training() -> Iterator[Group]:
+    """All groups of the fit."""
+    for plan in TRAINING:
+        _, records = finished(plan, TREE)
+        group = group_of(plan.model, plan.data, "", records)
+        if group is not None:
+            yield group
+    for model in settings.PLAN:
+        for name, run in settings.archive_of(model).items():
+            data, _, variant = name.partition("/")
+            if data not in UNANSWERABLE:
+                group = group_of(model, data, variant, run.records)
+                if group is not None:
+                    yield group
+
+
+def target_of(model: str, data: str, records: Sequence[QuestionRecord]) -> Target:
+    trees = [record for record in records if record.leaves.top is not None]
+    return Target(
+        model=model,
+        data=data,
+        rows=np.array([feature_row(features_of(tree.leaves), tree.kind) for tree in trees]),
+        right=np.array([float(tree.correct) for tree in trees]),
+        share=np.array([float(tree.leaves.shares.max()) for tree in trees]),
+    )
+
+
+def targets() -> Iterator[Target]:
+    for plan in PLANS:
+        _, records = finished(plan, TREE)
+        if records:
+            yield target_of(plan.model, plan.data, records)
+    for name, run in settings.archive_of(settings.TINY).items():
+        data, _, _ = name.partition("/")
+        if data not in UNANSWERABLE:
+            yield target_of(settings.TINY, data, run.records)
+
+
+def _ece(predicted: Doubles, right: Doubles) -> float:
+    return float(ece(right > 0.5, predicted, np.ones((1, right.size)))[0])
+
+
+def _brier(predicted: Doubles, right: Doubles) -> float:
+    return float(brier(right > 0.5, predicted, np.ones((1, right.size)))[0])
+
+
+def fit() -> None:
+    groups = list(training())
+    prior = fit_prior(groups)
+    SHIPPED.parent.mkdir(parents=True, exist_ok=True)
+    prior.save(SHIPPED)
+    print(f"{len(groups)} groups, {prior.labels} questions: {np.round(prior.weights.mean, 2)}")
+
+
+def after_labels(
+    first: Pooled, target: Target, labels: int, draws: int, seed: int = 0
+) -> tuple[float, float]:
+    """Mean ECE and Brier score on the other questions after some labels, over random draws of them."""
+    found = []
+    inputs = first.inputs(target.rows)
+    for draw in range(draws):
+        order = np.random.default_rng((seed, draw)).permutation(target.right.size)
+        taken, rest = order[:labels], order[labels:]
+        posterior = updated(first.posterior, inputs[taken], target.right[taken])
+        now = first.model_copy(update={"posterior": posterior})
+        predicted = bounded((), target.rows[rest], now.predict(target.rows[rest]))
+        found.append((_ece(predicted, target.right[rest]), _brier(predicted, target.right[rest])))
+    return tuple(np.mean(found, axis=0).tolist())
+
+
+def left_out(groups: Sequence[Group], target: Target) -> Prior:
+    """The prior of all groups of other models and other sets."""
+    return fit_prior(
+        [
+            group
+            for group in groups
+            if group.model != target.model and not family(group.data) & family(target.data)
+        ]
+    )
+
+
+def test(draws: int) -> dict[str, Any]:
+    groups = list(training())
+    rows = []
+    for target in targets():
+        prior = left_out(groups, target)
+        first = prior.map_for(PARAMETERS[target.model])
+        found = bounded(prior.limits, target.rows, first.predict(target.rows))
+        row: dict[str, Any] = {
+            "model": target.model,
+            "data": target.data,
+            "questions": target.right.size,
+            "accuracy": float(target.right.mean()),
+            "ece": _ece(found, target.right),
+            "brier": _brier(found, target.right),
+            "share's ece": _ece(target.share, target.right),
+            "share's brier": _brier(target.share, target.right),
+            "covered": covered(first, target),
+        }
+        for labels in (10, 25, 50):
+            if target.right.size - labels >= 20:
+                row[f"ece after {labels}"] = after_labels(first, target, labels, draws)[0]
+        rows.append(row)
+        print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}))
+    keys = [key for key in rows[0] if key not in ("model", "data")]
+    mean = {key: float(np.mean([row[key] for row in rows if key in row])) for key in keys}
+    print("mean", json.dumps({k: round(v, 3) for k, v in mean.items()}))
+    return {"rows": rows, "mean": mean}
+
+
+def covered(first: Pooled, target: Target) -> float:
+    """Part of the bins, of ten by confidence, whose accuracy lies within the mean interval.
+
+    A bin's own accuracy is known from few questions only, so the interval counts as covering it if the
+    95 % interval of that accuracy meets it.
+    """
+    found, interval = first.predict(target.rows), first.interval(target.rows)
+    bins = np.minimum((found * 10).astype(int), 9)
+    hits = []
+    for one in np.unique(bins):
+        chosen = bins == one
+        n, p = int(chosen.sum()), float(target.right[chosen].mean())
+        if n < 5:
+            continue
+        low, high = interval[chosen].mean(axis=0)
+        half = 1.96 * np.sqrt(max(p * (1 - p), 0.25 / n) / n)
+        hits.append(low - half <= p <= high + half)
+    return float(np.mean(hits)) if hits else 1.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["fit", "test"])
+    options = parser.parse_args()
+    if options.command == "fit":
+        fit()
+    else:
+        test(draws=20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A fitted calibrator as JSON: what it holds, and files that are read strictly."""
+
+import json
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, ValidationError
+
+from et_agent.calibration.evidence import Domain, Limit
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.calibration.fitting import current_method
+from et_agent.calibration.maps import CalibrationMap
+from et_agent.errors import CalibrationError
+from et_agent.validation import Frozen
+
+__all__ = ["CalibratorFile", "DataUsed", "parsed"]
+
+SCHEMA: Final = 1
+_Method = Annotated[str, AfterValidator(current_method)]
+
+
+class DataUsed(Frozen):
+    """Questions that a calibrator was fitted on."""
+
+    name: str
+    """Data set and split."""
+    questions: int
+    """Number of questions."""
+    right: int
+    """Number of questions that were answered correctly."""
+    library: str = ""
+    """What decoded them, as `ModelId.library` has it; empty if that is not known."""
+
+
+class CalibratorFile(Frozen):
+    """A fitted calibrator as JSON. It contains no code."""
+
+    schema_version: int = SCHEMA
+    """Version of this format."""
+    created: str
+    """Day of fitting, ISO 8601, UTC."""
+    fingerprint: Fingerprint | None
+    """What the calibrator is valid for; None if the caller keeps track of that."""
+    data: tuple[DataUsed, ...]
+    """What it was fitted on."""
+    method: _Method
+    """Candidate that was fitted."""
+    losses: dict[_Method, float]
+    """Mean log loss on held-out questions, nats, of each candidate that was tried."""
+    held_out: dict[str, float]
+    """Metrics of the whole procedure, the choice included, on held-out questions."""
+    reliability: tuple[tuple[float, float, int], ...] = ()
+    """Mean confidence, accuracy and number of held-out questions, by bins of confidence."""
+    mapping: CalibrationMap
+    """The fitted map."""
+    limits: tuple[Limit, ...] = ()
+    """What the labelled questions allow at most, by rising confidence."""
+    domain: Domain | None = None
+    """Where the fitted trees lay; None if there were too few to say."""
+
+
+def parsed(text: bytes | str, where: str) -> CalibratorFile:
+    """Read a calibrator's JSON.
+
+    Raises:
+        CalibrationError: It is damaged, or was written by a later et-agent.
+    """
+    try:
+        values: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if not isinstance(version, int) or version < 1:
+        raise CalibrationError(
+            f"{where} is not an et-agent calibrator: fit one with `et-agent calibrate fit`"
+        )
+    if version > SCHEMA:
+        raise CalibrationError(
+            f"{where} was written by a later et-agent (schema {version}, this one knows "
+            f"{SCHEMA}): upgrade et-agent, or fit the calibrator again"
+        )
+    try:
+        return CalibratorFile.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CalibrationError(
+            f"{where} is damaged ({place}: {first['msg']}): fit the calibrator again"
+        ) from error

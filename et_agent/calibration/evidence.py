@@ -1,0 +1,161 @@
+"""What a calibrator's evidence allows at most, and whether a tree is like those it was fitted on."""
+
+import math
+from collections.abc import Sequence
+from typing import Final, Self
+
+import numpy as np
+from pydantic import Field
+
+from et_agent.arrays import Bools, Doubles
+from et_agent.calibration.features import Column, taken
+from et_agent.validation import Frozen
+
+__all__ = ["LEVELS", "Domain", "Limit", "bounded", "domain_of", "limits_of", "wilson"]
+
+LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Confidences from which on labelled questions are counted."""
+_DOMAIN: Final = (
+    "share",
+    "votes",
+    "mass",
+    "token_probability",
+    "length",
+    "cut_off",
+    "unanswered",
+)
+_QUANTILE: Final = 0.99
+_LEAST: Final = 50
+"""Fewer trees say little of where others lie."""
+_RIDGE: Final = 1e-3
+_MINORITY: Final = 0.6
+"""Largest P(correct) of an answer that has less than half of the weight."""
+_ONE_SIDED: Final = 1.6449
+
+
+def wilson(share: float, questions: float) -> tuple[float, float]:
+    """Central 90 % interval for a probability whose share among so many questions this is."""
+    n, z = max(questions, 1.0), _ONE_SIDED
+    middle = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
+
+
+class Limit(Frozen):
+    """What the labelled questions allow at most, from a confidence on."""
+
+    above: float = Field(ge=0, le=1)
+    """The confidence."""
+    questions: float = Field(ge=0)
+    """Number of labelled questions with that confidence or more."""
+    right: float = Field(ge=0)
+    """Number of those that were right."""
+
+    @property
+    def upper(self) -> float:
+        """Upper end of a one-sided 95 % interval for the share that is right (Wilson 1927).
+
+        Without any question the confidence itself: no more has been seen.
+        """
+        if not self.questions:
+            return self.above
+        _, high = wilson(min(1.0, self.right / self.questions), self.questions)
+        return max(self.above, high)
+
+    def with_one(self, confidence: float, *, right: bool) -> Self:
+        """The same after one more labelled question."""
+        if confidence < self.above:
+            return self
+        return self.model_copy(
+            update={"questions": self.questions + 1, "right": self.right + right}
+        )
+
+
+def limits_of(found: Doubles, right: Doubles, weights: Doubles) -> tuple[Limit, ...]:
+    """Labelled questions, counted by confidence.
+
+    Args:
+        found: P(correct) of each row, [n].
+        right: 1 for right, [n].
+        weights: How much each row counts, [n].
+    """
+    return tuple(
+        Limit(
+            above=level,
+            questions=float(weights[found >= level].sum()),
+            right=float((weights * right)[found >= level].sum()),
+        )
+        for level in LEVELS
+    )
+
+
+def bounded(limits: Sequence[Limit], rows: Doubles, found: Doubles) -> Doubles:
+    """P(correct), but never above what its evidence allows, [n].
+
+    The labelled questions with that confidence or more set one bound. The paths that agree set
+    another: nobody is surer of an answer than that one path more would give it, 1 - 1/2 / (paths + 1)
+    (Krichevsky & Trofimov 1981). An answer with less than half of the weight gets 0.6 at most.
+
+    Args:
+        limits: By rising confidence; empty for no bound by questions.
+        rows: Rows of `feature_row`, float64 [n, columns].
+        found: P(correct) as a map gives it, [n].
+    """
+    # A level may not allow less than one below it, or a surer answer would get less.
+    uppers = np.maximum.accumulate([limit.upper for limit in limits] or [1.0])
+    level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
+    capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
+    share, votes = taken(rows, ("share", "votes")).T
+    # Results of an earlier et-agent have no votes.
+    paths = np.expm1(np.where(np.isnan(votes), math.log(64.0), votes))
+    capped = np.minimum(capped, 1.0 - 0.5 / (paths + 1.0))
+    return np.asarray(np.where(share < 0, np.minimum(capped, _MINORITY), capped))
+
+
+class Domain(Frozen):
+    """Where the features of the fitted trees lay."""
+
+    features: tuple[Column, ...]
+    """Columns that are looked at, not only those that the map reads."""
+    mean: tuple[float, ...]
+    """Their means."""
+    precision: tuple[tuple[float, ...], ...]
+    """The inverse of their covariance."""
+    largest: float = Field(gt=0)
+    """Mahalanobis distance that 99 % of the fitted trees have or less."""
+
+    def distance(self, rows: Doubles) -> Doubles:
+        """Mahalanobis distance over `largest`, [n]; above 1 is outside. NaN counts as average."""
+        away = taken(rows, self.features) - np.array(self.mean)
+        away = np.where(np.isnan(away), 0.0, away)
+        squares = np.einsum("ni,ij,nj->n", away, np.array(self.precision), away)
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)) / self.largest)
+
+
+def domain_of(rows: Doubles) -> Domain | None:
+    """Where trees lie; None for too few of them to say.
+
+    Args:
+        rows: Rows of `feature_row`, float64 [n, columns].
+    """
+    if rows.shape[0] < _LEAST:
+        return None
+    columns = taken(rows, _DOMAIN)
+    measured: Bools = np.isfinite(columns).all(axis=0)
+    if not measured.any():
+        return None
+    columns = columns[:, measured]
+    names = tuple(name for name, known in zip(_DOMAIN, measured.tolist(), strict=True) if known)
+    centre = columns.mean(axis=0)
+    spread = np.atleast_2d(np.cov(columns, rowvar=False))
+    # A feature that hardly varied must not make every other value infinitely far.
+    spread += np.diag(_RIDGE + _RIDGE * np.diag(spread))
+    made = Domain(
+        features=names,
+        mean=tuple(centre.tolist()),
+        precision=tuple(map(tuple, np.linalg.inv(spread).tolist())),
+        largest=1.0,
+    )
+    largest = float(np.quantile(made.distance(rows), _QUANTILE))
+    return made.model_copy(update={"largest": max(largest, 1e-6)})

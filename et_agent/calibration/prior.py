@@ -1,0 +1,281 @@
+"""The general map: what a tree says of any model, kind and prompt, from many groups of questions.
+
+A group is a model on a set of questions with one prompt. Its map (`pooled`) has weights of its own;
+those of all groups are normally distributed around common ones, and the intercept also grows with the
+logarithm of the model's parameters. Means and covariances are found by expectation maximisation, with
+Laplace's approximation for each group (Dempster, Laird & Rubin 1977; Gelman & Hill 2007, chapter 13).
+The weights of a new group have that distribution. Labels of its own questions move them (`updated`).
+Groups of the same model and set, under several prompts, count as one group together.
+"""
+
+import functools
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from et_agent.arrays import Doubles
+from et_agent.calibration.evidence import Limit, limits_of
+from et_agent.calibration.features import Column, feature_columns
+from et_agent.calibration.pooled import Gaussian, Pooled, updated
+from et_agent.errors import CalibrationError
+from et_agent.storage import write_atomically
+from et_agent.validation import Frozen, explained
+
+__all__ = ["EXPECTED", "Expected", "Group", "GroupUsed", "Prior", "fit_prior"]
+
+_SCHEMA: Final = 1
+_ROUNDS: Final = 60
+_REFERENCE: Final = 5e8
+"""Parameters of the model whose intercept is the prior's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of a feature before any question is seen.
+
+    Attributes:
+        weight: Its weight in log-odds per unit.
+        centre: Its value at a question of middling difficulty, where the intercept is measured.
+    """
+
+    weight: float
+    centre: float
+
+
+EXPECTED: Final[Mapping[str, Expected]] = {
+    "share": Expected(1.0, 0.0),
+    "votes": Expected(0.3, 1.5),
+    "mass": Expected(0.5, -1.5),
+    "token_probability": Expected(2.5, 0.6),
+}
+"""Features of the general map. The share is the first guess at the probability, so its log-odds
+weigh 1; the others are weak guesses that every group corrects."""
+_SIZE: Final = 0.5
+"""Expected growth of the intercept per factor e of parameters, a weak guess: the log-odds of Qwen2.5's
+accuracy on GSM8K grow by about 0.9 (arXiv 2412.15115), and votes show about half of that."""
+_SPREAD_OF_MEANS: Final = (1.0, 0.5)
+_SPREAD: Final = (1.0, 0.6)
+"""Standard deviations among groups that are expected, of the intercept and of the others."""
+_STRENGTH: Final = 4.0
+"""Groups that this expectation of the spread counts as."""
+_OUTSIDE: Final = {"votes": (0.0, math.log(65.0)), "token_probability": (0.0, 1.0)}
+"""Ranges of features that are bounded by themselves; those of the others are the fitted ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Labelled questions of one model, set and prompt.
+
+    Attributes:
+        model, data, variant: Their names; the last is empty for the default prompt and settings.
+        parameters: Parameters of the model.
+        rows: Features, float64 [n, columns].
+        right: 1 where the answer is right, [n].
+        weights: How much each row counts, [n]; the rows of one question together count 1.
+    """
+
+    model: str
+    data: str
+    variant: str
+    parameters: int
+    rows: Doubles
+    right: Doubles
+    weights: Doubles
+
+
+class GroupUsed(Frozen):
+    """A group that a prior was fitted on."""
+
+    model: str
+    """Name of the model."""
+    data: str
+    """Data set and split."""
+    variant: str = ""
+    """What differed from the default settings."""
+    questions: int
+    """Number of questions with an answer."""
+    right: int
+    """Number of those whose answer was right."""
+
+
+class Prior(Frozen):
+    """Distribution of a map's weights over models, sets and prompts."""
+
+    schema_version: int = _SCHEMA
+    """Version of this format."""
+    features: tuple[Column, ...]
+    """Columns that it reads."""
+    centres: tuple[float, ...]
+    """Where they are centred."""
+    low: tuple[float, ...]
+    """Smallest values that count."""
+    high: tuple[float, ...]
+    """Largest values that count."""
+    weights: Gaussian
+    """Of b, the z of each feature, and the growth of b per factor e of parameters."""
+    size_spread: float = Field(gt=0)
+    """Standard deviation of log(parameters), for a model of unknown size."""
+    limits: tuple[Limit, ...]
+    """What the fitted questions allow at most."""
+    groups: tuple[GroupUsed, ...]
+    """What it was fitted on."""
+
+    @property
+    def labels(self) -> int:
+        """Number of labelled questions of all groups."""
+        return sum(group.questions for group in self.groups)
+
+    def at(self, parameters: int) -> Gaussian:
+        """Distribution of (b, z) for a model of so many parameters; 0 if that is not known."""
+        mean, covariance = np.array(self.weights.mean), np.array(self.weights.covariance)
+        size = math.log(parameters / _REFERENCE) if parameters else 0.0
+        turn = np.eye(mean.size)[:-1]
+        turn[0, -1] = size
+        found = turn @ covariance @ turn.T
+        if not parameters:
+            found[0, 0] += (mean[-1] ** 2 + covariance[-1, -1]) * self.size_spread**2
+        return Gaussian.of(turn @ mean, found)
+
+    def map_for(self, parameters: int) -> Pooled:
+        """The general map of a model of so many parameters; 0 if that is not known."""
+        return Pooled(
+            features=self.features,
+            centres=self.centres,
+            low=self.low,
+            high=self.high,
+            posterior=self.at(parameters),
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON, atomically."""
+        write_atomically(path, self.model_dump_json(indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            CalibrationError: The file cannot be read or is not one of this version.
+        """
+        try:
+            values = json.loads(path.read_bytes())
+            if not isinstance(values, dict) or values.get("schema_version") != _SCHEMA:
+                raise CalibrationError(f"{path} is not a prior of this version: fit it again")
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise CalibrationError(f"{path} is damaged: {explained('prior', error)}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise CalibrationError(f"the prior {path} cannot be read: {error}") from error
+
+    @staticmethod
+    def shipped() -> "Prior":
+        """The prior that the package contains.
+
+        Raises:
+            CalibrationError: The file is missing or damaged.
+        """
+        return _shipped()
+
+
+@functools.cache
+def _shipped() -> Prior:
+    folder = Path(str(resources.files("et_agent.calibration") / "shipped"))
+    return Prior.load(folder / "general" / "prior.json")
+
+
+def fit_prior(groups: Sequence[Group]) -> Prior:
+    """Fit the general map to groups of labelled questions.
+
+    Raises:
+        CalibrationError: There are fewer than two groups.
+    """
+    if len(groups) < 2:
+        raise CalibrationError("a prior needs at least two groups of questions")
+    names = tuple(EXPECTED)
+    centres = np.array([EXPECTED[name].centre for name in names])
+    columns = [feature_columns().index(name) for name in names]
+    stacked = np.concatenate([group.rows[:, columns] for group in groups])
+    low, high = np.nanmin(stacked, axis=0), np.nanmax(stacked, axis=0)
+    for at, name in enumerate(names):
+        low[at], high[at] = _OUTSIDE.get(name, (low[at], high[at]))
+    inputs = []
+    for group in groups:
+        found = np.clip(group.rows[:, columns], low, high) - centres
+        size = math.log(group.parameters / _REFERENCE)
+        inputs.append((np.where(np.isnan(found), 0.0, found), size))
+    weights = _expectation_maximisation(groups, inputs)
+    sizes = [math.log(group.parameters) for group in groups]
+    prior = Prior(
+        features=names,
+        centres=tuple(centres.tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        weights=weights,
+        size_spread=max(0.5, float(np.std(sizes))),
+        limits=(),
+        groups=tuple(_used(group) for group in groups),
+    )
+    predicted = [prior.map_for(group.parameters).predict(group.rows) for group in groups]
+    limits = limits_of(
+        np.concatenate(predicted),
+        np.concatenate([group.right for group in groups]),
+        np.concatenate([group.weights for group in groups]),
+    )
+    return prior.model_copy(update={"limits": limits})
+
+
+def _used(group: Group) -> GroupUsed:
+    return GroupUsed(
+        model=group.model,
+        data=group.data,
+        variant=group.variant,
+        questions=round(float(group.weights.sum())),
+        right=round(float((group.weights * group.right).sum())),
+    )
+
+
+def _expectation_maximisation(
+    groups: Sequence[Group], inputs: Sequence[tuple[Doubles, float]]
+) -> Gaussian:
+    """Distribution of (b, z, growth with size) for a new group."""
+    count = len(EXPECTED)
+    expected = np.array([0.0, *(math.log(math.expm1(one.weight)) for one in EXPECTED.values())])
+    # The last unknown, growth with size, is common to all groups.
+    mean = np.append(expected, _SIZE)
+    scatter = np.diag([_SPREAD_OF_MEANS[0] ** 2, *[_SPREAD_OF_MEANS[1] ** 2] * (count + 1)])
+    usual = np.diag([_SPREAD[0] ** 2, *[_SPREAD[1] ** 2] * count])
+    first, spread = mean.copy(), usual.copy()
+    prior_precision = np.linalg.inv(scatter)
+    counts = Counter((group.model, group.data) for group in groups)
+    parts = [1.0 / counts[group.model, group.data] for group in groups]
+    for _ in range(_ROUNDS):
+        total, weighted = prior_precision.copy(), prior_precision @ first
+        found = []
+        precision = np.linalg.inv(spread)
+        for group, part, (features, size) in zip(groups, parts, inputs, strict=True):
+            turn = np.eye(count + 2)[:-1]
+            turn[0, -1] = size
+            own = updated(Gaussian.of(turn @ mean, spread), features, group.right, group.weights)
+            own_mean = np.array(own.mean)
+            found.append((part, turn, own_mean, np.array(own.covariance)))
+            total += part * turn.T @ precision @ turn
+            weighted += part * turn.T @ precision @ own_mean
+        mean = np.linalg.solve(total, weighted)
+        sums = _STRENGTH * usual
+        for part, turn, own_mean, own_covariance in found:
+            away = own_mean - turn @ mean
+            sums += part * (np.outer(away, away) + own_covariance)
+        spread = sums / (sum(parts) + _STRENGTH)
+    # A new group differs from the mean, which is not known exactly either.
+    covariance: Doubles = np.linalg.inv(total).astype(np.float64)
+    covariance[:-1, :-1] += spread
+    return Gaussian.of(mean, covariance)
