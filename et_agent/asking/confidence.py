@@ -7,7 +7,11 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
-from et_agent.calibration.finding import find_calibrator, may_need_attention
+from et_agent.calibration.finding import (
+    find_calibrator,
+    may_need_attention,
+    unusable_calibrators,
+)
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
@@ -25,7 +29,7 @@ class Assessment:
         features: What calibrators see of the tree; empty without an answer, and for a tree that was
             cut short.
         confidence: P(correct); None where no calibrator holds.
-        notes: Why a calibrator that was to be used gave none.
+        notes: Why a calibrator that was to be used gave none, and which files are no calibrators.
     """
 
     features: dict[str, float | None]
@@ -98,15 +102,16 @@ class ConfidenceEstimator:
         if leaves.top is None or not complete:
             return Assessment({})
         features = features_of(leaves)
+        notes = unusable_calibrators() if self._calibrator == "auto" else ()
         try:
             calibrator = self._calibrator_for(kind)
             confidence = None
             if calibrator is not None:
                 confidence = calibrator.confidence(features, kind.value)
-            return Assessment(features, confidence)
+            return Assessment(features, confidence, notes)
         except CalibrationError as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
-            return Assessment(features, None, (f"no confidence: {error}",))
+            return Assessment(features, None, (f"no confidence: {error}", *notes))
 
     def _calibrator_for(self, kind: AnswerKind) -> Calibrator | None:
         calibrator = self._calibrator

@@ -1,11 +1,11 @@
 """Calibrators: fit, store as JSON, apply and explain a map from features of a tree to P(correct)."""
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +33,7 @@ from et_agent.calibration.fitting import (
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.storage import write_atomically
+from et_agent.validation import parsed_json
 
 __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
@@ -254,8 +255,7 @@ class Calibrator:
             if part
         ]
         parts.sort(key=lambda part: -abs(part.log_odds))
-        base = float(1.0 / (1.0 + np.exp(-logistic.intercept)))
-        return Confidence(value, tuple(parts), base)
+        return Confidence(value, tuple(parts), logistic.base)
 
     def check(self, requested: Fingerprint) -> None:
         """Check that this calibrator is valid for a tree.
@@ -321,9 +321,11 @@ class Calibrator:
             CalibrationError: It is damaged, or was written by a later et-agent.
         """
         try:
-            values: Any = json.loads(text)
+            values = parsed_json(text)
         except ValueError as error:
-            raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
+            raise CalibrationError(
+                f"{where} is not JSON ({error}): fit the calibrator again"
+            ) from error
         version = values.get("schema_version") if isinstance(values, dict) else None
         if not isinstance(version, int) or version < 1:
             raise CalibrationError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
-__all__ = ["calibrate_app"]
+__all__ = ["calibrate_app", "say_what_is_left_out"]
 
 calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
@@ -127,6 +127,7 @@ def show(
     from et_agent.cli.terminal import visible, write_line
 
     if calibrator is None:
+        say_what_is_left_out()
         found = known_calibrators()
     else:
         path = Path(calibrator).expanduser()
@@ -165,6 +166,8 @@ def check(
     from et_agent.evaluation.calibrating import confidences
     from et_agent.evaluation.metrics import METRICS, value_of
 
+    if calibrator is None:
+        say_what_is_left_out()
     drifted = False
     for one in _labelled(runs, labels, store):
         if calibrator is not None:
@@ -199,6 +202,15 @@ def check(
     return 1 if drifted else 0
 
 
+def say_what_is_left_out() -> None:
+    """Name the files among the calibrators from which none can be read."""
+    from et_agent.calibration.finding import unusable_calibrators
+    from et_agent.cli.terminal import say
+
+    for note in unusable_calibrators():
+        say(f"note: {note}")
+
+
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
@@ -213,7 +225,7 @@ def _print(document: "CalibratorFile") -> None:
         low, high = fingerprint.leaves
         leaves = f"{low}" if low == high else f"{low} to {high}"
         write_line(
-            f"  model {fingerprint.model[:12]}, {fingerprint.decoder['name']} of {leaves} leaves, "
+            f"  model {fingerprint.model[:12]}, {fingerprint.decoder.get('name')} of {leaves} leaves, "
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:

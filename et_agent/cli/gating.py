@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from et_agent.cli.calibration import say_what_is_left_out
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
@@ -129,6 +130,8 @@ def simulate(
             raise SettingsError(f"{value} is not between 0 and 1: use a share such as 0.1")
     if splits < 1:
         raise SettingsError("--splits must be 1 or more")
+    if calibrator is None:
+        say_what_is_left_out()
     drawn = {}
     for name in names:
         with open_store(store) as runs:

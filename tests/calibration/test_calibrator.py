@@ -419,6 +419,8 @@ def test_damaged_files(tmp_path: Path) -> None:
         Calibrator.load(written(json.dumps({**good, "schema_version": 99})))
     with pytest.raises(CalibrationError, match="not JSON"):
         Calibrator.load(written("{"))
+    with pytest.raises(CalibrationError, match="nested too deeply"):
+        Calibrator.load(written("[" * 100_000))
     with pytest.raises(CalibrationError, match="not an et-agent calibrator"):
         Calibrator.load(written("[]"))
     broken = {**good, "mapping": {**good["mapping"], "values": [0.5]}}
@@ -426,6 +428,14 @@ def test_damaged_files(tmp_path: Path) -> None:
         Calibrator.load(written(json.dumps(broken)))
     with pytest.raises(CalibrationError, match="cannot be read"):
         Calibrator.load(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("changes", [{"scales": [5e-324]}, {"coefficients": [1e308]}])
+def test_figures_beyond_all_bounds_give_no_confidence(changes: dict[str, list[float]]) -> None:
+    given = {"features": ["share"], "means": [1e10], "scales": [1.0], "coefficients": [1.0]}
+    mapping = Logistic.model_validate({**given, **changes, "intercept": 0.0})
+    with pytest.raises(CalibrationError, match="no finite log-odds: fit it again"):
+        mapping.predict(questions(3)[0])
 
 
 def test_isotonic_knots_must_rise() -> None:
