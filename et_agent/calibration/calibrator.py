@@ -30,6 +30,7 @@ from et_agent.calibration.fitting import (
     renamed_method,
     usable_features,
 )
+from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.storage import write_atomically
@@ -165,13 +166,13 @@ class Calibrator:
 
         Args:
             X: Rows of `feature_row`, float64 [n, columns].
-            y: 1 for a right answer, 0 for a wrong one, [n].
+            y: True or 1 for a right answer, False or 0 for a wrong one, [n].
             groups: Group of each row, [n], such as the same question with fewer leaves. A group is
                 never split between fitting and evaluation. None treats every row as its own group.
 
         Raises:
-            CalibrationError: Too few labels, one class only, labels other than 0 and 1, NaN in a
-                feature, an unknown method, or scikit-learn is missing.
+            CalibrationError: Too few labels, one class only, labels that are none, NaN in a feature,
+                an unknown method, or scikit-learn is missing.
         """
         if self.method != AUTO and self.method not in CANDIDATES:
             known = ", ".join((AUTO, *CANDIDATES))
@@ -377,13 +378,11 @@ def _checked(
     features: ArrayLike, y: ArrayLike, groups: ArrayLike | None
 ) -> tuple[Doubles, Ints, Ints]:
     rows = _rows(features)
-    labels = np.asarray(y)
+    labels = checked_labels(y)
     if labels.shape != (rows.shape[0],):
         raise CalibrationError(
             f"there are {rows.shape[0]} rows but {labels.size} labels: pass one label per row"
         )
-    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise CalibrationError("labels must be 1 for right or 0 for wrong")
     together = np.arange(labels.size) if groups is None else np.asarray(groups)
     if together.shape != labels.shape:
         raise CalibrationError(
@@ -398,15 +397,26 @@ def _checked(
 def _require_enough(labels: Ints, groups: Ints) -> None:
     total = np.unique(groups).size
     right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
-    if total and not (right and wrong):
-        raise CalibrationError(
-            f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
-            "label more, since calibration needs right and wrong answers"
-        )
-    missing = max(MIN_QUESTIONS - total, 0)
-    if missing or min(right, wrong) < MIN_PER_CLASS:
+    if total < MIN_QUESTIONS or min(right, wrong) < MIN_PER_CLASS:
         raise CalibrationError(
             f"{total} labelled questions, {right} right and {wrong} wrong, are too few: at least "
-            f"{MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. Label more"
-            + (f" ({missing} at least)" if missing else "")
+            f"{MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. "
+            + _what_is_lacking(right, wrong, total)
         )
+
+
+def _what_is_lacking(right: int, wrong: int, total: int) -> str:
+    """What to label so that there is enough of it."""
+    missing = max(MIN_QUESTIONS - total, 0)
+    rare, how, remedy = right, "rightly", "easier questions too, or use a stronger model"
+    if wrong < right:
+        rare, how, remedy = wrong, "wrongly", "harder questions too"
+    if total and not rare:
+        return f"This model answered none of them {how}: label {remedy}"
+    more = math.ceil((MIN_PER_CLASS - rare) * total / rare) if rare else 0
+    if more <= missing:
+        return f"Label {missing} more at least"
+    return (
+        f"This model answers only {rare / total:.0%} of such questions {how}, so about {more} more of "
+        f"the same sort would be needed: label {remedy}"
+    )

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from et_agent.arrays import Bools, Doubles
+from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
 from et_agent.validation import explained
@@ -180,19 +181,17 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     """Confidences and labels of one length.
 
     Raises:
-        CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], a label is neither
-            0 nor 1.
+        CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], or a label is none
+            (`checked_label`).
     """
-    scores, labels = np.asarray(confidences, dtype=np.float64), np.asarray(right)
+    scores, labels = np.asarray(confidences, dtype=np.float64), checked_labels(right)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise CalibrationError(
             f"there are {scores.size} confidences but {labels.size} labels: pass as many labels"
         )
     if np.isnan(scores).any() or ((scores < 0) | (scores > 1)).any():
         raise CalibrationError("a confidence is NaN or outside [0, 1]: leave the question out")
-    if labels.size and (labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all()):
-        raise CalibrationError("labels must be 1 for right or 0 for wrong")
-    return scores, labels.astype(np.bool_)
+    return scores, labels
 
 
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator, RiskControl, feature_row, features_of
+from et_agent.calibration import Calibrator, RiskControl, Threshold, feature_row, features_of
+from et_agent.calibration.labels import checked_labels
 from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.records import QuestionRecord
@@ -52,8 +53,12 @@ class Outcome:
 
 
 def outcome(confidence: Doubles, right: Bools, threshold: float) -> Outcome:
-    """What answering from a threshold on would have brought."""
-    chosen = confidence >= threshold
+    """What answering from a threshold on would have brought.
+
+    Raises:
+        CalibrationError: A label is none (`checked_label`).
+    """
+    chosen, right = confidence >= threshold, checked_labels(right)
     answered = int(chosen.sum())
     return Outcome(
         threshold=threshold,

@@ -92,7 +92,7 @@ def test_bad_input() -> None:
         RiskControl().fit([math.nan], [1])
     with pytest.raises(CalibrationError, match="outside"):
         RiskControl().fit([1.5], [1])
-    with pytest.raises(CalibrationError, match="labels"):
+    with pytest.raises(CalibrationError, match="a label is 2: labels are true"):
         RiskControl().fit([0.5], [2])
     with pytest.raises(CalibrationError, match="2 confidences but 1 labels"):
         RiskControl().fit([0.5, 0.6], [1])
