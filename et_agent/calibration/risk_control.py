@@ -28,20 +28,36 @@ class Threshold:
 
     Attributes:
         value: Answer if the confidence is at least this.
+        questions: Number of labelled questions.
         coverage: Share of the labelled questions that are answered.
         answered: Number of labelled questions that are answered.
         errors: Number of wrong answers among them.
+        target_error: Largest error of later answered questions, which holds with the probability
+            `confidence`.
+        confidence: Probability with which it holds.
         p_value: Chance of this few errors if the error rate were the target or more.
         error_bound: Upper bound of the error rate among answered questions at the given confidence,
             for this threshold alone (Clopper & Pearson 1934).
     """
 
     value: float
+    questions: int
     coverage: float
     answered: int
     errors: int
+    target_error: float
+    confidence: float
     p_value: float
     error_bound: float
+
+    @property
+    def basis(self) -> str:
+        """What the threshold rests on, and the bound that holds, for a person."""
+        some = "" if self.answered == self.questions else f"{self.answered} of "
+        return (
+            f"rests on {some}{self.questions} labelled questions, {self.errors} wrong: the error is "
+            f"at most {self.target_error:g} with probability {self.confidence:g}"
+        )
 
 
 class RiskControl:
@@ -113,9 +129,12 @@ class RiskControl:
         answered, errors = int(chosen.sum()), int((~labels[chosen]).sum())
         return Threshold(
             value=value,
+            questions=scores.size,
             coverage=answered / scores.size if scores.size else 0.0,
             answered=answered,
             errors=errors,
+            target_error=self.target_error,
+            confidence=self.confidence,
             p_value=_p_value(errors, answered, self.target_error),
             error_bound=_upper_bound(errors, answered, self.confidence),
         )

@@ -156,6 +156,8 @@ def simulate(
                 f"{_percentage(kept.error)}, above the target in {kept.broken:.1%} of {splits} halves; "
                 f"a threshold qualified in {kept.certified:.0%}"
             )
+            if (whole := kept.threshold) is not None:
+                write_line(f"    on all of them, {whole.value:.2f} qualifies: it {whole.basis}")
         tokens = np.mean([record.tokens_decoded for record in records])
         write_line(f"  {tokens:,.0f} tokens per question before any escalation")
     if out is not None:
