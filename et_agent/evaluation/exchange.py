@@ -98,4 +98,4 @@ def add_questions(
         for record in records:
             if record.item not in known:
                 store.add(run, record, [], {})
-    return store.run(run.name)
+    return store.again(run)
