@@ -120,7 +120,7 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
-    from et_agent.cli.terminal import visible, write_line
+    from et_agent.cli.terminal import one_line, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.gating import guarantee, outcome, run_confidences
     from et_agent.evaluation.plots import draw_risk_coverage
@@ -143,6 +143,11 @@ def simulate(
         drawn[info.name] = (right, confidence)
         sort = "share, not calibrated" if found is None else "calibrated confidence"
         write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {sort}")
+        if any(one.name == info.config["data"] for one in ([] if found is None else found.data)):
+            write_line(
+                f"  the calibrator was fitted on questions of {one_line(info.config['data'])}: if "
+                "these are among them, what follows is too good, and no bound holds"
+            )
         for threshold in answer_at or ():
             one = outcome(confidence, right, threshold)
             write_line(

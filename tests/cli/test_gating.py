@@ -46,6 +46,7 @@ def test_simulation_over_a_stored_run(
     )
     assert shown.code == 0, shown.err
     assert "calibrated confidence" in shown.out
+    assert "the calibrator was fitted on questions of " in shown.out
     assert "at 0.50 or above: " in shown.out
     assert "error at most 0.4: " in shown.out
     assert re.search(
@@ -56,6 +57,7 @@ def test_simulation_over_a_stored_run(
     assert Path(picture).read_bytes()[1:4] == b"PNG"
     raw = run("gate", "simulate", fitted, "--calibrator", "none", "--splits", "5", "--store", store)
     assert "share, not calibrated" in raw.out
+    assert "was fitted on" not in raw.out
 
 
 @pytest.mark.parametrize(
