@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ __all__ = [
     "database_errors",
     "locked",
     "open_database",
+    "read_regular",
     "try_locked",
     "write_atomically",
 ]
@@ -67,6 +69,31 @@ def write_atomically(
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: Path, *, most: int) -> bytes:
+    """Read a file whose name nobody vouches for; of a pipe or a device nothing is read or waited for.
+
+    Args:
+        path: The file, or a link to it.
+        most: Largest size, bytes.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    # Looked at before too: to open a device may already do something.
+    _check_regular(path.stat())
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        _check_regular(os.fstat(file.fileno()))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it is larger than {most:,} bytes")
+    return content
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("it is not a regular file")
 
 
 @contextlib.contextmanager

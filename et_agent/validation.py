@@ -1,8 +1,11 @@
-"""Data that is checked once and stays as it is, and messages for what pydantic rejects."""
+"""Data that is checked once and stays as it is, messages for what pydantic rejects, foreign JSON."""
+
+import json
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Frozen", "explained"]
+__all__ = ["Frozen", "explained", "parsed_json"]
 
 
 class Frozen(BaseModel):
@@ -22,3 +25,15 @@ def explained(name: str, error: ValidationError) -> str:
         message = str(item["msg"]).removeprefix("Value error, ")
         parts.append(f"{where}: {message}{got}" if where else message)
     return f"{name}: " + "; ".join(parts)
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Read JSON that somebody else wrote.
+
+    Raises:
+        ValueError: It is not JSON, not UTF-8, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

@@ -12,7 +12,13 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
-from et_agent.calibration.finding import Held, find_calibrator, may_need_attention, why_none
+from et_agent.calibration.finding import (
+    Held,
+    find_calibrator,
+    may_need_attention,
+    unusable_calibrators,
+    why_none,
+)
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
@@ -113,13 +119,14 @@ class ConfidenceEstimator:
             return Assessment(features, notes=(f"no confidence: {error}",))
 
     def _assessed(self, features: dict[str, float | None], form: AnswerForm) -> Assessment:
-        held, notes = self._held(form)
+        held = self._held(form)
+        notes = unusable_calibrators() if self._calibrator == "auto" else ()
         if held is not None:
             try:
                 if not held.calibrator.outside(features, form):
                     found = held.calibrator.confidence(features, form)
                     report = _report(held, found, ())
-                    return Assessment(features, found, report, tuple(notes))
+                    return Assessment(features, found, report, notes)
                 reason = f"this tree is unlike those of the {held.source} calibrator"
             except CalibrationError as error:
                 reason = f"the {held.source} calibrator does not apply: {error}"
@@ -130,16 +137,16 @@ class ConfidenceEstimator:
             general = general.widened(_WIDENED)
         found = general.confidence(features, form)
         report = _report(Held(general, "general"), found, (reason,))
-        return Assessment(features, found, report, tuple(notes))
+        return Assessment(features, found, report, notes)
 
-    def _held(self, form: AnswerForm) -> tuple[Held | None, list[str]]:
-        """The calibrator for this answer, and files that could not be used."""
+    def _held(self, form: AnswerForm) -> Held | None:
+        """The calibrator for this answer."""
         calibrator = self._calibrator
         fingerprint = self._fingerprint(form)
         if isinstance(calibrator, Calibrator):
             problems = calibrator.fingerprint and calibrator.fingerprint.problems(fingerprint)
-            return (None if problems else Held(calibrator, "own")), []
-        return find_calibrator(fingerprint), []
+            return None if problems else Held(calibrator, "own")
+        return find_calibrator(fingerprint)
 
     def _why_none(self, form: AnswerForm) -> str:
         fingerprint = self._fingerprint(form)

@@ -35,16 +35,17 @@ from et_agent.calibration.fitting import (
     renamed_method,
     usable_features,
 )
-from et_agent.calibration.labels import (
-    checked_labels,
+from et_agent.calibration.labels import checked_label
+from et_agent.calibration.maps import CalibrationMap, Isotonic, VennAbers
+from et_agent.calibration.pooled import Pooled
+from et_agent.calibration.prior import Prior
+from et_agent.calibration.rows import (
     checked_rows,
     comparable,
     require_comparable,
     row_weights,
+    training_rows,
 )
-from et_agent.calibration.maps import CalibrationMap, Isotonic, VennAbers
-from et_agent.calibration.pooled import Pooled
-from et_agent.calibration.prior import Prior
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from et_agent.storage import write_atomically
 
@@ -174,18 +175,18 @@ class Calibrator:
 
         Args:
             X: Rows of `feature_row`, float64 [n, columns].
-            y: 1 for a right answer, 0 for a wrong one, [n].
+            y: True or 1 for a right answer, False or 0 for a wrong one, [n].
             groups: Group of each row, [n], such as the same question with fewer leaves. A group is
                 never split between fitting and evaluation. None treats every row as its own group.
 
         Raises:
-            CalibrationError: No label, labels other than 0 and 1, NaN in a feature, an unknown
+            CalibrationError: No label, labels that are none, NaN in a feature, an unknown
                 method, or too few labels for one that is fitted anew.
         """
         if self.method != AUTO and self.method not in CANDIDATES:
             known = ", ".join((AUTO, *CANDIDATES))
             raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
-        rows, labels, together = checked_labels(X, y, groups)
+        rows, labels, together = training_rows(X, y, groups)
         features = usable_features(rows, self.features)
         left_out = FEATURES if self.features is None else ()
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
@@ -208,13 +209,13 @@ class Calibrator:
                 )
                 held_out[others] = part.predict(rows[others])
             mapping, method, losses = self._fitted(rows, labels, together, features, start)
-        known = ~np.isnan(held_out)
-        judged = np.where(known, held_out, mapping.predict(rows))
+        seen = ~np.isnan(held_out)
+        judged = np.where(seen, held_out, mapping.predict(rows))
         limits = limits_of(judged, labels.astype(np.float64), row_weights(together))
         self._set(mapping, method, limits, domain_of(rows))
         self.held_out_, self.losses_ = held_out, losses
-        if known.any():
-            loss = log_loss(labels[known], held_out[known]).mean()
+        if seen.any():
+            loss = log_loss(labels[seen], held_out[seen]).mean()
             self.metrics_ = {"log_loss": float(loss)}
         return self
 
@@ -278,8 +279,7 @@ class Calibrator:
             if part
         ]
         parts.sort(key=lambda part: -abs(part.log_odds))
-        base = float(1.0 / (1.0 + np.exp(-logistic.intercept)))
-        return Confidence(value, tuple(parts), base, interval)
+        return Confidence(value, tuple(parts), logistic.base, interval)
 
     def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
         mapping = self._fitted_map()
@@ -326,12 +326,11 @@ class Calibrator:
             right: Whether the answer is right.
 
         Raises:
-            CalibrationError: The result has no answer or was interrupted, `right` is not a truth value,
+            CalibrationError: The result has no answer or was interrupted, `right` is not a label,
                 or the map is not one that labels can move.
             CalibratorMismatchError: The result is of another model, decoder, prompt or kind.
         """
-        if not isinstance(right, (bool, np.bool_)):
-            raise CalibrationError(f"right is {right!r}: pass True or False")
+        label = checked_label(right)
         if not result.features:
             raise CalibrationError("the result has no answer, so nothing can be learnt from it")
         mapping = self._fitted_map()
@@ -343,9 +342,9 @@ class Calibrator:
         self.check(Fingerprint.of_result(result.model_dump(mode="json")))
         row = feature_row(result.features, result.kind)[None, :]
         before = float(self._bounded(row)[0])
-        self.mapping_ = mapping.after(row, np.array([float(right)]))
-        self.limits_ = tuple(one.with_one(before, right=bool(right)) for one in self.limits_)
-        self.data = _with_one(self.data, right=bool(right))
+        self.mapping_ = mapping.after(row, np.array([float(label)]))
+        self.limits_ = tuple(one.with_one(before, right=label) for one in self.limits_)
+        self.data = _with_one(self.data, right=label)
         return self
 
     def check(self, requested: Fingerprint) -> None:

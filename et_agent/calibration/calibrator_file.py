@@ -1,7 +1,6 @@
 """A fitted calibrator as JSON: what it holds, and files that are read strictly."""
 
-import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, ValidationError
 
@@ -10,7 +9,7 @@ from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import current_method
 from et_agent.calibration.maps import CalibrationMap
 from et_agent.errors import CalibrationError
-from et_agent.validation import Frozen
+from et_agent.validation import Frozen, parsed_json
 
 __all__ = ["CalibratorFile", "DataUsed", "parsed"]
 
@@ -65,9 +64,11 @@ def parsed(text: bytes | str, where: str) -> CalibratorFile:
         CalibrationError: It is damaged, or was written by a later et-agent.
     """
     try:
-        values: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CalibrationError(f"{where} is not JSON: fit the calibrator again") from error
+        values = parsed_json(text)
+    except ValueError as error:
+        raise CalibrationError(
+            f"{where} is not JSON ({error}): fit the calibrator again"
+        ) from error
     version = values.get("schema_version") if isinstance(values, dict) else None
     if not isinstance(version, int) or version < 1:
         raise CalibrationError(

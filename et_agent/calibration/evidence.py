@@ -142,7 +142,7 @@ def domain_of(rows: Doubles) -> Domain | None:
     if rows.shape[0] < _LEAST:
         return None
     columns = taken(rows, _DOMAIN)
-    measured: Bools = np.isfinite(columns).all(axis=0)
+    measured: Bools = np.asarray(np.isfinite(columns).all(axis=0))
     if not measured.any():
         return None
     columns = columns[:, measured]

@@ -1,8 +1,12 @@
-"""Which calibrator applies to a tree: the user's own first, then those shipped with the package."""
+"""Which calibrator applies to a tree: the user's own first, then those shipped with the package.
+
+A file that cannot be used is left out, with a note that says which and why. It has no say in what the
+others say.
+"""
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -10,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
-from et_agent.storage import cache_dir, data_dir
+from et_agent.storage import cache_dir, data_dir, read_regular
 
 __all__ = [
     "CalibrationSource",
@@ -19,13 +23,17 @@ __all__ = [
     "find_calibrator",
     "known_calibrators",
     "may_need_attention",
+    "own_file",
     "save_calibrator",
+    "unusable_calibrators",
     "why_none",
 ]
 
 CalibrationSource = Literal["own", "shipped", "general"]
 """Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
+_LARGEST: Final = 4 << 20
+"""A larger file is none of ours, bytes; those that are shipped have 4,000 at most."""
 
 
 def calibrators_folder() -> Path:
@@ -36,23 +44,59 @@ def calibrators_folder() -> Path:
 
 
 def known_calibrators() -> list[tuple[Path, Calibrator]]:
-    """All calibrators at hand with their files, the user's own first.
+    """All calibrators at hand with their files, the user's own first."""
+    return [
+        (path, calibrator)
+        for path, calibrator in _looked_through()
+        if isinstance(calibrator, Calibrator)
+    ]
 
-    Raises:
-        CalibrationError: A file is damaged.
-    """
+
+def unusable_calibrators() -> tuple[str, ...]:
+    """A note on each file that is left out because no calibrator can be read from it, and why."""
+    return tuple(
+        f"a calibrator is left out: {reason}"
+        for _, reason in _looked_through()
+        if isinstance(reason, CalibrationError)
+    )
+
+
+def _looked_through() -> Iterator[tuple[Path, Calibrator | CalibrationError]]:
+    """What is in both folders: calibrators, and why others are none."""
     shipped = Path(str(resources.files("et_agent.calibration") / _SHIPPED))
-    found = []
     for folder in (calibrators_folder(), shipped):
-        for path in sorted(folder.glob("*.json")):
-            found.append((path, _read(str(path), path.stat().st_mtime_ns)))
-    return found
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield folder, _unreadable(folder, error)
+            continue
+        for path in paths:
+            try:
+                now = path.stat()
+                yield path, _read(path, now.st_ino, now.st_size, now.st_mtime_ns)
+            except OSError as error:
+                yield path, _unreadable(path, error)
+            except CalibrationError as error:
+                yield path, error
+
+
+def _unreadable(path: Path, error: OSError) -> CalibrationError:
+    return CalibrationError(
+        f"{_shown(path)} cannot be read: {error.strerror or error}. Remove it, or mend its permissions"
+    )
+
+
+def _shown(path: Path) -> str:
+    """A path as text that every result can hold, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: str, changed: int) -> Calibrator:
-    del changed
-    return Calibrator.load(path)
+def _read(path: Path, *state: int) -> Calibrator:
+    del state  # what tells that it is another file now
+    return Calibrator.from_json(read_regular(path, most=_LARGEST), _shown(path))
 
 
 class Held(NamedTuple):
@@ -63,11 +107,7 @@ class Held(NamedTuple):
 
 
 def find_calibrator(requested: Fingerprint) -> Held | None:
-    """The first known calibrator that applies to what is requested; None if there is none.
-
-    Raises:
-        CalibrationError: A file is damaged.
-    """
+    """The first known calibrator that applies to what is requested; None if there is none."""
     own = calibrators_folder()
     for path, calibrator in known_calibrators():
         if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
@@ -76,22 +116,14 @@ def find_calibrator(requested: Fingerprint) -> Held | None:
 
 
 def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
-    """Whether `find_calibrator` may find one that needs attention for any of these.
-
-    Raises:
-        CalibrationError: A file is damaged.
-    """
+    """Whether `find_calibrator` may find one that needs attention for any of these."""
     reading = [one.fingerprint for _, one in known_calibrators() if one.reads_attention]
     fingerprints = [one for one in reading if one is not None]
     return any(not held.problems(one) for one in requested for held in fingerprints)
 
 
 def why_none(requested: Fingerprint) -> str:
-    """Why no calibrator holds: how the nearest one of the same model differs from what is requested.
-
-    Raises:
-        CalibrationError: A file is damaged.
-    """
+    """Why no calibrator holds: how the nearest one of the same model differs from what is requested."""
     differences: list[list[str]] = [
         calibrator.fingerprint.problems(requested)
         for _, calibrator in known_calibrators()
@@ -102,11 +134,11 @@ def why_none(requested: Fingerprint) -> str:
     return "; ".join(sorted(differences, key=len)[0])
 
 
-def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
-    """Keep a calibrator among the user's own, so that it is found; returns the path.
+def own_file(calibrator: Calibrator) -> Path:
+    """Where `save_calibrator` keeps a calibrator.
 
     Raises:
-        CalibrationError: It is not fitted, or carries no fingerprint.
+        CalibrationError: It carries no fingerprint.
     """
     fingerprint = calibrator.fingerprint
     if fingerprint is None:
@@ -114,5 +146,14 @@ def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
             "a calibrator without fingerprint cannot be found again: give it one"
         )
     kinds = "-".join(sorted(fingerprint.instructions))
-    place = calibrators_folder() if folder is None else folder
-    return calibrator.save(place / f"{fingerprint.model[:12]}-{kinds}.json")
+    return calibrators_folder() / f"{fingerprint.model[:12]}-{kinds}.json"
+
+
+def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
+    """Keep a calibrator among the user's own, so that it is found; returns the path.
+
+    Raises:
+        CalibrationError: It is not fitted, or carries no fingerprint.
+    """
+    file = own_file(calibrator)
+    return calibrator.save(file if folder is None else folder / file.name)

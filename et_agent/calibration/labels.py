@@ -1,89 +1,41 @@
-"""Labelled rows as fits take them: checked, grouped by question, weighted."""
+"""What a label is: whether an answer is right, told by true or false, or by 1 or 0."""
+
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from et_agent.arrays import Doubles, Ints
-from et_agent.calibration.features import feature_columns
-from et_agent.calibration.fitting import MIN_PER_CLASS, MIN_QUESTIONS
+from et_agent.arrays import Bools
 from et_agent.errors import CalibrationError
 
-__all__ = ["checked_labels", "checked_rows", "comparable", "require_comparable", "row_weights"]
+__all__ = ["checked_label", "checked_labels"]
 
 
-def checked_rows(values: ArrayLike) -> Doubles:
-    """Rows of `feature_row`, float64 [n, columns].
-
-    Raises:
-        CalibrationError: They have another shape.
-    """
-    rows = np.asarray(values, dtype=np.float64)
-    width = len(feature_columns())
-    if rows.ndim != 2 or rows.shape[1] != width:
-        raise CalibrationError(
-            f"features have the shape {rows.shape}: pass rows of {width} columns, as feature_row "
-            "makes them"
-        )
-    return rows
-
-
-def checked_labels(
-    features: ArrayLike, y: ArrayLike, groups: ArrayLike | None
-) -> tuple[Doubles, Ints, Ints]:
-    """Rows, labels and groups as whole numbers.
+def checked_label(given: object) -> bool:
+    """One label. A text is none, not even "False", and neither is NaN, None or another number.
 
     Raises:
-        CalibrationError: Shapes do not go together, labels are not 0 or 1, or there are none.
+        CalibrationError: It is not a label.
     """
-    rows = checked_rows(features)
-    labels = np.asarray(y)
-    if labels.shape != (rows.shape[0],):
-        raise CalibrationError(
-            f"there are {rows.shape[0]} rows but {labels.size} labels: pass one label per row"
-        )
-    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        raise CalibrationError("labels must be 1 for right or 0 for wrong")
-    together = np.arange(labels.size) if groups is None else np.asarray(groups)
-    if together.shape != labels.shape:
-        raise CalibrationError(
-            f"there are {labels.size} labels but {together.size} groups: pass one group per label"
-        )
-    _, numbers = np.unique(together, return_inverse=True)
-    whole = labels.astype(np.int64)
-    if not whole.size:
-        raise CalibrationError("there is no labelled question: label one at least")
-    return rows, whole, numbers.astype(np.int64)
+    if isinstance(given, np.bool_ | numbers.Real) and given in (0, 1):
+        return bool(given)
+    raise CalibrationError(
+        f"a label is {given!r:.40}: labels are true for a right answer and false for a wrong one, "
+        "or 1 and 0"
+    )
 
 
-def require_comparable(labels: Ints, groups: Ints) -> None:
-    """Refuse labels that are too few to fit a map anew and to judge it.
+def checked_labels(given: ArrayLike) -> Bools:
+    """Labels as an array of the same shape.
 
     Raises:
-        CalibrationError: They are.
+        CalibrationError: One of them is not a label.
     """
-    total = np.unique(groups).size
-    right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
-    if total and not (right and wrong):
-        raise CalibrationError(
-            f"all {total} labelled questions were answered {'rightly' if right else 'wrongly'}: "
-            "label more, since calibration needs right and wrong answers"
-        )
-    missing = max(MIN_QUESTIONS - total, 0)
-    if missing or min(right, wrong) < MIN_PER_CLASS:
-        raise CalibrationError(
-            f"{total} labelled questions, {right} right and {wrong} wrong, are too few: at least "
-            f"{MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. Label more"
-            + (f" ({missing} at least)" if missing else "")
-        )
-
-
-def row_weights(groups: Ints) -> Doubles:
-    """Each row's part of its question, [n]."""
-    _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / sizes[at])
-
-
-def comparable(labels: Ints, groups: Ints) -> bool:
-    """Whether there is enough to compare maps and to judge them on held-out questions."""
-    least = min(np.unique(groups[labels == label]).size for label in (0, 1))
-    return np.unique(groups).size >= MIN_QUESTIONS and least >= MIN_PER_CLASS
+    try:
+        found = np.asarray(given)
+    except ValueError as error:
+        raise CalibrationError("the labels are of several lengths: pass one per answer") from error
+    if found.dtype.kind == "b":
+        return found
+    plain = [checked_label(one) for one in found.ravel().tolist()]
+    return np.array(plain, np.bool_).reshape(found.shape)

@@ -71,13 +71,28 @@ class Logistic(_Fitted):
         """Columns that it reads."""
         return self.features
 
+    @property
+    def base(self) -> float:
+        """P(correct) of a question with average features."""
+        return float(1.0 / (1.0 + np.exp(-np.clip(self.intercept, -_LIMIT, _LIMIT))))
+
     def parts(self, rows: Doubles) -> Doubles:
-        """What each feature adds to the log-odds, compared with its average; [n, features]."""
+        """What each feature adds to the log-odds, compared with its average; [n, features].
+
+        Raises:
+            CalibrationError: A feature was not measured, or the figures are beyond all bounds.
+        """
         values = _columns(rows, self.features)
         if self.low:
             values = np.clip(values, self.low, self.high)
-        standardised = (values - np.array(self.means)) / np.array(self.scales)
-        parts: Doubles = standardised * np.array(self.coefficients)
+        with np.errstate(over="ignore", invalid="ignore"):
+            standardised = (values - np.array(self.means)) / np.array(self.scales)
+            parts: Doubles = standardised * np.array(self.coefficients)
+        if not np.isfinite(parts).all():
+            raise CalibrationError(
+                "the means, scales and coefficients of the calibrator give no finite log-odds: fit "
+                "it again"
+            )
         return parts
 
     def log_odds(self, rows: Doubles) -> Doubles:

@@ -103,6 +103,11 @@ class Pooled(Frozen):
         """Log-odds of an average question at the posterior's mean."""
         return self.posterior.mean[0]
 
+    @property
+    def base(self) -> float:
+        """P(correct) of an average question at the posterior's mean."""
+        return float(_logistic(np.array(self.intercept)))
+
     def predict(self, rows: Doubles) -> Doubles:
         """P(correct), [n]."""
         return np.asarray(self._possible(rows).mean(axis=1))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from et_agent.arrays import Bools, Doubles
+from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
 from et_agent.validation import explained
@@ -27,20 +28,36 @@ class Threshold:
 
     Attributes:
         value: Answer if the confidence is at least this.
+        questions: Number of labelled questions.
         coverage: Share of the labelled questions that are answered.
         answered: Number of labelled questions that are answered.
         errors: Number of wrong answers among them.
+        target_error: Largest error of later answered questions, which holds with the probability
+            `confidence`.
+        confidence: Probability with which it holds.
         p_value: Chance of this few errors if the error rate were the target or more.
         error_bound: Upper bound of the error rate among answered questions at the given confidence,
             for this threshold alone (Clopper & Pearson 1934).
     """
 
     value: float
+    questions: int
     coverage: float
     answered: int
     errors: int
+    target_error: float
+    confidence: float
     p_value: float
     error_bound: float
+
+    @property
+    def basis(self) -> str:
+        """What the threshold rests on, and the bound that holds, for a person."""
+        some = "" if self.answered == self.questions else f"{self.answered} of "
+        return (
+            f"rests on {some}{self.questions} labelled questions, {self.errors} wrong: the error is "
+            f"at most {self.target_error:g} with probability {self.confidence:g}"
+        )
 
 
 class RiskControl:
@@ -112,9 +129,12 @@ class RiskControl:
         answered, errors = int(chosen.sum()), int((~labels[chosen]).sum())
         return Threshold(
             value=value,
+            questions=scores.size,
             coverage=answered / scores.size if scores.size else 0.0,
             answered=answered,
             errors=errors,
+            target_error=self.target_error,
+            confidence=self.confidence,
             p_value=_p_value(errors, answered, self.target_error),
             error_bound=_upper_bound(errors, answered, self.confidence),
         )
@@ -180,19 +200,17 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     """Confidences and labels of one length.
 
     Raises:
-        CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], a label is neither
-            0 nor 1.
+        CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], or a label is none
+            (`checked_label`).
     """
-    scores, labels = np.asarray(confidences, dtype=np.float64), np.asarray(right)
+    scores, labels = np.asarray(confidences, dtype=np.float64), checked_labels(right)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise CalibrationError(
             f"there are {scores.size} confidences but {labels.size} labels: pass as many labels"
         )
     if np.isnan(scores).any() or ((scores < 0) | (scores > 1)).any():
         raise CalibrationError("a confidence is NaN or outside [0, 1]: leave the question out")
-    if labels.size and (labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all()):
-        raise CalibrationError("labels must be 1 for right or 0 for wrong")
-    return scores, labels.astype(np.bool_)
+    return scores, labels
 
 
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
-__all__ = ["calibrate_app"]
+__all__ = ["calibrate_app", "say_what_is_left_out"]
 
 calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
@@ -36,6 +36,7 @@ _WIDTH: Final = 30
 def _labelled(
     runs: list[str] | None, labels: list[str] | None, store: str | None, caps: tuple[int, ...] = ()
 ) -> "list[Labelled]":
+    from et_agent.cli.terminal import one_line, write_line
     from et_agent.errors import CalibrationError
     from et_agent.evaluation.calibrating import labelled_file, labelled_run
 
@@ -56,6 +57,13 @@ def _labelled(
     sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
     if not sets:
         raise CalibrationError("there are no labelled questions: name a run, or use --labels FILE")
+    for one in sets:
+        if one.unanswered:
+            write_line(
+                f"{one_line(one.data.name)}: {one.unanswered} of "
+                f"{one.unanswered + one.data.questions} questions are left out: their trees gave "
+                "no answer, or were stopped"
+            )
     return sets
 
 
@@ -88,7 +96,7 @@ def fit(
     store: StoreFile = None,
 ) -> int:
     """Fit a calibrator to labelled questions."""
-    from et_agent.calibration.finding import save_calibrator
+    from et_agent.calibration.finding import own_file
     from et_agent.cli.terminal import visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.calibrating import calibrate
@@ -97,9 +105,10 @@ def fit(
         raise SettingsError("--also-leaves must be 1 or more")
     sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
     calibrator = calibrate(sets, method=method, features=feature, seed=seed)
-    target = None if output is None else Path(output).expanduser()
+    path = own_file(calibrator) if output is None else Path(output).expanduser()
     try:
-        path = save_calibrator(calibrator) if target is None else calibrator.save(target)
+        replaced = _what_is_at(path)
+        calibrator.save(path)
     except OSError as error:
         raise SettingsError(
             f"the calibrator cannot be written: {error}; choose another file with --output"
@@ -108,10 +117,27 @@ def fit(
     if calibrator.unmeasured_:
         names = ", ".join(calibrator.unmeasured_)
         write_line(f"not used, because at least one question lacks them: {names}")
+    if replaced:
+        write_line(f"replaced: {visible(str(path))}, {replaced}")
     write_line(f"saved: {visible(str(path))}")
-    if target is not None:
+    if output is not None:
         write_line("use it with `et-agent ask --calibrator FILE`")
     return 0
+
+
+def _what_is_at(path: Path) -> str:
+    """What a calibrator that is saved here replaces; empty for nothing."""
+    from et_agent.calibration import Calibrator
+    from et_agent.errors import CalibrationError
+
+    if not path.is_file():
+        return ""
+    try:
+        before = Calibrator.load(path).document()
+    except CalibrationError:
+        return "which was no calibrator"
+    questions = sum(one.questions for one in before.data)
+    return f"the calibrator of {before.created}, fitted on {questions} questions"
 
 
 @calibrate_app.command("show")
@@ -133,6 +159,7 @@ def show(
     from et_agent.cli.terminal import visible, write_line
 
     if calibrator is None:
+        say_what_is_left_out()
         found = known_calibrators()
     else:
         path = Path(calibrator).expanduser()
@@ -171,6 +198,8 @@ def check(
     from et_agent.evaluation.calibrating import confidences
     from et_agent.evaluation.metrics import METRICS, value_of
 
+    if calibrator is None:
+        say_what_is_left_out()
     drifted = False
     for one in _labelled(runs, labels, store):
         if calibrator is not None:
@@ -205,6 +234,15 @@ def check(
     return 1 if drifted else 0
 
 
+def say_what_is_left_out() -> None:
+    """Name the files among the calibrators from which none can be read."""
+    from et_agent.calibration.finding import unusable_calibrators
+    from et_agent.cli.terminal import say
+
+    for note in unusable_calibrators():
+        say(f"note: {note}")
+
+
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
@@ -222,7 +260,7 @@ def _print(document: "CalibratorFile") -> None:
         low, high = fingerprint.leaves
         leaves = f"{low}" if low == high else f"{low} to {high}"
         write_line(
-            f"  model {fingerprint.model[:12]}, {fingerprint.decoder['name']} of {leaves} leaves, "
+            f"  model {fingerprint.model[:12]}, {fingerprint.decoder.get('name')} of {leaves} leaves, "
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:

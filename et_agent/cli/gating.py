@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from et_agent.cli.calibration import say_what_is_left_out
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
@@ -119,7 +120,7 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
-    from et_agent.cli.terminal import visible, write_line
+    from et_agent.cli.terminal import one_line, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.gating import guarantee, outcome, run_confidences
     from et_agent.evaluation.plots import draw_risk_coverage
@@ -129,6 +130,8 @@ def simulate(
             raise SettingsError(f"{value} is not between 0 and 1: use a share such as 0.1")
     if splits < 1:
         raise SettingsError("--splits must be 1 or more")
+    if calibrator is None:
+        say_what_is_left_out()
     drawn = {}
     for name in names:
         with open_store(store) as runs:
@@ -140,6 +143,11 @@ def simulate(
         drawn[info.name] = (right, confidence)
         sort = "share, not calibrated" if found is None else "calibrated confidence"
         write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {sort}")
+        if any(one.name == info.config["data"] for one in ([] if found is None else found.data)):
+            write_line(
+                f"  the calibrator was fitted on questions of {one_line(info.config['data'])}: if "
+                "these are among them, what follows is too good, and no bound holds"
+            )
         for threshold in answer_at or ():
             one = outcome(confidence, right, threshold)
             write_line(
@@ -153,6 +161,8 @@ def simulate(
                 f"{_percentage(kept.error)}, above the target in {kept.broken:.1%} of {splits} halves; "
                 f"a threshold qualified in {kept.certified:.0%}"
             )
+            if (whole := kept.threshold) is not None:
+                write_line(f"    on all of them, {whole.value:.2f} qualifies: it {whole.basis}")
         tokens = np.mean([record.tokens_decoded for record in records])
         write_line(f"  {tokens:,.0f} tokens per question before any escalation")
     if out is not None:

@@ -178,11 +178,10 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
 def _why_none(result: AskResult) -> str:
     from et_agent.calibration.finding import why_none
     from et_agent.calibration.fingerprint import Fingerprint
-    from et_agent.errors import CalibrationError
 
     try:
         return why_none(Fingerprint.of_result(result.model_dump(mode="json")))
-    except (KeyError, CalibrationError):
+    except KeyError:
         return "none for this model and these settings"
 
 

@@ -5,7 +5,6 @@ A pilot (`et-agent pilot`) measures the percentiles once for a model file; they 
 file's SHA-256. The catalog's models ship with theirs in `et_agent/decoding/pilots/`.
 """
 
-import json
 import os
 from importlib import resources
 from pathlib import Path
@@ -15,11 +14,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from et_agent.errors import SettingsError
-from et_agent.storage import cache_dir, data_dir, write_atomically
+from et_agent.storage import cache_dir, data_dir, read_regular, write_atomically
+from et_agent.validation import parsed_json
 
 __all__ = ["Thresholds", "find_thresholds", "save_thresholds", "thresholds_folder"]
 
 _POINTS: Final = 101
+_LARGEST: Final = 4 << 20
+"""A larger file is no pilot, bytes."""
 
 
 class Thresholds(BaseModel):
@@ -84,13 +86,15 @@ def find_thresholds(model_sha256: str) -> Thresholds | None:
     """
     name = f"{model_sha256}.json"
     own = thresholds_folder() / name
-    if own.is_file():
-        try:
-            return _read(own.read_bytes(), str(own))
-        except OSError as error:
-            raise SettingsError(
-                f"the pilot file {own} cannot be read: {error.strerror or error}; mend its rights"
-            ) from error
+    try:
+        return _read(read_regular(own, most=_LARGEST), str(own))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise SettingsError(
+            f"the pilot file {own} cannot be read: {error.strerror or error}; mend its rights, or "
+            "delete it and run `et-agent pilot` again"
+        ) from error
     shipped = resources.files("et_agent.decoding") / "pilots" / name
     if shipped.is_file():
         return _read(shipped.read_bytes(), name)
@@ -99,7 +103,7 @@ def find_thresholds(model_sha256: str) -> Thresholds | None:
 
 def _read(text: bytes, where: str) -> Thresholds:
     try:
-        return Thresholds.model_validate(json.loads(text))
+        return Thresholds.model_validate(parsed_json(text))
     except ValueError as error:  # not UTF-8, not JSON, or not this format
         raise SettingsError(
             f"the pilot file {where} cannot be read; delete it and run `et-agent pilot` again"

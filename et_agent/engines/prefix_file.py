@@ -105,14 +105,15 @@ def read_prefixes(path: Path, store: PrefixStore, fits: Mapping[str, str]) -> An
             raise PrefixFileError("it was written for another model or library")
         _insert(store, data[start + size : -_DIGEST], header["nodes"], header["row_bytes"])
         return header["form"]
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         store.clear()
         raise PrefixFileError("it is damaged") from error
 
 
 def _mapped(path: Path) -> Bytes:
     """The bytes of a file of this user, without reading them yet."""
-    with path.open("rb") as file:
+    # A pipe that nobody writes to must not be waited for.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise PrefixFileError("it is no file", foreign=True)

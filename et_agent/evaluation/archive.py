@@ -18,6 +18,7 @@ from et_agent.evaluation.exchange import add_questions, import_run
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.storage import locked, write_atomically
+from et_agent.validation import parsed_json
 
 __all__ = ["ArchivedRun", "RunArchive", "import_runs"]
 
@@ -60,7 +61,7 @@ class RunArchive(Mapping[str, ArchivedRun]):
     def __getitem__(self, key: str) -> ArchivedRun:
         line = self._lines[key]
         try:
-            return _decoded(json.loads(line))
+            return _decoded(parsed_json(line))
         except (AttributeError, KeyError, TypeError, ValueError, DataError) as error:
             raise DataError(f"{self.path}, run {key}: {error!r}. {_REMEDY}") from error
 
@@ -100,7 +101,7 @@ def _read(path: Path) -> dict[str, str]:
         return {}
     try:
         head, *lines = lzma.decompress(path.read_bytes()).decode().splitlines()
-        header = json.loads(head)
+        header = parsed_json(head)
         if header["format"] != _FORMAT:
             raise ValueError(f"its format is {header['format']}, not {_FORMAT}")
         return dict(zip(header["runs"], lines, strict=True))

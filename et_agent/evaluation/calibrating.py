@@ -1,6 +1,5 @@
 """Labelled questions, of evaluation runs or of the user's own, as a calibrator takes them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,11 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
+from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.metrics import METRICS, reliability, value_of
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.validation import parsed_json
 
 __all__ = [
     "Labelled",
@@ -41,6 +42,8 @@ class Labelled:
         share: Its share by path weight, float64 [n].
         groups: Number of the question, int64 [n]; of its trees the largest comes first.
         parameters: Parameters of the model; 0 if that is not known.
+        unanswered: Number of other questions, which are left out: their trees gave no answer, or were
+            stopped before they were complete.
     """
 
     data: DataUsed
@@ -49,6 +52,7 @@ class Labelled:
     right: Ints
     share: Doubles
     groups: Ints
+    unanswered: int
     parameters: int = 0
 
 
@@ -61,12 +65,14 @@ class _Row:
 
 
 def _joined(
-    data: str, fingerprint: Fingerprint, rows: Sequence[_Row], library: str, parameters: int
+    data: str,
+    fingerprint: Fingerprint,
+    rows: Sequence[_Row],
+    library: str,
+    *,
+    unanswered: int,
+    parameters: int,
 ) -> Labelled:
-    if not rows:
-        raise CalibrationError(
-            f"{data}: no question has an answer, so nothing can be fitted: run more questions"
-        )
     # A question counts once, however many sizes of its tree there are.
     whole = {row.group: row.right for row in reversed(rows)}
     return Labelled(
@@ -77,6 +83,7 @@ def _joined(
         share=np.array([row.share for row in rows]),
         groups=np.array([row.group for row in rows], dtype=np.int64),
         parameters=parameters,
+        unanswered=unanswered,
     )
 
 
@@ -109,11 +116,19 @@ def labelled_run(
                 continue
             features = feature_row(features_of(leaves), record.kind)
             rows.append(_Row(features, tree.correct, float(leaves.shares.max()), group))
+    if not rows:
+        raise CalibrationError(
+            f"{config['data']}: none of {len(records)} questions has an answer, so nothing can be "
+            "fitted: run more questions, or allow longer paths (--max-tokens)"
+        )
+    unanswered = len(records) - len({row.group for row in rows})
     fingerprint = Fingerprint.of_run(config, sorted({record.kind for record in records}))
     if caps:
         low, high = fingerprint.leaves
         fingerprint = fingerprint.model_copy(update={"leaves": (min(low, *caps), high)})
-    return _joined(config["data"], fingerprint, rows, library, parameters)
+    return _joined(
+        config["data"], fingerprint, rows, library, unanswered=unanswered, parameters=parameters
+    )
 
 
 def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[QuestionRecord]:
@@ -132,52 +147,86 @@ def labelled_file(path: Path) -> Labelled:
     """Results of `et-agent ask --json`, a line each, to which `"right": true` or `false` was added.
 
     Raises:
-        DataError: The file cannot be read, or a line is damaged or has no label.
+        DataError: The file cannot be read, a line is damaged or has no label, or two lines label the
+            same answer to the same question differently.
         CalibrationError: The results do not go together, or none has an answer.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(), which takes characters within a text for line ends.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     rows: list[_Row] = []
     libraries: set[str] = set()
     parameters = 0
+    labels: dict[str, tuple[int, bool]] = {}
     fingerprint: Fingerprint | None = None
+    unanswered = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        result = _result(line, where)
+        result, right = _result(line, where)
         if not result["features"]:
+            unanswered += 1
             continue
+        _check_against(labels, result, right, number, path)
         try:
             found = Fingerprint.of_result(result)
             features = feature_row(result["features"], result["kind"])
-            rows.append(_Row(features, result["right"], float(result["share"]), number))
+            rows.append(_Row(features, right, float(result["share"]), number))
             libraries.add(str(result["model"].get("library", "")))
             parameters = max(parameters, int(result["model"].get("parameters", 0)))
             fingerprint = found if fingerprint is None else fingerprint.joined(found)
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: {error}") from error
     if fingerprint is None:
         raise CalibrationError(
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
         )
     library = "; ".join(sorted(libraries - {""}))
-    return _joined(path.name, fingerprint, rows, library, parameters)
+    return _joined(
+        path.name, fingerprint, rows, library, unanswered=unanswered, parameters=parameters
+    )
 
 
-def _result(line: str, where: str) -> dict[str, Any]:
+def _result(line: str, where: str) -> tuple[dict[str, Any], bool]:
+    """A line's result and its label."""
     try:
-        result = json.loads(line)
+        result = parsed_json(line)
     except ValueError as error:
-        raise DataError(f"{where}: this is not valid JSON") from error
+        raise DataError(f"{where}: this is not valid JSON ({error})") from error
     if not isinstance(result, dict) or not isinstance(result.get("features"), dict):
         raise DataError(f"{where}: this is not a result of `et-agent ask --json`")
-    right = result.get("right")
-    if right not in (True, False):  # 0 and 1 among them
-        raise DataError(f'{where}: add "right": true or "right": false')
-    return {**result, "right": bool(right)}
+    if "right" not in result:
+        raise DataError(f'{where} has no label: add "right": true or "right": false')
+    try:
+        return result, checked_label(result["right"])
+    except CalibrationError as error:
+        raise DataError(f'{where}, "right": {error}') from error
+
+
+def _check_against(
+    labels: dict[str, tuple[int, bool]],
+    result: Mapping[str, Any],
+    right: bool,
+    number: int,
+    path: Path,
+) -> None:
+    """Check that no earlier line labels the same answer to the same question differently.
+
+    `labels` has the line and the label of each answer so far, and gets this one.
+    """
+    if not result.get("single", True):  # the same words mean something else in another conversation
+        return
+    question, answer = result.get("question"), result.get("answer")
+    before, label = labels.setdefault(repr((question, answer)), (number, right))
+    if label != right:
+        now, then = ("right", "wrong") if right else ("wrong", "right")
+        raise DataError(
+            f"{path}: the answer {answer!r:.80} to the question {question!r:.80} is labelled {then} in "
+            f"line {before} and {now} in line {number}: correct one of them"
+        )
 
 
 def calibrate(

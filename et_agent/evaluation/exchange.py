@@ -14,6 +14,7 @@ from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.storage import write_atomically
+from et_agent.validation import parsed_json
 
 __all__ = ["add_questions", "export_run", "import_run", "read_run"]
 
@@ -47,7 +48,7 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
     rows: list[Any] = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            rows.append(parsed_json(line))
         except ValueError as error:
             raise DataError(
                 f"{path}, line {number}: this is not valid JSON. Export it again."
@@ -97,4 +98,4 @@ def add_questions(
         for record in records:
             if record.item not in known:
                 store.add(run, record, [], {})
-    return store.run(run.name)
+    return store.again(run)

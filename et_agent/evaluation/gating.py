@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator, RiskControl, feature_row, features_of
+from et_agent.calibration import Calibrator, RiskControl, Threshold, feature_row, features_of
+from et_agent.calibration.labels import checked_labels
 from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.records import QuestionRecord
@@ -52,8 +53,12 @@ class Outcome:
 
 
 def outcome(confidence: Doubles, right: Bools, threshold: float) -> Outcome:
-    """What answering from a threshold on would have brought."""
-    chosen = confidence >= threshold
+    """What answering from a threshold on would have brought.
+
+    Raises:
+        CalibrationError: A label is none (`checked_label`).
+    """
+    chosen, right = confidence >= threshold, checked_labels(right)
     answered = int(chosen.sum())
     return Outcome(
         threshold=threshold,
@@ -78,6 +83,7 @@ class Guarantee:
         missed: Share of samples of this size, drawn from the questions with replacement, whose
             threshold has a larger error than the target over the questions themselves. What the
             promise bounds: here the true error is known, and the two samples are independent.
+        threshold: The threshold that all of the questions together certify; None if none qualifies.
     """
 
     target: float
@@ -87,6 +93,7 @@ class Guarantee:
     coverage: float
     error: float | None
     missed: float
+    threshold: Threshold | None
 
 
 def guarantee(
@@ -115,23 +122,20 @@ def guarantee(
     for _ in range(splits):
         order = rng.permutation(confidence.size)
         first, other = order[: order.size // 2], order[order.size // 2 :]
-        try:
-            control = RiskControl(target).fit(confidence[first], right[first])
-        except RiskControlError:
+        threshold = _certified(target, confidence[first], right[first])
+        if threshold is None:
             found.append((False, 0.0, None))
             continue
-        held = outcome(confidence[other], right[other], control.threshold_.value)
+        held = outcome(confidence[other], right[other], threshold.value)
         found.append((True, held.coverage, held.error))
     errors = [error for _, _, error in found if error is not None]
     missed = 0
     for _ in range(splits):
         drawn = rng.integers(confidence.size, size=confidence.size)
-        try:
-            control = RiskControl(target).fit(confidence[drawn], right[drawn])
-        except RiskControlError:
-            continue
-        error = outcome(confidence, right, control.threshold_.value).error
-        missed += error is not None and error > target
+        threshold = _certified(target, confidence[drawn], right[drawn])
+        if threshold is not None:
+            error = outcome(confidence, right, threshold.value).error
+            missed += error is not None and error > target
     return Guarantee(
         target=target,
         splits=splits,
@@ -140,7 +144,16 @@ def guarantee(
         coverage=float(np.mean([coverage for _, coverage, _ in found])),
         error=float(np.mean(errors)) if errors else None,
         missed=missed / splits,
+        threshold=_certified(target, confidence, right),
     )
+
+
+def _certified(target: float, confidence: Doubles, right: Bools) -> Threshold | None:
+    """The threshold that these questions certify; None if none qualifies."""
+    try:
+        return RiskControl(target).fit(confidence, right).threshold_
+    except RiskControlError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

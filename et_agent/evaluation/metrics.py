@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from et_agent.arrays import Bools, Doubles, Ints
+from et_agent.calibration.labels import checked_labels
 from et_agent.errors import DataError
 
 __all__ = [
@@ -53,6 +54,7 @@ def value_of(metric: Metric, right: ArrayLike, confidence: ArrayLike) -> float |
 
     Raises:
         DataError: Lengths differ, a confidence is NaN, or the metric needs probabilities.
+        CalibrationError: A label is none (`checked_label`).
     """
     labels, scores = _checked(right, confidence)
     if not labels.size:
@@ -62,7 +64,7 @@ def value_of(metric: Metric, right: ArrayLike, confidence: ArrayLike) -> float |
 
 
 def _checked(right: ArrayLike, confidence: ArrayLike) -> tuple[Bools, Doubles]:
-    labels = np.asarray(right, dtype=np.bool_)
+    labels = checked_labels(right)
     scores = np.asarray(confidence, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
         raise DataError(
@@ -93,6 +95,7 @@ class Levels:
 
     Raises:
         DataError: A confidence is NaN.
+        CalibrationError: A label is none (`checked_label`).
     """
 
     def __init__(self, right: Bools, confidence: Doubles, counts: Doubles) -> None:
@@ -101,7 +104,7 @@ class Levels:
                 "a confidence is NaN: leave the question out, or choose another estimator"
             )
         order = np.argsort(-confidence, kind="stable")
-        ordered, labels = confidence[order], right[order]
+        ordered, labels = confidence[order], checked_labels(right)[order]
         level = np.cumsum(np.concatenate(([True], ordered[1:] != ordered[:-1]))) - 1
         size = int(level[-1]) + 1 if ordered.size else 0
         self.good, self.bad = (
@@ -180,7 +183,7 @@ def _over_levels(
 ) -> list[Doubles]:
     """What each getter takes from the levels of all resamples, float64 [R]."""
     # A few resamples at a time, whose levels fit the processor's cache: twice as quick for 1,000.
-    step = max(1, _CACHED // max(1, right.size))
+    step = max(1, _CACHED // max(1, len(right)))
     parts = []
     for at in range(0, max(1, len(counts)), step):
         levels = Levels(right, confidence, counts[at : at + step])
@@ -222,7 +225,7 @@ def prr(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
 def brier(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
     """Mean squared difference of probability and outcome (Brier 1950); [0, 1], less is better."""
     _require_probabilities(confidence)
-    return _divided(counts @ (confidence - right) ** 2, counts.sum(axis=1))
+    return _divided(counts @ (confidence - checked_labels(right)) ** 2, counts.sum(axis=1))
 
 
 def ece(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
@@ -232,9 +235,9 @@ def ece(right: Bools, confidence: Doubles, counts: Doubles) -> Doubles:
     fewer.
     """
     _require_probabilities(confidence)
-    gaps = np.zeros(counts.shape[0])
+    labels, gaps = checked_labels(right), np.zeros(counts.shape[0])
     for part in equal_mass_bins(confidence, 10):
-        gaps += np.abs(counts[:, part] @ (confidence[part] - right[part]))
+        gaps += np.abs(counts[:, part] @ (confidence[part] - labels[part]))
     return _divided(gaps, counts.sum(axis=1))
 
 
@@ -267,6 +270,7 @@ def all_metrics(
 
     Raises:
         DataError: A confidence is NaN or, where it should be one, no probability.
+        CalibrationError: A label is none (`checked_label`).
     """
     getters: dict[str, _Getter] = {
         "AUROC": lambda levels: levels.auroc,
@@ -301,8 +305,9 @@ Bins = tuple[tuple[float, float, int], ...]
 
 def reliability(right: Bools, confidence: Doubles, bins: int = 10) -> Bins:
     """Confidence against accuracy over bins of about equally many questions."""
+    labels = checked_labels(right)
     return tuple(
-        (float(confidence[one].mean()), float(right[one].mean()), int(one.size))
+        (float(confidence[one].mean()), float(labels[one].mean()), int(one.size))
         for one in equal_mass_bins(confidence, bins)
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.arrays import Bools, Doubles, Ints
+from et_agent.calibration.labels import checked_label
 from et_agent.errors import DataError, InputError
 from et_agent.uncertainty.leaf_table import LeafTable
 
@@ -134,14 +135,14 @@ class QuestionRecord:
         """The inverse of `as_json`.
 
         Raises:
-            DataError: A field is missing or too many.
+            DataError: A field is missing or too many, or a label is none.
         """
         try:
             return cls(
                 **{
                     **values,
                     "answers": tuple(values["answers"]),
-                    "right": tuple(values["right"]),
+                    "right": tuple(map(checked_label, values["right"])),
                     "leaves": LeafTable.from_lists(values["leaves"]),
                 },
                 extras=extras,

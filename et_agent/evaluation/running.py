@@ -130,7 +130,7 @@ def evaluate(
         for name, decoder in decoders.items()
     }
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
-    return [store.run(run.name) for run in runs.values()], skipped
+    return [store.again(run) for run in runs.values()], skipped
 
 
 def begin_run(

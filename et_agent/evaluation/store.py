@@ -133,7 +133,7 @@ class RunStore:
                     "VALUES (?, ?, ?, ?, ?)",
                     (known, digest, text, _now(), json.dumps(made_with)),
                 )
-        return self.run(known)
+        return next(run for run in self.runs() if run.name == known)
 
     def runs(self) -> list[RunInfo]:
         """All runs, oldest first."""
@@ -151,10 +151,12 @@ class RunStore:
     def run(self, name: str) -> RunInfo:
         """A run by its name, or by a beginning of it that no other run has.
 
+        A run without a finished question, such as one that failed at once, does not count.
+
         Raises:
             StoreError: There is none, or there are several.
         """
-        runs = self.runs()
+        runs = [run for run in self.runs() if run.questions]
         found = [run for run in runs if run.name == name] or [
             run for run in runs if run.name.startswith(name)
         ]
@@ -166,7 +168,13 @@ class RunStore:
                 f"{name!r} is a prefix of several runs in {self.path}: use a longer one of {names}"
             )
         names = ", ".join(run.name for run in runs) or "none yet"
-        raise StoreError(f"there is no run {name!r} in {self.path}: it has {names}")
+        raise StoreError(
+            f"there is no run {name!r} with a finished question in {self.path}: it has {names}"
+        )
+
+    def again(self, run: RunInfo) -> RunInfo:
+        """What the store has of a run by now."""
+        return next(one for one in self.runs() if one.id == run.id)
 
     def finished(self, run: RunInfo) -> set[str]:
         """Ids of the finished questions."""

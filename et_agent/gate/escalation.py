@@ -7,9 +7,10 @@ import queue
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Unpack, runtime_checkable
+from typing import Any, Final, Protocol, Unpack, runtime_checkable
 
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.engines.base import LanguageModel
@@ -20,6 +21,9 @@ from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
 
 __all__ = ["Escalated", "ModelTarget", "Target", "call_target", "is_interrupt"]
+
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Fillers and the empty braille pattern: letters and symbols to Unicode, nothing to the eye."""
 
 
 @runtime_checkable
@@ -260,16 +264,18 @@ def _in_event_loop() -> bool:
 
 
 def _read(value: Any) -> tuple[str, AskResult | None]:
-    if isinstance(value, AskResult):
-        if not value.complete:
-            raise EscalationError("the target was stopped at a limit before it had an answer")
-        if value.answer is None:
-            raise EscalationError("no path of the target gave an answer")
-        return value.answer, value
-    found = _text(getattr(value, "content", value))
-    if not found.strip():
+    result = value if isinstance(value, AskResult) else None
+    if result is None:
+        found = _text(getattr(value, "content", value))
+    elif not result.complete:
+        raise EscalationError("the target was stopped at a limit before it had an answer")
+    elif result.answer is None:
+        raise EscalationError("no path of the target gave an answer")
+    else:
+        found = result.answer
+    if not _can_be_seen(found):
         raise EscalationError("the target gave no answer")
-    return found, None
+    return found, result
 
 
 def _text(content: object) -> str:
@@ -280,11 +286,16 @@ def _text(content: object) -> str:
         return ""
     texts = []
     for block in content:
+        if isinstance(block, dict) and block.get("type") == "text":
+            block = block.get("text")
         if isinstance(block, str):
             texts.append(block)
-        elif isinstance(block, dict) and block.get("type") == "text":
-            texts.append(str(block.get("text", "")))
     return "".join(texts)
+
+
+def _can_be_seen(text: str) -> bool:
+    """Whether a text has a letter, number, symbol or punctuation, and not blanks and marks alone."""
+    return any(unicodedata.category(one)[0] in "LNPS" and one not in _BLANK_LETTERS for one in text)
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from et_agent.calibration import DriftMonitor
+from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision
 from et_agent.renaming import warn_of_old_name
@@ -141,9 +142,11 @@ class DecisionLog:
         """Record whether the answer that was judged was right.
 
         Raises:
+            CalibrationError: `correct` is no label: neither true or 1 nor false or 0.
             StoreError: There is no such decision, or it cannot be written.
         """
-        if not self._run("UPDATE decisions SET correct=? WHERE trace=?", int(correct), trace_id):
+        label = int(checked_label(correct))
+        if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
 
     def report(self, topic: str | None = None) -> LogReport:

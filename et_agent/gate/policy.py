@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from et_agent.calibration import Costs, Threshold
 from et_agent.errors import PolicyError
@@ -78,12 +86,27 @@ class GatePolicy(BaseModel):
         """Check the policy.
 
         Raises:
-            PolicyError: A value is unknown, out of range, or contradicts another one.
+            PolicyError: A setting is unknown, out of range, or contradicts another one.
         """
+        known = type(self).model_fields
+        if unknown := sorted(values.keys() - known):
+            raise PolicyError(
+                f"gate policy: there is no setting {', '.join(unknown)}; the settings are "
+                f"{', '.join(known)}"
+            )
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise PolicyError(explained("gate policy", error)) from error
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, given: object, info: ValidationInfo) -> object:
+        """Refuse true and false where they would count as 1 and 0: a threshold of 0 answers all."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(given, bool) and field.annotation is not bool:
+            raise ValueError("true and false are no values of this setting")
+        return given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -153,16 +176,32 @@ class GatePolicy(BaseModel):
         """Read a policy from a TOML file, either at the top level or under [gate].
 
         Raises:
-            PolicyError: The file cannot be read, or the policy is invalid (see the constructor).
+            PolicyError: The file cannot be read, says something beside [gate], or the policy is invalid
+                (see the constructor).
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number of many digits
             raise PolicyError(f"the policy {path} cannot be read: {error}") from error
-        inner = values.get("gate", values)
+        except RecursionError as error:
+            raise PolicyError(
+                f"the policy {path} cannot be read: it is nested too deeply"
+            ) from error
+        inner = values.pop("gate", None)
+        if inner is None:
+            return cls._read(values, f"the policy {path}")
         if not isinstance(inner, dict):
             raise PolicyError(f"the policy {path}: [gate] must be a table")
-        return cls(**inner)
+        if values:
+            raise PolicyError(f"the policy {path}: {'; '.join(map(_beside, values))}")
+        return cls._read(inner, f"the policy {path}, [gate]")
+
+    @classmethod
+    def _read(cls, values: Mapping[str, Any], where: str) -> Self:
+        try:
+            return cls(**values)
+        except PolicyError as error:
+            raise PolicyError(f"{where}: {error}") from error
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -172,8 +211,21 @@ class GatePolicy(BaseModel):
             PolicyError: A variable is unknown or its value is invalid.
         """
         found = os.environ if environment is None else environment
-        names = [name for name in found if name.startswith(PREFIX)]
-        values = {name.removeprefix(PREFIX).lower(): found[name] for name in names}
-        if "topics" in values:
-            raise PolicyError("topics cannot be set by a variable: use a TOML file")
-        return cls(**values)
+        known = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields if name != "topics"}
+        given = sorted(name for name in found if name.startswith(PREFIX))
+        if unknown := [name for name in given if name not in known]:
+            raise PolicyError(
+                f"{', '.join(unknown)}: there is no such variable; those of a policy are "
+                f"{', '.join(known)}, and topics need a TOML file. Remove or correct it"
+            )
+        values = {known[name]: found[name] for name in given}
+        return cls._read(values, f"variables {PREFIX}…")
+
+
+def _beside(name: str) -> str:
+    """What is wrong with a key of a policy's file that does not stand in its table [gate]."""
+    if name == "topics":
+        return "[topics] stands beside [gate], where it is not read: write [gate.topics]"
+    if name in GatePolicy.model_fields:
+        return f"{name} stands outside the table [gate], where it is not read: move it below [gate]"
+    return f"{name} is no part of a policy: remove it, or move it below [gate] if it is a setting"

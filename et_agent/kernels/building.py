@@ -146,7 +146,7 @@ def find_build(instructions: InstructionSet, library: Path) -> Build | None:
     try:
         found = Build(**json.loads((folder() / key / _MANIFEST).read_text("utf-8")))
         whole = hashlib.sha256(found.library.read_bytes()).hexdigest() == found.sha256
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return found if whole and found.key == key else None
 

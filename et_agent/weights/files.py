@@ -106,7 +106,7 @@ def _read_records(path: Path) -> dict[str, _Record]:
     """Read the records; what is not well-formed does not count."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     records: dict[str, _Record] = {}
     for key, value in raw.items() if isinstance(raw, dict) else ():

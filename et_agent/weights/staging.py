@@ -123,7 +123,7 @@ def read_state(path: Path) -> Mapping[str, Any]:
     """Read what an earlier run left about its unfinished file; empty when there is nothing."""
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 

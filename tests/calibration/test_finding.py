@@ -1,6 +1,10 @@
 """Which calibrator holds: the user's own first, and every shipped one for what it says."""
 
+import os
 import re
+import shutil
+import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -10,10 +14,12 @@ from et_agent import EntropyTree
 from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
+    calibrators_folder,
     find_calibrator,
     known_calibrators,
     may_need_attention,
     save_calibrator,
+    unusable_calibrators,
     why_none,
 )
 from et_agent.calibration.fingerprint import Fingerprint
@@ -49,8 +55,8 @@ def test_some_are_shipped() -> None:
 def test_a_shipped_calibrator_holds_for_the_default_tree_of_its_model(path: Path) -> None:
     found = find_calibrator(what_users_ask(path))
     assert found is not None
-    assert found.document() == Calibrator.load(path).document()
-    assert sum(one.questions for one in found.data) >= 100
+    assert found.calibrator.document() == Calibrator.load(path).document()
+    assert sum(one.questions for one in found.calibrator.data) >= 100
     card = path.with_suffix(".md").read_text("utf-8")
     assert re.search(r"Fitted on \d{4}-\d\d-\d\d", card)
     assert "ECE" in card
@@ -113,3 +119,107 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     assert why_none(asked.model_copy(update={"leaves": (64, 64)})) == "64 leaves instead of 4 to 16"
     text = why_none(asked.model_copy(update={"instructions": {"text": "Answer briefly."}}))
     assert text.startswith("answers of kind text instead of ")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 30)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def with_figure(figure: str) -> Callable[[Path], object]:
+    """A calibrator of which one figure is replaced."""
+    text = re.sub(r'("intercept": ?)[-.0-9e]+', rf"\g<1>{figure}", SHIPPED[0].read_text("utf-8"))
+    return lambda path: path.write_text(text, "utf-8")
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "dangling link": (lambda path: path.symlink_to("absent"), "No such file"),
+    "link loop": (loop, "symbolic links"),
+    "pipe": (os.mkfifo, "not a regular file"),
+    "folder": (Path.mkdir, "not a regular file"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "huge": (huge, "larger than"),
+    "empty": (Path.touch, "is not JSON"),
+    "deep": (lambda path: path.write_text("[" * 100_000), "nested too deeply"),
+    "no UTF-8": (lambda path: path.write_bytes(b'{"a": "\xff"}'), "is not JSON"),
+    "something else": (lambda path: path.write_text("[1]"), "not an et-agent calibrator"),
+    "later schema": (lambda path: path.write_text('{"schema_version": 2}'), "later et-agent"),
+    "NaN": (with_figure("NaN"), "damaged .*intercept"),
+    "large number": (with_figure("1" + "0" * 400), "damaged .*intercept"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("name", ["0", "~"])
+def test_a_file_that_is_no_calibrator_is_left_out(
+    damage: Callable[[Path], object], reason: str, name: str
+) -> None:
+    """Before the user's own and after it; neither that nor the shipped ones are touched by it."""
+    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    before = known_calibrators()
+    asked = what_users_ask(SHIPPED[0])
+    other = asked.model_copy(update={"leaves": (64, 64)})
+    attention = [may_need_attention([what_users_ask(path)]) for path in SHIPPED]
+    path = own.with_name(f"{name}.json")
+    damage(path)
+    assert [one for one, _ in known_calibrators()] == [one for one, _ in before]
+    found = find_calibrator(asked)
+    assert found is not None
+    assert found.calibrator.document() == Calibrator.load(own).document()
+    assert why_none(other) == "64 leaves instead of 4 to 16"
+    assert [may_need_attention([what_users_ask(path)]) for path in SHIPPED] == attention
+    (note,) = unusable_calibrators()
+    assert re.search(f"left out: {re.escape(str(path))} .*{reason}", note)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_names_of_any_bytes_can_be_told() -> None:
+    calibrators_folder().mkdir()
+    Path(os.fsdecode(os.fsencode(calibrators_folder()) + b"/\xff.json")).touch()
+    (note,) = unusable_calibrators()
+    assert "\\xff.json is not JSON" in note
+    assert note.encode()
+
+
+@pytest.mark.parametrize("make", [Path.touch, loop, os.mkfifo])
+def test_a_folder_that_is_none_is_told_and_the_shipped_ones_hold(
+    make: Callable[[Path], object],
+) -> None:
+    make(calibrators_folder())
+    assert len(known_calibrators()) == len(SHIPPED)
+    (note,) = unusable_calibrators()
+    assert f"left out: {calibrators_folder()} cannot be read" in note
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_told() -> None:
+    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    own.chmod(0)
+    assert f"{own} cannot be read: Permission denied" in " ".join(unusable_calibrators())
+    own.parent.chmod(0)
+    assert f"{own.parent} cannot be read" in " ".join(unusable_calibrators())
+    own.parent.chmod(0o700)
+
+
+def test_a_calibrator_that_is_replaced_or_mended_is_read_anew() -> None:
+    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    assert known_calibrators()[0][0] == own
+    good = own.read_bytes()
+    own.write_bytes(good[:100])
+    assert known_calibrators()[0][0] != own
+    assert unusable_calibrators()
+    own.write_bytes(good)
+    assert known_calibrators()[0][0] == own
+    assert not unusable_calibrators()
+
+
+def test_nothing_but_json_files_is_looked_at() -> None:
+    calibrators_folder().mkdir()
+    (calibrators_folder() / "notes.txt").write_text("mine")
+    shutil.copy(SHIPPED[0], calibrators_folder() / "copy.json.bak")
+    assert len(known_calibrators()) == len(SHIPPED)
+    assert not unusable_calibrators()

@@ -24,6 +24,19 @@ def test_59_right_answers_certify_5_percent_and_58_do_not() -> None:
     RiskControl(0.01, start=0.9).fit([1.0] * 299, [1] * 299)
 
 
+def test_a_threshold_says_what_it_rests_on() -> None:
+    found = RiskControl(0.05).fit([0.99] * 59, [True] * 59).threshold_
+    assert (found.value, found.coverage, found.questions) == (0.0, 1.0, 59)
+    assert found.basis == (
+        "rests on 59 labelled questions, 0 wrong: the error is at most 0.05 with probability 0.95"
+    )
+    some = RiskControl(0.1, 0.9).fit([0.95] * 90 + [0.1] * 10, [0, 0] + [1] * 88 + [0] * 10)
+    assert some.threshold_.basis == (
+        "rests on 90 of 100 labelled questions, 2 wrong: the error is at most 0.1 with "
+        "probability 0.9"
+    )
+
+
 def test_the_guarantee_holds_over_draws() -> None:
     """The true error above the threshold exceeds the target in at most 5 % of the draws."""
     target, broken, answered = 0.15, 0, 0
@@ -92,7 +105,7 @@ def test_bad_input() -> None:
         RiskControl().fit([math.nan], [1])
     with pytest.raises(CalibrationError, match="outside"):
         RiskControl().fit([1.5], [1])
-    with pytest.raises(CalibrationError, match="labels"):
+    with pytest.raises(CalibrationError, match="a label is 2: labels are true"):
         RiskControl().fit([0.5], [2])
     with pytest.raises(CalibrationError, match="2 confidences but 1 labels"):
         RiskControl().fit([0.5, 0.6], [1])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from et_agent.calibration.finding import calibrators_folder
 from tests.cli.conftest import Install, Run
 
 DECODER = ["--decoder", "multi-chain", "--leaves", "6"]
@@ -114,6 +115,55 @@ def test_show_and_its_picture(run: Run, fitted: str, tmp_path: Path) -> None:
     assert shown.code == 0, shown.err
     assert "platt" in shown.out
     assert picture.read_bytes()[1:4] == b"PNG"
+
+
+def test_a_file_that_is_no_calibrator_is_named(run: Run, fitted: str, store: str) -> None:
+    path = calibrators_folder() / "other.json"
+    path.symlink_to("absent")
+    for command in (
+        ["calibrate", "show"],
+        ["calibrate", "check", fitted, "--store", store],
+        ["gate", "simulate", fitted, "--splits", "2", "--store", store],
+    ):
+        shown = run(*command)
+        assert shown.code == 0
+        assert f"note: a calibrator is left out: {path} cannot be read" in shown.err
+        assert "90 questions" in shown.out
+
+
+def test_what_a_new_calibrator_replaces_is_told(
+    run: Run, install: Install, fitted: str, store: str, tmp_path: Path
+) -> None:
+    (own,) = calibrators_folder().iterdir()
+    created = json.loads(own.read_text("utf-8"))["created"]
+    again = run("calibrate", "fit", fitted, "--method", "platt", "--store", store)
+    told = f"replaced: {own}, the calibrator of {created}, fitted on 90 questions\nsaved: {own}\n"
+    assert again.out.endswith(told)
+    out = tmp_path / "out.json"
+    fit = ["calibrate", "fit", fitted, "--method", "platt", "--store", store, "--output", str(out)]
+    assert "replaced" not in run(*fit).out
+    out.write_text("{")
+    assert f"replaced: {out}, which was no calibrator" in run(*fit).out
+
+
+def seldom_answered(prompt: str) -> Mapping[str, float]:
+    """An answer to one question in three."""
+    asked = re.search(r"What is (\d+) \+ \d+\?$", prompt)
+    assert asked is not None
+    return {"I do not know": 1.0} if int(asked[1]) % 3 else half_known(prompt)
+
+
+def test_questions_without_an_answer_are_told(
+    run: Run, install: Install, data: str, store: str
+) -> None:
+    install(seldom_answered)
+    shown = run("eval", "run", "--data", data, *DECODER, "--store", store)
+    assert shown.code == 0, shown.err
+    name = shown.out.partition(":")[0]
+    shown = run("calibrate", "fit", name, "--store", store)
+    assert "60 of 90 questions are left out: their trees gave no answer" in shown.out
+    assert shown.code == 2
+    assert "30 labelled questions" in shown.err
 
 
 def test_check_raises_the_alarm(

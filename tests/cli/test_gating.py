@@ -46,11 +46,18 @@ def test_simulation_over_a_stored_run(
     )
     assert shown.code == 0, shown.err
     assert "calibrated confidence" in shown.out
+    assert "the calibrator was fitted on questions of " in shown.out
     assert "at 0.50 or above: " in shown.out
     assert "error at most 0.4: " in shown.out
+    assert re.search(
+        r"on all of them, 0\.\d\d qualifies: it rests on (\d+ of )?90 labelled questions, \d+ wrong: "
+        r"the error is at most 0\.4 with probability 0\.95\n",
+        shown.out,
+    )
     assert Path(picture).read_bytes()[1:4] == b"PNG"
     raw = run("gate", "simulate", fitted, "--calibrator", "none", "--splits", "5", "--store", store)
     assert "share, not calibrated" in raw.out
+    assert "was fitted on" not in raw.out
 
 
 @pytest.mark.parametrize(
@@ -143,10 +150,18 @@ def test_policies_from_files_and_variables(
     for more, code in (([], 0), (["--topic", "pay"], 3), (["--answer-at", "0.95"], 3)):
         install(TEXTS)
         assert run(*ASK, "--policy", str(policy), *more).code == code
+    policy.write_text("answer_at = 0.9\n[gate]\nanswer_at = 0.1\n")
+    misplaced = run(*ASK, "--policy", str(policy))
+    assert misplaced.code == 2
+    assert "answer_at stands outside the table [gate]" in misplaced.err
     monkeypatch.setenv("ET_AGENT_GATE_ANSWER_AT", "0.1")
     monkeypatch.setenv("ET_AGENT_GATE_UNCALIBRATED", "share")
     install(TEXTS)
     assert run(*ASK).code == 0
+    monkeypatch.setenv("ET_AGENT_GATE_ANSWERS_AT", "0.9")
+    unknown = run(*ASK)
+    assert unknown.code == 2
+    assert "ET_AGENT_GATE_ANSWERS_AT: there is no such variable" in unknown.err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_what_was_saved_is_found_by_the_models_fingerprint() -> None:
         b"",
         b"{",
         b"\xff\xfe",
+        b"[" * 100_000,
         b"[]",
         b"{}",
         json.dumps({"schema_version": 9}).encode(),
@@ -68,4 +70,12 @@ def test_a_damaged_pilot_file_is_named(content: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=f"{SHA}.*delete it"):
+        find_thresholds(SHA)
+
+
+def test_a_pipe_in_place_of_a_pilot_is_not_waited_for() -> None:
+    path = thresholds_folder() / f"{SHA}.json"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match=f"{SHA}.*not a regular file; .*delete it"):
         find_thresholds(SHA)

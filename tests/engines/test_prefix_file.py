@@ -1,5 +1,6 @@
 """Kept prompts in a file: what is written is read back, and nothing else is."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -108,5 +109,16 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(PrefixFileError, match="no file"):
-        read_prefixes(Path(os.devnull), PrefixStore(BIG), FITS)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(PrefixFileError, match="no file"):
+            read_prefixes(path, PrefixStore(BIG), FITS)
+
+
+def test_a_header_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    header = b"[" * 100_000
+    content = b"et-agent prefixes 1\n" + len(header).to_bytes(8, "little") + header
+    digest = hashlib.blake2b(content, digest_size=32).digest()
+    (tmp_path / "file").write_bytes(content + digest)
+    with pytest.raises(PrefixFileError, match="damaged"):
+        read_prefixes(tmp_path / "file", PrefixStore(BIG), FITS)

@@ -94,6 +94,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         "empty": lzma.compress(b""),
         "other": lzma.compress(b'{"format": "other", "runs": []}\n'),
         "no header": lzma.compress(b"[]\n"),
+        "deep header": lzma.compress(b"[" * 100_000),
         "a run is missing": lzma.compress(f"{head}\n{first}\n".encode()),
     }
     for content in cases.values():
@@ -109,6 +110,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         "another length": first.replace('"leaves per question":[2,1]', '"leaves per question":[2]'),
         "argument": first.replace('"item":["x/0","x/1"]', '"item":["x/0"]'),
         "str": "[]",
+        "nested too deeply": "[" * 100_000,
     }
     for name, line in damages.items():
         path.write_bytes(lzma.compress(f"{head}\n{line}\n{second}\n".encode()))

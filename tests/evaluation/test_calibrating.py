@@ -1,11 +1,15 @@
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from et_agent.calibration import FEATURES
-from et_agent.errors import CalibrationError
-from et_agent.evaluation.calibrating import labelled_run
+from et_agent.errors import CalibrationError, DataError
+from et_agent.evaluation.calibrating import Labelled, labelled_file, labelled_run
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 from tests.evaluation.conftest import record, table
 
@@ -46,6 +50,7 @@ def test_a_question_counts_once_whatever_its_sizes() -> None:
     assert found.share.tolist() == [0.5, 1.0, 1.0, 1.0, 1.0]
     assert found.right.tolist() == [1, 1, 1, 0, 0]
     assert found.fingerprint.leaves == (2, 8)
+    assert found.unanswered == 1
 
 
 def test_a_part_without_an_answer_is_left_out() -> None:
@@ -61,5 +66,97 @@ def test_without_sizes_the_run_is_what_it_is() -> None:
     found = labelled_run(CONFIG, [record("q/0", coded([0, 1, 1, 1]), [True, False])])
     assert found.groups.tolist() == [0]
     assert found.fingerprint.leaves == (8, 8)
-    with pytest.raises(CalibrationError, match="no question has an answer"):
+    with pytest.raises(CalibrationError, match="sums: none of 1 questions has an answer"):
         labelled_run(CONFIG, [record("q/0", coded([-1] * 4), [])])
+
+
+RESULT: dict[str, Any] = {
+    "question": "How many legs has a cat?",
+    "answer": "4",
+    "instruction": "Think.",
+    "single": True,
+    "kind": "number",
+    "chat": "model",
+    "share": 0.5,
+    "features": dict.fromkeys(FEATURES, 0.5),
+    "model": {"fingerprint": "ab" * 32},
+    "decoder": {"name": "MultiChain", "leaves": 8},
+    "right": True,
+}
+
+
+def read(folder: Path, *changes: Mapping[str, Any]) -> Labelled:
+    path = folder / "labels.jsonl"
+    lines = [json.dumps({**RESULT, **one}, ensure_ascii=False) for one in changes]
+    path.write_text("\n".join(lines), "utf-8")
+    return labelled_file(path)
+
+
+@pytest.mark.parametrize(("label", "right"), [(True, 1), (1, 1), (1.0, 1), (False, 0), (0, 0)])
+def test_labels_of_a_file(tmp_path: Path, label: object, right: int) -> None:
+    assert read(tmp_path, {"right": label}).right.tolist() == [right]
+
+
+@pytest.mark.parametrize("label", ["False", "true", 2, -1, 0.5, None, math.nan, [True], {}])
+def test_what_is_no_label_is_refused_with_its_line(tmp_path: Path, label: object) -> None:
+    with pytest.raises(DataError, match=r'line 2, "right": a label is .*: labels are'):
+        read(tmp_path, {}, {"right": label})
+
+
+@pytest.mark.parametrize("labels", [(True, False), (0, 1)])
+def test_labels_that_contradict_each_other_name_the_question(
+    tmp_path: Path, labels: tuple[object, object]
+) -> None:
+    first, second = ({"right": label, "seed": seed} for seed, label in enumerate(labels))
+    said = r"the answer '4' to the question 'How many legs has a cat\?' is labelled (\w+) in line 1"
+    with pytest.raises(DataError, match=said) as caught:
+        read(tmp_path, first, {"question": "Another?", "right": False}, second)
+    assert "in line 3: correct one of them" in str(caught.value)
+
+
+def test_another_answer_or_another_conversation_may_have_another_label(tmp_path: Path) -> None:
+    found = read(tmp_path, {}, {"answer": "5", "right": False}, {"seed": 2})
+    assert found.right.tolist() == [1, 0, 1]
+    found = read(tmp_path, {"single": False}, {"single": False, "right": False})
+    assert found.right.tolist() == [1, 0]
+
+
+def test_results_without_an_answer_are_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, {}, {"features": {}, "answer": None, "right": False})
+    assert (found.data.questions, found.unanswered) == (1, 1)
+    with pytest.raises(CalibrationError, match="no result with an answer"):
+        read(tmp_path, {"features": {}})
+
+
+def test_line_separators_within_a_text_end_no_line(tmp_path: Path) -> None:
+    found = read(tmp_path, {"question": "One\u2028line\x85or two?"}, {"right": True})
+    assert found.data.questions == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decoder": "x"},
+        {"decoder": {"leaves": math.inf}},
+        {"decoder": None},
+        {"model": None},
+        {"share": None},
+        {"share": "much"},
+        {"features": {"share": "high"}},
+        {"kind": "mood"},
+        {"instruction": 3},
+    ],
+)
+def test_damaged_results_are_told_with_their_line(
+    tmp_path: Path, changes: Mapping[str, Any]
+) -> None:
+    with pytest.raises(DataError, match="line 2: "):
+        read(tmp_path, {}, changes)
+
+
+@pytest.mark.parametrize("line", ["{", "[" * 100_000, "[]", "{}", '{"features": {}}'])
+def test_lines_that_are_no_labelled_results(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(f"\ufeff{json.dumps(RESULT)}\n{line}\n", "utf-8")
+    with pytest.raises(DataError, match="line 2"):
+        labelled_file(path)

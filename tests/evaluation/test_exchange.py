@@ -56,6 +56,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         "no run": gzip.compress(b'{"format": "other"}\n'),
         "empty": gzip.compress(b""),
         "line 2: this is not valid JSON": gzip.compress(f"{lines[0]}\n{lines[1][:40]}\n".encode()),
+        "line 2: this is not": gzip.compress(f"{lines[0]}\n{'[' * 100_000}\n".encode()),
         "line 2: .*extras": gzip.compress(f'{lines[0]}\n{{"item": "x"}}\n'.encode()),
         "line 3: .*rauqq": gzip.compress(
             "\n".join([*lines[:2], lines[2].replace('"rauq"', '"rauqq"')]).encode()

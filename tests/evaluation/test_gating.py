@@ -38,6 +38,8 @@ def test_halves_of_a_calibrated_confidence() -> None:
     never_wrong = guarantee(np.full(200, 0.9), np.ones(200, dtype=np.bool_), 0.2, splits=5)
     assert (never_wrong.certified, never_wrong.coverage) == (1, 1)
     assert (never_wrong.broken, never_wrong.error) == (0, 0)
+    assert never_wrong.threshold is not None
+    assert never_wrong.threshold.basis.startswith("rests on 200 labelled questions, 0 wrong")
 
 
 def test_what_a_promise_misses_is_counted_over_all_questions() -> None:
@@ -56,6 +58,7 @@ def test_an_overconfident_one_is_caught_by_its_labels() -> None:
     confidence = np.full(400, 0.97)
     found = guarantee(confidence, rng.random(400) < 0.5, 0.2, splits=20)
     assert (found.certified, found.coverage, found.broken, found.error) == (0, 0, 0, None)
+    assert found.threshold is None
 
 
 def test_too_few_questions_to_halve() -> None:

@@ -72,3 +72,10 @@ def test_fewer_leaves_are_the_same_for_one_question_and_differ_between_questions
 def test_fewer_leaves_without_answers() -> None:
     one = record("q/1", table([-1, -1]), []).capped(1)
     assert (one.answers, one.right, one.correct) == ((), (), False)
+
+
+@pytest.mark.parametrize("label", ["False", 2, None])
+def test_a_stored_label_that_is_none_is_refused(label: object) -> None:
+    one = record("x/1", table([0]), [False]).as_json()
+    with pytest.raises(DataError, match="cannot be read: a label is"):
+        QuestionRecord.from_json({**one, "right": [label]}, {})

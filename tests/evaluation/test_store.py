@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.naming import described
 from et_agent.errors import StoreError
-from et_agent.evaluation.store import RunStore, default_store_path
+from et_agent.evaluation.store import RunInfo, RunStore, default_store_path
 from tests.evaluation.conftest import record, table
 
 TRACES: dict[str, NDArray[Any]] = {
     "tokens": np.arange(5, dtype=np.int32),
     "entropies": np.ones(5, dtype=np.float16),
 }
+
+
+def decode_one(store: RunStore, name: str) -> RunInfo:
+    """A run of its own with one question."""
+    run = store.begin(name, {"seed": name})
+    store.add(run, record("x/1", table([0]), [True]), ["t"], TRACES)
+    return store.again(run)
 
 
 def test_a_question_is_kept_whole(tmp_path: Path) -> None:
@@ -60,7 +67,7 @@ def test_a_run_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
     with RunStore(tmp_path / "runs.sqlite") as store:
         old = store.begin("tree", {"seed": 1, "decoder": flat})
         assert store.begin("now", {"seed": 1, "decoder": described(EntropyTree())}).id == old.id
-        assert store.run("tree").config["decoder"] == flat
+        assert store.again(old).config["decoder"] == flat
         for other in (
             {"seed": 2, "decoder": described(EntropyTree())},
             {"seed": 1, "decoder": described(EntropyTree(leaves=8))},
@@ -74,13 +81,30 @@ def test_finding_runs(tmp_path: Path) -> None:
     with RunStore(tmp_path / "runs.sqlite") as store:
         with pytest.raises(StoreError, match="none yet"):
             store.run("a")
-        store.begin("svamp-tree", {"seed": 1})
-        store.begin("svamp-chains", {"seed": 2})
+        for name in ("svamp-tree", "svamp-chains"):
+            decode_one(store, name)
         assert store.run("svamp-t").name == "svamp-tree"
         with pytest.raises(StoreError, match="is a prefix of several runs"):
             store.run("svamp")
         with pytest.raises(StoreError, match="svamp-tree, svamp-chains"):
             store.run("gsm8k")
+
+
+def test_a_run_without_a_question_does_not_count(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        failed = store.begin("svamp-tree", {"seed": 1})
+        with pytest.raises(StoreError, match="no run 'svamp-tree' with a finished question"):
+            store.run("svamp-tree")
+        assert decode_one(store, "svamp-tree").name == "svamp-tree-2"
+        for name in ("svamp", "svamp-tree", "svamp-tree-2"):
+            assert store.run(name).name == "svamp-tree-2"
+        # It is there nonetheless, to be gone on with.
+        assert [run.questions for run in store.runs()] == [0, 1]
+        store.add(failed, record("x/1", table([0]), [True]), ["t"], TRACES)
+        assert store.again(failed).questions == 1
+        assert store.run("svamp-tree").id == failed.id
+        with pytest.raises(StoreError, match="prefix of several runs"):
+            store.run("svamp")
 
 
 def test_a_question_is_kept_once(tmp_path: Path) -> None:

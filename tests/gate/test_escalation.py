@@ -86,11 +86,54 @@ def test_waiting_before_a_retry_keeps_to_the_limits() -> None:
     assert found.cost.escalations == 1
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", 4, SimpleNamespace(content=[]), b"4"])
+class Message(SimpleNamespace):
+    content: Any
+
+
+NOTHING: dict[str, Any] = {
+    "None": None,
+    "empty": "",
+    "blank": " \n\t\u3000",
+    "zero width": "\u200b\ufeff\u2060\u200d",
+    "filler": "\u3164\u2800",
+    "marks": "\u0301\ufe0f",
+    "control": "\x00\x1b",
+    "number": 4,
+    "bytes": b"4",
+    "empty list": [],
+    "lists": [[], [None]],
+    "message of nothing": AIMessage(content=[]),
+    "message of None": Message(content=None),
+    "text of None": [{"type": "text", "text": None}],
+    "text that is missing": AIMessage(content=[{"type": "text"}]),
+    "text that is a number": Message(content=[{"type": "text", "text": 4}]),
+    "no text": AIMessage(content=[{"type": "reasoning", "reasoning": "4"}, {"type": "image"}]),
+    "invisible text": AIMessage(content=["\u200b", {"type": "text", "text": " \u200b"}]),
+}
+
+
+@pytest.mark.parametrize("value", NOTHING.values(), ids=NOTHING)
 def test_a_target_that_returns_nothing_of_use(value: Any) -> None:
-    found = call_target(lambda question: value, QUESTION, POLICY)
-    assert found.answer is None
-    assert isinstance(found.failure, EscalationError)
+    async def later(question: object) -> Any:
+        return value
+
+    for target in (lambda question: value, later, RunnableLambda(later)):
+        found = call_target(target, QUESTION, POLICY)
+        assert found.answer is None
+        assert isinstance(found.failure, EscalationError)
+        assert "gave no answer" in str(found.failure)
+
+
+@pytest.mark.parametrize("text", ["4", "👍", "½", "\u200b是\u200b", "None", "?"])
+def test_what_can_be_seen_is_an_answer(text: str) -> None:
+    found = call_target(lambda question: AIMessage(content=text), QUESTION, POLICY)
+    assert found.answer == text
+
+
+def test_a_result_whose_answer_cannot_be_seen_is_none() -> None:
+    with ScriptedModel.from_texts(SURE) as model:
+        whole = ModelTarget(model, decoder=CHAINS)(QUESTION)
+    found = call_target(lambda question: whole.model_copy(update={"answer": ""}), QUESTION, POLICY)
     assert "gave no answer" in str(found.failure)
 
 

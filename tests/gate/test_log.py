@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.errors import StoreError
+from et_agent.errors import CalibrationError, StoreError
 from et_agent.gate import Action, DecisionLog, Gate, GatePolicy
 from tests.gate.conftest import QUESTION, Judged
 
@@ -73,6 +73,15 @@ def test_a_label_outlives_a_second_record(tmp_path: Path, judged: Judged) -> Non
         log.label(decision.trace_id, True)
         log.record(decision)
         assert log.report().labelled == 1
+
+
+def test_a_label_is_true_or_false(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        trace = Gate(POLICY, log=log).resolve(judged(0.9)).trace_id
+        for label in ("False", 2, None, float("nan")):
+            with pytest.raises(CalibrationError, match="labels are true for a right answer"):
+                log.label(trace, label)  # type: ignore[arg-type]
+        assert log.report().labelled == 0
 
 
 def test_drift_shows_up_in_production_labels(tmp_path: Path, judged: Judged) -> None:

@@ -13,12 +13,19 @@ from et_agent.gate import GatePolicy
         ({"answer_at": 1.2}, "answer_at"),
         ({"answer_at": float("nan")}, "answer_at"),
         ({"answer_at": 0.5, "escalate_from": 0.6}, "set escalate_from to answer_at or less"),
-        ({"answer_at": 0.5, "answer_above": 0.6}, "answer_above"),
+        ({"answer_at": 0.5, "answer_above": 0.6}, "no setting answer_above; .* answer_at, "),
+        ({"answer_at": False}, "answer_at: true and false are no values of this setting"),
+        ({"answer_at": 0.5, "escalations": True}, "escalations"),
         ({"answer_at": 0.5, "timeout": 0}, "timeout"),
         ({"answer_at": 0.5, "retries": -1}, "retries"),
         ({"answer_at": 0.5, "max_tokens": 0}, "max_tokens"),
         ({"answer_at": 0.5, "topics": {"pay": {"answer_at": 2}}}, "topic 'pay'"),
         ({"answer_at": 0.5, "topics": {"pay": {"topics": {}}}}, "topics of its own"),
+        (
+            {"answer_at": 0.5, "topics": {"pay": {"answers_at": 1}}},
+            "'pay': .* no setting answers_at",
+        ),
+        ({"answer_at": 0.5, "topics": {"answer_at": 0.9}}, "topics.answer_at"),
         ({}, "answer_at"),
     ],
 )
@@ -62,11 +69,26 @@ def test_from_toml(tmp_path: Path, head: str) -> None:
     assert policy.for_topic("payment").answer_at == 0.99
 
 
-@pytest.mark.parametrize("text", ["answer_at = ", "gate = 3", "answer_at = 'high'"])
-def test_toml_that_is_no_policy(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("answer_at = ", "cannot be read"),
+        ("gate = 3", "must be a table"),
+        ("answer_at = 'high'", "answer_at"),
+        ("answer_at = " + "[" * 100_000, "nested too deeply"),
+        ("answer_at = 1" + "0" * 5000, "cannot be read"),
+        ("[Gate]\nanswer_at = 0.9", "no setting Gate"),
+        ("[gate]\nanswer_above = 0.9", r"\[gate\]: .*no setting answer_above"),
+        ("answer_at = 0.9\n[gate]\nanswer_at = 0.1", "answer_at .*move it below \\[gate\\]"),
+        ("[gate]\nanswer_at = 0.1\n[topics.pay]\nanswer_at = 1", "write \\[gate.topics\\]"),
+        ("[gate]\nanswer_at = 0.1\n[gates]\nanswer_at = 0.9", "gates is no part of a policy"),
+        ("[gate]\nanswer_at = 0.1\n[gate.topics.pay]\nanswer = 1", "'pay': .*no setting answer;"),
+    ],
+)
+def test_toml_that_is_no_policy(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "gate.toml"
     path.write_text(text)
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError, match=f"gate.toml.*{says}"):
         GatePolicy.from_toml(path)
 
 
@@ -80,8 +102,13 @@ def test_from_environment() -> None:
         {"ET_AGENT_GATE_ANSWER_AT": "0.9", "ET_AGENT_GATE_OBSERVE": "true", "PATH": "/bin"}
     )
     assert (found.answer_at, found.observe) == (0.9, True)
-    for name, value in (("ANSWER_AT", "high"), ("ANSWERS", "1"), ("TOPICS", "{}")):
-        with pytest.raises(PolicyError):
+    for name, value, says in (
+        ("RETRIES", "many", "retries: .*got 'many'"),
+        ("ANSWERS", "1", "ET_AGENT_GATE_ANSWERS: there is no such .* ET_AGENT_GATE_ANSWER_AT, "),
+        ("answer_at", "0.1", "ET_AGENT_GATE_answer_at: there is no such variable"),
+        ("TOPICS", "{}", "ET_AGENT_GATE_TOPICS: .*topics need a TOML file"),
+    ):
+        with pytest.raises(PolicyError, match=says):
             GatePolicy.from_environment(
                 {"ET_AGENT_GATE_ANSWER_AT": "0.9", f"ET_AGENT_GATE_{name}": value}
             )

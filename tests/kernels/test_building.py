@@ -134,6 +134,8 @@ def test_a_manifest_of_another_version_is_none(llama: Path, compiler: Compiler) 
     manifest = build().library.with_name("build.json")
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "more": 1}))
     assert find_build(usable()[0], llama) is None
+    manifest.write_text("[" * 100_000)
+    assert find_build(usable()[0], llama) is None
 
 
 def test_two_builds_at_once_compile_once(llama: Path, compiler: Compiler) -> None:

@@ -375,6 +375,8 @@ def test_a_record_holds_while_the_file_is_unchanged(tmp_path: Path, cache: Path)
     assert file_sha256(path) == hashlib.sha256(b"two2").hexdigest()
     (cache / "checksums.json").write_text('{"a": [1], "b": 3}')
     assert recorded_sha256(path) is None
+    (cache / "checksums.json").write_text("[" * 100_000)
+    assert recorded_sha256(path) is None
     (cache / "checksums.json").write_text("{")
     assert file_sha256(path) == hashlib.sha256(b"two2").hexdigest()
     with pytest.raises(ModelFileError, match="cannot be read"):

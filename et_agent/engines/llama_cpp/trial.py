@@ -103,7 +103,7 @@ def _file() -> Path:
 def _read_verdicts() -> dict[str, bool]:
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return (
         {k: v for k, v in found.items() if isinstance(v, bool)} if isinstance(found, dict) else {}

@@ -142,7 +142,7 @@ def _key(fingerprint: str, library: str) -> str:
 def _read() -> dict[str, dict[str, int]]:
     try:
         found = json.loads(_file().read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

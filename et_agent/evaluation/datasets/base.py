@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from et_agent.errors import DataError
 from et_agent.evaluation.items import Item
+from et_agent.validation import parsed_json
 
 __all__ = [
     "DataFile",
@@ -144,7 +144,7 @@ def json_rows(path: Path) -> Iterator[Row]:
         DataError: The file cannot be read, is empty or is not a JSON list.
     """
     try:
-        records = json.loads(_read_text(path))
+        records = parsed_json(_read_text(path))
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON: {error}. Download it again.") from error
     if not isinstance(records, list):
@@ -163,7 +163,7 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            yield Row(path, number, json.loads(line))
+            yield Row(path, number, parsed_json(line))
         except ValueError as error:
             raise Row(path, number, None).damaged(f"this is not JSON ({error})") from error
 

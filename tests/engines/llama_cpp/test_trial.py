@@ -19,6 +19,16 @@ def test_the_trial_keeps_its_verdict(
     assert may_repack(small_model_path, "f" * 64) is first
 
 
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000])
+def test_verdicts_that_cannot_be_read_are_none(
+    small_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
+    (tmp_path / "trials.json").write_text(text)
+    monkeypatch.setattr("et_agent.engines.llama_cpp.trial._survives", lambda *_, repack: repack)
+    assert may_repack(small_model_path, "f" * 64)
+
+
 def test_a_trial_that_was_killed_says_nothing_about_the_file(
     small_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

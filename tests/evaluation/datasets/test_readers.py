@@ -169,6 +169,9 @@ def test_files_that_are_no_such_thing(folder: Path) -> None:
     target.write_text('{"question": "Q", "answer": "#### 1"}\nnonsense\n')
     with pytest.raises(DataError, match="line 2: this is not JSON"):
         load_items("gsm8k")
+    target.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="line 1: this is not JSON"):
+        load_items("gsm8k")
     target.write_text("")
     with pytest.raises(DataError, match="is empty"):
         load_items("gsm8k")
@@ -180,6 +183,9 @@ def test_files_that_are_no_such_thing(folder: Path) -> None:
     (folder / "svamp").mkdir()
     (folder / "svamp" / "SVAMP.json").write_text("[")
     with pytest.raises(DataError, match="not valid JSON"):
+        load_items("svamp")
+    (folder / "svamp" / "SVAMP.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="not valid JSON: it is nested too deeply"):
         load_items("svamp")
 
 

@@ -1,0 +1,73 @@
+"""A question is answered whatever lies among the calibrators, and its result says what is no use."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.asking.options import Calibration
+from et_agent.calibration import Fingerprint
+from et_agent.calibration.calibrator import Calibrator, CalibratorFile
+from et_agent.calibration.finding import calibrators_folder, save_calibrator
+from et_agent.calibration.maps import Isotonic
+
+QUESTION = "How many legs has a cat?"
+CHAINS = MultiChain(leaves=8)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
+
+
+def asked(calibrator: Calibration = "auto") -> AskResult:
+    with ScriptedModel.from_texts({"So \\boxed{4}": 0.8, "So \\boxed{5}": 0.2}) as model:
+        return ask(model, QUESTION, decoder=CHAINS, kind="number", calibrator=calibrator)
+
+
+def own_for(result: AskResult, confidence: float = 0.7) -> Path:
+    """A calibrator of the user's own that is always as sure."""
+    document = CalibratorFile(
+        created="2026-01-01",
+        fingerprint=Fingerprint.of_result(result.model_dump(mode="json")),
+        data=(),
+        method="isotonic",
+        losses={},
+        held_out={},
+        mapping=Isotonic(feature="share", knots=(0.0,), values=(confidence,)),
+    )
+    return save_calibrator(Calibrator.from_json(document.model_dump_json()))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.symlink_to(path),
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_bytes(b"\xff"),
+    ],
+    ids=["link loop", "pipe", "folder", "deep", "no UTF-8"],
+)
+def test_a_file_that_is_no_calibrator_is_noted_and_changes_no_confidence(
+    damage: Callable[[Path], object],
+) -> None:
+    own_for(asked())
+    damage(calibrators_folder() / "0.json")
+    result = asked()
+    assert (result.confidence, result.calibrated) == (0.7, True)
+    (note,) = result.notes
+    assert note.startswith(f"a calibrator is left out: {calibrators_folder() / '0.json'} ")
+    assert AskResult.model_validate_json(result.model_dump_json()).notes == (note,)
+    assert asked(calibrator=None).notes == (), "none was looked for"
+
+
+def test_the_calibrator_that_would_hold_is_itself_damaged() -> None:
+    own = own_for(asked())
+    own.write_bytes(own.read_bytes()[:-20])
+    result = asked()
+    assert (result.answer, result.confidence) == ("4", None)
+    assert f"{own} is not JSON" in " ".join(result.notes)
