@@ -118,7 +118,7 @@ def fit() -> None:
                 print(f"{model}, {kind}: no training run yet")
                 continue
             try:
-                calibrator = calibrate(labelled)
+                calibrator = calibrate(labelled, method="pooled")
             except CalibrationError as error:
                 print(f"{model}, {kind}: {error}")
                 continue

@@ -23,7 +23,7 @@ from benchmarks.confidence import CAPS, TREE
 from benchmarks.runs import PARAMETERS, PLANS, TRAINING, finished
 from et_agent.arrays import Doubles
 from et_agent.calibration import finding as found_in
-from et_agent.calibration.evidence import bounded
+from et_agent.calibration.evidence import within_limits, within_votes
 from et_agent.calibration.features import feature_row, features_of
 from et_agent.calibration.pooled import Pooled, updated
 from et_agent.calibration.prior import Group, Prior, fit_prior
@@ -151,7 +151,7 @@ def after_labels(
         taken, rest = order[:labels], order[labels:]
         posterior = updated(first.posterior, inputs[taken], target.right[taken])
         now = first.model_copy(update={"posterior": posterior})
-        predicted = bounded((), target.rows[rest], now.predict(target.rows[rest]))
+        predicted = within_votes(target.rows[rest], now.predict(target.rows[rest]))
         found.append((_ece(predicted, target.right[rest]), _brier(predicted, target.right[rest])))
     return tuple(np.mean(found, axis=0).tolist())
 
@@ -173,7 +173,8 @@ def test(draws: int) -> dict[str, Any]:
     for target in targets():
         prior = left_out(groups, target)
         first = prior.map_for(PARAMETERS[target.model])
-        found = bounded(prior.limits, target.rows, first.predict(target.rows))
+        found = within_limits(prior.limits, first.predict(target.rows))
+        found = within_votes(target.rows, found)
         row: dict[str, Any] = {
             "model": target.model,
             "data": target.data,

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -12,13 +11,15 @@ from numpy.typing import ArrayLike
 
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed
+from et_agent.calibration.confidence import Confidence, Part
 from et_agent.calibration.evidence import (
     Domain,
     Limit,
-    bounded,
     domain_of,
     limits_of,
     wilson,
+    within_limits,
+    within_votes,
 )
 from et_agent.calibration.features import (
     FEATURES,
@@ -59,40 +60,6 @@ AUTO: Final = "auto"
 POOLED: Final = "pooled"
 LEARNT: Final = "labelled while working"
 """Name of the data that `Calibrator.update` adds to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one feature contributes to a confidence.
-
-    Attributes:
-        feature: Name of the feature.
-        meaning: Meaning of the feature.
-        value: Value of the feature in this tree.
-        log_odds: Contribution to the log-odds, relative to an average question.
-    """
-
-    feature: str
-    meaning: str
-    value: float
-    log_odds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Confidence:
-    """P(correct) of one tree.
-
-    Attributes:
-        value: P(correct), in (0, 1).
-        parts: Contributions of the features, largest first; empty if the map has none.
-        base: P(correct) of a question with average features.
-        interval: Central 90 % of what P(correct) may be, given the labels that there were.
-    """
-
-    value: float
-    parts: tuple[Part, ...]
-    base: float | None
-    interval: tuple[float, float]
 
 
 class Calibrator:
@@ -250,11 +217,15 @@ class Calibrator:
         Raises:
             CalibrationError: Not fitted, wrong columns, or NaN in a feature that is used.
         """
-        right = self._bounded(checked_rows(X))
+        rows = checked_rows(X)
+        right = self._bounded(rows, self._fitted_map().predict(rows))
         return np.column_stack([1.0 - right, right])
 
-    def _bounded(self, rows: Doubles) -> Doubles:
-        return bounded(self.limits_, rows, self._fitted_map().predict(rows))
+    def _bounded(self, rows: Doubles, found: Doubles) -> Doubles:
+        """What a map gives, but never above what its evidence allows, [n]."""
+        allowed = within_limits(self.limits_, found)
+        # Other maps were fitted anew to enough questions of the same sort.
+        return within_votes(rows, allowed) if isinstance(self.mapping_, Pooled) else allowed
 
     def confidence(self, features: Mapping[str, float | None], kind: str) -> Confidence:
         """Return P(correct) of the top answer of one tree, and what moved it.
@@ -267,7 +238,7 @@ class Calibrator:
             CalibrationError: The calibrator is not fitted, or a feature that it uses was not measured.
         """
         mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
-        value = float(self._bounded(row)[0])
+        value = float(self._bounded(row, mapping.predict(row))[0])
         interval = self._interval(row, value)
         if isinstance(mapping, Isotonic):
             return Confidence(value, (), None, interval)
@@ -289,7 +260,7 @@ class Calibrator:
             ends = np.concatenate(mapping.bounds(row))
         else:
             ends = np.array(wilson(value, self._questions_near(value)))
-        low, high = (float(bounded(self.limits_, row, ends[[at]])[0]) for at in (0, 1))
+        low, high = (float(self._bounded(row, ends[[at]])[0]) for at in (0, 1))
         return min(low, value), max(high, value)
 
     def _questions_near(self, value: float) -> float:
@@ -341,7 +312,7 @@ class Calibrator:
             )
         self.check(Fingerprint.of_result(result.model_dump(mode="json")))
         row = feature_row(result.features, result.kind)[None, :]
-        before = float(self._bounded(row)[0])
+        before = float(self._bounded(row, mapping.predict(row))[0])
         self.mapping_ = mapping.after(row, np.array([float(label)]))
         self.limits_ = tuple(one.with_one(before, right=label) for one in self.limits_)
         self.data = _with_one(self.data, right=label)

@@ -11,7 +11,16 @@ from et_agent.arrays import Bools, Doubles
 from et_agent.calibration.features import Column, taken
 from et_agent.validation import Frozen
 
-__all__ = ["LEVELS", "Domain", "Limit", "bounded", "domain_of", "limits_of", "wilson"]
+__all__ = [
+    "LEVELS",
+    "Domain",
+    "Limit",
+    "domain_of",
+    "limits_of",
+    "wilson",
+    "within_limits",
+    "within_votes",
+]
 
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences from which on labelled questions are counted."""
@@ -90,26 +99,35 @@ def limits_of(found: Doubles, right: Doubles, weights: Doubles) -> tuple[Limit, 
     )
 
 
-def bounded(limits: Sequence[Limit], rows: Doubles, found: Doubles) -> Doubles:
-    """P(correct), but never above what its evidence allows, [n].
-
-    The labelled questions with that confidence or more set one bound. The paths that agree set
-    another: nobody is surer of an answer than that one path more would give it, 1 - 1/2 / (paths + 1)
-    (Krichevsky & Trofimov 1981). An answer with less than half of the weight gets 0.6 at most.
+def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
+    """P(correct), but never above what the labelled questions with that confidence or more allow, [n].
 
     Args:
-        limits: By rising confidence; empty for no bound by questions.
+        limits: By rising confidence; empty for no bound.
+        found: P(correct) as a map gives it, [n].
+    """
+    # No level allows less than where it begins, so a surer answer never gets less.
+    uppers = np.array([limit.upper for limit in limits] or [1.0])
+    level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
+    capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
+    return np.asarray(capped, dtype=np.float64)
+
+
+def within_votes(rows: Doubles, found: Doubles) -> Doubles:
+    """P(correct), but never above what the paths of the tree itself allow, [n].
+
+    Nobody is surer of an answer than that one path more would give it, 1 - 1/2 / (paths + 1), where the
+    paths are those that agree (Krichevsky & Trofimov 1981). An answer with less than half of the weight
+    gets 0.6 at most.
+
+    Args:
         rows: Rows of `feature_row`, float64 [n, columns].
         found: P(correct) as a map gives it, [n].
     """
-    # A level may not allow less than one below it, or a surer answer would get less.
-    uppers = np.maximum.accumulate([limit.upper for limit in limits] or [1.0])
-    level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
-    capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
     share, votes = taken(rows, ("share", "votes")).T
     # Results of an earlier et-agent have no votes.
     paths = np.expm1(np.where(np.isnan(votes), math.log(64.0), votes))
-    capped = np.minimum(capped, 1.0 - 0.5 / (paths + 1.0))
+    capped = np.minimum(found, 1.0 - 0.5 / (paths + 1.0))
     return np.asarray(np.where(share < 0, np.minimum(capped, _MINORITY), capped))
 
 

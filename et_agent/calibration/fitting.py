@@ -124,9 +124,9 @@ def _pooled(
     start: Pooled,
 ) -> Pooled:
     """The general map, moved by the labels; the trees of one question together count once."""
-    del features, seed
+    del seed
     _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return start.after(rows, labels.astype(np.float64), 1.0 / sizes[at])
+    return start.only(features).after(rows, labels.astype(np.float64), 1.0 / sizes[at])
 
 
 def _platt(
@@ -276,7 +276,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             "pooled",
             "the general map (`calibration.prior`), moved by the labels",
             0,
-            (),
+            _SHARE,
             _pooled,
         ),
         Candidate(

@@ -7,6 +7,7 @@ MacKay 1992); P(correct) is its mean over fixed draws, the interval their quanti
 """
 
 import functools
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Final, Literal
 
@@ -50,6 +51,19 @@ class Gaussian(Frozen):
         """The same from arrays."""
         symmetric = (covariance + covariance.T) / 2
         return cls(mean=tuple(mean.tolist()), covariance=tuple(map(tuple, symmetric.tolist())))
+
+    def only(self, names: Sequence[str]) -> "Pooled":
+        """The map without the features that are not named: what it says if they are not known."""
+        kept = [at for at, name in enumerate(self.features) if name in names]
+        places = [0, *(at + 1 for at in kept)]
+        covariance = np.array(self.posterior.covariance)[np.ix_(places, places)]
+        return Pooled(
+            features=tuple(self.features[at] for at in kept),
+            centres=tuple(self.centres[at] for at in kept),
+            low=tuple(self.low[at] for at in kept),
+            high=tuple(self.high[at] for at in kept),
+            posterior=Gaussian.of(np.array(self.posterior.mean)[places], covariance),
+        )
 
     def widened(self, factor: float) -> "Gaussian":
         """The same with `factor` times the covariance."""
@@ -120,6 +134,19 @@ class Pooled(Frozen):
         """The map after more labelled questions; see `updated`."""
         posterior = updated(self.posterior, self.inputs(rows), right, weights)
         return self.model_copy(update={"posterior": posterior})
+
+    def only(self, names: Sequence[str]) -> "Pooled":
+        """The map without the features that are not named: what it says if they are not known."""
+        kept = [at for at, name in enumerate(self.features) if name in names]
+        places = [0, *(at + 1 for at in kept)]
+        covariance = np.array(self.posterior.covariance)[np.ix_(places, places)]
+        return Pooled(
+            features=tuple(self.features[at] for at in kept),
+            centres=tuple(self.centres[at] for at in kept),
+            low=tuple(self.low[at] for at in kept),
+            high=tuple(self.high[at] for at in kept),
+            posterior=Gaussian.of(np.array(self.posterior.mean)[places], covariance),
+        )
 
     def widened(self, factor: float) -> "Pooled":
         """The map with `factor` times the covariance, for a tree unlike those that were fitted."""

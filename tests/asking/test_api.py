@@ -69,7 +69,12 @@ def test_a_question_gives_an_answer_with_its_distribution() -> None:
     assert result.distribution[0].share == pytest.approx(result.distribution[0].leaves / 12)
     assert result.ess == pytest.approx(12)
     assert 0 < result.predictive_entropy_normalised < 1
-    assert (result.confidence, result.calibrated, result.complete) == (None, False, True)
+    assert (result.calibrated, result.complete) == (False, True)
+    assert result.calibration is not None
+    assert result.calibration.source == "general"
+    low, high = result.calibration.interval
+    assert result.confidence is not None
+    assert 0 < low < result.confidence < high < 1
     assert result.cut_off_share == 0.0
     assert result.usage.leaves == 12
     assert result.usage.tokens_decoded == result.usage.tokens_as_chains
@@ -434,6 +439,7 @@ def test_attention_is_read_where_the_calibrator_needs_it(feature: str) -> None:
     rows = np.zeros((60, len(feature_columns())))
     rows[:, feature_columns().index(feature)] = rng.normal(size=60)
     calibrator = Calibrator("logistic", features=[feature]).fit(rows, rng.integers(0, 2, 60))
+    calibrator.domain_ = None  # for it no tree is like these rows
     with ScriptedModel.from_texts(TEXTS, attention=_even) as model:
         result = ask(model, QUESTION, decoder=CHAINS, calibrator=calibrator)
         assert result.calibrated

@@ -9,7 +9,8 @@ import pytest
 
 from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.answers import AnswerKind, instruction
-from et_agent.calibration import Calibrator
+from et_agent.calibration import Calibrator, Fingerprint
+from et_agent.decoding.naming import described
 from et_agent.engines.scripted import TURN
 from et_agent.errors import (
     CalibratorMismatchError,
@@ -88,7 +89,8 @@ def test_equal_calls_are_one_answer_among_answers_in_words() -> None:
     assert result.answer == 'add({"a":1,"b":2})'
     assert result.tool_calls == (ToolCall(name="add", arguments={"a": 1, "b": 2}),)
     assert (result.kind, result.kind_reason) == ("tool_call", "the answer calls a tool")
-    assert result.confidence is None
+    assert result.calibration is not None
+    assert result.calibration.source == "general"
     assert AskResult.model_validate_json(result.model_dump_json()) == result
     assert result.tree is not None
     assert {leaf.found_by for leaf in result.tree.leaves} == {"tool call", "boxed"}
@@ -470,14 +472,16 @@ def test_calibrators_hold_for_single_questions_in_words(calibrator: Calibrator) 
             ("?", {"schema": AGE}),
         ]
         for question, options in cases:
-            with pytest.raises(CalibratorMismatchError, match="single questions"):
+            with pytest.raises(CalibratorMismatchError, match="fitted for something else"):
                 submit(model, question, calibrator=calibrator, **options)
 
 
 @pytest.fixture
 def calibrator() -> Calibrator:
-    # Refused before anything of it is looked at.
-    return Calibrator.__new__(Calibrator)
+    asked = Fingerprint.of(
+        model="", decoder=described(EntropyTree()), instructions={"number": ""}, chat="model"
+    )
+    return Calibrator.general(fingerprint=asked)
 
 
 # --- Stop sequences

@@ -16,6 +16,7 @@ def questions(count: int, seed: int = 0) -> tuple[Doubles, Ints, Doubles]:
     rows[:, COLUMNS.index("log_prob")] = rng.normal(-0.3, 0.1, count)
     rows[:, COLUMNS.index("entropy")] = rng.normal(1.0, 0.5, count)
     rows[:, COLUMNS.index("kind_number")] = 1.0
+    rows[:, COLUMNS.index("votes")] = np.log(64.0)
     odds = rows[:, COLUMNS.index("share")] + 10.0 * (rows[:, COLUMNS.index("log_prob")] + 0.3)
     truth = 1.0 / (1.0 + np.exp(-odds))
     return rows, (rng.random(count) < truth).astype(np.int64), truth

@@ -132,7 +132,7 @@ def loop(path: Path) -> None:
 
 def with_figure(figure: str) -> Callable[[Path], object]:
     """A calibrator of which one figure is replaced."""
-    text = re.sub(r'("intercept": ?)[-.0-9e]+', rf"\g<1>{figure}", SHIPPED[0].read_text("utf-8"))
+    text = re.sub(r'("mean": \[\s*)[-.0-9e]+', rf"\g<1>{figure}", SHIPPED[0].read_text("utf-8"))
     return lambda path: path.write_text(text, "utf-8")
 
 
@@ -148,8 +148,8 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no UTF-8": (lambda path: path.write_bytes(b'{"a": "\xff"}'), "is not JSON"),
     "something else": (lambda path: path.write_text("[1]"), "not an et-agent calibrator"),
     "later schema": (lambda path: path.write_text('{"schema_version": 2}'), "later et-agent"),
-    "NaN": (with_figure("NaN"), "damaged .*intercept"),
-    "large number": (with_figure("1" + "0" * 400), "damaged .*intercept"),
+    "NaN": (with_figure("NaN"), "damaged .*mean"),
+    "large number": (with_figure("1" + "0" * 400), "damaged .*mean"),
 }
 
 

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from et_agent.calibration import feature_columns, feature_row, features_of
+from et_agent.calibration.evidence import (
+    Limit,
+    domain_of,
+    limits_of,
+    wilson,
+    within_limits,
+    within_votes,
+)
+from tests.evaluation.conftest import table
+
+COLUMNS = feature_columns()
+probability = st.floats(0, 1)
+
+
+@given(probability, st.floats(1, 1e6))
+def test_wilsons_interval_holds_the_share_and_narrows(share: float, questions: float) -> None:
+    low, high = wilson(share, questions)
+    assert 0 <= low <= share + 1e-12
+    assert share - 1e-12 <= high <= 1
+    wider = wilson(share, questions / 2)
+    assert high - low <= wider[1] - wider[0] + 1e-9
+
+
+def test_wilsons_interval_as_published() -> None:
+    """One-sided 95 % of 10 right in 10: 10 / (10 + 1.645^2) (Brown, Cai & DasGupta 2001)."""
+    assert wilson(1.0, 10)[0] == pytest.approx(10 / (10 + 1.6449**2))
+
+
+@given(
+    st.lists(st.tuples(probability, st.booleans()), min_size=1, max_size=40),
+    st.lists(probability, min_size=2, max_size=10),
+)
+def test_limits_keep_the_order_and_never_raise(
+    fitted: list[tuple[float, bool]], asked: list[float]
+) -> None:
+    found = np.array([one for one, _ in fitted])
+    right = np.array([float(one) for _, one in fitted])
+    limits = limits_of(found, right, np.ones(found.size))
+    before = np.sort(np.array(asked))
+    after = within_limits(limits, before)
+    assert (after <= before).all()
+    assert (np.diff(after) >= 0).all()
+
+
+def test_a_level_that_no_question_reached_is_not_passed() -> None:
+    limits = limits_of(np.array([0.55, 0.65]), np.array([1.0, 1.0]), np.ones(2))
+    assert within_limits(limits, np.array([0.99]))[0] == pytest.approx(0.95)
+    one_more = tuple(limit.with_one(0.99, right=True) for limit in limits)
+    assert within_limits(one_more, np.array([0.99]))[0] == pytest.approx(0.99)
+    assert Limit(above=0.9, questions=50, right=20).upper == 0.9
+
+
+@given(st.integers(1, 24), st.data())
+def test_votes_bound_it(leaves: int, data: st.DataObject) -> None:
+    answers = data.draw(st.lists(st.integers(-1, 3), min_size=leaves, max_size=leaves))
+    known = sorted({one for one in answers if one >= 0})
+    if not known:
+        return
+    numbered = [known.index(one) if one >= 0 else -1 for one in answers]
+    mixed = table(numbered)
+    row = feature_row(features_of(mixed), "number")[None]
+    unanimous = feature_row(features_of(table([0] * leaves)), "number")[None]
+    sure = np.array([1.0])
+    assert within_votes(row, sure) <= within_votes(unanimous, sure)
+    if mixed.shares.max() < 0.5:
+        assert within_votes(row, sure)[0] <= 0.6
+    assert within_votes(unanimous, sure)[0] == pytest.approx(1 - 0.5 / (leaves + 1))
+
+
+def test_trees_of_another_sort_are_outside() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.zeros((200, len(COLUMNS)))
+    rows[:, COLUMNS.index("length")] = rng.normal(5.0, 0.3, 200)
+    rows[:, COLUMNS.index("token_probability")] = rng.normal(0.85, 0.05, 200)
+    domain = domain_of(rows)
+    assert domain is not None
+    assert np.mean(domain.distance(rows) <= 1.0) == pytest.approx(0.99, abs=0.006)
+    short = rows[:1].copy()
+    short[:, COLUMNS.index("length")] = np.log(2.0)
+    assert domain.distance(short)[0] > 2.0
+    assert domain_of(rows[:40]) is None

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from et_agent.calibration import Calibrator, feature_columns, feature_row, features_of
+from et_agent.calibration.finding import known_calibrators
+from et_agent.calibration.prior import EXPECTED, Group, Prior, fit_prior
+from et_agent.errors import CalibrationError
+from tests.evaluation.conftest import table
+
+COLUMNS = feature_columns()
+
+
+def group(level: float, parameters: int, seed: int, name: str = "set") -> Group:
+    """Questions whose log-odds are share + level."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((150, len(COLUMNS)))
+    share = rng.normal(0.0, 1.5, 150)
+    rows[:, COLUMNS.index("share")] = share
+    rows[:, COLUMNS.index("votes")] = 1.5
+    rows[:, COLUMNS.index("mass")] = -1.5
+    rows[:, COLUMNS.index("token_probability")] = 0.6
+    right = (rng.random(150) < 1 / (1 + np.exp(-(share + level)))).astype(float)
+    return Group(
+        model=f"model-{parameters}",
+        data=f"{name}-{seed}",
+        variant="",
+        parameters=parameters,
+        rows=rows,
+        right=right,
+        weights=np.ones(150),
+    )
+
+
+def test_it_finds_the_common_level_its_spread_and_the_growth_with_size() -> None:
+    sizes = [10**8, 10**9, 10**10]
+    rng = np.random.default_rng(4)
+    groups = [
+        group(0.6 * np.log(size / 5e8) + rng.normal(0, 0.3), size, 10 * at + number)
+        for at, size in enumerate(sizes)
+        for number in range(6)
+    ]
+    prior = fit_prior(groups)
+    assert prior.features == tuple(EXPECTED)
+    assert prior.labels == 18 * 150
+    assert prior.weights.mean[0] == pytest.approx(0.0, abs=0.35)
+    assert prior.weights.mean[-1] == pytest.approx(0.6, abs=0.2)
+    spread = np.sqrt(prior.weights.covariance[0][0])
+    assert 0.2 < spread < 0.9
+    small, large = prior.at(10**8), prior.at(10**10)
+    assert large.mean[0] > small.mean[0] + 1.5
+    unknown = prior.at(0)
+    assert unknown.covariance[0][0] > prior.at(5 * 10**8).covariance[0][0]
+
+
+def test_variants_of_one_set_count_as_one_group() -> None:
+    lone = [group(1.5, 10**9, 1), group(-1.5, 10**9, 2)]
+    crowd = [*lone, *(group(-1.5, 10**9, 2) for _ in range(6))]
+    once, often = fit_prior(lone), fit_prior(crowd)
+    assert often.weights.mean[0] == pytest.approx(once.weights.mean[0], abs=0.15)
+
+
+def test_one_group_tells_nothing_of_others() -> None:
+    with pytest.raises(CalibrationError, match="two groups"):
+        fit_prior([group(0.0, 10**9, 1)])
+
+
+def test_saved_and_read_back(tmp_path: Path) -> None:
+    prior = fit_prior([group(1.0, 10**9, 1), group(-1.0, 10**9, 2)])
+    assert Prior.load(prior.save(tmp_path / "prior.json")) == prior
+    for damage in ("[1]", "[" * 100_000, '{"schema_version": 2}', '{"schema_version": 1}', ""):
+        (tmp_path / "prior.json").write_text(damage)
+        with pytest.raises(CalibrationError):
+            Prior.load(tmp_path / "prior.json")
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        Prior.load(tmp_path / "absent.json")
+
+
+SHIPPED = [one for _, one in known_calibrators()]
+
+
+@given(st.integers(2, 32), st.data())
+def test_no_shipped_map_is_surer_of_a_minority_or_less_sure_of_unanimity(
+    leaves: int, data: st.DataObject
+) -> None:
+    answers = data.draw(st.lists(st.integers(0, 4), min_size=leaves, max_size=leaves))
+    order = list(dict.fromkeys(answers))
+    columns = {
+        name: data.draw(
+            st.lists(st.floats(low, high), min_size=leaves, max_size=leaves), label=name
+        )
+        for name, low, high in (("log_prob", -60.0, 0.0), ("answer_log_prob", -8.0, 0.0))
+    }
+    mixed = table([order.index(one) for one in answers], **columns)
+    unanimous = table([0] * leaves, **columns)
+    for calibrator in (Calibrator.general(), Calibrator.general(10**9), *SHIPPED):
+        found, most = (
+            calibrator.predict_proba(feature_row(features_of(one), "number")[None])[0, 1]
+            for one in (mixed, unanimous)
+        )
+        assert found <= most + 1e-9
+        if mixed.shares.max() < 0.5 - 1e-9:
+            assert found <= 0.6
