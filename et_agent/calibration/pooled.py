@@ -52,19 +52,6 @@ class Gaussian(Frozen):
         symmetric = (covariance + covariance.T) / 2
         return cls(mean=tuple(mean.tolist()), covariance=tuple(map(tuple, symmetric.tolist())))
 
-    def only(self, names: Sequence[str]) -> "Pooled":
-        """The map without the features that are not named: what it says if they are not known."""
-        kept = [at for at, name in enumerate(self.features) if name in names]
-        places = [0, *(at + 1 for at in kept)]
-        covariance = np.array(self.posterior.covariance)[np.ix_(places, places)]
-        return Pooled(
-            features=tuple(self.features[at] for at in kept),
-            centres=tuple(self.centres[at] for at in kept),
-            low=tuple(self.low[at] for at in kept),
-            high=tuple(self.high[at] for at in kept),
-            posterior=Gaussian.of(np.array(self.posterior.mean)[places], covariance),
-        )
-
     def widened(self, factor: float) -> "Gaussian":
         """The same with `factor` times the covariance."""
         return Gaussian.of(np.array(self.mean), np.array(self.covariance) * factor)
