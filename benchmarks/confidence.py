@@ -130,7 +130,8 @@ def fit() -> None:
                 continue
             path = calibrator.save(shipped_path(model, kind))
             path.with_suffix(".md").write_text(
-                card(model, kind, calibrator, labelled), encoding="utf-8"
+                card(model, kind, calibrator, labelled, calibrate(labelled).losses_),
+                encoding="utf-8",
             )
             print(f"{model}, {kind}: {calibrator.method_}, saved as {path.name}")
     put("docs/confidence.md", "shipped", shipped_lines())
@@ -164,9 +165,9 @@ def base_rate_loss(labelled: Sequence[Labelled]) -> float:
     return -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
 
 
-def gap_of_whole_trees(labelled: Sequence[Labelled], method: str) -> float:
+def gap_of_whole_trees(labelled: Sequence[Labelled], calibrator: Calibrator) -> float:
     """Mean confidence minus share of right answers on held-out trees with all their leaves."""
-    held = calibrate(labelled, method=method).held_out_
+    held = calibrator.held_out_
     right = np.concatenate([one.right for one in labelled])
     offsets = np.cumsum([0, *(one.right.size for one in labelled)])
     first = [
@@ -177,22 +178,33 @@ def gap_of_whole_trees(labelled: Sequence[Labelled], method: str) -> float:
     return float(np.nanmean(held[whole] - right[whole]))
 
 
-def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Labelled]) -> str:
-    """The model card: data, sizes, figures on held-out and on test questions, date."""
+def card(
+    model: str,
+    kind: str,
+    calibrator: Calibrator,
+    labelled: Sequence[Labelled],
+    losses: Mapping[str, float],
+) -> str:
+    """The model card: data, sizes, figures on held-out and on test questions, date.
+
+    Args:
+        model, kind: What it is for.
+        calibrator: The one that is shipped.
+        labelled: What it was fitted on.
+        losses: Held-out log loss of each map that could have been fitted instead, nats.
+    """
     held = calibrator.metrics_
     lines = [
         f"# Confidence of {model}, kind {kind}",
         "",
         f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
-        f"Chosen map: {calibrator.method_}. Held-out log loss of each candidate, in nats: "
-        + ", ".join(f"{name} {loss:.4f}" for name, loss in calibrator.losses_.items())
+        "The map is the general one, moved by these questions (pooled). Held-out log loss beside maps "
+        "that are fitted anew, in nats: "
+        + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         + "; a constant confidence equal to the share of right answers "
         + f"{base_rate_loss(labelled):.4f}.",
         "Mean confidence minus the share of right answers, on held-out trees with all their leaves: "
-        + ", ".join(
-            f"{name} {gap_of_whole_trees(labelled, name):+.3f}" for name in calibrator.losses_
-        )
-        + ".",
+        f"{gap_of_whole_trees(labelled, calibrator):+.3f}.",
         "",
         *table(
             ["data (training splits)", "questions with an answer", "answered correctly"],

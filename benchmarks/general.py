@@ -19,19 +19,32 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import settings
-from benchmarks.confidence import CAPS, TREE
+from benchmarks.confidence import CAPS, TREE, exact_ece
+from benchmarks.documents import put
+from benchmarks.machine import describe
 from benchmarks.runs import PARAMETERS, PLANS, TRAINING, finished
 from et_agent.arrays import Doubles
+from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.evidence import within_limits, within_votes
 from et_agent.calibration.features import feature_row, features_of
+from et_agent.calibration.fitting import MIN_QUESTIONS
 from et_agent.calibration.pooled import Pooled, updated
 from et_agent.calibration.prior import Group, Prior, fit_prior
+from et_agent.errors import CalibrationError
 from et_agent.evaluation.metrics import brier, ece
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import table
+from et_agent.storage import write_atomically
 
 SHIPPED: Final = Path(found_in.__file__).parent / "shipped" / "general" / "prior.json"
 SIZES: Final = (2, *CAPS)
+OUT: Final = Path(__file__).parent / "results" / "general.json"
+LABELS: Final = (10, 25, 50)
+LEAST: Final = 20
+"""Questions that must be left to judge a map on."""
+LARGE: Final = 70
+"""Questions of a set that counts in the mean."""
 UNANSWERABLE: Final = ("guesses", "missing")
 FAMILIES: Final = {
     "word-problems": ("svamp", "gsm8k"),
@@ -167,34 +180,87 @@ def left_out(groups: Sequence[Group], target: Target) -> Prior:
     )
 
 
-def test(draws: int) -> dict[str, Any]:
+def judged(target: Target, prior: Prior, draws: int) -> dict[str, Any]:
+    """Figures of the general map on questions whose model and set it has not seen."""
+    first = prior.map_for(PARAMETERS[target.model])
+    found = within_limits(prior.limits, first.predict(target.rows))
+    found = within_votes(target.rows, found)
+    row: dict[str, Any] = {
+        "model": target.model,
+        "data": target.data,
+        "questions": target.right.size,
+        "accuracy": float(target.right.mean()),
+        "ece": _ece(found, target.right),
+        "ece if exact": exact_ece(found).value,
+        "share's ece": _ece(target.share, target.right),
+        "brier": _brier(found, target.right),
+        "share's brier": _brier(target.share, target.right),
+        "covered": covered(first, target),
+    }
+    for labels in LABELS:
+        if target.right.size - labels >= LEAST:
+            row[f"ece after {labels}"] = after_labels(first, target, labels, draws)[0]
+            if labels >= MIN_QUESTIONS:
+                row[f"ece fitted anew to {labels}"] = fitted_anew(target, labels, draws)
+    return row
+
+
+def fitted_anew(target: Target, labels: int, draws: int) -> float | None:
+    """Mean ECE of the map of three features that is fitted to as many labels and nothing else."""
+    found = []
+    for draw in range(draws):
+        order = np.random.default_rng((0, draw)).permutation(target.right.size)
+        taken, rest = order[:labels], order[labels:]
+        try:
+            calibrator = Calibrator("logistic-3").fit(target.rows[taken], target.right[taken])
+            predicted = calibrator.predict_proba(target.rows[rest])[:, 1]
+        except CalibrationError:
+            continue
+        found.append(_ece(predicted, target.right[rest]))
+    return float(np.mean(found)) if len(found) >= draws / 2 else None
+
+
+def test(*, draws: int) -> None:
     groups = list(training())
-    rows = []
-    for target in targets():
-        prior = left_out(groups, target)
-        first = prior.map_for(PARAMETERS[target.model])
-        found = within_limits(prior.limits, first.predict(target.rows))
-        found = within_votes(target.rows, found)
-        row: dict[str, Any] = {
-            "model": target.model,
-            "data": target.data,
-            "questions": target.right.size,
-            "accuracy": float(target.right.mean()),
-            "ece": _ece(found, target.right),
-            "brier": _brier(found, target.right),
-            "share's ece": _ece(target.share, target.right),
-            "share's brier": _brier(target.share, target.right),
-            "covered": covered(first, target),
-        }
-        for labels in (10, 25, 50):
-            if target.right.size - labels >= 20:
-                row[f"ece after {labels}"] = after_labels(first, target, labels, draws)[0]
-        rows.append(row)
-        print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}))
-    keys = [key for key in rows[0] if key not in ("model", "data")]
-    mean = {key: float(np.mean([row[key] for row in rows if key in row])) for key in keys}
-    print("mean", json.dumps({k: round(v, 3) for k, v in mean.items()}))
-    return {"rows": rows, "mean": mean}
+    rows = [judged(target, left_out(groups, target), draws) for target in targets()]
+    # Tiny samples say nothing of a level; they are shown and stay out of the mean.
+    large = [row for row in rows if row["questions"] >= LARGE]
+    names = [name for name in rows[0] if name not in ("model", "data")]
+    mean = {}
+    for name in names:
+        values = [row[name] for row in large if row.get(name) is not None]
+        mean[name] = float(np.mean(values)) if values else None
+    document = {"machine": describe(), "rows": rows, f"mean of {LARGE} questions or more": mean}
+    write_atomically(OUT, json.dumps(document, indent=1) + "\n")
+    put("docs/confidence.md", "general", lines(rows, mean))
+    print(json.dumps(mean, indent=1))
+
+
+def lines(rows: Sequence[dict[str, Any]], mean: dict[str, Any]) -> list[str]:
+    """The table of the docs."""
+    columns = {
+        "questions": "questions",
+        "accuracy": "accuracy",
+        "ece": "ECE, no label",
+        "ece if exact": "ECE if exact",
+        "share's ece": "ECE of the share",
+        "brier": "Brier",
+        "share's brier": "Brier of the share",
+        "covered": "covered",
+        **{f"ece after {one}": f"ECE, {one} labels" for one in LABELS},
+    }
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.3f}"
+        return "" if value is None else str(value)
+
+    found = [
+        [row["model"], row["data"], *(cell(row.get(name)) for name in columns)] for row in rows
+    ]
+    average = {**mean, "questions": None}
+    found.append(["mean", f"{LARGE} questions or more", *(cell(average[name]) for name in columns)])
+    return table(["left-out model", "left-out set", *columns.values()], found)
 
 
 def covered(first: Pooled, target: Target) -> float:

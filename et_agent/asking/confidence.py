@@ -26,9 +26,9 @@ from et_agent.errors import CalibrationError
 from et_agent.results import AnswerForm, CalibrationReport
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["Assessment", "ConfidenceEstimator"]
+__all__ = ["WIDENED", "Assessment", "ConfidenceEstimator"]
 
-_WIDENED: Final = 2.0
+WIDENED: Final = 2.0
 """Factor of the general map's covariance for a tree unlike those that any map was fitted on."""
 
 
@@ -134,7 +134,7 @@ class ConfidenceEstimator:
             reason = self._why_none(form)
         general = Calibrator.general(self._model.parameters)
         if held is not None:
-            general = general.widened(_WIDENED)
+            general = general.widened(WIDENED)
         found = general.confidence(features, form)
         report = _report(Held(general, "general"), found, (reason,))
         return Assessment(features, found, report, notes)

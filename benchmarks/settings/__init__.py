@@ -1,0 +1,167 @@
+"""What moves the level of a confidence: settings, prompts, passages, questions nobody can answer.
+
+    ET_AGENT_DATA=…/raw python -m benchmarks.settings decode [--model NAME] [--only SET/VARIANT,…]
+    python -m benchmarks.settings tables    # benchmarks/results/settings.json, docs/confidence.md
+
+The same questions are decoded under many settings. They come from training splits, from SQuAD 2.0 and
+from benchmarks/questions, so no test question of `benchmarks.runs` is among them. One archive per
+model holds the results, benchmarks/results/settings/MODEL.jsonl.xz; what it holds already is not
+decoded again. `benchmarks.confidence` reads them.
+"""
+
+import argparse
+import json
+import queue
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.confidence import shipped_path
+from benchmarks.documents import put
+from benchmarks.machine import describe
+from benchmarks.runs import LARGER, PARAMETERS, SAMPLE_SEED, SMALL, TRAINING
+from et_agent.answers import AnswerKind, instruction
+from et_agent.arrays import Doubles
+from et_agent.asking import submit
+from et_agent.asking.confidence import WIDENED
+from et_agent.asking.pending import PendingAnswer
+from et_agent.calibration import Calibrator, features_of
+from et_agent.decoding import EntropyTree, MultiChain
+from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.naming import described
+from et_agent.engines.base import LanguageModel
+from et_agent.engines.loading import load_model
+from et_agent.evaluation.archive import ArchivedRun, RunArchive
+from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.datasets.locating import data_folder
+from et_agent.evaluation.items import Item, sample
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.report import table
+from et_agent.evaluation.running import question_seed, record_of
+from et_agent.gate.early import EARLY
+from et_agent.storage import write_atomically
+from et_agent.uncertainty.self_evaluation import p_answerable
+
+RESULTS: Final = Path(__file__).parents[1] / "results" / "settings"
+TINY: Final = "smollm2-135m"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A setting: what differs from the default."""
+
+    decoder: DecoderSettings
+    system_prompt: str | None = None
+    before: tuple[tuple[str, str], ...] = ()
+    """Earlier turns, roles with texts."""
+
+
+_LONG: Final = (
+    "You are the assistant of a small online school. Pupils of all ages write to you, and their "
+    "parents read along. Be polite and encouraging, never make fun of a mistake, and never mention "
+    "prices, brands or politics. Explain each step in a sentence of its own, so that a pupil could "
+    "repeat it on paper. Use plain words instead of technical terms wherever you can. If several ways "
+    "lead to the result, take the shortest. Check the result before you give it. Do not add a "
+    "greeting, a summary or a question at the end. Finish with one line of the form "
+    "'The answer is …'."
+)
+_TURNS: Final = (
+    ("user", "Hello! Which planet is the largest of the solar system?"),
+    ("assistant", "Jupiter is the largest planet of the solar system."),
+)
+
+
+def variants(leaves: int) -> dict[str, Variant]:
+    """Settings by name, for trees of so many leaves."""
+    base: dict[str, Any] = {"schedule": "overlapped", "leaves": leaves}
+
+    def tree(**changes: object) -> Variant:
+        return Variant(EntropyTree(**{**base, **changes}))
+
+    plain = tree().decoder
+    return {
+        "default": tree(),
+        "rounds": tree(schedule="rounds"),
+        "stratified": tree(schedule="stratified"),
+        "early": Variant(EntropyTree(**{"leaves": leaves, "schedule": "rounds", **EARLY})),
+        "chains": Variant(MultiChain(leaves=leaves)),
+        "temperature-0.3": tree(temperature=0.3),
+        "temperature-1.0": tree(temperature=1.0),
+        "leaves-2": tree(leaves=2),
+        "leaves-4": tree(leaves=4),
+        "leaves-8": tree(leaves=8),
+        "leaves-32": tree(leaves=32),
+        "second-turn": Variant(plain, before=_TURNS),
+        "prompt-none": Variant(plain, system_prompt=""),
+        "prompt-role": Variant(
+            plain,
+            system_prompt="You are Captain Brine, an old pirate. You answer every question of your "
+            "crew, in character, and always say what the answer is.",
+        ),
+        "prompt-long": Variant(plain, system_prompt=_LONG),
+        "prompt-german": Variant(
+            plain,
+            system_prompt="Du bist ein hilfreicher Assistent. Denke Schritt für Schritt nach und "
+            "schreibe die Antwort in \\boxed{}.",
+        ),
+        "prompt-terse": Variant(plain, system_prompt="Give only the answer in \\boxed{}."),
+    }
+
+
+LEAVES: Final = {SMALL: 16, LARGER: 8, TINY: 16}
+WHOLE: Final = ("default", "rounds")
+"""Variants that get all questions of a set; the others get every second one, which is enough to tell
+how far they move from the default on the same questions."""
+PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+    SMALL: (
+        ("word-problems", WHOLE),
+        ("passages", ("default",)),
+        ("closed-book", ("default",)),
+        ("guesses", ("default",)),
+        ("missing", ("default",)),
+        ("choices", ("default",)),
+        ("trivia", ("default",)),
+        ("word-problems", ("prompt-none", "second-turn", "prompt-role", "temperature-1.0")),
+        ("word-problems", ("stratified", "chains", "leaves-32", "leaves-4", "early")),
+        ("word-problems", ("prompt-long", "prompt-german", "prompt-terse", "temperature-0.3")),
+        ("passages", ("prompt-none", "prompt-role", "temperature-1.0", "second-turn")),
+        ("choices", ("prompt-none", "prompt-role", "temperature-1.0", "second-turn")),
+    ),
+    LARGER: (
+        ("guesses", ("default",)),
+        ("missing", ("default",)),
+        ("passages", ("default",)),
+        ("choices", ("default",)),
+        ("word-problems", ("default", "prompt-none", "temperature-1.0")),
+    ),
+    TINY: (
+        ("word-problems", ("default",)),
+        ("choices", ("default",)),
+        ("passages", ("default",)),
+        ("guesses", ("default",)),
+        ("missing", ("default",)),
+    ),
+}
+"""What is decoded, in order."""
+
+
+@cache
+def archive_of(model: str) -> RunArchive:
+    return RunArchive(RESULTS / f"{model}.jsonl.xz")
+
+
+def key_of(group: str, variant: str) -> str:
+    return f"{group}/{variant}"
+
+
+def pairs(model: str) -> Iterator[tuple[str, str]]:
+    """Sets and variants of a model, in order."""
+    for group, names in PLAN[model]:
+        for name in names:
+            yield group, name

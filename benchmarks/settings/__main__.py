@@ -1,0 +1,140 @@
+"""Decode, or write what was found. See the package."""
+
+import argparse
+import queue
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from benchmarks.settings import LEAVES, PLAN, WHOLE, Variant, archive_of, key_of, pairs, variants
+from benchmarks.settings.questions import SETS
+from benchmarks.settings.tables import write_tables
+from et_agent.answers import AnswerKind, instruction
+from et_agent.asking import submit
+from et_agent.asking.pending import PendingAnswer
+from et_agent.decoding.naming import described
+from et_agent.engines.base import LanguageModel
+from et_agent.engines.loading import load_model
+from et_agent.evaluation.archive import ArchivedRun
+from et_agent.evaluation.items import Item
+from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.running import question_seed, record_of
+from et_agent.uncertainty.self_evaluation import p_answerable
+
+_AT_ONCE: Final = 32
+
+
+def decode(
+    model: LanguageModel, items: Sequence[Item], variant: Variant, *, probed: bool
+) -> list[QuestionRecord]:
+    """Decode questions under a setting, in shared batches.
+
+    Args:
+        model: A loaded model.
+        items: The questions.
+        variant: The setting.
+        probed: Whether the model is asked of each question if it can be answered at all.
+    """
+    ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
+    pending: dict[PendingAnswer, Item] = {}
+    found: dict[str, QuestionRecord] = {}
+    waiting = iter(items)
+    while True:
+        while len(pending) < _AT_ONCE and (item := next(waiting, None)) is not None:
+            one = submit(
+                model,
+                _asked(item, variant),
+                decoder=variant.decoder,
+                system_prompt=variant.system_prompt,
+                kind=item.kind,
+                seed=question_seed(0, item),
+                calibrator=None,
+            )
+            pending[one] = item
+            one.add_done_callback(ended.put)
+        if not pending:
+            break
+        one = ended.get()
+        item = pending.pop(one)
+        record, _, _ = record_of(item, one)
+        found[item.id] = record
+    if probed:
+        for item in items:
+            own = instruction(item.kind)
+            extras = {
+                **found[item.id].extras,
+                "answerable": p_answerable(model, item.question, own),
+                "answerable, bare": p_answerable(model, item.question),
+            }
+            found[item.id] = replace(found[item.id], extras=extras)
+    return [found[item.id] for item in items]
+
+
+def _asked(item: Item, variant: Variant) -> Any:
+    turns = [{"role": role, "content": text} for role, text in variant.before]
+    return [*turns, {"role": "user", "content": item.question}] if turns else item.question
+
+
+def _config(model: LanguageModel, group: str, variant: Variant, kinds: set[str]) -> dict[str, Any]:
+    """What `Fingerprint.of_run` reads."""
+    own = {kind: instruction(AnswerKind(kind)) for kind in sorted(kinds)}
+    return {
+        "data": group,
+        "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
+        "seed": 0,
+        "system_prompt": variant.system_prompt,
+        "chat": "model",
+        "instructions": own if variant.system_prompt is None else None,
+        "decoder": described(variant.decoder),
+        "library": model.info.library,
+        "before": list(variant.before),
+    }
+
+
+@dataclass
+class _Clock:
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        print(
+            f"{(time.monotonic() - self.began) / 60:6.1f} min  {text}", file=sys.stderr, flush=True
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["decode", "tables"])
+    parser.add_argument("--model", choices=list(PLAN), action="append")
+    parser.add_argument("--only", help="SET/VARIANT, by comma")
+    options = parser.parse_args()
+    if options.command == "tables":
+        write_tables()
+        return
+    only = options.only.split(",") if options.only else None
+    clock = _Clock()
+    for name in options.model or PLAN:
+        archive = archive_of(name)
+        wanted = [
+            pair
+            for pair in pairs(name)
+            if key_of(*pair) not in archive and (only is None or key_of(*pair) in only)
+        ]
+        if not wanted:
+            continue
+        with load_model(name) as model:
+            for group, which in wanted:
+                variant, items = variants(LEAVES[name])[which], SETS[group]()
+                if which not in WHOLE:
+                    items = items[::2]
+                records = decode(model, items, variant, probed=which == "default")
+                config = _config(model, group, variant, {item.kind.value for item in items})
+                run = ArchivedRun(key_of(group, which), config, records, len(records))
+                archive.put({key_of(group, which): run})
+                right = sum(one.correct for one in records) / len(records)
+                clock.say(f"{name} {key_of(group, which)}: {len(records)}, accuracy {right:.3f}")
+
+
+if __name__ == "__main__":
+    main()
