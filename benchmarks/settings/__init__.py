@@ -6,47 +6,20 @@
 The same questions are decoded under many settings. They come from training splits, from SQuAD 2.0 and
 from benchmarks/questions, so no test question of `benchmarks.runs` is among them. One archive per
 model holds the results, benchmarks/results/settings/MODEL.jsonl.xz; what it holds already is not
-decoded again. `benchmarks.confidence` reads them.
+decoded again. `benchmarks.general` fits to them, but for the questions without an answer.
 """
 
-import argparse
-import json
-import queue
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from benchmarks.confidence import shipped_path
-from benchmarks.documents import put
-from benchmarks.machine import describe
-from benchmarks.runs import LARGER, PARAMETERS, SAMPLE_SEED, SMALL, TRAINING
-from et_agent.answers import AnswerKind, instruction
-from et_agent.arrays import Doubles
-from et_agent.asking import submit
-from et_agent.asking.confidence import WIDENED
-from et_agent.asking.pending import PendingAnswer
-from et_agent.calibration import Calibrator, features_of
+from benchmarks.runs import LARGER, SMALL
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
-from et_agent.decoding.naming import described
-from et_agent.engines.base import LanguageModel
-from et_agent.engines.loading import load_model
-from et_agent.evaluation.archive import ArchivedRun, RunArchive
-from et_agent.evaluation.datasets import load_items
-from et_agent.evaluation.datasets.locating import data_folder
-from et_agent.evaluation.items import Item, sample
-from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import table
-from et_agent.evaluation.running import question_seed, record_of
+from et_agent.evaluation.archive import RunArchive
 from et_agent.gate.early import EARLY
-from et_agent.storage import write_atomically
-from et_agent.uncertainty.self_evaluation import p_answerable
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "settings"
 TINY: Final = "smollm2-135m"
