@@ -125,7 +125,7 @@ class ConfidenceEstimator:
             try:
                 if not held.calibrator.outside(features, form):
                     found = held.calibrator.confidence(features, form)
-                    report = _report(held, found, ())
+                    report = self._report(held, found, form)
                     return Assessment(features, found, report, notes)
                 reason = f"this tree is unlike those of the {held.source} calibrator"
             except CalibrationError as error:
@@ -136,7 +136,7 @@ class ConfidenceEstimator:
         if held is not None:
             general = general.widened(_WIDENED)
         found = general.confidence(features, form)
-        report = _report(Held(general, "general"), found, (reason,))
+        report = self._report(Held(general, "general"), found, form, reason)
         return Assessment(features, found, report, notes)
 
     def _held(self, form: AnswerForm) -> Held | None:
@@ -154,11 +154,16 @@ class ConfidenceEstimator:
             return "; ".join(self._calibrator.fingerprint.problems(fingerprint))
         return why_none(fingerprint)
 
-
-def _report(held: Held, found: Confidence, notes: tuple[str, ...]) -> CalibrationReport:
-    return CalibrationReport(
-        source=held.source,
-        labels=held.calibrator.labels,
-        interval=found.interval,
-        notes=notes,
-    )
+    def _report(
+        self, held: Held, found: Confidence, form: AnswerForm, *notes: str
+    ) -> CalibrationReport:
+        _, leaves = self._fingerprint(form).leaves
+        largest, largest_low = held.calibrator.largest(leaves, form)
+        return CalibrationReport(
+            source=held.source,
+            labels=held.calibrator.labels,
+            interval=found.interval,
+            notes=notes,
+            largest=largest,
+            largest_low=largest_low,
+        )

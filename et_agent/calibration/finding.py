@@ -140,8 +140,8 @@ def why_none(requested: Fingerprint) -> str:
     of_kind = [one for one in of_model if kinds <= one.instructions.keys()]
     if not of_kind:
         return f"no calibrator for answers of kind {', '.join(kinds)}"
-    differences: list[list[str]] = [one.problems(requested) for one in of_kind]
-    return "; ".join(min(differences, key=len))
+    nearest = min((one.problems(requested) for one in of_kind), key=len)
+    return "; ".join(nearest)
 
 
 def own_file(calibrator: Calibrator) -> Path:
