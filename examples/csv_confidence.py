@@ -5,7 +5,8 @@
 
 Rows are written as they are finished. You can stop the program at any time (Ctrl-C). The next run does
 the rest. The new columns are answer, confidence (P(correct)), calibration (what that rests on: own,
-shipped or general), share (of the path weights), entropy (of p(a|x), in nats), tokens, settings and error.
+shipped or general), share (of the path weights), entropy (of p(a|x), in nats), tokens, settings and
+error.
 """
 
 import argparse
