@@ -19,6 +19,7 @@ from et_agent.calibration.finding import (
     unusable_calibrators,
     why_none,
 )
+from et_agent.calibration.pooled import Pooled
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
@@ -145,7 +146,10 @@ class ConfidenceEstimator:
         fingerprint = self._fingerprint(form)
         if isinstance(calibrator, Calibrator):
             problems = calibrator.fingerprint and calibrator.fingerprint.problems(fingerprint)
-            return None if problems else Held(calibrator, "own")
+            # The general map that no label has moved stays what it is, whoever passes it.
+            mapping = getattr(calibrator, "mapping_", None)
+            moved = calibrator.labels > 0 or not isinstance(mapping, Pooled)
+            return None if problems else Held(calibrator, "own" if moved else "general")
         return find_calibrator(fingerprint)
 
     def _why_none(self, form: AnswerForm) -> str:

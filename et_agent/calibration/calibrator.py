@@ -296,7 +296,12 @@ class Calibrator:
         return sum(one.questions for one in self.data)
 
     def outside(self, features: Mapping[str, float | None], kind: str) -> bool:
-        """Whether a tree is unlike those that were fitted: farther away than 99 % of them."""
+        """Whether a tree is unlike those that were fitted: farther away than 99 % of them.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        self._fitted_map()
         if self.domain_ is None:
             return False
         return bool(self.domain_.distance(feature_row(features, kind)[None, :])[0] > 1.0)
