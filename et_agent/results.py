@@ -55,6 +55,11 @@ class CalibrationReport(Frozen):
     """Central 90 % of what P(correct) may be, given these labels."""
     notes: tuple[str, ...] = ()
     """Why no better source was used."""
+    largest: float | None = None
+    """Largest P(correct) that any tree with as many leaves can get from this map; None if that is not
+    known."""
+    largest_low: float | None = None
+    """The same for the lower end of the interval."""
 
     @property
     def low(self) -> float:

@@ -64,8 +64,8 @@ def calls_a_tool(
 
 def agent_over(model: LanguageModel, *, leaves: int, answer_at: float) -> Any:
     """An agent that runs the call that most of its paths make, and else asks which one is meant."""
-    # The share stands in for a confidence: no calibrator was fitted for agents.
-    policy = GatePolicy(answer_at=answer_at, uncalibrated="share")
+    # No calibrator was fitted for agents: the lower end of the general map is compared.
+    policy = GatePolicy(answer_at=answer_at)
     gate = ConfidenceGateMiddleware(policy, unsure_tool_calls="ask")
     return create_agent(
         ChatEntropyTree(engine=model, leaves=leaves, temperature=1.0),
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     )
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--leaves", type=int, default=12)
-    parser.add_argument("--answer-at", type=float, default=0.9, help="lowest share of a call")
+    parser.add_argument("--answer-at", type=float, default=0.4, help="what a call has to reach")
     options = parser.parse_args(argv)
     with ExitStack() as stack:
         loaded = model or stack.enter_context(load_model(options.model))

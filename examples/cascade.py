@@ -36,9 +36,9 @@ class Models(NamedTuple):
 
 def say(result: AskResult, decision: Decision) -> None:
     """Print what became of a question."""
-    sure = result.share if result.confidence is None else result.confidence
+    sure = "no confidence" if result.confidence is None else f"{result.confidence:.0%}"
     print(result.question)
-    print(f"  small model: {result.answer} ({sure:.0%})")
+    print(f"  small model: {result.answer} ({sure})")
     if decision.escalated:
         found = ", ".join(f"{one.answer} {one.share:.0%}" for one in decision.alternatives)
         print(f"  large model: {found}")
@@ -60,11 +60,7 @@ def main(argv: Sequence[str] | None = None, models: Models | None = None) -> Non
     parser.add_argument("--max-tokens", type=int, default=320, help="longest path in tokens")
     options = parser.parse_args(argv)
     decoder = EntropyTree(leaves=options.leaves, max_tokens=options.max_tokens)
-    policy = GatePolicy(
-        answer_at=options.answer_at,
-        escalations=options.budget,
-        uncalibrated="share",  # used as the confidence if no calibrator matches
-    )
+    policy = GatePolicy(answer_at=options.answer_at, escalations=options.budget)
     tree = EntropyTreeRunnable(
         model=options.small if models is None else models.small, decoder=decoder
     )

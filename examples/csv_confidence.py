@@ -4,8 +4,9 @@
     .venv/bin/python examples/csv_confidence.py mine.csv --column text --out answered.csv
 
 Rows are written as they are finished. You can stop the program at any time (Ctrl-C). The next run does
-the rest. The new columns are answer, confidence (P(correct); empty if no calibrator matches), share (of
-the path weights), entropy (of p(a|x), in nats), tokens, settings and error.
+the rest. The new columns are answer, confidence (P(correct)), calibration (what that rests on: own,
+shipped or general), share (of the path weights), entropy (of p(a|x), in nats), tokens, settings and
+error.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from et_agent.storage import write_atomically
 
 QUESTIONS = Path(__file__).with_name("questions.csv")
 ROW = "row"
-ADDED = ("answer", "confidence", "share", "entropy", "tokens", "settings", "error")
+ADDED = ("answer", "confidence", "calibration", "share", "entropy", "tokens", "settings", "error")
 
 Row = Mapping[str, str]
 
@@ -113,6 +114,7 @@ class Answers:
             row |= {
                 "answer": found.answer or "",
                 "confidence": "" if found.confidence is None else f"{found.confidence:.4f}",
+                "calibration": "" if found.calibration is None else found.calibration.source,
                 "share": f"{found.share:.4f}",
                 "entropy": f"{found.predictive_entropy:.4f}",
                 "tokens": str(found.usage.tokens_decoded),

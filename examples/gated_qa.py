@@ -44,8 +44,11 @@ class LeadingAnswer(BaseCallbackHandler):
 
 def answered(decision: Decision) -> str:
     """What is said when the model is sure enough."""
-    sure = "P(correct)" if decision.calibrated else "share of the paths"
-    return f"{decision.answer}  ({sure} {decision.confidence:.0%})"
+    assert decision.calibration is not None, "nothing is answered without one"
+    return (
+        f"{decision.answer}  (P(correct) {decision.confidence:.0%}, by the "
+        f"{decision.calibration.source} map)"
+    )
 
 
 def abstained(decision: Decision) -> str:
@@ -82,8 +85,8 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
         leaves=options.leaves,
         max_tokens=options.max_tokens,
     )
-    # If no calibrator matches the model, the share of the paths is used as the confidence.
-    policy = GatePolicy(answer_at=options.answer_at, uncalibrated="share")
+    # If no calibrator matches the model, the general map's lower end has to reach the threshold.
+    policy = GatePolicy(answer_at=options.answer_at)
     chain = program(tree, policy)
     for question in options.questions:
         print(question, flush=True)

@@ -106,7 +106,7 @@ def supported(found: dict[str, Any]) -> AskResult:
     said = WORD.findall((result.answer or "").lower())
     if said and set(said) <= there:
         return result
-    return result.model_copy(update={"answer": None, "confidence": None})
+    return result.model_copy(update={"answer": None, "confidence": None, "calibration": None})
 
 
 def retrieval_chain(
@@ -144,13 +144,13 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--leaves", type=int, default=8)
-    parser.add_argument("--answer-at", type=float, default=0.6, help="lowest share of an answer")
+    parser.add_argument("--answer-at", type=float, default=0.4, help="what an answer has to reach")
     options = parser.parse_args(argv)
     tree = EntropyTreeRunnable(
         model=options.model if model is None else model, leaves=options.leaves, kind="text"
     )
-    # The share stands in for a confidence: no calibrator was fitted for this prompt.
-    policy = GatePolicy(answer_at=options.answer_at, uncalibrated="share")
+    # No calibrator was fitted for this prompt: the lower end of the general map is compared.
+    policy = GatePolicy(answer_at=options.answer_at)
     chain = retrieval_chain(tree, policy, PASSAGES)
     for question, outcome in zip(
         options.questions, chain.batch(list(options.questions)), strict=True

@@ -19,6 +19,7 @@ from et_agent.calibration.finding import (
     unusable_calibrators,
     why_none,
 )
+from et_agent.calibration.pooled import Pooled
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
@@ -125,7 +126,7 @@ class ConfidenceEstimator:
             try:
                 if not held.calibrator.outside(features, form):
                     found = held.calibrator.confidence(features, form)
-                    report = _report(held, found, ())
+                    report = self._report(held, found, form)
                     return Assessment(features, found, report, notes)
                 reason = f"this tree is unlike those of the {held.source} calibrator"
             except CalibrationError as error:
@@ -136,7 +137,7 @@ class ConfidenceEstimator:
         if held is not None:
             general = general.widened(WIDENED)
         found = general.confidence(features, form)
-        report = _report(Held(general, "general"), found, (reason,))
+        report = self._report(Held(general, "general"), found, form, reason)
         return Assessment(features, found, report, notes)
 
     def _held(self, form: AnswerForm) -> Held | None:
@@ -145,7 +146,10 @@ class ConfidenceEstimator:
         fingerprint = self._fingerprint(form)
         if isinstance(calibrator, Calibrator):
             problems = calibrator.fingerprint and calibrator.fingerprint.problems(fingerprint)
-            return None if problems else Held(calibrator, "own")
+            # The general map that no label has moved stays what it is, whoever passes it.
+            mapping = getattr(calibrator, "mapping_", None)
+            moved = calibrator.labels > 0 or not isinstance(mapping, Pooled)
+            return None if problems else Held(calibrator, "own" if moved else "general")
         return find_calibrator(fingerprint)
 
     def _why_none(self, form: AnswerForm) -> str:
@@ -154,11 +158,16 @@ class ConfidenceEstimator:
             return "; ".join(self._calibrator.fingerprint.problems(fingerprint))
         return why_none(fingerprint)
 
-
-def _report(held: Held, found: Confidence, notes: tuple[str, ...]) -> CalibrationReport:
-    return CalibrationReport(
-        source=held.source,
-        labels=held.calibrator.labels,
-        interval=found.interval,
-        notes=notes,
-    )
+    def _report(
+        self, held: Held, found: Confidence, form: AnswerForm, *notes: str
+    ) -> CalibrationReport:
+        _, leaves = self._fingerprint(form).leaves
+        largest, largest_low = held.calibrator.largest(leaves, form)
+        return CalibrationReport(
+            source=held.source,
+            labels=held.calibrator.labels,
+            interval=found.interval,
+            notes=notes,
+            largest=largest,
+            largest_low=largest_low,
+        )

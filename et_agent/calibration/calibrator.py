@@ -40,6 +40,7 @@ from et_agent.calibration.labels import checked_label
 from et_agent.calibration.maps import CalibrationMap, Isotonic, VennAbers
 from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Prior
+from et_agent.calibration.reach import best_row
 from et_agent.calibration.rows import (
     checked_rows,
     comparable,
@@ -252,16 +253,36 @@ class Calibrator:
         parts.sort(key=lambda part: -abs(part.log_odds))
         return Confidence(value, tuple(parts), logistic.base, interval)
 
-    def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
+    def largest(self, leaves: int, kind: str) -> tuple[float, float]:
+        """P(correct) and the lower end of its interval that no tree of so many leaves exceeds.
+
+        Args:
+            leaves: Number of leaves.
+            kind: Answer kind.
+
+        Raises:
+            CalibrationError: Not fitted, or an unknown kind.
+        """
         mapping = self._fitted_map()
-        if isinstance(mapping, Pooled):
-            ends = mapping.interval(row)[0]
-        elif isinstance(mapping, VennAbers):
-            ends = np.concatenate(mapping.bounds(row))
-        else:
-            ends = np.array(wilson(value, self._questions_near(value)))
+        row = best_row(mapping, leaves, kind)
+        value = float(self._bounded(row, mapping.predict(row))[0])
+        most = max((float(one[2]) for one in self.reliability_), default=float(self.labels))
+        low = self._bounded(row, self._ends(row, value, most)[:1])
+        return value, min(float(low[0]), value)
+
+    def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
+        ends = self._ends(row, value, self._questions_near(value))
         low, high = (float(self._bounded(row, ends[[at]])[0]) for at in (0, 1))
         return min(low, value), max(high, value)
+
+    def _ends(self, row: Doubles, value: float, questions: float) -> Doubles:
+        """Both ends of the interval before the evidence bounds them, [2]."""
+        mapping = self._fitted_map()
+        if isinstance(mapping, Pooled):
+            return np.asarray(mapping.interval(row)[0])
+        if isinstance(mapping, VennAbers):
+            return np.concatenate(mapping.bounds(row))
+        return np.array(wilson(value, questions))
 
     def _questions_near(self, value: float) -> float:
         """Questions of the bin of held-out confidences that a confidence is nearest to."""
@@ -275,7 +296,12 @@ class Calibrator:
         return sum(one.questions for one in self.data)
 
     def outside(self, features: Mapping[str, float | None], kind: str) -> bool:
-        """Whether a tree is unlike those that were fitted: farther away than 99 % of them."""
+        """Whether a tree is unlike those that were fitted: farther away than 99 % of them.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        self._fitted_map()
         if self.domain_ is None:
             return False
         return bool(self.domain_.distance(feature_row(features, kind)[None, :])[0] > 1.0)

@@ -123,15 +123,25 @@ def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
 
 
 def why_none(requested: Fingerprint) -> str:
-    """Why no calibrator holds: how the nearest one of the same model differs from what is requested."""
-    differences: list[list[str]] = [
-        calibrator.fingerprint.problems(requested)
+    """Why no calibrator holds: how the nearest one differs from what is requested.
+
+    Only those of the same model that cover the answer kind are compared. The nearest one differs in
+    the fewest respects.
+    """
+    of_model = [
+        fingerprint
         for _, calibrator in known_calibrators()
-        if calibrator.fingerprint is not None and calibrator.fingerprint.model == requested.model
+        if (fingerprint := calibrator.fingerprint) is not None
+        and fingerprint.model == requested.model
     ]
-    if not differences:
-        return "there is none for this model"
-    return "; ".join(sorted(differences, key=len)[0])
+    if not of_model:
+        return "no calibrator for this model"
+    kinds = requested.instructions.keys()
+    of_kind = [one for one in of_model if kinds <= one.instructions.keys()]
+    if not of_kind:
+        return f"no calibrator for answers of kind {', '.join(kinds)}"
+    nearest = min((one.problems(requested) for one in of_kind), key=len)
+    return "; ".join(nearest)
 
 
 def own_file(calibrator: Calibrator) -> Path:

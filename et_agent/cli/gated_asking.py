@@ -1,7 +1,9 @@
 """`et-agent gate ask`: a question in, a decision out."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -28,6 +30,14 @@ _COLOURS: Final = {
 }
 
 
+class LeastCalibration(StrEnum):
+    """What a confidence has to rest on, as `GatePolicy.least_calibration`."""
+
+    GENERAL = "general"
+    SHIPPED = "shipped"
+    OWN = "own"
+
+
 @command
 def gated_ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
@@ -46,8 +56,29 @@ def gated_ask(
     ] = None,
     share: Annotated[
         bool,
-        typer.Option("--share", metavar="", help="Use the raw share if no calibrator matches."),
+        typer.Option(
+            "--share",
+            metavar="",
+            help="Use the raw share where the confidence does not count (--least-calibration).",
+        ),
     ] = False,
+    least_calibration: Annotated[
+        LeastCalibration | None,
+        typer.Option(
+            metavar="MAP",
+            help="What a confidence has to rest on to count: general (any), shipped (a shipped "
+            "calibrator or your own), or own.",
+            show_default="general",
+        ),
+    ] = None,
+    cautious: Annotated[
+        bool | None,
+        typer.Option(
+            "--cautious/--not-cautious",
+            help="Compare the lower end of the confidence's interval, or the confidence itself.",
+            show_default="cautious for the general map",
+        ),
+    ] = None,
     escalate_to: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH|hf:…", help="Model that questions are escalated to."),
@@ -120,7 +151,14 @@ def gated_ask(
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     if keep_texts and log is None:
         raise SettingsError("--keep-texts needs a log to store the texts in: add --log FILE")
-    rules = _policy(policy, answer_at, share=share, clarify=clarify)
+    changes = {
+        "answer_at": answer_at,
+        "uncalibrated": "share" if share else None,
+        "least_calibration": None if least_calibration is None else least_calibration.value,
+        "cautious": cautious,
+        "clarify": clarify or None,
+    }
+    rules = _policy(policy, {name: one for name, one in changes.items() if one is not None})
     given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
     decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})
     options = AskOptions(decoder=decoder, kind=kind.value, seed=seed)
@@ -174,21 +212,12 @@ def gated_ask(
     return 0 if decision.action is Action.ANSWER else UNANSWERED
 
 
-def _policy(
-    file: str | None, answer_at: float | None, *, share: bool, clarify: bool
-) -> "GatePolicy":
+def _policy(file: str | None, changes: Mapping[str, Any]) -> "GatePolicy":
     """The policy of a file, or of the environment, with what the options say on top."""
     import os
 
     from et_agent.gate import GatePolicy
 
-    changes: dict[str, Any] = {}
-    if answer_at is not None:
-        changes["answer_at"] = answer_at
-    if share:
-        changes["uncalibrated"] = "share"
-    if clarify:
-        changes["clarify"] = True
     if file is not None:
         return GatePolicy.from_toml(Path(file).expanduser()).changed(**changes)
     given = {"ET_AGENT_GATE_ANSWER_AT": "0.8", **os.environ}
@@ -196,8 +225,11 @@ def _policy(
 
 
 def _how_sure(decision: "Decision", confidence: float) -> str:
-    what = "sure" if decision.calibrated else "of the share, not calibrated"
-    return f"{'' if decision.answer is not None else 'best answer '}{confidence:.0%} {what}"
+    from et_agent.cli.report import basis
+
+    found = decision.calibration
+    what = " of the share, not calibrated" if found is None else f", {basis(found)}"
+    return f"{'' if decision.answer is not None else 'best answer '}{confidence:.0%}{what}"
 
 
 def _print(decision: "Decision") -> None:

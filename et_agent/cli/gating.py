@@ -11,7 +11,8 @@ from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
-    from et_agent.calibration import Calibrator
+    from et_agent.calibration.finding import Held
+    from et_agent.calibration.fingerprint import Fingerprint
 
 __all__ = ["gate_app"]
 
@@ -40,6 +41,9 @@ def report(
     for action, count in found.actions.items():
         share = f"{count / found.decisions:.1%}" if found.decisions else "-"
         write_line(f"  {action.value:<9}{count:>7}  {share:>6}")
+    if found.sources:
+        named = (f"{source} {count}" for source, count in sorted(found.sources.items()))
+        write_line(f"confidences by what they rest on: {', '.join(named)}")
     if found.answered_labelled:
         error = found.errors / found.answered_labelled
         write_line(
@@ -106,8 +110,16 @@ def simulate(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Calibrator, or `none` to use the share.",
-            show_default="the one that matches",
+            help="Calibrator, `general` for the general map, or `none` to use the share.",
+            show_default="the best that matches",
+        ),
+    ] = None,
+    cautious: Annotated[
+        bool | None,
+        typer.Option(
+            "--cautious/--not-cautious",
+            help="Compare the lower end of the confidence's interval, or the confidence itself.",
+            show_default="cautious for the general map",
         ),
     ] = None,
     splits: Annotated[int, typer.Option(help="Random halves for each target.")] = 200,
@@ -120,6 +132,7 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
+    from et_agent.calibration.fingerprint import Fingerprint
     from et_agent.cli.terminal import one_line, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.gating import guarantee, outcome, run_confidences
@@ -137,23 +150,32 @@ def simulate(
         with open_store(store) as runs:
             info = runs.run(name)
             records = runs.records(info)
-        found = _calibrator(calibrator, info.config, [record.kind for record in records])
-        confidence = run_confidences(records, found)
+        kinds = sorted({record.kind for record in records})
+        requested = Fingerprint.of_run(info.config, kinds)
+        held = _held(calibrator, requested, info.parameters)
+        low = held is not None and (held.source == "general" if cautious is None else cautious)
+        confidence = run_confidences(records, held and held.calibrator, cautious=low)
         right = np.array([record.correct for record in records], dtype=np.bool_)
         drawn[info.name] = (right, confidence)
-        sort = "share, not calibrated" if found is None else "calibrated confidence"
-        write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {sort}")
-        if any(one.name == info.config["data"] for one in ([] if found is None else found.data)):
+        write_line(
+            f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {_sort(held, low)}"
+        )
+        if held is not None and info.config["data"] in _fitted_on(held):
             write_line(
-                f"  the calibrator was fitted on questions of {one_line(info.config['data'])}: if "
+                f"  the {_map_of(held)} was fitted on questions of {one_line(info.config['data'])}: if "
                 "these are among them, what follows is too good, and no bound holds"
             )
+        leaves, most = requested.leaves[1], 1.0
+        if held is not None:
+            most = max(held.calibrator.largest(leaves, kind)[low] for kind in kinds)
         for threshold in answer_at or ():
             one = outcome(confidence, right, threshold)
             write_line(
                 f"  at {threshold:.2f} or above: {one.coverage:.1%} answered, "
                 f"error {_percentage(one.error)}, {1 - one.coverage:.1%} left to escalate or abstain"
             )
+            if threshold > most:
+                write_line(f"    no tree of {leaves} leaves reaches more than {most:.2f}")
         for target in target_error or (0.1, 0.2):
             kept = guarantee(confidence, right, target, splits=splits, seed=seed)
             write_line(
@@ -170,27 +192,39 @@ def simulate(
     return 0
 
 
-def _calibrator(given: str | None, config: object, kinds: list[str]) -> "Calibrator | None":
-    from typing import Any, cast
-
-    from et_agent.calibration import Calibrator, Fingerprint
-    from et_agent.calibration.finding import find_calibrator
-    from et_agent.errors import CalibratorMismatchError
+def _held(given: str | None, requested: "Fingerprint", parameters: int) -> "Held | None":
+    """What gives the confidences of a run; None for the share."""
+    from et_agent.calibration import Calibrator
+    from et_agent.calibration.finding import Held, find_calibrator
 
     if given == "none":
         return None
-    requested = Fingerprint.of_run(cast("dict[str, Any]", config), kinds)
-    if given is not None:
+    if given not in (None, "general"):
         own = Calibrator.load(Path(given).expanduser())
         own.check(requested)
-        return own
-    found = find_calibrator(requested)
-    if found is None:
-        raise CalibratorMismatchError(
-            "no calibrator matches this run: fit one with `et-agent calibrate fit`, or use the "
-            "share with --calibrator none"
-        )
-    return found.calibrator
+        return Held(own, "own")
+    found = find_calibrator(requested) if given is None else None
+    return found or Held(Calibrator.general(parameters), "general")
+
+
+def _map_of(held: "Held") -> str:
+    return "general map" if held.source == "general" else f"{held.source} calibrator"
+
+
+def _sort(held: "Held | None", low: bool) -> str:
+    """What is compared with a threshold."""
+    if held is None:
+        return "share, not calibrated"
+    return f"{'lower end of the ' if low else ''}confidence of the {_map_of(held)}"
+
+
+def _fitted_on(held: "Held") -> set[str]:
+    """Names of the data sets that the map has learnt from."""
+    from et_agent.calibration.prior import Prior
+
+    if held.source == "general":
+        return {group.data for group in Prior.shipped().groups}
+    return {one.name for one in held.calibrator.data}
 
 
 def _percentage(value: float | None) -> str:

@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
-from et_agent.results import AnswerShare, AskResult
+from et_agent.results import AnswerShare, AskResult, CalibrationReport
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["decoder_name", "print_result"]
+__all__ = ["basis", "decoder_name", "print_result"]
 
 _MOST_ROWS: Final = 12
+_CAVEAT: Final = "share: by path weight, not the probability of being correct"
 
 
 def print_result(result: AskResult, *, tree: bool, explain: bool = False, title: str = "") -> None:
@@ -34,7 +35,7 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
         console.print(Text(one_line(result.question), style="italic"))
     print_block(console, _answer(result))
     print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
-    console.print(Text(" " + _caveat(result), style="dim"))
+    console.print(Text(f" {_CAVEAT}", style="dim"))
     console.print()
     print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
     if explain:
@@ -56,6 +57,15 @@ def decoder_name(result: AskResult) -> str:
     name = str(result.decoder["name"])
     known = {made.__name__: plain for plain, made in DECODERS.items()}
     return known.get(name, name)
+
+
+def basis(calibration: CalibrationReport) -> str:
+    """What a confidence rests on and how far it may be off, in a few words."""
+    named = "general map"
+    if calibration.source != "general":
+        named = f"{calibration.source} calibrator, {calibration.labels:,} labels"
+    low, high = calibration.interval
+    return f"{named}, {100 * low:.0f} to {high:.0%}"
 
 
 def _is_ascii(console: "Console") -> bool:
@@ -128,12 +138,6 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     )
 
 
-def _caveat(result: AskResult) -> str:
-    if result.confidence is not None:
-        return "share: by path weight; the confidence below is calibrated, the share is not"
-    return "share: by path weight; uncalibrated, not the probability of being correct"
-
-
 def _figures(result: AskResult) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
@@ -150,9 +154,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     usage = result.usage
     rows = []
     if result.confidence is not None:
-        rows.append(("confidence", f"{result.confidence:.1%}, calibrated P(correct)"))
-    elif result.features:
-        rows.append(("confidence", f"no matching calibrator: {_why_none(result)}"))
+        rows.append(("confidence", _confidence(result.confidence, result.calibration)))
     rows += [
         (
             "predictive entropy",
@@ -175,28 +177,26 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     return rows
 
 
-def _why_none(result: AskResult) -> str:
-    from et_agent.calibration.finding import why_none
-    from et_agent.calibration.fingerprint import Fingerprint
-
-    try:
-        return why_none(Fingerprint.of_result(result.model_dump(mode="json")))
-    except KeyError:
-        return "none for this model and these settings"
+def _confidence(confidence: float, calibration: CalibrationReport | None) -> str:
+    if calibration is None:
+        return f"{confidence:.1%}"
+    why = visible("; ".join(calibration.notes))
+    return f"{confidence:.1%}, {basis(calibration)}" + (f": {why}" if why else "")
 
 
 def _explanation(result: AskResult) -> "RenderableType":
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     if result.confidence is None:
         return Text(
-            "no calibrated confidence to explain: fit a calibrator to labelled questions with "
-            "`et-agent calibrate fit`",
+            "no confidence to explain: there is no answer, the tree was stopped, or none was wanted",
             style="yellow",
         )
+    bounds = Text(_bounds(result), style="dim")
     if not result.confidence_parts:
-        return Text("this confidence depends on the share of the answer alone", style="dim")
+        return Group(bounds, Text("it depends on the share of the answer alone", style="dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("moved the confidence", no_wrap=True)
     table.add_column("by, log-odds", justify="right", no_wrap=True)
@@ -206,7 +206,22 @@ def _explanation(result: AskResult) -> "RenderableType":
         style = "green" if part.log_odds > 0 else "red"
         by = Text(f"{part.log_odds:+.2f}", style=style)
         table.add_row(part.feature, by, f"{part.value:.3g}", part.meaning)
-    return table
+    return Group(bounds, table)
+
+
+def _bounds(result: AskResult) -> str:
+    calibration = result.calibration
+    if calibration is None:
+        return "the result does not say what the confidence rests on"
+    low, high = calibration.interval
+    told = f"P(correct) is between {low:.1%} and {high:.1%} with a probability of 90%"
+    if calibration.largest is None:
+        return told
+    leaves = result.decoder.get("leaves", 1)
+    told = f"{told}; {leaves} leaves can reach {calibration.largest:.1%} at most"
+    if calibration.largest_low is None:
+        return told
+    return f"{told}, and {calibration.largest_low:.1%} at the lower end"
 
 
 def _cut_off(result: AskResult) -> str:

@@ -19,8 +19,15 @@ __all__ = ["Cascade", "Guarantee", "Outcome", "cascade", "guarantee", "outcome",
 _SPLITS: Final = 200
 
 
-def run_confidences(records: Sequence[QuestionRecord], calibrator: Calibrator | None) -> Doubles:
+def run_confidences(
+    records: Sequence[QuestionRecord], calibrator: Calibrator | None, *, cautious: bool = False
+) -> Doubles:
     """Confidence of each question, float64 [n]; the share without a calibrator, 0 for no answer.
+
+    Args:
+        records: The questions.
+        calibrator: What gives the confidence.
+        cautious: Whether to take the lower ends of the intervals, as `GatePolicy.cautious`.
 
     Raises:
         CalibrationError: A feature that the calibrator uses was not measured.
@@ -29,9 +36,12 @@ def run_confidences(records: Sequence[QuestionRecord], calibrator: Calibrator | 
     answered = [at for at, record in enumerate(records) if record.leaves.top is not None]
     if calibrator is None:
         found[answered] = [float(records[at].leaves.shares.max()) for at in answered]
+        return found
+    seen = [(features_of(records[at].leaves), records[at].kind) for at in answered]
+    if cautious:
+        found[answered] = [calibrator.confidence(*one).interval[0] for one in seen]
     elif answered:
-        rows = [feature_row(features_of(records[at].leaves), records[at].kind) for at in answered]
-        found[answered] = calibrator.predict_proba(rows)[:, 1]
+        found[answered] = calibrator.predict_proba([feature_row(*one) for one in seen])[:, 1]
     return found
 
 

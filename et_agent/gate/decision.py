@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from et_agent.results import AnswerShare
+from et_agent.results import AnswerShare, CalibrationReport
 
 __all__ = ["Action", "Cost", "Decision", "ReadingOption"]
 
@@ -65,11 +65,17 @@ class Decision(_Model):
     """The answer to give; None unless the action is `answer`."""
     confidence: float | None = Field(default=None, ge=0, le=1)
     """P(correct) of the answer that was judged, or the share if the policy uses it instead. None if
-    there is neither."""
+    neither counts."""
     calibrated: bool = False
-    """Whether `confidence` comes from a calibrator. False for a share that is used instead."""
+    """Whether `confidence` comes from labelled questions of the model and its settings. False for the
+    general map, and for a share that is used instead."""
+    calibration: CalibrationReport | None = None
+    """What `confidence` rests on. None for a share, and without a confidence."""
+    compared: float | None = Field(default=None, ge=0, le=1)
+    """What was compared with `threshold`: `confidence`, or the lower end of its interval. None if
+    nothing was."""
     threshold: float = Field(ge=0, le=1)
-    """Lowest confidence at which the answer is given."""
+    """Lowest value of `compared` at which the answer is given."""
     reason: str
     """Why, in one sentence for a person."""
     alternatives: tuple[AnswerShare, ...] = ()

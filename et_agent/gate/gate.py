@@ -13,7 +13,8 @@ from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, PolicyError
 from et_agent.gate.clarification import Clarification, Clarifier, question_after
 from et_agent.gate.decision import Action, Cost, Decision
-from et_agent.gate.escalation import Escalated, Target, call_target
+from et_agent.gate.escalation import Target, call_target
+from et_agent.gate.judging import Verdict, judged
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
@@ -112,20 +113,20 @@ class Gate:
         """
         whole = self.policy if policy is None else policy
         policy = whole.for_topic(topic)
-        confidence, missing = _confidence(result, policy)
+        verdict = judged(result, policy)
         cost = _cost(result, spent)
         if clarification is not None:
             cost = cost.plus(Cost(tokens=clarification.tokens, seconds=clarification.seconds))
         no_escalation = ""
         if self.escalate is None and not hand_over:
             no_escalation = "."
-        elif confidence is not None and confidence < policy.escalate_from:
+        elif verdict.confidence is not None and verdict.confidence < policy.escalate_from:
             no_escalation = f", and nothing below {policy.escalate_from:.0%} is escalated."
         elif Limits.of(policy, cost).spent:
             no_escalation = ", and the decision has used up its limits."
         elif not self._count(whole, topic).allows(policy):
             no_escalation = ", and the escalation budget is used up."
-        action, reason = _judge(confidence, missing, result, policy, clarification, no_escalation)
+        action, reason = _judge(verdict, policy, clarification, no_escalation)
         would = None
         if policy.observe and action is not Action.ANSWER:
             would, action = action, Action.ANSWER
@@ -133,8 +134,10 @@ class Gate:
         return Decision(
             action=action,
             answer=result.answer if action is Action.ANSWER else None,
-            confidence=confidence,
-            calibrated=result.confidence is not None and confidence is not None,
+            confidence=verdict.confidence,
+            calibrated=verdict.calibrated,
+            calibration=verdict.calibration,
+            compared=verdict.compared,
             threshold=policy.answer_at,
             reason=reason,
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
@@ -225,7 +228,7 @@ class Gate:
         # A tree whose paths agree has no fork that a reading could explain: the cheap first test.
         if not result.complete or result.predictive_entropy < policy.clarify_from:
             return None
-        if _suffices(_confidence(result, policy)[0], result, policy):
+        if judged(result, policy).answers:
             return None
         # What was said before may have made a question clear that is none by itself.
         left = Limits.of(policy, _cost(result, spent))
@@ -264,20 +267,22 @@ class Gate:
                     "cost": cost,
                 }
             )
-        action, reason = _judge_escalated(found, policy)
-        confidence, calibrated = None, False
-        shares, notes = decision.alternatives, tuple[str, ...]()
-        if found.result is not None:
-            confidence, _ = _confidence(found.result, policy)
-            calibrated = found.result.confidence is not None
+        if found.result is None:
+            verdict = Verdict(True, "its answer has no confidence")
+            shares, notes = decision.alternatives, tuple[str, ...]()
+        else:
+            verdict = judged(found.result, policy)
             shares, notes = found.result.distribution, found.result.notes
         return decision.model_copy(
             update={
-                "action": action,
-                "answer": found.answer if action is Action.ANSWER else None,
-                "confidence": confidence,
-                "calibrated": calibrated,
-                "reason": f"{decision.reason} {reason}",
+                "action": Action.ANSWER if verdict.answers else Action.ABSTAIN,
+                "answer": found.answer if verdict.answers else None,
+                "confidence": verdict.confidence,
+                "calibrated": verdict.calibrated,
+                "calibration": verdict.calibration,
+                "compared": verdict.compared,
+                "reason": f"{decision.reason} The target answered, "
+                f"{'and' if verdict.answers else 'but'} {verdict.why}.",
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "notes": notes,
                 "escalated": True,
@@ -359,28 +364,18 @@ def _cost(result: AskResult, spent: Cost | None) -> Cost:
 
 
 def _judge(
-    confidence: float | None,
-    missing: str,
-    result: AskResult,
+    verdict: Verdict,
     policy: GatePolicy,
     clarification: Clarification | None,
     no_escalation: str,
 ) -> tuple[Action, str]:
     """What to do and why.
 
-    `missing` says why there is no confidence, `no_escalation` why nothing is escalated; each is empty
-    where there is or may be.
+    `no_escalation` says why nothing is escalated; it is empty where that may be done.
     """
-    what = _named(result)
-    if _suffices(confidence, result, policy):
-        return (
-            Action.ANSWER,
-            f"The {what} of {confidence:.0%} reaches the threshold of {policy.answer_at:.0%}.",
-        )
-    why = _sentence(
-        missing
-        or f"the {what} of {confidence:.0%} is below the threshold of {policy.answer_at:.0%}"
-    )
+    why = verdict.why[:1].upper() + verdict.why[1:]
+    if verdict.answers:
+        return Action.ANSWER, f"{why}."
     if clarification is not None and _is_unclear(clarification, policy):
         count = len(clarification.options)
         return (
@@ -392,49 +387,9 @@ def _judge(
     return Action.ESCALATE, f"{why}, so the question is escalated."
 
 
-def _confidence(result: AskResult, policy: GatePolicy) -> tuple[float | None, str]:
-    """What is held against the threshold, and why it is nothing if it is nothing."""
-    if result.answer is None:
-        return 0.0, "no path gave an answer"
-    if not result.complete:
-        return None, "decoding was stopped before the tree was complete"
-    if result.confidence is not None:
-        return result.confidence, ""
-    if policy.uncalibrated == "share":
-        return result.share, ""
-    return None, (
-        "no calibrator matches this model and these settings (fit one, or let the policy use the "
-        "share)"
-    )
-
-
-def _suffices(confidence: float | None, result: AskResult, policy: GatePolicy) -> bool:
-    return confidence is not None and result.answer is not None and confidence >= policy.answer_at
-
-
 def _is_unclear(clarification: Clarification, policy: GatePolicy) -> bool:
     return (
         clarification.complete
         and clarification.question is not None
         and clarification.aleatoric >= policy.clarify_at
     )
-
-
-def _judge_escalated(found: Escalated, policy: GatePolicy) -> tuple[Action, str]:
-    confidence = None if found.result is None else _confidence(found.result, policy)[0]
-    if confidence is None:
-        return Action.ANSWER, "The target answered, and its answer has no confidence."
-    assert found.result is not None
-    what = _named(found.result)
-    if confidence >= policy.answer_at:
-        return Action.ANSWER, f"The target answered with a {what} of {confidence:.0%}."
-    return Action.ABSTAIN, f"The target's {what} of {confidence:.0%} is below the threshold too."
-
-
-def _named(result: AskResult) -> str:
-    """What is held against the threshold."""
-    return "share" if result.confidence is None else "confidence"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -30,8 +30,16 @@ def _first_schema(connection: sqlite3.Connection) -> None:
     )
 
 
+def _what_it_rests_on(connection: sqlite3.Connection) -> None:
+    for column in ("compared REAL", "source TEXT", "labels INTEGER"):
+        connection.execute(f"ALTER TABLE decisions ADD COLUMN {column}")
+
+
 # Numbered by position; never change one that was released, append instead.
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first_schema,)
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _first_schema,
+    _what_it_rests_on,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class LogReport:
         seconds: Time of all decisions.
         calls: Calls of escalation targets.
         drift: Drift over the labelled decisions with a confidence; None if there are none.
+        sources: How many confidences came from each `CalibrationReport.source`. Those that an earlier
+            et-agent stored are not counted.
     """
 
     decisions: int
@@ -63,6 +73,7 @@ class LogReport:
     seconds: float
     calls: int
     drift: DriftMonitor | None
+    sources: Mapping[str, int]
 
     @property
     def passed_on_labelled(self) -> int:
@@ -117,25 +128,36 @@ class DecisionLog:
         Raises:
             StoreError: The decision cannot be written, for example because the disk is full.
         """
-        texts = (decision.question, decision.answer) if self._keep_texts else (None, None)
-        self._run(
-            # A label that came before stays.
-            "INSERT OR REPLACE INTO decisions VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,"
-            "?14,(SELECT correct FROM decisions WHERE trace=?1))",
-            decision.trace_id,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            decision.action.value,
-            None if decision.would is None else decision.would.value,
-            decision.topic,
+        question, answer = (
+            (decision.question, decision.answer) if self._keep_texts else (None, None)
+        )
+        rests_on = decision.calibration
+        stored: dict[str, Any] = {
+            "trace": decision.trace_id,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "action": decision.action.value,
+            "would": None if decision.would is None else decision.would.value,
+            "topic": decision.topic,
             # Of a share that stands in, drift can tell nothing.
-            decision.confidence if decision.calibrated else None,
-            decision.threshold,
-            int(decision.escalated),
-            decision.cost.tokens,
-            decision.cost.seconds,
-            decision.cost.escalations,
-            decision.reason,
-            *texts,
+            "confidence": None if rests_on is None else decision.confidence,
+            "threshold": decision.threshold,
+            "escalated": int(decision.escalated),
+            "tokens": decision.cost.tokens,
+            "seconds": decision.cost.seconds,
+            "calls": decision.cost.escalations,
+            "reason": decision.reason,
+            "question": question,
+            "answer": answer,
+            "compared": decision.compared,
+            "source": None if rests_on is None else rests_on.source,
+            "labels": None if rests_on is None else rests_on.labels,
+        }
+        # A label that came before stays.
+        self._run(
+            f"INSERT OR REPLACE INTO decisions ({', '.join(stored)}, correct) VALUES "
+            f"({', '.join('?' * len(stored))}, (SELECT correct FROM decisions WHERE trace=?))",
+            *stored.values(),
+            decision.trace_id,
         )
 
     def label(self, trace_id: str, correct: bool) -> None:
@@ -159,7 +181,7 @@ class DecisionLog:
         with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
-                f"escalated FROM decisions{where} ORDER BY made, rowid",
+                f"escalated, source FROM decisions{where} ORDER BY made, rowid",
                 values,
             ).fetchall()
         # Labels of escalated answers say nothing of the gated model's confidence.
@@ -184,6 +206,7 @@ class DecisionLog:
             seconds=sum(row[4] for row in rows),
             calls=sum(row[5] for row in rows),
             drift=drift,
+            sources=Counter(row[7] for row in rows if row[7] is not None),
         )
 
     def _run(self, statement: str, *values: Any) -> int:

@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
 
 from et_agent.calibration import Costs, Threshold
 from et_agent.errors import PolicyError
+from et_agent.results import CalibrationSource
 from et_agent.validation import explained
 
 __all__ = ["GatePolicy"]
@@ -28,8 +29,9 @@ PREFIX: Final = "ET_AGENT_GATE_"
 class GatePolicy(BaseModel):
     """Thresholds, budgets and limits of a gate; frozen.
 
-    If the confidence is at least `answer_at`, the answer is given. Otherwise the first of these
-    that applies is done:
+    If the confidence is at least `answer_at`, the answer is given. If the confidence comes from the
+    general map, the lower end of its interval is compared instead (`cautious`). Otherwise the first
+    of these that applies is done:
 
     1. Ask the user back, if `clarify` is set and the question turns out to be unclear.
     2. Escalate, if the confidence is at least `escalate_from`, there is a target, and the budget
@@ -42,7 +44,13 @@ class GatePolicy(BaseModel):
     answer_at: float = Field(ge=0, le=1, allow_inf_nan=False)
     """Lowest confidence at which the answer is given; `RiskControl` or `Costs` can find it."""
     escalate_from: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
-    """Lowest confidence at which a question is escalated."""
+    """Lowest confidence at which a question is escalated, whatever its interval."""
+    least_calibration: CalibrationSource = "general"
+    """What a confidence has to rest on to count. `general` takes any. `shipped` takes those of a
+    calibrator for the model and its settings, shipped or your own. `own` takes those of your own."""
+    cautious: bool | None = None
+    """Whether the lower end of the confidence's interval is compared with `answer_at`, instead of the
+    confidence itself. None does so for the general map only."""
     clarify: bool = False
     """Whether to ask the user back if the question has several readings."""
     clarify_at: float = Field(default=0.5, ge=0, allow_inf_nan=False)
@@ -56,8 +64,9 @@ class GatePolicy(BaseModel):
     readings: int = Field(default=4, ge=2, le=8)
     """Largest number of readings per question."""
     uncalibrated: Literal["refuse", "share"] = "refuse"
-    """What to do if no calibrator matches. `refuse` never gives such answers. `share` uses the share
-    of the answer instead, which is not a probability of being correct."""
+    """What to do with an answer whose confidence is missing, or rests on less than
+    `least_calibration`. `refuse` never gives it. `share` uses the share of the answer instead, which
+    is not a probability of being correct."""
     escalations: int | None = Field(default=None, ge=0)
     """Largest number of escalations of a gate; None for no limit."""
     escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
@@ -104,7 +113,7 @@ class GatePolicy(BaseModel):
     def _no_truth_for_a_number(cls, given: object, info: ValidationInfo) -> object:
         """Refuse true and false where they would count as 1 and 0: a threshold of 0 answers all."""
         field = cls.model_fields[str(info.field_name)]
-        if isinstance(given, bool) and field.annotation is not bool:
+        if isinstance(given, bool) and bool not in (field.annotation, *get_args(field.annotation)):
             raise ValueError("true and false are no values of this setting")
         return given
 
@@ -140,6 +149,15 @@ class GatePolicy(BaseModel):
             raise PolicyError(f"the policy has no topic {topic!r}; it has: {known}")
         return GatePolicy(**{**self._fields(), **self.topics[topic]})
 
+    def counts(self, source: CalibrationSource) -> bool:
+        """Whether a confidence from this source may be compared with the threshold."""
+        best_first = get_args(CalibrationSource)
+        return best_first.index(source) <= best_first.index(self.least_calibration)
+
+    def compares_low_end(self, source: CalibrationSource) -> bool:
+        """Whether the lower end of the interval is compared, for a confidence from this source."""
+        return source == "general" if self.cautious is None else self.cautious
+
     @property
     def asks_back(self) -> bool:
         """Whether the user may be asked back in any topic."""
@@ -156,6 +174,9 @@ class GatePolicy(BaseModel):
     @classmethod
     def from_threshold(cls, threshold: Threshold, **fields: Any) -> Self:
         """Make a policy that answers from the threshold that `RiskControl` found.
+
+        The guarantee is about confidences like those it was found on. Unless these came from the
+        general map, set `least_calibration` to where they came from.
 
         Raises:
             PolicyError: See the constructor.

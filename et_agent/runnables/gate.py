@@ -97,8 +97,9 @@ class GateRunnable(SettingsRunnable[AskResult, Any]):
     """How often the user has been asked back about this question already. Set it per call."""
     target_error: float | None = Field(default=None, gt=0, lt=1)
     """Largest share of wrong answers among those given. It replaces the policy's `answer_at` with
-    1 - `target_error`. Calibrated confidences keep to it on average. For a guarantee, use a threshold
-    from `RiskControl` (`GatePolicy.from_threshold`)."""
+    1 - `target_error`. Calibrated confidences keep to it on average; of those from the general map,
+    the lower end of the interval is compared. For a guarantee, use a threshold from `RiskControl`
+    (`GatePolicy.from_threshold`)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

@@ -72,3 +72,34 @@ def test_the_calibrator_that_would_hold_is_itself_damaged() -> None:
     assert result.calibration is not None
     assert (result.answer, result.calibration.source) == ("4", "general")
     assert f"{own} is not JSON" in " ".join(result.notes)
+
+
+def test_a_confidence_says_what_it_rests_on_and_what_it_could_reach() -> None:
+    general = asked().calibration
+    assert general is not None
+    assert (general.source, general.labels) == ("general", 0)
+    assert general.notes == ("no calibrator for this model",)
+    reached = Calibrator.general().largest(8, "number")
+    assert (general.largest, general.largest_low) == reached
+    own_for(asked())
+    own = asked().calibration
+    assert own is not None
+    assert (own.source, own.notes, own.largest) == ("own", (), 0.7)
+    assert own.largest_low == own.low
+
+
+def test_the_general_map_is_nobodys_own_until_a_label_moves_it() -> None:
+    general = Calibrator.general()
+    before = asked(general).calibration
+    assert before is not None
+    assert (before.source, before.labels) == ("general", 0)
+    after = asked(general.update(asked(), right=True))
+    assert after.calibration is not None
+    assert (after.calibration.source, after.calibrated) == ("own", True)
+
+
+def test_a_calibrator_that_is_not_fitted_costs_no_answer() -> None:
+    result = asked(Calibrator())
+    assert result.calibration is not None
+    assert result.calibration.source == "general"
+    assert "not fitted" in result.calibration.notes[0]

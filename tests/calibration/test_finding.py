@@ -115,10 +115,14 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
         asked.model_copy(update={"decoder": {**asked.decoder, "temperature": 1.0}}),
     ):
         assert find_calibrator(other) is None
-    assert why_none(asked.model_copy(update={"model": "0" * 64})) == "there is none for this model"
+    assert why_none(asked.model_copy(update={"model": "0" * 64})) == "no calibrator for this model"
     assert why_none(asked.model_copy(update={"leaves": (64, 64)})) == "64 leaves instead of 4 to 16"
-    text = why_none(asked.model_copy(update={"instructions": {"text": "Answer briefly."}}))
-    assert text.startswith("answers of kind text instead of ")
+    text = asked.model_copy(update={"instructions": {"text": "Answer briefly."}})
+    assert why_none(text) == "another system prompt", "not that of another kind's calibrator"
+    spoken = text.model_copy(update={"single": False})
+    assert why_none(spoken) == ("a conversation instead of single questions; another system prompt")
+    call = asked.model_copy(update={"instructions": {"tool_call": ""}})
+    assert why_none(call) == "no calibrator for answers of kind tool_call"
 
 
 def huge(path: Path) -> None:

@@ -84,7 +84,7 @@ def test_prints_answer_distribution_cost_and_tree(run: Run, install: Install) ->
     shown = run("ask", *TREE, QUESTION)
     assert shown.code == 0
     assert shown.err == ""
-    for part in ("72", "p(a|x)", "nats", "ESS", "saved)", "tokens/s", "uncalibrated", "fork"):
+    for part in ("72", "p(a|x)", "nats", "ESS", "saved)", "tokens/s", "general map", "fork"):
         assert part in shown.out
     assert "\x1b" not in shown.out
     assert max(map(len, shown.out.splitlines())) <= 80
@@ -103,7 +103,8 @@ def test_json_is_one_document_and_nothing_else(run: Run, install: Install) -> No
     assert shown.err == ""
     assert "tree" not in document
     assert document["answer"] == "72"
-    assert document["confidence"] is None
+    assert 0 < document["confidence"] < 1
+    assert (document["calibrated"], document["calibration"]["source"]) == (False, "general")
 
 
 def test_json_with_tree_is_the_whole_result(run: Run, install: Install) -> None:

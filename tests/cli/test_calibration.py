@@ -69,11 +69,25 @@ def test_ask_prints_the_confidence_and_what_moved_it(
     assert 0 < result["confidence"] < 1
     install(half_known)
     plain = run(*ask, "--leaves", "6", "--explain")
-    assert f"{result['confidence']:.1%}" in plain.out
+    low, high = result["calibration"]["interval"]
+    figures = (
+        f"{result['confidence']:.1%}, own calibrator, 90 labels, {100 * low:.0f} to {high:.0%}"
+    )
+    assert figures in plain.out
+    assert f"P(correct) is between {low:.1%} and {high:.1%} with a probability of 90%" in plain.out
     assert "log-odds of the answer's share" in plain.out
     install(half_known)
     other = json.loads(run(*ask, "--leaves", "5", "--json").out)
-    assert (other["calibrated"], other["confidence"]) == (False, None), "another decoder"
+    assert (other["calibrated"], other["calibration"]["source"]) == (False, "general")
+    install(half_known)
+    told = " ".join(run(*ask, "--leaves", "5", "--explain").out.split())
+    assert re.search(r"%, general map, \d+ to \d+%: 5 leaves instead of 6 ", told)
+    assert "token_probability" in told, "what moved the general map"
+    assert re.search(r"; 5 leaves can reach [\d.]+% at most, and [\d.]+% at the lower end", told)
+    install(half_known)
+    none = run(*ask, "--leaves", "6", "--calibrator", "none", "--explain").out
+    assert "no confidence to explain" in none
+    assert "general map" not in none
 
 
 def test_a_labelled_file_fits_as_well(
@@ -162,8 +176,8 @@ def test_questions_without_an_answer_are_told(
     name = shown.out.partition(":")[0]
     shown = run("calibrate", "fit", name, "--store", store)
     assert "60 of 90 questions are left out: their trees gave no answer" in shown.out
-    assert shown.code == 2
-    assert "30 labelled questions" in shown.err
+    assert shown.code == 0, shown.err
+    assert "fitted on 30 questions" in shown.out
 
 
 def test_check_raises_the_alarm(

@@ -15,7 +15,7 @@ __all__ = ["data", "fitted", "store"]
 def log(tmp_path: Path) -> tuple[str, str]:
     """A log of one answer, and its trace id."""
     path = tmp_path / "decisions.sqlite"
-    policy = GatePolicy(answer_at=0.3, uncalibrated="share")
+    policy = GatePolicy(answer_at=0.3, cautious=False)
     with ScriptedModel.from_texts(TEXTS) as model, DecisionLog(path) as opened:
         gate = Gate(policy, log=opened)
         decision = gate.ask(model, "How many?", decoder=MultiChain(leaves=8), kind="number")
@@ -28,6 +28,7 @@ def test_report_and_label(run: Run, log: tuple[str, str]) -> None:
     assert first.code == 0, first.err
     assert "1 decisions" in first.out
     assert "error among its own answers: unknown" in first.out
+    assert "confidences by what they rest on: general 1\n" in first.out
     assert run("gate", "label", trace, "wrong", "--log", path).code == 0
     shown = run("gate", "report", "--log", path).out
     assert "error among its own answers: 100.0% (1 of 1 labelled)" in shown
@@ -45,8 +46,8 @@ def test_simulation_over_a_stored_run(
         *["--splits", "20", "--out", picture, "--store", store],
     )
     assert shown.code == 0, shown.err
-    assert "calibrated confidence" in shown.out
-    assert "the calibrator was fitted on questions of " in shown.out
+    assert " right, confidence of the own calibrator\n" in shown.out
+    assert "the own calibrator was fitted on questions of " in shown.out
     assert "at 0.50 or above: " in shown.out
     assert "error at most 0.4: " in shown.out
     assert re.search(
@@ -58,6 +59,22 @@ def test_simulation_over_a_stored_run(
     raw = run("gate", "simulate", fitted, "--calibrator", "none", "--splits", "5", "--store", store)
     assert "share, not calibrated" in raw.out
     assert "was fitted on" not in raw.out
+
+
+def test_simulation_without_a_calibrator_compares_as_a_gate_does(
+    run: Run, install: Install, fitted: str, store: str
+) -> None:
+    simulate = ["gate", "simulate", fitted, "--calibrator", "general", "--store", store]
+    figures = ["--splits", "5", "--answer-at", "0.5", "--answer-at", "0.99"]
+    cautious = run(*simulate, *figures)
+    assert cautious.code == 0, cautious.err
+    assert " right, lower end of the confidence of the general map\n" in cautious.out
+    assert re.search(r"at 0.99 .*\n    no tree of 6 leaves reaches more than 0\.5", cautious.out)
+    plain = run(*simulate, *figures, "--not-cautious")
+    assert " right, confidence of the general map\n" in plain.out
+    assert re.search(r"at 0.99 .*\n    no tree of 6 leaves reaches more than 0\.8", plain.out)
+    own = run("gate", "simulate", fitted, "--cautious", "--splits", "5", "--store", store)
+    assert " right, lower end of the confidence of the own calibrator\n" in own.out
 
 
 @pytest.mark.parametrize(
@@ -80,27 +97,48 @@ SURE = {"It is \\boxed{72}": 1.0}
 ASK = ["gate", "ask", "How many are left, in number?", "--kind", "number", "--leaves", "6"]
 
 
+SHARE = ["--share", "--least-calibration", "shipped"]
+
+
 def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> None:
     install(SURE)
-    answered = run(*ASK, "--share", "--answer-at", "0.7")
+    answered = run(*ASK, *SHARE, "--answer-at", "0.7")
     assert answered.code == 0, answered.err
     assert answered.out.startswith("answer  72  100% of the share, not calibrated")
     install(TEXTS)
     path = str(tmp_path / "log.sqlite")
-    kept = run(*ASK, "--share", "--answer-at", "0.9", "--log", path)
+    kept = run(*ASK, *SHARE, "--answer-at", "0.9", "--log", path)
     assert kept.code == 3
     assert re.match(r"abstain  best answer \d+% of the share, not calibrated\n", kept.out)
     assert "below the threshold of 90%" in kept.out.replace("\n", " ")
     assert "1 decisions" in run("gate", "report", "--log", path).out
-    install(SURE)
-    uncalibrated = run(*ASK)
-    assert uncalibrated.code == 3
-    assert "No calibrator matches" in uncalibrated.out
+
+
+def test_a_gate_tells_what_it_compares(run: Run, install: Install) -> None:
+    def told(*more: str) -> tuple[int, str]:
+        install(SURE)
+        shown = run(*ASK, *more)
+        return shown.code, " ".join(shown.out.split())
+
+    code, cautious = told()
+    assert code == 3
+    assert re.match(r"abstain best answer \d\d%, general map, \d\d to \d\d% ", cautious)
+    assert re.search(
+        r"comes from the general map \(no calibrator for this model\); its lower end of \d\d% is "
+        r"below the threshold of 80% \(no tree of 6 leaves can reach it: at most \d\d%\)\.",
+        cautious,
+    )
+    code, bold = told("--not-cautious")
+    assert code == 0
+    assert re.match(r"answer 72 \d\d%, general map, \d\d to \d\d% The confidence of ", bold)
+    code, strict = told("--least-calibration", "own", "--answer-at", "0.1")
+    assert code == 3
+    assert "and the policy wants a calibrator of your own (fit one" in strict
 
 
 def test_paths_are_cut_off_where_asked(run: Run, install: Install) -> None:
     install(SURE)
-    short = run(*ASK, "--share", "--answer-at", "0.7", "--max-tokens", "4")
+    short = run(*ASK, *SHARE, "--answer-at", "0.7", "--max-tokens", "4")
     assert short.code == 3
     assert "note: paths with 100% of the weight did not end within 4 tokens" in short.out
     wrong = run(*ASK, "--max-tokens", "0")
@@ -112,12 +150,12 @@ def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
     run: Run, install: Install
 ) -> None:
     install(SURE)
-    sure = run(*ASK[:-1], "16", "--share", "--answer-at", "0.7", "--early")
+    sure = run(*ASK[:-1], "16", *SHARE, "--answer-at", "0.7", "--early")
     assert (sure.code, sure.out[:10]) == (0, "answer  72")
     costs = []
     for more in ((), ("--early",)):
         install({f"{number} it is, \\boxed{{{number}}}": 1 / 12 for number in range(12)})
-        shown = run(*ASK[:-1], "16", "--share", "--json", *more)
+        shown = run(*ASK[:-1], "16", *SHARE, "--json", *more)
         decision = Decision.model_validate_json(shown.out)
         assert decision.action.value == "abstain"
         assert ("of at most 16 leaves: no answer had more" in " ".join(decision.notes)) == bool(
@@ -135,9 +173,9 @@ def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
 
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
     install(TEXTS)
-    shown = run(*ASK, "--share", "--answer-at", "0.9", "--escalate-to", "larger", "--json")
+    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "larger", "--json")
     decision = Decision.model_validate_json(shown.out)
-    # The larger model is the same scripted one, so its share is too low again.
+    # The larger model is the same scripted one, so its confidence is too low again.
     assert (decision.escalated, decision.action.value) == (True, "abstain")
     assert shown.code == 3
 
@@ -168,6 +206,7 @@ def test_policies_from_files_and_variables(
     ("options", "says"),
     [
         (["--answer-at", "2"], "answer_at"),
+        (["--least-calibration", "none"], "--least-calibration"),
         (["--policy", "none.toml"], "cannot be read"),
         (["--topic", "search"], "no topic"),
         (["--seed", "-1"], "--seed is -1"),

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from et_agent.calibration import Calibrator, features_of
 from et_agent.errors import DataError
 from et_agent.evaluation.gating import cascade, guarantee, outcome, run_confidences
 from tests.evaluation.conftest import record, table
@@ -23,6 +24,16 @@ def test_an_outcome_by_hand() -> None:
 def test_confidences_without_a_calibrator_are_shares() -> None:
     records = [record("a", table([0, 0, 1, -1]), [True, False]), record("b", table([-1, -1]), [])]
     assert run_confidences(records, None).tolist() == [0.5, 0.0]
+
+
+def test_confidences_of_a_calibrator_are_its_own_or_the_lower_ends() -> None:
+    records = [record("a", table([0, 0, 1, -1]), [True, False]), record("b", table([-1, -1]), [])]
+    general = Calibrator.general()
+    one = general.confidence(features_of(records[0].leaves), "number")
+    found = run_confidences(records, general)
+    assert found.tolist() == pytest.approx([one.value, 0.0])
+    cautious = run_confidences(records, general, cautious=True)
+    assert cautious.tolist() == pytest.approx([one.interval[0], 0.0])
 
 
 def test_halves_of_a_calibrated_confidence() -> None:

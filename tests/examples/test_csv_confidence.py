@@ -41,13 +41,15 @@ def test_answers_and_confidences_are_added(capsys: pytest.CaptureFixture[str]) -
     found = rows()
     assert [row["id"] for row in found] == ["a", "b", "c"]
     assert found[1]["question"] == "How many, say, sheep?"
-    assert (found[0]["answer"], found[0]["confidence"], found[0]["share"]) == ("31", "", "1.0000")
+    assert (found[0]["answer"], found[0]["share"]) == ("31", "1.0000")
+    assert 0.7 < float(found[0]["confidence"]) < 1
+    assert {row["calibration"] for row in found} == {"general"}
     assert found[0]["entropy"] == "0.0000"
     assert int(found[0]["tokens"]) > 0
     assert found[0]["settings"] == "qwen2.5-coder-0.5b leaves=8 seed=0"
     said = capsys.readouterr().out
     assert said.startswith("0 of 3 rows are finished in farm.answered.csv\n")
-    assert "farm.answered.csv: 3 answers, mean share 0." in said
+    assert "farm.answered.csv: 3 answers, mean confidence 0." in said
     assert not list(Path().glob(".farm*"))
 
 

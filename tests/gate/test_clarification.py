@@ -12,11 +12,17 @@ from et_agent import ScriptedModel, ask
 from et_agent.errors import PolicyError
 from et_agent.gate import Action, Clarifier, Gate, GatePolicy, question_after
 from et_agent.gate.clarification import clarified, decomposed
-from tests.gate.conftest import CHAINS
+from tests.gate.conftest import CHAINS, resting_on
 
 UNCLEAR = "How long is the race?"
 MILES, HOURS = "How many miles is the race?", "How many hours does the race take?"
-POLICY = GatePolicy(answer_at=0.9, uncalibrated="share", clarify=True, clarify_at=0.2)
+POLICY = GatePolicy(
+    answer_at=0.9,
+    least_calibration="shipped",
+    uncalibrated="share",
+    clarify=True,
+    clarify_at=0.2,
+)
 
 
 def unclear(prompt: str) -> Mapping[str, float]:
@@ -128,9 +134,10 @@ def test_readings_are_not_looked_for_where_paths_agree_or_the_answer_suffices() 
         result = ask(model, UNCLEAR, decoder=CHAINS, kind="number")
         gate = Gate(POLICY, clarifier=Clarifier(model))
         before = model.decoded
-        agreed = gate.resolve(result.model_copy(update={"confidence": 0.1}))
+        known = {"calibration": resting_on("own", 0.0)}
+        agreed = gate.resolve(result.model_copy(update={"confidence": 0.1, **known}))
         sure = gate.resolve(
-            result.model_copy(update={"confidence": 0.95, "predictive_entropy": 1.0})
+            result.model_copy(update={"confidence": 0.95, "predictive_entropy": 1.0, **known})
         )
         assert model.decoded == before
     assert (agreed.action, sure.action) == (Action.ABSTAIN, Action.ANSWER)

@@ -13,6 +13,8 @@ from et_agent.gate.escalation import Target
 from tests.gate.conftest import CHAINS, QUESTION, SURE, TEXTS, Judged
 
 POLICY = GatePolicy(answer_at=0.8, escalate_from=0.2, retries=0)
+SHARES = GatePolicy(answer_at=0.8, least_calibration="shipped", uncalibrated="share", retries=0)
+"""The share stands in wherever there is no calibrator for the model and its settings."""
 
 
 def test_a_confident_answer_is_given(judged: Judged) -> None:
@@ -21,7 +23,11 @@ def test_a_confident_answer_is_given(judged: Judged) -> None:
     assert decision.action is Action.ANSWER
     assert decision.answer == result.answer
     assert (decision.confidence, decision.calibrated, decision.threshold) == (0.9, True, 0.8)
-    assert decision.reason == "The confidence of 90% reaches the threshold of 80%."
+    assert (decision.calibration, decision.compared) == (result.calibration, 0.9)
+    assert (
+        decision.reason
+        == "The confidence of 90% from your own calibrator reaches the threshold of 80%."
+    )
     assert decision.alternatives == result.distribution
     assert decision.cost.tokens == result.usage.tokens_decoded
     assert decision.model_validate_json(decision.model_dump_json()) == decision
@@ -35,7 +41,9 @@ def test_without_a_target_a_doubtful_answer_is_kept_back(judged: Judged) -> None
     decision = Gate(POLICY).resolve(judged(0.5))
     assert decision.action is Action.ABSTAIN
     assert decision.answer is None
-    assert decision.reason == "The confidence of 50% is below the threshold of 80%."
+    assert decision.reason == (
+        "The confidence of 50% from your own calibrator is below the threshold of 80%."
+    )
 
 
 def test_escalation_to_a_function(judged: Judged) -> None:
@@ -56,10 +64,9 @@ def test_escalation_to_a_function(judged: Judged) -> None:
 
 
 def test_notes_are_about_the_tree_that_was_judged_last(judged: Judged) -> None:
-    shares = GatePolicy(answer_at=0.8, uncalibrated="share", retries=0)
     with ScriptedModel.from_texts({"\\boxed{4} and so on and on": 1.0}) as cut:
         target = ModelTarget(cut, decoder=MultiChain(leaves=2, max_tokens=12))
-        decision = Gate(shares, escalate=target).resolve(judged(0.5))
+        decision = Gate(SHARES, escalate=target).resolve(judged(0.5))
     assert decision.answer == "4"
     assert "did not end within 12 tokens" in " ".join(decision.notes)
 
@@ -80,16 +87,26 @@ def test_decide_calls_nothing(judged: Judged) -> None:
 
 
 def test_another_model_s_answer_is_gated_in_its_turn(judged: Judged) -> None:
-    shares = GatePolicy(answer_at=0.8, uncalibrated="share", retries=0)
+    wants_own = POLICY.changed(least_calibration="own")
     with ScriptedModel.from_texts(SURE) as sure, ScriptedModel.from_texts(TEXTS) as unsure:
-        good = Gate(shares, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
-        doubtful = Gate(shares, escalate=ModelTarget(unsure, decoder=CHAINS)).resolve(judged(0.5))
-        refused = Gate(POLICY, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
+        good = Gate(SHARES, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
+        doubtful = Gate(SHARES, escalate=ModelTarget(unsure, decoder=CHAINS)).resolve(judged(0.5))
+        general = Gate(POLICY, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
+        refused = Gate(wants_own, escalate=ModelTarget(sure, decoder=CHAINS)).resolve(judged(0.5))
     assert (good.action, good.answer, good.confidence) == (Action.ANSWER, "4", 1.0)
+    assert good.reason.endswith(
+        "The target answered, and the share of 100% reaches the threshold of 80%."
+    )
     assert good.cost.tokens > judged(0.5).usage.tokens_decoded
     assert (doubtful.action, doubtful.answer) == (Action.ABSTAIN, None)
-    assert "below the threshold too" in doubtful.reason
-    assert (refused.action, refused.confidence) == (Action.ANSWER, None)
+    assert "The target answered, but the share of " in doubtful.reason
+    assert (general.action, general.calibrated) == (Action.ABSTAIN, False)
+    assert general.calibration is not None
+    assert general.compared == general.calibration.low
+    assert general.confidence is not None
+    assert general.confidence > 0.8 > general.compared
+    assert (refused.action, refused.confidence, refused.answer) == (Action.ABSTAIN, None, None)
+    assert "and the policy wants a calibrator of your own" in refused.reason
 
 
 @pytest.mark.parametrize("fallback", ["abstain", "answer"])
@@ -185,14 +202,15 @@ def _slow(answer: str) -> Target:
     return target
 
 
-def test_without_a_calibrator_nothing_is_certain(judged: Judged) -> None:
+def test_without_a_confidence_nothing_is_certain(judged: Judged) -> None:
     result = judged(None, SURE)
     assert result.share == 1.0
     decision = Gate(POLICY).decide(result)
-    assert (decision.action, decision.confidence) == (Action.ABSTAIN, None)
-    assert "No calibrator matches" in decision.reason
-    shares = GatePolicy(answer_at=0.8, uncalibrated="share")
-    stood_in = Gate(shares).decide(result)
+    assert (decision.action, decision.confidence, decision.compared) == (Action.ABSTAIN, None, None)
+    assert decision.reason == (
+        "The answer has no confidence (ask for one, or let the policy use the share)."
+    )
+    stood_in = Gate(SHARES).decide(result)
     assert (stood_in.action, stood_in.confidence, stood_in.calibrated) == (Action.ANSWER, 1, False)
     assert stood_in.reason == "The share of 100% reaches the threshold of 80%."
 
@@ -244,7 +262,7 @@ def test_a_decision_stops_at_its_limits(limit: dict[str, Any]) -> None:
 
 
 def test_options_are_an_object_or_named_and_checked_at_once() -> None:
-    gate = Gate(GatePolicy(answer_at=0.5, uncalibrated="share"))
+    gate = Gate(SHARES)
     options, seen = AskOptions(decoder=CHAINS, kind="number"), list[Progress]()
     with ScriptedModel.from_texts(SURE) as model:
         whole = gate.ask(model, QUESTION, options, on_progress=seen.append)
@@ -279,8 +297,7 @@ def test_a_decision_over_a_finished_tree_is_fast(judged: Judged) -> None:
 
 
 def test_asking_through_the_gate() -> None:
-    policy = GatePolicy(answer_at=0.9, uncalibrated="share")
     with ScriptedModel.from_texts(SURE) as model:
-        decision = Gate(policy).ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
+        decision = Gate(SHARES).ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
         known: AskResult = ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
     assert (decision.action, decision.answer) == (Action.ANSWER, known.answer)

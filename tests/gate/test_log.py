@@ -6,7 +6,8 @@ import pytest
 
 from et_agent.errors import CalibrationError, StoreError
 from et_agent.gate import Action, DecisionLog, Gate, GatePolicy
-from tests.gate.conftest import QUESTION, Judged
+from et_agent.gate.log import _APPLICATION, _MIGRATIONS
+from tests.gate.conftest import QUESTION, Judged, resting_on
 
 POLICY = GatePolicy(answer_at=0.8, topics={"payment": {"answer_at": 0.95}})
 
@@ -65,6 +66,49 @@ def test_labels_of_escalated_answers_say_nothing_of_the_gated_model(
     with pytest.warns(DeprecationWarning, match="will be removed: use escalated_errors"):
         assert found.passed_on_errors == 1
     assert found.drift is None
+
+
+def test_what_confidences_rest_on_is_kept(tmp_path: Path, judged: Judged) -> None:
+    path = tmp_path / "log.sqlite"
+    general = resting_on("general", 0.4)
+    with DecisionLog(path) as log:
+        gate = Gate(POLICY, log=log)
+        traces = [
+            gate.resolve(one).trace_id
+            for one in (judged(0.9), judged(0.9, calibration=general), judged(None))
+        ]
+        for trace in traces:
+            log.label(trace, True)
+        found = log.report()
+    assert found.sources == {"own": 1, "general": 1}
+    assert found.drift is not None
+    assert found.drift.questions == 2, "both are probabilities; where there is none nothing drifts"
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT confidence, compared, source, labels FROM decisions")
+        assert rows.fetchall() == [
+            (0.9, 0.9, "own", 120),
+            (0.9, 0.4, "general", 0),
+            (None, None, None, None),
+        ]
+    connection.close()
+
+
+def test_a_log_of_an_earlier_version_goes_on(tmp_path: Path, judged: Judged) -> None:
+    path = tmp_path / "log.sqlite"
+    connection = sqlite3.connect(path)
+    _MIGRATIONS[0](connection)
+    row = ("old", "2026-01-01", "answer", None, None, 0.9, 0.8, 0, 5, 1.0, 0, "It is.", "", "", 1)
+    connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(row))})", row)
+    connection.execute(f"PRAGMA application_id={_APPLICATION}")
+    connection.execute("PRAGMA user_version=1")
+    connection.commit()
+    connection.close()
+    with DecisionLog(path) as log:
+        Gate(POLICY, log=log).resolve(judged(0.9))
+        found = log.report()
+    assert (found.decisions, found.labelled, found.sources) == (2, 1, {"own": 1})
+    assert found.drift is not None
+    assert found.drift.questions == 1
 
 
 def test_a_label_outlives_a_second_record(tmp_path: Path, judged: Judged) -> None:

@@ -16,6 +16,9 @@ from et_agent.gate import GatePolicy
         ({"answer_at": 0.5, "answer_above": 0.6}, "no setting answer_above; .* answer_at, "),
         ({"answer_at": False}, "answer_at: true and false are no values of this setting"),
         ({"answer_at": 0.5, "escalations": True}, "escalations"),
+        ({"answer_at": 0.5, "least_calibration": "none"}, "'own', 'shipped' or 'general'"),
+        ({"answer_at": 0.5, "least_calibration": True}, "true and false are no values"),
+        ({"answer_at": 0.5, "cautious": "perhaps"}, "cautious"),
         ({"answer_at": 0.5, "timeout": 0}, "timeout"),
         ({"answer_at": 0.5, "retries": -1}, "retries"),
         ({"answer_at": 0.5, "max_tokens": 0}, "max_tokens"),
@@ -63,9 +66,11 @@ def test_a_policy_is_frozen() -> None:
 def test_from_toml(tmp_path: Path, head: str) -> None:
     path = tmp_path / "gate.toml"
     inner = "gate.topics" if head else "topics"
-    path.write_text(f"{head}answer_at = 0.8\n[{inner}.payment]\nanswer_at = 0.99\n")
+    path.write_text(
+        f"{head}answer_at = 0.8\ncautious = true\n[{inner}.payment]\nanswer_at = 0.99\n"
+    )
     policy = GatePolicy.from_toml(path)
-    assert policy.answer_at == 0.8
+    assert (policy.answer_at, policy.cautious) == (0.8, True)
     assert policy.for_topic("payment").answer_at == 0.99
 
 
@@ -99,9 +104,16 @@ def test_toml_that_is_not_there(tmp_path: Path) -> None:
 
 def test_from_environment() -> None:
     found = GatePolicy.from_environment(
-        {"ET_AGENT_GATE_ANSWER_AT": "0.9", "ET_AGENT_GATE_OBSERVE": "true", "PATH": "/bin"}
+        {
+            "ET_AGENT_GATE_ANSWER_AT": "0.9",
+            "ET_AGENT_GATE_OBSERVE": "true",
+            "ET_AGENT_GATE_CAUTIOUS": "false",
+            "ET_AGENT_GATE_LEAST_CALIBRATION": "shipped",
+            "PATH": "/bin",
+        }
     )
     assert (found.answer_at, found.observe) == (0.9, True)
+    assert (found.cautious, found.least_calibration) == (False, "shipped")
     for name, value, says in (
         ("RETRIES", "many", "retries: .*got 'many'"),
         ("ANSWERS", "1", "ET_AGENT_GATE_ANSWERS: there is no such .* ET_AGENT_GATE_ANSWER_AT, "),

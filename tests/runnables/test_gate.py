@@ -26,7 +26,7 @@ from et_agent.gate import (
 )
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
-from tests.gate.conftest import CHAINS
+from tests.gate.conftest import CHAINS, resting_on
 from tests.gate.test_clarification import MILES, UNCLEAR, unclear
 from tests.gate.test_clarification import POLICY as ASKS_BACK
 from tests.runnables.conftest import QUESTION, Recorder, endless
@@ -36,7 +36,8 @@ from tests.runnables.conftest import QUESTION, Recorder, endless
 def result(model: ScriptedModel) -> AskResult:
     """The answer 4 with a confidence of 0.7."""
     found = ask(model, QUESTION)
-    return found.model_copy(update={"confidence": 0.7, "calibrated": True})
+    known = {"calibrated": True, "calibration": resting_on("own", 0.6)}
+    return found.model_copy(update={"confidence": 0.7, **known})
 
 
 def policy(**fields: Any) -> GatePolicy:
@@ -49,7 +50,7 @@ def told(name: str) -> RunnableLambda[Decision, str]:
 
 def test_a_prompt_a_tree_and_a_gate_are_a_whole_program(model: ScriptedModel) -> None:
     prompt = ChatPromptTemplate.from_messages([("human", "How many legs has a {animal}?")])
-    gate = GateRunnable(gate=policy(uncalibrated="share"))
+    gate = GateRunnable(gate=policy(answer_at=0.3))
     chain = prompt | EntropyTreeRunnable(model=model) | gate
     decision = chain.invoke({"animal": "cat"})
     assert isinstance(decision, Decision)

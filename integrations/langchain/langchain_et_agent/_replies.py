@@ -88,6 +88,7 @@ def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
         "tool_calls": leaf.tool_calls,
         "confidence": None,
         "calibrated": False,
+        "calibration": None,
         "confidence_parts": (),
         "features": {},
         "notes": (

@@ -44,7 +44,7 @@ class ChatEntropyTree(BaseChatModel):
 
     The message is the text of the heaviest leaf of the most likely answer. Its
     `response_metadata["et_agent"]` contains the whole result except the tree: answer, distribution,
-    entropies and, with a calibrator, the confidence. `result_of` reads it.
+    entropies, the confidence and what it rests on (`calibration`). `result_of` reads it.
 
         chat = ChatEntropyTree(model="qwen2.5-coder-0.5b", leaves=8)
         message = chat.invoke("How many legs have 3 cats and 2 birds?")

@@ -44,9 +44,11 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
 
     Each question is one tree over lettered options, and all trees of a request share the model's
     batches. The probability of an option is the weight of the paths that chose it. The weight of
-    paths that chose no option is distributed evenly. `confidence` is the calibrated P(correct) if a
-    calibrator matches. Otherwise it is the share of the choice, which is 0 if no path chose one. The
-    expected `score` is computed from the probabilities.
+    paths that chose no option is distributed evenly. `confidence` is P(correct) from the best map that
+    applies: your own calibrator, a shipped one, or the general map. If the tree gives none, it is the
+    share of the choice, which is 0 if no path chose one. LangChain's answers have no place for what a
+    confidence rests on: `AskResult.calibration` of the tree's own run says it. The expected `score` is
+    computed from the probabilities.
 
     Args:
         model: A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model.

@@ -24,6 +24,7 @@ from langgraph.types import Command
 
 from et_agent.errors import SettingsError
 from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePolicy, Target
+from et_agent.gate.judging import judged
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
 from langchain_et_agent.chat_models import ChatEntropyTree
@@ -75,9 +76,9 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     resumed, that node runs again and asks the model again.
 
     Args:
-        policy: What to do at which confidence. The keys of `topics` are names of tools. If a message
-            has several calls, the strictest threshold applies. Escalation budgets apply per run; a
-            run may include interrupts.
+        policy: What to do at which confidence. The keys of `topics` are names of tools. A message
+            with several calls has to satisfy the policy of each of them. Escalation budgets apply per
+            run; a run may include interrupts.
         escalate: The target that answers instead. A chat model, or a name for `init_chat_model`,
             gets the whole request with its tools. Any other runnable, or a function, gets the
             question. None abstains instead.
@@ -162,10 +163,10 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             StoreError: The decision cannot be logged.
             EtAgentError: Decoding the readings of the question failed.
         """
-        judged = self._judged(request, handler(request), in_context(handler))
-        if judged.decision is not None:
-            dispatch_custom_event(DECISION_EVENT, _dump(judged.decision))
-        return _extended(request, judged)
+        found = self._judged(request, handler(request), in_context(handler))
+        if found.decision is not None:
+            dispatch_custom_event(DECISION_EVENT, _dump(found.decision))
+        return _extended(request, found)
 
     async def awrap_model_call(
         self,
@@ -176,13 +177,13 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         response = await handler(request)
         again = InLoop(handler, asyncio.get_running_loop())
         try:
-            judged = await in_own_thread(lambda: self._judged(request, response, again))
+            found = await in_own_thread(lambda: self._judged(request, response, again))
         except asyncio.CancelledError:
             again.cancel()
             raise
-        if judged.decision is not None:
-            await adispatch_custom_event(DECISION_EVENT, _dump(judged.decision))
-        return _extended(request, judged)
+        if found.decision is not None:
+            await adispatch_custom_event(DECISION_EVENT, _dump(found.decision))
+        return _extended(request, found)
 
     @hook_config(can_jump_to=["model", "end"])
     def after_model(
@@ -212,7 +213,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return _Judged(response, None, None)
         result = result_of(message)
         made = _decisions(request)
-        topic = self._topic(message)
+        topic = self._topic(message, result)
         if result is not None:
             decision, response = self._resolve(request, response, result, topic, made, again)
         elif self.without_confidence == "refuse":
@@ -272,11 +273,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """A stronger model that calls other tools is held to their threshold."""
         message = last_message(response)
         assert message is not None
-        result, other = result_of(message), self._topic(message)
+        result = result_of(message)
+        other = self._topic(message, result)
         if other == topic:
             return decision
-        again = None if result is None else self._gate.decide(result, topic=other)
-        if again is None or again.confidence is None:
+        if result is None:
             if self.without_confidence != "refuse":
                 return decision
             reason = f"{decision.reason} But it calls {other}, and there is no confidence for that."
@@ -288,13 +289,18 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             "question": decision.question,
             "asked": decision.asked,
         }
-        return again.model_copy(update=kept)
+        return self._gate.decide(result, topic=other).model_copy(update=kept)
 
-    def _topic(self, message: AIMessage) -> str | None:
-        """The tool with the strictest threshold; None for a message without calls."""
+    def _topic(self, message: AIMessage, result: AskResult | None) -> str | None:
+        """The tool that is held to the most; None for a message without calls."""
         topics = self.policy.topics
         held = [call["name"] if call["name"] in topics else None for call in message.tool_calls]
-        return max(held, key=lambda name: self.policy.for_topic(name).answer_at, default=None)
+
+        def refused_and_threshold(name: str | None) -> tuple[bool, float]:
+            policy = self.policy.for_topic(name)
+            return result is not None and not judged(result, policy).answers, policy.answer_at
+
+        return max(held, key=refused_and_threshold, default=None)
 
     def _budgeted(self, topic: str | None, made: Sequence[Decision]) -> GatePolicy:
         """The policy of a topic, with what is left of the run's budgets."""
@@ -397,12 +403,12 @@ def _asked(made: Sequence[Decision]) -> int:
     return sum(one.action is Action.CLARIFY for one in made)
 
 
-def _extended(request: ModelRequest[Any], judged: _Judged) -> ExtendedModelResponse[Any]:
-    update: dict[str, Any] = {"et_agent_pause": judged.pause}
-    if judged.decision is not None:
+def _extended(request: ModelRequest[Any], found: _Judged) -> ExtendedModelResponse[Any]:
+    update: dict[str, Any] = {"et_agent_pause": found.pause}
+    if found.decision is not None:
         made: Any = request.state.get("et_agent_decisions") or []
-        update["et_agent_decisions"] = [*made, _dump(judged.decision)]
-    return ExtendedModelResponse(judged.response, Command(update=update))
+        update["et_agent_decisions"] = [*made, _dump(found.decision)]
+    return ExtendedModelResponse(found.response, Command(update=update))
 
 
 def _names(request: ModelRequest[Any]) -> set[str]:

@@ -14,14 +14,18 @@ from pydantic import ConfigDict, Field
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.answers.structured import canonical
+from et_agent.results import CalibrationReport
 
 
 def result_with(answer: str, confidence: float | None, question: str = "How many?") -> AskResult:
     """A result that a tree gave, with a confidence as a calibrator would give it."""
     with ScriptedModel.from_texts({"The answer is 4.": 0.7, "The answer is 5.": 0.3}) as model:
         result = ask(model, question, decoder=MultiChain(leaves=4), kind="number", calibrator=None)
-    calibrated = {"confidence": confidence, "calibrated": confidence is not None}
-    return result.model_copy(update={"answer": answer, **calibrated})
+    update: dict[str, Any] = {"answer": answer, "confidence": confidence}
+    if confidence is not None:
+        own = CalibrationReport(source="own", labels=99, interval=(confidence, confidence))
+        update |= {"calibrated": True, "calibration": own}
+    return result.model_copy(update=update)
 
 
 def says(text: str, confidence: float | None, **more: Any) -> AIMessage:
@@ -50,6 +54,15 @@ def calls(confidence: float | None, *wanted: Call, others: Sequence[Call] = ()) 
     distribution = tuple(share.model_copy(update={"answer": one}) for one in said)
     result = result.model_copy(update={"kind": "tool_call", "distribution": distribution})
     return AIMessage("", tool_calls=made, response_metadata={METADATA_KEY: metadata_of(result)})
+
+
+def resting_on_the_general_map(message: AIMessage) -> AIMessage:
+    """The message with a confidence that no labels of the setting stand behind."""
+    result: dict[str, Any] = message.response_metadata[METADATA_KEY]
+    sure: float = result["confidence"]
+    general = {"source": "general", "labels": 0, "interval": [sure / 2, 1.0]}
+    changed = {**result, "calibrated": False, "calibration": general}
+    return message.model_copy(update={"response_metadata": {METADATA_KEY: changed}})
 
 
 class FakeChat(BaseChatModel):

@@ -22,7 +22,7 @@ from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.engines import loading
 from et_agent.engines.base import ModelInfo
 from et_agent.errors import EtAgentError, SettingsError
-from et_agent.results import ConfidencePart
+from et_agent.results import CalibrationReport, ConfidencePart
 from et_agent.runnables import EntropyTreeRunnable
 
 from .support import (
@@ -59,6 +59,16 @@ def test_the_message_is_the_winning_leaf_and_carries_the_result(
     assert message.response_metadata["model_provider"] == "et_agent"
     assert message.response_metadata["finish_reason"] == "stop"
     json.dumps(message.response_metadata, allow_nan=False)
+
+
+def test_the_message_says_what_its_confidence_rests_on(chat: ChatEntropyTree) -> None:
+    message = chat.invoke("How many legs has a cat?")
+    found = result_of(message)
+    assert found.calibration is not None
+    assert (found.calibration.source, found.calibrated) == ("general", False)
+    assert message.response_metadata["et_agent"]["calibration"]["interval"] == [
+        *found.calibration.interval
+    ]
 
 
 def test_a_later_call_tells_which_tokens_were_in_the_cache() -> None:
@@ -156,7 +166,8 @@ def test_a_drawn_leaf_is_described_as_itself(choice: str | None) -> None:
             continue
         shares = {one.answer: one.share for one in best.distribution}
         assert found.share == (0 if found.answer is None else shares[found.answer])
-        assert (found.confidence, found.calibrated, found.confidence_parts) == (None, False, ())
+        assert (found.confidence, found.calibrated, found.calibration) == (None, False, None)
+        assert found.confidence_parts == ()
         assert found.features == {}
         assert repr(best.answer) in found.notes[-1]
         assert found.distribution == best.distribution
@@ -175,6 +186,7 @@ def test_the_confidence_of_the_best_answer_is_not_that_of_a_drawn_one(
         update={
             "confidence": 0.9,
             "calibrated": True,
+            "calibration": CalibrationReport(source="own", labels=99, interval=(0.8, 0.95)),
             "confidence_parts": (
                 ConfidencePart(feature="share", meaning="share", value=0.6, log_odds=1.0),
             ),
@@ -187,12 +199,12 @@ def test_the_confidence_of_the_best_answer_is_not_that_of_a_drawn_one(
         said = result_of(reply(pending, seeded, model="m", choose="sample", logprobs=False))
         found[said.answer] = (
             said.confidence,
-            said.calibrated,
+            said.calibration and said.calibration.source,
             len(said.confidence_parts),
             len(said.features),
         )
-    nothing = (None, False, 0, 0)
-    assert found == {"4": (0.9, True, 1, 1), "5": nothing, None: nothing}
+    nothing = (None, None, 0, 0)
+    assert found == {"4": (0.9, "own", 1, 1), "5": nothing, None: nothing}
 
 
 def test_settings_of_a_call_hold_for_that_call(chat: ChatEntropyTree) -> None:

@@ -89,6 +89,19 @@ def test_a_calibrated_confidence_is_passed_on(model: ScriptedModel) -> None:
     assert response.choices["team"].confidence == 0.4
 
 
+def test_a_tree_without_a_calibrator_has_the_general_map_s(model: ScriptedModel) -> None:
+    def answer(question: str) -> AskResult:
+        seen.append(ask(model, question, decoder=MultiChain(leaves=8), kind="choice"))
+        return seen[-1]
+
+    seen: list[AskResult] = []
+    decide = EntropyTreeDecisionModel(tree=RunnableLambda(answer))
+    said = decide.invoke({"state": STATE, "questions": {"team": TEAM}}).choices["team"]
+    assert seen[0].calibration is not None
+    assert seen[0].calibration.source == "general"
+    assert said.confidence == seen[0].confidence != seen[0].share
+
+
 def test_of_equal_options_the_choice_is_the_one_that_the_confidence_is_about() -> None:
     texts = {"So \\boxed{C}": 0.5, "Or \\boxed{A}": 0.25, "Or \\boxed{B}": 0.25}
     with ScriptedModel.from_texts(texts) as model:

@@ -27,6 +27,7 @@ from .agent_fakes import (
     FakeChat,
     TreeChat,
     calls,
+    resting_on_the_general_map,
     result_with,
     says,
     tools_into,
@@ -181,6 +182,49 @@ def test_a_stronger_model_is_held_to_the_threshold_of_the_tools_it_calls() -> No
     (decision,) = decisions_of(state)
     assert (decision.action, decision.topic, decision.threshold) == (Action.ABSTAIN, "pay", 0.95)
     assert (decision.confidence, decision.escalated, decision.cost.escalations) == (0.8, True, 1)
+
+
+def test_a_message_satisfies_the_policy_of_each_tool_that_it_calls() -> None:
+    """What a confidence has to rest on may be stricter for one tool, and the threshold for another."""
+    done: list[str] = []
+    topics = {"pay": {"least_calibration": "own"}, "search": {"answer_at": 0.9}}
+    gate = ConfidenceGateMiddleware(GatePolicy(answer_at=0.6, cautious=False, topics=topics))
+    both = (("search", {"query": "x"}), ("pay", {"amount": 5}))
+    for message, topic in (
+        (resting_on_the_general_map(calls(0.95, *both)), "pay"),
+        (calls(0.8, *both), "search"),
+    ):
+        state = agent_of(FakeChat(replies=[message]), gate, tools=tools_into(done)).invoke(ASK)
+        (decision,) = decisions_of(state)
+        assert (decision.action, decision.topic) == (Action.ABSTAIN, topic)
+    assert done == []
+    sure = FakeChat(replies=[calls(0.95, *both), says("done", 0.95)])
+    agent_of(sure, gate, tools=tools_into(done)).invoke(ASK)
+    assert done == ["search x", "pay 5"]
+
+
+def test_a_stronger_model_whose_confidence_does_not_count_is_not_believed() -> None:
+    done: list[str] = []
+    call = resting_on_the_general_map(calls(0.99, ("pay", {"amount": 5})))
+    topics = {"pay": {"least_calibration": "own"}}
+    gate = ConfidenceGateMiddleware(
+        GatePolicy(answer_at=0.6, topics=topics), escalate=FakeChat(replies=[call])
+    )
+    model = FakeChat(replies=[calls(0.3, ("search", {"query": "x"}))])
+    state = agent_of(model, gate, tools=tools_into(done)).invoke(ASK)
+    (decision,) = decisions_of(state)
+    assert (decision.action, decision.escalated, done) == (Action.ABSTAIN, True, [])
+    assert "and the policy wants a calibrator of your own" in decision.reason
+
+
+def test_decisions_in_the_state_say_what_was_compared() -> None:
+    message = resting_on_the_general_map(says("4", 0.7))
+    agent = agent_of(FakeChat(replies=[message]), ConfidenceGateMiddleware(POLICY))
+    (decision,) = decisions_of(agent.invoke(ASK))
+    assert decision.calibration is not None
+    assert (decision.calibration.source, decision.calibrated) == ("general", False)
+    assert (decision.confidence, decision.compared) == (0.7, 0.35)
+    assert decision.action is Action.ABSTAIN
 
 
 def test_a_function_gets_the_question() -> None:
@@ -341,7 +385,7 @@ def test_a_tree_that_calls_tools_is_gated_from_end_to_end() -> None:
         return {call.replace("AMOUNT", "5"): 0.7, call.replace("AMOUNT", "50"): 0.3}
 
     done: list[str] = []
-    policy = POLICY.model_copy(update={"uncalibrated": "share"})
+    policy = POLICY.changed(uncalibrated="share", least_calibration="shipped")
     with ScriptedModel.from_texts(replies) as scripted:
         chat = ChatEntropyTree(engine=scripted, leaves=8, temperature=1.0)
         agent = create_agent(
