@@ -84,6 +84,7 @@ class Fingerprint(BaseModel):
             instructions={result["kind"]: result["instruction"]},
             chat=result["chat"],
             single=result.get("single", True),
+            stops=result.get("stops", False),
         )
 
     @classmethod

@@ -72,3 +72,13 @@ def test_the_calibrator_that_would_hold_is_itself_damaged() -> None:
     assert result.calibration is not None
     assert (result.answer, result.calibration.source) == ("4", "general")
     assert f"{own} is not JSON" in " ".join(result.notes)
+
+
+def test_a_result_says_whether_stop_sequences_were_given() -> None:
+    with ScriptedModel.from_texts({"So \\boxed{4}": 1.0}) as model:
+        plain, stopped = (
+            ask(model, QUESTION, decoder=CHAINS, chat="plain", stop=stop) for stop in ([], ["Q:"])
+        )
+    assert (plain.stops, stopped.stops) == (False, True)
+    found = [Fingerprint.of_result(one.model_dump(mode="json")) for one in (plain, stopped)]
+    assert found[0].problems(found[1]) == ["stop sequences"]
