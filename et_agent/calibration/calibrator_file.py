@@ -1,5 +1,6 @@
 """A fitted calibrator as JSON: what it holds, and files that are read strictly."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, ValidationError
@@ -11,9 +12,11 @@ from et_agent.calibration.maps import CalibrationMap
 from et_agent.errors import CalibrationError
 from et_agent.validation import Frozen, parsed_json
 
-__all__ = ["CalibratorFile", "DataUsed", "parsed"]
+__all__ = ["LEARNT", "CalibratorFile", "DataUsed", "parsed", "with_label"]
 
 SCHEMA: Final = 1
+LEARNT: Final = "labelled while working"
+"""Name of the data that `Calibrator.update` adds to."""
 _Method = Annotated[str, AfterValidator(current_method)]
 
 
@@ -55,6 +58,18 @@ class CalibratorFile(Frozen):
     """What the labelled questions allow at most, by rising confidence."""
     domain: Domain | None = None
     """Where the fitted trees lay; None if there were too few to say."""
+    learnt: tuple[str, ...] = ()
+    """Digests of the results that `learn` has counted, each with its label, + or -."""
+
+
+def with_label(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:
+    """The record of the data with one more question that was labelled while working."""
+    held = {one.name: one for one in data}
+    before = held.get(LEARNT, DataUsed(name=LEARNT, questions=0, right=0))
+    held[LEARNT] = before.model_copy(
+        update={"questions": before.questions + 1, "right": before.right + right}
+    )
+    return tuple(held.values())
 
 
 def parsed(text: bytes | str, where: str) -> CalibratorFile:

@@ -4,7 +4,9 @@ A file that cannot be used is left out, with a note that says which and why. It 
 others say.
 """
 
+import contextlib
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from importlib import resources
@@ -14,12 +16,13 @@ from typing import Final, Literal, NamedTuple
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
-from et_agent.storage import cache_dir, data_dir, read_regular
+from et_agent.storage import cache_dir, data_dir, locked, read_regular
 
 __all__ = [
     "CalibrationSource",
     "Held",
     "calibrators_folder",
+    "changing_own",
     "find_calibrator",
     "known_calibrators",
     "may_need_attention",
@@ -107,12 +110,19 @@ class Held(NamedTuple):
 
 
 def find_calibrator(requested: Fingerprint) -> Held | None:
-    """The first known calibrator that applies to what is requested; None if there is none."""
+    """The known calibrator that applies to what is requested; None if there is none.
+
+    The user's own come first, and among several the one with most labels.
+    """
     own = calibrators_folder()
-    for path, calibrator in known_calibrators():
-        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
-            return Held(calibrator, "own" if path.parent == own else "shipped")
-    return None
+    applying = [
+        Held(calibrator, "own" if path.parent == own else "shipped")
+        for path, calibrator in known_calibrators()
+        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested)
+    ]
+    return max(
+        applying, key=lambda held: (held.source == "own", held.calibrator.labels), default=None
+    )
 
 
 def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
@@ -137,6 +147,9 @@ def why_none(requested: Fingerprint) -> str:
 def own_file(calibrator: Calibrator) -> Path:
     """Where `save_calibrator` keeps a calibrator.
 
+    It replaces one with the same fingerprint, under the name that this has. A file from which no
+    calibrator can be read is left alone.
+
     Raises:
         CalibrationError: It carries no fingerprint.
     """
@@ -145,15 +158,42 @@ def own_file(calibrator: Calibrator) -> Path:
         raise CalibrationError(
             "a calibrator without fingerprint cannot be found again: give it one"
         )
+    folder = calibrators_folder()
+    for path, known in known_calibrators():
+        if path.parent == folder and known.fingerprint == fingerprint:
+            return path
     kinds = "-".join(sorted(fingerprint.instructions))
-    return calibrators_folder() / f"{fingerprint.model[:12]}-{kinds}.json"
+    name = f"{fingerprint.model[:12]}-{kinds}-{fingerprint.digest[:8]}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    paths = (folder / f"{one}.json" for one in itertools.chain([name], numbered))
+    return next(path for path in paths if not os.path.lexists(path))
 
 
 def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
     """Keep a calibrator among the user's own, so that it is found; returns the path.
 
     Raises:
-        CalibrationError: It is not fitted, or carries no fingerprint.
+        CalibrationError: It is not fitted, carries no fingerprint, or cannot be written.
     """
-    file = own_file(calibrator)
-    return calibrator.save(file if folder is None else folder / file.name)
+    if folder is not None:
+        return calibrator.save(folder / own_file(calibrator).name)
+    with changing_own():
+        return calibrator.save(own_file(calibrator))
+
+
+@contextlib.contextmanager
+def changing_own() -> Iterator[None]:
+    """Keep other processes and threads from changing the user's own calibrators meanwhile.
+
+    Raises:
+        CalibrationError: The folder cannot be written to.
+    """
+    folder = calibrators_folder()
+    try:
+        with locked(folder / ".lock", on_wait=lambda: None, poll_seconds=0.02):
+            yield
+    except OSError as error:
+        raise CalibrationError(
+            f"calibrators cannot be kept in {_shown(folder)}: {error.strerror or error}. Mend its "
+            "permissions, or name another folder in ET_AGENT_CACHE"
+        ) from error

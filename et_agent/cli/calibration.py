@@ -96,7 +96,7 @@ def fit(
     store: StoreFile = None,
 ) -> int:
     """Fit a calibrator to labelled questions."""
-    from et_agent.calibration.finding import own_file
+    from et_agent.calibration.finding import own_file, save_calibrator
     from et_agent.cli.terminal import visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.calibrating import calibrate
@@ -108,7 +108,10 @@ def fit(
     path = own_file(calibrator) if output is None else Path(output).expanduser()
     try:
         replaced = _what_is_at(path)
-        calibrator.save(path)
+        if output is None:
+            path = save_calibrator(calibrator)
+        else:
+            calibrator.save(path)
     except OSError as error:
         raise SettingsError(
             f"the calibrator cannot be written: {error}; choose another file with --output"

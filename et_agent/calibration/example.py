@@ -1,0 +1,67 @@
+"""What is labelled: the features of a tree, and what it was decoded with; no question and no answer."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator
+
+from et_agent.calibration.features import FeatureValues
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.errors import CalibrationError
+from et_agent.validation import Frozen
+
+if TYPE_CHECKING:
+    from et_agent.results import AskResult
+
+__all__ = ["Example"]
+
+
+class Example(Frozen):
+    """What a calibrator learns from, once it is known whether the answer was right."""
+
+    fingerprint: Fingerprint
+    """What the tree was decoded with."""
+    features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)]
+    """Its features, as in `AskResult.features`."""
+    kind: str
+    """Form of the answer."""
+    parameters: int = 0
+    """Parameters of the model; 0 if that is not known."""
+    identity: str
+    """Digest of question, seed, answer and settings, by which the same result is known again."""
+
+    @classmethod
+    def of(cls, result: "AskResult | Self") -> Self:
+        """What a result tells.
+
+        Raises:
+            CalibrationError: The result has no answer, or was interrupted.
+        """
+        if isinstance(result, cls):
+            return result
+        return cls.of_result(result.model_dump(mode="json", exclude={"tree"}))
+
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any]) -> Self:
+        """The same of a result as plain data.
+
+        Raises:
+            CalibrationError: The result has no answer, or was interrupted.
+            KeyError: The data is not a result.
+        """
+        if not result["features"]:
+            raise CalibrationError("the result has no answer, so nothing can be learnt from it")
+        fingerprint = Fingerprint.of_result(result)
+        parts = [result["question"], result["seed"], result["answer"], fingerprint.digest]
+        if not result.get("single", True):
+            # The last message alone does not tell one conversation from another.
+            parts.append(result["features"])
+        return cls(
+            fingerprint=fingerprint,
+            features=result["features"],
+            kind=result["kind"],
+            parameters=result["model"].get("parameters", 0),
+            identity=hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16],
+        )

@@ -1,0 +1,76 @@
+"""Labels given while working: each moves the user's own calibrator of the settings that it is for."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from et_agent.calibration.calibrator import Calibrator
+from et_agent.calibration.example import Example
+from et_agent.calibration.finding import changing_own, find_calibrator, own_file
+from et_agent.calibration.labels import checked_label
+from et_agent.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from et_agent.results import AskResult
+
+__all__ = ["Learnt", "learn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a label led to.
+
+    Attributes:
+        calibrator: The user's own calibrator, as it is now.
+        path: Its file.
+        is_new: Whether the label counted; false for one that was given before.
+    """
+
+    calibrator: Calibrator
+    path: Path
+    is_new: bool
+
+
+def learn(result: "AskResult | Example", right: bool) -> Learnt:
+    """Let a label move the user's own calibrator, which `ask` finds from then on.
+
+    This is the user's own calibrator that applies to the result. If there is none, one begins from the
+    shipped calibrator that applies, or else from the general map. Processes and threads may do this at
+    once: no label is lost.
+
+    Args:
+        result: A result of `ask`, with an answer.
+        right: Whether the answer is right. The same label for the same result counts once.
+
+    Raises:
+        CalibrationError: The result has no answer or was interrupted, `right` is not a label or
+            contradicts an earlier one, the map is not one that labels can move, or the file cannot
+            be written.
+    """
+    label = checked_label(right)
+    example = Example.of(result)
+    with changing_own():
+        held = find_calibrator(example.fingerprint)
+        # Copied, since the one that was found is kept in memory for others.
+        calibrator = (
+            Calibrator.general(example.parameters, fingerprint=example.fingerprint)
+            if held is None
+            else copy.copy(held.calibrator)
+        )
+        path = own_file(calibrator)
+        if (told := _told(example, label)) in calibrator.learnt_:
+            return Learnt(calibrator, path, is_new=False)
+        if _told(example, not label) in calibrator.learnt_:
+            before, now = ("wrong", "right") if label else ("right", "wrong")
+            raise CalibrationError(
+                f"this answer was labelled {before} before and {now} now: leave the new label out, or "
+                f"remove {path} and give all labels again"
+            )
+        calibrator.update(example, label)
+        calibrator.learnt_ = (*calibrator.learnt_, told)
+        return Learnt(calibrator, calibrator.save(path), is_new=True)
+
+
+def _told(example: Example, label: bool) -> str:
+    return f"{example.identity}{'+' if label else '-'}"
