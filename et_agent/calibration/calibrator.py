@@ -21,7 +21,7 @@ from et_agent.calibration.evidence import (
     within_limits,
     within_votes,
 )
-from et_agent.calibration.example import Example
+from et_agent.calibration.example import Example, LearntLabel
 from et_agent.calibration.features import (
     FEATURES,
     feature_columns,
@@ -85,7 +85,7 @@ class Calibrator:
         metrics_: Metrics of `held_out_`.
         reliability_: Mean confidence, accuracy and number of questions per bin of `held_out_`;
             empty unless it was set.
-        learnt_: Digests of the results that `learn` has counted, with their labels.
+        learnt_: Labels that `learn` has counted.
         unmeasured_: Features that at least one question lacks, so that no map uses them. Only after
             `fit`, and empty if `features` was given.
         classes_: The labels, 0 and 1.
@@ -134,7 +134,7 @@ class Calibrator:
         self.metrics_: dict[str, float] = {}
         self.reliability_: tuple[tuple[float, float, int], ...] = ()
         self.held_out_: Doubles = np.array([])
-        self.learnt_: tuple[str, ...] = ()
+        self.learnt_: tuple[LearntLabel, ...] = ()
         self.classes_ = np.array([0, 1])
         self.created_ = datetime.now(UTC).date().isoformat()
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, ValidationError
 
 from et_agent.calibration.evidence import Domain, Limit
+from et_agent.calibration.example import LearntLabel
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import current_method
 from et_agent.calibration.maps import CalibrationMap
@@ -58,8 +59,8 @@ class CalibratorFile(Frozen):
     """What the labelled questions allow at most, by rising confidence."""
     domain: Domain | None = None
     """Where the fitted trees lay; None if there were too few to say."""
-    learnt: tuple[str, ...] = ()
-    """Digests of the results that `learn` has counted, each with its label, + or -."""
+    learnt: tuple[LearntLabel, ...] = ()
+    """Labels that `learn` has counted."""
 
 
 def with_label(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:

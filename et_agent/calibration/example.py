@@ -15,7 +15,22 @@ from et_agent.validation import Frozen
 if TYPE_CHECKING:
     from et_agent.results import AskResult
 
-__all__ = ["Example"]
+__all__ = ["Example", "LearntLabel"]
+
+_Features = Annotated[dict[str, float | None], AfterValidator(FeatureValues)]
+
+
+class LearntLabel(Frozen):
+    """A label that a calibrator has learnt from, so that it counts once and in later fits too."""
+
+    identity: str
+    """Which result it is for, as `Example.identity`."""
+    kind: str
+    """Form of the answer."""
+    features: _Features
+    """Features of the tree."""
+    right: bool
+    """Whether the answer was right."""
 
 
 class Example(Frozen):
@@ -23,7 +38,7 @@ class Example(Frozen):
 
     fingerprint: Fingerprint
     """What the tree was decoded with."""
-    features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)]
+    features: _Features
     """Its features, as in `AskResult.features`."""
     kind: str
     """Form of the answer."""
@@ -64,4 +79,10 @@ class Example(Frozen):
             kind=result["kind"],
             parameters=result["model"].get("parameters", 0),
             identity=hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16],
+        )
+
+    def labelled(self, right: bool) -> LearntLabel:
+        """The same with its label."""
+        return LearntLabel(
+            identity=self.identity, kind=self.kind, features=self.features, right=right
         )

@@ -26,6 +26,7 @@ __all__ = [
     "find_calibrator",
     "known_calibrators",
     "may_need_attention",
+    "own_calibrator",
     "own_file",
     "save_calibrator",
     "unusable_calibrators",
@@ -144,6 +145,19 @@ def why_none(requested: Fingerprint) -> str:
     return "; ".join(sorted(differences, key=len)[0])
 
 
+def own_calibrator(fingerprint: Fingerprint) -> tuple[Path, Calibrator] | None:
+    """The user's own calibrator with exactly this fingerprint, and its file; None if there is none."""
+    folder = calibrators_folder()
+    return next(
+        (
+            (path, known)
+            for path, known in known_calibrators()
+            if path.parent == folder and known.fingerprint == fingerprint
+        ),
+        None,
+    )
+
+
 def own_file(calibrator: Calibrator) -> Path:
     """Where `save_calibrator` keeps a calibrator.
 
@@ -158,10 +172,9 @@ def own_file(calibrator: Calibrator) -> Path:
         raise CalibrationError(
             "a calibrator without fingerprint cannot be found again: give it one"
         )
+    if (replaced := own_calibrator(fingerprint)) is not None:
+        return replaced[0]
     folder = calibrators_folder()
-    for path, known in known_calibrators():
-        if path.parent == folder and known.fingerprint == fingerprint:
-            return path
     kinds = "-".join(sorted(fingerprint.instructions))
     name = f"{fingerprint.model[:12]}-{kinds}-{fingerprint.digest[:8]}"
     numbered = (f"{name}-{number}" for number in itertools.count(2))

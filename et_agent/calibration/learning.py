@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.example import Example
@@ -14,7 +14,10 @@ from et_agent.errors import CalibrationError
 if TYPE_CHECKING:
     from et_agent.results import AskResult
 
-__all__ = ["Learnt", "learn"]
+__all__ = ["MOST_LABELS", "Learnt", "learn"]
+
+MOST_LABELS: Final = 5000
+"""Labels that one calibrator learns at most, since its file is read with every question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +48,36 @@ def learn(result: "AskResult | Example", right: bool) -> Learnt:
 
     Raises:
         CalibrationError: The result has no answer or was interrupted, `right` is not a label or
-            contradicts an earlier one, the map is not one that labels can move, or the file cannot
-            be written.
+            contradicts an earlier one, the map is not one that labels can move, it has `MOST_LABELS`,
+            or the file cannot be written.
     """
     label = checked_label(right)
     example = Example.of(result)
     with changing_own():
+        # Copied, since the one that is found is kept in memory for others.
         held = find_calibrator(example.fingerprint)
-        # Copied, since the one that was found is kept in memory for others.
-        calibrator = (
-            Calibrator.general(example.parameters, fingerprint=example.fingerprint)
-            if held is None
-            else copy.copy(held.calibrator)
-        )
+        calibrator = _beginning(example) if held is None else copy.copy(held.calibrator)
+        if held is not None and held.source == "shipped":
+            calibrator.fingerprint = example.fingerprint
         path = own_file(calibrator)
-        if (told := _told(example, label)) in calibrator.learnt_:
-            return Learnt(calibrator, path, is_new=False)
-        if _told(example, not label) in calibrator.learnt_:
-            before, now = ("wrong", "right") if label else ("right", "wrong")
+        before = {one.identity: one.right for one in calibrator.learnt_}
+        if before.get(example.identity, label) != label:
+            then, now = ("wrong", "right") if label else ("right", "wrong")
             raise CalibrationError(
-                f"this answer was labelled {before} before and {now} now: leave the new label out, or "
+                f"this answer was labelled {then} before and {now} now: leave the new label out, or "
                 f"remove {path} and give all labels again"
             )
+        if example.identity in before:
+            return Learnt(calibrator, path, is_new=False)
+        if len(before) >= MOST_LABELS:
+            raise CalibrationError(
+                f"{path} has learnt {MOST_LABELS} labels, so that another one would change little: "
+                "leave it out"
+            )
         calibrator.update(example, label)
-        calibrator.learnt_ = (*calibrator.learnt_, told)
+        calibrator.learnt_ = (*calibrator.learnt_, example.labelled(label))
         return Learnt(calibrator, calibrator.save(path), is_new=True)
 
 
-def _told(example: Example, label: bool) -> str:
-    return f"{example.identity}{'+' if label else '-'}"
+def _beginning(example: Example) -> Calibrator:
+    return Calibrator.general(example.parameters, fingerprint=example.fingerprint)

@@ -1,12 +1,14 @@
 """`et-agent calibrate`: labelled questions become a confidence; whether it still fits."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
+from et_agent.cli.model_learning import learn_model
 
 if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile
@@ -17,6 +19,8 @@ __all__ = ["calibrate_app", "say_what_is_left_out"]
 calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
 )
+
+calibrate_app.command("model")(learn_model)
 
 _Runs = Annotated[
     list[str] | None,
@@ -30,7 +34,6 @@ _Labels = Annotated[
         help='Results of `et-agent ask --json`, one per line, with "right": true or false added.',
     ),
 ]
-_WIDTH: Final = 30
 
 
 def _labelled(
@@ -96,7 +99,7 @@ def fit(
     store: StoreFile = None,
 ) -> int:
     """Fit a calibrator to labelled questions."""
-    from et_agent.calibration.finding import own_file, save_calibrator
+    from et_agent.calibration.finding import changing_own, own_file
     from et_agent.cli.terminal import visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.calibrating import calibrate
@@ -104,13 +107,14 @@ def fit(
     if any(cap < 1 for cap in also_leaves or ()):
         raise SettingsError("--also-leaves must be 1 or more")
     sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
-    calibrator = calibrate(sets, method=method, features=feature, seed=seed)
-    path = own_file(calibrator) if output is None else Path(output).expanduser()
+    own = output is None
     try:
-        replaced = _what_is_at(path)
-        if output is None:
-            path = save_calibrator(calibrator)
-        else:
+        with changing_own() if own else nullcontext():
+            calibrator = calibrate(
+                sets, method=method, features=feature, seed=seed, keep_learnt=own
+            )
+            path = own_file(calibrator) if output is None else Path(output).expanduser()
+            replaced = _what_is_at(path)
             calibrator.save(path)
     except OSError as error:
         raise SettingsError(
@@ -256,7 +260,8 @@ def _print(document: "CalibratorFile") -> None:
     from et_agent.calibration.features import FEATURES
     from et_agent.calibration.maps import Isotonic, VennAbers
     from et_agent.calibration.pooled import Pooled, rising
-    from et_agent.cli.terminal import bar, one_line, output_console, write_line
+    from et_agent.cli.reliability import print_reliability
+    from et_agent.cli.terminal import one_line, write_line
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
@@ -287,8 +292,4 @@ def _print(document: "CalibratorFile") -> None:
                 meaning = FEATURES[name].meaning if name in FEATURES else "kind of answer"
                 write_line(f"    {weight:+.2f}  {name}: {meaning}")
     if document.reliability:
-        ascii_only = not output_console().encoding.lower().startswith("utf")
-        write_line("  confidence  accuracy")
-        for confidence, accuracy, count in document.reliability:
-            drawn = bar(accuracy, _WIDTH, ascii_only=ascii_only)
-            write_line(f"  {confidence:>9.1%}  {accuracy:>8.1%}  {drawn:<{_WIDTH}}  of {count}")
+        print_reliability(document.reliability)

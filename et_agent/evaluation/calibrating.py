@@ -1,5 +1,6 @@
 """Labelled questions, of evaluation runs or of the user's own, as a calibrator takes them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
+from et_agent.calibration.calibrator_file import LEARNT
+from et_agent.calibration.example import LearntLabel
+from et_agent.calibration.finding import own_calibrator
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.metrics import METRICS, reliability, value_of
@@ -235,11 +239,14 @@ def calibrate(
     method: str = "auto",
     features: Sequence[str] | None = None,
     seed: int = 0,
+    keep_learnt: bool = False,
 ) -> Calibrator:
     """Fit a calibrator to labelled questions, and judge it on those it did not see.
 
     Args:
         sets: Questions of one model, decoder and prompt.
+        keep_learnt: Whether labels count too that the user's own calibrator for the same has learnt
+            (`learn`), so that it can be replaced.
         method: As for `Calibrator`.
         features: As for `Calibrator`.
         seed: Of the folds.
@@ -254,6 +261,9 @@ def calibrate(
     fingerprint = sets[0].fingerprint
     for one in sets[1:]:
         fingerprint = fingerprint.joined(one.fingerprint)
+    own = own_calibrator(fingerprint) if keep_learnt else None
+    if own is not None and own[1].learnt_:
+        sets = [*sets, _learnt(own[1].learnt_, fingerprint)]
     offsets = np.cumsum([0, *(int(one.groups.max()) + 1 for one in sets)])
     calibrator = Calibrator(
         method,
@@ -266,6 +276,7 @@ def calibrate(
     right = np.concatenate([one.right for one in sets])
     groups = [one.groups + offset for one, offset in zip(sets, offsets[:-1], strict=True)]
     calibrator.fit(np.concatenate([one.rows for one in sets]), right, np.concatenate(groups))
+    calibrator.learnt_ = () if own is None else own[1].learnt_
     judged = ~np.isnan(calibrator.held_out_)
     confidence, labels = calibrator.held_out_[judged], right[judged] == 1
     if not judged.any():
@@ -276,6 +287,18 @@ def calibrate(
             calibrator.metrics_[name] = value
     calibrator.reliability_ = reliability(labels, confidence)
     return calibrator
+
+
+def _learnt(labels: Sequence[LearntLabel], fingerprint: Fingerprint) -> Labelled:
+    rows = [
+        _Row(feature_row(one.features, one.kind), one.right, _share(one.features["share"]), group)
+        for group, one in enumerate(labels)
+    ]
+    return _joined(LEARNT, fingerprint, rows, "", unanswered=0, parameters=0)
+
+
+def _share(log_odds: float | None) -> float:
+    return math.nan if log_odds is None else 1.0 / (1.0 + math.exp(-log_odds))
 
 
 def confidences(calibrator: Calibrator, labelled: Labelled) -> Doubles:

@@ -100,7 +100,7 @@ class ModelLearning:
         *,
         decoder: DecoderSettings | None = None,
         seconds: float,
-        interval: float = 0.1,
+        interval: float = 0.05,
         name: str = "entropy-tree",
         **prompt: Unpack[PromptKeywords],
     ) -> None:
@@ -214,12 +214,13 @@ class ModelLearning:
     def calibrator(self, kind: AnswerKind) -> Calibrator | None:
         """The general map after all labels of a kind that are stored; None if no answer has one.
 
-        Its figures are those of `tracks`.
+        Labels that the user's own calibrator for the same has learnt (`learn`) count too. Its figures
+        are those of `tracks`.
         """
         labelled = [one for data in self.runs if (one := self._labelled(data, kind)) is not None]
         if not labelled:
             return None
-        found = calibrate(labelled, method=_POOLED)
+        found = calibrate(labelled, method=_POOLED, keep_learnt=True)
         track = self.tracks[kind]
         found.metrics_, found.reliability_ = track.metrics(), track.reliability()
         return found

@@ -87,8 +87,8 @@ class Prequential:
         return int(chosen.sum()), int(chosen.size)
 
     def reliability(self) -> Bins:
-        """Confidence against accuracy, by bins of confidence."""
-        return reliability(self.right, self.confidences)
+        """Confidence against accuracy, by bins of confidence of ten answers or more."""
+        return reliability(self.right, self.confidences, bins=min(10, max(2, self.answered // 10)))
 
     def metrics(self) -> dict[str, float]:
         """ECE, Brier score and AUROC, as far as they are defined."""

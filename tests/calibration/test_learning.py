@@ -114,7 +114,7 @@ def test_it_begins_from_the_shipped_one_that_applies() -> None:
     requested = what_users_ask(SHIPPED[0])
     one = example(1).model_copy(update={"fingerprint": requested})
     learnt = learn(one, True)
-    assert learnt.calibrator.fingerprint == shipped.fingerprint
+    assert learnt.calibrator.fingerprint == requested, "not the other sizes of its trees"
     assert learnt.calibrator.labels == shipped.labels + 1
     held = find_calibrator(requested)
     assert held is not None
@@ -225,6 +225,15 @@ def test_an_update_is_for_the_same_settings() -> None:
     assert calibrator.update(example(1), True).labels == 1
 
 
+def test_a_calibrator_learns_so_many_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("et_agent.calibration.learning.MOST_LABELS", 2)
+    for number in range(2):
+        learn(example(number), True)
+    with pytest.raises(CalibrationError, match=r"has learnt 2 labels, .* leave it out"):
+        learn(example(2), True)
+    assert not learn(example(1), True).is_new
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "calibrators").write_text("a file")
     with pytest.raises(CalibrationError, match=r"cannot be kept in .*ET_AGENT_CACHE"):
@@ -233,5 +242,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_what_was_counted_is_kept_with_the_calibrator() -> None:
     learnt = learn(example(7), False)
-    assert json.loads(learnt.path.read_text())["learnt"] == ["0000000000000007-"]
+    (label,) = json.loads(learnt.path.read_text())["learnt"]
+    assert (label["identity"], label["right"]) == (f"{7:016x}", False)
+    assert label["features"] == FEATURES
     assert QUESTION not in learn(asked(), True).path.read_text()

@@ -35,7 +35,9 @@ def mixed(path: Path) -> str:
 def test_kinds_by_name() -> None:
     assert chosen_kinds("text, number,text") == (AnswerKind.TEXT, AnswerKind.NUMBER)
     for given in ("mood", "number,auto"):
-        with pytest.raises(SettingsError, match="there is no answer kind .* choose from number, m"):
+        with pytest.raises(
+            SettingsError, match=r"there is no answer kind .* choose from number, m"
+        ):
             chosen_kinds(given)
     with pytest.raises(SettingsError, match="no answer kind is given"):
         chosen_kinds(" , ")
@@ -72,7 +74,7 @@ def test_a_set_that_is_at_hand_is_enough(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_there_are_no_public_questions_of_some_kinds() -> None:
-    with pytest.raises(SettingsError, match="of the kind math: .* with --data"):
+    with pytest.raises(SettingsError, match=r"of the kind math: .* with --data"):
         public_sets([AnswerKind.MATH], tell=print)
 
 
