@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import AfterValidator
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Example", "LearntLabel"]
 
+_HIDDEN: Final = "sha256:"
+"""What a digest in place of a text begins with."""
 _Features = Annotated[dict[str, float | None], AfterValidator(FeatureValues)]
 
 
@@ -81,8 +83,46 @@ class Example(Frozen):
             identity=hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16],
         )
 
+    @property
+    def hides_texts(self) -> bool:
+        """Whether digests stand in place of the system prompts."""
+        return any(text.startswith(_HIDDEN) for text in self.fingerprint.instructions.values())
+
+    def without_texts(self) -> Self:
+        """The same with a digest in place of each system prompt, for logs that keep no texts."""
+        return self._with({kind: _digest(one) for kind, one in self._instructions.items()})
+
+    def with_texts(self, texts: Iterable[str]) -> Self:
+        """The inverse of `without_texts`.
+
+        Args:
+            texts: System prompts that it may have been.
+
+        Raises:
+            CalibrationError: It was none of them.
+        """
+        known = {_digest(text): text for text in texts}
+        if not known.keys() >= set(self._instructions.values()):
+            raise CalibrationError(
+                "the system prompt of this decision is not known, since its log keeps no texts: let "
+                "the log keep them, or fit a calibrator with this prompt first"
+            )
+        return self._with({kind: known[one] for kind, one in self._instructions.items()})
+
+    @property
+    def _instructions(self) -> dict[str, str]:
+        return self.fingerprint.instructions
+
+    def _with(self, instructions: dict[str, str]) -> Self:
+        changed = self.fingerprint.model_copy(update={"instructions": instructions})
+        return self.model_copy(update={"fingerprint": changed})
+
     def labelled(self, right: bool) -> LearntLabel:
         """The same with its label."""
         return LearntLabel(
             identity=self.identity, kind=self.kind, features=self.features, right=right
         )
+
+
+def _digest(text: str) -> str:
+    return _HIDDEN + hashlib.sha256(text.encode()).hexdigest()

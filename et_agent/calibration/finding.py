@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
@@ -25,6 +26,7 @@ __all__ = [
     "changing_own",
     "find_calibrator",
     "known_calibrators",
+    "known_instructions",
     "may_need_attention",
     "own_calibrator",
     "own_file",
@@ -143,6 +145,15 @@ def why_none(requested: Fingerprint) -> str:
     if not differences:
         return "there is none for this model"
     return "; ".join(sorted(differences, key=len)[0])
+
+
+def known_instructions() -> set[str]:
+    """System prompts that may have been used: the default ones, and those of known calibrators."""
+    found = {instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO}
+    for _, calibrator in known_calibrators():
+        if calibrator.fingerprint is not None:
+            found.update(calibrator.fingerprint.instructions.values())
+    return found
 
 
 def own_calibrator(fingerprint: Fingerprint) -> tuple[Path, Calibrator] | None:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.example import Example
-from et_agent.calibration.finding import changing_own, find_calibrator, own_file
+from et_agent.calibration.finding import (
+    changing_own,
+    find_calibrator,
+    known_instructions,
+    own_file,
+)
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError
 
@@ -43,16 +48,18 @@ def learn(result: "AskResult | Example", right: bool) -> Learnt:
     once: no label is lost.
 
     Args:
-        result: A result of `ask`, with an answer.
+        result: A result of `ask`, with an answer, or what a log keeps of one.
         right: Whether the answer is right. The same label for the same result counts once.
 
     Raises:
-        CalibrationError: The result has no answer or was interrupted, `right` is not a label or
-            contradicts an earlier one, the map is not one that labels can move, it has `MOST_LABELS`,
-            or the file cannot be written.
+        CalibrationError: The result has no answer or was interrupted; `right` is not a label, or
+            contradicts an earlier one; a log hides the system prompt, and it is not known; the map is
+            not one that labels can move, or has learnt `MOST_LABELS`; the file cannot be written.
     """
     label = checked_label(right)
     example = Example.of(result)
+    if example.hides_texts:
+        example = example.with_texts(known_instructions())
     with changing_own():
         # Copied, since the one that is found is kept in memory for others.
         held = find_calibrator(example.fingerprint)

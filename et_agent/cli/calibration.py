@@ -8,6 +8,7 @@ import typer
 
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
+from et_agent.cli.labelling import LabelFiles, learn_labels
 from et_agent.cli.model_learning import learn_model
 
 if TYPE_CHECKING:
@@ -21,18 +22,11 @@ calibrate_app = typer.Typer(
 )
 
 calibrate_app.command("model")(learn_model)
+calibrate_app.command("learn")(learn_labels)
 
 _Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="RUN…", help="Evaluation runs, or prefixes of their names."),
-]
-_Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Results of `et-agent ask --json`, one per line, with "right": true or false added.',
-    ),
 ]
 
 
@@ -74,7 +68,7 @@ def _labelled(
 @command
 def fit(
     runs: _Runs = None,
-    labels: _Labels = None,
+    labels: LabelFiles = None,
     method: Annotated[
         str,
         typer.Option(
@@ -189,7 +183,7 @@ def show(
 @command
 def check(
     runs: _Runs = None,
-    labels: _Labels = None,
+    labels: LabelFiles = None,
     calibrator: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that matches"),

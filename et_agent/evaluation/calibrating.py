@@ -17,7 +17,7 @@ from et_agent.calibration import (
     features_of,
 )
 from et_agent.calibration.calibrator_file import LEARNT
-from et_agent.calibration.example import LearntLabel
+from et_agent.calibration.example import Example, LearntLabel
 from et_agent.calibration.finding import own_calibrator
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError, DataError
@@ -29,6 +29,7 @@ __all__ = [
     "Labelled",
     "calibrate",
     "confidences",
+    "labelled_examples",
     "labelled_file",
     "labelled_run",
 ]
@@ -155,26 +156,15 @@ def labelled_file(path: Path) -> Labelled:
             same answer to the same question differently.
         CalibrationError: The results do not go together, or none has an answer.
     """
-    try:
-        # Not splitlines(), which takes characters within a text for line ends.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
     rows: list[_Row] = []
     libraries: set[str] = set()
     parameters = 0
-    labels: dict[str, tuple[int, bool]] = {}
     fingerprint: Fingerprint | None = None
     unanswered = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        result, right = _result(line, where)
+    for number, result, right in _labelled_lines(path):
         if not result["features"]:
             unanswered += 1
             continue
-        _check_against(labels, result, right, number, path)
         try:
             found = Fingerprint.of_result(result)
             features = feature_row(result["features"], result["kind"])
@@ -183,7 +173,7 @@ def labelled_file(path: Path) -> Labelled:
             parameters = max(parameters, int(result["model"].get("parameters", 0)))
             fingerprint = found if fingerprint is None else fingerprint.joined(found)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{where}: {error}") from error
+            raise DataError(f"{path}, line {number}: {error}") from error
     if fingerprint is None:
         raise CalibrationError(
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
@@ -192,6 +182,41 @@ def labelled_file(path: Path) -> Labelled:
     return _joined(
         path.name, fingerprint, rows, library, unanswered=unanswered, parameters=parameters
     )
+
+
+def labelled_examples(path: Path) -> list[tuple[int, Example | None, bool]]:
+    """The same lines for `et_agent.calibration.learn`: number, what is labelled, and the label.
+
+    None stands for a result without an answer.
+
+    Raises:
+        DataError: As for `labelled_file`.
+    """
+    found = []
+    for number, result, right in _labelled_lines(path):
+        try:
+            example = Example.of_result(result) if result["features"] else None
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
+        found.append((number, example, right))
+    return found
+
+
+def _labelled_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """Number, result and label of each line."""
+    try:
+        # Not splitlines(), which takes characters within a text for line ends.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    labels: dict[str, tuple[int, bool]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        result, right = _result(line, f"{path}, line {number}")
+        if result["features"]:
+            _check_against(labels, result, right, number, path)
+        yield number, result, right
 
 
 def _result(line: str, where: str) -> tuple[dict[str, Any], bool]:
