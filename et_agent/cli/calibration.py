@@ -251,6 +251,7 @@ def _number(value: float | None) -> str:
 def _print(document: "CalibratorFile") -> None:
     import numpy as np
 
+    from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.features import FEATURES
     from et_agent.calibration.maps import Isotonic, VennAbers
     from et_agent.calibration.pooled import Pooled, rising
@@ -266,8 +267,8 @@ def _print(document: "CalibratorFile") -> None:
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:
-        name = one_line(one.name)
-        write_line(f"  fitted on {one.questions} questions of {name}, {one.right} right")
+        what = "answers that were" if one.name == LEARNT else "questions of"
+        write_line(f"  fitted on {one.questions} {what} {one_line(one.name)}, {one.right} right")
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
     write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
     measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())

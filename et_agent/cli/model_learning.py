@@ -167,20 +167,18 @@ def _sets(kinds: str | None, data: list[str] | None, seed: int) -> "list[Learnin
 
 def _work(learning: "ModelLearning", title: str, seconds: float) -> str:
     """Decode until the end; gives why it came."""
-    progress = None
     try:
         with _Board(title, seconds) as board, closing(learning.work()) as steps:
             for progress in steps:
                 board.move(progress)
     except KeyboardInterrupt:
         return "interrupted"
-    if all(map(learning.is_known, learning.tracks)):
-        return "known"
-    return "questions" if progress is not None and progress.seconds_left > 0 else "time"
+    return learning.ended or "interrupted"
 
 
 def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     """Keep what was learnt of a kind and tell what it is worth; false if that is nothing."""
+    from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.finding import changing_own, own_file
     from et_agent.cli.reliability import print_reliability
     from et_agent.cli.terminal import one_line, visible, write_line
@@ -193,11 +191,14 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     if calibrator is None:
         write_line(f"{kind}: nothing is learnt, since none of {track.done} questions has an answer")
         return False
-    data = " and ".join(one_line(one.name) for one in calibrator.data)
+    names = [one_line(one.name) for one in calibrator.data if one.name != LEARNT]
+    data = " and ".join(names)
     right = int(track.right.sum())
     write_line(
         f"{kind}: {track.done} questions of {data}, {track.answered} with an answer, {right} right"
     )
+    if own := len(calibrator.learnt_):
+        write_line(f"  labels that were given while working count too: {own}")
     figures = {name: f"{value:.3f}" for name, value in calibrator.metrics_.items()}
     if (found := track.ece()) is not None:
         figures["ECE"] = _shown(found)
@@ -285,7 +286,8 @@ class _Board:
             table.add_column(name, justify="right" if name else "left")
         table.add_column("ECE so far, 95 % interval", no_wrap=True)
         if (progress := self._progress) is not None:
-            line.append(f", {progress.tokens_per_second:,.0f} tokens/s", "dim")
+            if progress.tokens_per_second:
+                line.append(f", {progress.tokens_per_second:,.0f} tokens/s", "dim")
             for one in progress.standings:
                 error = "-" if one.ece is None else _shown(one.ece)
                 numbers = map(str, (one.done, one.answered, one.right))

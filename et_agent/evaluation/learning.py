@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Unpack
+from typing import Final, Literal, Unpack
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, PromptKeywords
@@ -86,6 +86,8 @@ class ModelLearning:
         runs: The run of each data set.
         tracks: Confidences of each kind, given before each label.
         skipped: Questions that could not be asked.
+        ended: Why `work` has ended: enough is known of every kind, the time is up, or all questions are
+            used. None before.
 
     Raises:
         DataError: An accepted answer cannot be read.
@@ -126,6 +128,7 @@ class ModelLearning:
             for kind in dict.fromkeys(one.kind for one in sets)
         }
         self.skipped: list[Skipped] = []
+        self.ended: Literal["known", "time", "questions"] | None = None
         self._learnt: set[tuple[int, str]] = set()
 
     def _beginning(self, kind: AnswerKind) -> Calibrator:
@@ -161,7 +164,11 @@ class ModelLearning:
                 tokens += one.record.tokens_decoded
                 yield self._progress(tokens / (time.monotonic() - started), until)
                 if all(map(self.is_known, self.tracks)):
-                    return
+                    break
+            if all(map(self.is_known, self.tracks)):
+                self.ended = "known"
+            else:
+                self.ended = "time" if time.monotonic() >= until else "questions"
 
     def is_known(self, kind: AnswerKind) -> bool:
         """Whether enough is known of a kind: 50 answers at least, and a narrow interval of the ECE."""

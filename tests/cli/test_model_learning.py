@@ -56,6 +56,27 @@ def test_what_was_learnt_is_told_and_found_by_ask(
     assert json.loads(asked.out)["calibration"]["labels"] == 90
 
 
+def test_labels_given_while_working_stay(
+    run: Run, install: Install, learn: Learn, data: str, tmp_path: Path
+) -> None:
+    install(half_known)
+    learn("--data", data, "--interval", "0.4")
+    (path,) = calibrators_folder().iterdir()
+    before = Calibrator.load(path).labels
+    install(half_known)
+    asked = run("ask", "What is 93 + 93?", "--kind", "number", *DECODER, "--json")
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text(json.dumps({**json.loads(asked.out), "right": True}), "utf-8")
+    assert str(path) in run("calibrate", "learn", "--labels", str(labels)).out
+    assert Calibrator.load(path).labels == before + 1
+    install(half_known)
+    again = learn("--data", data, "--interval", "0.4")
+    assert f"number: {before} questions of {data}, {before} with" in again.out
+    assert "labels that were given while working count too: 1\n" in again.out
+    assert Calibrator.load(path).labels == before + 1
+    assert "fitted on 1 answers that were labelled while working" in run("calibrate", "show").out
+
+
 def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> None:
     install(half_known)
     first = learn("--data", data, "--minutes", "0.005")

@@ -98,6 +98,7 @@ def test_it_stops_when_enough_is_known_and_goes_on_when_more_is_wanted(store: Ru
         worked(one)
         first = one.tracks[NUMBER]
         assert one.is_known(NUMBER)
+        assert one.ended == "known"
         assert 50 <= first.answered < 100
         decoded = model.decoded
         again = learning(model, store, set_of(sums(200)), interval=0.3)
@@ -106,7 +107,9 @@ def test_it_stops_when_enough_is_known_and_goes_on_when_more_is_wanted(store: Ru
         assert only.standings[0].done == first.done
         assert again.runs["sums"].id == one.runs["sums"].id
         more = learning(model, store, set_of(sums(200)), interval=0.001)
+        assert more.ended is None
         assert worked(more)[-1].standings[0].done == 200
+        assert more.ended == "questions"
 
 
 def test_it_stops_when_the_time_is_up(store: RunStore) -> None:
@@ -114,6 +117,7 @@ def test_it_stops_when_the_time_is_up(store: RunStore) -> None:
         one = learning(model, store, set_of(sums(500)), seconds=0.3, interval=0.001)
         seen = worked(one)
         assert 1 < len(seen) < 500
+        assert one.ended == "time"
         assert one.tracks[NUMBER].done == store.again(one.runs["sums"]).questions
         later = learning(model, store, set_of(sums(500)), seconds=0.3, interval=0.001)
         assert worked(later)[0].standings[0].done == one.tracks[NUMBER].done
