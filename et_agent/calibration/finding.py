@@ -20,6 +20,7 @@ from et_agent.errors import CalibrationError
 from et_agent.storage import cache_dir, data_dir, locked, read_regular
 
 __all__ = [
+    "LARGEST",
     "CalibrationSource",
     "Held",
     "calibrators_folder",
@@ -38,7 +39,7 @@ __all__ = [
 CalibrationSource = Literal["own", "shipped", "general"]
 """Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
-_LARGEST: Final = 4 << 20
+LARGEST: Final = 4 << 20
 """A larger file is none of ours, bytes; those that are shipped have 4,000 at most."""
 
 
@@ -102,7 +103,7 @@ def _shown(path: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, *state: int) -> Calibrator:
     del state  # what tells that it is another file now
-    return Calibrator.from_json(read_regular(path, most=_LARGEST), _shown(path))
+    return Calibrator.from_json(read_regular(path, most=LARGEST), _shown(path))
 
 
 class Held(NamedTuple):

@@ -8,14 +8,14 @@ import typer
 
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
-from et_agent.cli.labelling import LabelFiles, learn_labels
+from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
 from et_agent.cli.model_learning import learn_model
 
 if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
-__all__ = ["calibrate_app", "say_what_is_left_out"]
+__all__ = ["calibrate_app"]
 
 calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
@@ -233,15 +233,6 @@ def check(
                 f"  no drift found (evidence {monitor.evidence:.2f}, alarm at {1 / alpha:g})"
             )
     return 1 if drifted else 0
-
-
-def say_what_is_left_out() -> None:
-    """Name the files among the calibrators from which none can be read."""
-    from et_agent.calibration.finding import unusable_calibrators
-    from et_agent.cli.terminal import say
-
-    for note in unusable_calibrators():
-        say(f"note: {note}")
 
 
 def _number(value: float | None) -> str:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.calibration import say_what_is_left_out
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
-from et_agent.cli.labelling import existing_log, learn_logged
+from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 
 if TYPE_CHECKING:
     from et_agent.calibration import Calibrator

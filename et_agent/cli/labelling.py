@@ -22,6 +22,7 @@ __all__ = [
     "existing_log",
     "learn_labels",
     "learn_logged",
+    "say_what_is_left_out",
 ]
 
 _REPLIES = {"y": True, "yes": True, "n": False, "no": False, "": None}
@@ -77,6 +78,9 @@ def _reply() -> bool | None:
         except EOFError:
             write_line("")
             return None
+        except KeyboardInterrupt:
+            write_line("")
+            raise
         if given in _REPLIES:
             return _REPLIES[given]
 
@@ -92,12 +96,9 @@ def learn_labels(
     ] = None,
 ) -> int:
     """Let labels move your own calibrators. Each label counts once, however often it is given."""
-    from et_agent.calibration.finding import unusable_calibrators
-
     if not labels and not log:
         raise CalibrationError("there are no labels: use --labels FILE or --log FILE")
-    for note in unusable_calibrators():
-        say(f"note: {note}")
+    say_what_is_left_out()
     given = [one for file in labels or () for one in _of_file(file)]
     given += [one for file in log or () for one in _of_log(file)]
     if not given:
@@ -173,6 +174,14 @@ def _labels(learnt: "Learnt") -> str:
     kinds = ", ".join(sorted({one.kind for one in learnt.calibrator.learnt_}))
     path = visible(str(learnt.path))
     return f"{count} label{'' if count == 1 else 's'} of yours ({kinds}): {path}"
+
+
+def say_what_is_left_out() -> None:
+    """Name the files among the calibrators from which none can be read."""
+    from et_agent.calibration.finding import unusable_calibrators
+
+    for note in unusable_calibrators():
+        say(f"note: {note}")
 
 
 def existing_log(path: str) -> Path:

@@ -11,6 +11,7 @@ import typer
 from et_agent.cli.ask import ChatName
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
+from et_agent.cli.labelling import say_what_is_left_out
 from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
@@ -142,6 +143,7 @@ def learn_model(
         ended = _work(learning, f"{spec}, {decoder}", 60 * minutes)
         for one in learning.skipped:
             say(f"skipped {one.item}: {one.reason}")
+        say_what_is_left_out()
         learnt = [_report(learning, kind) for kind in learning.tracks]
     write_line(_ENDS[ended])
     return INTERRUPTED if ended == "interrupted" else 0 if all(learnt) else 1
@@ -162,6 +164,7 @@ def _sets(kinds: str | None, data: list[str] | None, seed: int) -> "list[Learnin
     if data:
         return own_sets(data, None if kinds is None else chosen_kinds(kinds), seed=seed)
     wanted = chosen_kinds(_KINDS if kinds is None else kinds)
+    say("reading public questions; data sets that are not at hand are fetched")
     return public_sets(wanted, seed=seed, tell=lambda line: say(f"note: {line}"))
 
 

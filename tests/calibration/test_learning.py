@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.calibration import FEATURES as ALL_FEATURES
 from et_agent.calibration import Calibrator, Example, Fingerprint, learn
 from et_agent.calibration.calibrator import CalibratorFile
 from et_agent.calibration.finding import (
+    LARGEST,
     calibrators_folder,
     find_calibrator,
     save_calibrator,
     unusable_calibrators,
 )
+from et_agent.calibration.learning import MOST_LABELS
 from et_agent.calibration.maps import Isotonic
 from et_agent.errors import CalibrationError, CalibratorMismatchError
 from tests.calibration.test_finding import SHIPPED, what_users_ask
@@ -232,6 +235,15 @@ def test_a_calibrator_learns_so_many_labels(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CalibrationError, match=r"has learnt 2 labels, .* leave it out"):
         learn(example(2), True)
     assert not learn(example(1), True).is_new
+
+
+def test_a_calibrator_with_all_labels_can_be_read() -> None:
+    sizes = []
+    for number in range(3):
+        features = dict.fromkeys(ALL_FEATURES, -1.2345678901234567)
+        learnt = learn(example(number).model_copy(update={"features": features}), True)
+        sizes.append(learnt.path.stat().st_size)
+    assert sizes[-1] + MOST_LABELS * (sizes[2] - sizes[1]) < LARGEST
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ def test_what_was_learnt_is_told_and_found_by_ask(
     assert json.loads(asked.out)["calibration"]["labels"] == 90
 
 
+def test_a_damaged_calibrator_is_told_and_left_alone(
+    install: Install, learn: Learn, data: str
+) -> None:
+    install(half_known)
+    learn("--data", data, "--interval", "0.4")
+    (path,) = calibrators_folder().iterdir()
+    path.write_text("{")
+    install(half_known)
+    shown = learn("--data", data, "--interval", "0.4")
+    assert f"note: a calibrator is left out: {path} is not JSON" in shown.err
+    assert f"saved: {path.with_suffix('')}-2.json\n" in shown.out
+    assert path.read_text() == "{"
+
+
 def test_labels_given_while_working_stay(
     run: Run, install: Install, learn: Learn, data: str, tmp_path: Path
 ) -> None:
