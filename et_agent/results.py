@@ -249,6 +249,8 @@ class AskResult(Frozen):
     """The system prompt that was used, including that of a conversation."""
     single: bool = True
     """Whether the question stood alone, with at most a system message before it."""
+    stops: bool = False
+    """Whether the caller gave stop sequences; false in results of earlier versions."""
     chat: Literal["model", "plain"]
     """Whether the model's chat template or a plain prompt was used."""
     seed: int

@@ -73,7 +73,6 @@ class ConfidenceEstimator:
     ) -> None:
         self._model, self._prompt, self._decoder = model.info, prompt, decoder
         self._calibrator: Calibration = options.calibrator
-        self._stops = bool(options.stop)
         if isinstance(options.calibrator, Calibrator):
             options.calibrator.check(self._fingerprint(prompt.expected_form))
 
@@ -85,7 +84,7 @@ class ConfidenceEstimator:
             instructions={form: self._prompt.instruction},
             chat=self._prompt.chat,
             single=self._prompt.conversation.single,
-            stops=self._stops,
+            stops=self._prompt.own_stops,
         )
 
     def reads_attention(self) -> bool:

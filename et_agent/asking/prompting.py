@@ -34,6 +34,7 @@ class PreparedPrompt:
         reading_kind: The same, or what the question suggests.
         chat: Whether the model's chat template is used.
         stops: What ends a path in words.
+        own_stops: Whether the caller gave stop sequences; a plain prompt has one anyway.
         form: The form that replies have, or may have; None for words only.
         prompt: Prompt tokens.
         constraint: The grammar of the form.
@@ -44,6 +45,7 @@ class PreparedPrompt:
     reading_kind: AnswerKind
     chat: Chat
     stops: StopSequences
+    own_stops: bool
     form: JsonForm | CallForm | None
     prompt: list[int]
     constraint: Constraint | None
@@ -74,6 +76,7 @@ class PreparedPrompt:
             reading_kind=reading_kind,
             chat=options.chat,
             stops=stops,
+            own_stops=bool(options.stop),
             form=form,
             constraint=None if form is None else form.constraint(model),
             prompt=_prompt(model, conversation, shown, options.chat),

@@ -119,6 +119,7 @@ def result_of(
         decoder=described(decoded.decoder),
         instruction=prompt.instruction,
         single=prompt.conversation.single,
+        stops=prompt.own_stops,
         chat=prompt.chat,
         seed=decoded.seed,
         tree=report,

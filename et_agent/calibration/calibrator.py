@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from et_agent.arrays import Doubles, Ints
-from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed
+from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
 from et_agent.calibration.confidence import Confidence, Part
 from et_agent.calibration.evidence import (
     Domain,
@@ -21,6 +21,7 @@ from et_agent.calibration.evidence import (
     within_limits,
     within_votes,
 )
+from et_agent.calibration.example import Example, LearntLabel
 from et_agent.calibration.features import (
     FEATURES,
     feature_columns,
@@ -59,8 +60,6 @@ __all__ = ["Calibrator", "CalibratorFile", "Confidence", "DataUsed", "Part"]
 
 AUTO: Final = "auto"
 POOLED: Final = "pooled"
-LEARNT: Final = "labelled while working"
-"""Name of the data that `Calibrator.update` adds to."""
 
 
 class Calibrator:
@@ -87,6 +86,7 @@ class Calibrator:
         metrics_: Metrics of `held_out_`.
         reliability_: Mean confidence, accuracy and number of questions per bin of `held_out_`;
             empty unless it was set.
+        learnt_: Labels that `learn` has counted.
         unmeasured_: Features that at least one question lacks, so that no map uses them. Only after
             `fit`, and empty if `features` was given.
         classes_: The labels, 0 and 1.
@@ -135,6 +135,7 @@ class Calibrator:
         self.metrics_: dict[str, float] = {}
         self.reliability_: tuple[tuple[float, float, int], ...] = ()
         self.held_out_: Doubles = np.array([])
+        self.learnt_: tuple[LearntLabel, ...] = ()
         self.classes_ = np.array([0, 1])
         self.created_ = datetime.now(UTC).date().isoformat()
 
@@ -313,7 +314,7 @@ class Calibrator:
             made.mapping_ = made.mapping_.widened(factor)
         return made
 
-    def update(self, result: "AskResult", right: bool) -> Self:
+    def update(self, result: "AskResult | Example", right: bool) -> Self:
         """Learn from one more labelled result; the calibrator itself changes.
 
         The posterior after the labels so far is the prior of the next one.
@@ -328,20 +329,19 @@ class Calibrator:
             CalibratorMismatchError: The result is of another model, decoder, prompt or kind.
         """
         label = checked_label(right)
-        if not result.features:
-            raise CalibrationError("the result has no answer, so nothing can be learnt from it")
+        example = Example.of(result)
         mapping = self._fitted_map()
         if not isinstance(mapping, Pooled):
             raise CalibrationError(
                 f"a map of the method {self.method_} is fitted as a whole: fit it again with the "
                 "new label, or fit with method={POOLED!r}"
             )
-        self.check(Fingerprint.of_result(result.model_dump(mode="json")))
-        row = feature_row(result.features, result.kind)[None, :]
+        self.check(example.fingerprint)
+        row = feature_row(example.features, example.kind)[None, :]
         before = float(self._bounded(row, mapping.predict(row))[0])
         self.mapping_ = mapping.after(row, np.array([float(label)]))
         self.limits_ = tuple(one.with_one(before, right=label) for one in self.limits_)
-        self.data = _with_one(self.data, right=label)
+        self.data = with_label(self.data, right=label)
         return self
 
     def check(self, requested: Fingerprint) -> None:
@@ -385,6 +385,7 @@ class Calibrator:
             reliability=self.reliability_,
             limits=self.limits_,
             domain=self.domain_,
+            learnt=self.learnt_,
         )
 
     @classmethod
@@ -414,6 +415,7 @@ class Calibrator:
         made._set(found.mapping, found.method, found.limits, found.domain)
         made.losses_, made.metrics_ = found.losses, found.held_out
         made.reliability_, made.created_ = found.reliability, found.created
+        made.learnt_ = found.learnt
         return made
 
     def _fitted_map(self) -> CalibrationMap:
@@ -432,16 +434,6 @@ def _map(
     start: Pooled,
 ) -> CalibrationMap:
     return CANDIDATES[name].fit(rows, labels, groups, features, seed, start)
-
-
-def _with_one(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:
-    """The record of the data with one more question that was labelled while working."""
-    held = {one.name: one for one in data}
-    before = held.get(LEARNT, DataUsed(name=LEARNT, questions=0, right=0))
-    held[LEARNT] = before.model_copy(
-        update={"questions": before.questions + 1, "right": before.right + right}
-    )
-    return tuple(held.values())
 
 
 def _meaning(column: str) -> str:

@@ -1,19 +1,23 @@
 """A fitted calibrator as JSON: what it holds, and files that are read strictly."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, ValidationError
 
 from et_agent.calibration.evidence import Domain, Limit
+from et_agent.calibration.example import LearntLabel
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import current_method
 from et_agent.calibration.maps import CalibrationMap
 from et_agent.errors import CalibrationError
 from et_agent.validation import Frozen, parsed_json
 
-__all__ = ["CalibratorFile", "DataUsed", "parsed"]
+__all__ = ["LEARNT", "CalibratorFile", "DataUsed", "parsed", "with_label"]
 
 SCHEMA: Final = 1
+LEARNT: Final = "labelled while working"
+"""Name of the data that `Calibrator.update` adds to."""
 _Method = Annotated[str, AfterValidator(current_method)]
 
 
@@ -55,6 +59,18 @@ class CalibratorFile(Frozen):
     """What the labelled questions allow at most, by rising confidence."""
     domain: Domain | None = None
     """Where the fitted trees lay; None if there were too few to say."""
+    learnt: tuple[LearntLabel, ...] = ()
+    """Labels that `learn` has counted."""
+
+
+def with_label(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:
+    """The record of the data with one more question that was labelled while working."""
+    held = {one.name: one for one in data}
+    before = held.get(LEARNT, DataUsed(name=LEARNT, questions=0, right=0))
+    held[LEARNT] = before.model_copy(
+        update={"questions": before.questions + 1, "right": before.right + right}
+    )
+    return tuple(held.values())
 
 
 def parsed(text: bytes | str, where: str) -> CalibratorFile:

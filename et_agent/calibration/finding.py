@@ -4,25 +4,32 @@ A file that cannot be used is left out, with a note that says which and why. It 
 others say.
 """
 
+import contextlib
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from et_agent.answers import AnswerKind, instruction
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
-from et_agent.storage import cache_dir, data_dir, read_regular
+from et_agent.storage import cache_dir, data_dir, locked, read_regular
 
 __all__ = [
+    "LARGEST",
     "CalibrationSource",
     "Held",
     "calibrators_folder",
+    "changing_own",
     "find_calibrator",
     "known_calibrators",
+    "known_instructions",
     "may_need_attention",
+    "own_calibrator",
     "own_file",
     "save_calibrator",
     "unusable_calibrators",
@@ -32,7 +39,7 @@ __all__ = [
 CalibrationSource = Literal["own", "shipped", "general"]
 """Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
-_LARGEST: Final = 4 << 20
+LARGEST: Final = 4 << 20
 """A larger file is none of ours, bytes; those that are shipped have 4,000 at most."""
 
 
@@ -96,7 +103,7 @@ def _shown(path: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, *state: int) -> Calibrator:
     del state  # what tells that it is another file now
-    return Calibrator.from_json(read_regular(path, most=_LARGEST), _shown(path))
+    return Calibrator.from_json(read_regular(path, most=LARGEST), _shown(path))
 
 
 class Held(NamedTuple):
@@ -107,12 +114,19 @@ class Held(NamedTuple):
 
 
 def find_calibrator(requested: Fingerprint) -> Held | None:
-    """The first known calibrator that applies to what is requested; None if there is none."""
+    """The known calibrator that applies to what is requested; None if there is none.
+
+    The user's own come first, and among several the one with most labels.
+    """
     own = calibrators_folder()
-    for path, calibrator in known_calibrators():
-        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested):
-            return Held(calibrator, "own" if path.parent == own else "shipped")
-    return None
+    applying = [
+        Held(calibrator, "own" if path.parent == own else "shipped")
+        for path, calibrator in known_calibrators()
+        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested)
+    ]
+    return max(
+        applying, key=lambda held: (held.source == "own", held.calibrator.labels), default=None
+    )
 
 
 def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
@@ -144,8 +158,33 @@ def why_none(requested: Fingerprint) -> str:
     return "; ".join(nearest)
 
 
+def known_instructions() -> set[str]:
+    """System prompts that may have been used: the default ones, and those of known calibrators."""
+    found = {instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO}
+    for _, calibrator in known_calibrators():
+        if calibrator.fingerprint is not None:
+            found.update(calibrator.fingerprint.instructions.values())
+    return found
+
+
+def own_calibrator(fingerprint: Fingerprint) -> tuple[Path, Calibrator] | None:
+    """The user's own calibrator with exactly this fingerprint, and its file; None if there is none."""
+    folder = calibrators_folder()
+    return next(
+        (
+            (path, known)
+            for path, known in known_calibrators()
+            if path.parent == folder and known.fingerprint == fingerprint
+        ),
+        None,
+    )
+
+
 def own_file(calibrator: Calibrator) -> Path:
     """Where `save_calibrator` keeps a calibrator.
+
+    It replaces one with the same fingerprint, under the name that this has. A file from which no
+    calibrator can be read is left alone.
 
     Raises:
         CalibrationError: It carries no fingerprint.
@@ -155,15 +194,41 @@ def own_file(calibrator: Calibrator) -> Path:
         raise CalibrationError(
             "a calibrator without fingerprint cannot be found again: give it one"
         )
+    if (replaced := own_calibrator(fingerprint)) is not None:
+        return replaced[0]
+    folder = calibrators_folder()
     kinds = "-".join(sorted(fingerprint.instructions))
-    return calibrators_folder() / f"{fingerprint.model[:12]}-{kinds}.json"
+    name = f"{fingerprint.model[:12]}-{kinds}-{fingerprint.digest[:8]}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    paths = (folder / f"{one}.json" for one in itertools.chain([name], numbered))
+    return next(path for path in paths if not os.path.lexists(path))
 
 
 def save_calibrator(calibrator: Calibrator, folder: Path | None = None) -> Path:
     """Keep a calibrator among the user's own, so that it is found; returns the path.
 
     Raises:
-        CalibrationError: It is not fitted, or carries no fingerprint.
+        CalibrationError: It is not fitted, carries no fingerprint, or cannot be written.
     """
-    file = own_file(calibrator)
-    return calibrator.save(file if folder is None else folder / file.name)
+    if folder is not None:
+        return calibrator.save(folder / own_file(calibrator).name)
+    with changing_own():
+        return calibrator.save(own_file(calibrator))
+
+
+@contextlib.contextmanager
+def changing_own() -> Iterator[None]:
+    """Keep other processes and threads from changing the user's own calibrators meanwhile.
+
+    Raises:
+        CalibrationError: The folder cannot be written to.
+    """
+    folder = calibrators_folder()
+    try:
+        with locked(folder / ".lock", on_wait=lambda: None, poll_seconds=0.02):
+            yield
+    except OSError as error:
+        raise CalibrationError(
+            f"calibrators cannot be kept in {_shown(folder)}: {error.strerror or error}. Mend its "
+            "permissions, or name another folder in ET_AGENT_CACHE"
+        ) from error

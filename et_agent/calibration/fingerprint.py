@@ -1,5 +1,7 @@
 """What a calibrator is valid for: model, decoder, prompt and answer kinds."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -84,6 +86,7 @@ class Fingerprint(BaseModel):
             instructions={result["kind"]: result["instruction"]},
             chat=result["chat"],
             single=result.get("single", True),
+            stops=result.get("stops", False),
         )
 
     @classmethod
@@ -109,6 +112,12 @@ class Fingerprint(BaseModel):
             single=single,
             stops=stops,
         )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it, the same for equal fingerprints."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def joined(self, other: Self) -> Self:
         """Return the fingerprint that covers the questions of both.

@@ -10,7 +10,7 @@ from et_agent.asking import submit_all
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
-from et_agent.cli import loading
+from et_agent.cli import labelling, loading
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
@@ -42,6 +42,7 @@ class AskSettings:
     prefix_file: str | None
     calibrator: str | None
     explain: bool
+    learn: bool
     as_json: bool
     tree: bool | None
     lines: bool
@@ -56,6 +57,8 @@ def answer(settings: AskSettings) -> int:
     loading.check_load_settings(
         context=settings.context, threads=settings.threads, width=settings.width
     )
+    if settings.learn:
+        labelling.check_terminal(as_json=settings.as_json, calibrator=settings.calibrator)
     calibration = _calibration(settings.calibrator)
     spec = settings.model or DEFAULT_MODEL
     texts = [question.text for question in settings.questions]
@@ -116,13 +119,18 @@ def _answer_with(
     try:
         interrupts.on_interrupt = cancel
         board.begin(is_done, lambda: interrupts.happened)
-        code = _print_all(settings, pending, board)
+        code = _print_all(settings, pending, board, interrupts)
     finally:
         cancel()
     return INTERRUPTED if interrupts.happened else code
 
 
-def _print_all(settings: AskSettings, pending: list[PendingAnswer | None], board: Board) -> int:
+def _print_all(
+    settings: AskSettings,
+    pending: list[PendingAnswer | None],
+    board: Board,
+    interrupts: Interrupts,
+) -> int:
     code = 0
     total = len(pending)
     for index in range(total):
@@ -140,6 +148,9 @@ def _print_all(settings: AskSettings, pending: list[PendingAnswer | None], board
             board.close()
         with board.paused():
             _print(settings, result, index, total)
+            if settings.learn and not interrupts.happened:
+                with interrupts.raising():
+                    code = max(code, labelling.ask_whether_right(result))
     return code
 
 

@@ -208,6 +208,15 @@ def ask(
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn",
+            metavar="",
+            help="Ask after each answer whether it was right, and learn from that.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -257,6 +266,7 @@ def ask(
             prefix_file=prefix_file,
             calibrator=calibrator,
             explain=explain,
+            learn=learn,
             as_json=as_json,
             tree=tree,
             lines=questions_file is not None,

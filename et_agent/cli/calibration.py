@@ -1,36 +1,33 @@
 """`et-agent calibrate`: labelled questions become a confidence; whether it still fits."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
+from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
+from et_agent.cli.model_learning import learn_model
 
 if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
-__all__ = ["calibrate_app", "say_what_is_left_out"]
+__all__ = ["calibrate_app"]
 
 calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
 )
 
+calibrate_app.command("model")(learn_model)
+calibrate_app.command("learn")(learn_labels)
+
 _Runs = Annotated[
     list[str] | None,
     typer.Argument(metavar="RUN…", help="Evaluation runs, or prefixes of their names."),
 ]
-_Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Results of `et-agent ask --json`, one per line, with "right": true or false added.',
-    ),
-]
-_WIDTH: Final = 30
 
 
 def _labelled(
@@ -71,7 +68,7 @@ def _labelled(
 @command
 def fit(
     runs: _Runs = None,
-    labels: _Labels = None,
+    labels: LabelFiles = None,
     method: Annotated[
         str,
         typer.Option(
@@ -96,7 +93,7 @@ def fit(
     store: StoreFile = None,
 ) -> int:
     """Fit a calibrator to labelled questions."""
-    from et_agent.calibration.finding import own_file
+    from et_agent.calibration.finding import changing_own, own_file
     from et_agent.cli.terminal import visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.calibrating import calibrate
@@ -104,11 +101,15 @@ def fit(
     if any(cap < 1 for cap in also_leaves or ()):
         raise SettingsError("--also-leaves must be 1 or more")
     sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
-    calibrator = calibrate(sets, method=method, features=feature, seed=seed)
-    path = own_file(calibrator) if output is None else Path(output).expanduser()
+    own = output is None
     try:
-        replaced = _what_is_at(path)
-        calibrator.save(path)
+        with changing_own() if own else nullcontext():
+            calibrator = calibrate(
+                sets, method=method, features=feature, seed=seed, keep_learnt=own
+            )
+            path = own_file(calibrator) if output is None else Path(output).expanduser()
+            replaced = _what_is_at(path)
+            calibrator.save(path)
     except OSError as error:
         raise SettingsError(
             f"the calibrator cannot be written: {error}; choose another file with --output"
@@ -182,7 +183,7 @@ def show(
 @command
 def check(
     runs: _Runs = None,
-    labels: _Labels = None,
+    labels: LabelFiles = None,
     calibrator: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A calibrator.", show_default="the one that matches"),
@@ -234,15 +235,6 @@ def check(
     return 1 if drifted else 0
 
 
-def say_what_is_left_out() -> None:
-    """Name the files among the calibrators from which none can be read."""
-    from et_agent.calibration.finding import unusable_calibrators
-    from et_agent.cli.terminal import say
-
-    for note in unusable_calibrators():
-        say(f"note: {note}")
-
-
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
@@ -250,10 +242,12 @@ def _number(value: float | None) -> str:
 def _print(document: "CalibratorFile") -> None:
     import numpy as np
 
+    from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.features import FEATURES
     from et_agent.calibration.maps import Isotonic, VennAbers
     from et_agent.calibration.pooled import Pooled, rising
-    from et_agent.cli.terminal import bar, one_line, output_console, write_line
+    from et_agent.cli.reliability import print_reliability
+    from et_agent.cli.terminal import one_line, write_line
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
@@ -264,8 +258,8 @@ def _print(document: "CalibratorFile") -> None:
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:
-        name = one_line(one.name)
-        write_line(f"  fitted on {one.questions} questions of {name}, {one.right} right")
+        what = "answers that were" if one.name == LEARNT else "questions of"
+        write_line(f"  fitted on {one.questions} {what} {one_line(one.name)}, {one.right} right")
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
     write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
     measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
@@ -284,8 +278,4 @@ def _print(document: "CalibratorFile") -> None:
                 meaning = FEATURES[name].meaning if name in FEATURES else "kind of answer"
                 write_line(f"    {weight:+.2f}  {name}: {meaning}")
     if document.reliability:
-        ascii_only = not output_console().encoding.lower().startswith("utf")
-        write_line("  confidence  accuracy")
-        for confidence, accuracy, count in document.reliability:
-            drawn = bar(accuracy, _WIDTH, ascii_only=ascii_only)
-            write_line(f"  {confidence:>9.1%}  {accuracy:>8.1%}  {drawn:<{_WIDTH}}  of {count}")
+        print_reliability(document.reliability)

@@ -8,6 +8,19 @@ import typer
 
 from et_agent.cli.ask import ChatName
 from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.run_options import (
+    ContextSize,
+    CpuThreads,
+    Dequantize,
+    LeavesPerQuestion,
+    MaxTokens,
+    ModelSpec,
+    SystemPrompt,
+    Temperature,
+    Unpack,
+    Verbose,
+    Width,
+)
 
 if TYPE_CHECKING:
     from et_agent.evaluation.records import QuestionRecord
@@ -47,10 +60,7 @@ def run(
         str,
         typer.Option(metavar="NAME[:SPLIT]|FILE", help="Data set; see `et-agent eval data`."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH|hf:…", show_default="qwen2.5-coder-0.5b", help="Model."),
-    ] = None,
+    model: ModelSpec = None,
     decoder: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,39 +72,22 @@ def run(
     questions: Annotated[
         int | None, typer.Option(help=_QUESTIONS_HELP, show_default="all of them")
     ] = None,
-    leaves: Annotated[
-        int | None, typer.Option(help="Leaves per question.", show_default="16")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Longest path in tokens.", show_default="320")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Sampling temperature.", show_default="0.7")
-    ] = None,
+    leaves: LeavesPerQuestion = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     sample_seed: Annotated[int, typer.Option(help="Seed for shuffling the questions.")] = 0,
-    system_prompt: Annotated[
-        str | None, typer.Option(help="Replaces the answer kind's instruction.")
-    ] = None,
+    system_prompt: SystemPrompt = None,
     chat: Annotated[
         ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
     ] = ChatName.MODEL,
     store: StoreFile = None,
-    context: Annotated[
-        int | None,
-        typer.Option(help="Context size: tokens of prompt and path.", show_default="8192"),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="the cores")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(help="Largest number of branches in a batch.", show_default="32")
-    ] = None,
-    unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
-    dequantize: Annotated[
-        bool, typer.Option("--dequantize", metavar="", help="Decode from float16 weights.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
+    context: ContextSize = None,
+    threads: CpuThreads = None,
+    width: Width = None,
+    unpack: Unpack = False,
+    dequantize: Dequantize = False,
+    verbose: Verbose = False,
 ) -> int:
     """Decode the questions of a data set. The same command later continues where this one stopped."""
     if verbose:
@@ -363,13 +356,13 @@ class _Meter:
 
     def move(self, progress: "EvaluationProgress") -> None:
         """Show how far the runs are."""
-        from et_agent.cli.terminal import say
+        from et_agent.cli.terminal import duration, say
 
         if progress.accuracy is None or progress.seconds_left is None:
             text = "decoding the first questions"
         else:
             text = (
-                f"{_duration(progress.seconds_left)} left, {progress.tokens_per_second:.0f} tokens/s, "
+                f"{duration(progress.seconds_left)} left, {progress.tokens_per_second:.0f} tokens/s, "
                 f"accuracy {progress.accuracy:.2f}"
             )
         self._bars.update(
@@ -381,9 +374,3 @@ class _Meter:
     def count(self, done: int, total: int) -> None:
         """Show how many questions are done."""
         self._bars.update(self._task, completed=done, total=total, description="asking the model")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

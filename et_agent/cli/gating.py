@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.calibration import say_what_is_left_out
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import gated_ask
 from et_agent.cli.guard import command
+from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 
 if TYPE_CHECKING:
     from et_agent.calibration.finding import Held
@@ -35,7 +35,7 @@ def report(
     from et_agent.cli.terminal import write_line
     from et_agent.gate import DecisionLog
 
-    with DecisionLog(_existing(log)) as opened:
+    with DecisionLog(existing_log(log)) as opened:
         found = opened.report(topic)
     write_line(f"{found.decisions} decisions")
     for action, count in found.actions.items():
@@ -82,6 +82,10 @@ def label(
         str, typer.Argument(metavar="right|wrong", help="Whether the answer was right.")
     ],
     log: _Log,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", metavar="", help="Let the label move your own calibrator too."),
+    ] = False,
 ) -> int:
     """Record whether the answer of a decision was right."""
     from et_agent.errors import SettingsError
@@ -89,9 +93,9 @@ def label(
 
     if verdict not in ("right", "wrong"):
         raise SettingsError(f"the label is {verdict!r}: write right or wrong")
-    with DecisionLog(_existing(log)) as opened:
+    with DecisionLog(existing_log(log)) as opened:
         opened.label(trace, verdict == "right")
-    return 0
+    return learn_logged(log, trace) if learn else 0
 
 
 @gate_app.command("simulate")
@@ -229,12 +233,3 @@ def _fitted_on(held: "Held") -> set[str]:
 
 def _percentage(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.1%}"
-
-
-def _existing(path: str) -> Path:
-    from et_agent.errors import StoreError
-
-    found = Path(path).expanduser()
-    if not found.is_file():
-        raise StoreError(f"{path} does not exist: create it with `et-agent gate ask --log {path}`")
-    return found

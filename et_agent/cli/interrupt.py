@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -31,6 +32,15 @@ class Interrupts:
     def __exit__(self, *_: object) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, self._before)
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Let Ctrl-C end what is done meanwhile, such as waiting for a reply."""
+        before, self.on_interrupt = self.on_interrupt, None
+        try:
+            yield
+        finally:
+            self.on_interrupt = before
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
         if self.happened:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
+    "duration",
     "error_console",
     "is_watched",
     "make_streams_safe",
@@ -129,6 +130,13 @@ def say(text: str) -> None:
 def tell_deprecated(old: str, new: str) -> None:
     """Say on standard error that an option has another spelling now."""
     say(f"note: {old} is deprecated: use {new}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `m:ss` or `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

@@ -29,6 +29,11 @@ class Interval:
     questions: int
 
     @property
+    def width(self) -> float | None:
+        """Its width; None without limits."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
+    @property
     def excludes_zero(self) -> bool:
         """Whether a difference is real at this level: 0 lies outside."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)

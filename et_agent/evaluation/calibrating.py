@@ -1,5 +1,6 @@
 """Labelled questions, of evaluation runs or of the user's own, as a calibrator takes them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
+from et_agent.calibration.calibrator_file import LEARNT
+from et_agent.calibration.example import Example, LearntLabel
+from et_agent.calibration.finding import own_calibrator
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.metrics import METRICS, reliability, value_of
@@ -25,6 +29,7 @@ __all__ = [
     "Labelled",
     "calibrate",
     "confidences",
+    "labelled_examples",
     "labelled_file",
     "labelled_run",
 ]
@@ -151,26 +156,15 @@ def labelled_file(path: Path) -> Labelled:
             same answer to the same question differently.
         CalibrationError: The results do not go together, or none has an answer.
     """
-    try:
-        # Not splitlines(), which takes characters within a text for line ends.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
     rows: list[_Row] = []
     libraries: set[str] = set()
     parameters = 0
-    labels: dict[str, tuple[int, bool]] = {}
     fingerprint: Fingerprint | None = None
     unanswered = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        result, right = _result(line, where)
+    for number, result, right in _labelled_lines(path):
         if not result["features"]:
             unanswered += 1
             continue
-        _check_against(labels, result, right, number, path)
         try:
             found = Fingerprint.of_result(result)
             features = feature_row(result["features"], result["kind"])
@@ -179,7 +173,7 @@ def labelled_file(path: Path) -> Labelled:
             parameters = max(parameters, int(result["model"].get("parameters", 0)))
             fingerprint = found if fingerprint is None else fingerprint.joined(found)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{where}: {error}") from error
+            raise DataError(f"{path}, line {number}: {error}") from error
     if fingerprint is None:
         raise CalibrationError(
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
@@ -188,6 +182,41 @@ def labelled_file(path: Path) -> Labelled:
     return _joined(
         path.name, fingerprint, rows, library, unanswered=unanswered, parameters=parameters
     )
+
+
+def labelled_examples(path: Path) -> list[tuple[int, Example | None, bool]]:
+    """The same lines for `et_agent.calibration.learn`: number, what is labelled, and the label.
+
+    None stands for a result without an answer.
+
+    Raises:
+        DataError: As for `labelled_file`.
+    """
+    found = []
+    for number, result, right in _labelled_lines(path):
+        try:
+            example = Example.of_result(result) if result["features"] else None
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
+        found.append((number, example, right))
+    return found
+
+
+def _labelled_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """Number, result and label of each line."""
+    try:
+        # Not splitlines(), which takes characters within a text for line ends.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    labels: dict[str, tuple[int, bool]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        result, right = _result(line, f"{path}, line {number}")
+        if result["features"]:
+            _check_against(labels, result, right, number, path)
+        yield number, result, right
 
 
 def _result(line: str, where: str) -> tuple[dict[str, Any], bool]:
@@ -235,11 +264,14 @@ def calibrate(
     method: str = "auto",
     features: Sequence[str] | None = None,
     seed: int = 0,
+    keep_learnt: bool = False,
 ) -> Calibrator:
     """Fit a calibrator to labelled questions, and judge it on those it did not see.
 
     Args:
         sets: Questions of one model, decoder and prompt.
+        keep_learnt: Whether labels count too that the user's own calibrator for the same has learnt
+            (`learn`), so that it can be replaced.
         method: As for `Calibrator`.
         features: As for `Calibrator`.
         seed: Of the folds.
@@ -254,6 +286,9 @@ def calibrate(
     fingerprint = sets[0].fingerprint
     for one in sets[1:]:
         fingerprint = fingerprint.joined(one.fingerprint)
+    own = own_calibrator(fingerprint) if keep_learnt else None
+    if own is not None and own[1].learnt_:
+        sets = [*sets, _learnt(own[1].learnt_, fingerprint)]
     offsets = np.cumsum([0, *(int(one.groups.max()) + 1 for one in sets)])
     calibrator = Calibrator(
         method,
@@ -266,6 +301,7 @@ def calibrate(
     right = np.concatenate([one.right for one in sets])
     groups = [one.groups + offset for one, offset in zip(sets, offsets[:-1], strict=True)]
     calibrator.fit(np.concatenate([one.rows for one in sets]), right, np.concatenate(groups))
+    calibrator.learnt_ = () if own is None else own[1].learnt_
     judged = ~np.isnan(calibrator.held_out_)
     confidence, labels = calibrator.held_out_[judged], right[judged] == 1
     if not judged.any():
@@ -276,6 +312,18 @@ def calibrate(
             calibrator.metrics_[name] = value
     calibrator.reliability_ = reliability(labels, confidence)
     return calibrator
+
+
+def _learnt(labels: Sequence[LearntLabel], fingerprint: Fingerprint) -> Labelled:
+    rows = [
+        _Row(feature_row(one.features, one.kind), one.right, _share(one.features["share"]), group)
+        for group, one in enumerate(labels)
+    ]
+    return _joined(LEARNT, fingerprint, rows, "", unanswered=0, parameters=0)
+
+
+def _share(log_odds: float | None) -> float:
+    return math.nan if log_odds is None else 1.0 / (1.0 + math.exp(-log_odds))
 
 
 def confidences(calibrator: Calibrator, labelled: Labelled) -> Doubles:

@@ -1,45 +1,38 @@
 """Decodes the questions of a data set and keeps each as soon as it is finished."""
 
 import contextlib
-import hashlib
-import queue
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
-from et_agent.asking import submit
 from et_agent.asking.options import AskOptions, PromptKeywords
-from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
-from et_agent.errors import (
-    DataError,
-    EtAgentError,
-    ModelClosedError,
-    QuestionError,
-    SettingsError,
-    StoreError,
-)
-from et_agent.evaluation.grading import gold_answers, is_right
+from et_agent.errors import DataError, SettingsError
+from et_agent.evaluation.grading import gold_answers
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
-from et_agent.uncertainty.measuring import traces
-from et_agent.uncertainty.similarity import mean_rouge_l
+from et_agent.evaluation.tasks import Kept, Skipped, Task, decoded, question_seed, record_of
 
-__all__ = ["EvaluationProgress", "Skipped", "begin_run", "evaluate", "question_seed", "record_of"]
+__all__ = [
+    "EvaluationProgress",
+    "Skipped",
+    "begin_run",
+    "check_same",
+    "evaluate",
+    "question_seed",
+    "record_of",
+]
 
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
-_AT_ONCE: Final = 32
-"""Questions in the scheduler's hands: the first fill its batches, those behind fill what they leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +53,6 @@ class EvaluationProgress:
     tokens_per_second: float
     accuracy: float | None
     seconds_left: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A question that could not be asked.
-
-    Attributes:
-        item: Its id.
-        reason: Why.
-    """
-
-    item: str
-    reason: str
-
-
-def question_seed(seed: int, item: Item) -> int:
-    """The seed of a question: its own, the same for every decoder."""
-    digest = hashlib.sha256(f"{seed}/{item.id}".encode()).digest()
-    return int.from_bytes(digest[:6])
 
 
 def evaluate(
@@ -169,7 +143,12 @@ def begin_run(
     return store.begin(label, config, parameters=model.info.parameters)
 
 
-def _check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
+def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
+    """Refuse a stored question whose text or accepted answers have changed since.
+
+    Raises:
+        DataError: They have.
+    """
     if record.question != item.fingerprint:
         raise DataError(
             f"{item.id} is no longer the question that the run {run.name} has under this name: "
@@ -181,15 +160,6 @@ def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | 
     if given is None and model.info.fingerprint:
         return find_thresholds(model.info.fingerprint)
     return given
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Task:
-    """A question that one of the runs lacks."""
-
-    run: RunInfo
-    decoder: DecoderSettings
-    item: Item
 
 
 class _Evaluation:
@@ -214,11 +184,13 @@ class _Evaluation:
     ) -> list[Skipped]:
         wanted = {item.id: item for item in items}
         finished: dict[int, set[str]] = {}
-        with _all_locked(self._store, [run for run, _ in runs]):
+        with contextlib.ExitStack() as stack:
+            for run, _ in runs:
+                stack.enter_context(self._store.working_on(run))
             for run, _ in runs:
                 known = [r for r in self._store.records(run) if r.item in wanted]
                 for record in known:
-                    _check_same(record, wanted[record.item], run)
+                    check_same(record, wanted[record.item], run)
                 finished[run.id] = {record.item for record in known}
                 self._right[run.id] = [record.correct for record in known]
                 self._done += len(known)
@@ -226,86 +198,29 @@ class _Evaluation:
             if self._done < self._total:
                 self._report_progress(runs[0][0])
             tasks = [
-                _Task(run, decoder, item)
+                Task(run, decoder, item)
                 for start in range(0, len(items), _CHUNK)
                 for run, decoder in runs
                 for item in items[start : start + _CHUNK]
                 if item.id not in finished[run.id]
             ]
-            skipped: list[Skipped] = []
-            waiting = iter(tasks)
-            while True:
-                refused, failed = self._decode(waiting)
-                skipped += refused
-                if not failed:
-                    break
-                for task in failed:  # once more, alone: those beside it may have brought it down
-                    refused, again = self._decode(iter([task]))
-                    skipped += refused
-                    skipped += [Skipped(task.item.id, str(error)) for error in again.values()]
-                    self._total -= len(again)
-        return list({one.item: one for one in skipped}.values())
+            skipped: dict[str, Skipped] = {}
+            ending = stack.enter_context(
+                contextlib.closing(decoded(self._model, self._store, tasks, self._options))
+            )
+            for one in ending:
+                if isinstance(one, Skipped):
+                    skipped[one.item] = one
+                    self._total -= 1
+                else:
+                    self._note(one)
+        return list(skipped.values())
 
-    def _decode(self, waiting: Iterator[_Task]) -> tuple[list[Skipped], dict[_Task, EtAgentError]]:
-        """Decode questions in shared batches, in this order, to the end or until some failed."""
-        ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
-        pending: dict[PendingAnswer, _Task] = {}
-        skipped: list[Skipped] = []
-        failed: dict[_Task, EtAgentError] = {}
-        try:
-            while True:
-                while not failed and len(pending) < _AT_ONCE:
-                    if (task := next(waiting, None)) is None:
-                        break
-                    try:
-                        one = self._submit(task)
-                    except QuestionError as error:
-                        skipped.append(Skipped(task.item.id, str(error)))
-                        self._total -= 1
-                        continue
-                    pending[one] = task
-                    one.add_done_callback(ended.put)
-                if not pending:
-                    return skipped, failed
-                one = ended.get()
-                task = pending[one]
-                try:
-                    self._keep(task, one)
-                except (StoreError, ModelClosedError):
-                    raise
-                except EtAgentError as error:
-                    failed[task] = error
-                finally:
-                    del pending[one]
-        finally:
-            self._save_ended(pending)
-
-    def _save_ended(self, pending: Mapping[PendingAnswer, _Task]) -> None:
-        """On the way out: keep what is finished already, stop the rest."""
-        ended = [one for one in pending if one.done]
-        for one in pending:
-            one.cancel()
-        for one in ended:
-            with contextlib.suppress(EtAgentError):
-                self._store.add(pending[one].run, *record_of(pending[one].item, one))
-
-    def _submit(self, task: _Task) -> PendingAnswer:
-        return submit(
-            self._model,
-            task.item.question,
-            self._options,
-            decoder=task.decoder,
-            kind=task.item.kind,
-            seed=question_seed(self._options.seed, task.item),
-        )
-
-    def _keep(self, task: _Task, pending: PendingAnswer) -> None:
-        record, texts, arrays = record_of(task.item, pending)
-        self._store.add(task.run, record, texts, arrays)
+    def _note(self, kept: Kept) -> None:
         self._done += 1
-        self._tokens += record.tokens_decoded
-        self._right[task.run.id].append(record.correct)
-        self._report_progress(task.run)
+        self._tokens += kept.record.tokens_decoded
+        self._right[kept.task.run.id].append(kept.record.correct)
+        self._report_progress(kept.task.run)
 
     def _report_progress(self, run: RunInfo) -> None:
         if self._on_progress is None:
@@ -323,41 +238,3 @@ class _Evaluation:
                 seconds_left=elapsed / fresh * (self._total - self._done) if fresh else None,
             )
         )
-
-
-def record_of(
-    item: Item, pending: PendingAnswer
-) -> tuple[QuestionRecord, list[str], dict[str, Any]]:
-    """What is kept of a finished question: its record, the leaf texts, arrays along tokens."""
-    request = pending.request
-    tree = request.result().tree
-    reading = pending.reading()
-    leaves = pending.leaves(reading)
-    paths = [tree.path(branch.id) for branch in tree.branches]
-    similarity = mean_rouge_l(paths, [branch.codes for branch in tree.branches])
-    record = QuestionRecord(
-        item=item.id,
-        question=item.fingerprint,
-        kind=item.kind.value,
-        subject=item.subject,
-        answers=reading.classes.labels,
-        right=tuple(is_right(answer, item) for answer in reading.classes.labels),
-        leaves=leaves,
-        prompt_tokens=len(request.prompt),
-        tokens_decoded=tree.tokens_decoded,
-        tokens_as_chains=tree.tokens_as_chains,
-        seconds=request.cost,
-        extras={} if similarity is None else {SIMILARITY: similarity},
-    )
-    return record, reading.texts, traces(tree)
-
-
-def _all_locked(store: RunStore, runs: Sequence[RunInfo]) -> contextlib.ExitStack:
-    stack = contextlib.ExitStack()
-    try:
-        for run in runs:
-            stack.enter_context(store.working_on(run))
-    except BaseException:
-        stack.close()
-        raise
-    return stack

@@ -5,7 +5,7 @@ from et_agent.gate.decision import Action, Cost, Decision, ReadingOption
 from et_agent.gate.early import EARLY
 from et_agent.gate.escalation import ModelTarget, Target
 from et_agent.gate.gate import Gate
-from et_agent.gate.log import DecisionLog, LogReport
+from et_agent.gate.log import DecisionLog, LoggedLabel, LogReport
 from et_agent.gate.policy import GatePolicy
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Gate",
     "GatePolicy",
     "LogReport",
+    "LoggedLabel",
     "ModelTarget",
     "ReadingOption",
     "Target",

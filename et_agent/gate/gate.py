@@ -216,7 +216,7 @@ class Gate:
             case _:
                 assert_never(decision.action)
         if self.log is not None:
-            self.log.record(decision)
+            self.log.record(decision, result)
         return decision
 
     def _examined(

@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from et_agent.calibration import DriftMonitor
+from pydantic import ValidationError
+
+from et_agent.calibration import DriftMonitor, Example
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision
 from et_agent.renaming import warn_of_old_name
+from et_agent.results import AskResult
 from et_agent.storage import database_errors, open_database
+from et_agent.validation import explained
 
-__all__ = ["DecisionLog", "LogReport"]
+__all__ = ["DecisionLog", "LogReport", "LoggedLabel"]
 
 _APPLICATION: Final = 0x65746764  # "etgd": tells our files from other SQLite files
 
@@ -35,11 +39,32 @@ def _what_it_rests_on(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE decisions ADD COLUMN {column}")
 
 
+def _with_examples(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE decisions ADD COLUMN example TEXT")
+
+
 # Numbered by position; never change one that was released, append instead.
 _MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _first_schema,
     _what_it_rests_on,
+    _with_examples,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedLabel:
+    """A label of an answer that the gated model gave.
+
+    Attributes:
+        trace_id: Trace id of the decision.
+        right: Whether the answer was right.
+        example: What `et_agent.calibration.learn` needs besides; None if the log has not got it, as for
+            decisions of earlier versions.
+    """
+
+    trace_id: str
+    right: bool
+    example: Example | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +118,8 @@ class DecisionLog:
 
     Args:
         path: The file. It is created with its folders if it does not exist.
-        keep_texts: Whether questions and answers are stored too. Reasons never contain them.
+        keep_texts: Whether questions, answers and system prompts are stored too. Reasons never contain
+            them. Without them there are numbers and digests only.
 
     Raises:
         StoreError: The file is not a decision log, is from a later version, or cannot be opened.
@@ -122,8 +148,12 @@ class DecisionLog:
         with self._lock:
             self._connection.close()
 
-    def record(self, decision: Decision) -> None:
+    def record(self, decision: Decision, result: AskResult | None = None) -> None:
         """Store a decision. A later one with the same trace id replaces it.
+
+        Args:
+            decision: The decision.
+            result: The result that was judged, so that a calibrator can learn from a label later.
 
         Raises:
             StoreError: The decision cannot be written, for example because the disk is full.
@@ -152,13 +182,24 @@ class DecisionLog:
             "source": None if rests_on is None else rests_on.source,
             "labels": None if rests_on is None else rests_on.labels,
         }
-        # A label that came before stays.
+        # A label that came before stays, and so does what can be learnt from it.
+        kept = "SELECT {} FROM decisions WHERE trace=?"
         self._run(
-            f"INSERT OR REPLACE INTO decisions ({', '.join(stored)}, correct) VALUES "
-            f"({', '.join('?' * len(stored))}, (SELECT correct FROM decisions WHERE trace=?))",
+            f"INSERT OR REPLACE INTO decisions ({', '.join(stored)}, correct, example) VALUES "
+            f"({', '.join('?' * len(stored))}, ({kept.format('correct')}), "
+            f"coalesce(?, ({kept.format('example')})))",
             *stored.values(),
             decision.trace_id,
+            self._example(decision, result),
+            decision.trace_id,
         )
+
+    def _example(self, decision: Decision, result: AskResult | None) -> str | None:
+        # A label of an escalated answer says nothing of the gated model's tree.
+        if result is None or decision.escalated or not result.features:
+            return None
+        example = Example.of(result)
+        return (example if self._keep_texts else example.without_texts()).model_dump_json()
 
     def label(self, trace_id: str, correct: bool) -> None:
         """Record whether the answer that was judged was right.
@@ -170,6 +211,29 @@ class DecisionLog:
         label = int(checked_label(correct))
         if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
+
+    def labels(self, trace_id: str | None = None) -> list[LoggedLabel]:
+        """Labels of answers that the gated model gave, for `et_agent.calibration.learn`.
+
+        Args:
+            trace_id: Only this decision's; None for all.
+
+        Raises:
+            StoreError: The log cannot be read.
+        """
+        with self._lock, database_errors(self.path):
+            rows = self._connection.execute(
+                "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
+                "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
+                (trace_id,),
+            ).fetchall()
+        try:
+            return [
+                LoggedLabel(trace, bool(right), text and Example.model_validate_json(text))
+                for trace, right, text in rows
+            ]
+        except ValidationError as error:
+            raise StoreError(f"{self.path} is damaged: {explained('decision', error)}") from error
 
     def report(self, topic: str | None = None) -> LogReport:
         """Return rates, realised error, cost and drift, for one topic or for all.

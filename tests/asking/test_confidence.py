@@ -103,3 +103,13 @@ def test_a_calibrator_that_is_not_fitted_costs_no_answer() -> None:
     assert result.calibration is not None
     assert result.calibration.source == "general"
     assert "not fitted" in result.calibration.notes[0]
+
+
+def test_a_result_says_whether_stop_sequences_were_given() -> None:
+    with ScriptedModel.from_texts({"So \\boxed{4}": 1.0}) as model:
+        plain, stopped = (
+            ask(model, QUESTION, decoder=CHAINS, chat="plain", stop=stop) for stop in ([], ["Q:"])
+        )
+    assert (plain.stops, stopped.stops) == (False, True)
+    found = [Fingerprint.of_result(one.model_dump(mode="json")) for one in (plain, stopped)]
+    assert found[0].problems(found[1]) == ["stop sequences"]

@@ -56,6 +56,7 @@ def test_the_options_stand_in_groups(run: Run, arguments: tuple[str, ...]) -> No
 def test_the_long_help_leaves_out_nothing_but_old_spellings(run: Run) -> None:
     every = options(run("ask", "--help-all").out)
     assert {"--schedule", "--tau", "--gap", "--batch", "--seed", "--threads", "--verbose"} <= every
+    assert "--learn" in every
     assert not {"--wave", "--settle", "--give-up", "--unpack"} & every
 
 
@@ -82,7 +83,7 @@ def test_options_of_some_schedules_say_of_which(run: Run, monkeypatch: pytest.Mo
     assert "rounds: roots decoded at a time" in shown
 
 
-@pytest.mark.parametrize("arguments", [("eval", "run"), ("gate", "ask")])
+@pytest.mark.parametrize("arguments", [("eval", "run"), ("gate", "ask"), ("calibrate", "model")])
 def test_defaults_in_the_help_are_those_of_the_tree(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:

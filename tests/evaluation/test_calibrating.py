@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from et_agent.calibration import FEATURES
+from et_agent.calibration import FEATURES, Example, features_of, learn
+from et_agent.calibration.calibrator_file import LEARNT
+from et_agent.calibration.finding import save_calibrator
 from et_agent.errors import CalibrationError, DataError
-from et_agent.evaluation.calibrating import Labelled, labelled_file, labelled_run
+from et_agent.evaluation.calibrating import (
+    Labelled,
+    calibrate,
+    labelled_file,
+    labelled_run,
+)
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 from tests.evaluation.conftest import record, table
 
@@ -68,6 +75,29 @@ def test_without_sizes_the_run_is_what_it_is() -> None:
     assert found.fingerprint.leaves == (8, 8)
     with pytest.raises(CalibrationError, match="sums: none of 1 questions has an answer"):
         labelled_run(CONFIG, [record("q/0", coded([-1] * 4), [])])
+
+
+def test_labels_given_while_working_count_in_a_fit_that_replaces_theirs() -> None:
+    sets = [labelled_run(CONFIG, [record("q/0", coded([0, 1, 1, 1]), [True, False])])]
+    leaves = coded([0, 0, 0, 1])
+    for number in range(3):
+        label = Example(
+            fingerprint=sets[0].fingerprint,
+            features=features_of(leaves),
+            kind="number",
+            identity=str(number),
+        )
+        learnt = learn(label, number > 0)
+    found = calibrate(sets, method="pooled", keep_learnt=True)
+    assert [(one.name, one.questions, one.right) for one in found.data] == [
+        ("sums", 1, 0),
+        (LEARNT, 3, 2),
+    ]
+    assert found.learnt_ == learnt.calibrator.learnt_
+    assert save_calibrator(found) == learnt.path
+    assert not learn(label, True).is_new, "it still counts once"
+    alone = calibrate(sets, method="pooled")
+    assert (alone.labels, alone.learnt_) == (1, ())
 
 
 RESULT: dict[str, Any] = {

@@ -1,9 +1,12 @@
+import contextlib
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from et_agent.calibration import Example, learn
+from et_agent.calibration.finding import known_instructions
 from et_agent.errors import CalibrationError, StoreError
 from et_agent.gate import Action, DecisionLog, Gate, GatePolicy
 from et_agent.gate.log import _APPLICATION, _MIGRATIONS
@@ -151,6 +154,79 @@ def test_threads_share_a_log(tmp_path: Path, judged: Judged) -> None:
         for thread in threads:
             thread.join()
         assert log.report().decisions == 80
+
+
+def test_labels_are_what_a_calibrator_learns_from(tmp_path: Path, judged: Judged) -> None:
+    result = judged(0.9)
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate = Gate(POLICY, log=log)
+        right, unlabelled = gate.resolve(result), gate.resolve(result)
+        log.label(right.trace_id, True)
+        log.record(right)
+        escalating = Gate(POLICY, log=log, escalate=lambda question: "4")
+        log.label(escalating.resolve(judged(0.3)).trace_id, True)
+        empty = gate.resolve(judged(None, {"Who knows": 1.0}))
+        log.label(empty.trace_id, False)
+        one, without = log.labels()
+        assert log.labels(right.trace_id) == [one]
+        assert log.labels(unlabelled.trace_id) == []
+    assert (one.trace_id, one.right) == (right.trace_id, True)
+    assert (without.trace_id, without.example) == (empty.trace_id, None)
+    assert one.example is not None
+    assert one.example.features == result.features
+    assert one.example.with_texts(known_instructions()) == Example.of(result)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_log_keeps_a_system_prompt_only_with_the_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: Judged, keep: bool
+) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
+    result = judged(0.9, instruction="Mind the secret.")
+    with DecisionLog(tmp_path / "log.sqlite", keep_texts=keep) as log:
+        trace = Gate(POLICY, log=log).resolve(result).trace_id
+        log.label(trace, True)
+        (one,) = log.labels()
+    assert one.example is not None
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert (b"Mind the secret" in kept) is keep
+    if not keep:
+        with pytest.raises(
+            CalibrationError, match="the system prompt of this decision is not known"
+        ):
+            learn(one.example, one.right)
+        learn(judged(0.9, instruction="Mind the secret.", seed=7), True)
+    assert learn(one.example, one.right).calibrator.labels == 1 + (not keep)
+
+
+def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: Judged) -> None:
+    path = tmp_path / "log.sqlite"
+    with DecisionLog(path) as log:
+        before = Gate(POLICY, log=log).resolve(judged(0.9))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for column in ("example", "compared", "source", "labels"):
+            connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version=1")
+        connection.commit()
+    with DecisionLog(path) as log:
+        log.label(before.trace_id, False)
+        (one,) = log.labels()
+        assert one.example is None
+        again = Gate(POLICY, log=log).resolve(judged(0.9))
+        log.label(again.trace_id, True)
+        assert [one.example is None for one in log.labels()] == [True, False]
+        assert log.report().labelled == 2
+
+
+def test_a_damaged_decision_is_told(tmp_path: Path, judged: Judged) -> None:
+    path = tmp_path / "log.sqlite"
+    with DecisionLog(path) as log:
+        log.label(Gate(POLICY, log=log).resolve(judged(0.9)).trace_id, True)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE decisions SET example='{}'")
+            connection.commit()
+        with pytest.raises(StoreError, match=r"log.sqlite is damaged: decision: "):
+            log.labels()
 
 
 def test_files_that_are_no_log(tmp_path: Path) -> None:

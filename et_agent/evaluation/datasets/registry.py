@@ -10,6 +10,7 @@ from et_agent.evaluation.datasets.multiple_choice import GPQA_DIAMOND, GPQA_MAIN
 from et_agent.evaluation.datasets.open_questions import NQ_OPEN
 from et_agent.evaluation.datasets.own import own_dataset
 from et_agent.evaluation.datasets.science import SCIBENCH
+from et_agent.evaluation.datasets.shipped import CHOICE_SAMPLE, TEXT_SAMPLE
 from et_agent.evaluation.datasets.word_problems import GSM8K, SVAMP, SVAMP_SAMPLE
 from et_agent.evaluation.items import Item
 
@@ -29,6 +30,8 @@ DATASETS: dict[str, Dataset] = {
         GPQA_MAIN,
         GPQA_DIAMOND,
         NQ_OPEN,
+        CHOICE_SAMPLE,
+        TEXT_SAMPLE,
     )
 }
 """Known data sets by name."""

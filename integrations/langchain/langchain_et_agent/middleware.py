@@ -224,7 +224,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if options:
             decision = asks_which(decision, options)
         if self.log is not None:
-            self.log.record(decision)
+            self.log.record(decision, result)
         return self._carried_out(request, response, decision, options)
 
     def _options(

@@ -1,0 +1,90 @@
+"""Labels given while working: each moves the user's own calibrator of the settings that it is for."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from et_agent.calibration.calibrator import Calibrator
+from et_agent.calibration.example import Example
+from et_agent.calibration.finding import (
+    changing_own,
+    find_calibrator,
+    known_instructions,
+    own_file,
+)
+from et_agent.calibration.labels import checked_label
+from et_agent.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from et_agent.results import AskResult
+
+__all__ = ["MOST_LABELS", "Learnt", "learn"]
+
+MOST_LABELS: Final = 5000
+"""Labels that one calibrator learns at most, since its file is read with every question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a label led to.
+
+    Attributes:
+        calibrator: The user's own calibrator, as it is now.
+        path: Its file.
+        is_new: Whether the label counted; false for one that was given before.
+    """
+
+    calibrator: Calibrator
+    path: Path
+    is_new: bool
+
+
+def learn(result: "AskResult | Example", right: bool) -> Learnt:
+    """Let a label move the user's own calibrator, which `ask` finds from then on.
+
+    This is the user's own calibrator that applies to the result. If there is none, one begins from the
+    shipped calibrator that applies, or else from the general map. Processes and threads may do this at
+    once: no label is lost.
+
+    Args:
+        result: A result of `ask`, with an answer, or what a log keeps of one.
+        right: Whether the answer is right. The same label for the same result counts once.
+
+    Raises:
+        CalibrationError: The result has no answer or was interrupted; `right` is not a label, or
+            contradicts an earlier one; a log hides the system prompt, and it is not known; the map is
+            not one that labels can move, or has learnt `MOST_LABELS`; the file cannot be written.
+    """
+    label = checked_label(right)
+    example = Example.of(result)
+    if example.hides_texts:
+        example = example.with_texts(known_instructions())
+    with changing_own():
+        # Copied, since the one that is found is kept in memory for others.
+        held = find_calibrator(example.fingerprint)
+        calibrator = _beginning(example) if held is None else copy.copy(held.calibrator)
+        if held is not None and held.source == "shipped":
+            calibrator.fingerprint = example.fingerprint
+        path = own_file(calibrator)
+        before = {one.identity: one.right for one in calibrator.learnt_}
+        if before.get(example.identity, label) != label:
+            then, now = ("wrong", "right") if label else ("right", "wrong")
+            raise CalibrationError(
+                f"this answer was labelled {then} before and {now} now: leave the new label out, or "
+                f"remove {path} and give all labels again"
+            )
+        if example.identity in before:
+            return Learnt(calibrator, path, is_new=False)
+        if len(before) >= MOST_LABELS:
+            raise CalibrationError(
+                f"{path} has learnt {MOST_LABELS} labels, so that another one would change little: "
+                "leave it out"
+            )
+        calibrator.update(example, label)
+        calibrator.learnt_ = (*calibrator.learnt_, example.labelled(label))
+        return Learnt(calibrator, calibrator.save(path), is_new=True)
+
+
+def _beginning(example: Example) -> Calibrator:
+    return Calibrator.general(example.parameters, fingerprint=example.fingerprint)

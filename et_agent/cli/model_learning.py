@@ -1,0 +1,299 @@
+"""`et-agent calibrate model`: how far a model can be trusted, learnt in some minutes."""
+
+import math
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.ask import ChatName
+from et_agent.cli.evaluation import StoreFile, open_store
+from et_agent.cli.guard import INTERRUPTED, be_verbose, command
+from et_agent.cli.labelling import say_what_is_left_out
+from et_agent.cli.run_options import (
+    ContextSize,
+    CpuThreads,
+    Dequantize,
+    LeavesPerQuestion,
+    MaxTokens,
+    ModelSpec,
+    SystemPrompt,
+    Temperature,
+    Unpack,
+    Verbose,
+    Width,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from et_agent.answers import AnswerKind
+    from et_agent.evaluation.bootstrap import Interval
+    from et_agent.evaluation.learning import LearningProgress, ModelLearning
+    from et_agent.evaluation.learning_sets import LearningSet
+
+__all__ = ["learn_model"]
+
+_KINDS: Final = "number,choice,text"
+_LEVELS: Final = (0.8, 0.5)
+"""Confidences above which right answers are counted: the second, if there are none above the first."""
+_BAR: Final = 24
+
+
+@command
+def learn_model(
+    model: ModelSpec = None,
+    minutes: Annotated[
+        float, typer.Option(help="Time for decoding. A later call goes on from there.")
+    ] = 30.0,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,…",
+            help="Answer kinds to learn.",
+            show_default=f"{_KINDS}; with --data, its own",
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:SPLIT]|FILE",
+            help="Questions with answers, such as your own; see `et-agent eval data`.",
+            show_default="public ones of each kind",
+        ),
+    ] = None,
+    interval: Annotated[
+        float,
+        typer.Option(
+            help="Enough is known of a kind once the 95 % interval of its ECE is this narrow."
+        ),
+    ] = 0.05,
+    decoder: Annotated[
+        str,
+        typer.Option(metavar="NAME[:FIELD=VALUE,…]", help="entropy-tree, multi-chain or greedy."),
+    ] = "entropy-tree",
+    leaves: LeavesPerQuestion = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the shuffle of the questions, and of the trees.")
+    ] = 0,
+    system_prompt: SystemPrompt = None,
+    chat: Annotated[
+        ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
+    ] = ChatName.MODEL,
+    store: StoreFile = None,
+    context: ContextSize = None,
+    threads: CpuThreads = None,
+    width: Width = None,
+    unpack: Unpack = False,
+    dequantize: Dequantize = False,
+    verbose: Verbose = False,
+) -> int:
+    """Learn how far a model can be trusted, from questions with known answers.
+
+    Use the settings that you will ask with. Ctrl-C keeps everything, and the same command goes on.
+    """
+    if verbose:
+        be_verbose()
+    from et_agent.cli import loading
+    from et_agent.cli.terminal import say, write_line
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.errors import SettingsError
+    from et_agent.evaluation.decoders import parse_decoder
+    from et_agent.evaluation.learning import ModelLearning
+    from et_agent.weights.catalog import DEFAULT_MODEL
+
+    if not 0 < minutes < math.inf:
+        raise SettingsError(f"--minutes is {minutes:g}: use a number above 0, such as 30")
+    if not 0 < interval <= 1:
+        raise SettingsError(f"--interval is {interval:g}: use a number above 0, such as 0.05")
+    if seed < 0:
+        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    loading.check_load_settings(context=context, threads=threads, width=width)
+    shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
+    settings = parse_decoder(decoder, **shared)
+    sets = _sets(kinds, data, seed)
+    spec = model or DEFAULT_MODEL
+    with shown_transfer() as progress:
+        opened = loading.open_model(
+            spec,
+            context=context,
+            threads=threads,
+            width=width,
+            attention=settings.reads_attention,
+            dequantize=loading.dequantizes(dequantize, unpack),
+            progress=progress,
+        )
+    with opened as loaded, open_store(store) as runs:
+        learning = ModelLearning(
+            loaded,
+            sets,
+            runs,
+            decoder=settings,
+            seconds=60 * minutes,
+            interval=interval,
+            name=decoder,
+            seed=seed,
+            system_prompt=system_prompt,
+            chat="plain" if chat is ChatName.PLAIN else "model",
+        )
+        ended = _work(learning, f"{spec}, {decoder}", 60 * minutes)
+        for one in learning.skipped:
+            say(f"skipped {one.item}: {one.reason}")
+        say_what_is_left_out()
+        learnt = [_report(learning, kind) for kind in learning.tracks]
+    write_line(_ENDS[ended])
+    return INTERRUPTED if ended == "interrupted" else 0 if all(learnt) else 1
+
+
+_ENDS: Final = {
+    "interrupted": "interrupted: everything is kept, and the same command goes on from here",
+    "time": "the time is up: the same command goes on from here",
+    "known": "enough is known of each kind; a smaller --interval asks for more",
+    "questions": "all questions are used: give more with --data",
+}
+
+
+def _sets(kinds: str | None, data: list[str] | None, seed: int) -> "list[LearningSet]":
+    from et_agent.cli.terminal import say
+    from et_agent.evaluation.learning_sets import chosen_kinds, own_sets, public_sets
+
+    if data:
+        return own_sets(data, None if kinds is None else chosen_kinds(kinds), seed=seed)
+    wanted = chosen_kinds(_KINDS if kinds is None else kinds)
+    say("reading public questions; data sets that are not at hand are fetched")
+    return public_sets(wanted, seed=seed, tell=lambda line: say(f"note: {line}"))
+
+
+def _work(learning: "ModelLearning", title: str, seconds: float) -> str:
+    """Decode until the end; gives why it came."""
+    try:
+        with _Board(title, seconds) as board, closing(learning.work()) as steps:
+            for progress in steps:
+                board.move(progress)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return learning.ended or "interrupted"
+
+
+def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
+    """Keep what was learnt of a kind and tell what it is worth; false if that is nothing."""
+    from et_agent.calibration.calibrator_file import LEARNT
+    from et_agent.calibration.finding import changing_own, own_file
+    from et_agent.cli.reliability import print_reliability
+    from et_agent.cli.terminal import one_line, visible, write_line
+
+    track = learning.tracks[kind]
+    with changing_own():
+        calibrator = learning.calibrator(kind)
+        if calibrator is not None:
+            path = calibrator.save(own_file(calibrator))
+    if calibrator is None:
+        write_line(f"{kind}: nothing is learnt, since none of {track.done} questions has an answer")
+        return False
+    names = [one_line(one.name) for one in calibrator.data if one.name != LEARNT]
+    data = " and ".join(names)
+    right = int(track.right.sum())
+    write_line(
+        f"{kind}: {track.done} questions of {data}, {track.answered} with an answer, {right} right"
+    )
+    if own := len(calibrator.learnt_):
+        write_line(f"  labels that were given while working count too: {own}")
+    figures = {name: f"{value:.3f}" for name, value in calibrator.metrics_.items()}
+    if (found := track.ece()) is not None:
+        figures["ECE"] = _shown(found)
+    told = ", ".join(f"{name} {value}" for name, value in figures.items())
+    write_line(f"  judged before each label: {told}")
+    print_reliability(calibrator.reliability_)
+    write_line(f"  {_sentence(learning, kind)}")
+    write_line(f"  saved: {visible(str(path))}")
+    return True
+
+
+def _sentence(learning: "ModelLearning", kind: "AnswerKind") -> str:
+    """What a high confidence was worth."""
+    track = learning.tracks[kind]
+    first = _LEVELS[0]
+    for level in _LEVELS:
+        right, count = track.above(level)
+        if count:
+            none = "" if level == first else f"no confidence was above {first:g}; "
+            return f"{none}above {level:g} this model was right in {right} of {count}"
+    return f"no confidence was above {_LEVELS[-1]:g}; the highest was {track.confidences.max():.2f}"
+
+
+def _shown(found: "Interval") -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return "undefined"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+class _Board:
+    """A table on standard error while questions are decoded; a line for each without terminal."""
+
+    def __init__(self, title: str, seconds: float) -> None:
+        from rich.live import Live
+
+        from et_agent.cli.guard import is_verbose
+        from et_agent.cli.terminal import error_console, one_line
+
+        console = error_console()
+        self._shown = console.is_terminal and not is_verbose()
+        self._ascii = not (sys.stderr.encoding or "").lower().startswith("utf")
+        self._title, self._seconds = one_line(title), seconds
+        self._started = time.monotonic()
+        self._progress: LearningProgress | None = None
+        self._live = Live(
+            get_renderable=self._draw, console=console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> "_Board":
+        if self._shown:
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._live.stop()
+
+    def move(self, progress: "LearningProgress") -> None:
+        """Show how far it is."""
+        from et_agent.cli.terminal import duration, say
+
+        self._progress = progress
+        if not self._shown:
+            told = "; ".join(
+                f"{one.kind} {one.right} right of {one.answered}"
+                + ("" if one.ece is None else f", ECE {_shown(one.ece)}")
+                for one in progress.standings
+            )
+            done = sum(one.done for one in progress.standings)
+            say(f"{done} questions, {duration(progress.seconds_left)} left: {told}")
+
+    def _draw(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        from et_agent.cli.terminal import bar, duration
+
+        spent = min(time.monotonic() - self._started, self._seconds)
+        filled = bar(spent / self._seconds, _BAR, ascii_only=self._ascii)
+        line = Text(f"{filled}{('.' if self._ascii else '·') * (_BAR - len(filled))}", "cyan")
+        line.append(f" {duration(self._seconds - spent)} left", "default")
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        for name in ("", "questions", "answered", "right"):
+            table.add_column(name, justify="right" if name else "left")
+        table.add_column("ECE so far, 95 % interval", no_wrap=True)
+        if (progress := self._progress) is not None:
+            if progress.tokens_per_second:
+                line.append(f", {progress.tokens_per_second:,.0f} tokens/s", "dim")
+            for one in progress.standings:
+                error = "-" if one.ece is None else _shown(one.ece)
+                numbers = map(str, (one.done, one.answered, one.right))
+                table.add_row(one.kind.value, *numbers, error)
+        line.append("  Ctrl-C stops and keeps all", "dim")
+        return Group(Text(self._title, "bold", no_wrap=True, overflow="ellipsis"), line, table)
