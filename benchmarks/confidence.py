@@ -130,7 +130,7 @@ def fit() -> None:
                 continue
             path = calibrator.save(shipped_path(model, kind))
             path.with_suffix(".md").write_text(
-                card(model, kind, calibrator, labelled, calibrate(labelled).losses_),
+                card(model, kind, calibrator, labelled),
                 encoding="utf-8",
             )
             print(f"{model}, {kind}: {calibrator.method_}, saved as {path.name}")
@@ -178,31 +178,16 @@ def gap_of_whole_trees(labelled: Sequence[Labelled], calibrator: Calibrator) -> 
     return float(np.nanmean(held[whole] - right[whole]))
 
 
-def card(
-    model: str,
-    kind: str,
-    calibrator: Calibrator,
-    labelled: Sequence[Labelled],
-    losses: Mapping[str, float],
-) -> str:
-    """The model card: data, sizes, figures on held-out and on test questions, date.
-
-    Args:
-        model, kind: What it is for.
-        calibrator: The one that is shipped.
-        labelled: What it was fitted on.
-        losses: Held-out log loss of each map that could have been fitted instead, nats.
-    """
+def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Labelled]) -> str:
+    """The model card: data, sizes, figures on held-out and on test questions, date."""
     held = calibrator.metrics_
     lines = [
         f"# Confidence of {model}, kind {kind}",
         "",
         f"Fitted on {calibrator.created_} by `python -m benchmarks.confidence fit`.",
-        "The map is the general one, moved by these questions (pooled). Held-out log loss beside maps "
-        "that are fitted anew, in nats: "
-        + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-        + "; a constant confidence equal to the share of right answers "
-        + f"{base_rate_loss(labelled):.4f}.",
+        "The map is the general one, moved by these questions. Log loss on held-out questions: "
+        f"{held['log_loss']:.4f} nats; a constant confidence equal to the share of right answers "
+        f"{base_rate_loss(labelled):.4f}.",
         "Mean confidence minus the share of right answers, on held-out trees with all their leaves: "
         f"{gap_of_whole_trees(labelled, calibrator):+.3f}.",
         "",

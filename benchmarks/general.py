@@ -12,7 +12,8 @@ judges, on the test runs of `benchmarks.runs` and, for a third model, on its run
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,13 +24,13 @@ from benchmarks.confidence import CAPS, TREE, exact_ece
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import PARAMETERS, PLANS, TRAINING, finished
-from et_agent.arrays import Doubles
+from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.evidence import within_limits, within_votes
 from et_agent.calibration.features import feature_row, features_of
 from et_agent.calibration.fitting import MIN_QUESTIONS
-from et_agent.calibration.pooled import Pooled, updated
+from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Group, Prior, fit_prior
 from et_agent.errors import CalibrationError
 from et_agent.evaluation.metrics import brier, ece
@@ -153,20 +154,54 @@ def fit() -> None:
     print(f"{len(groups)} groups, {prior.labels} questions: {np.round(prior.weights.mean, 2)}")
 
 
-def after_labels(
-    first: Pooled, target: Target, labels: int, draws: int, seed: int = 0
-) -> tuple[float, float]:
-    """Mean ECE and Brier score on the other questions after some labels, over random draws of them."""
-    found = []
-    inputs = first.inputs(target.rows)
+def draws_of(target: Target, labels: int, draws: int) -> Iterator[tuple[Target, Target]]:
+    """Questions to label and questions to judge, several times.
+
+    Labels are of the training split of the same set where it was decoded, so that all test questions are
+    judged; otherwise some of the questions themselves are labelled, and the others judged.
+    """
+    pool = training_target(target)
     for draw in range(draws):
-        order = np.random.default_rng((seed, draw)).permutation(target.right.size)
-        taken, rest = order[:labels], order[labels:]
-        posterior = updated(first.posterior, inputs[taken], target.right[taken])
-        now = first.model_copy(update={"posterior": posterior})
-        predicted = within_votes(target.rows[rest], now.predict(target.rows[rest]))
-        found.append((_ece(predicted, target.right[rest]), _brier(predicted, target.right[rest])))
-    return tuple(np.mean(found, axis=0).tolist())
+        rng = np.random.default_rng((0, draw))
+        if pool is not None:
+            yield _some(pool, rng.permutation(pool.right.size)[:labels]), target
+        else:
+            order = rng.permutation(target.right.size)
+            yield _some(target, order[:labels]), _some(target, order[labels:])
+
+
+def _some(target: Target, places: Ints) -> Target:
+    return replace(
+        target,
+        rows=target.rows[places],
+        right=target.right[places],
+        share=target.share[places],
+    )
+
+
+@cache
+def _training_targets() -> dict[tuple[str, str], Target]:
+    found = {}
+    for plan in TRAINING:
+        _, records = finished(plan, TREE)
+        name, _, _ = plan.data.partition(":")
+        found[plan.model, name] = target_of(plan.model, plan.data, records)
+    return found
+
+
+def training_target(target: Target) -> Target | None:
+    """The training questions of the same model and set."""
+    return _training_targets().get((target.model, target.data))
+
+
+def after_labels(first: Pooled, target: Target, labels: int, draws: int) -> float:
+    """Mean ECE after some labels, over random draws of them."""
+    found = []
+    for taught, judged_on in draws_of(target, labels, draws):
+        now = first.after(taught.rows, taught.right)
+        predicted = within_votes(judged_on.rows, now.predict(judged_on.rows))
+        found.append(_ece(predicted, judged_on.right))
+    return float(np.mean(found))
 
 
 def left_out(groups: Sequence[Group], target: Target) -> Prior:
@@ -198,8 +233,8 @@ def judged(target: Target, prior: Prior, draws: int) -> dict[str, Any]:
         "covered": covered(first, target),
     }
     for labels in LABELS:
-        if target.right.size - labels >= LEAST:
-            row[f"ece after {labels}"] = after_labels(first, target, labels, draws)[0]
+        if training_target(target) is not None or target.right.size - labels >= LEAST:
+            row[f"ece after {labels}"] = after_labels(first, target, labels, draws)
             if labels >= MIN_QUESTIONS:
                 row[f"ece fitted anew to {labels}"] = fitted_anew(target, labels, draws)
     return row
@@ -208,15 +243,13 @@ def judged(target: Target, prior: Prior, draws: int) -> dict[str, Any]:
 def fitted_anew(target: Target, labels: int, draws: int) -> float | None:
     """Mean ECE of the map of three features that is fitted to as many labels and nothing else."""
     found = []
-    for draw in range(draws):
-        order = np.random.default_rng((0, draw)).permutation(target.right.size)
-        taken, rest = order[:labels], order[labels:]
+    for taught, judged_on in draws_of(target, labels, draws):
         try:
-            calibrator = Calibrator("logistic-3").fit(target.rows[taken], target.right[taken])
-            predicted = calibrator.predict_proba(target.rows[rest])[:, 1]
+            calibrator = Calibrator("logistic-3").fit(taught.rows, taught.right)
+            predicted = calibrator.predict_proba(judged_on.rows)[:, 1]
         except CalibrationError:
             continue
-        found.append(_ece(predicted, target.right[rest]))
+        found.append(_ece(predicted, judged_on.right))
     return float(np.mean(found)) if len(found) >= draws / 2 else None
 
 
