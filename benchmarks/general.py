@@ -157,8 +157,8 @@ def fit() -> None:
 def draws_of(target: Target, labels: int, draws: int) -> Iterator[tuple[Target, Target]]:
     """Questions to label and questions to judge, several times.
 
-    Labels are of the training split of the same set where it was decoded, so that all test questions are
-    judged; otherwise some of the questions themselves are labelled, and the others judged.
+    Labels are of the training split of the same set where it was decoded, so that all test questions
+    are judged; otherwise some of the questions themselves are labelled, and the others judged.
     """
     pool = training_target(target)
     for draw in range(draws):
