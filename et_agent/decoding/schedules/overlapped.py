@@ -1,4 +1,4 @@
-"""Schedule `overlapped`: a path is forked as soon as it ends, while others still run."""
+"""Schedule `overlapped`, the default: a path is forked as soon as it ends, while others still run."""
 
 import math
 from typing import ClassVar, Final, Literal

@@ -1,4 +1,4 @@
-"""Schedule `rounds`, the default: roots, then rounds of forks at the best positions."""
+"""Schedule `rounds`: roots, then rounds of forks at the best positions."""
 
 import math
 from collections.abc import Hashable, Sequence
