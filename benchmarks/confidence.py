@@ -372,8 +372,9 @@ def gate_latency() -> float:
     from et_agent.gate import Gate, GatePolicy
 
     texts = {f"So it is \\boxed{{{number}}}": 1 / 12 for number in range(12)}
+    decoder = EntropyTree(schedule="rounds", leaves=16)
     with ScriptedModel.from_texts(texts) as model:
-        result = ask(model, "How many?", decoder=EntropyTree(leaves=16), kind="number")
+        result = ask(model, "How many?", decoder=decoder, kind="number")
     gate = Gate(GatePolicy(answer_at=0.8, uncalibrated="share"))
     times = []
     for _ in range(500):

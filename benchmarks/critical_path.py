@@ -55,7 +55,7 @@ SEED: Final = 1
 """Other than that of the chains that are the truth."""
 QUEUED: Final = 12
 DECODERS: Final[Mapping[str, DecoderSettings]] = {
-    "rounds": EntropyTree(),
+    "rounds": EntropyTree(schedule="rounds"),
     "overlapped": EntropyTree(schedule="overlapped"),
     "stratified": EntropyTree(schedule="stratified"),
     "online": EntropyTree(schedule="online", importance="none"),

@@ -73,13 +73,14 @@ def steps(models: Models, repeats: int) -> dict[str, Any]:
 
 
 def trees(models: Models, questions: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Tokens per second of the default tree, question by question, in turn; and the trees' texts."""
+    """Tokens per second of trees of `rounds`, question by question, in turn; and the trees' texts."""
+    decoder = EntropyTree(schedule="rounds")
     rates: dict[str, list[float]] = {name: [] for name in models}
     answers: dict[str, list[str | None]] = {name: [] for name in models}
     texts = []
     for number, question in enumerate(questions):
         for name in list(models) if number % 2 == 0 else list(models)[::-1]:
-            result = ask(models[name], question, decoder=EntropyTree(), kind="number", seed=SEED)
+            result = ask(models[name], question, decoder=decoder, kind="number", seed=SEED)
             rates[name].append(result.usage.tokens_per_second)
             answers[name].append(result.answer)
             if name == "quantized" and result.tree is not None:

@@ -25,7 +25,7 @@ from et_agent.evaluation.items import sample
 
 OUT: Final = Path(__file__).parent / "results" / "early.json"
 DECODERS: Final[Mapping[str, EntropyTree]] = {
-    "whole": EntropyTree(),
+    "whole": EntropyTree(schedule="rounds"),
     label(DECIDED): DECIDED,
     label(SETTLED): SETTLED,
 }

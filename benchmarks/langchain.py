@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import describe
+from et_agent.decoding import EntropyTree
 from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.loading import load_model
 from et_agent.results import AskResult
@@ -114,7 +115,12 @@ def main() -> None:
     ) as model:
         trees = {
             leaves: EntropyTreeRunnable(
-                model=model, leaves=leaves, max_tokens=options.max_tokens, kind="number", seed=SEED
+                model=model,
+                decoder=EntropyTree(
+                    schedule="rounds", leaves=leaves, max_tokens=options.max_tokens
+                ),
+                kind="number",
+                seed=SEED,
             )
             for leaves in options.leaves
         }

@@ -135,7 +135,7 @@ def agent(model: LlamaCppModel, seed: int) -> dict[str, float]:
             messages,
             tools=TOOLS,
             tool_choice="any" if turn == 0 else "auto",
-            decoder=EntropyTree(leaves=8, max_tokens=80),
+            decoder=EntropyTree(schedule="rounds", leaves=8, max_tokens=80),
             seed=seed,
         )
         result = pending.result()
@@ -199,7 +199,8 @@ def memory(spec: str, fill: bool) -> dict[str, float]:
         ask(model, questions[0], decoder=Greedy(max_tokens=2))
         if fill:
             model.submit(lambda: _fill(model)).result()
-        ask(model, questions, decoder=EntropyTree(leaves=16), kind="number")
+        decoder = EntropyTree(schedule="rounds", leaves=16)
+        ask(model, questions, decoder=decoder, kind="number")
         store = model.prefixes
         assert store is not None
         kept = store.bytes

@@ -47,7 +47,7 @@ PARAMETERS: Final = {SMALL: 630_167_424, LARGER: 1_777_088_000, "smollm2-135m": 
 
 DECODERS: Final = {
     "multi-chain": "multi-chain",
-    "entropy-tree": "entropy-tree",
+    "entropy-tree": "entropy-tree:schedule=rounds",
     "greedy": "greedy",
     "breadth-first": "entropy-tree:schedule=breadth_first",
     "waves": "entropy-tree:batch=2,stop_above=0.6",

@@ -76,7 +76,7 @@ def cases() -> list[tuple[str, str, Any, dict[str, Any]]]:
     """(name, question, decoder, other arguments) of 42 questions."""
     small: dict[str, Any] = {"leaves": 8, "max_tokens": 160}
     decoders: dict[str, Any] = {
-        "rounds": EntropyTree(**small),
+        "rounds": EntropyTree(schedule="rounds", **small),
         "stratified": EntropyTree(schedule="stratified", **small),
         "online": EntropyTree(schedule="online", roots=4, **small),
         "breadth-first": EntropyTree(schedule="breadth_first", leaves=5, max_tokens=160),
@@ -96,12 +96,12 @@ def cases() -> list[tuple[str, str, Any, dict[str, Any]]]:
         made.append((f"formula {number} rounds", question, decoders["rounds"], {}))
     made.append(("text early", TEXTS[0], decoders["early"], {}))
     made.append(("conversation", "And of Spain?", decoders["rounds"], {"before": TEXTS[0]}))
-    few: dict[str, Any] = {"leaves": 4, "max_tokens": 100}
-    made.append(("schema", "Describe Paris.", EntropyTree(**few), {"schema": SCHEMA}))
-    made.append(("schema 2", "Describe Porto.", EntropyTree(**few), {"schema": SCHEMA}))
+    few = EntropyTree(schedule="rounds", leaves=4, max_tokens=100)
+    made.append(("schema", "Describe Paris.", few, {"schema": SCHEMA}))
+    made.append(("schema 2", "Describe Porto.", few, {"schema": SCHEMA}))
     for choice in ("auto", "any"):
         extra = {"tools": [TOOL], "tool_choice": choice}
-        made.append((f"tool {choice}", "Weather in Rome?", EntropyTree(**few), extra))
+        made.append((f"tool {choice}", "Weather in Rome?", few, extra))
     return made
 
 

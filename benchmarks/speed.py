@@ -37,8 +37,8 @@ Say = Callable[[str], None]
 
 
 def tree_settings(**other: Any) -> EntropyTree:
-    """The default tree with the benchmark's leaves and token limit."""
-    return EntropyTree(leaves=LEAVES, max_tokens=MAX_TOKENS, **other)
+    """A tree of `rounds` with the benchmark's leaves and token limit."""
+    return EntropyTree(schedule="rounds", leaves=LEAVES, max_tokens=MAX_TOKENS, **other)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def spread(values: list[float]) -> dict[str, float | list[float]]:
 
 
 def _ask_one(model: LlamaCppModel, question: str, *, attention: bool = False) -> float:
-    """Seconds that the default tree takes."""
+    """Seconds that the tree takes."""
     started = time.perf_counter()
     ask(
         model,

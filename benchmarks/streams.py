@@ -3,7 +3,7 @@
     python -m benchmarks.streams [--model qwen2.5-coder-0.5b] [--questions 8] [--repeats 3]
 
 Both models are in memory and take turns. Steps: branches that share a prompt and have gone on for a
-number of tokens of their own. Trees: the default one, one question alone and all at once.
+number of tokens of their own. Trees: those of `rounds`, one question alone and all at once.
 Writes benchmarks/results/streams.json. Nothing else may run meanwhile.
 """
 
@@ -80,11 +80,12 @@ def steps(models: Models, repeats: int) -> dict[str, Any]:
 
 
 def trees(models: Models, questions: list[str], repeats: int) -> dict[str, Any]:
-    """Milliseconds of default trees of both, and their ratios."""
+    """Milliseconds of trees of both, and their ratios."""
+    decoder = EntropyTree(schedule="rounds")
 
     def seconds(asked: str | list[str], model: LlamaCppModel) -> float:
         began = time.perf_counter()
-        ask(model, asked, decoder=EntropyTree(), kind="number", seed=SEED)
+        ask(model, asked, decoder=decoder, kind="number", seed=SEED)
         return 1000 * (time.perf_counter() - began)
 
     cases: dict[str, str | list[str]] = {

@@ -37,7 +37,7 @@ class System:
 OWN = ("llama-cpp-python",)
 UQLM = ("uqlm", "langchain-openai")
 SYSTEMS = (
-    System("tree", "et-agent, tree", 9.3, (100, 130), packages=OWN),
+    System("tree", "et-agent, tree in rounds", 9.3, (100, 130), packages=OWN),
     System("server", "llama-server, 16 requests", 16, (100, 105), server="server"),
     System("overlapped", "et-agent, tree with overlapped forks", 10, (100, 130), packages=OWN),
     System("early", "et-agent, tree that stops early", 6.2, (85, 130), packages=OWN),

@@ -27,14 +27,15 @@ PATIENCE = 1800.0
 
 
 def tree(job: Job) -> Ask:
-    """et-agent's default tree."""
+    """et-agent's tree that forks in rounds, once all paths have ended."""
     from et_agent import EntropyTree
 
-    return _et_agent(job, EntropyTree(leaves=job.samples, max_tokens=job.max_tokens))
+    decoder = EntropyTree(schedule="rounds", leaves=job.samples, max_tokens=job.max_tokens)
+    return _et_agent(job, decoder)
 
 
 def overlapped(job: Job) -> Ask:
-    """et-agent's tree that forks each path as soon as it ends."""
+    """et-agent's default tree, which forks each path as soon as it ends."""
     from et_agent import EntropyTree
 
     decoder = EntropyTree(schedule="overlapped", leaves=job.samples, max_tokens=job.max_tokens)

@@ -32,7 +32,7 @@ CHAINS = 24
 ALONE: dict[str, DecoderSettings] = {
     "stratified": EntropyTree(schedule="stratified", leaves=16),
     "stratified8": EntropyTree(schedule="stratified", leaves=8),
-    "tree": EntropyTree(leaves=16),
+    "tree": EntropyTree(schedule="rounds", leaves=16),
     "online": EntropyTree(schedule="online", roots=4, leaves=16, importance="none"),
     "cold": MultiChain(leaves=16, temperature=0.5),
     "hot": MultiChain(leaves=16, temperature=1.0),

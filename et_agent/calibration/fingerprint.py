@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.family import CalibrationFamily
 from et_agent.decoding.naming import from_description, migrated, settings_class
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
@@ -18,7 +19,8 @@ __all__ = ["Fingerprint"]
 class Fingerprint(BaseModel):
     """What the confidence of a tree depends on besides the question.
 
-    The decoder's class declares which settings matter (`DecoderSettings`). The number of leaves may
+    The decoder's class declares which settings matter (`DecoderSettings`). Of those, only the ones
+    that its family names matter between decoders of one family. The number of leaves may
     be any that the calibrator was fitted with, from smallest to largest. A tree that may stop early
     can end with fewer than it was asked for. Its range therefore begins with the fewest leaves at
     which it may stop, and the calibrator has to cover the whole range. Settings of earlier versions
@@ -180,12 +182,22 @@ class Fingerprint(BaseModel):
         """The settings in which a tree of `other` must be as one of this."""
         one, two = settings_class(self.decoder), settings_class(other.decoder)
         names = self.decoder.keys() | other.decoder.keys()
-        if one is not None and two is not None:
+        if one is None or two is None:
+            return names
+        stopping = one.stopping | two.stopping
+        family = _family(self.decoder)
+        if family is not None and family == _family(other.decoder):
+            names = {*family.settings, *stopping}
+        else:
             # What only one of them has says no more than that they differ.
             names -= one.model_fields.keys() ^ two.model_fields.keys()
-            if not _may_stop(self.decoder):
-                names -= one.stopping | two.stopping
-        return names
+        return names if _may_stop(self.decoder) else names - stopping
+
+
+def _family(decoder: Mapping[str, Any]) -> CalibrationFamily | None:
+    """The family that a decoder's own class declares, if the decoder belongs to it."""
+    family: CalibrationFamily | None = vars(settings_class(decoder)).get("calibration_family")
+    return family if family is not None and family.has(decoder) else None
 
 
 def _may_stop(decoder: Mapping[str, Any]) -> bool:

@@ -51,7 +51,7 @@ class DecoderOption:
         classes: Those that have it: `Rounds`, `MultiChain` and so on.
         type: int, float, str or bool.
         choices: What a str may be.
-        default: Its default, the same in all classes.
+        default: Its default, the same in all classes; for the schedule, that of trees without one.
         help: The first sentence of its docstring.
     """
 
@@ -107,7 +107,7 @@ def _option(field: str, classes: "tuple[type[DecoderSettings], ...]") -> Decoder
         classes=classes,
         type=str if choices else annotations[0],
         choices=tuple(dict.fromkeys(choices)),
-        default="rounds" if field == "schedule" else fields[0].default,
+        default=fields[0].default,
         help=first,
     )
 
@@ -205,6 +205,8 @@ def _help(one: DecoderOption) -> str:
     if one.choices:
         *most, last = one.choices
         text = f"{text.removesuffix('.')}: {', '.join(most)} or {last}."
+    if one.field == "schedule":
+        text = f"{text.removesuffix('.')}; by default the first that has all options given."
     if schedules := one.some_schedules:
         text = f"{', '.join(schedules)}: {text[0].lower()}{text[1:]}"
     return text
@@ -253,18 +255,18 @@ def _schedule(given: Mapping[str, Any]) -> "type[DecoderSettings]":
     """The class of the schedule, to which all options must apply."""
     from et_agent.decoding.schedules import EntropyTree
 
-    schedule = given.get("schedule", "rounds")
-    if schedule not in EntropyTree.schedules:
+    if given.get("schedule", "") not in ("", *EntropyTree.schedules):
         raise SettingsError(
-            f"--schedule is {schedule}: use one of {', '.join(EntropyTree.schedules)}"
+            f"--schedule is {given['schedule']}: use one of {', '.join(EntropyTree.schedules)}"
         )
-    made = EntropyTree.schedules[schedule]
+    made = EntropyTree.class_for(given)
     for field in given:
         others = EntropyTree.schedules_with(field)
         if field not in made.model_fields and others:
             raise SettingsError(
-                f"{option(field)} does not apply to --schedule {schedule}: leave it out, or use "
-                f"--schedule {' or '.join(others)}"
+                f"{option(field)} does not apply to --schedule "
+                f"{made.model_fields['schedule'].default}: leave it out, or use --schedule "
+                f"{' or '.join(others)}"
             )
     return made
 

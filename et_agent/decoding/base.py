@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from et_agent.decoding.family import CalibrationFamily
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
@@ -46,7 +47,11 @@ class DecoderSettings(BaseModel):
     ignored_in_fingerprint: ClassVar[frozenset[str]] = frozenset({"leaves", "max_tokens"})
     """Settings that may differ from those that a calibrator was fitted with. The token limit affects
     only the paths that reach it, and the weight that it cuts off is a feature. The leaves may be any
-    number in the range that the calibrator was fitted with. All other settings matter."""
+    number in the range that the calibrator was fitted with. All other settings matter, unless the
+    calibrator was fitted to a decoder of the same family."""
+    calibration_family: ClassVar[CalibrationFamily | None] = None
+    """Decoders whose calibrators it shares, and the settings that matter then. A class that inherits
+    this is not in the family, since it may grow other trees: it has to declare it itself."""
     stopping: ClassVar[frozenset[str]] = frozenset()
     """Settings that may stop a run early. A stopped run equals a complete run at the size that it had
     then. A calibrator fitted to complete runs therefore applies to stopped ones, but one fitted to

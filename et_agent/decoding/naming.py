@@ -1,17 +1,19 @@
 """Decoders as plain data, `{"name": "EntropyTree", "leaves": 8}`: how results and stores keep them.
 
 Data of earlier versions are read here too, for everyone: settings have the spelling of `legacy.py`,
-and an `EntropyTree` has the settings of all schedules, whichever it decoded with.
+and an `EntropyTree` has the settings of all schedules, whichever it decoded with. `described` names
+the schedule and always did. Data without one, which somebody wrote, mean what the constructor does.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.schedules.keywords import Schedule
 from et_agent.decoding.schedules.legacy import with_new_names
 
 __all__ = [
@@ -29,11 +31,11 @@ DECODERS: Final[Mapping[str, type[DecoderSettings]]] = MappingProxyType(
 )
 """Every decoder by its name on the command line."""
 CLASSES: Final[tuple[type[DecoderSettings], ...]] = (
-    *EntropyTree.schedules.values(),
+    *(EntropyTree.schedules[name] for name in get_args(Schedule)),
     MultiChain,
     Greedy,
 )
-"""Every class of settings; the entropy tree has one for each schedule."""
+"""Every class of settings; the entropy tree has one for each schedule, the default first."""
 _NAMES: Final = {made.__name__: made for made in DECODERS.values()}
 _FLAT: Final = frozenset({"gap", "value", "roots", "branching", "importance_percentile"})
 """Settings of different schedules that a description has all of only if it is of an earlier version."""
@@ -52,9 +54,11 @@ def described(decoder: DecoderSettings) -> dict[str, Any]:
 def settings_class(given: Mapping[str, Any]) -> type[DecoderSettings] | None:
     """The class whose settings a description has, that of the schedule for a tree; None if unknown."""
     made = _NAMES.get(str(given.get("name")))
-    if made is EntropyTree:
-        return EntropyTree.schedules.get(str(given.get("schedule", "rounds")))
-    return made
+    if made is not EntropyTree:
+        return made
+    if "schedule" in given:
+        return EntropyTree.schedules.get(str(given["schedule"]))
+    return EntropyTree.class_for(given)
 
 
 def migrated(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -315,11 +315,11 @@ BEFORE: dict[str, Any] = {
     "temperature": 0.7,
     "value": "worth",
 }
-"""`EntropyTree()` in the fingerprint of a calibrator of an earlier version."""
+"""`EntropyTree()`, which was `rounds`, in the fingerprint of a calibrator of an earlier version."""
 
 
 def test_a_fingerprint_of_before_is_that_of_the_same_tree_today() -> None:
-    now = fingerprint(decoder=described(EntropyTree(leaves=4)))
+    now = fingerprint(decoder=described(EntropyTree(schedule="rounds", leaves=4)))
     before = Fingerprint.model_validate({**now.model_dump(), "decoder": BEFORE})
     assert before == now
     assert before == fingerprint(decoder={**BEFORE, "leaves": 4, "max_tokens": 99})
@@ -333,7 +333,7 @@ def test_what_only_another_decoder_has_is_not_told_of() -> None:
     ours = fingerprint(decoder=described(EntropyTree()))
     online = fingerprint(decoder=described(EntropyTree(schedule="online")))
     chains = fingerprint(decoder=described(MultiChain()))
-    assert ours.problems(online) == ["decoder schedule online instead of rounds"]
+    assert ours.problems(online) == ["decoder schedule online instead of overlapped"]
     assert ours.problems(chains) == ["decoder name MultiChain instead of EntropyTree"]
     own = fingerprint(decoder={"name": "Beam", "leaves": 16, "width": 3, "temperature": 0.7})
     assert "decoder width 3 instead of None" in ours.problems(own)

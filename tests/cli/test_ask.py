@@ -2,7 +2,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -10,7 +10,7 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import Chat
 from et_agent.cli import loading
 from et_agent.cli.ask import ChatName, KindName
-from et_agent.cli.decoders import decoder_options, option
+from et_agent.cli.decoders import decoder_options, decoder_settings, option
 from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
 from et_agent.decoding.schedules.keywords import ForkValue, Importance
@@ -40,10 +40,29 @@ def test_every_setting_of_a_decoder_is_an_option() -> None:
     assert options["value"].choices == get_args(ForkValue)
     assert set(options["schedule"].choices) == set(EntropyTree.schedules)
     assert options["gap"].classes == (Online,)
-    assert [one.__name__ for one in options["leaves"].classes[-2:]] == ["Stratified", "MultiChain"]
+    assert [one.__name__ for one in options["leaves"].classes[-2:]] == [
+        "BreadthFirst",
+        "MultiChain",
+    ]
+    assert options["schedule"].default == EntropyTree().model_dump()["schedule"]
     for one in options.values():
         defaults = {made.model_fields[one.field].default for made in one.classes}
         assert one.field == "schedule" or defaults == {one.default}
+
+
+@pytest.mark.parametrize(
+    ("given", "decoder"),
+    [
+        ({}, EntropyTree(schedule="overlapped")),
+        ({"leaves": 8, "seed": 3}, EntropyTree(schedule="overlapped", leaves=8)),
+        ({"stop_above": 0.6}, EntropyTree(schedule="rounds", stop_above=0.6)),
+        ({"wave": 2, "settle": 0.6}, EntropyTree(schedule="rounds", batch=2, stop_above=0.6)),
+        ({"tau": 0.5, "roots": 3}, EntropyTree(schedule="rounds", tau=0.5, roots=3)),
+        ({"tau": 0.5, "gap": 3}, EntropyTree(schedule="online", tau=0.5, gap=3)),
+    ],
+)
+def test_the_schedule_follows_from_the_options(given: dict[str, Any], decoder: EntropyTree) -> None:
+    assert decoder_settings("entropy-tree", given) == decoder
 
 
 def test_help_names_every_setting_and_no_former_one(run: Run) -> None:
@@ -228,7 +247,7 @@ def test_a_file_that_cannot_be_read(run: Run, install: Install, tmp_path: Path, 
         (["--decoder", "greedy", "--seed", "3"], "--seed does not apply"),
         (["--decoder", "multi-chain", "--exchangeable"], "--exchangeable does not apply"),
         (["--decoder", "multi-chain", "--b", "2", "--gap", "3"], "--b, --gap do not apply"),
-        (["--gap", "8"], "--gap does not apply to --schedule rounds"),
+        (["--gap", "8", "--stop-above", "1"], "--gap does not apply to --schedule rounds"),
         (["--schedule", "stratified", "--tau", "1"], "--tau does not apply to --schedule strat"),
         (["--schedule", "online", "--stop-above", "1"], "use --schedule rounds"),
         (["--importance", "none", "--delta", "0.1"], "--importance none"),

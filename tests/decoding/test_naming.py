@@ -4,13 +4,21 @@ from typing import Any, Final
 import pytest
 
 from et_agent.decoding import DecoderSettings, EntropyTree, Greedy, MultiChain
-from et_agent.decoding.naming import described, from_description, has_name, migrated
+from et_agent.decoding.naming import (
+    described,
+    from_description,
+    has_name,
+    migrated,
+    settings_class,
+)
+from et_agent.decoding.schedules.legacy import with_new_names
 from et_agent.errors import SettingsError
 
 
 @pytest.mark.parametrize(
     ("name", "decoder"),
     [
+        ("EntropyTree", EntropyTree(leaves=3)),
         ("EntropyTree", EntropyTree(leaves=3, tau=0.5)),
         ("EntropyTree", EntropyTree(schedule="online", gap=2)),
         ("EntropyTree", EntropyTree(schedule="stratified")),
@@ -28,7 +36,7 @@ def test_there_and_back(name: str, decoder: DecoderSettings) -> None:
 
 
 def test_a_setting_that_runs_from_before_do_not_know_is_told_only_where_it_is_used() -> None:
-    assert not {"batch", "stop_below"} & set(described(EntropyTree()))
+    assert not {"batch", "stop_below"} & set(described(EntropyTree(schedule="rounds")))
     batches = EntropyTree(batch=2, stop_above=0.6)
     assert described(batches)["batch"] == 2
     assert from_description(described(batches)) == batches
@@ -53,14 +61,14 @@ FLAT: Final[dict[str, Any]] = {
     "exchangeable": False,
     "settle": None,
 }
-"""As an earlier version described `EntropyTree()`."""
+"""As an earlier version described `EntropyTree()`, which was `rounds`."""
 
 
 @pytest.mark.parametrize(
     ("changed", "now"),
     [
-        ({}, {}),
-        ({"gap": 3}, {}),
+        ({}, {"schedule": "rounds"}),
+        ({"gap": 3}, {"schedule": "rounds"}),
         ({"value": "parting"}, {"value": "disagreement"}),
         (
             {"wave": 4, "settle": 0.8, "give_up": 0.34, "least_worth": 2.0},
@@ -88,7 +96,24 @@ def test_what_a_description_of_before_lacks_it_goes_on_lacking() -> None:
 
 def test_the_setting_of_another_schedule_is_dropped_only_where_all_are_there() -> None:
     with pytest.raises(SettingsError, match="gap does nothing with schedule='rounds'"):
-        from_description({"name": "EntropyTree", "leaves": 4, "gap": 3})
+        from_description({"name": "EntropyTree", "schedule": "rounds", "gap": 3})
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"leaves": 3}, {"roots": 4}, {"wave": 2, "settle": 0.8}, {"gap": 3}]
+)
+def test_a_description_without_a_schedule_means_what_the_constructor_does(
+    given: dict[str, Any],
+) -> None:
+    decoder = from_description({"name": "EntropyTree", **given})
+    assert decoder == EntropyTree(**with_new_names(given))
+    assert settings_class({"name": "EntropyTree", **given}) is type(decoder)
+
+
+def test_a_whole_description_of_before_means_rounds_without_a_schedule_too() -> None:
+    unnamed = {name: value for name, value in FLAT.items() if name != "schedule"}
+    assert from_description(unnamed) == EntropyTree(schedule="rounds")
+    assert "gap" not in migrated(unnamed)
 
 
 def test_what_cannot_be_made() -> None:

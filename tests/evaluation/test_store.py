@@ -64,13 +64,15 @@ def test_a_run_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
     flat |= {"leaves": 16, "roots": 8, "branching": 2, "tau": None, "percentile": None}
     flat |= {"importance": "auto", "delta": None, "importance_percentile": 25.0, "gap": 16}
     flat |= {"exchangeable": False, "value": "worth", "least_worth": 1.0, "settle": None}
+    rounds = EntropyTree(schedule="rounds")
     with RunStore(tmp_path / "runs.sqlite") as store:
         old = store.begin("tree", {"seed": 1, "decoder": flat})
-        assert store.begin("now", {"seed": 1, "decoder": described(EntropyTree())}).id == old.id
+        assert store.begin("now", {"seed": 1, "decoder": described(rounds)}).id == old.id
         assert store.again(old).config["decoder"] == flat
         for other in (
-            {"seed": 2, "decoder": described(EntropyTree())},
-            {"seed": 1, "decoder": described(EntropyTree(leaves=8))},
+            {"seed": 2, "decoder": described(rounds)},
+            {"seed": 1, "decoder": described(EntropyTree(schedule="rounds", leaves=8))},
+            {"seed": 1, "decoder": described(EntropyTree())},
             {"seed": 1, "decoder": described(EntropyTree(stop_above=0.8))},
             {"seed": 1, "decoder": described(MultiChain())},
         ):

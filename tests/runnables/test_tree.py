@@ -29,6 +29,8 @@ def test_settings_apply_to_whatever_decoder(model: ScriptedModel) -> None:
     chains = EntropyTreeRunnable(model=model, decoder=MultiChain(temperature=1), leaves=2)
     assert chains.decoder_settings() == MultiChain(leaves=2, temperature=1)
     assert EntropyTreeRunnable(decoder={"name": "Greedy"}).decoder_settings() == Greedy()
+    stopping = EntropyTreeRunnable(decoder={"name": "EntropyTree", "stop_above": 0.6}, leaves=3)
+    assert stopping.decoder_settings() == EntropyTree(schedule="rounds", stop_above=0.6, leaves=3)
     assert chains.invoke(QUESTION).usage.leaves == 2
     assert EntropyTreeRunnable(model=model, kind="text").invoke(QUESTION).kind == "text"
     assert EntropyTreeRunnable(model=model, chat="plain").invoke(QUESTION).chat == "plain"

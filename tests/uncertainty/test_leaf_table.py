@@ -65,7 +65,9 @@ def test_a_capped_tree_keeps_all_weight(schedule: Schedule) -> None:
 
 def test_a_capped_tree_is_the_tree_with_fewer_leaves() -> None:
     """Rounds go on where fewer leaves stop: the weights must be those of the smaller tree."""
-    large = EntropyTree(leaves=8, roots=2, tau=0.05, temperature=1, importance="none")
+    large = EntropyTree(
+        schedule="rounds", leaves=8, roots=2, tau=0.05, temperature=1, importance="none"
+    )
     compared = 0
     for seed in range(30):
         tree, leaves = measured(large, seed, toy_seed=seed)

@@ -1,20 +1,19 @@
 """The entropy tree's settings: what its schedules have in common, and which class has which."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack, cast, get_args
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
-from et_agent.decoding.schedules.keywords import TreeKeywords
+from et_agent.decoding.schedules.keywords import Schedule, TreeKeywords
 from et_agent.decoding.schedules.legacy import FORMER_SETTINGS, with_new_names
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 
 __all__ = ["EntropyTree"]
 
-_DEFAULT: Final = "rounds"
 # From the warning through `with_new_names`, a validator and three `__init__` to the first's caller.
 _CALLER: Final = 8
 
@@ -32,14 +31,17 @@ class EntropyTree(DecoderSettings):
 
     A schedule decides when to fork. Each one has a class of its own with only its settings.
     `schedule` selects the class, here and wherever pydantic reads plain data:
-    `EntropyTree(schedule="online", gap=8)` is an `Online`. Biases are measured in
+    `EntropyTree(schedule="online", gap=8)` is an `Online`. If none is named, the first schedule of
+    this list is taken that has all settings that are given: `EntropyTree(leaves=8)` is an
+    `Overlapped`, `EntropyTree(stop_above=0.6)` a `Rounds`. Biases are measured in
     `benchmarks/results/bias.json`:
 
-    - `rounds` (default): stratified roots, then rounds of forks at the best positions of finished
-      chains. Slightly biased, since the position of a fork depends on what came after it: the mean
-      of p(a|x) is off by 0.006 or less on two scripted models and by 0.028 on the third.
-    - `overlapped`: stratified roots, each of which is forked as soon as it ends, while others still
-      run. A tree takes few more steps than its longest path has tokens. Slightly biased, as `rounds`.
+    - `overlapped` (default): stratified roots, each of which is forked as soon as it ends, while
+      others still run. A tree takes few more steps than its longest path has tokens. Slightly
+      biased, since the position of a fork depends on what came after it: the mean of p(a|x) is off
+      by 0.003 or less on two scripted models and by 0.028 on the third.
+    - `rounds`: stratified roots, then rounds of forks at the best positions of finished chains. May
+      stop early. Slightly biased too: 0.006 or less, and 0.028.
     - `online`: forks are made while their token is decoded and depend on nothing later. Unbiased.
     - `stratified`: exact samples, spread evenly by arithmetic sampling (arXiv 2210.15458). Shared
       beginnings are decoded once. Unbiased.
@@ -63,7 +65,7 @@ class EntropyTree(DecoderSettings):
 
     def __new__(cls, **settings: object) -> Self:
         """An instance of the schedule's class."""
-        return super().__new__(cls if _is_schedule(cls) else cls._of(settings))
+        return super().__new__(cls if _is_schedule(cls) else cls.class_for(settings))
 
     def __init__(self, **settings: Unpack[TreeKeywords]) -> None:
         """Check the settings, which are those of the schedule's class."""
@@ -76,20 +78,31 @@ class EntropyTree(DecoderSettings):
             cls.schedules.setdefault(cls.model_fields["schedule"].default, cls)
 
     @classmethod
-    def _of(cls, settings: Mapping[str, object]) -> type[Self]:
-        schedule = settings.get("schedule", _DEFAULT)
-        found = cls.schedules.get(str(schedule))
-        if found is None or not issubclass(found, cls):
-            if not any(issubclass(one, cls) for one in cls.schedules.values()):
-                classes = ", ".join(one.__name__ for one in cls.schedules.values())
-                raise SettingsError(
-                    f"{cls.__name__} has no schedule of its own: derive it from one of {classes}"
-                )
+    def class_for(cls, settings: Mapping[str, object]) -> type[Self]:
+        """The class of the schedule that settings name or, without a name, of the first that has all.
+
+        The order is that of `Schedule`. If no schedule has all settings, the first with the most of
+        them is taken, which refuses the others. What values they have does not matter.
+
+        Raises:
+            SettingsError: The class has no such schedule, or none at all.
+        """
+        ours = {name: one for name, one in cls.schedules.items() if issubclass(one, cls)}
+        if not ours:
+            classes = ", ".join(one.__name__ for one in cls.schedules.values())
             raise SettingsError(
-                f"{cls.__name__} settings: schedule is {schedule!r}: use one of "
-                f"{', '.join(cls.schedules)}"
+                f"{cls.__name__} has no schedule of its own: derive it from one of {classes}"
             )
-        return found
+        if "schedule" not in settings:
+            given = {FORMER_SETTINGS.get(name, name) for name in settings}
+            ordered = [ours[name] for name in (*get_args(Schedule), *ours) if name in ours]
+            return max(ordered, key=lambda one: len(given & one.model_fields.keys()))
+        named = settings["schedule"]
+        if str(named) not in ours:
+            raise SettingsError(
+                f"{cls.__name__} settings: schedule is {named!r}: use one of {', '.join(ours)}"
+            )
+        return ours[str(named)]
 
     @classmethod
     def schedules_with(cls, setting: str) -> list[str]:
@@ -120,25 +133,39 @@ class EntropyTree(DecoderSettings):
         if _is_schedule(cls) or not kinds:
             return handler(source)
         schemas = {name: handler.generate_schema(one) for name, one in kinds.items()}
-        return core_schema.tagged_union_schema(schemas, discriminator=_schedule_of)
+        return core_schema.tagged_union_schema(schemas, discriminator=cls._schedule_of)
+
+    @classmethod
+    def _schedule_of(cls, given: Any) -> Any:
+        """The schedule that plain data or an instance has."""
+        if not isinstance(given, Mapping):
+            return getattr(given, "schedule", None)
+        if "schedule" in given:
+            return given["schedule"]
+        return cls.class_for(given).model_fields["schedule"].default
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with changes, which may name another schedule.
 
         As with every pydantic model, changes are not checked while the schedule stays. With another
-        schedule those settings that were given are kept that it has too.
+        schedule those settings that were given are kept that it has too. If none was named and the
+        changes have a setting of another schedule, the copy is the tree of all settings that were
+        given.
 
         Raises:
-            SettingsError: The other schedule does not allow the changes.
+            SettingsError: The schedule does not allow the changes.
         """
         changes = with_new_names(
             update or {}, tell=lambda old, new: warn_of_old_name(old, new, stacklevel=5)
         )
-        own = type(self).model_fields["schedule"].default
-        if changes.get("schedule", own) == own:
+        fields = type(self).model_fields
+        own = fields["schedule"].default
+        if changes.get("schedule", own) == own and changes.keys() <= fields.keys():
             return super().model_copy(update=changes, deep=deep)
-        wanted = self.model_fields_set & set(EntropyTree._of(changes).model_fields)
-        settings: Any = {**{name: getattr(self, name) for name in wanted - {"schedule"}}, **changes}
+        kept: set[str] = self.model_fields_set
+        if "schedule" in changes:
+            kept = kept & EntropyTree.class_for(changes).model_fields.keys()
+        settings: Any = {**{name: getattr(self, name) for name in kept}, **changes}
         return cast("Self", EntropyTree(**settings))
 
     def __repr_name__(self) -> str:
@@ -169,10 +196,3 @@ class EntropyTree(DecoderSettings):
             SettingsError: The schedule needs a pilot of this model, and there is none.
         """
         raise NotImplementedError  # pragma: no cover
-
-
-def _schedule_of(given: Any) -> Any:
-    """The schedule that plain data or an instance has."""
-    if isinstance(given, Mapping):
-        return given.get("schedule", _DEFAULT)
-    return getattr(given, "schedule", None)

@@ -4,7 +4,8 @@ from typing import Literal, TypedDict
 
 __all__ = ["ForkValue", "Importance", "Schedule", "TreeKeywords"]
 
-Schedule = Literal["rounds", "overlapped", "online", "stratified", "breadth_first"]
+Schedule = Literal["overlapped", "rounds", "online", "stratified", "breadth_first"]
+"""Schedules by name, in the order in which `EntropyTree` looks for one if none is named."""
 ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
 Importance = Literal["auto", "none", "received", "prompt"]
 

@@ -1,7 +1,7 @@
-"""Schedule `overlapped`: a path is forked as soon as it ends, while others still run."""
+"""Schedule `overlapped`, the default: a path is forked as soon as it ends, while others still run."""
 
 import math
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from et_agent.decoding.arithmetic import CodedRun
 from et_agent.decoding.base import Run, RunInputs, side
+from et_agent.decoding.family import CODED, CalibrationFamily
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.schedules.backward import ForkCandidate, rank
 from et_agent.decoding.schedules.base import EntropyTree
@@ -29,6 +30,8 @@ class Overlapped(EntropyTree):
     Roots and forks run side by side, so a tree takes few more steps than its longest path has tokens.
     Slightly biased, since the position of a fork depends on what came after it.
     """
+
+    calibration_family: ClassVar[CalibrationFamily | None] = CODED
 
     schedule: Literal["overlapped"] = "overlapped"
     """When to fork."""

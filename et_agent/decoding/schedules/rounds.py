@@ -1,4 +1,4 @@
-"""Schedule `rounds`, the default: roots, then rounds of forks at the best positions."""
+"""Schedule `rounds`: roots, then rounds of forks at the best positions."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from et_agent.decoding.base import Run, RunInputs
+from et_agent.decoding.family import CODED, CalibrationFamily
 from et_agent.decoding.schedules.backward import BackwardRun, ForkCandidate, rank
 from et_agent.decoding.schedules.forking import ForkingTree
 from et_agent.decoding.schedules.keywords import ForkValue
@@ -32,6 +33,9 @@ class Rounds(ForkingTree):
     """
 
     stopping: ClassVar[frozenset[str]] = frozenset({"stop_above", "stop_below", "batch"})
+    calibration_family: ClassVar[CalibrationFamily | None] = CODED.only_with(
+        value="value_per_token"
+    )
 
     schedule: Literal["rounds"] = "rounds"
     """When to fork."""

@@ -1,9 +1,10 @@
 """Schedule `stratified`: the codes of arithmetic sampling and nothing else."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from et_agent.decoding.arithmetic import CodedRun
 from et_agent.decoding.base import Run, RunInputs
+from et_agent.decoding.family import CODED, CalibrationFamily
 from et_agent.decoding.schedules.base import EntropyTree
 
 __all__ = ["Stratified"]
@@ -14,6 +15,8 @@ class Stratified(EntropyTree):
 
     The tree has all its leaves from the beginning on, each a code. Unbiased.
     """
+
+    calibration_family: ClassVar[CalibrationFamily | None] = CODED
 
     schedule: Literal["stratified"] = "stratified"
     """When to fork."""

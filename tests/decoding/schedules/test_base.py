@@ -163,6 +163,7 @@ def test_settings_are_frozen_and_tell_what_they_read() -> None:
         EntropyTree().leaves = 3  # type: ignore[misc]
     assert EntropyTree(value="entropy").reads_attention
     assert not EntropyTree().reads_attention
+    assert not EntropyTree(schedule="rounds").reads_attention
     assert not EntropyTree(importance="none").reads_attention
     assert not EntropyTree(schedule="stratified").reads_attention
 
@@ -202,7 +203,13 @@ def test_the_constructor_makes_the_class_of_the_schedule(schedule: Schedule) -> 
     assert type(decoder) is made
     assert decoder == made(leaves=3)
     assert isinstance(decoder, Decoder)
-    assert type(EntropyTree(leaves=3)) is EntropyTree.schedules["rounds"]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_default_that_is_given_changes_nothing(schedule: Schedule) -> None:
+    for name, field in EntropyTree.schedules[schedule].model_fields.items():
+        given_settings: dict[str, Any] = {"schedule": schedule, name: field.default}
+        assert EntropyTree(**given_settings) == EntropyTree(schedule=schedule)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -239,11 +246,6 @@ def test_plain_data_become_the_class_of_their_schedule(schedule: Schedule) -> No
     assert Holder.model_validate_json(held.model_dump_json()) == held
 
 
-def test_plain_data_without_a_schedule_are_rounds() -> None:
-    assert Holder.model_validate({"tree": {"roots": 3}}).tree == EntropyTree(roots=3)
-    assert EntropyTree.model_validate({}) == EntropyTree()
-
-
 @pytest.mark.parametrize(
     "tree", [{"schedule": "best"}, {"schedule": "online", "batch": 2}, {"leaves": 0}, 3]
 )
@@ -272,7 +274,7 @@ def test_a_class_of_the_users_own_stays_one_and_stands_for_no_schedule() -> None
     own = Own(leaves=3)
     assert type(own) is Own
     assert repr(own).startswith("Own(")
-    assert type(EntropyTree()) is Rounds
+    assert type(EntropyTree(schedule="rounds")) is Rounds
     assert Holder(tree=own).tree is own
 
 
@@ -356,7 +358,9 @@ def test_defaults_that_are_given_with_all_other_settings_are_no_contradiction() 
 
 def test_a_copy_may_have_another_schedule() -> None:
     online = EntropyTree(schedule="online", gap=3, leaves=5)
-    assert online.model_copy(update={"schedule": "rounds"}) == EntropyTree(leaves=5)
+    assert online.model_copy(update={"schedule": "rounds"}) == EntropyTree(
+        schedule="rounds", leaves=5
+    )
     assert online.model_copy(update={"leaves": 6}) == EntropyTree(
         schedule="online", gap=3, leaves=6
     )

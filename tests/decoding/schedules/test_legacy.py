@@ -81,7 +81,7 @@ def test_every_schedule_has_the_former_names_with_their_defaults(
 ) -> None:
     with pytest.warns(DeprecationWarning, match=f"{former} is deprecated .*use {now}") as told:
         found = getattr(EntropyTree(schedule=schedule), former)
-    assert found == getattr(EntropyTree(), now)
+    assert found == getattr(EntropyTree(schedule="rounds"), now)
     assert [one.filename for one in told] == [__file__]
 
 

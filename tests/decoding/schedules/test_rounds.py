@@ -36,7 +36,9 @@ def test_one_fork_a_chain_a_round() -> None:
 @pytest.mark.parametrize(("says", "position"), [(True, 8), (False, 2)])
 def test_a_token_that_speaks_of_the_answer_is_worth_more(says: bool, position: int) -> None:
     toy = chain_toy([0.999, 0.999, 0.6, 0.999, 0.999, 0.999, 0.999, 0.999, 0.6, 0.999])
-    decoder = EntropyTree(leaves=2, roots=1, temperature=1, tau=0.1, least_value=0.0)
+    decoder = EntropyTree(
+        schedule="rounds", leaves=2, roots=1, temperature=1, tau=0.1, least_value=0.0
+    )
 
     def speaks(path: Sequence[int]) -> list[bool]:
         return [at == 8 for at in range(len(path))]
@@ -50,7 +52,9 @@ def test_a_fork_that_is_worth_less_than_a_chain_is_not_made() -> None:
     toy = chain_toy([0.6] * 8)
     sizes = []
     for least in (0.0, 1.0, 1e9):
-        decoder = EntropyTree(leaves=12, roots=4, temperature=1, least_value=least)
+        decoder = EntropyTree(
+            schedule="rounds", leaves=12, roots=4, temperature=1, least_value=least
+        )
         run = play(decoder, toy, 3, read_tokens=lambda path: [True] * len(path))
         sizes.append(run.tree.leaf_count())
     assert sizes[0] == 12
@@ -78,7 +82,9 @@ def test_stop_above_stops_the_rounds() -> None:
     toy = chain_toy([0.6] * 6)
 
     def leaves(share: float | None, says: str | None, *, reader: bool = True) -> int:
-        decoder = EntropyTree(value="mass_per_token", **settings, stop_above=share)
+        decoder = EntropyTree(
+            schedule="rounds", value="mass_per_token", **settings, stop_above=share
+        )
         return play(decoder, toy, read_leaf=(lambda _: says) if reader else None).tree.leaf_count()
 
     assert leaves(None, "same") == 12

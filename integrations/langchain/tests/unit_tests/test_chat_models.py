@@ -211,7 +211,7 @@ def test_settings_of_a_call_hold_for_that_call(chat: ChatEntropyTree) -> None:
     def decoder(**call: Any) -> dict[str, Any]:
         return result_of(chat.invoke(QUESTION, **call)).decoder
 
-    assert decoder()["leaves"] == 8
+    assert (decoder()["schedule"], decoder()["leaves"]) == ("overlapped", 8)
     called = decoder(leaves=4, temperature=1.0, max_tokens=30)
     assert (called["leaves"], called["temperature"], called["max_tokens"]) == (4, 1.0, 30)
     assert decoder(temperature=0)["name"] == "Greedy"
