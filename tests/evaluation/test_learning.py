@@ -114,12 +114,12 @@ def test_it_stops_when_enough_is_known_and_goes_on_when_more_is_wanted(store: Ru
 
 def test_it_stops_when_the_time_is_up(store: RunStore) -> None:
     with half_knowing_model() as model:
-        one = learning(model, store, set_of(sums(500)), seconds=0.3, interval=0.001)
+        one = learning(model, store, set_of(sums(500)), seconds=1.0, interval=0.001)
         seen = worked(one)
         assert 1 < len(seen) < 500
         assert one.ended == "time"
         assert one.tracks[NUMBER].done == store.again(one.runs["sums"]).questions
-        later = learning(model, store, set_of(sums(500)), seconds=0.3, interval=0.001)
+        later = learning(model, store, set_of(sums(500)), seconds=1.0, interval=0.001)
         assert worked(later)[0].standings[0].done == one.tracks[NUMBER].done
 
 
