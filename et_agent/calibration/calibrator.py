@@ -297,7 +297,7 @@ class Calibrator:
         return sum(one.questions for one in self.data)
 
     def outside(self, features: Mapping[str, float | None], kind: str) -> bool:
-        """Whether a tree is unlike those that were fitted: farther away than 99 % of them.
+        """Whether a tree is unlike those that were fitted: well outside of where they lay.
 
         Raises:
             CalibrationError: Not fitted.

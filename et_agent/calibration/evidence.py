@@ -34,6 +34,9 @@ _DOMAIN: Final = (
     "unanswered",
 )
 _QUANTILE: Final = 0.99
+_SLACK: Final = 1.5
+"""Unanimity and short questions are rare among fitted trees, and no reason for doubt: a tree has to be
+half again as far away as 99 % of the fitted ones. Replies without reasoning are six times as far."""
 _LEAST: Final = 50
 """Fewer trees say little of where others lie."""
 _RIDGE: Final = 1e-3
@@ -141,7 +144,8 @@ class Domain(Frozen):
     precision: tuple[tuple[float, ...], ...]
     """The inverse of their covariance."""
     largest: float = Field(gt=0)
-    """Mahalanobis distance that 99 % of the fitted trees have or less."""
+    """Mahalanobis distance from which on a tree is outside: 1.5 times what 99 % of the fitted trees
+    have or less."""
 
     def distance(self, rows: Doubles) -> Doubles:
         """Mahalanobis distance over `largest`, [n]; above 1 is outside. NaN counts as average."""
@@ -175,5 +179,5 @@ def domain_of(rows: Doubles) -> Domain | None:
         precision=tuple(map(tuple, np.linalg.inv(spread).tolist())),
         largest=1.0,
     )
-    largest = float(np.quantile(made.distance(rows), _QUANTILE))
+    largest = _SLACK * float(np.quantile(made.distance(rows), _QUANTILE))
     return made.model_copy(update={"largest": max(largest, 1e-6)})

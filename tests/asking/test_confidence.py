@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask
 from et_agent.asking.options import Calibration
 from et_agent.calibration import Fingerprint
 from et_agent.calibration.calibrator import Calibrator, CalibratorFile
 from et_agent.calibration.finding import calibrators_folder, save_calibrator
 from et_agent.calibration.maps import Isotonic
+from et_agent.templates.messages import Message
 
 QUESTION = "How many legs has a cat?"
 CHAINS = MultiChain(leaves=8)
@@ -113,3 +115,56 @@ def test_a_result_says_whether_stop_sequences_were_given() -> None:
     assert (plain.stops, stopped.stops) == (False, True)
     found = [Fingerprint.of_result(one.model_dump(mode="json")) for one in (plain, stopped)]
     assert found[0].problems(found[1]) == ["stop sequences"]
+
+
+HISTORY: list[Message] = [
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hello"},
+    {"role": "user", "content": QUESTION},
+]
+AGE = {
+    "type": "object",
+    "properties": {"age": {"type": "integer"}},
+    "required": ["age"],
+}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "add", "description": "Adds.", "parameters": AGE},
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        (QUESTION, {}),
+        (HISTORY, {}),
+        (QUESTION, {"system_prompt": "You are a pirate."}),
+        (QUESTION, {"system_prompt": ""}),
+        (QUESTION, {"stop": ["Question:"]}),
+        (QUESTION, {"tools": [TOOL]}),
+        (QUESTION, {"schema": AGE}),
+        (QUESTION, {"kind": "text"}),
+        (QUESTION, {"decoder": EntropyTree(temperature=0.3)}),
+        (QUESTION, {"decoder": EntropyTree(leaves=2)}),
+        (QUESTION, {"decoder": EntropyTree(leaves=24)}),
+        (QUESTION, {"decoder": EntropyTree(schedule="stratified", leaves=4)}),
+        (QUESTION, {"decoder": EntropyTree(leaves=4, batch=2, stop_above=0.6)}),
+        (QUESTION, {"decoder": MultiChain(leaves=3)}),
+        (QUESTION, {"decoder": Greedy()}),
+        ("Wie viel sind 15 % von 240?", {}),
+    ],
+)
+def test_every_answer_has_a_confidence_that_says_what_it_rests_on(
+    question: Any, options: dict[str, Any]
+) -> None:
+    texts = {'{"age": 4}': 1.0} if "schema" in options else {"So \\boxed{4}": 1.0}
+    with ScriptedModel.from_texts(texts) as model:
+        result = ask(model, question, **options)
+    assert result.answer is not None
+    assert result.confidence is not None
+    assert result.calibration is not None
+    assert (result.calibrated, result.calibration.source) == (False, "general")
+    low, high = result.calibration.interval
+    assert 0 < low <= result.confidence <= high < 1
+    assert result.calibration.notes, "why it is not better"
+    assert AskResult.model_validate_json(result.model_dump_json()) == result

@@ -1,0 +1,27 @@
+"""Shipped and general maps on stored trees of questions that only a guess can answer."""
+
+import numpy as np
+import pytest
+
+from benchmarks.runs import LARGER, SMALL
+from benchmarks.settings import archive_of
+from benchmarks.settings.tables import confidences
+
+
+@pytest.mark.parametrize("model", [SMALL, LARGER])
+def test_a_guess_is_never_sure(model: str) -> None:
+    records = archive_of(model)["guesses/default"].records
+    assert len(records) >= 60
+    found = confidences(model, records)
+    assert np.mean(found > 0.7) <= 0.05
+    assert found.max() <= 0.9
+
+
+@pytest.mark.parametrize(("model", "most"), [(SMALL, 0.05), (LARGER, 0.2)])
+def test_word_problems_that_lack_a_number_are_seldom_sure(model: str, most: float) -> None:
+    """Votes cannot see this, so some are; whole ones must be surer."""
+    records = archive_of(model)["missing/default"].records
+    found = confidences(model, records)
+    lacks = np.array([one.subject == "missing" for one in records])
+    assert np.mean(found[lacks] > 0.8) <= most + 1e-9
+    assert found[~lacks].mean() > found[lacks].mean() + 0.05
