@@ -29,7 +29,7 @@ from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "dequantizing.json"
-QUESTIONS: Final = Path(__file__).with_name("questions.txt")
+QUESTIONS: Final = Path(__file__).parent / "questions" / "speed.txt"
 WIDTHS: Final = (1, 4, 8, 16, 24, 32)
 STEPS: Final = 6
 SEED: Final = 11

@@ -25,7 +25,7 @@ from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
 
 OUT: Final = Path(__file__).parent / "results" / "langchain.json"
-QUESTIONS: Final = Path(__file__).with_name("questions.txt")
+QUESTIONS: Final = Path(__file__).parent / "questions" / "speed.txt"
 TICK: Final = 0.01
 SEED: Final = 11
 

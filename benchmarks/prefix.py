@@ -32,7 +32,7 @@ from et_agent.templates.messages import Message
 from et_agent.weights.catalog import locate
 
 OUT: Final = Path(__file__).parent / "results" / "prefix.json"
-QUESTIONS: Final = Path(__file__).with_name("questions.txt")
+QUESTIONS: Final = Path(__file__).parent / "questions" / "speed.txt"
 SYSTEM_TOKENS: Final = 1000
 WORDS: Final = (
     "river",

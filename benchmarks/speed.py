@@ -28,7 +28,7 @@ LEAVES = 20
 MAX_TOKENS = 320
 QUESTIONS = [
     line
-    for line in Path(__file__).with_name("questions.txt").read_text().splitlines()
+    for line in (Path(__file__).parent / "questions" / "speed.txt").read_text().splitlines()
     if line.strip()
 ]
 SEED = 11

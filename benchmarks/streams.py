@@ -27,7 +27,7 @@ from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
 
 OUT: Final = Path(__file__).parent / "results" / "streams.json"
-QUESTIONS: Final = Path(__file__).with_name("questions.txt")
+QUESTIONS: Final = Path(__file__).parent / "questions" / "speed.txt"
 SHAPES: Final = ((1, 150), (8, 150), (16, 150), (32, 50), (32, 150), (32, 300))
 PROMPT: Final = 100
 STEPS: Final = 6

@@ -20,7 +20,7 @@ __all__ = ["TASKS", "run"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _TEXT: Final = _ROOT / "docs" / "architecture.md"
-_QUESTIONS: Final = _ROOT / "benchmarks" / "questions.txt"
+_QUESTIONS: Final = _ROOT / "benchmarks" / "questions" / "speed.txt"
 _PROMPT: Final = 1000
 _CHAINS: Final = 24
 _CHAIN_TOKENS: Final = 64
