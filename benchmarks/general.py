@@ -51,6 +51,8 @@ FAMILIES: Final = {
     "word-problems": ("svamp", "gsm8k"),
     "choices": ("mmlu",),
     "trivia": ("nq-open",),
+    "passages": ("squad2",),
+    "closed-book": ("squad2",),
 }
 """Sets whose questions are of other sets."""
 

@@ -51,7 +51,7 @@ class CalibrationReport(Frozen):
     """Which map gave it."""
     labels: int
     """Labelled questions of this setting that the map has learnt from; 0 for the general map."""
-    interval: tuple[float, float]
+    interval: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
     """Central 90 % of what P(correct) may be, given these labels."""
     notes: tuple[str, ...] = ()
     """Why no better source was used."""
@@ -60,6 +60,13 @@ class CalibrationReport(Frozen):
     known."""
     largest_low: float | None = None
     """The same for the lower end of the interval."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "CalibrationReport":
+        low, high = self.interval
+        if low > high:
+            raise ValueError(f"the interval {self.interval} is upside down")
+        return self
 
     @property
     def low(self) -> float:
@@ -202,7 +209,7 @@ class AskResult(Frozen):
     canonical form: keys sorted, no spaces."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
-    confidence: float | None = None
+    confidence: float | None = Field(default=None, ge=0, le=1)
     """P(correct); None if no leaf gave an answer, if decoding was stopped before the tree was complete,
     or if none was wanted (`calibrator=None`). `calibration` says what it rests on."""
     calibrated: bool = False

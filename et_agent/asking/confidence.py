@@ -114,12 +114,12 @@ class ConfidenceEstimator:
             return Assessment(features)
         try:
             return self._assessed(features, form)
-        except CalibrationError as error:
+        except (CalibrationError, ArithmeticError, ValueError) as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
             return Assessment(features, notes=(f"no confidence: {error}",))
 
     def _assessed(self, features: dict[str, float | None], form: AnswerForm) -> Assessment:
-        held = self._held(form)
+        held, outside = self._held(form), None
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
         if held is not None:
             try:
@@ -127,8 +127,9 @@ class ConfidenceEstimator:
                     found = held.calibrator.confidence(features, form)
                     report = self._report(held, found, form)
                     return Assessment(features, found, report, notes)
+                outside = held.calibrator
                 reason = f"this tree is unlike those of the {held.source} calibrator"
-            except CalibrationError as error:
+            except (CalibrationError, ArithmeticError, ValueError) as error:
                 reason = f"the {held.source} calibrator does not apply: {error}"
         else:
             reason = self._why_none(form)
@@ -136,7 +137,7 @@ class ConfidenceEstimator:
         if held is not None:
             general = general.widened(WIDENED)
         found = general.confidence(features, form)
-        report = self._report(Held(general, "general"), found, form, reason)
+        report = self._report(Held(general, "general"), found, form, reason, outside=outside)
         return Assessment(features, found, report, notes)
 
     def _held(self, form: AnswerForm) -> Held | None:
@@ -158,10 +159,18 @@ class ConfidenceEstimator:
         return why_none(fingerprint)
 
     def _report(
-        self, held: Held, found: Confidence, form: AnswerForm, *notes: str
+        self,
+        held: Held,
+        found: Confidence,
+        form: AnswerForm,
+        *notes: str,
+        outside: Calibrator | None = None,
     ) -> CalibrationReport:
         _, leaves = self._fingerprint(form).leaves
         largest, largest_low = held.calibrator.largest(leaves, form)
+        if outside is not None:  # other trees of this size are judged by that map
+            other, other_low = outside.largest(leaves, form)
+            largest, largest_low = max(largest, other), max(largest_low, other_low)
         return CalibrationReport(
             source=held.source,
             labels=held.calibrator.labels,

@@ -33,6 +33,7 @@ from et_agent.calibration.fitting import (
     CANDIDATES,
     choose,
     folds,
+    judged,
     log_loss,
     renamed_method,
     usable_features,
@@ -157,6 +158,8 @@ class Calibrator:
             raise CalibrationError(f"there is no method {self.method!r}: choose one of {known}")
         rows, labels, together = training_rows(X, y, groups)
         features = usable_features(rows, self.features)
+        if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
+            raise CalibrationError(f"seed is {self.seed!r}: use a whole number from 0 to 2**32 - 1")
         left_out = FEATURES if self.features is None else ()
         self.unmeasured_ = tuple(name for name in left_out if name not in features)
         if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
@@ -168,6 +171,11 @@ class Calibrator:
         held_out: Doubles = np.full(labels.size, np.nan)
         losses: Mapping[str, float] = {}
         if self.method in (AUTO, POOLED) and not comparable(labels, together):
+            if "share" not in features:
+                raise CalibrationError(
+                    "no map can be made of so few questions and these features: give the share among "
+                    "them"
+                )
             method = POOLED
             mapping = _map(method, rows, labels, together, features, self.seed, start)
         else:
@@ -176,12 +184,15 @@ class Calibrator:
                 part, _, _ = self._fitted(
                     rows[train], labels[train], together[train], features, start
                 )
-                held_out[others] = part.predict(rows[others])
+                held_out[others] = judged(part, rows[others])
             mapping, method, losses = self._fitted(rows, labels, together, features, start)
         seen = ~np.isnan(held_out)
-        judged = np.where(seen, held_out, mapping.predict(rows))
-        limits = limits_of(judged, labels.astype(np.float64), row_weights(together))
+        found = np.where(seen, held_out, judged(mapping, rows))
+        limits = limits_of(found, labels.astype(np.float64), row_weights(together))
+        if method == POOLED:  # what the general map rests on, too
+            limits = tuple(map(Limit.plus, Prior.shipped().limits, limits))
         self._set(mapping, method, limits, domain_of(rows))
+        self.fitted_ = np.unique(together).size
         self.held_out_, self.losses_ = held_out, losses
         if seen.any():
             loss = log_loss(labels[seen], held_out[seen]).mean()
@@ -226,7 +237,6 @@ class Calibrator:
     def _bounded(self, rows: Doubles, found: Doubles) -> Doubles:
         """What a map gives, but never above what its evidence allows, [n]."""
         allowed = within_limits(self.limits_, found)
-        # Other maps were fitted anew to enough questions of the same sort.
         return within_votes(rows, allowed) if isinstance(self.mapping_, Pooled) else allowed
 
     def confidence(self, features: Mapping[str, float | None], kind: str) -> Confidence:
@@ -294,7 +304,7 @@ class Calibrator:
     @property
     def labels(self) -> int:
         """Number of labelled questions of the setting itself, those of the general map left aside."""
-        return sum(one.questions for one in self.data)
+        return max(sum(one.questions for one in self.data), getattr(self, "fitted_", 0))
 
     def outside(self, features: Mapping[str, float | None], kind: str) -> bool:
         """Whether a tree is unlike those that were fitted: well outside of where they lay.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration.features import Column, taken
+from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "within_votes",
 ]
 
-LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LEVELS: Final = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences from which on labelled questions are counted."""
 _DOMAIN: Final = (
     "share",
@@ -66,14 +66,20 @@ class Limit(Frozen):
 
     @property
     def upper(self) -> float:
-        """Upper end of a one-sided 95 % interval for the share that is right (Wilson 1927).
-
-        Without any question the confidence itself: no more has been seen.
-        """
+        """Upper end of a one-sided 95 % interval for the share that is right; 0 without questions."""
         if not self.questions:
-            return self.above
+            return 0.0
         _, high = wilson(min(1.0, self.right / self.questions), self.questions)
-        return max(self.above, high)
+        return high
+
+    def plus(self, other: Self) -> Self:
+        """The questions of both."""
+        return self.model_copy(
+            update={
+                "questions": self.questions + other.questions,
+                "right": self.right + other.right,
+            }
+        )
 
     def with_one(self, confidence: float, *, right: bool) -> Self:
         """The same after one more labelled question."""
@@ -109,8 +115,10 @@ def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
         limits: By rising confidence; empty for no bound.
         found: P(correct) as a map gives it, [n].
     """
-    # No level allows less than where it begins, so a surer answer never gets less.
-    uppers = np.array([limit.upper for limit in limits] or [1.0])
+    if not any(limit.questions for limit in limits):
+        return found
+    # Never less than a lower level allows, or a surer answer would get less.
+    uppers = np.maximum.accumulate([limit.upper for limit in limits])
     level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
     capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
     return np.asarray(capped, dtype=np.float64)
@@ -137,7 +145,7 @@ def within_votes(rows: Doubles, found: Doubles) -> Doubles:
 class Domain(Frozen):
     """Where the features of the fitted trees lay."""
 
-    features: tuple[Column, ...]
+    features: tuple[Column, ...] = Field(min_length=1)
     """Columns that are looked at, not only those that the map reads."""
     mean: tuple[float, ...]
     """Their means."""
@@ -146,6 +154,15 @@ class Domain(Frozen):
     largest: float = Field(gt=0)
     """Mahalanobis distance from which on a tree is outside: 1.5 times what 99 % of the fitted trees
     have or less."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        size = len(self.features)
+        if not set(self.features) <= set(feature_columns()):
+            raise ValueError("there is no such feature")
+        if {len(self.mean), len(self.precision), *map(len, self.precision)} != {size}:
+            raise ValueError("features, mean and precision do not go together")
+        return self
 
     def distance(self, rows: Doubles) -> Doubles:
         """Mahalanobis distance over `largest`, [n]; above 1 is outside. NaN counts as average."""

@@ -68,8 +68,11 @@ class Example(Frozen):
             CalibrationError: The result has no answer, or was interrupted.
             KeyError: The data is not a result.
         """
-        if not result["features"]:
-            raise CalibrationError("the result has no answer, so nothing can be learnt from it")
+        unusable = not result["features"] or result["answer"] is None
+        if unusable or not result.get("complete", True):
+            raise CalibrationError(
+                "the result has no answer or was interrupted, so nothing can be learnt from it"
+            )
         fingerprint = Fingerprint.of_result(result)
         parts = [result["question"], result["seed"], result["answer"], fingerprint.digest]
         if not result.get("single", True):

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Doubles, Ints
+from et_agent.calibration.evidence import within_votes
 from et_agent.calibration.features import FEATURES, check_columns, feature_columns
 from et_agent.calibration.libraries import sklearn_module
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic, VennAbers, rounded
@@ -28,6 +29,7 @@ __all__ = [
     "current_method",
     "folds",
     "isotonic_with",
+    "judged",
     "log_loss",
     "renamed_method",
     "usable_features",
@@ -361,7 +363,7 @@ def choose(
         found = np.full(labels.size, np.nan)
         for train, held in splits:
             fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed, start)
-            found[held] = log_loss(labels[held], fitted.predict(rows[held]))
+            found[held] = log_loss(labels[held], judged(fitted, rows[held]))
         each[candidate.name] = _by_group(found, groups)
     if not each:
         raise CalibrationError(
@@ -375,6 +377,12 @@ def choose(
         if losses[name] - losses[best] <= error:
             return Choice(name, losses)
     return Choice(best, losses)
+
+
+def judged(mapping: CalibrationMap, rows: Doubles) -> Doubles:
+    """What a map gives within what votes allow, [n]; maps fitted anew are not bound by them."""
+    found = mapping.predict(rows)
+    return within_votes(rows, found) if isinstance(mapping, Pooled) else found
 
 
 def _by_group(values: Doubles, groups: Ints) -> Doubles:

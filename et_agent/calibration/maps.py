@@ -176,6 +176,8 @@ class VennAbers(_Steps):
         places = 2 * len(self.knots) + 1
         if {len(self.lower), len(self.upper)} != {places} or not self._rising(self.knots):
             raise ValueError("knots must rise, with bounds at and between them")
+        if any(low > high for low, high in zip(self.lower, self.upper, strict=True)):
+            raise ValueError("a lower bound is above the upper one")
         return self
 
     def bounds(self, rows: Doubles) -> tuple[Doubles, Doubles]:

@@ -33,6 +33,7 @@ __all__ = ["EXPECTED", "Expected", "Group", "GroupUsed", "Prior", "fit_prior"]
 
 _SCHEMA: Final = 1
 _ROUNDS: Final = 60
+_MOST_PARAMETERS: Final = 10**15
 _REFERENCE: Final = 5e8
 """Parameters of the model whose intercept is the prior's own."""
 
@@ -134,7 +135,20 @@ class Prior(Frozen):
         return sum(group.questions for group in self.groups)
 
     def at(self, parameters: int) -> Gaussian:
-        """Distribution of (b, z) for a model of so many parameters; 0 if that is not known."""
+        """Distribution of (b, z) for a model of so many parameters; 0 if that is not known.
+
+        Raises:
+            CalibrationError: That is no number of parameters.
+        """
+        if (
+            isinstance(parameters, bool)
+            or not isinstance(parameters, int | np.integer)
+            or not 0 <= parameters <= _MOST_PARAMETERS
+        ):
+            raise CalibrationError(
+                f"parameters is {parameters!r:.40}: give the number of weights of the model, or 0 if "
+                "it is not known"
+            )
         mean, covariance = np.array(self.weights.mean), np.array(self.weights.covariance)
         size = math.log(parameters / _REFERENCE) if parameters else 0.0
         turn = np.eye(mean.size)[:-1]
@@ -228,9 +242,17 @@ def fit_prior(groups: Sequence[Group]) -> Prior:
     limits = limits_of(
         np.concatenate(predicted),
         np.concatenate([group.right for group in groups]),
-        np.concatenate([group.weights for group in groups]),
+        np.concatenate(
+            [part * group.weights for part, group in zip(_parts(groups), groups, strict=True)]
+        ),
     )
     return prior.model_copy(update={"limits": limits})
+
+
+def _parts(groups: Sequence[Group]) -> list[float]:
+    """How much of a group each counts: one of several variants, only its part."""
+    counts = Counter((group.model, group.data) for group in groups)
+    return [1.0 / counts[group.model, group.data] for group in groups]
 
 
 def _used(group: Group) -> GroupUsed:
@@ -255,8 +277,7 @@ def _expectation_maximisation(
     usual = np.diag([_SPREAD[0] ** 2, *[_SPREAD[1] ** 2] * count])
     first, spread = mean.copy(), usual.copy()
     prior_precision = np.linalg.inv(scatter)
-    counts = Counter((group.model, group.data) for group in groups)
-    parts = [1.0 / counts[group.model, group.data] for group in groups]
+    parts = _parts(groups)
     for _ in range(_ROUNDS):
         total, weighted = prior_precision.copy(), prior_precision @ first
         found = []

@@ -59,7 +59,7 @@ def _by_confidence(
     confidence: float, calibration: CalibrationReport, result: AskResult, policy: GatePolicy
 ) -> Verdict:
     basis = _basis(calibration)
-    if policy.compares_low_end(calibration.source):
+    if policy.compares_low_end(calibration):
         compared, largest = min(confidence, calibration.low), calibration.largest_low
         named = (
             f"the confidence of {confidence:.0%} comes from {basis}; its lower end of "

@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from et_agent.calibration import Costs, Threshold
+from et_agent.calibration.fitting import MIN_QUESTIONS
 from et_agent.errors import PolicyError
-from et_agent.results import CalibrationSource
+from et_agent.results import CalibrationReport, CalibrationSource
 from et_agent.validation import explained
 
 __all__ = ["GatePolicy"]
@@ -154,9 +155,11 @@ class GatePolicy(BaseModel):
         best_first = get_args(CalibrationSource)
         return best_first.index(source) <= best_first.index(self.least_calibration)
 
-    def compares_low_end(self, source: CalibrationSource) -> bool:
-        """Whether the lower end of the interval is compared, for a confidence from this source."""
-        return source == "general" if self.cautious is None else self.cautious
+    def compares_low_end(self, calibration: CalibrationReport) -> bool:
+        """Whether the lower end of the interval is compared, for a confidence that rests on this."""
+        if self.cautious is None:
+            return calibration.source == "general" or calibration.labels < MIN_QUESTIONS
+        return self.cautious
 
     @property
     def asks_back(self) -> bool:

@@ -396,6 +396,20 @@ def test_bad_labels_and_features() -> None:
         Calibrator().predict_proba(rows)
 
 
+def test_few_labels_without_the_share_and_odd_seeds_are_refused() -> None:
+    rows, labels, _ = questions(60)
+    with pytest.raises(CalibrationError, match="give the share among them"):
+        Calibrator(features=["length"]).fit(rows[:3], [1, 0, 1])
+    with pytest.raises(CalibrationError, match="seed is -1"):
+        Calibrator(seed=-1).fit(rows, labels)
+
+
+def test_a_calibrator_knows_how_many_questions_it_has_learnt_from() -> None:
+    rows, labels, _ = questions(40)
+    assert Calibrator().fit(rows, labels).labels == 40
+    assert Calibrator.general().labels == 0
+
+
 def test_what_was_not_measured_is_never_certain() -> None:
     rows, labels, _ = questions(200)
     rows[3, COLUMNS.index("rauq")] = np.nan

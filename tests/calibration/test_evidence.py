@@ -1,10 +1,14 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from et_agent.calibration import feature_columns, feature_row, features_of
 from et_agent.calibration.evidence import (
+    Domain,
     Limit,
     domain_of,
     limits_of,
@@ -49,11 +53,15 @@ def test_limits_keep_the_order_and_never_raise(
 
 
 def test_a_level_that_no_question_reached_is_not_passed() -> None:
-    limits = limits_of(np.array([0.55, 0.65]), np.array([1.0, 1.0]), np.ones(2))
-    assert within_limits(limits, np.array([0.99]))[0] == pytest.approx(0.95)
+    found = np.full(50, 0.55)
+    limits = limits_of(found, np.repeat([1.0, 0.0], [30, 20]), np.ones(50))
+    assert within_limits(limits, np.array([0.99]))[0] == pytest.approx(wilson(0.6, 50)[1])
     one_more = tuple(limit.with_one(0.99, right=True) for limit in limits)
     assert within_limits(one_more, np.array([0.99]))[0] == pytest.approx(0.99)
-    assert Limit(above=0.9, questions=50, right=20).upper == 0.9
+    bad = limits_of(np.full(200, 0.96), np.repeat([1.0, 0.0], [20, 180]), np.ones(200))
+    assert within_limits(bad, np.array([0.97]))[0] < 0.15
+    assert Limit(above=0.9, questions=0, right=0).upper == 0.0
+    assert within_limits((), np.array([0.97]))[0] == 0.97
 
 
 @given(st.integers(1, 24), st.data())
@@ -85,3 +93,24 @@ def test_trees_of_another_sort_are_outside() -> None:
     short[:, COLUMNS.index("length")] = np.log(2.0)
     assert domain.distance(short)[0] > 2.0
     assert domain_of(rows[:40]) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": ("zzz",), "mean": (0.0,), "precision": ((1.0,),)},
+        {"features": (), "mean": (), "precision": ()},
+        {"precision": ((1.0,),)},
+        {"mean": (0.0,)},
+    ],
+)
+def test_an_unsound_domain_is_refused(changes: dict[str, Any]) -> None:
+    sound: dict[str, Any] = {
+        "features": ("share", "votes"),
+        "mean": (0.0, 0.0),
+        "precision": ((1.0, 0.0), (0.0, 1.0)),
+        "largest": 1.0,
+    }
+    Domain(**sound)
+    with pytest.raises(ValidationError):
+        Domain(**{**sound, **changes})

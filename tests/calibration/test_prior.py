@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +67,12 @@ def test_variants_of_one_set_count_as_one_group() -> None:
 def test_one_group_tells_nothing_of_others() -> None:
     with pytest.raises(CalibrationError, match="two groups"):
         fit_prior([group(0.0, 10**9, 1)])
+
+
+@pytest.mark.parametrize("parameters", [-1, 10**400, float("nan"), True, "7", None])
+def test_what_is_no_number_of_parameters_is_refused(parameters: Any) -> None:
+    with pytest.raises(CalibrationError, match="number of weights"):
+        Calibrator.general(parameters)
 
 
 def test_saved_and_read_back(tmp_path: Path) -> None:

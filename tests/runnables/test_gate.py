@@ -50,7 +50,7 @@ def told(name: str) -> RunnableLambda[Decision, str]:
 
 def test_a_prompt_a_tree_and_a_gate_are_a_whole_program(model: ScriptedModel) -> None:
     prompt = ChatPromptTemplate.from_messages([("human", "How many legs has a {animal}?")])
-    gate = GateRunnable(gate=policy(answer_at=0.2))
+    gate = GateRunnable(gate=policy(answer_at=0.2, cautious=False))
     chain = prompt | EntropyTreeRunnable(model=model) | gate
     decision = chain.invoke({"animal": "cat"})
     assert isinstance(decision, Decision)
