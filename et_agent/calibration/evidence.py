@@ -22,7 +22,7 @@ __all__ = [
     "within_votes",
 ]
 
-LEVELS: Final = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences from which on labelled questions are counted."""
 _DOMAIN: Final = (
     "share",
@@ -117,8 +117,8 @@ def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
     """
     if not any(limit.questions for limit in limits):
         return found
-    # Never less than a lower level allows, or a surer answer would get less.
-    uppers = np.maximum.accumulate([limit.upper for limit in limits])
+    # Never less than what is below allows, or a surer answer would get less.
+    uppers = np.maximum.accumulate([limits[0].above, *(limit.upper for limit in limits)])[1:]
     level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
     capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
     return np.asarray(capped, dtype=np.float64)
