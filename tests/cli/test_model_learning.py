@@ -145,7 +145,7 @@ def test_ctrl_c_keeps_everything(
     ready = tmp_path / "ready"
     store = str(tmp_path / "other.sqlite")
     call = ["calibrate", "model", "--data", data, "--leaves", "2", "--store", store]
-    with start(0.002, *call, ready=ready) as process:
+    with start(0.01, *call, ready=ready) as process:
         interrupt(process, ready)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
