@@ -44,8 +44,7 @@ README_TEXT: Final = """
 The table compares the entropy tree with schedule `rounds` with independent chains that cost as
 many tokens, for Qwen2.5-Coder and on test questions that no tuning saw. Each cell gives the
 tree's figure and, in parentheses, its difference to the chains, with a 95 % bootstrap interval
-over questions.
-AUROC is the chance that a right answer has a larger share than a wrong one.
+over questions. AUROC is the chance that a right answer has a larger share than a wrong one.
 [docs/evaluation.md](docs/evaluation.md) explains how to measure your own model and data,
 and [docs/experiments.md](docs/experiments.md) what was tried."""
 README_PICTURE: Final = "![Any leaf right, and AUROC, by tokens](benchmarks/results/evaluation.png)"
