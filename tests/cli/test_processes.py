@@ -13,12 +13,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from contextlib import closing
 from et_agent.cli import loading
 from et_agent.cli.main import main
 from et_agent.engines.scripted import ScriptedModel
 
+# Tests that a shell started in the background inherit that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = ScriptedModel.from_texts({
     "First. \\\\boxed{72}": 0.5,
     "Second é. \\\\boxed{é24}": 0.3,
