@@ -29,9 +29,9 @@ from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.evidence import within_limits, within_votes
 from et_agent.calibration.features import feature_row, features_of
-from et_agent.calibration.fitting import MIN_QUESTIONS
 from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Group, Prior, fit_prior
+from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import CalibrationError
 from et_agent.evaluation.metrics import brier, ece
 from et_agent.evaluation.records import QuestionRecord

@@ -344,7 +344,7 @@ class Calibrator:
         if not isinstance(mapping, Pooled):
             raise CalibrationError(
                 f"a map of the method {self.method_} is fitted as a whole: fit it again with the "
-                "new label, or fit with method={POOLED!r}"
+                f"new label, or fit with method={POOLED!r}"
             )
         self.check(example.fingerprint)
         row = feature_row(example.features, example.kind)[None, :]

@@ -16,13 +16,12 @@ from et_agent.calibration.features import FEATURES, check_columns, feature_colum
 from et_agent.calibration.libraries import sklearn_module
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic, VennAbers, rounded
 from et_agent.calibration.pooled import Pooled
+from et_agent.calibration.rows import row_weights
 from et_agent.errors import CalibrationError
 from et_agent.renaming import warn_of_old_name
 
 __all__ = [
     "CANDIDATES",
-    "MIN_PER_CLASS",
-    "MIN_QUESTIONS",
     "Candidate",
     "Choice",
     "choose",
@@ -38,10 +37,6 @@ __all__ = [
 Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int, Pooled], CalibrationMap]
 """(rows [n, columns], labels [n], groups [n], features, seed, the general map) to a map."""
 
-MIN_QUESTIONS: Final = 50
-"""With fewer labelled questions only the general map is moved; nothing is fitted anew or compared."""
-MIN_PER_CLASS: Final = 10
-"""Right and wrong answers that a comparison needs on each side."""
 _SHARE: Final = ("share",)
 _THREE: Final = ("share", "support", "answer_logprob")
 """Few enough for little data: the vote, the paths behind it, and the answer's own probability."""
@@ -127,8 +122,7 @@ def _pooled(
 ) -> Pooled:
     """The general map, moved by the labels; the trees of one question together count once."""
     del seed
-    _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return start.only(features).after(rows, labels.astype(np.float64), 1.0 / sizes[at])
+    return start.only(features).after(rows, labels.astype(np.float64), row_weights(groups))
 
 
 def _platt(

@@ -1,17 +1,30 @@
 """Labelled rows as fits take them: checked, grouped by question, weighted."""
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.features import feature_columns
-from et_agent.calibration.fitting import MIN_PER_CLASS, MIN_QUESTIONS
 from et_agent.calibration.labels import checked_labels
 from et_agent.errors import CalibrationError
 
-__all__ = ["checked_rows", "comparable", "require_comparable", "row_weights", "training_rows"]
+__all__ = [
+    "MIN_PER_CLASS",
+    "MIN_QUESTIONS",
+    "checked_rows",
+    "comparable",
+    "require_comparable",
+    "row_weights",
+    "training_rows",
+]
+
+MIN_QUESTIONS: Final = 50
+"""With fewer labelled questions only the general map is moved; nothing is fitted anew or compared."""
+MIN_PER_CLASS: Final = 10
+"""Right and wrong answers that a comparison needs on each side."""
 
 
 def checked_rows(values: ArrayLike) -> Doubles:
@@ -56,15 +69,26 @@ def training_rows(
     return rows, whole, numbers.astype(np.int64)
 
 
+def comparable(labels: Ints, groups: Ints) -> bool:
+    """Whether there is enough to compare maps and to judge them on held-out questions."""
+    total, right, wrong = _counts(labels, groups)
+    return total >= MIN_QUESTIONS and min(right, wrong) >= MIN_PER_CLASS
+
+
+def _counts(labels: Ints, groups: Ints) -> tuple[int, int, int]:
+    """Questions, and those with a tree that is right and with one that is wrong."""
+    right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
+    return np.unique(groups).size, right, wrong
+
+
 def require_comparable(labels: Ints, groups: Ints) -> None:
     """Refuse labels that are too few to fit a map anew and to judge it.
 
     Raises:
         CalibrationError: They are.
     """
-    total = np.unique(groups).size
-    right, wrong = (np.unique(groups[labels == label]).size for label in (1, 0))
-    if total < MIN_QUESTIONS or min(right, wrong) < MIN_PER_CLASS:
+    if not comparable(labels, groups):
+        total, right, wrong = _counts(labels, groups)
         raise CalibrationError(
             f"{total} labelled questions, {right} right and {wrong} wrong, are too few to fit a map "
             f"anew: at least {MIN_QUESTIONS} are needed, {MIN_PER_CLASS} of each. "
@@ -93,9 +117,3 @@ def row_weights(groups: Ints) -> Doubles:
     """Each row's part of its question, [n]."""
     _, at, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / sizes[at])
-
-
-def comparable(labels: Ints, groups: Ints) -> bool:
-    """Whether there is enough to compare maps and to judge them on held-out questions."""
-    least = min(np.unique(groups[labels == label]).size for label in (0, 1))
-    return np.unique(groups).size >= MIN_QUESTIONS and least >= MIN_PER_CLASS

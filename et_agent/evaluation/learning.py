@@ -9,7 +9,7 @@ from typing import Final, Literal, Unpack
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.calibration import Calibrator, Fingerprint
-from et_agent.calibration.fitting import MIN_QUESTIONS
+from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.base import LanguageModel

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from et_agent.calibration import Costs, Threshold
-from et_agent.calibration.fitting import MIN_QUESTIONS
+from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
 from et_agent.results import CalibrationReport, CalibrationSource
 from et_agent.validation import explained
