@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from et_agent.arrays import Doubles, Ints
+from et_agent.arrays import Doubles
 from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
 from et_agent.calibration.confidence import Confidence, Part
 from et_agent.calibration.evidence import (
@@ -31,6 +31,7 @@ from et_agent.calibration.features import (
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
     CANDIDATES,
+    Training,
     choose,
     folds,
     judged,
@@ -168,6 +169,7 @@ class Calibrator:
                 "questions in which it was not measured, or choose another method"
             )
         start = Prior.shipped().map_for(self.parameters)
+        training = Training(rows, labels, together, features, self.seed, start)
         held_out: Doubles = np.full(labels.size, np.nan)
         losses: Mapping[str, float] = {}
         if self.method in (AUTO, POOLED) and not comparable(labels, together):
@@ -177,15 +179,13 @@ class Calibrator:
                     "them"
                 )
             method = POOLED
-            mapping = _map(method, rows, labels, together, features, self.seed, start)
+            mapping = CANDIDATES[method].fit(training)
         else:
             require_comparable(labels, together)
             for train, others in folds(labels, together, self.seed):
-                part, _, _ = self._fitted(
-                    rows[train], labels[train], together[train], features, start
-                )
+                part, _, _ = self._fitted(training.part(train))
                 held_out[others] = judged(part, rows[others])
-            mapping, method, losses = self._fitted(rows, labels, together, features, start)
+            mapping, method, losses = self._fitted(training)
         seen = ~np.isnan(held_out)
         found = np.where(seen, held_out, judged(mapping, rows))
         limits = limits_of(found, labels.astype(np.float64), row_weights(together))
@@ -199,20 +199,13 @@ class Calibrator:
             self.metrics_ = {"log_loss": float(loss)}
         return self
 
-    def _fitted(
-        self,
-        rows: Doubles,
-        labels: Ints,
-        groups: Ints,
-        features: tuple[str, ...],
-        start: Pooled,
-    ) -> tuple[CalibrationMap, str, Mapping[str, float]]:
+    def _fitted(self, training: Training) -> tuple[CalibrationMap, str, Mapping[str, float]]:
         name: str = self.method
         losses: Mapping[str, float] = {}
         if name == AUTO:
-            choice = choose(rows, labels, groups, features, self.seed, start)
+            choice = choose(training)
             name, losses = choice.name, choice.losses
-        return _map(name, rows, labels, groups, features, self.seed, start), name, losses
+        return CANDIDATES[name].fit(training), name, losses
 
     @property
     def reads_attention(self) -> bool:
@@ -432,18 +425,6 @@ class Calibrator:
         if not hasattr(self, "mapping_"):
             raise CalibrationError("this calibrator is not fitted: call fit, or load a fitted one")
         return self.mapping_
-
-
-def _map(
-    name: str,
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> CalibrationMap:
-    return CANDIDATES[name].fit(rows, labels, groups, features, seed, start)
 
 
 def _meaning(column: str) -> str:

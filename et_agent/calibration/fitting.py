@@ -5,7 +5,7 @@ scikit-learn does the fitting and is imported here alone; using a fitted map nee
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "CANDIDATES",
     "Candidate",
     "Choice",
+    "Training",
     "choose",
     "current_method",
     "folds",
@@ -34,8 +35,39 @@ __all__ = [
     "usable_features",
 ]
 
-Fit = Callable[[Doubles, Ints, Ints, tuple[str, ...], int, Pooled], CalibrationMap]
-"""(rows [n, columns], labels [n], groups [n], features, seed, the general map) to a map."""
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Training:
+    """Labelled rows, and how they are to be fitted.
+
+    Attributes:
+        rows: Rows of `feature_row`, float64 [n, columns].
+        labels: 1 for right, 0 for wrong, [n].
+        groups: Number of each row's question, [n].
+        features: Columns to use.
+        seed: Seed of the folds.
+        start: The general map.
+    """
+
+    rows: Doubles
+    labels: Ints
+    groups: Ints
+    features: tuple[str, ...]
+    seed: int
+    start: Pooled
+
+    def part(self, places: Ints) -> "Training":
+        """The same with some of the rows."""
+        return replace(
+            self,
+            rows=self.rows[places],
+            labels=self.labels[places],
+            groups=self.groups[places],
+        )
+
+
+Fit = Callable[[Training], CalibrationMap]
+"""How a map is fitted."""
 
 _SHARE: Final = ("share",)
 _THREE: Final = ("share", "support", "answer_logprob")
@@ -112,48 +144,24 @@ def _logistic(
     )
 
 
-def _pooled(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Pooled:
+def _pooled(training: Training) -> Pooled:
     """The general map, moved by the labels; the trees of one question together count once."""
-    del seed
-    return start.only(features).after(rows, labels.astype(np.float64), row_weights(groups))
+    right, weights = training.labels.astype(np.float64), row_weights(training.groups)
+    return training.start.only(training.features).after(training.rows, right, weights)
 
 
-def _platt(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Logistic:
-    del groups, features, seed, start
-    return _logistic(rows, labels, ("share",), 10.0)
+def _platt(training: Training) -> Logistic:
+    return _logistic(training.rows, training.labels, ("share",), 10.0)
 
 
-def _logistic_of_three(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Logistic:
-    del groups, features, seed, start
-    return _logistic(rows, labels, _THREE, 1.0)
+def _logistic_of_three(training: Training) -> Logistic:
+    return _logistic(training.rows, training.labels, _THREE, 1.0)
 
 
-def _inverse_penalty(
-    rows: Doubles, labels: Ints, groups: Ints, features: tuple[str, ...], seed: int
-) -> float:
+def _inverse_penalty(training: Training) -> float:
     """The C of scikit-learn, the inverse of the ridge penalty, with the least held-out log loss."""
-    splits = list(folds(labels, groups, seed))
+    rows, labels, features = training.rows, training.labels, training.features
+    splits = list(folds(labels, training.groups, training.seed))
     losses = {}
     for inverse_penalty in _INVERSE_PENALTIES:
         parts = [
@@ -165,29 +173,12 @@ def _inverse_penalty(
     return min(losses, key=lambda one: losses[one])
 
 
-def _regularised(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Logistic:
-    del start
-    inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
-    return _logistic(rows, labels, features, inverse_penalty)
+def _regularised(training: Training) -> Logistic:
+    return _logistic(training.rows, training.labels, training.features, _inverse_penalty(training))
 
 
-def _isotonic(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Isotonic:
-    del groups, features, seed, start
-    shares = rows[:, feature_columns().index("share")]
+def _isotonic(training: Training) -> Isotonic:
+    labels, shares = training.labels, training.rows[:, feature_columns().index("share")]
     # Never 0 or 1: a rule of succession on the whole set bounds what it can have learnt.
     edge = 1.0 / (labels.size + 2)
     model = sklearn_module("isotonic").IsotonicRegression(
@@ -201,20 +192,13 @@ def _isotonic(
     )
 
 
-def _venn_abers(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> VennAbers:
+def _venn_abers(training: Training) -> VennAbers:
     """The score is fitted on all questions, calibrated on scores from outside its own folds."""
-    del start
-    inverse_penalty = _inverse_penalty(rows, labels, groups, features, seed)
+    rows, labels, features = training.rows, training.labels, training.features
+    inverse_penalty = _inverse_penalty(training)
     whole = _logistic(rows, labels, features, inverse_penalty)
     scores = np.zeros(labels.size)
-    for train, held in folds(labels, groups, seed + 1):
+    for train, held in folds(labels, training.groups, training.seed + 1):
         part = _logistic(rows[train], labels[train], features, inverse_penalty)
         scores[held] = part.log_odds(rows[held])
     # On a grid, so that a thousand questions make a hundred steps, not a thousand.
@@ -331,14 +315,7 @@ class Choice:
     losses: Mapping[str, float]
 
 
-def choose(
-    rows: Doubles,
-    labels: Ints,
-    groups: Ints,
-    features: tuple[str, ...],
-    seed: int,
-    start: Pooled,
-) -> Choice:
+def choose(training: Training) -> Choice:
     """Choose a candidate by its log loss on held-out questions.
 
     The first, in the order of `CANDIDATES`, whose mean loss exceeds the best one's by no more than the
@@ -349,14 +326,15 @@ def choose(
     Raises:
         CalibrationError: No candidate can be made of these features.
     """
-    splits = list(folds(labels, groups, seed))
+    rows, labels, groups = training.rows, training.labels, training.groups
+    splits = list(folds(labels, groups, training.seed))
     each: dict[str, Doubles] = {}
     for candidate in CANDIDATES.values():
-        if np.unique(groups).size < candidate.min_questions or candidate.missing(features):
+        if np.unique(groups).size < candidate.min_questions or candidate.missing(training.features):
             continue
         found = np.full(labels.size, np.nan)
         for train, held in splits:
-            fitted = candidate.fit(rows[train], labels[train], groups[train], features, seed, start)
+            fitted = candidate.fit(training.part(train))
             found[held] = log_loss(labels[held], judged(fitted, rows[held]))
         each[candidate.name] = _by_group(found, groups)
     if not each:
