@@ -119,31 +119,31 @@ class ConfidenceEstimator:
             return Assessment(features, notes=(f"no confidence: {error}",))
 
     def _assessed(self, features: dict[str, float | None], form: AnswerForm) -> Assessment:
-        held, outside = self._held(form), None
+        asked = self._fingerprint(form)
+        held, outside = self._held(asked), None
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
         if held is not None:
             try:
                 if not held.calibrator.outside(features, form):
                     found = held.calibrator.confidence(features, form)
-                    report = self._report(held, found, form)
+                    report = self._report(held, found, asked, form)
                     return Assessment(features, found, report, notes)
                 outside = held.calibrator
                 reason = f"this tree is unlike those of the {held.source} calibrator"
             except (CalibrationError, ArithmeticError, ValueError) as error:
                 reason = f"the {held.source} calibrator does not apply: {error}"
         else:
-            reason = self._why_none(form)
+            reason = self._why_none(asked)
         general = Calibrator.general(self._model.parameters)
         if held is not None:
             general = general.widened(WIDENED)
         found = general.confidence(features, form)
-        report = self._report(Held(general, "general"), found, form, reason, outside=outside)
+        report = self._report(Held(general, "general"), found, asked, form, reason, outside=outside)
         return Assessment(features, found, report, notes)
 
-    def _held(self, form: AnswerForm) -> Held | None:
+    def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""
         calibrator = self._calibrator
-        fingerprint = self._fingerprint(form)
         if isinstance(calibrator, Calibrator):
             problems = calibrator.fingerprint and calibrator.fingerprint.problems(fingerprint)
             # The general map that no label has moved stays what it is, whoever passes it.
@@ -152,8 +152,7 @@ class ConfidenceEstimator:
             return None if problems else Held(calibrator, "own" if moved else "general")
         return find_calibrator(fingerprint)
 
-    def _why_none(self, form: AnswerForm) -> str:
-        fingerprint = self._fingerprint(form)
+    def _why_none(self, fingerprint: Fingerprint) -> str:
         if isinstance(self._calibrator, Calibrator) and self._calibrator.fingerprint is not None:
             return "; ".join(self._calibrator.fingerprint.problems(fingerprint))
         return why_none(fingerprint)
@@ -162,11 +161,12 @@ class ConfidenceEstimator:
         self,
         held: Held,
         found: Confidence,
+        asked: Fingerprint,
         form: AnswerForm,
         *notes: str,
         outside: Calibrator | None = None,
     ) -> CalibrationReport:
-        _, leaves = self._fingerprint(form).leaves
+        _, leaves = asked.leaves
         largest, largest_low = held.calibrator.largest(leaves, form)
         if outside is not None:  # other trees of this size are judged by that map
             other, other_low = outside.largest(leaves, form)

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from et_agent.engines.base import LanguageModel
     from et_agent.gate import Decision, GatePolicy
 
-__all__ = ["gated_ask"]
+__all__ = ["Cautious", "gated_ask"]
+
+Cautious = Annotated[
+    bool | None,
+    typer.Option(
+        "--cautious/--not-cautious",
+        help="Compare the lower end of the confidence's interval, or the confidence itself.",
+        show_default="cautious for the general map",
+    ),
+]
 
 UNANSWERED: Final = 3
 """Exit code where no answer is given."""
@@ -71,14 +80,7 @@ def gated_ask(
             show_default="general",
         ),
     ] = None,
-    cautious: Annotated[
-        bool | None,
-        typer.Option(
-            "--cautious/--not-cautious",
-            help="Compare the lower end of the confidence's interval, or the confidence itself.",
-            show_default="cautious for the general map",
-        ),
-    ] = None,
+    cautious: Cautious = None,
     escalate_to: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH|hf:…", help="Model that questions are escalated to."),

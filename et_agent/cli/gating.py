@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
-from et_agent.cli.gated_asking import gated_ask
+from et_agent.cli.gated_asking import Cautious, gated_ask
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 
@@ -118,14 +118,7 @@ def simulate(
             show_default="the best that matches",
         ),
     ] = None,
-    cautious: Annotated[
-        bool | None,
-        typer.Option(
-            "--cautious/--not-cautious",
-            help="Compare the lower end of the confidence's interval, or the confidence itself.",
-            show_default="cautious for the general map",
-        ),
-    ] = None,
+    cautious: Cautious = None,
     splits: Annotated[int, typer.Option(help="Random halves for each target.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the random halves.")] = 0,
     out: Annotated[
