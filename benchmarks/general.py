@@ -28,7 +28,7 @@ from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.evidence import within_limits, within_votes
-from et_agent.calibration.features import feature_row, features_of
+from et_agent.calibration.features import feature_row
 from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Group, Prior, fit_prior
 from et_agent.calibration.rows import MIN_QUESTIONS
@@ -86,7 +86,7 @@ def group_of(
             sizes.setdefault(int(tree.leaves.count.sum()), tree)
         trees = [tree for tree in sizes.values() if tree.leaves.top is not None]
         for tree in trees:
-            rows.append(feature_row(features_of(tree.leaves), tree.kind))
+            rows.append(feature_row(tree.features, tree.kind))
             right.append(float(tree.correct))
             weights.append(1.0 / len(trees))
     if not rows:
@@ -110,10 +110,9 @@ def training() -> Iterator[Group]:
         if group is not None:
             yield group
     for model in settings.PLAN:
-        for name, run in settings.archive_of(model).items():
-            data, _, variant = name.partition("/")
+        for data, variant, records in settings.runs_of(model):
             if data not in UNANSWERABLE:
-                group = group_of(model, data, variant, run.records)
+                group = group_of(model, data, variant, records)
                 if group is not None:
                     yield group
 
@@ -123,7 +122,7 @@ def target_of(model: str, data: str, records: Sequence[QuestionRecord]) -> Targe
     return Target(
         model=model,
         data=data,
-        rows=np.array([feature_row(features_of(tree.leaves), tree.kind) for tree in trees]),
+        rows=np.array([feature_row(tree.features, tree.kind) for tree in trees]),
         right=np.array([float(tree.correct) for tree in trees]),
         share=np.array([float(tree.leaves.shares.max()) for tree in trees]),
     )
@@ -134,10 +133,9 @@ def targets() -> Iterator[Target]:
         _, records = finished(plan, TREE)
         if records:
             yield target_of(plan.model, plan.data, records)
-    for name, run in settings.archive_of(settings.TINY).items():
-        data, _, _ = name.partition("/")
+    for data, _, records in settings.runs_of(settings.TINY):
         if data not in UNANSWERABLE:
-            yield target_of(settings.TINY, data, run.records)
+            yield target_of(settings.TINY, data, records)
 
 
 def _ece(predicted: Doubles, right: Doubles) -> float:

@@ -26,6 +26,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.answerable import joined
 from et_agent.decoding.base import DecoderSettings
 from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.llama_cpp.model import LlamaCppModel
@@ -51,6 +52,7 @@ DECODERS: Final = {
     "greedy": "greedy",
     "breadth-first": "entropy-tree:schedule=breadth_first",
     "waves": "entropy-tree:batch=2,stop_above=0.6",
+    "direct": "direct",
 }
 
 
@@ -98,14 +100,14 @@ PLANS: Final = (
         {"multi-chain": 200, _TREE: 300, "greedy": 100, "breadth-first": 100, "waves": 200},
     ),
     Plan("gsm8k", "gsm8k", {"multi-chain": 100, _TREE: 200, "greedy": 100, "waves": 100}),
-    Plan("mmlu", "mmlu", {"multi-chain": 150, _TREE: 400, "greedy": 150}),
+    Plan("mmlu", "mmlu", {"direct": 300, "multi-chain": 150, _TREE: 400, "greedy": 150}),
     Plan("nq-open", "nq-open", _both(1000)),
     Plan("math500", "math500", _both(50), max_tokens=512),
     Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
     Plan("svamp-1.5b", "svamp", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
-    Plan("mmlu-1.5b", "mmlu", {_TREE: 150}, model=LARGER, leaves=12),
+    Plan("mmlu-1.5b", "mmlu", {"direct": 300, _TREE: 150}, model=LARGER, leaves=12),
     Plan("nq-open-1.5b", "nq-open", {"multi-chain": 200, _TREE: 400}, model=LARGER, leaves=12),
 )
 
@@ -115,11 +117,11 @@ REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)
 TRAINING: Final = (
     Plan("train-gsm8k", "gsm8k:train", {_TREE: 200}),
     Plan("train-svamp", "svamp:train", {_TREE: 200}, apart_from="svamp"),
-    Plan("train-mmlu", "mmlu:val", {_TREE: 400}),
+    Plan("train-mmlu", "mmlu:val", {"direct": 400, _TREE: 400}),
     Plan("train-nq-open", "nq-open:train", {_TREE: 2110}),
     Plan("train-gsm8k-1.5b", "gsm8k:train", {_TREE: 120}, model=LARGER),
     Plan("train-svamp-1.5b", "svamp:train", {_TREE: 120}, model=LARGER, apart_from="svamp"),
-    Plan("train-mmlu-1.5b", "mmlu:val", {_TREE: 120}, model=LARGER),
+    Plan("train-mmlu-1.5b", "mmlu:val", {"direct": 300, _TREE: 120}, model=LARGER),
     Plan("train-nq-open-1.5b", "nq-open:train", {_TREE: 600}, model=LARGER),
 )
 """What the shipped calibrators are fitted on."""
@@ -148,7 +150,9 @@ def finished(plan: Plan, decoder: str) -> tuple[Mapping[str, Any], list[Question
     without the slow ones, the sample would be of easier questions.
     """
     run = archive_of(plan).get(key_of(plan, decoder))
-    return ({}, []) if run is None else (run.config, list(run.records[: run.unbroken]))
+    if run is None:
+        return {}, []
+    return run.config, joined(plan.model, plan.data, run.records[: run.unbroken])
 
 
 @dataclass

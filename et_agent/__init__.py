@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from et_agent.asking import ask, submit, submit_all
     from et_agent.asking.options import AskOptions
     from et_agent.asking.pending import PendingAnswer, Progress
-    from et_agent.decoding import EntropyTree, Greedy, MultiChain
+    from et_agent.decoding import Direct, EntropyTree, Greedy, MultiChain
     from et_agent.engines.loading import load_model
     from et_agent.engines.scripted import ScriptedModel
     from et_agent.results import AnswerShare, AskResult
@@ -27,6 +27,7 @@ __all__ = [
     "AnswerShare",
     "AskOptions",
     "AskResult",
+    "Direct",
     "EntropyTree",
     "EntropyTreeRunnable",
     "GateRunnable",
@@ -46,6 +47,7 @@ _HOMES = {
     "AnswerShare": "et_agent.results",
     "AskOptions": "et_agent.asking.options",
     "AskResult": "et_agent.results",
+    "Direct": "et_agent.decoding",
     "EntropyTree": "et_agent.decoding",
     "EntropyTreeRunnable": "et_agent.runnables",
     "GateRunnable": "et_agent.runnables",

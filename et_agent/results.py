@@ -82,6 +82,8 @@ class Usage(Frozen):
     cached_tokens: int = 0
     """Tokens of the prompt that were not decoded for this question, because an earlier one, or one
     that was decoded beside it, begins with them."""
+    probe_tokens: int = 0
+    """Tokens that were read to ask the model whether the question can be answered at all."""
     tokens_decoded: int
     """Generated tokens; shared tokens count once."""
     tokens_as_chains: int

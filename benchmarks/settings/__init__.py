@@ -15,10 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.answerable import joined
 from benchmarks.runs import LARGER, SMALL
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.evaluation.archive import RunArchive
+from et_agent.evaluation.records import QuestionRecord
 from et_agent.gate.early import EARLY
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "settings"
@@ -127,6 +129,14 @@ PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
 @cache
 def archive_of(model: str) -> RunArchive:
     return RunArchive(RESULTS / f"{model}.jsonl.xz")
+
+
+def runs_of(model: str) -> Iterator[tuple[str, str, list[QuestionRecord]]]:
+    """Set, variant and questions of each run that was decoded."""
+    for name, run in archive_of(model).items():
+        group, _, variant = name.partition("/")
+        records = list(run.records)
+        yield group, variant, joined(model, group, records) if variant == "default" else records
 
 
 def key_of(group: str, variant: str) -> str:

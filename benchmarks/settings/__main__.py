@@ -5,7 +5,7 @@ import queue
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks.settings import LEAVES, PLAN, WHOLE, Variant, archive_of, key_of, pairs, variants
@@ -21,21 +21,17 @@ from et_agent.evaluation.archive import ArchivedRun
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.running import question_seed, record_of
-from et_agent.uncertainty.self_evaluation import p_answerable
 
 _AT_ONCE: Final = 32
 
 
-def decode(
-    model: LanguageModel, items: Sequence[Item], variant: Variant, *, probed: bool
-) -> list[QuestionRecord]:
+def decode(model: LanguageModel, items: Sequence[Item], variant: Variant) -> list[QuestionRecord]:
     """Decode questions under a setting, in shared batches.
 
     Args:
         model: A loaded model.
         items: The questions.
         variant: The setting.
-        probed: Whether the model is asked of each question if it can be answered at all.
     """
     ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
     pending: dict[PendingAnswer, Item] = {}
@@ -60,15 +56,6 @@ def decode(
         item = pending.pop(one)
         record, _, _ = record_of(item, one)
         found[item.id] = record
-    if probed:
-        for item in items:
-            own = instruction(item.kind)
-            extras = {
-                **found[item.id].extras,
-                "answerable": p_answerable(model, item.question, own),
-                "answerable, bare": p_answerable(model, item.question),
-            }
-            found[item.id] = replace(found[item.id], extras=extras)
     return [found[item.id] for item in items]
 
 
@@ -128,7 +115,7 @@ def main() -> None:
                 variant, items = variants(LEAVES[name])[which], SETS[group]()
                 if which not in WHOLE:
                     items = items[::2]
-                records = decode(model, items, variant, probed=which == "default")
+                records = decode(model, items, variant)
                 config = _config(model, group, variant, {item.kind.value for item in items})
                 run = ArchivedRun(key_of(group, which), config, records, len(records))
                 archive.put({key_of(group, which): run})

@@ -1,22 +1,25 @@
 """Tables of what settings move, and of questions that nobody can answer."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.confidence import shipped_path
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import PARAMETERS
-from benchmarks.settings import PLAN, RESULTS, archive_of
+from benchmarks.runs import PARAMETERS, PLANS, finished
+from benchmarks.settings import PLAN, RESULTS, key_of, runs_of
 from et_agent.arrays import Doubles
 from et_agent.asking.confidence import WIDENED
-from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration import Calibrator
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import table
 from et_agent.storage import write_atomically
+
+_SIZES: Final = (2, 4, 8)
+_DECODERS: Final = {"multi-chain": "chains", "waves": "stopped early"}
 
 
 def confidences(model: str, records: Sequence[QuestionRecord]) -> Doubles:
@@ -30,7 +33,7 @@ def confidences(model: str, records: Sequence[QuestionRecord]) -> Doubles:
     for record in records:
         value = 0.0
         if record.leaves.top is not None:
-            features, path = features_of(record.leaves), shipped_path(model, record.kind)
+            features, path = record.features, shipped_path(model, record.kind)
             used = Calibrator.load(path) if path.is_file() else general
             if used.outside(features, record.kind):
                 used = general.widened(WIDENED)
@@ -43,13 +46,23 @@ def write_tables() -> None:
     """Write what was found to the docs and to benchmarks/results/settings.json."""
     document: dict[str, Any] = {"machine": describe(), "settings": {}, "unanswerable": {}}
     rows, battery = [], []
+
+    def moved(model: str, group: str, name: str, found: dict[str, float]) -> None:
+        document["settings"][f"{model}/{key_of(group, name)}"] = found
+        rows.append(
+            [
+                *(model, group, name, str(found["questions"]), f"{found['accuracy']:.3f}"),
+                *(f"{found[one]:+.3f}" for one in ("gap", "gap minus default")),
+                *(f"{found['standard error']:.3f}", f"{found['outside']:.2f}"),
+            ]
+        )
+
     for model in PLAN:
-        archive = archive_of(model)
-        for key, run in archive.items():
+        runs = {key_of(group, name): records for group, name, records in runs_of(model)}
+        for key, records in runs.items():
             group, _, name = key.partition("/")
-            values = confidences(model, run.records)
             if group in ("guesses", "missing"):
-                found = _unanswerable(group, run.records, values)
+                found = _unanswerable(group, records, confidences(model, records))
                 document["unanswerable"][f"{model}/{key}"] = found
                 battery.append(
                     [
@@ -59,21 +72,37 @@ def write_tables() -> None:
                     ]
                 )
                 continue
-            first = {one.item: at for at, one in enumerate(archive[f"{group}/default"].records)}
-            found = _moved(archive[f"{group}/default"].records, run.records, model, first)
-            document["settings"][f"{model}/{key}"] = found
-            rows.append(
-                [
-                    *(model, group, name, str(found["questions"]), f"{found['accuracy']:.3f}"),
-                    *(f"{found[one]:+.3f}" for one in ("gap", "gap minus default")),
-                    *(f"{found['standard error']:.3f}", f"{found['outside']:.2f}"),
-                ]
-            )
+            found = _moved(runs[key_of(group, "default")], records, model)
+            moved(model, group, name, found)
+        default, others = _stored(model)
+        for name, records in others.items():
+            moved(model, "word problems, test", name, _moved(default, records, model))
     write_atomically(RESULTS.with_suffix(".json"), json.dumps(document, indent=1) + "\n")
     header = ["model", "questions", "setting", "number", "accuracy", "gap", "minus the default's"]
     put("docs/confidence.md", "settings", table([*header, "standard error", "outside"], rows))
     header = ["model", "questions", "number", "above 0.7", "above 0.8", "above 0.9", "largest"]
     put("docs/confidence.md", "unanswerable", table(header, battery))
+
+
+def _stored(model: str) -> tuple[list[QuestionRecord], dict[str, list[QuestionRecord]]]:
+    """The word problems of `benchmarks.runs`: trees in rounds, and what else was decoded of the same.
+
+    Smaller trees are parts of the whole ones.
+    """
+    plans = [one for one in PLANS if one.model == model and one.data in ("svamp", "gsm8k")]
+
+    def records(decoder: str) -> list[QuestionRecord]:
+        return [record for plan in plans for record in finished(plan, decoder)[1]]
+
+    trees = records("entropy-tree")
+    if not trees:
+        return [], {}
+    known = {one.item for one in trees}
+    found = {"default, in rounds": trees}
+    found |= {f"{size} leaves": [one.capped(size) for one in trees] for size in _SIZES}
+    for name, title in _DECODERS.items():
+        found[title] = [one for one in records(name) if one.item in known]
+    return trees, found
 
 
 def _unanswerable(
@@ -89,9 +118,9 @@ def _moved(
     default: Sequence[QuestionRecord],
     records: Sequence[QuestionRecord],
     model: str,
-    place: Mapping[str, int],
 ) -> dict[str, float]:
     """By how much a setting moves mean confidence minus accuracy, on the same questions."""
+    place = {one.item: at for at, one in enumerate(default)}
     same = [default[place[one.item]] for one in records]
     gaps = [
         confidences(model, runs) - np.array([float(one.correct) for one in runs])
@@ -101,7 +130,7 @@ def _moved(
     shipped = {one.kind: shipped_path(model, one.kind) for one in records}
     maps = {kind: Calibrator.load(path) for kind, path in shipped.items() if path.is_file()}
     outside = [
-        maps[one.kind].outside(features_of(one.leaves), one.kind)
+        maps[one.kind].outside(one.features, one.kind)
         for one in records
         if one.kind in maps and one.leaves.top is not None
     ]

@@ -4,13 +4,21 @@
 # ruff: noqa: RUF001
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 from et_agent.answers.text import normalised
 
-__all__ = ["letter_in_prose", "letter_in_value", "options_of"]
+__all__ = [
+    "Option",
+    "letter_in_prose",
+    "letter_in_value",
+    "options_of",
+    "placed_options",
+    "rotations_of",
+]
 
 _LETTERS = "ABCDEFGHIJ"
 _MAX_CHARACTERS = 4000
@@ -26,9 +34,33 @@ _NAMED = re.compile(
 )
 _PARENTHESISED = re.compile(r"\(([A-J])\)")
 _LABELLED = re.compile(r"(?<![\w'])([A-J])[).:](?=\s|$)")
+_REFERENCE = re.compile(
+    r"\b(?:all|none|both|any|neither|each|some)\s+(?:of\s+)?(?:the|these|those)\b"
+    r"|\b(?:above|below|preceding|following)\b"
+    r"|\b[A-J]\)?\s*(?:,|and|or|&|nor)\s*\(?[A-J]\b"
+    r"|\b(?:option|choice|answer)s?\s+\(?[A-J]\b",
+    re.IGNORECASE,
+)
+"""An option that speaks of others."""
 _STANDALONE = re.compile(
     r"(?<![\w'’.-])([B-HJ])(?![\w'’-])|(?<![\w'’.-])([AI])(?=[\s*]*[.!]?[\s*]*$)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a question.
+
+    Attributes:
+        letter: Its letter, a capital.
+        text: What it says.
+        start, end: Where the text stands in the question.
+    """
+
+    letter: str
+    text: str
+    start: int
+    end: int
 
 
 def options_of(question: str) -> Mapping[str, str]:
@@ -37,14 +69,47 @@ def options_of(question: str) -> Mapping[str, str]:
     Options stand one per line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, at
     least three, and their letters run from A without a gap.
     """
+    return MappingProxyType({one.letter: one.text for one in placed_options(question)})
+
+
+def placed_options(question: str) -> Sequence[Option]:
+    """The options of a question with their places, as `options_of` finds them."""
     on_lines = _consecutive(
-        [(match[1].upper(), match[2].strip()) for match in _LINE_OPTION.finditer(question)]
+        [
+            _option(question, match[1].upper(), match.start(2), match.end(2))
+            for match in _LINE_OPTION.finditer(question)
+        ]
     )
     if on_lines:
-        return MappingProxyType(on_lines)
+        return on_lines
     in_a_row = _consecutive(_inline_options(question))
     # Points A and B of a drawing look like two options in a row.
-    return MappingProxyType(in_a_row if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW else {})
+    return in_a_row if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW else ()
+
+
+def rotations_of(question: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The question with its options in every cyclic order: each option is once under each letter.
+
+    A question whose options speak of one another ("both A and B", "all of the above") has only its own
+    order.
+
+    Returns:
+        Each text, with the letters that its options, in the order shown, have in the question. The
+        question itself comes first; nothing for a question without options.
+    """
+    options = placed_options(question)
+    letters = [one.letter for one in options]
+    if any(_REFERENCE.search(one.text) for one in options):
+        return [(question, tuple(letters))]
+    found = []
+    for turn in range(len(options)):
+        text, at = [], 0
+        for place, one in enumerate(options):
+            text += [question[at : one.start], options[(place + turn) % len(options)].text]
+            at = one.end
+        text.append(question[at:])
+        found.append(("".join(text), tuple(letters[turn:] + letters[:turn])))
+    return found
 
 
 def letter_in_value(text: str, options: Mapping[str, str]) -> str | None:
@@ -131,21 +196,29 @@ def _letter_of_mention(text: str, options: Mapping[str, str]) -> str | None:
     return outermost[0] if len(outermost) == 1 else None
 
 
-def _inline_options(question: str) -> list[tuple[str, str]]:
+def _inline_options(question: str) -> list[Option]:
     starts = list(_INLINE_OPTION.finditer(question))
     ends = [*(match.start() for match in starts), len(question)][1:]
     return [
-        (match[1] or match[2], question[match.end() : end].strip().rstrip(",;").strip())
+        _option(question, match[1] or match[2], match.end(), end, trailing=",;")
         for match, end in zip(starts, ends, strict=True)
     ]
 
 
-def _consecutive(found: list[tuple[str, str]]) -> dict[str, str]:
+def _option(question: str, letter: str, start: int, end: int, *, trailing: str = "") -> Option:
+    """An option without the spaces and signs around its text."""
+    said = question[start:end]
+    text = said.strip().rstrip(trailing).strip() if trailing else said.strip()
+    start += said.find(text) if text else 0
+    return Option(letter, text, start, start + len(text))
+
+
+def _consecutive(found: list[Option]) -> list[Option]:
     # The last "A" opens the list of options: an earlier one belongs to the question's own words.
-    first = max((at for at, (letter, _) in enumerate(found) if letter == "A"), default=len(found))
-    options: dict[str, str] = {}
-    for letter, text in found[first:]:
-        if len(options) == len(_LETTERS) or letter != _LETTERS[len(options)]:
+    first = max((at for at, one in enumerate(found) if one.letter == "A"), default=len(found))
+    options: list[Option] = []
+    for one in found[first:]:
+        if len(options) == len(_LETTERS) or one.letter != _LETTERS[len(options)]:
             break
-        options[letter] = text
-    return options if len(options) >= 2 else {}
+        options.append(one)
+    return options if len(options) >= 2 else []

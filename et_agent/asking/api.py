@@ -40,7 +40,8 @@ def start(*pending: PendingAnswer) -> None:
         ModelClosedError: The model was closed.
     """
     if pending:
-        scheduler_of(pending[0].request.model).queue(*(one.request for one in pending))
+        requests = [request for one in pending for request in one.requests]
+        scheduler_of(pending[0].request.model).queue(*requests)
 
 
 def submit(

@@ -99,17 +99,26 @@ class ConfidenceEstimator:
                 return may_need_attention(self._fingerprint(kind.value) for kind in kinds)
         return False
 
-    def estimate(self, leaves: LeafTable, form: AnswerForm, *, complete: bool) -> Assessment:
+    def estimate(
+        self,
+        leaves: LeafTable,
+        form: AnswerForm,
+        *,
+        answerable: float | None = None,
+        complete: bool,
+    ) -> Assessment:
         """What to think of a tree's answer.
 
         Args:
             leaves: Statistics of its leaves.
             form: The form of the answer that was read.
+            answerable: Probability that the question can be answered, as the model says; None if it
+                was not asked.
             complete: Whether decoding went on to its end.
         """
         if leaves.top is None or not complete:
             return Assessment({})
-        features = features_of(leaves)
+        features = features_of(leaves, answerable=answerable)
         if self._calibrator is None:
             return Assessment(features)
         try:

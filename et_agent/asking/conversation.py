@@ -95,6 +95,13 @@ class Conversation:
         """Whether it is one question, with nothing said before."""
         return [one["role"] for one in self.messages if one["role"] != "system"] == ["user"]
 
+    def with_question(self, text: str) -> "Conversation":
+        """With another text in its last user message."""
+        last = max(at for at, one in enumerate(self.messages) if one["role"] == "user")
+        changed: Message = {**self.messages[last], "content": text}
+        messages = (*self.messages[:last], changed, *self.messages[last + 1 :])
+        return replace(self, messages=messages, question=text)
+
     def with_system(self, text: str) -> "Conversation":
         """With a text at the end of its first system message, made where there is none."""
         if not text:

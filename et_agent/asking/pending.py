@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.options import DEFAULTS, AskOptions
@@ -15,7 +16,6 @@ from et_agent.asking.reporting import Decoded, form_of_answer, result_of
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.renaming import warn_of_old_name
@@ -78,7 +78,7 @@ class PendingAnswer:
         on_progress: ProgressCallback | None = None,
     ) -> None:
         prompt = self._prompt = PreparedPrompt.of(model, question, options)
-        decoder = EntropyTree() if options.decoder is None else options.decoder
+        decoder = prompt.decoder
         self.question = prompt.conversation.question
         self._model = model
         self._estimator = ConfidenceEstimator(model, prompt, decoder, options)
@@ -93,6 +93,7 @@ class PendingAnswer:
             read_tokens=self._running.mentions,
             ends=self._reader.ends if prompt.stops or prompt.form else None,
             attention=options.attention or self._estimator.reads_attention(),
+            lettered=prompt.lettered,
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(
@@ -102,7 +103,9 @@ class PendingAnswer:
             on_step=None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer),
             constraint=prompt.constraint,
         )
-        self._decoded = Decoded(self.request, prompt, decoder, options.seed)
+        self.asked = answerability_request(model, prompt)
+        """Whether the question can be answered at all; None where that is not asked."""
+        self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
     @property
     def ticket(self) -> Request:
@@ -117,15 +120,24 @@ class PendingAnswer:
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        return self.request.done
+        return all(request.done for request in self.requests)
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
-        self.request.add_done_callback(lambda _: callback(self))
+        tree, *beside = self.requests
+        # One after the other, so that it is called once.
+        last = beside[0] if beside else tree
+        tree.add_done_callback(lambda _: last.add_done_callback(lambda _: callback(self)))
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What the scheduler has to do for it."""
+        return (self.request,) if self.asked is None else (self.request, self.asked)
 
     def cancel(self) -> None:
         """Stop decoding within one step. `result` then returns what is known so far."""
-        self.request.cancel()
+        for request in self.requests:
+            request.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
@@ -153,6 +165,14 @@ class PendingAnswer:
         classes = reading.classes.index_of_leaf
         return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
+    def answerable(self, timeout: float | None = None) -> float | None:
+        """Probability that the question can be answered, as the model says; None if it was not asked.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+        """
+        return p_answerable_of(self.asked, timeout)
+
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
@@ -160,11 +180,16 @@ class PendingAnswer:
             TimeoutError: It took longer than `timeout` seconds. You may call `result` again.
             EtAgentError: Decoding failed.
         """
+        began = time.perf_counter()
         run = self.request.result(timeout)
+        left = None if timeout is None else max(0.0, timeout + began - time.perf_counter())
+        answerable = self.answerable(left)
         reading = self.reading()
         leaves = self.leaves(reading)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
-        assessment = self._estimator.estimate(leaves, form, complete=not run.cancelled)
+        assessment = self._estimator.estimate(
+            leaves, form, answerable=answerable, complete=not run.cancelled
+        )
         return result_of(self._decoded, reading, leaves, assessment)
 
 

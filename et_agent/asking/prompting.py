@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
-from et_agent.answers.kinds import ANSWER_MARKER, answer_kind
+from et_agent.answers.kinds import ANSWER_MARKER, DIRECT_INSTRUCTION, answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
+from et_agent.asking.lettered import lettered_prompt
 from et_agent.asking.options import AskOptions, Chat
+from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
+from et_agent.decoding.direct import Direct, Lettered
+from et_agent.decoding.schedules import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
@@ -38,6 +42,8 @@ class PreparedPrompt:
         form: The form that replies have, or may have; None for words only.
         prompt: Prompt tokens.
         constraint: The grammar of the form.
+        decoder: What decodes it.
+        lettered: How the prompt goes on for each order of the options; None if these are not read.
     """
 
     conversation: Conversation
@@ -49,6 +55,8 @@ class PreparedPrompt:
     form: JsonForm | CallForm | None
     prompt: list[int]
     constraint: Constraint | None
+    decoder: DecoderSettings
+    lettered: Lettered | None
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -61,15 +69,26 @@ class PreparedPrompt:
             reading_kind = guess_kind(conversation.question).kind
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
+        decoder = _decoder(options, reading_kind, form)
+        direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
         if system_prompt is None:
-            system_prompt = _default_system(conversation, form, reading_kind)
+            system_prompt = _default_system(conversation, form, reading_kind, direct=direct)
         conversation = conversation.with_system(system_prompt)
         stops = StopSequences(
             [*options.stop, PLAIN_STOP] if options.chat == "plain" else options.stop
         )
         if form is None or (isinstance(form, CallForm) and form.free):
             _check_stops(stops, conversation)
+
+        def tokens_of(text: str) -> list[int]:
+            return _prompt(model, conversation.with_question(text), shown, options.chat)
+
+        lettered: Lettered | None = None
+        if direct:
+            prompt, lettered = lettered_prompt(model, conversation.question, tokens_of)
+        else:
+            prompt = tokens_of(conversation.question)
         return cls(
             conversation=conversation,
             kind=kind,
@@ -79,7 +98,9 @@ class PreparedPrompt:
             own_stops=bool(options.stop),
             form=form,
             constraint=None if form is None else form.constraint(model),
-            prompt=_prompt(model, conversation, shown, options.chat),
+            prompt=prompt,
+            decoder=decoder,
+            lettered=lettered,
         )
 
     @property
@@ -97,14 +118,37 @@ class PreparedPrompt:
         return self.conversation.system
 
 
+def _decoder(
+    options: AskOptions, kind: AnswerKind, form: JsonForm | CallForm | None
+) -> DecoderSettings:
+    if options.decoder is None:
+        return EntropyTree()
+    if isinstance(options.decoder, Direct):
+        if form is not None:
+            raise SettingsError(
+                "Direct reads the letters of options: leave out the tools or the schema, or use "
+                "another decoder"
+            )
+        if kind is not AnswerKind.CHOICE:
+            raise SettingsError(
+                f"Direct reads the letters of options, and the question is asked as {kind.value}: "
+                'write the options on lines of their own, such as "A) …", or use another decoder'
+            )
+    return options.decoder
+
+
 def _default_system(
-    conversation: Conversation, form: JsonForm | CallForm | None, kind: AnswerKind
+    conversation: Conversation,
+    form: JsonForm | CallForm | None,
+    kind: AnswerKind,
+    *,
+    direct: bool,
 ) -> str:
     if isinstance(form, JsonForm):
         return form.instruction
     if conversation.system or form is not None:
         return ""  # a prompt of the caller's own, or the template's for tools
-    return instruction(kind)
+    return DIRECT_INSTRUCTION if direct else instruction(kind)
 
 
 def _check_stops(stops: StopSequences, conversation: Conversation) -> None:

@@ -51,12 +51,14 @@ class Decoded:
         prompt: What was asked.
         decoder: What decoded it.
         seed: Seed of the run.
+        asked: The reading of whether the question can be answered; None where that is not asked.
     """
 
     request: Request
     prompt: PreparedPrompt
     decoder: DecoderSettings
     seed: int
+    asked: Request | None
 
 
 def result_of(
@@ -109,7 +111,7 @@ def result_of(
             *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
             *assessment.notes,
         ),
-        usage=_usage(request),
+        usage=_usage(request, decoded.asked),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,
@@ -142,11 +144,15 @@ def form_of_answer(
     return cast("AnswerForm", reading.kind.kind.value), ()
 
 
-def _usage(request: Request) -> Usage:
+def _usage(request: Request, asked: Request | None) -> Usage:
     tree, seconds = request.run.tree, request.seconds
+    read = 0
+    if asked is not None and asked.started is not None:
+        read = len(asked.prompt) + asked.run.given_tokens - asked.cached
     return Usage(
-        prompt_tokens=len(request.prompt),
+        prompt_tokens=len(request.prompt) + request.run.given_tokens,
         cached_tokens=request.cached,
+        probe_tokens=read,
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
         tokens_recomputed=request.recomputed,

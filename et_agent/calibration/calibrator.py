@@ -36,11 +36,12 @@ from et_agent.calibration.fitting import (
     folds,
     judged,
     log_loss,
+    partly_measured,
     renamed_method,
     usable_features,
 )
 from et_agent.calibration.labels import checked_label
-from et_agent.calibration.maps import CalibrationMap, Isotonic, VennAbers
+from et_agent.calibration.maps import CalibrationMap, Moved, VennAbers, weighed
 from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Prior
 from et_agent.calibration.reach import best_row
@@ -161,15 +162,16 @@ class Calibrator:
         features = usable_features(rows, self.features)
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
             raise CalibrationError(f"seed is {self.seed!r}: use a whole number from 0 to 2**32 - 1")
+        partly = partly_measured(rows) if self.features is None else ()
         left_out = FEATURES if self.features is None else ()
-        self.unmeasured_ = tuple(name for name in left_out if name not in features)
+        self.unmeasured_ = tuple(name for name in left_out if name not in (*features, *partly))
         if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
             raise CalibrationError(
                 f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "
                 "questions in which it was not measured, or choose another method"
             )
         start = Prior.shipped().map_for(self.parameters)
-        training = Training(rows, labels, together, features, self.seed, start)
+        training = Training(rows, labels, together, features, self.seed, start, partly)
         held_out: Doubles = np.full(labels.size, np.nan)
         losses: Mapping[str, float] = {}
         if self.method in (AUTO, POOLED) and not comparable(labels, together):
@@ -245,9 +247,9 @@ class Calibrator:
         mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
         value = float(self._bounded(row, mapping.predict(row))[0])
         interval = self._interval(row, value)
-        if isinstance(mapping, Isotonic):
+        logistic = weighed(mapping)
+        if logistic is None:
             return Confidence(value, (), None, interval)
-        logistic = mapping.score if isinstance(mapping, VennAbers) else mapping
         columns = feature_columns()
         parts = [
             Part(name, _meaning(name), float(row[0, columns.index(name)]), float(part))
@@ -282,7 +284,7 @@ class Calibrator:
     def _ends(self, row: Doubles, value: float, questions: float) -> Doubles:
         """Both ends of the interval before the evidence bounds them, [2]."""
         mapping = self._fitted_map()
-        if isinstance(mapping, Pooled):
+        if isinstance(mapping, Pooled | Moved):
             return np.asarray(mapping.interval(row)[0])
         if isinstance(mapping, VennAbers):
             return np.concatenate(mapping.bounds(row))
@@ -327,18 +329,14 @@ class Calibrator:
             right: Whether the answer is right.
 
         Raises:
-            CalibrationError: The result has no answer or was interrupted, `right` is not a label,
-                or the map is not one that labels can move.
+            CalibrationError: The result has no answer or was interrupted, or `right` is not a label.
             CalibratorMismatchError: The result is of another model, decoder, prompt or kind.
         """
         label = checked_label(right)
         example = Example.of(result)
         mapping = self._fitted_map()
-        if not isinstance(mapping, Pooled):
-            raise CalibrationError(
-                f"a map of the method {self.method_} is fitted as a whole: fit it again with the "
-                f"new label, or fit with method={POOLED!r}"
-            )
+        if not isinstance(mapping, Pooled | Moved):
+            mapping = Moved.of(mapping, self.labels)
         self.check(example.fingerprint)
         row = feature_row(example.features, example.kind)[None, :]
         before = float(self._bounded(row, mapping.predict(row))[0])

@@ -1,4 +1,4 @@
-"""The features that calibrators use: numbers computed from the leaf statistics of a tree."""
+"""The features that calibrators use: what leaves say together, and the model of the question."""
 
 import functools
 import math
@@ -34,6 +34,7 @@ __all__ = [
 
 _FORMS: Final = ("json", "tool_call")
 _LEAST_SHARE: Final = 1e-9
+_LEAST_ODDS: Final = 1e-4
 _OLD_NAMES: Final = {"words": "answer_logprob"}
 """What an earlier et-agent called features; its results and calibrators are read silently."""
 
@@ -45,7 +46,8 @@ class Feature:
     Attributes:
         name: Short name.
         meaning: Description for a person, with the unit.
-        value: Computes it from a tree with at least one answer; NaN if it was not measured.
+        value: Computes it from a tree with at least one answer; NaN if it was not measured. None for
+            one that is not of the tree.
         attention: Whether it needs attention, which is read only where it is asked for.
         fitted: Whether fits use it unless told which features to use. Not the length, which a prompt
             moves at will, nor what needs attention, which never paid (docs/confidence.md).
@@ -53,7 +55,7 @@ class Feature:
 
     name: str
     meaning: str
-    value: Callable[[LeafTable], float]
+    value: Callable[[LeafTable], float] | None
     attention: bool = False
     fitted: bool = True
 
@@ -115,6 +117,14 @@ def _length(leaves: LeafTable) -> float:
     return math.log(max(1.0, float(leaves.top_weights() @ leaves.tokens)))
 
 
+def _log_odds(probability: float | None) -> float:
+    """Finite for probabilities of 0 and 1; NaN if it was not measured."""
+    if probability is None or math.isnan(probability):
+        return math.nan
+    inside = min(max(probability, _LEAST_ODDS), 1.0 - _LEAST_ODDS)
+    return math.log(inside / (1.0 - inside))
+
+
 FEATURES: Final[dict[str, Feature]] = {
     one.name: one
     for one in (
@@ -156,14 +166,20 @@ FEATURES: Final[dict[str, Feature]] = {
             "geometric mean of the probability of a token, over all paths",
             _token_probability,
         ),
+        Feature(
+            "answerable",
+            "log-odds that the question can be answered, as the model says when it is asked",
+            None,
+        ),
     )
 }
-"""Features of the tree by name. `feature_columns` adds those of the answer kind."""
+"""Features by name: of the tree, and what was asked beside it. `feature_columns` adds those of the
+answer kind."""
 
 
 @functools.cache
 def feature_columns() -> tuple[str, ...]:
-    """Names of the columns of `feature_row`: features of the tree, then one 0/1 column per kind."""
+    """Names of the columns of `feature_row`: `FEATURES`, then one 0/1 column per kind."""
     kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
     return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
 
@@ -198,8 +214,13 @@ class FeatureValues(dict[str, float | None]):
         return self[_OLD_NAMES[name]]
 
 
-def features_of(leaves: LeafTable) -> FeatureValues:
+def features_of(leaves: LeafTable, *, answerable: float | None = None) -> FeatureValues:
     """Return the features of a tree by name; None for a feature that was not measured.
+
+    Args:
+        leaves: Statistics of its leaves.
+        answerable: Probability that the question can be answered, as the model says
+            (`p_answerable`); None if it was not asked.
 
     Raises:
         CalibrationError: No leaf gave an answer.
@@ -208,7 +229,12 @@ def features_of(leaves: LeafTable) -> FeatureValues:
         raise CalibrationError(
             "no leaf gave an answer, so there are no features: leave this question out"
         )
-    values = {name: feature.value(leaves) for name, feature in FEATURES.items()}
+    values = {
+        name: feature.value(leaves)
+        for name, feature in FEATURES.items()
+        if feature.value is not None
+    }
+    values["answerable"] = _log_odds(answerable)
     return FeatureValues(
         {name: value if math.isfinite(value) else None for name, value in values.items()}
     )

@@ -31,6 +31,7 @@ __all__ = [
     "isotonic_with",
     "judged",
     "log_loss",
+    "partly_measured",
     "renamed_method",
     "usable_features",
 ]
@@ -47,6 +48,7 @@ class Training:
         features: Columns to use.
         seed: Seed of the folds.
         start: The general map.
+        partly: More columns, which only some questions have; for maps that bear with that.
     """
 
     rows: Doubles
@@ -55,6 +57,7 @@ class Training:
     features: tuple[str, ...]
     seed: int
     start: Pooled
+    partly: tuple[str, ...] = ()
 
     def part(self, places: Ints) -> "Training":
         """The same with some of the rows."""
@@ -147,7 +150,9 @@ def _logistic(
 def _pooled(training: Training) -> Pooled:
     """The general map, moved by the labels; the trees of one question together count once."""
     right, weights = training.labels.astype(np.float64), row_weights(training.groups)
-    return training.start.only(training.features).after(training.rows, right, weights)
+    return training.start.only((*training.features, *training.partly)).after(
+        training.rows, right, weights
+    )
 
 
 def _platt(training: Training) -> Logistic:
@@ -362,6 +367,14 @@ def _by_group(values: Doubles, groups: Ints) -> Doubles:
     known = ~np.isnan(values)
     _, at = np.unique(groups[known], return_inverse=True)
     return np.asarray(np.bincount(at, values[known]) / np.bincount(at), dtype=np.float64)
+
+
+def partly_measured(rows: Doubles) -> tuple[str, ...]:
+    """Features that are not of the tree and that some questions have, but not all."""
+    columns = feature_columns()
+    beside = (name for name, feature in FEATURES.items() if feature.value is None)
+    found = {name: np.isfinite(rows[:, columns.index(name)]) for name in beside}
+    return tuple(name for name, known in found.items() if known.any() and not known.all())
 
 
 def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str, ...]:

@@ -53,8 +53,8 @@ def learn(result: "AskResult | Example", right: bool) -> Learnt:
 
     Raises:
         CalibrationError: The result has no answer or was interrupted; `right` is not a label, or
-            contradicts an earlier one; a log hides the system prompt, and it is not known; the map is
-            not one that labels can move, or has learnt `MOST_LABELS`; the file cannot be written.
+            contradicts an earlier one; a log hides the system prompt, and it is not known; the map has
+            learnt `MOST_LABELS`; the file cannot be written.
     """
     label = checked_label(right)
     example = Example.of(result)

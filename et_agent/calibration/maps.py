@@ -1,6 +1,7 @@
 """Fitted maps from features to P(correct): plain numbers, which JSON holds and numpy applies."""
 
 import itertools
+import math
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -8,12 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.features import Column, feature_columns, taken
-from et_agent.calibration.pooled import Pooled
+from et_agent.calibration.pooled import Gaussian, Pooled, central, predicted, updated
 from et_agent.errors import CalibrationError
 
-__all__ = ["CalibrationMap", "Isotonic", "Logistic", "VennAbers", "rounded"]
+__all__ = [
+    "CalibrationMap",
+    "Isotonic",
+    "Logistic",
+    "Moved",
+    "VennAbers",
+    "rounded",
+    "weighed",
+]
 
 _LIMIT: Final = 35.0  # beyond it the logistic function is 0 or 1 in floating point
+_EDGE: Final = 1e-4
+_ONE: Final = math.log(math.e - 1.0)
+"""The z whose weight is 1."""
 
 
 class _Fitted(BaseModel):
@@ -193,5 +205,65 @@ class VennAbers(_Steps):
         return upper / (1.0 - lower + upper)
 
 
-CalibrationMap = Annotated[Pooled | Logistic | Isotonic | VennAbers, Field(discriminator="form")]
+class Moved(_Fitted):
+    """A map that was fitted as a whole, moved by labels that came later.
+
+    log-odds = b + log(1 + exp(z)) x those of the map. What is known of (b, z) begins at the map itself,
+    as surely as its own labels tell, and goes on as that of `Pooled`.
+    """
+
+    form: Literal["moved"] = "moved"
+    start: Annotated[Logistic | Isotonic | VennAbers, Field(discriminator="form")]
+    """The map."""
+    posterior: Gaussian
+    """Of b and z."""
+
+    @classmethod
+    def of(cls, start: "Logistic | Isotonic | VennAbers", labels: int) -> "Moved":
+        """A map that no label has moved yet.
+
+        Args:
+            start: The map.
+            labels: Labelled questions that it was fitted on. Each tells of b and z what one with an
+                even chance of being right would.
+        """
+        spread = 4.0 / max(labels, 1)
+        posterior = Gaussian(mean=(0.0, _ONE), covariance=((spread, 0.0), (0.0, spread)))
+        return cls(start=start, posterior=posterior)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return self.start.read
+
+    def predict(self, rows: Doubles) -> Doubles:
+        """P(correct), [n]."""
+        return predicted(self.posterior, self._inputs(rows))
+
+    def interval(self, rows: Doubles) -> Doubles:
+        """Central 90 % of P(correct) under the posterior, [n, 2]."""
+        return central(self.posterior, self._inputs(rows))
+
+    def after(self, rows: Doubles, right: Doubles) -> "Moved":
+        """The map after more labelled questions."""
+        posterior = updated(self.posterior, self._inputs(rows), right)
+        return self.model_copy(update={"posterior": posterior})
+
+    def _inputs(self, rows: Doubles) -> Doubles:
+        found = np.clip(self.start.predict(rows), _EDGE, 1.0 - _EDGE)
+        return np.log(found / (1.0 - found))[:, None]
+
+
+CalibrationMap = Annotated[
+    Pooled | Logistic | Isotonic | VennAbers | Moved, Field(discriminator="form")
+]
 """Any of them."""
+
+
+def weighed(mapping: CalibrationMap) -> Pooled | Logistic | None:
+    """The sum of weighed features behind a map; None if it reads one feature by steps."""
+    if isinstance(mapping, Moved):
+        mapping = mapping.start
+    if isinstance(mapping, VennAbers):
+        return mapping.score
+    return None if isinstance(mapping, Isotonic) else mapping

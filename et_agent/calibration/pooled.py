@@ -18,7 +18,7 @@ from et_agent.arrays import Doubles
 from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
-__all__ = ["Gaussian", "Pooled", "rising", "updated"]
+__all__ = ["Gaussian", "Pooled", "central", "predicted", "rising", "updated"]
 
 _DRAWS: Final = 256
 _INTERVAL: Final = (0.05, 0.95)
@@ -111,11 +111,11 @@ class Pooled(Frozen):
 
     def predict(self, rows: Doubles) -> Doubles:
         """P(correct), [n]."""
-        return np.asarray(self._possible(rows).mean(axis=1))
+        return predicted(self.posterior, self.inputs(rows))
 
     def interval(self, rows: Doubles) -> Doubles:
         """Central 90 % of P(correct) under the posterior, [n, 2]."""
-        return np.quantile(self._possible(rows), _INTERVAL, axis=1).T
+        return central(self.posterior, self.inputs(rows))
 
     def after(self, rows: Doubles, right: Doubles, weights: Doubles | None = None) -> "Pooled":
         """The map after more labelled questions; see `updated`."""
@@ -139,12 +139,27 @@ class Pooled(Frozen):
         """The map with `factor` times the covariance, for a tree unlike those that were fitted."""
         return self.model_copy(update={"posterior": self.posterior.widened(factor)})
 
-    def _possible(self, rows: Doubles) -> Doubles:
-        """P(correct) under each draw of the posterior, [n, draws]."""
-        inputs = self.inputs(rows)
-        root = np.linalg.cholesky(np.array(self.posterior.covariance))
-        draws = np.array(self.posterior.mean) + _normal_draws(len(self.posterior.mean)) @ root.T
-        return _logistic(draws[:, 0] + inputs @ rising(draws[:, 1:]).T)
+
+def predicted(posterior: Gaussian, inputs: Doubles) -> Doubles:
+    """Mean P(correct) over a posterior of maps, [n].
+
+    Args:
+        posterior: Of the intercept b and the z of each feature.
+        inputs: Clipped and centred features, float64 [n, features].
+    """
+    return np.asarray(_possible(posterior, inputs).mean(axis=1))
+
+
+def central(posterior: Gaussian, inputs: Doubles) -> Doubles:
+    """Central 90 % of P(correct), [n, 2]; arguments as for `predicted`."""
+    return np.quantile(_possible(posterior, inputs), _INTERVAL, axis=1).T
+
+
+def _possible(posterior: Gaussian, inputs: Doubles) -> Doubles:
+    """P(correct) under each draw of the posterior, [n, draws]."""
+    root = np.linalg.cholesky(np.array(posterior.covariance))
+    draws = np.array(posterior.mean) + _normal_draws(len(posterior.mean)) @ root.T
+    return _logistic(draws[:, 0] + inputs @ rising(draws[:, 1:]).T)
 
 
 def updated(

@@ -56,6 +56,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "votes": Expected(0.3, 1.5),
     "mass": Expected(0.5, -1.5),
     "token_probability": Expected(2.5, 0.6),
+    "answerable": Expected(0.3, 0.0),
 }
 """Features of the general map. The share is the first guess at the probability, so its log-odds
 weigh 1; the others are weak guesses that every group corrects."""
@@ -67,8 +68,13 @@ _SPREAD: Final = (1.0, 0.6)
 """Standard deviations among groups that are expected, of the intercept and of the others."""
 _STRENGTH: Final = 4.0
 """Groups that this expectation of the spread counts as."""
-_OUTSIDE: Final = {"votes": (0.0, math.log(65.0)), "token_probability": (0.0, 1.0)}
-"""Ranges of features that are bounded by themselves; those of the others are the fitted ones."""
+_OUTSIDE: Final = {
+    "votes": (0.0, math.log(65.0)),
+    "token_probability": (0.0, 1.0),
+    "answerable": (-5.0, 5.0),
+}
+"""Ranges of features that are bounded, by themselves or here; those of the others are the fitted
+ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,9 +224,10 @@ def fit_prior(groups: Sequence[Group]) -> Prior:
     centres = np.array([EXPECTED[name].centre for name in names])
     columns = [feature_columns().index(name) for name in names]
     stacked = np.concatenate([group.rows[:, columns] for group in groups])
-    low, high = np.nanmin(stacked, axis=0), np.nanmax(stacked, axis=0)
+    low, high = np.empty(len(names)), np.empty(len(names))
     for at, name in enumerate(names):
-        low[at], high[at] = _OUTSIDE.get(name, (low[at], high[at]))
+        column = stacked[:, at]
+        low[at], high[at] = _OUTSIDE.get(name) or (np.nanmin(column), np.nanmax(column))
     inputs = []
     for group in groups:
         found = np.clip(group.rows[:, columns], low, high) - centres

@@ -6,7 +6,7 @@ from typing import Final
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.features import FEATURES, feature_row
-from et_agent.calibration.maps import CalibrationMap, Logistic, VennAbers
+from et_agent.calibration.maps import CalibrationMap, Logistic, weighed
 
 __all__ = ["best_row"]
 
@@ -29,11 +29,11 @@ def best_row(mapping: CalibrationMap, leaves: int, kind: str) -> Doubles:
     Raises:
         CalibrationError: The kind is unknown.
     """
-    logistic = mapping.score if isinstance(mapping, VennAbers) else mapping
+    logistic = weighed(mapping)
     falling: set[str] = set()
     if isinstance(logistic, Logistic):
-        weighed = zip(logistic.features, logistic.coefficients, strict=True)
-        falling = {name for name, coefficient in weighed if coefficient < 0}
+        pairs = zip(logistic.features, logistic.coefficients, strict=True)
+        falling = {name for name, coefficient in pairs if coefficient < 0}
     ranges, best = _ranges(leaves), dict[str, float | None]()
     for name in FEATURES:
         low, high = ranges.get(name, (-_FAR, _FAR))

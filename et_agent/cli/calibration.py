@@ -244,7 +244,7 @@ def _print(document: "CalibratorFile") -> None:
 
     from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.features import FEATURES
-    from et_agent.calibration.maps import Isotonic, VennAbers
+    from et_agent.calibration.maps import weighed
     from et_agent.calibration.pooled import Pooled, rising
     from et_agent.cli.reliability import print_reliability
     from et_agent.cli.terminal import one_line, write_line
@@ -264,14 +264,13 @@ def _print(document: "CalibratorFile") -> None:
     write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
     measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
     write_line(f"  on held-out questions: {measured or 'too few to judge it'}")
-    mapping = document.mapping
-    if not isinstance(mapping, Isotonic):
+    mapping = weighed(document.mapping)
+    if mapping is not None:
         if isinstance(mapping, Pooled):
             weights = tuple(rising(np.array(mapping.posterior.mean)[1:]).tolist())
-            named = zip(mapping.features, weights, strict=True)
         else:
-            logistic = mapping.score if isinstance(mapping, VennAbers) else mapping
-            named = zip(logistic.features, logistic.coefficients, strict=True)
+            weights = mapping.coefficients
+        named = zip(mapping.features, weights, strict=True)
         ranked = sorted(named, key=lambda one: -abs(one[1]))
         for name, weight in ranked:
             if weight:

@@ -1,6 +1,7 @@
 """How text is generated: decoders as pure state machines, and the scheduler that runs them."""
 
 from et_agent.decoding.base import Decoder, DecoderSettings, Run, RunInputs
+from et_agent.decoding.direct import Direct
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.request import Request
@@ -14,6 +15,7 @@ __all__ = [
     "Branch",
     "Decoder",
     "DecoderSettings",
+    "Direct",
     "EntropyTree",
     "Finish",
     "Fork",

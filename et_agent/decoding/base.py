@@ -7,7 +7,7 @@ the grouping of the calls are the caller's business, so many runs can share one 
 
 import math
 from collections.abc import Callable, Hashable, Sequence, Set
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
 from et_agent.errors import SettingsError
 from et_agent.renaming import old_names
 from et_agent.validation import explained
+
+if TYPE_CHECKING:
+    from et_agent.decoding.direct import Lettered
 
 __all__ = [
     "Decoder",
@@ -98,6 +101,7 @@ class RunInputs:
         room: Positions after the prompt that the context has; caps `max_tokens`.
         ends: Tells whether a path has ended although its last token is not a stop token.
         attention: Whether attention is to be kept although the decoder does not need it.
+        lettered: The question's options, if it has any and the decoder reads their letters.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class RunInputs:
         room: int | None = None,
         ends: Callable[[Sequence[int]], bool] | None = None,
         attention: bool = False,
+        lettered: "Lettered | None" = None,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -122,6 +127,7 @@ class RunInputs:
         self.room = room
         self.ends = ends
         self.attention = attention
+        self.lettered = lettered
 
 
 @runtime_checkable
@@ -147,7 +153,12 @@ class Run:
     """A decoding run: a tree, and the bookkeeping that all decoders need to grow it.
 
     Subclasses implement `_take`; those that fork finished branches also `_fork_more`.
+
+    Attributes:
+        generates: Whether its paths are of tokens that the model generates.
     """
+
+    generates: ClassVar[bool] = True
 
     def __init__(self, settings: DecoderSettings, inputs: RunInputs) -> None:
         self.settings = settings
@@ -173,6 +184,11 @@ class Run:
     def most_tokens(self) -> int:
         """Tokens after the prompt that a path may have, given ones included."""
         return self.max_tokens
+
+    @property
+    def given_tokens(self) -> int:
+        """Tokens after the prompt that are read, not generated."""
+        return 0
 
     def runnable(self) -> list[int]:
         """Branches that want their next token, oldest first."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.direct import Direct
 from et_agent.decoding.greedy import Greedy
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.schedules import EntropyTree
@@ -27,13 +28,14 @@ __all__ = [
 ]
 
 DECODERS: Final[Mapping[str, type[DecoderSettings]]] = MappingProxyType(
-    {"entropy-tree": EntropyTree, "multi-chain": MultiChain, "greedy": Greedy}
+    {"entropy-tree": EntropyTree, "multi-chain": MultiChain, "greedy": Greedy, "direct": Direct}
 )
 """Every decoder by its name on the command line."""
 CLASSES: Final[tuple[type[DecoderSettings], ...]] = (
     *(EntropyTree.schedules[name] for name in get_args(Schedule)),
     MultiChain,
     Greedy,
+    Direct,
 )
 """Every class of settings; the entropy tree has one for each schedule, the default first."""
 _NAMES: Final = {made.__name__: made for made in DECODERS.values()}

@@ -35,6 +35,7 @@ class ProbeRun(Run):
     """
 
     settings: Probe
+    generates = False
 
     def __init__(self, settings: Probe, inputs: RunInputs) -> None:
         super().__init__(settings, inputs)
@@ -45,6 +46,11 @@ class ProbeRun(Run):
     def most_tokens(self) -> int:
         """Tokens of the longest continuation."""
         return max(map(len, self.settings.continuations))
+
+    @property
+    def given_tokens(self) -> int:
+        """Tokens of all continuations."""
+        return sum(map(len, self.settings.continuations))
 
     def tell(
         self,

@@ -318,9 +318,10 @@ class Scheduler:
             for path in self._cache.paths(request.arrival):
                 self._cache.release(path)
         finally:  # a model that was closed meanwhile must not leave the caller waiting
-            ends = [branch.end for branch in request.run.tree.branches]
-            # A running mean: the questions of one caller tend to be of one kind.
-            self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
+            if request.run.generates:
+                ends = [branch.end for branch in request.run.tree.branches]
+                # A running mean: the questions of one caller tend to be of one kind.
+                self._mean_path = 0.7 * self._mean_path + 0.3 * sum(ends) / len(ends)
             if request.run.tree.attention is not None:
                 request.run.tree.attention.forget_rows()
             request.end(error)

@@ -221,7 +221,8 @@ class ScriptedModel:
             path.append(token)
             if not wanted:
                 continue
-            start = len(path) - path[::-1].index(TURN)
+            # After part of a prompt, which a probe decodes, there may be none yet.
+            start = len(path) - path[::-1].index(TURN) if TURN in path else len(path)
             logits.append(self._script(self._text(path[:start]), path[start:]))
             if self._reads and self._attention is not None:
                 attention.append(self._attention(path))

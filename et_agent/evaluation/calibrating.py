@@ -14,7 +14,6 @@ from et_agent.calibration import (
     DataUsed,
     Fingerprint,
     feature_row,
-    features_of,
 )
 from et_agent.calibration.calibrator_file import LEARNT
 from et_agent.calibration.example import Example, LearntLabel
@@ -119,7 +118,7 @@ def labelled_run(
             leaves = tree.leaves
             if leaves.top is None:
                 continue
-            features = feature_row(features_of(leaves), record.kind)
+            features = feature_row(tree.features, record.kind)
             rows.append(_Row(features, tree.correct, float(leaves.shares.max()), group))
     if not rows:
         raise CalibrationError(

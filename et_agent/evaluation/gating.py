@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator, RiskControl, Threshold, feature_row, features_of
+from et_agent.calibration import Calibrator, RiskControl, Threshold, feature_row
 from et_agent.calibration.labels import checked_labels
 from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
@@ -37,7 +37,7 @@ def run_confidences(
     if calibrator is None:
         found[answered] = [float(records[at].leaves.shares.max()) for at in answered]
         return found
-    seen = [(features_of(records[at].leaves), records[at].kind) for at in answered]
+    seen = [(records[at].features, records[at].kind) for at in answered]
     if cautious:
         found[answered] = [calibrator.confidence(*one).interval[0] for one in seen]
     elif answered:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator, Example, features_of
+from et_agent.calibration import Calibrator, Example
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.metrics import METRICS, Bins, ece, reliability, value_of
 from et_agent.evaluation.records import QuestionRecord
@@ -44,7 +44,7 @@ class Prequential:
         assert fingerprint is not None
         example = Example(
             fingerprint=fingerprint,
-            features=features_of(record.leaves),
+            features=record.features,
             kind=record.kind,
             identity=record.item,
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.arrays import Bools, Doubles, Ints
+from et_agent.calibration.features import FeatureValues, features_of
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import DataError, InputError
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -37,6 +38,8 @@ class QuestionRecord:
         tokens_as_chains: Tokens that as many separate chains would have needed.
         seconds: Time of its share of all decode steps that it took part in.
         extras: Values of estimators that need the model, by name.
+        answerable: Probability that the question can be answered, as the model says; None if it was
+            not asked.
     """
 
     item: str
@@ -51,6 +54,16 @@ class QuestionRecord:
     tokens_as_chains: int
     seconds: float
     extras: Mapping[str, Any]
+    answerable: float | None = None
+
+    @property
+    def features(self) -> FeatureValues:
+        """Features of the tree by name.
+
+        Raises:
+            CalibrationError: No leaf gave an answer.
+        """
+        return features_of(self.leaves, answerable=self.answerable)
 
     @property
     def correct(self) -> bool:
@@ -128,6 +141,7 @@ class QuestionRecord:
             "tokens_decoded": self.tokens_decoded,
             "tokens_as_chains": self.tokens_as_chains,
             "seconds": round(self.seconds, 4),
+            "answerable": None if self.answerable is None else round(self.answerable, 6),
         }
 
     @classmethod

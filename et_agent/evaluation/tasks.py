@@ -202,10 +202,11 @@ def record_of(
         answers=reading.classes.labels,
         right=tuple(is_right(answer, item) for answer in reading.classes.labels),
         leaves=leaves,
-        prompt_tokens=len(request.prompt),
+        prompt_tokens=len(request.prompt) + request.run.given_tokens,
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
         seconds=request.cost,
         extras={} if similarity is None else {SIMILARITY: similarity},
+        answerable=pending.answerable(),
     )
     return record, reading.texts, traces(tree)

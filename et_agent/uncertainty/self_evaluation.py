@@ -1,6 +1,6 @@
-"""What the model itself says of its answers: whether one is right, whether two mean the same.
+"""What the model itself says of a question and its answers: whether it can be answered, what is right.
 
-Both read the probabilities of two words after a chat prompt, so nothing is decoded. The prompts'
+All read the probabilities of two words after a chat prompt, so nothing is decoded. The prompts'
 common beginning is evaluated once.
 """
 
@@ -10,15 +10,29 @@ from typing import Final
 import numpy as np
 
 from et_agent.arrays import Doubles
-from et_agent.decoding.base import RunInputs
+from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
 from et_agent.templates.messages import Message
 
-__all__ = ["meaning_classes", "p_answerable", "p_true", "p_unclear"]
+__all__ = [
+    "ANSWERABLE",
+    "first_word_shares",
+    "meaning_classes",
+    "p_answerable",
+    "p_true",
+    "p_unclear",
+    "word_probe",
+]
 
+YES_NO: Final = ("Yes", "No")
+ANSWERABLE: Final = (
+    "Can the question above be answered with certainty from what it says and from common knowledge? "
+    "Reply with one word, Yes or No."
+)
+"""What follows a question to ask whether it can be answered at all."""
 _MOST_IDEAS: Final = 10
 
 
@@ -69,32 +83,28 @@ def p_unclear(model: LanguageModel, question: str) -> float:
         f"Question: {question}\n\nCan this be understood in more than one way, so that you would "
         "have to ask back before you answer? Reply with one word, Yes or No."
     )
-    return float(_shares(model, [text], ("Yes", "No"))[0])
+    return float(_shares(model, [text], YES_NO)[0])
 
 
-def p_answerable(model: LanguageModel, question: str, instruction: str = "") -> float:
+def p_answerable(model: LanguageModel, questions: Sequence[str], instruction: str = "") -> Doubles:
     """Probability that the model gives "Yes" against "No", asked whether a question can be answered.
 
     Votes cannot tell that a question lacks something: every path makes the same sum of what is there.
-    The prompt begins as the question's own, so that a prefix cache reads little of it again.
 
     Args:
         model: A loaded model with a chat template.
-        question: The question.
-        instruction: The system prompt that the question is asked with.
+        questions: The questions, at least one.
+        instruction: The system prompt that they are asked with.
 
     Returns:
-        In [0, 1]; NaN when the model gives neither word any probability.
+        In [0, 1], float64 [questions]; NaN when the model gives neither word any probability.
 
     Raises:
         UnsupportedModelError: The model has no chat template.
-        QuestionError: The prompt does not fit the context.
+        QuestionError: A prompt does not fit the context.
     """
-    text = (
-        f"{question}\n\nCan the question above be answered with certainty from what it says and "
-        "from common knowledge? Reply with one word, Yes or No."
-    )
-    return float(_shares(model, [text], ("Yes", "No"), instruction)[0])
+    texts = [f"{question}\n\n{ANSWERABLE}" for question in questions]
+    return _shares(model, texts, YES_NO, instruction)
 
 
 def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
@@ -128,7 +138,7 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
         ]
         found = at
         if texts:
-            implied = _shares(model, texts, ("Yes", "No")).reshape(-1, 2) > 0.5
+            implied = _shares(model, texts, YES_NO).reshape(-1, 2) > 0.5
             same = np.flatnonzero(implied.all(axis=1))
             if same.size:
                 found = first[int(same[0])]
@@ -143,17 +153,39 @@ def _shares(
     system: list[Message] = [{"role": "system", "content": instruction}] if instruction else []
     prompts = [model.chat_tokens([*system, {"role": "user", "content": text}]) for text in texts]
     common = common_length(prompts)
-    yes_tokens, no_tokens = (_first_tokens(model, word) for word in words)
-    probe = Probe(
-        continuations=tuple(tuple(prompt[common:]) for prompt in prompts),
-        words=(tuple(yes_tokens - no_tokens), tuple(no_tokens - yes_tokens)),
-    )
+    probe = word_probe(model, [prompt[common:] for prompt in prompts], words)
     inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-    run = scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
+    return first_word_shares(
+        scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
+    )
+
+
+def word_probe(
+    model: LanguageModel, continuations: Sequence[Sequence[int]], words: tuple[str, str] = YES_NO
+) -> Probe:
+    """A probe that reads which of two words the model would reply with.
+
+    Args:
+        model: The model.
+        continuations: What follows the common beginning of the prompts, tokens, none of them empty.
+        words: The words.
+    """
+    first, second = (_first_tokens(model, word) for word in words)
+    return Probe(
+        continuations=tuple(map(tuple, continuations)),
+        words=(tuple(first - second), tuple(second - first)),
+    )
+
+
+def first_word_shares(run: Run) -> Doubles:
+    """Probability of a `word_probe`'s first word against its second one, float64 [continuations].
+
+    NaN where the model gives neither word any probability, and where nothing was read.
+    """
     assert isinstance(run, ProbeRun)
-    yes, no = run.probabilities.T
+    first, second = run.probabilities.T
     with np.errstate(invalid="ignore"):
-        shares: Doubles = yes / (yes + no)
+        shares: Doubles = first / (first + second)
     return shares
 
 

@@ -32,6 +32,7 @@ from et_agent.errors import (
 )
 from et_agent.gate import EARLY
 from et_agent.templates.messages import Message, Tool
+from et_agent.uncertainty.self_evaluation import ANSWERABLE
 
 TEXTS = {
     "So \\boxed{4}": 0.4,
@@ -149,13 +150,15 @@ def test_all_questions_are_accepted_before_one_is_decoded() -> None:
 
 
 class Recorder(ScriptedModel):
-    """Remembers the prompts it was asked to tokenise."""
+    """Remembers the prompts of questions that it was asked to tokenise."""
 
     prompt: tuple[int, ...] = ()
 
     def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        self.prompt = tuple(super().chat_tokens(messages, tools))
-        return list(self.prompt)
+        tokens = super().chat_tokens(messages, tools)
+        if ANSWERABLE not in messages[-1]["content"]:
+            self.prompt = tuple(tokens)
+        return tokens
 
     def plain_tokens(self, text: str) -> list[int]:
         self.prompt = tuple(super().plain_tokens(text))

@@ -1,5 +1,6 @@
 """Labels given while working move the user's own calibrator, each once and none lost."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.calibration import FEATURES as ALL_FEATURES
 from et_agent.calibration import Calibrator, Example, Fingerprint, learn
-from et_agent.calibration.calibrator import CalibratorFile
+from et_agent.calibration.calibrator import CalibratorFile, DataUsed
 from et_agent.calibration.finding import (
     LARGEST,
     calibrators_folder,
@@ -203,18 +204,27 @@ def test_what_nothing_can_be_learnt_from() -> None:
         learn(nothing, False)
     with pytest.raises(CalibrationError, match="a label is 'no'"):
         learn(asked(), "no")  # type: ignore[arg-type]
+
+
+def test_labels_move_a_map_that_was_fitted_as_a_whole() -> None:
     document = CalibratorFile(
         created="2026-01-01",
         fingerprint=Example.of(asked()).fingerprint,
-        data=(),
+        data=(DataUsed(name="mine", questions=50, right=35),),
         method="isotonic",
         losses={},
         held_out={},
         mapping=Isotonic(feature="share", knots=(0.0,), values=(0.7,)),
     )
-    save_calibrator(Calibrator.from_json(document.model_dump_json()))
-    with pytest.raises(CalibrationError, match="isotonic is fitted as a whole: fit it again"):
-        learn(asked(), True)
+    path = save_calibrator(Calibrator.from_json(document.model_dump_json()))
+    given = [asked().confidence]
+    for number in range(10):
+        assert learn(asked(seed=number), False).path == path
+        given.append(asked().confidence)
+    assert given[0] == pytest.approx(0.7)
+    assert all(after < before for before, after in itertools.pairwise(given))  # type: ignore[operator]
+    assert given[-1] == pytest.approx(35 / 60, abs=0.05)
+    assert Calibrator.load(path).labels == 60
 
 
 def test_an_update_is_for_the_same_settings() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from et_agent.engines.scripted import ScriptedModel
-from et_agent.uncertainty.self_evaluation import meaning_classes, p_true, p_unclear
+from et_agent.uncertainty.self_evaluation import meaning_classes, p_answerable, p_true, p_unclear
 
 
 def judging(prompt: str) -> Mapping[str, float]:
@@ -38,3 +38,14 @@ def test_p_unclear_is_the_share_of_yes_against_no() -> None:
 
     with ScriptedModel.from_texts(doubting) as model:
         assert p_unclear(model, "Who made it?") == pytest.approx(0.75, abs=1e-6)
+
+
+def test_p_answerable_asks_each_question_with_the_same_instruction() -> None:
+    def script(prompt: str) -> dict[str, float]:
+        yes = 0.9 if "2 + 2" in prompt else 0.25
+        assert prompt.startswith("\nBe brief.\n")
+        return {"Yes": yes, "No": 1 - yes}
+
+    with ScriptedModel.from_texts(script) as model:
+        found = p_answerable(model, ["What is 2 + 2?", "What is in my pocket?"], "Be brief.")
+    assert found.tolist() == pytest.approx([0.9, 0.25], abs=1e-6)

@@ -6,13 +6,21 @@ from types import MappingProxyType
 from typing import Final
 
 from et_agent.answers.kinds.base import ANSWER_MARKER, Kind
-from et_agent.answers.kinds.choice import CHOICE
+from et_agent.answers.kinds.choice import CHOICE, DIRECT_INSTRUCTION
 from et_agent.answers.kinds.math import MATH
 from et_agent.answers.kinds.number import NUMBER
 from et_agent.answers.kinds.text import TEXT
 from et_agent.errors import SettingsError
 
-__all__ = ["ANSWER_MARKER", "KINDS", "AnswerKind", "answer_kind", "instruction", "require_decided"]
+__all__ = [
+    "ANSWER_MARKER",
+    "DIRECT_INSTRUCTION",
+    "KINDS",
+    "AnswerKind",
+    "answer_kind",
+    "instruction",
+    "require_decided",
+]
 
 
 class AnswerKind(StrEnum):

@@ -8,7 +8,10 @@ from et_agent.answers.choice import letter_in_prose, letter_in_value, options_of
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
 
-__all__ = ["CHOICE"]
+__all__ = ["CHOICE", "DIRECT_INSTRUCTION"]
+
+DIRECT_INSTRUCTION: Final = "Reply with the letter of the correct option only."
+"""For a reply whose first token is read, without reasoning."""
 
 
 @lru_cache(maxsize=64)

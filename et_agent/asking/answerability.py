@@ -1,0 +1,67 @@
+"""Asks the model, beside the tree of a question, whether the question can be answered at all."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from et_agent.asking.prompting import PreparedPrompt
+from et_agent.decoding.base import RunInputs
+from et_agent.decoding.continued import common_length
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
+from et_agent.engines.base import LanguageModel
+from et_agent.errors import EtAgentError, ModelClosedError
+from et_agent.templates.messages import Message
+from et_agent.uncertainty.self_evaluation import ANSWERABLE, first_word_shares, word_probe
+
+__all__ = ["answerability_request", "p_answerable_of"]
+
+_USER: Final = "user"
+
+
+def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Request | None:
+    """The reading of whether a question can be answered, to be queued after its tree.
+
+    Its prompt begins as the tree's, which the cache has decoded first, so that some 30 tokens are read.
+
+    Args:
+        model: The model.
+        prompt: The question.
+
+    Returns:
+        None where there is no use in asking: the reply has a form, or may have one; the last message
+        is not the user's; the prompt is plain; no room is left for the question.
+    """
+    messages = prompt.conversation.messages
+    if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != _USER:
+        return None
+    try:
+        tokens = model.chat_tokens(_asking(messages))
+        common = common_length([prompt.prompt, tokens])
+        inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
+        probe = word_probe(model, [tokens[common:]])
+        return scheduler_of(model).prepare(tokens[:common], probe, inputs)
+    except ModelClosedError:
+        raise
+    except EtAgentError:
+        return None  # the tree can do without, and nothing must be lost to it
+
+
+def p_answerable_of(request: Request | None, timeout: float | None = None) -> float | None:
+    """What the model said: P(yes) against no; None where it was not asked, or said neither.
+
+    Raises:
+        TimeoutError: It took longer than `timeout` seconds.
+    """
+    if request is None or request.cancelled:
+        return None
+    try:
+        found = float(first_word_shares(request.result(timeout))[0])
+    except EtAgentError:
+        return None
+    return found if found == found else None
+
+
+def _asking(messages: Sequence[Message]) -> list[Message]:
+    *earlier, last = messages
+    asked: Message = {**last, "content": f"{last['content']}\n\n{ANSWERABLE}"}
+    return [*earlier, asked]

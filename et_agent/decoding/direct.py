@@ -1,0 +1,124 @@
+"""Reads the letters of a question's options right after the prompt, without reasoning."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from et_agent.arrays import Doubles
+from et_agent.decoding.base import DecoderSettings, Run, RunInputs
+from et_agent.decoding.continued import fork_into_continuations
+from et_agent.decoding.sampling import Distribution, TokenStatistics
+from et_agent.decoding.tree import Finish, ForkKind, Tree
+from et_agent.errors import SettingsError
+
+__all__ = ["Direct", "DirectRun", "Lettered"]
+
+
+_LEAST: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Lettered:
+    """A question with lettered options, in several orders of these.
+
+    Attributes:
+        continuations: What follows the common beginning of the prompts, tokens of each order.
+        letters: The tokens that begin the letter of each option, [orders][options], options as the
+            question has them.
+        tokens: The token of each option's own letter.
+    """
+
+    continuations: tuple[tuple[int, ...], ...]
+    letters: tuple[tuple[tuple[int, ...], ...], ...]
+    tokens: tuple[int, ...]
+
+
+class Direct(DecoderSettings):
+    """Reads the probability of each option's letter right after the prompt; no token is generated.
+
+    The question is read once for each cyclic order of its options, so that each option stands once
+    behind each letter: models prefer some letters and places whatever these say (Zheng et al. 2024,
+    arXiv 2309.03882). A tree of one leaf per order and option comes of it. An order has the same share
+    as each other one, an option its probability among the options.
+    """
+
+    ignored_in_fingerprint: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
+
+    temperature: float = Field(default=1.0, ge=0.001, le=10, allow_inf_nan=False)
+    """Temperature of the probabilities."""
+
+    def start(self, inputs: RunInputs) -> "DirectRun":
+        """Begin reading.
+
+        Raises:
+            SettingsError: The question has no lettered options.
+        """
+        return DirectRun(self, inputs)
+
+
+class DirectRun(Run):
+    """The reading. Its branches are the prompts while it runs; then its tree is that of the letters."""
+
+    generates = False
+
+    def __init__(self, settings: Direct, inputs: RunInputs) -> None:
+        if inputs.lettered is None:
+            raise SettingsError("Direct reads the letters of options, and none were given")
+        super().__init__(settings, inputs)
+        self._lettered = inputs.lettered
+        orders, options = len(inputs.lettered.letters), len(inputs.lettered.tokens)
+        self._found: Doubles = np.zeros((orders, options))
+        self._statistics: dict[int, TokenStatistics] = {}
+
+    @property
+    def given_tokens(self) -> int:
+        """Tokens of all prompts after their common beginning."""
+        return sum(map(len, self._lettered.continuations))
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the longest prompt after the common beginning."""
+        return max(map(len, self._lettered.continuations))
+
+    def tell(
+        self,
+        branch: int,
+        distribution: Distribution,
+        attention: NDArray[np.float32] | None,
+        near: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Take the distribution after the common beginning, or after a prompt."""
+        del attention, near
+        if branch == 0:
+            fork_into_continuations(self, self.tree.branches[0], self._lettered.continuations)
+            return
+        self._running.pop(branch).finish = Finish.STOP
+        order = branch - 1
+        letters = self._lettered.letters[order]
+        self._found[order] = [sum(map(distribution.probability, letter)) for letter in letters]
+        self._statistics[order] = distribution.statistics
+        if not self._running:
+            self.tree = self._tree_of_letters()
+
+    def _tree_of_letters(self) -> Tree:
+        tokens, found = self._lettered.tokens, self._found
+        sums = found.sum(axis=1, keepdims=True)
+        # A model that gives no letter any probability prefers none.
+        within = np.where(sums > 0, found / np.where(sums > 0, sums, 1.0), 1.0 / len(tokens))
+        tree = Tree(self.inputs.prompt_length)
+        shares: list[float] = (within / len(found)).ravel().tolist()
+        shares[0] = 1.0 - sum(shares[1:])
+        tree.fork(0, 0, ForkKind.DISTINCT, self._statistics[0].entropy, shares[0], shares[1:])
+        for leaf, (branch, probability) in enumerate(
+            zip(tree.branches, found.ravel().tolist(), strict=True)
+        ):
+            order, option = divmod(leaf, len(tokens))
+            branch.tokens.append(tokens[option])
+            branch.statistics.append(self._statistics[order])
+            branch.log_probs.append(float(np.log(max(probability, _LEAST))))
+            branch.probabilities.append(probability)
+            branch.finish = Finish.STOP
+        return tree
