@@ -8,6 +8,7 @@ from typing import Final
 
 from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
+from et_agent.asking.fields import read_fields
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -163,9 +164,15 @@ class PendingAnswer:
         run = self.request.result(timeout)
         reading = self.reading()
         leaves = self.leaves(reading)
+        fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
-        assessment = self._estimator.estimate(leaves, form, complete=not run.cancelled)
-        return result_of(self._decoded, reading, leaves, assessment)
+        assessment = self._estimator.estimate(
+            leaves,
+            form,
+            complete=not run.cancelled,
+            fields=[field.leaves for field in fields.fields],
+        )
+        return result_of(self._decoded, reading, leaves, fields, assessment)
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:

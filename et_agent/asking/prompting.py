@@ -38,6 +38,7 @@ class PreparedPrompt:
         form: The form that replies have, or may have; None for words only.
         prompt: Prompt tokens.
         constraint: The grammar of the form.
+        tools: Names of the tools that were passed.
     """
 
     conversation: Conversation
@@ -49,6 +50,7 @@ class PreparedPrompt:
     form: JsonForm | CallForm | None
     prompt: list[int]
     constraint: Constraint | None
+    tools: tuple[str, ...]
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -80,6 +82,7 @@ class PreparedPrompt:
             form=form,
             constraint=None if form is None else form.constraint(model),
             prompt=_prompt(model, conversation, shown, options.chat),
+            tools=tuple(tool["function"]["name"] for tool in options.tools),
         )
 
     @property
