@@ -18,6 +18,8 @@ __all__ = [
     "CalibrationReport",
     "CalibrationSource",
     "ConfidencePart",
+    "FieldReport",
+    "FieldShare",
     "Leaf",
     "ModelId",
     "Node",
@@ -72,6 +74,36 @@ class CalibrationReport(Frozen):
     def low(self) -> float:
         """Lower end of the interval."""
         return self.interval[0]
+
+
+class FieldShare(Frozen):
+    """What some leaves say of a field."""
+
+    value: JsonValue
+    """The value; None for leaves that say null, lack the field, call another tool or give no answer."""
+    share: float = Field(ge=0, le=1)
+    """Share of these leaves by path weight."""
+
+
+class FieldReport(Frozen):
+    """A field of a structured answer, or an argument of a tool call."""
+
+    value: JsonValue
+    """Its value in the answer: a number, a text, true, false, null, or an empty object or list."""
+    share: float = Field(ge=0, le=1)
+    """Share by path weight of the leaves that agree on the value, at least that of the whole answer.
+    `et_agent.answers.fields.field_key` says which values are equal."""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """P(correct) of the field; None where the answer has none."""
+    calibration: CalibrationReport | None = None
+    """What the confidence rests on; None without one."""
+    alternatives: tuple[FieldShare, ...] = ()
+    """What the other leaves say, largest share first. All shares of a field sum to 1."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Central 90 % of what P(correct) may be; None without a confidence."""
+        return None if self.calibration is None else self.calibration.interval
 
 
 class Usage(Frozen):
@@ -211,6 +243,12 @@ class AskResult(Frozen):
     canonical form: keys sorted, no spaces."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
+    fields: Mapping[str, FieldReport] = Field(default={})
+    """Fields of a structured answer by path, in the order in which the answer has them: "amount",
+    "address.city", "lines[0].price"; of a tool call by name and argument, "pay.amount". At most 256,
+    and empty for an answer in words."""
+    tools: tuple[str, ...] = ()
+    """Names of the tools that were passed."""
     confidence: float | None = Field(default=None, ge=0, le=1)
     """P(correct); None if no leaf gave an answer, if decoding was stopped before the tree was complete,
     or if none was wanted (`calibrator=None`). `calibration` says what it rests on."""

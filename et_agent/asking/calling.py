@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 from et_agent.answers.extraction import Extracted
+from et_agent.answers.fields import Body
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.engines.base import LanguageModel
@@ -40,6 +41,10 @@ class ReplyForm(Protocol):
 
     def read(self, text: str) -> Extracted | None:
         """What a complete reply says; None for one that is cut off, out of bounds or no such."""
+        ...
+
+    def body(self, text: str) -> Body | None:
+        """The JSON of a complete reply; None as for `read`."""
         ...
 
     def ends(self, text: str) -> bool:
@@ -85,14 +90,19 @@ class JsonForm:
 
     def read(self, text: str) -> Extracted | None:
         """The JSON value, in canonical form; None for one outside the schema's bounds."""
+        body = self.body(text)
+        if body is None:
+            return None
+        value = canonical(body.value)
+        return Extracted(text.strip(), value, ("json", value), "json")
+
+    def body(self, text: str) -> Body | None:
+        """The JSON value; None for one outside the schema's bounds."""
         try:
             found = read_json(text)
         except ValueError:
             return None
-        if not within_bounds(found, self.schema):
-            return None
-        value = canonical(found)
-        return Extracted(text.strip(), value, ("json", value), "json")
+        return Body(found, 0) if within_bounds(found, self.schema) else None
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
         """None."""
@@ -194,19 +204,27 @@ class CallForm:
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
         """The call of a reply, one or none; () when it is cut off or outside its schema's bounds."""
-        call = self._call(text)
-        return () if call is None or not self._within_bounds(call) else (call,)
+        body = self.body(text)
+        if body is None:
+            return ()
+        assert body.tool is not None
+        return (ToolCall(name=body.tool, arguments=body.value),)
 
-    def _within_bounds(self, call: ToolCall) -> bool:
+    def body(self, text: str) -> Body | None:
+        """The call's arguments; None when it is cut off or outside its schema's bounds."""
+        body = self._body(text)
+        return None if body is None or not self._within_bounds(body) else body
+
+    def _within_bounds(self, body: Body) -> bool:
         functions = (tool["function"] for tool in self.tools)
         return all(
-            within_bounds(call.arguments, _parameters(function))
+            within_bounds(body.value, _parameters(function))
             for function in functions
-            if function["name"] == call.name
+            if function["name"] == body.tool
         )
 
-    def _call(self, text: str) -> ToolCall | None:
-        """The call as it is written; None when it is cut off."""
+    def _body(self, text: str) -> Body | None:
+        """The call's arguments as they are written; None when it is cut off."""
         try:
             if self._begins_bare(text):
                 return self._read_bare(text)
@@ -215,29 +233,34 @@ class CallForm:
         except ValueError:
             return None
 
-    def _read_bare(self, text: str) -> ToolCall:
+    def _read_bare(self, text: str) -> Body:
         bare = self._bare
         assert bare is not None
         value, _ = read_json_at(text, text.index("{"))
         if set(value) != {bare.name, bare.arguments} or not isinstance(value[bare.arguments], dict):
             raise ValueError("the object is not a call")
-        return ToolCall(name=value[bare.name], arguments=value[bare.arguments])
+        opening = re.match(bare.opening, text)
+        assert opening is not None
+        after_name = text.index('"', opening.end()) + 1
+        colon = text.index(":", after_name)
+        return Body(value[bare.arguments], colon + 1, value[bare.name])
 
-    def _read_marked(self, text: str, at: int) -> ToolCall:
+    def _read_marked(self, text: str, at: int) -> Body:
         form = self.format
         if not text.startswith(form.opening, at):
             raise ValueError("no call follows the marker")
         at += len(form.opening)
         name, middle, _ = text[at:].partition(form.middle)
-        arguments, end = read_json_at(text, at + len(name) + len(middle))
+        at += len(name) + len(middle)
+        arguments, end = read_json_at(text, at)
         rest = text[end:].lstrip(" ")  # the schema's grammar lets a space follow
         if not isinstance(arguments, dict) or not rest.startswith(form.closing):
             raise ValueError("the call does not end as the template writes it")
-        return ToolCall(name=name, arguments=arguments)
+        return Body(arguments, at, name)
 
     def ends(self, text: str) -> bool:
         """Whether the call is complete: one per reply."""
-        return text.endswith(("}", self.format.closing)) and self._call(text) is not None
+        return text.endswith(("}", self.format.closing)) and self._body(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ map, which applies to any tree with an answer.
 """
 
 import contextlib
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,7 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.calibration import Calibrator, Confidence, Fingerprint, features_of
+from et_agent.calibration.features import FeatureValues
 from et_agent.calibration.finding import (
     Held,
     find_calibrator,
@@ -43,12 +46,14 @@ class Assessment:
         confidence: P(correct); None where there is none.
         calibration: What it rests on.
         notes: What the user should know about it.
+        fields: The same of each field of the answer, without features and notes.
     """
 
     features: dict[str, float | None]
     confidence: Confidence | None = None
     calibration: CalibrationReport | None = None
     notes: tuple[str, ...] = ()
+    fields: tuple["Assessment", ...] = ()
 
 
 class ConfidenceEstimator:
@@ -106,8 +111,9 @@ class ConfidenceEstimator:
         *,
         answerable: float | None = None,
         complete: bool,
+        fields: Sequence[LeafTable] = (),
     ) -> Assessment:
-        """What to think of a tree's answer.
+        """What to think of a tree's answer, and of its fields.
 
         Args:
             leaves: Statistics of its leaves.
@@ -115,40 +121,34 @@ class ConfidenceEstimator:
             answerable: Probability that the question can be answered, as the model says; None if it
                 was not asked.
             complete: Whether decoding went on to its end.
+            fields: The same leaves for each field of the answer (`et_agent.asking.fields`).
         """
+        nothing = (Assessment({}),) * len(fields)
         if leaves.top is None or not complete:
-            return Assessment({})
+            return Assessment({}, fields=nothing)
         features = features_of(leaves, answerable=answerable)
         if self._calibrator is None:
-            return Assessment(features)
+            return Assessment(features, fields=nothing)
         try:
-            return self._assessed(features, form)
+            return self._assessed(features, fields, form)
         except (CalibrationError, ArithmeticError, ValueError) as error:
             # A decoded tree must not be lost to a calibrator that does not fit it.
-            return Assessment(features, notes=(f"no confidence: {error}",))
+            return Assessment(features, notes=(f"no confidence: {error}",), fields=nothing)
 
-    def _assessed(self, features: dict[str, float | None], form: AnswerForm) -> Assessment:
+    def _assessed(
+        self, features: FeatureValues, fields: Sequence[LeafTable], form: AnswerForm
+    ) -> Assessment:
         asked = self._fingerprint(form)
-        held, outside = self._held(asked), None
+        held = self._held(asked)
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
-        if held is not None:
-            try:
-                if not held.calibrator.outside(features, form):
-                    found = held.calibrator.confidence(features, form)
-                    report = self._report(held, found, asked, form)
-                    return Assessment(features, found, report, notes)
-                outside = held.calibrator
-                reason = f"this tree is unlike those of the {held.source} calibrator"
-            except (CalibrationError, ArithmeticError, ValueError) as error:
-                reason = f"the {held.source} calibrator does not apply: {error}"
-        else:
-            reason = self._why_none(asked)
-        general = Calibrator.general(self._model.parameters)
-        if held is not None:
-            general = general.widened(WIDENED)
-        found = general.confidence(features, form)
-        report = self._report(Held(general, "general"), found, asked, form, reason, outside=outside)
-        return Assessment(features, found, report, notes)
+        why_none = "" if held is not None else self._why_none(asked)
+        ladder = _Ladder(asked, form, held, why_none, Calibrator.general(self._model.parameters))
+        names = ladder.reads if fields else ()
+        trees = [features, *(features_of(one, names) for one in fields)]
+        (found, report), *others = ladder.confidences(trees)
+        return Assessment(
+            features, found, report, notes, tuple(Assessment({}, *one) for one in others)
+        )
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""
@@ -166,25 +166,100 @@ class ConfidenceEstimator:
             return "; ".join(self._calibrator.fingerprint.problems(fingerprint))
         return why_none(fingerprint)
 
-    def _report(
+
+class _Ladder:
+    """The maps for one answer, the best first.
+
+    Args:
+        asked: What they have to apply to.
+        form: The form of the answer.
+        held: The calibrator for it; None if there is none.
+        why_none: Why there is none.
+        general: The general map.
+    """
+
+    def __init__(
         self,
-        held: Held,
-        found: Confidence,
         asked: Fingerprint,
         form: AnswerForm,
-        *notes: str,
-        outside: Calibrator | None = None,
-    ) -> CalibrationReport:
+        held: Held | None,
+        why_none: str,
+        general: Calibrator,
+    ) -> None:
+        self._form, self._held, self._why_none = form, held, why_none
+        self._general = general if held is None else general.widened(WIDENED)
         _, leaves = asked.leaves
-        largest, largest_low = held.calibrator.largest(leaves, form)
-        if outside is not None:  # other trees of this size are judged by that map
-            other, other_low = outside.largest(leaves, form)
-            largest, largest_low = max(largest, other), max(largest_low, other_low)
+        self._largest = functools.cache(lambda calibrator: calibrator.largest(leaves, form))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Features that a confidence may depend on."""
+        if self._held is not None:
+            with contextlib.suppress(CalibrationError):  # not fitted: the general map judges
+                return self._held.calibrator.reads | self._general.reads
+        return self._general.reads
+
+    def confidences(
+        self, trees: Sequence[Mapping[str, float | None]]
+    ) -> list[tuple[Confidence, CalibrationReport]]:
+        """P(correct) of trees with these features, each from the best map that applies."""
+        tried = [self._by_held(one) for one in trees]
+        left = [at for at, one in enumerate(tried) if isinstance(one, _Refused)]
+        judged = self._general.confidences([trees[at] for at in left], self._form)
+        general = dict(zip(left, judged, strict=True))
+        return [
+            self._by_general(general[at], one) if isinstance(one, _Refused) else one
+            for at, one in enumerate(tried)
+        ]
+
+    def _by_held(
+        self, features: Mapping[str, float | None]
+    ) -> "tuple[Confidence, CalibrationReport] | _Refused":
+        if self._held is None:
+            return _Refused(self._why_none)
+        calibrator, source = self._held
+        try:
+            if calibrator.outside(features, self._form):
+                return _Refused(
+                    f"this tree is unlike those of the {source} calibrator", outside=True
+                )
+            found = calibrator.confidence(features, self._form)
+            return found, self._report(self._held, found, self._largest(calibrator))
+        except (CalibrationError, ArithmeticError, ValueError) as error:
+            return _Refused(f"the {source} calibrator does not apply: {error}")
+
+    def _by_general(
+        self, found: Confidence, refused: "_Refused"
+    ) -> tuple[Confidence, CalibrationReport]:
+        value, low = self._largest(self._general)
+        if refused.outside:  # other trees of this size are judged by the map that was held
+            assert self._held is not None
+            other, other_low = self._largest(self._held.calibrator)
+            value, low = max(value, other), max(low, other_low)
+        held = Held(self._general, "general")
+        return found, self._report(held, found, (value, low), refused.reason)
+
+    def _report(
+        self, held: Held, found: Confidence, largest: tuple[float, float], *notes: str
+    ) -> CalibrationReport:
         return CalibrationReport(
             source=held.source,
             labels=held.calibrator.labels,
             interval=found.interval,
             notes=notes,
-            largest=largest,
-            largest_low=largest_low,
+            largest=largest[0],
+            largest_low=largest[1],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why the calibrator at hand does not judge a tree.
+
+    Attributes:
+        reason: Why, for a person.
+        outside: Whether the tree is unlike those that it was fitted on.
+    """
+
+    reason: str
+    outside: bool = False

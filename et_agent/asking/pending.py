@@ -9,6 +9,7 @@ from typing import Final
 from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
+from et_agent.asking.fields import read_fields
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -186,11 +187,16 @@ class PendingAnswer:
         answerable = self.answerable(left)
         reading = self.reading()
         leaves = self.leaves(reading)
+        fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
         assessment = self._estimator.estimate(
-            leaves, form, answerable=answerable, complete=not run.cancelled
+            leaves,
+            form,
+            answerable=answerable,
+            complete=not run.cancelled,
+            fields=[field.leaves for field in fields.fields],
         )
-        return result_of(self._decoded, reading, leaves, assessment)
+        return result_of(self._decoded, reading, leaves, fields, assessment)
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:

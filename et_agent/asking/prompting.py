@@ -44,6 +44,7 @@ class PreparedPrompt:
         constraint: The grammar of the form.
         decoder: What decodes it.
         lettered: How the prompt goes on for each order of the options; None if these are not read.
+        tools: Names of the tools that were passed.
     """
 
     conversation: Conversation
@@ -57,6 +58,7 @@ class PreparedPrompt:
     constraint: Constraint | None
     decoder: DecoderSettings
     lettered: Lettered | None
+    tools: tuple[str, ...]
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -99,6 +101,7 @@ class PreparedPrompt:
             form=form,
             constraint=None if form is None else form.constraint(model),
             prompt=prompt,
+            tools=tuple(tool["function"]["name"] for tool in options.tools),
             decoder=decoder,
             lettered=lettered,
         )

@@ -13,6 +13,7 @@ from et_agent.answers import (
     extract,
     mentions,
 )
+from et_agent.answers.fields import Body
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import ReplyForm
 from et_agent.decoding.tree import Finish, Tree
@@ -37,6 +38,7 @@ class TreeReading:
         answers: What each says; None for nothing.
         classes: Which say the same.
         calls: Tools that each calls.
+        bodies: The JSON of each that answers in a form; None for words and for nothing.
     """
 
     kind: KindGuess
@@ -44,6 +46,7 @@ class TreeReading:
     answers: list[Extracted | None]
     classes: AnswerClasses
     calls: list[tuple[ToolCall, ...]]
+    bodies: list[Body | None]
 
 
 class PathReader:
@@ -128,7 +131,15 @@ class PathReader:
             for text, branch in zip(whole, tree.branches, strict=True)
         ]
         calls = [self._form.calls(text) if self._form is not None else () for text in whole]
-        return TreeReading(kind, texts, answers, _classes(answers, words, kind.kind), calls)
+        bodies = [
+            None if answer is None else self._body(text)
+            for text, answer in zip(whole, answers, strict=True)
+        ]
+        classes = _classes(answers, words, kind.kind)
+        return TreeReading(kind, texts, answers, classes, calls, bodies)
+
+    def _body(self, text: str) -> Body | None:
+        return self._form.body(text) if self._form is not None and self._has_form(text) else None
 
     def _decided(self, tree: Tree, texts: Sequence[str], words: Sequence[bool]) -> KindGuess:
         if self._kind is not AnswerKind.AUTO:

@@ -1,12 +1,14 @@
 """From the leaves of a finished tree to a result: its distribution, its nodes, what it cost."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
+from et_agent.asking.fields import FieldReading
 from et_agent.asking.notes import run_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text
@@ -19,6 +21,7 @@ from et_agent.results import (
     AnswerForm,
     AskResult,
     ConfidencePart,
+    FieldReport,
     Leaf,
     ModelId,
     Node,
@@ -37,7 +40,7 @@ from et_agent.uncertainty import (
 )
 from et_agent.uncertainty.leaf_table import LeafTable
 
-__all__ = ["Decoded", "form_of_answer", "result_of", "tree_report"]
+__all__ = ["Decoded", "field_reports", "form_of_answer", "result_of", "tree_report"]
 
 _FORMS: Final = {"json": "a schema was given", "tool_call": "the answer calls a tool"}
 
@@ -62,7 +65,11 @@ class Decoded:
 
 
 def result_of(
-    decoded: Decoded, reading: TreeReading, leaves: LeafTable, assessment: Assessment
+    decoded: Decoded,
+    reading: TreeReading,
+    leaves: LeafTable,
+    fields: FieldReading,
+    assessment: Assessment,
 ) -> AskResult:
     """The result of a question.
 
@@ -70,7 +77,8 @@ def result_of(
         decoded: The question.
         reading: What its leaves say.
         leaves: Their statistics.
-        assessment: What to think of the answer.
+        fields: The fields of the answer.
+        assessment: What to think of the answer and its fields.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
@@ -88,6 +96,8 @@ def result_of(
         question=prompt.conversation.question,
         answer=answer,
         tool_calls=calls,
+        fields=field_reports(fields, assessment.fields),
+        tools=prompt.tools,
         confidence=None if confidence is None else confidence.value,
         calibrated=calibration is not None and calibration.source != "general",
         calibration=calibration,
@@ -109,6 +119,7 @@ def result_of(
         notes=(
             *run_notes(request, decoded.decoder),
             *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
+            *fields.notes,
             *assessment.notes,
         ),
         usage=_usage(request, decoded.asked),
@@ -126,6 +137,22 @@ def result_of(
         seed=decoded.seed,
         tree=report,
     )
+
+
+def field_reports(
+    fields: FieldReading, assessments: Sequence[Assessment]
+) -> dict[str, FieldReport]:
+    """Fields of an answer by path, each with its assessment."""
+    return {
+        field.path: FieldReport(
+            value=field.value,
+            share=field.share,
+            confidence=None if one.confidence is None else one.confidence.value,
+            calibration=one.calibration,
+            alternatives=field.alternatives,
+        )
+        for field, one in zip(fields.fields, assessments, strict=True)
+    }
 
 
 def form_of_answer(

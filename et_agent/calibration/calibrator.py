@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
-from et_agent.calibration.confidence import Confidence, Part
+from et_agent.calibration.confidence import Confidence, Part, parts_of
 from et_agent.calibration.evidence import (
+    VOTES,
     Domain,
     Limit,
     domain_of,
@@ -22,12 +23,7 @@ from et_agent.calibration.evidence import (
     within_votes,
 )
 from et_agent.calibration.example import Example, LearntLabel
-from et_agent.calibration.features import (
-    FEATURES,
-    feature_columns,
-    feature_row,
-    renamed_features,
-)
+from et_agent.calibration.features import FEATURES, feature_row, renamed_features
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
     CANDIDATES,
@@ -41,7 +37,7 @@ from et_agent.calibration.fitting import (
     usable_features,
 )
 from et_agent.calibration.labels import checked_label
-from et_agent.calibration.maps import CalibrationMap, Moved, VennAbers, weighed
+from et_agent.calibration.maps import CalibrationMap, Moved, VennAbers
 from et_agent.calibration.pooled import Pooled
 from et_agent.calibration.prior import Prior
 from et_agent.calibration.reach import best_row
@@ -210,6 +206,17 @@ class Calibrator:
         return CANDIDATES[name].fit(training), name, losses
 
     @property
+    def reads(self) -> frozenset[str]:
+        """Columns that a confidence, its bounds and `outside` depend on.
+
+        Raises:
+            CalibrationError: Not fitted.
+        """
+        read = self._fitted_map().read
+        known = () if self.domain_ is None else self.domain_.features
+        return frozenset((*read, *VOTES, *known))
+
+    @property
     def reads_attention(self) -> bool:
         """Whether it uses a feature for which attention has to be read while a tree is decoded.
 
@@ -244,20 +251,29 @@ class Calibrator:
         Raises:
             CalibrationError: The calibrator is not fitted, or a feature that it uses was not measured.
         """
-        mapping, row = self._fitted_map(), feature_row(features, kind)[None, :]
-        value = float(self._bounded(row, mapping.predict(row))[0])
-        interval = self._interval(row, value)
-        logistic = weighed(mapping)
-        if logistic is None:
-            return Confidence(value, (), None, interval)
-        columns = feature_columns()
-        parts = [
-            Part(name, _meaning(name), float(row[0, columns.index(name)]), float(part))
-            for name, part in zip(logistic.features, logistic.parts(row)[0], strict=True)
-            if part
+        (found,) = self.confidences([features], kind)
+        return found
+
+    def confidences(
+        self, trees: Sequence[Mapping[str, float | None]], kind: str
+    ) -> list[Confidence]:
+        """Return `confidence` of several trees at once, which takes little longer than of one.
+
+        Raises:
+            CalibrationError: As for `confidence`.
+        """
+        if not trees:
+            return []
+        mapping, rows = self._fitted_map(), np.array([feature_row(one, kind) for one in trees])
+        values = self._bounded(rows, mapping.predict(rows))
+        questions = [self._questions_near(one) for one in values.tolist()]
+        low, high = (self._bounded(rows, end) for end in self._ends(rows, values, questions).T)
+        ends = np.column_stack([np.minimum(low, values), np.maximum(high, values)]).tolist()
+        base, parts = parts_of(mapping, rows)
+        return [
+            Confidence(value, moved, base, (least, most))
+            for value, moved, (least, most) in zip(values.tolist(), parts, ends, strict=True)
         ]
-        parts.sort(key=lambda part: -abs(part.log_odds))
-        return Confidence(value, tuple(parts), logistic.base, interval)
 
     def largest(self, leaves: int, kind: str) -> tuple[float, float]:
         """P(correct) and the lower end of its interval that no tree of so many leaves exceeds.
@@ -271,24 +287,19 @@ class Calibrator:
         """
         mapping = self._fitted_map()
         row = best_row(mapping, leaves, kind)
-        value = float(self._bounded(row, mapping.predict(row))[0])
+        values = self._bounded(row, mapping.predict(row))
         most = max((float(one[2]) for one in self.reliability_), default=float(self.labels))
-        low = self._bounded(row, self._ends(row, value, most)[:1])
-        return value, min(float(low[0]), value)
+        low = self._bounded(row, self._ends(row, values, [most])[:, 0])
+        return float(values[0]), float(min(low[0], values[0]))
 
-    def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
-        ends = self._ends(row, value, self._questions_near(value))
-        low, high = (float(self._bounded(row, ends[[at]])[0]) for at in (0, 1))
-        return min(low, value), max(high, value)
-
-    def _ends(self, row: Doubles, value: float, questions: float) -> Doubles:
-        """Both ends of the interval before the evidence bounds them, [2]."""
+    def _ends(self, rows: Doubles, values: Doubles, questions: Sequence[float]) -> Doubles:
+        """Both ends of each interval before the evidence bounds them, [n, 2]."""
         mapping = self._fitted_map()
         if isinstance(mapping, Pooled | Moved):
-            return np.asarray(mapping.interval(row)[0])
+            return mapping.interval(rows)
         if isinstance(mapping, VennAbers):
-            return np.concatenate(mapping.bounds(row))
-        return np.array(wilson(value, questions))
+            return np.column_stack(mapping.bounds(rows))
+        return np.array([wilson(*one) for one in zip(values.tolist(), questions, strict=True)])
 
     def _questions_near(self, value: float) -> float:
         """Questions of the bin of held-out confidences that a confidence is nearest to."""
@@ -423,7 +434,3 @@ class Calibrator:
         if not hasattr(self, "mapping_"):
             raise CalibrationError("this calibrator is not fitted: call fit, or load a fitted one")
         return self.mapping_
-
-
-def _meaning(column: str) -> str:
-    return FEATURES[column].meaning if column in FEATURES else "kind of answer"

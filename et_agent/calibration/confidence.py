@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Confidence", "Part"]
+from et_agent.arrays import Doubles
+from et_agent.calibration.features import FEATURES, feature_columns
+from et_agent.calibration.maps import CalibrationMap, weighed
+
+__all__ = ["Confidence", "Part", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,29 @@ class Confidence:
     parts: tuple[Part, ...]
     base: float | None
     interval: tuple[float, float]
+
+
+def parts_of(mapping: CalibrationMap, rows: Doubles) -> tuple[float | None, list[tuple[Part, ...]]]:
+    """P(correct) of an average question, and what moved that of each row, largest first.
+
+    Args:
+        mapping: The map; one without parts gives None and empty ones.
+        rows: Rows of `feature_row`, float64 [n, columns].
+    """
+    logistic = weighed(mapping)
+    if logistic is None:
+        return None, [()] * len(rows)
+    columns = [feature_columns().index(name) for name in logistic.features]
+    found = []
+    for row, moved in zip(rows[:, columns].tolist(), logistic.parts(rows).tolist(), strict=True):
+        parts = [
+            Part(name, _meaning(name), value, part)
+            for name, value, part in zip(logistic.features, row, moved, strict=True)
+            if part
+        ]
+        found.append(tuple(sorted(parts, key=lambda part: -abs(part.log_odds))))
+    return logistic.base, found
+
+
+def _meaning(column: str) -> str:
+    return FEATURES[column].meaning if column in FEATURES else "kind of answer"

@@ -13,6 +13,7 @@ from et_agent.validation import Frozen
 
 __all__ = [
     "LEVELS",
+    "VOTES",
     "Domain",
     "Limit",
     "domain_of",
@@ -24,6 +25,8 @@ __all__ = [
 
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences from which on labelled questions are counted."""
+VOTES: Final = ("share", "votes")
+"""Columns that `within_votes` reads."""
 _DOMAIN: Final = (
     "share",
     "votes",
@@ -135,7 +138,7 @@ def within_votes(rows: Doubles, found: Doubles) -> Doubles:
         rows: Rows of `feature_row`, float64 [n, columns].
         found: P(correct) as a map gives it, [n].
     """
-    share, votes = taken(rows, ("share", "votes")).T
+    share, votes = taken(rows, VOTES).T
     # Results of an earlier et-agent have no votes.
     paths = np.expm1(np.where(np.isnan(votes), math.log(64.0), votes))
     capped = np.minimum(found, 1.0 - 0.5 / (paths + 1.0))

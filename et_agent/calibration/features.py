@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -72,10 +72,14 @@ def _estimated(
     return value
 
 
+def _top_share(leaves: LeafTable) -> float:
+    return 0.0 if leaves.top is None else float(leaves.shares[leaves.top])
+
+
 def _share(leaves: LeafTable) -> float:
     """Log-odds of the top share, drawn in by half a leaf so that unanimity stays finite."""
     size = float(leaves.count.sum())
-    share = float(leaves.shares.max())
+    share = _top_share(leaves)
     return math.log((share * size + 0.5) / ((1.0 - share) * size + 0.5))
 
 
@@ -93,11 +97,11 @@ def _answer_logprob(leaves: LeafTable) -> float:
 
 def _votes(leaves: LeafTable) -> float:
     """More for an answer with a larger share, or one that more paths could have contradicted."""
-    return math.log1p(float(leaves.shares.max()) * effective_sample_size(leaves.checked))
+    return math.log1p(_top_share(leaves) * effective_sample_size(leaves.checked))
 
 
 def _mass(leaves: LeafTable) -> float:
-    return math.log(max(float(leaves.shares.max()), _LEAST_SHARE)) + _answer_logprob(leaves)
+    return math.log(max(_top_share(leaves), _LEAST_SHARE)) + _answer_logprob(leaves)
 
 
 def _token_probability(leaves: LeafTable) -> float:
@@ -214,11 +218,17 @@ class FeatureValues(dict[str, float | None]):
         return self[_OLD_NAMES[name]]
 
 
-def features_of(leaves: LeafTable, *, answerable: float | None = None) -> FeatureValues:
+def features_of(
+    leaves: LeafTable,
+    names: Collection[str] | None = None,
+    *,
+    answerable: float | None = None,
+) -> FeatureValues:
     """Return the features of a tree by name; None for a feature that was not measured.
 
     Args:
-        leaves: Statistics of its leaves.
+        leaves: The tree. Features of the answer are those of the class `leaves.top`.
+        names: Only these, which takes less time; all if None.
         answerable: Probability that the question can be answered, as the model says
             (`p_answerable`); None if it was not asked.
 
@@ -230,11 +240,10 @@ def features_of(leaves: LeafTable, *, answerable: float | None = None) -> Featur
             "no leaf gave an answer, so there are no features: leave this question out"
         )
     values = {
-        name: feature.value(leaves)
+        name: _log_odds(answerable) if feature.value is None else feature.value(leaves)
         for name, feature in FEATURES.items()
-        if feature.value is not None
+        if names is None or name in names
     }
-    values["answerable"] = _log_odds(answerable)
     return FeatureValues(
         {name: value if math.isfinite(value) else None for name, value in values.items()}
     )

@@ -86,6 +86,14 @@ def ask(
             rich_help_panel=_PROMPT,
         ),
     ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON schema that the answer has to fit. Each of its fields gets a confidence.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
     chat: Annotated[
         ChatName,
         typer.Option(
@@ -235,7 +243,7 @@ def ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
     from et_agent.cli.loading import dequantizes
-    from et_agent.cli.prompts import read_system
+    from et_agent.cli.prompts import read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
 
@@ -256,6 +264,7 @@ def ask(
                 seed=seed or 0,
                 system_prompt=None if system is None else read_system(system),
                 chat="plain" if chat is ChatName.PLAIN else "model",
+                schema=None if schema is None else read_schema(schema),
             ),
             context=context,
             threads=threads,

@@ -1,10 +1,12 @@
-"""The system prompt of the command line."""
+"""The system prompt and the schema of the command line."""
 
 from pathlib import Path
+from typing import Any
 
-from et_agent.errors import QuestionError
+from et_agent.errors import QuestionError, SettingsError
+from et_agent.validation import parsed_json
 
-__all__ = ["read_system"]
+__all__ = ["read_schema", "read_system"]
 
 
 def read_system(text: str) -> str:
@@ -28,3 +30,22 @@ def read_system(text: str) -> str:
             reason = getattr(error, "strerror", None) or str(error)
             raise QuestionError(f"cannot read {what}: {reason}") from error
     return check_text(text, what) if text else text
+
+
+def read_schema(file: str) -> dict[str, Any]:
+    """A JSON schema from a file.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds no JSON object.
+    """
+    try:
+        found = parsed_json(Path(file).expanduser().read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"cannot read the schema {file}: {reason}") from error
+    if not isinstance(found, dict):
+        raise SettingsError(
+            f"the schema {file} is not a JSON object: write one such as "
+            '{"type": "object", "properties": …}'
+        )
+    return found

@@ -1,5 +1,6 @@
-"""The final print: answer, distribution, figures, cost, notes, tree."""
+"""The final print: answer, distribution, fields, figures, cost, notes, tree."""
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["basis", "decoder_name", "print_result"]
 
 _MOST_ROWS: Final = 12
+_MOST_FIELDS: Final = 24
 _CAVEAT: Final = "share: by path weight, not the probability of being correct"
 
 
@@ -37,6 +39,9 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
     print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
     console.print(Text(f" {_CAVEAT}", style="dim"))
     console.print()
+    if result.fields:
+        print_block(console, Padding(_fields(result), (0, 0, 0, 1)))
+        console.print()
     print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
     if explain:
         console.print()
@@ -136,6 +141,35 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
         str(share.leaves),
         f"{share.share_by_count:.1%}",
     )
+
+
+def _fields(result: AskResult) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("field", overflow="ellipsis", no_wrap=True, max_width=20)
+    table.add_column("value", overflow="ellipsis", no_wrap=True, max_width=20)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("or", overflow="ellipsis", no_wrap=True, max_width=20)
+    shown = list(result.fields.items())[:_MOST_FIELDS]
+    for path, field in shown:
+        other = next(iter(field.alternatives), None)
+        table.add_row(
+            Text(shorten(one_line(path), 20)),
+            Text(_value(field.value), style="green"),
+            f"{field.share:.1%}",
+            "" if field.confidence is None else f"{field.confidence:.1%}",
+            Text("" if other is None else f"{_value(other.value)} {other.share:.0%}", style="dim"),
+        )
+    if hidden := len(result.fields) - len(shown):
+        table.add_row(Text(f"{hidden} more: --json", style="dim"))
+    return table
+
+
+def _value(value: object) -> str:
+    return shorten(one_line(json.dumps(value, ensure_ascii=False)), 20)
 
 
 def _figures(result: AskResult) -> "RenderableType":

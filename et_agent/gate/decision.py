@@ -78,6 +78,9 @@ class Decision(_Model):
     """Lowest value of `compared` at which the answer is given."""
     reason: str
     """Why, in one sentence for a person."""
+    doubtful_fields: tuple[str, ...] = ()
+    """Paths of the answer's fields that are below their own threshold (`GatePolicy.fields`), and those
+    that the policy names and the answer lacks, as the policy writes them."""
     alternatives: tuple[AnswerShare, ...] = ()
     """Answers with their shares, heaviest first."""
     notes: tuple[str, ...] = ()

@@ -140,6 +140,7 @@ class Gate:
             compared=verdict.compared,
             threshold=policy.answer_at,
             reason=reason,
+            doubtful_fields=verdict.doubtful_fields,
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
             notes=result.notes,
             question=result.question,
@@ -283,6 +284,7 @@ class Gate:
                 "compared": verdict.compared,
                 "reason": f"{decision.reason} The target answered, "
                 f"{'and' if verdict.answers else 'but'} {verdict.why}.",
+                "doubtful_fields": verdict.doubtful_fields,
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "notes": notes,
                 "escalated": True,

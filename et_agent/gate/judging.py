@@ -1,11 +1,12 @@
-"""What of a result counts for a policy, what is compared with its threshold, and how that is told."""
+"""What of a result counts for a policy, what is compared with its thresholds, and how that is told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
+from et_agent.gate.fields import HeldField, held_fields, missing_fields
 from et_agent.gate.policy import GatePolicy
-from et_agent.results import AskResult, CalibrationReport, CalibrationSource
+from et_agent.results import AskResult, CalibrationReport, CalibrationSource, FieldReport
 
 __all__ = ["Verdict", "judged"]
 
@@ -26,6 +27,7 @@ class Verdict:
         confidence: P(correct), or the share that is used instead; None if neither counts.
         compared: What was compared with the threshold; None if nothing was.
         calibration: What the confidence rests on; None for a share, and without a confidence.
+        doubtful_fields: Fields below their own threshold, and those that are missing.
     """
 
     answers: bool
@@ -33,6 +35,7 @@ class Verdict:
     confidence: float | None = None
     compared: float | None = None
     calibration: CalibrationReport | None = None
+    doubtful_fields: tuple[str, ...] = ()
 
     @property
     def calibrated(self) -> bool:
@@ -41,53 +44,129 @@ class Verdict:
 
 
 def judged(result: AskResult, policy: GatePolicy) -> Verdict:
-    """Compare the answer of a result with the threshold of a policy."""
+    """Compare the answer of a result, and its fields, with the thresholds of a policy."""
     if result.answer is None:
         return Verdict(False, "no path gave an answer", 0.0, 0.0)
     if not result.complete:
         return Verdict(False, "decoding was stopped before the tree was complete")
-    confidence, calibration, share = result.confidence, result.calibration, result.share
-    if confidence is not None and calibration is not None and policy.counts(calibration.source):
-        return _by_confidence(confidence, calibration, result, policy)
-    if policy.uncalibrated == "share":
-        answers, verb = _against(share, policy)
-        return Verdict(answers, f"the share of {_percent(share, policy)} {verb}", share, share)
-    return Verdict(False, _missing(result, policy))
+    return _with_fields(_whole(result, policy), result, policy)
 
 
-def _by_confidence(
-    confidence: float, calibration: CalibrationReport, result: AskResult, policy: GatePolicy
-) -> Verdict:
-    basis = _basis(calibration)
-    if policy.compares_low_end(calibration):
-        compared, largest = min(confidence, calibration.low), calibration.largest_low
+def _whole(result: AskResult, policy: GatePolicy) -> Verdict:
+    found = _measured(result, policy)
+    if found is None:
+        return Verdict(False, _missing(result, policy))
+    answers, verb = _against(found.compared, policy.answer_at)
+    shown = _percent(found.compared, policy.answer_at)
+    if found.calibration is None:
+        named = f"the share of {shown}"
+    elif policy.compares_low_end(found.calibration):
         named = (
-            f"the confidence of {confidence:.0%} comes from {basis}; its lower end of "
-            f"{_percent(compared, policy)}"
+            f"the confidence of {found.confidence:.0%} comes from {_basis(found.calibration)}; its "
+            f"lower end of {shown}"
         )
     else:
-        compared, largest = confidence, calibration.largest
-        named = f"the confidence of {_percent(confidence, policy)} from {basis}"
-    answers, verb = _against(compared, policy)
-    why = f"{named} {verb}"
-    if largest is not None and largest < policy.answer_at:
-        leaves = result.decoder.get("leaves", 1)
-        tree = "single path" if leaves == 1 else f"tree of {leaves} leaves"
-        why = f"{why} (no {tree} can reach it: at most {_percent(largest, policy)})"
-    return Verdict(answers, why, confidence, compared, calibration)
+        named = f"the confidence of {shown} from {_basis(found.calibration)}"
+    reach = _out_of_reach(found, policy.answer_at, result)
+    why = f"{named} {verb} the threshold of {_threshold(policy.answer_at)}{reach}"
+    return Verdict(answers, why, found.confidence, found.compared, found.calibration)
 
 
-def _against(compared: float, policy: GatePolicy) -> tuple[bool, str]:
-    """Whether the threshold is reached, and the words for it."""
-    answers = compared >= policy.answer_at
-    verb = "reaches" if answers else "is below"
-    return answers, f"{verb} the threshold of {100 * policy.answer_at:.4g}%"
+def _with_fields(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Verdict:
+    """The same after a look at the fields that have a threshold of their own."""
+    missing = missing_fields(result, policy)
+    told = {path: f"the answer has no field {path}, which the policy names" for path in missing}
+    for field in held_fields(result, policy):
+        doubt = _doubt(field, result, policy)
+        if doubt is not None:
+            told[field.path] = doubt
+    if not told:
+        return verdict
+    link = ", but " if verdict.answers else "; also, "
+    why = f"{verdict.why}{link}{_joined(list(told.values()))}"
+    return replace(verdict, answers=False, why=why, doubtful_fields=tuple(told))
 
 
-def _percent(value: float, policy: GatePolicy) -> str:
+def _doubt(field: HeldField, result: AskResult, policy: GatePolicy) -> str | None:
+    """Why a field is below its threshold; None if it is not."""
+    found = _measured(field.report, policy)
+    if found is None:
+        return (
+            f"the field {field.path}, with a threshold of {_threshold(field.threshold)}, has no "
+            "confidence that the policy counts"
+        )
+    answers, verb = _against(found.compared, field.threshold)
+    if answers:
+        return None
+    shown = _percent(found.compared, field.threshold)
+    if found.calibration is None:
+        named = f"a share of {shown}, which"
+    elif policy.compares_low_end(found.calibration):
+        named = f"a confidence of {found.confidence:.0%}, whose lower end of {shown}"
+    else:
+        named = f"a confidence of {shown}, which"
+    reach = _out_of_reach(found, field.threshold, result)
+    return (
+        f"the field {field.path} has {named} {verb} its threshold of "
+        f"{_threshold(field.threshold)}{reach}"
+    )
+
+
+class _Measured(NamedTuple):
+    """What of an answer or of a field is compared with a threshold.
+
+    Attributes:
+        confidence: P(correct), or the share that is used instead.
+        compared: The same, or the lower end of its interval.
+        largest: What `compared` may be at most in a tree of this size; None if that is not known.
+        calibration: What the confidence rests on; None for a share.
+    """
+
+    confidence: float
+    compared: float
+    largest: float | None = None
+    calibration: CalibrationReport | None = None
+
+
+def _measured(one: AskResult | FieldReport, policy: GatePolicy) -> _Measured | None:
+    """What is compared with a threshold; None if nothing counts."""
+    confidence, calibration = one.confidence, one.calibration
+    if confidence is not None and calibration is not None and policy.counts(calibration.source):
+        if not policy.compares_low_end(calibration):
+            return _Measured(confidence, confidence, calibration.largest, calibration)
+        low = min(confidence, calibration.low)
+        return _Measured(confidence, low, calibration.largest_low, calibration)
+    return _Measured(one.share, one.share) if policy.uncalibrated == "share" else None
+
+
+def _against(compared: float, threshold: float) -> tuple[bool, str]:
+    """Whether a threshold is reached, and the word for it."""
+    answers = compared >= threshold
+    return answers, "reaches" if answers else "is below"
+
+
+def _threshold(threshold: float) -> str:
+    return f"{100 * threshold:.4g}%"
+
+
+def _percent(value: float, threshold: float) -> str:
     """A percentage, with decimals where the threshold would look the same without."""
-    digits = (one for one in (0, 1, 2) if f"{value:.{one}%}" != f"{policy.answer_at:.{one}%}")
+    digits = (one for one in (0, 1, 2) if f"{value:.{one}%}" != f"{threshold:.{one}%}")
     return f"{value:.{next(digits, 0)}%}"
+
+
+def _out_of_reach(found: _Measured, threshold: float, result: AskResult) -> str:
+    """That no tree of this size can reach a threshold; empty if one can."""
+    if found.largest is None or found.largest >= threshold:
+        return ""
+    leaves = result.decoder.get("leaves", 1)
+    tree = "single path" if leaves == 1 else f"tree of {leaves} leaves"
+    return f" (no {tree} can reach it: at most {_percent(found.largest, threshold)})"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _basis(calibration: CalibrationReport) -> str:

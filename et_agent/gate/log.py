@@ -118,8 +118,8 @@ class DecisionLog:
 
     Args:
         path: The file. It is created with its folders if it does not exist.
-        keep_texts: Whether questions, answers and system prompts are stored too. Reasons never contain
-            them. Without them there are numbers and digests only.
+        keep_texts: Whether questions, answers and system prompts are stored too. Reasons contain none
+            of them but the names of doubtful fields. Without them there are numbers and digests only.
 
     Raises:
         StoreError: The file is not a decision log, is from a later version, or cannot be opened.

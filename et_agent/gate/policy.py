@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from et_agent.answers.field_paths import parse_path
 from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
@@ -87,6 +88,13 @@ class GatePolicy(BaseModel):
     local model. Each is stopped when the limit is reached. None for no limit."""
     max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds that a decision may take in total; None for no limit."""
+    fields: dict[str, Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]] = (
+        Field(default_factory=dict)
+    )
+    """Lowest confidence of fields of a structured answer, beside that of the whole answer, such as
+    {"pay.amount": 0.95, "*.iban": 0.9, "lines[*].price": 0.8}. `*` and `[*]` stand for one step of a
+    path; of several that match, the highest counts. The answer is not given either if it lacks a field
+    that is named here, other than one of a tool that it does not call."""
     observe: bool = False
     """Dry run: always answer, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -117,6 +125,13 @@ class GatePolicy(BaseModel):
         if isinstance(given, bool) and bool not in (field.annotation, *get_args(field.annotation)):
             raise ValueError("true and false are no values of this setting")
         return given
+
+    @field_validator("fields")
+    @classmethod
+    def _check_paths(cls, fields: dict[str, float]) -> dict[str, float]:
+        for path in fields:
+            parse_path(path)
+        return fields
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -229,18 +244,19 @@ class GatePolicy(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read a policy, except topics, from variables such as `ET_AGENT_GATE_ANSWER_AT=0.9`.
+        """Read a policy, except topics and fields, from variables: `ET_AGENT_GATE_ANSWER_AT=0.9`.
 
         Raises:
             PolicyError: A variable is unknown or its value is invalid.
         """
         found = os.environ if environment is None else environment
-        known = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields if name != "topics"}
+        names = [name for name in cls.model_fields if name not in ("topics", "fields")]
+        known = {f"{PREFIX}{name.upper()}": name for name in names}
         given = sorted(name for name in found if name.startswith(PREFIX))
         if unknown := [name for name in given if name not in known]:
             raise PolicyError(
                 f"{', '.join(unknown)}: there is no such variable; those of a policy are "
-                f"{', '.join(known)}, and topics need a TOML file. Remove or correct it"
+                f"{', '.join(known)}, and topics and fields need a TOML file. Remove or correct it"
             )
         values = {known[name]: found[name] for name in given}
         return cls._read(values, f"variables {PREFIX}…")
@@ -248,8 +264,8 @@ class GatePolicy(BaseModel):
 
 def _beside(name: str) -> str:
     """What is wrong with a key of a policy's file that does not stand in its table [gate]."""
-    if name == "topics":
-        return "[topics] stands beside [gate], where it is not read: write [gate.topics]"
+    if name in ("topics", "fields"):
+        return f"[{name}] stands beside [gate], where it is not read: write [gate.{name}]"
     if name in GatePolicy.model_fields:
         return f"{name} stands outside the table [gate], where it is not read: move it below [gate]"
     return f"{name} is no part of a policy: remove it, or move it below [gate] if it is a setting"

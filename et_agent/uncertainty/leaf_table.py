@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Final, Self
 
@@ -120,6 +120,12 @@ class LeafTable:
     def top(self) -> int | None:
         """Class of the heaviest answer, of equals as `leading` has it; None when none was given."""
         return self.leading(self.shares)
+
+    def about(self, member: int, **columns: NDArray[Any]) -> Self:
+        """The same leaves with other columns, and a class of the caller's choice as `top`."""
+        made = replace(self, **columns)
+        vars(made)["top"] = member  # where a cached property keeps its value
+        return made
 
     def leading(self, shares: Doubles) -> int | None:
         """Class of the largest of `shares` [classes], of equals as `rank_of_class` has it."""

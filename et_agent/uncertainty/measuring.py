@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.answers import Extracted
-from et_agent.arrays import Doubles
+from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
-__all__ = ["answer_tokens", "leaf_table", "rauq", "traces", "windows"]
+__all__ = ["answer_tokens", "leaf_table", "rauq", "span_statistics", "traces", "windows"]
 
 
 WINDOW: Final = 64
@@ -73,14 +73,7 @@ def _leaf(
     pieces = tree.segments(branch.id)
 
     def along(values: Callable[[Branch], Sequence[Any]]) -> list[Any]:
-        """Values of the whole path; empty when one piece has none."""
-        found: list[Any] = []
-        for piece, low, high in pieces:
-            part = values(piece)[low - piece.start : high - piece.start]
-            if len(part) < high - low:
-                return []
-            found.extend(part)
-        return found
+        return _along(pieces, values)
 
     statistics = np.array(along(lambda piece: piece.statistics), dtype=np.float64).reshape(-1, 5)
     log_probs = np.array(along(lambda piece: piece.log_probs), dtype=np.float64)
@@ -106,6 +99,19 @@ def _leaf(
         "attention_score": math.nan if attended is None else _attention_score(attended),
         "prompt_attention": _mean(np.array(prompt_attention, dtype=np.float64)),
     }
+
+
+def _along(
+    pieces: Sequence[tuple[Branch, int, int]], values: Callable[[Branch], Sequence[Any]]
+) -> list[Any]:
+    """Values of a whole path, from its segments; empty when one of them has none."""
+    found: list[Any] = []
+    for piece, low, high in pieces:
+        part = values(piece)[low - piece.start : high - piece.start]
+        if len(part) < high - low:
+            return []
+        found.extend(part)
+    return found
 
 
 def _mean(values: Doubles) -> float:
@@ -148,9 +154,45 @@ def answer_tokens(pieces: Sequence[bytes], answer: Extracted | None) -> slice | 
     if within:
         start += within[0 if answer.found_by == "boxed" else -1]
         wanted = value
-    first = int(np.searchsorted(ends, start, side="right"))
-    last = int(np.searchsorted(ends, start + len(wanted) - 1, side="right"))
-    return slice(first, last + 1)
+    ((first, after),) = _tokens_of(ends, np.array([[start, start + len(wanted)]])).tolist()
+    return slice(first, after)
+
+
+def _tokens_of(ends: Ints, spans: Ints) -> Ints:
+    """First token and the one after the last of each span of bytes, [n, 2].
+
+    Args:
+        ends: Where each token's bytes end, [tokens].
+        spans: First byte and the one after the last, [n, 2].
+    """
+    first = np.searchsorted(ends, spans[:, 0], side="right")
+    return np.column_stack([first, np.searchsorted(ends, spans[:, 1] - 1, side="right") + 1])
+
+
+def span_statistics(
+    tree: Tree, leaf: int, spans: Ints, token_bytes: Callable[[int], bytes]
+) -> tuple[Doubles, Doubles]:
+    """How likely the model found parts of a path's text, as `LeafTable` has it of the answer.
+
+    Args:
+        tree: The tree.
+        leaf: The branch that ends in the leaf.
+        spans: First byte of each part and the one after its last, int64 [n, 2], not empty and within
+            the text. A token counts with the parts that it holds a byte of.
+        token_bytes: The bytes a token stands for.
+
+    Returns:
+        Log-probability of the tokens of each part, nats, [n]; mean of p1 - p2 over them, [n].
+    """
+    pieces = tree.segments(leaf)
+    log_probs = np.array(_along(pieces, lambda piece: piece.log_probs), dtype=np.float64)
+    leads = np.array([one.lead for one in _along(pieces, lambda piece: piece.statistics)])
+    ends = np.cumsum([len(token_bytes(token)) for token in tree.path(leaf)])
+    first, after = _tokens_of(ends, spans).T
+    sums = np.cumsum(np.column_stack([log_probs, leads]), axis=0)
+    before = np.vstack([np.zeros(2), sums])
+    total = before[after] - before[first]
+    return np.minimum(total[:, 0], 0.0), total[:, 1] / (after - first)
 
 
 @functools.lru_cache(256)

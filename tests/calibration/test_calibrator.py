@@ -457,3 +457,20 @@ def test_damaged_files(tmp_path: Path) -> None:
         Calibrator.load(written(json.dumps(broken)))
     with pytest.raises(CalibrationError, match="cannot be read"):
         Calibrator.load(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("method", CANDIDATES)
+def test_several_confidences_at_once_are_those_of_each(method: str) -> None:
+    rows, labels, _ = questions(300)
+    calibrator = Calibrator(method).fit(rows, labels)
+    trees: list[Any] = [dict(zip(FEATURES, row.tolist(), strict=False)) for row in rows[:5]]
+    one_by_one = [calibrator.confidence(tree, "number") for tree in trees]
+    together = calibrator.confidences(trees, "number")
+    for one, other in zip(one_by_one, together, strict=True):
+        assert one.value == pytest.approx(other.value)
+        assert one.interval == pytest.approx(other.interval)
+        assert [part.feature for part in one.parts] == [part.feature for part in other.parts]
+    assert calibrator.confidences([], "number") == []
+    needed = [{name: tree[name] for name in FEATURES if name in calibrator.reads} for tree in trees]
+    assert calibrator.confidences(needed, "number") == together
+    assert not any(calibrator.outside(tree, "number") for tree in trees)

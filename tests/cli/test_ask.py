@@ -433,3 +433,58 @@ def test_options_of_the_prefix_cache_reach_the_model(monkeypatch: pytest.MonkeyP
             pass
     kept = [(settings["prefix_memory"], settings["prefix_file"]) for settings in loaded]
     assert kept == [(PREFIX_MEMORY, None), (3 << 20, "f"), (-1 << 20, None)]
+
+
+INVOICE = {
+    "type": "object",
+    "properties": {"amount": {"type": "number"}, "city": {"type": "string"}},
+    "required": ["amount", "city"],
+}
+
+
+def schema_file(folder: Path) -> str:
+    path = folder / "invoice.json"
+    path.write_text(json.dumps(INVOICE))
+    return str(path)
+
+
+def test_a_schema_gives_fields_with_confidences(run: Run, install: Install, tmp_path: Path) -> None:
+    replies = {'{"amount": 5, "city": "Bonn"}': 0.7, '{"amount": 50, "city": "Bonn"}': 0.3}
+    options = ("--schema", schema_file(tmp_path), "--no-tree", *TREE, QUESTION)
+    install(replies)
+    shown = run("ask", *options)
+    assert shown.code == 0
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert ["field", "value", "share", "confidence", "or"] in rows
+    (amount,) = [row for row in rows if row[:1] == ["amount"]]
+    (city,) = [row for row in rows if row[:1] == ["city"]]
+    assert amount[1] == "5"
+    assert amount[4] == "50"
+    assert city[1:3] == ['"Bonn"', "100.0%"]
+    assert len(city) == 4
+    assert max(map(len, shown.out.splitlines())) <= 80
+    install(replies)
+    found = AskResult.model_validate_json(run("ask", "--json", *options).out)
+    assert list(found.fields) == ["amount", "city"]
+    assert found.fields["city"].confidence is not None
+
+
+def test_an_answer_in_words_has_no_table_of_fields(run: Run, install: Install) -> None:
+    install()
+    assert "confidence  or" not in run("ask", *TREE, QUESTION).out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "cannot read the schema"), ("[]", "is not a JSON object"), (None, "No such file")],
+)
+def test_a_schema_that_is_none(
+    run: Run, install: Install, tmp_path: Path, text: str | None, says: str
+) -> None:
+    install()
+    path = tmp_path / "schema.json"
+    if text is not None:
+        path.write_text(text)
+    shown = run("ask", "--schema", str(path), QUESTION)
+    assert shown.code == 2
+    assert says in " ".join(shown.err.split())

@@ -118,7 +118,7 @@ def test_from_environment() -> None:
         ("RETRIES", "many", "retries: .*got 'many'"),
         ("ANSWERS", "1", "ET_AGENT_GATE_ANSWERS: there is no such .* ET_AGENT_GATE_ANSWER_AT, "),
         ("answer_at", "0.1", "ET_AGENT_GATE_answer_at: there is no such variable"),
-        ("TOPICS", "{}", "ET_AGENT_GATE_TOPICS: .*topics need a TOML file"),
+        ("TOPICS", "{}", "ET_AGENT_GATE_TOPICS: .*topics and fields need a TOML file"),
     ):
         with pytest.raises(PolicyError, match=says):
             GatePolicy.from_environment(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from et_agent.calibration import features_of
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.schedules.keywords import Schedule
 from et_agent.errors import InputError
@@ -237,3 +238,15 @@ def test_words_is_the_old_name_of_answer_logprobs() -> None:
         match="LeafTable.words is deprecated and will be removed: use answer_logprobs",
     ):
         assert leaves.words is leaves.answer_logprobs
+
+
+def test_leaves_about_an_answer_that_is_not_the_heaviest() -> None:
+    leaves = table([0, 0, 1], answer_log_prob=[-0.1, -0.2, -0.3])
+    other = leaves.about(1, answer_log_prob=np.array([-1.0, -2.0, -3.0]))
+    assert (leaves.top, other.top) == (0, 1)
+    assert other.answer_logprobs[1] == pytest.approx(-3.0)
+    assert other.top_weights().tolist() == [0.0, 0.0, 1.0]
+    found, of_other = features_of(leaves), features_of(other)
+    assert found["share"] == -(of_other["share"] or 0.0)
+    assert of_other["mass"] == pytest.approx(math.log(1 / 3) - 3.0)
+    assert features_of(other, ["votes"]) == {"votes": of_other["votes"]}

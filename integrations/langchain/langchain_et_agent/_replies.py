@@ -77,7 +77,7 @@ def _chosen(result: AskResult, choose: Choice) -> Leaf:
 def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
     """The result about the answer that the message gives, which may be a drawn one.
 
-    Confidence and features are those of the most likely answer, and say nothing of another.
+    Confidence, fields and features are those of the most likely answer, and say nothing of another.
     """
     if leaf.answer == result.answer:
         return result
@@ -86,6 +86,7 @@ def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
         "answer": leaf.answer,
         "share": 0.0 if leaf.answer is None else share,
         "tool_calls": leaf.tool_calls,
+        "fields": {},
         "confidence": None,
         "calibrated": False,
         "calibration": None,

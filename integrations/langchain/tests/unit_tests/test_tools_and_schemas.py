@@ -260,3 +260,27 @@ def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: 
     with pytest.raises(SettingsError, match=says):
         chat.invoke(QUESTION, response_format=form)
     assert chat.invoke(QUESTION, response_format={"type": "text"}).content
+
+
+def test_fields_in_plain_json_types() -> None:
+    person = {'{"name": "Ann", "age": 3}': 0.75, '{"name": "Ann", "age": 30}': 0.25}
+    decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
+    chat = scripted(person, decoder=decoder)
+    made = chat.with_structured_output(Person, include_raw=True).invoke(QUESTION)
+    fields = json.loads(json.dumps(made["raw"].response_metadata["et_agent"]["fields"]))
+    assert {path: one["value"] for path, one in fields.items()} == {"name": "Ann", "age": 3}
+    assert fields["name"]["share"] == 1.0
+    assert fields["age"]["alternatives"] == [{"value": 30, "share": pytest.approx(0.25, abs=0.07)}]
+    low, high = fields["age"]["calibration"]["interval"]
+    assert low <= fields["age"]["confidence"] <= high
+    assert fields["age"]["confidence"] < fields["name"]["confidence"]
+
+
+def test_a_drawn_answer_has_no_fields_of_another() -> None:
+    chat = scripted(REPLIES, choose="sample", decoder=MultiChain(leaves=16, temperature=1))
+    bound = chat.bind_tools([add])
+    messages = [bound.invoke(QUESTION, seed=seed) for seed in range(12)]
+    said = [result_of(one) for one in messages if not one.tool_calls]
+    assert said
+    assert all(one.fields == {} or one.kind == "tool_call" for one in said)
+    assert all(one.tools == ("add",) for one in said)
