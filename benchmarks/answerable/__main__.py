@@ -22,8 +22,8 @@ _AT_ONCE = 16
 
 def questions(model: str) -> Iterator[tuple[str, list[Item]]]:
     """Sets by name, each with the questions that were decoded."""
-    for group, names in settings.PLAN[model]:
-        if "default" in names:
+    for group, _ in settings.PLAN[model]:
+        if settings.key_of(group, "default") in settings.archive_of(model):
             yield group, SETS[group]()
     for plan in (*TRAINING, *PLANS):
         if plan.model == model:

@@ -5,7 +5,6 @@ from typing import Final
 
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.decoding.base import RunInputs
-from et_agent.decoding.continued import common_length
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
@@ -36,10 +35,8 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
         return None
     try:
         tokens = model.chat_tokens(_asking(messages))
-        common = common_length([prompt.prompt, tokens])
-        inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-        probe = word_probe(model, [tokens[common:]])
-        return scheduler_of(model).prepare(tokens[:common], probe, inputs)
+        inputs = RunInputs(prompt_length=len(tokens), stop_tokens=model.info.stop_tokens)
+        return scheduler_of(model).prepare(tokens, word_probe(model), inputs)
     except ModelClosedError:
         raise
     except EtAgentError:

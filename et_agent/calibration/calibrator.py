@@ -28,11 +28,11 @@ from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import (
     CANDIDATES,
     Training,
+    beside_the_tree,
     choose,
     folds,
     judged,
     log_loss,
-    partly_measured,
     renamed_method,
     usable_features,
 )
@@ -158,16 +158,16 @@ class Calibrator:
         features = usable_features(rows, self.features)
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
             raise CalibrationError(f"seed is {self.seed!r}: use a whole number from 0 to 2**32 - 1")
-        partly = partly_measured(rows) if self.features is None else ()
+        beside = beside_the_tree(rows) if self.features is None else ()
         left_out = FEATURES if self.features is None else ()
-        self.unmeasured_ = tuple(name for name in left_out if name not in (*features, *partly))
+        self.unmeasured_ = tuple(name for name in left_out if name not in (*features, *beside))
         if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
             raise CalibrationError(
                 f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "
                 "questions in which it was not measured, or choose another method"
             )
         start = Prior.shipped().map_for(self.parameters)
-        training = Training(rows, labels, together, features, self.seed, start, partly)
+        training = Training(rows, labels, together, features, self.seed, start, beside)
         held_out: Doubles = np.full(labels.size, np.nan)
         losses: Mapping[str, float] = {}
         if self.method in (AUTO, POOLED) and not comparable(labels, together):

@@ -50,7 +50,8 @@ class Feature:
             one that is not of the tree.
         attention: Whether it needs attention, which is read only where it is asked for.
         fitted: Whether fits use it unless told which features to use. Not the length, which a prompt
-            moves at will, nor what needs attention, which never paid (docs/confidence.md).
+            moves at will, nor what needs attention, which never paid (docs/confidence.md). What is not
+            of the tree is often not measured, which only the general map bears with.
     """
 
     name: str
@@ -174,6 +175,7 @@ FEATURES: Final[dict[str, Feature]] = {
             "answerable",
             "log-odds that the question can be answered, as the model says when it is asked",
             None,
+            fitted=False,
         ),
     )
 }

@@ -25,13 +25,13 @@ __all__ = [
     "Candidate",
     "Choice",
     "Training",
+    "beside_the_tree",
     "choose",
     "current_method",
     "folds",
     "isotonic_with",
     "judged",
     "log_loss",
-    "partly_measured",
     "renamed_method",
     "usable_features",
 ]
@@ -48,7 +48,7 @@ class Training:
         features: Columns to use.
         seed: Seed of the folds.
         start: The general map.
-        partly: More columns, which only some questions have; for maps that bear with that.
+        beside: More columns, which some questions may lack; for maps that bear with that.
     """
 
     rows: Doubles
@@ -57,7 +57,7 @@ class Training:
     features: tuple[str, ...]
     seed: int
     start: Pooled
-    partly: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def part(self, places: Ints) -> "Training":
         """The same with some of the rows."""
@@ -150,7 +150,7 @@ def _logistic(
 def _pooled(training: Training) -> Pooled:
     """The general map, moved by the labels; the trees of one question together count once."""
     right, weights = training.labels.astype(np.float64), row_weights(training.groups)
-    return training.start.only((*training.features, *training.partly)).after(
+    return training.start.only((*training.features, *training.beside)).after(
         training.rows, right, weights
     )
 
@@ -369,12 +369,11 @@ def _by_group(values: Doubles, groups: Ints) -> Doubles:
     return np.asarray(np.bincount(at, values[known]) / np.bincount(at), dtype=np.float64)
 
 
-def partly_measured(rows: Doubles) -> tuple[str, ...]:
-    """Features that are not of the tree and that some questions have, but not all."""
+def beside_the_tree(rows: Doubles) -> tuple[str, ...]:
+    """Features that are not of the tree, if they were measured in some question."""
     columns = feature_columns()
-    beside = (name for name, feature in FEATURES.items() if feature.value is None)
-    found = {name: np.isfinite(rows[:, columns.index(name)]) for name in beside}
-    return tuple(name for name, known in found.items() if known.any() and not known.all())
+    names = (name for name, feature in FEATURES.items() if feature.value is None)
+    return tuple(name for name in names if np.isfinite(rows[:, columns.index(name)]).any())
 
 
 def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from et_agent.arrays import Doubles
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
@@ -46,9 +45,6 @@ class Direct(DecoderSettings):
     """
 
     ignored_in_fingerprint: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
-
-    temperature: float = Field(default=1.0, ge=0.001, le=10, allow_inf_nan=False)
-    """Temperature of the probabilities."""
 
     def start(self, inputs: RunInputs) -> "DirectRun":
         """Begin reading.

@@ -15,8 +15,8 @@ __all__ = ["Probe", "ProbeRun"]
 class Probe(DecoderSettings):
     """Continuations of one prompt, whose beginnings are evaluated once, and tokens to look for."""
 
-    continuations: tuple[tuple[int, ...], ...] = Field(min_length=1)
-    """Tokens after the prompt, none of them empty."""
+    continuations: tuple[tuple[int, ...], ...] = ()
+    """Tokens after the prompt, none of them empty; without any, what follows the prompt is read."""
     words: tuple[tuple[int, ...], ...] = Field(min_length=1)
     """Groups of tokens whose probabilities are summed."""
     temperature: float = Field(default=1.0, gt=0, le=10, allow_inf_nan=False)
@@ -31,7 +31,8 @@ class ProbeRun(Run):
     """The reading; its branches are the continuations.
 
     Attributes:
-        probabilities: float64 [continuations, words]; NaN until a continuation is read.
+        probabilities: float64 [continuations, words], one row without continuations; NaN until it is
+            read.
     """
 
     settings: Probe
@@ -39,13 +40,13 @@ class ProbeRun(Run):
 
     def __init__(self, settings: Probe, inputs: RunInputs) -> None:
         super().__init__(settings, inputs)
-        shape = (len(settings.continuations), len(settings.words))
+        shape = (max(1, len(settings.continuations)), len(settings.words))
         self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
 
     @property
     def most_tokens(self) -> int:
         """Tokens of the longest continuation."""
-        return max(map(len, self.settings.continuations))
+        return max(map(len, self.settings.continuations), default=0)
 
     @property
     def given_tokens(self) -> int:
@@ -61,10 +62,11 @@ class ProbeRun(Run):
     ) -> None:
         """Take the distribution after the prompt or after a continuation."""
         del attention, near
-        if branch == 0:
-            fork_into_continuations(self, self.tree.branches[0], self.settings.continuations)
+        continuations = self.settings.continuations
+        if branch == 0 and continuations:
+            fork_into_continuations(self, self.tree.branches[0], continuations)
             return
         self._running.pop(branch).finish = Finish.STOP
-        self.probabilities[branch - 1] = [
+        self.probabilities[max(0, branch - 1)] = [
             sum(distribution.probability(token) for token in word) for word in self.settings.words
         ]

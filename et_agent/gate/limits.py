@@ -71,7 +71,7 @@ def ask_within(
 
     def watch(request: Request) -> None:
         if limits.reached(request.run.tree.tokens_decoded, request.seconds):
-            request.cancel()
+            pending.cancel()
         if note is not None:
             note(request)
 

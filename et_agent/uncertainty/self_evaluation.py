@@ -153,7 +153,7 @@ def _shares(
     system: list[Message] = [{"role": "system", "content": instruction}] if instruction else []
     prompts = [model.chat_tokens([*system, {"role": "user", "content": text}]) for text in texts]
     common = common_length(prompts)
-    probe = word_probe(model, [prompt[common:] for prompt in prompts], words)
+    probe = word_probe(model, words, [prompt[common:] for prompt in prompts])
     inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
     return first_word_shares(
         scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
@@ -161,14 +161,17 @@ def _shares(
 
 
 def word_probe(
-    model: LanguageModel, continuations: Sequence[Sequence[int]], words: tuple[str, str] = YES_NO
+    model: LanguageModel,
+    words: tuple[str, str] = YES_NO,
+    continuations: Sequence[Sequence[int]] = (),
 ) -> Probe:
     """A probe that reads which of two words the model would reply with.
 
     Args:
         model: The model.
-        continuations: What follows the common beginning of the prompts, tokens, none of them empty.
         words: The words.
+        continuations: What follows the common beginning of several prompts, tokens, none of them
+            empty; nothing for one prompt.
     """
     first, second = (_first_tokens(model, word) for word in words)
     return Probe(
@@ -178,7 +181,7 @@ def word_probe(
 
 
 def first_word_shares(run: Run) -> Doubles:
-    """Probability of a `word_probe`'s first word against its second one, float64 [continuations].
+    """Probability of a `word_probe`'s first word against its second one, float64 [prompts].
 
     NaN where the model gives neither word any probability, and where nothing was read.
     """

@@ -15,7 +15,7 @@ DECODER = ["--decoder", "multi-chain", "--leaves", "6"]
 
 def half_known(prompt: str) -> Mapping[str, float]:
     """How sure the model is goes with how often it is right."""
-    asked = re.search(r"What is (\d+) \+ \d+\?$", prompt)
+    asked = re.search(r"What is (\d+) \+ \d+\?", prompt)
     assert asked is not None
     number = int(asked[1])
     sure = (0.95, 0.6, 0.3)[number % 3]
@@ -162,7 +162,7 @@ def test_what_a_new_calibrator_replaces_is_told(
 
 def seldom_answered(prompt: str) -> Mapping[str, float]:
     """An answer to one question in three."""
-    asked = re.search(r"What is (\d+) \+ \d+\?$", prompt)
+    asked = re.search(r"What is (\d+) \+ \d+\?", prompt)
     assert asked is not None
     return {"I do not know": 1.0} if int(asked[1]) % 3 else half_known(prompt)
 

@@ -14,7 +14,7 @@ from tests.cli.conftest import Install, Run
 def half_known(prompt: str) -> Mapping[str, float]:
     if "true or false" in prompt:
         return {"True": 0.8, "False": 0.2}
-    asked = re.search(r"What is (\d+) \+ \d+\?$", prompt)
+    asked = re.search(r"What is (\d+) \+ \d+\?", prompt)
     if asked is None:  # the beginning that a probe's prompts share
         return {"…": 1.0}
     first = int(asked[1])

@@ -36,7 +36,7 @@ def knowing(right: str, sure: float = 0.8, taste: float = 0.0) -> ScriptedModel:
 
 def test_the_likeliest_option_is_the_answer() -> None:
     with knowing("whale") as model:
-        result = ask(model, QUESTION, decoder=Direct())
+        result = ask(model, QUESTION, decoder=Direct(temperature=1.0))
     assert (result.answer, result.kind) == ("B", "choice")
     assert result.share == pytest.approx(0.8, abs=1e-6)
     assert [one.answer for one in result.distribution] == ["B", "A", "C"]
