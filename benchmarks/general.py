@@ -49,6 +49,7 @@ LARGE: Final = 70
 UNANSWERABLE: Final = ("guesses", "missing")
 FAMILIES: Final = {
     "word-problems": ("svamp", "gsm8k"),
+    "lacking": ("svamp", "gsm8k"),
     "choices": ("mmlu",),
     "trivia": ("nq-open",),
     "passages": ("squad2",),

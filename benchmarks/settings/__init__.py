@@ -96,6 +96,7 @@ how far they move from the default on the same questions."""
 PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     SMALL: (
         ("word-problems", WHOLE),
+        ("lacking", ("default",)),
         ("passages", ("default",)),
         ("closed-book", ("default",)),
         ("guesses", ("default",)),
@@ -109,6 +110,7 @@ PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("choices", ("prompt-none", "prompt-role", "temperature-1.0", "second-turn")),
     ),
     LARGER: (
+        ("lacking", ("default",)),
         ("guesses", ("default",)),
         ("missing", ("default",)),
         ("passages", ("default",)),

@@ -1,6 +1,7 @@
 """The questions, by set."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -45,6 +46,9 @@ def _choices() -> list[Item]:
 
 def _trivia() -> list[Item]:
     return sample(load_items("nq-open:train"), 60, seed=SAMPLE_SEED)
+
+
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
 
 
 @cache
@@ -121,6 +125,38 @@ def _missing() -> list[Item]:
     ]
 
 
+def _lacking() -> list[Item]:
+    """Word problems for fitting, each as a whole one and with "some" in place of a number.
+
+    They have two numbers, so that both are needed, and are other problems than those of calibrators.
+    """
+    plans = {plan.name: plan for plan in TRAINING}
+    found: list[Item] = []
+    for item in (
+        item
+        for name in ("train-svamp", "train-gsm8k")
+        for item in sample(plans[name].items(), None, seed=SAMPLE_SEED)[200:]
+    ):
+        numbers = list(_NUMBER.finditer(item.question))
+        if len(found) == 80:
+            break
+        if len(numbers) != 2 or "$" in item.question:
+            continue
+        first = numbers[0]
+        lacking = f"{item.question[: first.start()]}some{item.question[first.end() :]}"
+        found += [
+            replace(item, id=f"{item.id}-whole", subject="whole"),
+            replace(
+                item,
+                id=f"{item.id}-lacking",
+                question=lacking,
+                golds=("-987654321",),
+                subject="lacking",
+            ),
+        ]
+    return found
+
+
 SETS: Final[Mapping[str, Callable[[], list[Item]]]] = {
     "word-problems": _word_problems,
     "choices": _choices,
@@ -129,4 +165,5 @@ SETS: Final[Mapping[str, Callable[[], list[Item]]]] = {
     "closed-book": _closed_book,
     "guesses": _guesses,
     "missing": _missing,
+    "lacking": _lacking,
 }

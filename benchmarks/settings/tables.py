@@ -101,7 +101,8 @@ def _stored(model: str) -> tuple[list[QuestionRecord], dict[str, list[QuestionRe
     found = {"default, in rounds": trees}
     found |= {f"{size} leaves": [one.capped(size) for one in trees] for size in _SIZES}
     for name, title in _DECODERS.items():
-        found[title] = [one for one in records(name) if one.item in known]
+        if same := [one for one in records(name) if one.item in known]:
+            found[title] = same
     return trees, found
 
 

@@ -57,7 +57,8 @@ class AskOptions:
     r"""How a question is answered.
 
     Attributes:
-        decoder: An `EntropyTree`, `MultiChain` or `Greedy`; `EntropyTree()` if None.
+        decoder: An `EntropyTree`, `MultiChain`, `Greedy` or `Direct`. If None, `Direct()` for a
+            question with lettered options and without a system prompt, else `EntropyTree()`.
         kind: What an answer is: "number", "math", "choice", "text" or "auto".
         seed: Random seed, at least 0. The same seed, model and machine give the same tree.
         system_prompt: Replaces the default instruction; "" for none. The default is the instruction of

@@ -71,7 +71,7 @@ class PreparedPrompt:
             reading_kind = guess_kind(conversation.question).kind
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        decoder = _decoder(options, reading_kind, form)
+        decoder = _decoder(options, conversation, reading_kind, form)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
         if system_prompt is None:
@@ -122,10 +122,20 @@ class PreparedPrompt:
 
 
 def _decoder(
-    options: AskOptions, kind: AnswerKind, form: JsonForm | CallForm | None
+    options: AskOptions,
+    conversation: Conversation,
+    kind: AnswerKind,
+    form: JsonForm | CallForm | None,
 ) -> DecoderSettings:
+    """The decoder that was asked for, or the default.
+
+    Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
+    choices (docs/confidence.md).
+    """
     if options.decoder is None:
-        return EntropyTree()
+        own = options.system_prompt is not None or conversation.system
+        direct = kind is AnswerKind.CHOICE and form is None and not own
+        return Direct() if direct else EntropyTree()
     if isinstance(options.decoder, Direct):
         if form is not None:
             raise SettingsError(

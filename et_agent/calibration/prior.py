@@ -56,7 +56,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "votes": Expected(0.3, 1.5),
     "mass": Expected(0.5, -1.5),
     "token_probability": Expected(2.5, 0.6),
-    "answerable": Expected(0.3, 0.0),
+    "answerable": Expected(0.3, 0.25),
 }
 """Features of the general map. The share is the first guess at the probability, so its log-odds
 weigh 1; the others are weak guesses that every group corrects."""
@@ -71,7 +71,7 @@ _STRENGTH: Final = 4.0
 _OUTSIDE: Final = {
     "votes": (0.0, math.log(65.0)),
     "token_probability": (0.0, 1.0),
-    "answerable": (-5.0, 5.0),
+    "answerable": (-3.0, 3.0),
 }
 """Ranges of features that are bounded, by themselves or here; those of the others are the fitted
 ones."""

@@ -253,13 +253,15 @@ def ask(
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     settings = decoder_settings(decoder, given, attention=attention is not False)
+    source = call.get_parameter_source("decoder")
+    named = source is not None and source.name == "COMMANDLINE"
     return answer(
         AskSettings(
             questions=read_questions(questions or [], questions_file),
             model=model,
             decoder=decoder,
             options=AskOptions(
-                decoder=settings,
+                decoder=settings if named or given else None,
                 kind=kind,
                 seed=seed or 0,
                 system_prompt=None if system is None else read_system(system),

@@ -162,7 +162,8 @@ def gated_ask(
     }
     rules = _policy(policy, {name: one for name, one in changes.items() if one is not None})
     given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
-    decoder = EntropyTree(**{name: value for name, value in given.items() if value is not None})
+    chosen = {name: value for name, value in given.items() if value is not None}
+    decoder = EntropyTree(**chosen) if chosen else None
     options = AskOptions(decoder=decoder, kind=kind.value, seed=seed)
     spec = model or DEFAULT_MODEL
     with ExitStack() as stack:

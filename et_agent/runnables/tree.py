@@ -87,10 +87,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
     """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
-    decoder: Annotated[DecoderSettings, BeforeValidator(_decoder)] = Field(
-        default_factory=EntropyTree
-    )
-    """The decoder: `EntropyTree`, `MultiChain` or `Greedy` with its settings."""
+    decoder: Annotated[DecoderSettings | None, BeforeValidator(_decoder)] = None
+    """The decoder: `EntropyTree`, `MultiChain`, `Greedy` or `Direct` with its settings; None for what
+    `ask` takes."""
     leaves: int | None = None
     """Largest number of leaves; None for the decoder's setting."""
     temperature: float | None = None
@@ -129,8 +128,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         if isinstance(self.model, str):
             self._shared = shared_model(self.model, self.load_options)
 
-    def decoder_settings(self) -> DecoderSettings:
-        """The decoder, with `leaves`, `temperature` and `max_tokens` if they are given.
+    def decoder_settings(self) -> DecoderSettings | None:
+        """The decoder, with `leaves`, `temperature` and `max_tokens` if given; None for `ask`'s.
 
         Raises:
             SettingsError: One is out of range, or the decoder has no such setting.
@@ -142,6 +141,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         }
         if not given:
             return self.decoder
+        if self.decoder is None:
+            return EntropyTree(**given)
         return type(self.decoder)(**{**self.decoder.model_dump(), **given})
 
     def language_model(self) -> LanguageModel:
@@ -327,7 +328,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     def lc_attributes(self) -> dict[str, Any]:
         """Fields that are objects, as JSON types that the constructor takes."""
         fields: dict[str, Any] = {"kind": self.kind.value}
-        if has_name(self.decoder):
+        if self.decoder is not None and has_name(self.decoder):
             fields["decoder"] = described(self.decoder)
         if isinstance(self.calibrator, Calibrator):
             fields["calibrator"] = self.calibrator.document().model_dump(mode="json")

@@ -80,7 +80,8 @@ async def test_asynchronously_and_in_batches_the_same(model: ScriptedModel) -> N
     request: Any = {"state": STATE, "questions": {"team": TEAM}}
     one = decide.invoke(request)
     assert await decide.ainvoke(request) == one
-    assert decide.batch([request, request]) == [one, one]
+    both = decide.batch([request, request])
+    assert [response.answers for response in both] == [one.answers, one.answers]
 
 
 def test_a_calibrated_confidence_is_passed_on(model: ScriptedModel) -> None:

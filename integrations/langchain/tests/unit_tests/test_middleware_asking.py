@@ -64,7 +64,8 @@ async def test_the_user_is_asked_once_and_nothing_is_decoded_again(how: str) -> 
         assert "__interrupt__" not in state
         assert chat.asked == 2, "one tree for the question, one for the reply"
         usage = result_of(state["messages"][-1]).usage  # type: ignore[union-attr]
-        assert scripted.decoded - before <= usage.prompt_tokens + usage.tokens_decoded
+        whole = usage.prompt_tokens + usage.probe_tokens + usage.tokens_decoded
+        assert scripted.decoded - before <= whole
     said = [one.text for one in state["messages"]]
     assert said == [UNCLEAR, asked.value["question"], HOURS, "4"]
     made = [(one.action, one.asked) for one in decisions_of(state)]
