@@ -53,6 +53,15 @@ MOST: Final = Plan.leaves
 """Leaves of the small model's runs."""
 CAPS: Final = (4, 8)
 """Fewer leaves for which a calibrator is to hold too."""
+_SIZES: Final = {
+    TREE: f"Each tree is used with {MOST} leaves and cut to {' and '.join(map(str, CAPS))}; all sizes "
+    "of a question are in the same fold.",
+    "direct": "Letters are read with the options in every cyclic order.",
+}
+_DEFAULTS: Final = {
+    TREE: f"the default tree with {CAPS[0]} to {MOST} leaves",
+    "direct": "the default of questions with lettered options, `Direct()`",
+}
 TARGETS: Final = (0.2, 0.1)
 SPLITS: Final = 200
 SIZE_RATIO: Final = 494.0 / 1544.0
@@ -64,6 +73,8 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("nq-open",),
 }
 """Sets by answer kind; a calibrator's training runs are `train-` and these."""
+DECODERS: Final = {"number": TREE, "choice": "direct", "text": TREE}
+"""What a question of each kind is answered with by default."""
 SAMPLING: Final = ("top-share", "et-pe", "margin", "semantic-entropy", "lexical-similarity")
 """Estimators that need several leaves."""
 
@@ -105,13 +116,14 @@ def fit() -> None:
     SHIPPED.mkdir(exist_ok=True)
     for model in (SMALL, LARGER):
         for kind, sets in KINDS.items():
-            runs = [run_of(plan) for plan in plans(sets, model, training=True)]
+            decoder, caps = DECODERS[kind], CAPS if DECODERS[kind] == TREE else ()
+            runs = [run_of(plan, decoder) for plan in plans(sets, model, training=True)]
             labelled = []
             for one in runs:
                 if one is not None:
                     labelled.append(
                         labelled_run(
-                            one.config, one.records, caps=CAPS, parameters=PARAMETERS[model]
+                            one.config, one.records, caps=caps, parameters=PARAMETERS[model]
                         )
                     )
             if not labelled:
@@ -196,8 +208,7 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
             [[one.name, str(one.questions), str(one.right)] for one in calibrator.data],
         ),
         "",
-        f"Each tree is used with {MOST} leaves and cut to {' and '.join(map(str, CAPS))}; all sizes "
-        "of a question are in the same fold. On held-out questions: "
+        f"{_SIZES[DECODERS[kind]]} On held-out questions: "
         + ", ".join(
             f"{name} {held[name]:.3f}" for name in ("ECE", "Brier", "AUROC") if name in held
         )
@@ -208,7 +219,7 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
     ]
     rows = []
     for plan in plans(KINDS[kind], model, training=False):
-        run = run_of(plan)
+        run = run_of(plan, DECODERS[kind])
         if run is None:
             continue
         figures = judged(run.records, calibrator)
@@ -220,9 +231,9 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
     lines += table(header, rows) if rows else ["None has been run yet."]
     lines += [
         "",
-        f"This calibrator is valid for this model file, the default tree with {CAPS[0]} to {MOST} "
-        "leaves, the default instruction of its answer kind, and questions like those above. For "
-        "anything else, fit your own with `et-agent calibrate fit`.",
+        f"This calibrator is valid for this model file, {_DEFAULTS[DECODERS[kind]]}, the default "
+        "instruction of its answer kind, and questions like those above. For anything else, fit your "
+        "own with `et-agent calibrate fit`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -394,20 +405,22 @@ def judge_all() -> None:
             if not path.is_file():
                 continue
             calibrator = Calibrator.load(path)
-            runs = {one.name: run_of(one) for one in plans(sets, model, training=False)}
+            decoder = DECODERS[kind]
+            chosen = plans(sets, model, training=False)
+            runs = {one.name: run_of(one, decoder) for one in chosen}
             known = {name: run for name, run in runs.items() if run is not None}
             together = [record for run in known.values() for record in run.records]
-            chains = {
-                one.name: () if (run := run_of(one, "multi-chain")) is None else run.records
-                for one in plans(sets, model, training=False)
-            }
+            chains: dict[str, Sequence[QuestionRecord]] = dict.fromkeys(known, ())
+            if decoder == TREE:
+                sampled = {one.name: run_of(one, "multi-chain") for one in chosen}
+                chains |= {name: run.records for name, run in sampled.items() if run is not None}
             for name, one in known.items():
                 figures[name] = {
                     "questions": len(one.records),
                     **judged(one.records, calibrator, chains[name]),
                 }
             for plan in REPEATS:
-                again = run_of(plan)
+                again = run_of(plan, decoder)
                 if plan.name.removesuffix("-again") in known and again is not None:
                     figures[f"{plan.name}: the same questions, another seed"] = {
                         "questions": len(again.records),
@@ -419,7 +432,7 @@ def judge_all() -> None:
                     "questions": len(together),
                     **judged(together, calibrator, everything),
                 }
-            if together:
+            if together and decoder == TREE:
                 figures[f"{kind}, {model}, stopped early ({label(DECIDED)})"] = {
                     "questions": len(together),
                     **judged([stopped_early(one, DECIDED) for one in together], calibrator),
