@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_et_agent._engines import close_engines
     from langchain_et_agent.chat_models import ChatEntropyTree
-    from langchain_et_agent.decision_models import EntropyTreeDecisionModel
+    from langchain_et_agent.decision_models import EntropyTreeDecisionModel, EntropyTreeResponse
     from langchain_et_agent.graphs import (
         GatedState,
         answer_node,
@@ -27,6 +27,7 @@ __all__ = [
     "ChatEntropyTree",
     "ConfidenceGateMiddleware",
     "EntropyTreeDecisionModel",
+    "EntropyTreeResponse",
     "GateState",
     "GatedState",
     "answer_node",
@@ -41,6 +42,7 @@ _HOMES = {
     "ChatEntropyTree": "chat_models",
     "ConfidenceGateMiddleware": "middleware",
     "EntropyTreeDecisionModel": "decision_models",
+    "EntropyTreeResponse": "decision_models",
     "GateState": "middleware",
     "GatedState": "graphs",
     "answer_node": "graphs",
