@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         route_by_action,
     )
     from langchain_et_agent.metadata import result_of
-    from langchain_et_agent.middleware import ConfidenceGateMiddleware, GateState
+    from langchain_et_agent.middleware import ConfidenceGateMiddleware
+    from langchain_et_agent.state import GateState
 
 __all__ = [
     "ChatEntropyTree",
@@ -43,7 +44,7 @@ _HOMES = {
     "ConfidenceGateMiddleware": "middleware",
     "EntropyTreeDecisionModel": "decision_models",
     "EntropyTreeResponse": "decision_models",
-    "GateState": "middleware",
+    "GateState": "state",
     "GatedState": "graphs",
     "answer_node": "graphs",
     "clarify_node": "graphs",
