@@ -52,6 +52,9 @@ def replies(prompt: str) -> Mapping[str, float]:
             "How many hours does the race take?": 0.5,
         },
         "paid 5": {"Done, the answer is 5.": 1.0},
+        "paid 4": {"Done, the answer is 4.": 1.0},
+        "the bill": {'{"amount": 12}': 1.0},
+        "much was": {f'{{"amount": {amount}}}': 0.1 for amount in range(10)},
         "Pay 5": {'<tool_call>{"name": "pay", "arguments": {"amount": 5}}</tool_call>': 0.8}
         | {'<tool_call>{"name": "pay", "arguments": {"amount": 50}}</tool_call>': 0.2},
         "team should": {"\\boxed{A}": 0.9, "\\boxed{B}": 0.1},

@@ -44,6 +44,9 @@ def report(
     if found.sources:
         named = (f"{source} {count}" for source, count in sorted(found.sources.items()))
         write_line(f"confidences by what they rest on: {', '.join(named)}")
+    if found.reviews:
+        named = (f"{review} {count}" for review, count in sorted(found.reviews.items()))
+        write_line(f"tool calls that a person decided about: {', '.join(named)}")
     if found.answered_labelled:
         error = found.errors / found.answered_labelled
         write_line(

@@ -1,7 +1,14 @@
 """Decides what to do with an answer, given how sure the model is."""
 
 from et_agent.gate.clarification import Clarification, Clarifier, question_after
-from et_agent.gate.decision import Action, Cost, Decision, ReadingOption
+from et_agent.gate.decision import (
+    Action,
+    Cost,
+    Decision,
+    ReadingOption,
+    Review,
+    ReviewedCall,
+)
 from et_agent.gate.early import EARLY
 from et_agent.gate.escalation import ModelTarget, Target
 from et_agent.gate.gate import Gate
@@ -22,6 +29,8 @@ __all__ = [
     "LoggedLabel",
     "ModelTarget",
     "ReadingOption",
+    "Review",
+    "ReviewedCall",
     "Target",
     "question_after",
 ]

@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from et_agent.results import AnswerShare, CalibrationReport
 
-__all__ = ["Action", "Cost", "Decision", "ReadingOption"]
+__all__ = ["Action", "Cost", "Decision", "ReadingOption", "Review", "ReviewedCall"]
 
 
 class _Model(BaseModel):
@@ -56,6 +56,32 @@ class ReadingOption(_Model):
     """The answer of this reading."""
 
 
+class Review(StrEnum):
+    """What a person decided about a tool call."""
+
+    APPROVED = "approved"
+    """It runs as it is."""
+    EDITED = "edited"
+    """It runs with other arguments."""
+    REJECTED = "rejected"
+    """It does not run."""
+    RESPONDED = "responded"
+    """It does not run; the person gave its result instead."""
+
+
+class ReviewedCall(_Model):
+    """A tool call that a person decided about."""
+
+    name: str
+    """The tool's name."""
+    review: Review
+    """What was decided."""
+    proposed: dict[str, JsonValue]
+    """The model's arguments."""
+    run: dict[str, JsonValue] | None
+    """The arguments that the call runs with; None if it does not run."""
+
+
 class Decision(_Model):
     """What a gate decided, in plain JSON types."""
 
@@ -100,6 +126,9 @@ class Decision(_Model):
     """In a dry run, the action that would have been taken. None otherwise."""
     escalated: bool = False
     """Whether the answer comes from the escalation target."""
+    reviews: tuple[ReviewedCall, ...] = ()
+    """What a person decided about the tool calls, in their order. Empty if nobody decided, or has not
+    yet."""
     cost: Cost = Cost()
     """What the decision has cost so far."""
     trace_id: str

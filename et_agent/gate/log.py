@@ -1,5 +1,6 @@
 """A log of decisions, and a report on it once labels are available."""
 
+import json
 import sqlite3
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from et_agent.calibration import DriftMonitor, Example
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
-from et_agent.gate.decision import Action, Decision
+from et_agent.gate.decision import Action, Decision, Review
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
 from et_agent.storage import database_errors, open_database
@@ -43,11 +44,16 @@ def _with_examples(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE decisions ADD COLUMN example TEXT")
 
 
+def _with_reviews(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE decisions ADD COLUMN reviews TEXT")
+
+
 # Numbered by position; never change one that was released, append instead.
 _MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _first_schema,
     _what_it_rests_on,
     _with_examples,
+    _with_reviews,
 )
 
 
@@ -85,6 +91,7 @@ class LogReport:
         drift: Drift over the labelled decisions with a confidence; None if there are none.
         sources: How many confidences came from each `CalibrationReport.source`. Those that an earlier
             et-agent stored are not counted.
+        reviews: How many tool calls a person approved, edited, rejected or responded to.
     """
 
     decisions: int
@@ -99,6 +106,7 @@ class LogReport:
     calls: int
     drift: DriftMonitor | None
     sources: Mapping[str, int]
+    reviews: Mapping[Review, int]
 
     @property
     def passed_on_labelled(self) -> int:
@@ -181,6 +189,7 @@ class DecisionLog:
             "compared": decision.compared,
             "source": None if rests_on is None else rests_on.source,
             "labels": None if rests_on is None else rests_on.labels,
+            "reviews": json.dumps([one.review for one in decision.reviews]),
         }
         # A label that came before stays, and so does what can be learnt from it.
         kept = "SELECT {} FROM decisions WHERE trace=?"
@@ -245,7 +254,7 @@ class DecisionLog:
         with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
-                f"escalated, source FROM decisions{where} ORDER BY made, rowid",
+                f"escalated, source, reviews FROM decisions{where} ORDER BY made, rowid",
                 values,
             ).fetchall()
         # Labels of escalated answers say nothing of the gated model's confidence.
@@ -271,6 +280,7 @@ class DecisionLog:
             calls=sum(row[5] for row in rows),
             drift=drift,
             sources=Counter(row[7] for row in rows if row[7] is not None),
+            reviews=Counter(Review(one) for row in rows for one in json.loads(row[8] or "[]")),
         )
 
     def _run(self, statement: str, *values: Any) -> int:

@@ -52,6 +52,7 @@ def conversation(value: TreeInput) -> list[Message]:
     An assistant's message with calls has `tool_calls` too, each {"id", "type": "function",
     "function": {"name", "arguments"}} with the arguments as a mapping, as chat templates want them;
     a tool's message has `tool_call_id`.
+    A call whose arguments are not JSON is left out, and so is the message that answers it.
 
     Raises:
         QuestionError: Nothing is asked, something is not a message, holds more than text (images are
@@ -61,10 +62,15 @@ def conversation(value: TreeInput) -> list[Message]:
     if not messages:
         raise QuestionError("there are no messages: pass at least one human message")
     calls: set[str | None] = set()
+    malformed: set[str | None] = set()
     found: list[Message] = []
     for number, message in enumerate(messages, 1):
         plain = _plain(message, number)
+        if isinstance(message, AIMessage):
+            malformed.update(call.get("id") for call in message.invalid_tool_calls)
         calls.update(call.get("id") for call in plain.get("tool_calls", ()))
+        if plain["role"] == "tool" and plain.get("tool_call_id") in malformed - calls:
+            continue  # no template can show the call that it answers
         if plain["role"] == "tool" and plain.get("tool_call_id") not in calls:
             raise QuestionError(
                 f"message {number} answers the tool call {plain['tool_call_id']!r}, which no message "

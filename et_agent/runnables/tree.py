@@ -39,14 +39,19 @@ from et_agent.runnables.messages import TreeInput, question_of
 from et_agent.runnables.watching import Send, Watch
 from et_agent.weights.catalog import DEFAULT_MODEL
 
-__all__ = ["EntropyTreeRunnable"]
+__all__ = ["EntropyTreeRunnable", "calibrator_of"]
 
 
 def _decoder(value: object) -> object:
     return from_description(value) if isinstance(value, Mapping) else value
 
 
-def _calibrator(value: object) -> object:
+def calibrator_of(value: object) -> object:
+    """A calibrator from plain JSON types, as serialised runnables have it; anything else as it is.
+
+    Raises:
+        CalibrationError: They are those of no calibrator.
+    """
     return Calibrator.from_json(json.dumps(value)) if isinstance(value, Mapping) else value
 
 
@@ -104,7 +109,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
-    calibrator: Annotated[Calibration, BeforeValidator(_calibrator)] = "auto"
+    calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
     """Whether results contain the whole tree, with the texts of all paths."""

@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from et_agent import MultiChain, ScriptedModel
-from et_agent.gate import EARLY, Decision, DecisionLog, Gate, GatePolicy
+from et_agent.gate import (
+    EARLY,
+    Action,
+    Decision,
+    DecisionLog,
+    Gate,
+    GatePolicy,
+    Review,
+    ReviewedCall,
+)
 from tests.cli.conftest import TEXTS, Install, Run
 from tests.cli.test_calibration import data, fitted, store
 
@@ -20,6 +29,28 @@ def log(tmp_path: Path) -> tuple[str, str]:
         gate = Gate(policy, log=opened)
         decision = gate.ask(model, "How many?", decoder=MultiChain(leaves=8), kind="number")
     return str(path), decision.trace_id
+
+
+def test_the_report_tells_what_people_decided(run: Run, log: tuple[str, str]) -> None:
+    path, _ = log
+    calls = tuple(
+        ReviewedCall(name="pay", review=one, proposed={}, run=None)
+        for one in (Review.REJECTED, Review.REJECTED, Review.RESPONDED)
+    )
+    assert "a person" not in run("gate", "report", "--log", path).out
+    decision = Decision(
+        action=Action.ESCALATE,
+        answer=None,
+        threshold=0.5,
+        reason="?",
+        question="?",
+        trace_id="1",
+        reviews=calls,
+    )
+    with DecisionLog(path) as opened:
+        opened.record(decision)
+    shown = run("gate", "report", "--log", path).out
+    assert "tool calls that a person decided about: rejected 2, responded 1\n" in shown
 
 
 def test_report_and_label(run: Run, log: tuple[str, str]) -> None:

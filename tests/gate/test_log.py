@@ -8,7 +8,7 @@ import pytest
 from et_agent.calibration import Example, learn
 from et_agent.calibration.finding import known_instructions
 from et_agent.errors import CalibrationError, StoreError
-from et_agent.gate import Action, DecisionLog, Gate, GatePolicy
+from et_agent.gate import Action, DecisionLog, Gate, GatePolicy, Review, ReviewedCall
 from et_agent.gate.log import _APPLICATION, _MIGRATIONS
 from tests.gate.conftest import QUESTION, Judged, resting_on
 
@@ -204,7 +204,7 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
     with DecisionLog(path) as log:
         before = Gate(POLICY, log=log).resolve(judged(0.9))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        for column in ("example", "compared", "source", "labels"):
+        for column in ("example", "compared", "source", "labels", "reviews"):
             connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
@@ -247,3 +247,29 @@ def test_files_that_are_no_log(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="later et-agent"):
         DecisionLog(later)
+
+
+def test_what_a_person_decided_about_calls_is_kept_with_the_decision(
+    tmp_path: Path, judged: Judged
+) -> None:
+    calls = [
+        ReviewedCall(
+            name="pay", review=Review.EDITED, proposed={"amount": 5}, run={"amount": 7654321}
+        ),
+        ReviewedCall(name="pay", review=Review.REJECTED, proposed={"amount": 6}, run=None),
+    ]
+    path = tmp_path / "log.sqlite"
+    with DecisionLog(path) as log:
+        result = judged(0.5)
+        waiting = Gate(POLICY).decide(result).model_copy(update={"action": Action.ESCALATE})
+        log.record(waiting, result)
+        assert log.report().reviews == {}
+        log.record(waiting.model_copy(update={"reviews": (*calls, calls[1])}))
+        log.label(waiting.trace_id, False)
+        found = log.report()
+        (label,) = log.labels()
+    assert (found.decisions, found.actions[Action.ESCALATE]) == (1, 1)
+    assert found.reviews == {Review.EDITED: 1, Review.REJECTED: 2}
+    assert label.example is not None, "what was judged can still be learnt from"
+    kept = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert b"7654321" not in kept, "arguments are texts"

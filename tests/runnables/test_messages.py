@@ -125,3 +125,12 @@ def test_an_error_of_langchain_is_the_cause() -> None:
     with pytest.raises(QuestionError) as caught:
         conversation([("martian", "Why?")])
     assert caught.value.__cause__ is not None
+
+
+def test_a_call_that_is_not_json_is_left_out_with_what_answers_it() -> None:
+    broken = {"name": "add", "args": '{"a": 2', "id": "c2", "error": None}
+    both = AIMessage("", tool_calls=[CALL], invalid_tool_calls=[broken])
+    told = [ToolMessage("5", tool_call_id="c1"), ToolMessage("malformed", tool_call_id="c2")]
+    found = conversation([HumanMessage("2 + 3?"), both, *told])
+    assert [one["role"] for one in found] == ["user", "assistant", "tool"]
+    assert [call["id"] for call in found[1]["tool_calls"]] == ["c1"]

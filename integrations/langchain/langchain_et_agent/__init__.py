@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_et_agent._engines import close_engines
     from langchain_et_agent.chat_models import ChatEntropyTree
-    from langchain_et_agent.decision_models import EntropyTreeDecisionModel
+    from langchain_et_agent.decision_models import EntropyTreeDecisionModel, EntropyTreeResponse
     from langchain_et_agent.graphs import (
         GatedState,
         answer_node,
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         route_by_action,
     )
     from langchain_et_agent.metadata import result_of
-    from langchain_et_agent.middleware import ConfidenceGateMiddleware, GateState
+    from langchain_et_agent.middleware import ConfidenceGateMiddleware
+    from langchain_et_agent.state import GateState
 
 __all__ = [
     "ChatEntropyTree",
     "ConfidenceGateMiddleware",
     "EntropyTreeDecisionModel",
+    "EntropyTreeResponse",
     "GateState",
     "GatedState",
     "answer_node",
@@ -41,7 +43,8 @@ _HOMES = {
     "ChatEntropyTree": "chat_models",
     "ConfidenceGateMiddleware": "middleware",
     "EntropyTreeDecisionModel": "decision_models",
-    "GateState": "middleware",
+    "EntropyTreeResponse": "decision_models",
+    "GateState": "state",
     "GatedState": "graphs",
     "answer_node": "graphs",
     "clarify_node": "graphs",

@@ -14,19 +14,24 @@ from pydantic import ValidationError
 
 from et_agent import AskResult, PendingAnswer, submit
 from et_agent.asking.calling import ANY_OBJECT, check_tools
+from et_agent.asking.prompting import Question
 from et_agent.errors import SettingsError, TimeLimitError
-from et_agent.runnables.messages import conversation
+from et_agent.runnables.messages import conversation, question_of
 from et_agent.validation import explained
 from langchain_et_agent._replies import reply
 
 if TYPE_CHECKING:
     from langchain_et_agent.chat_models import ChatEntropyTree
 
-__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "function_tool", "tool_choice_of"]
+__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "function_tools", "tool_choice_of"]
 
 CALL_ARGUMENTS: Final = frozenset(
     {
+        "attention",
+        "calibrator",
+        "chat",
         "choose",
+        "include_tree",
         "kind",
         "leaves",
         "logprobs",
@@ -43,7 +48,19 @@ CALL_ARGUMENTS: Final = frozenset(
     }
 )
 # Checked as the chat model's own fields are; what decoders and `submit` check is left to them.
-_FIELDS: Final = ("model", "kind", "seed", "system_prompt", "timeout", "choose", "logprobs")
+_FIELDS: Final = (
+    "model",
+    "kind",
+    "seed",
+    "system_prompt",
+    "chat",
+    "calibrator",
+    "attention",
+    "include_tree",
+    "timeout",
+    "choose",
+    "logprobs",
+)
 
 
 class Call:
@@ -79,18 +96,32 @@ class Call:
         chat, given = self._chat, self._given
         tools = given.get("tools") or ()
         names = [tool["function"]["name"] for tool in check_tools(tools)]
+        question, system_prompt = self._question(messages)
         return submit(
             chat.engine_for(self._setting("model")),
-            conversation(messages),
+            question,
             decoder=chat.decoder_for(given),
             kind=self._setting("kind"),
             seed=self._setting("seed"),
-            system_prompt=self._setting("system_prompt"),
+            system_prompt=system_prompt,
+            chat=self._setting("chat"),
+            calibrator=self._setting("calibrator"),
+            attention=self._setting("attention"),
             tools=tools,
             tool_choice=tool_choice_of(given.get("tool_choice"), names),
             schema=_schema(given.get("response_format")),
             stop=stop,
         )
+
+    def _question(self, messages: Sequence[BaseMessage]) -> tuple[Question, str | None]:
+        """What is asked, and the system prompt; a plain prompt is made of one question only."""
+        system_prompt: str | None = self._setting("system_prompt")
+        if self._setting("chat") != "plain":
+            return conversation(messages), system_prompt
+        question, system = question_of(messages)
+        if not system:
+            return question, system_prompt
+        return question, f"{system}\n\n{system_prompt}" if system_prompt else system
 
     def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
         return reply(
@@ -99,6 +130,7 @@ class Call:
             model=self._setting("model"),
             choose=self._setting("choose"),
             logprobs=self._setting("logprobs"),
+            include_tree=self._setting("include_tree"),
         )
 
     def _too_late(self) -> TimeLimitError:
@@ -184,12 +216,29 @@ def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
     yield ChatGenerationChunk(message=last)
 
 
-def function_tool(tool: Any) -> dict[str, Any]:
-    """A tool in OpenAI's form; LangChain lets tools that a provider runs pass as they are.
+def function_tools(tools: Sequence[Any], response_format: object) -> list[dict[str, Any]]:
+    """Tools in OpenAI's form.
+
+    Args:
+        tools: Tools, functions, pydantic classes or schemas.
+        response_format: A format that replies have besides; None for none.
 
     Raises:
-        SettingsError: It is one of those.
+        SettingsError: One is a tool that a provider runs or is not valid, two have the same name, or
+            there is a response format besides.
     """
+    made = [_function_tool(tool) for tool in tools]
+    if made and _schema(response_format) is not None:
+        raise SettingsError(
+            "tools and a response_format exclude each other: let the format be a tool too, in an agent "
+            "with response_format=ToolStrategy(…)"
+        )
+    check_tools(made)
+    return made
+
+
+def _function_tool(tool: Any) -> dict[str, Any]:
+    # LangChain lets tools that a provider runs pass as they are.
     made = convert_to_openai_tool(tool)
     function = made.get("function")
     if not isinstance(function, Mapping) or "name" not in function:

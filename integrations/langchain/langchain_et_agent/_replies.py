@@ -3,21 +3,15 @@
 from typing import Any, Literal
 
 import numpy as np
-from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.output_parsers import JsonOutputParser
-from langchain_core.output_parsers.json import TBaseModel  # noqa: F401  # for mypy's plugin
-from langchain_core.outputs import ChatGeneration, Generation
-from pydantic import Field
 
 from et_agent import AskResult, PendingAnswer
-from et_agent.answers.structured import read_json, within_bounds
 from et_agent.results import Leaf
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
-__all__ = ["PROVIDER", "Choice", "WholeReplyParser", "reply"]
+__all__ = ["PROVIDER", "Choice", "reply"]
 
 PROVIDER = "et_agent"
 
@@ -25,7 +19,13 @@ Choice = Literal["best", "sample"]
 
 
 def reply(
-    pending: PendingAnswer, result: AskResult, *, model: str, choose: Choice, logprobs: bool
+    pending: PendingAnswer,
+    result: AskResult,
+    *,
+    model: str,
+    choose: Choice,
+    logprobs: bool,
+    include_tree: bool = False,
 ) -> AIMessage:
     """The message that a finished tree gives.
 
@@ -35,12 +35,13 @@ def reply(
         model: Name of the model, as it was asked for.
         choose: Which leaf is the message: the answer's heaviest, or one drawn by its weight.
         logprobs: Whether it carries the log-probability of each of its tokens.
+        include_tree: Whether it carries the whole tree.
     """
     leaf = _chosen(result, choose)
     content = pending.content(leaf)
     rest = "" if leaf.tool_calls else leaf.text[len(content) :]
     metadata: dict[str, Any] = {
-        METADATA_KEY: metadata_of(_as_said(result, leaf)),
+        METADATA_KEY: metadata_of(_as_said(result, leaf), include_tree=include_tree),
         "model_name": model,
         "model_provider": PROVIDER,
         "finish_reason": _finish_reason(leaf),
@@ -134,56 +135,3 @@ def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dic
                 }
             )
     return found
-
-
-class WholeReplyParser(JsonOutputParser):
-    """What another parser makes of a reply that is whole and keeps its schema's bounds.
-
-    LangChain's parsers complete JSON that is cut off, and no grammar keeps all that a schema says.
-    """
-
-    inner: JsonOutputParser
-    """The other parser."""
-    wanted: dict[str, Any] = Field(default_factory=dict)
-    """The JSON schema."""
-
-    @property
-    def OutputType(self) -> Any:  # noqa: N802
-        """That of the other parser."""
-        return self.inner.OutputType
-
-    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """The value of a reply; of a part of one, what there is so far.
-
-        Raises:
-            OutputParserException: It was cut off, is not valid JSON, or is outside the schema's bounds.
-        """
-        partial = partial and not _ended(result[0])
-        if not partial and not within_bounds(_whole(result[0]), self.wanted):
-            raise OutputParserException(
-                f"the reply is outside the schema's bounds: {result[0].text}",
-                llm_output=result[0].text,
-            )
-        return self.inner.parse_result(result, partial=partial)
-
-
-def _ended(generation: Generation) -> bool:
-    """Whether what a stream gave so far is all of it."""
-    message = generation.message if isinstance(generation, ChatGeneration) else None
-    return isinstance(message, AIMessageChunk) and message.chunk_position == "last"
-
-
-def _whole(generation: Generation) -> Any:
-    text = generation.text
-    said = generation.message.response_metadata if isinstance(generation, ChatGeneration) else {}
-    # A number that is cut off is a number too, so the text alone does not tell.
-    if said.get("finish_reason") == "length":
-        raise OutputParserException(
-            f"the reply was cut off: allow more tokens (max_tokens); it is {text}", llm_output=text
-        )
-    try:
-        return read_json(text)
-    except ValueError as error:
-        raise OutputParserException(
-            f"the reply is not valid JSON: {error}; it is {text}", llm_output=text
-        ) from error

@@ -2,32 +2,48 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableMap
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from et_agent import EntropyTree, Greedy
 from et_agent.answers import AnswerKind
+from et_agent.asking.options import Calibration, Chat
+from et_agent.calibration import Calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
+from et_agent.runnables.tree import calibrator_of
 from et_agent.validation import explained
 from et_agent.weights.catalog import DEFAULT_MODEL
-from langchain_et_agent._calls import CALL_ARGUMENTS, Call, chunks_of, function_tool, tool_choice_of
+from langchain_et_agent._calls import (
+    CALL_ARGUMENTS,
+    Call,
+    chunks_of,
+    function_tools,
+    tool_choice_of,
+)
 from langchain_et_agent._engines import EngineKey, engine_of
-from langchain_et_agent._replies import Choice, WholeReplyParser
+from langchain_et_agent._replies import Choice
+from langchain_et_agent._structured import parsed_replies
 
 __all__ = ["ChatEntropyTree"]
 
@@ -57,12 +73,12 @@ class ChatEntropyTree(BaseChatModel):
     `max_sequences`, `dequantize`, `stream_memory`, `prefix_memory` and `prefix_file` share it, and
     simultaneous calls share its batches. `close_engines` frees it.
 
-    `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `timeout`,
-    `choose` and `logprobs` can also be given with a call, except `model` if there is an `engine`.
+    `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
+    `calibrator`, `attention`, `include_tree`, `timeout`, `choose` and `logprobs` can also be given with
+    a call, except `model` if there is an `engine`.
 
-    A chat model can be pickled and serialised (`langchain_core.load`), without weights. A chat model
-    with an `engine` cannot be pickled. Its copies share the engine, and after `load` it names no
-    model.
+    A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
+    `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
 
     Raises:
         SettingsError: A setting is unknown or out of range, or both `engine` and `model` are given.
@@ -95,6 +111,16 @@ class ChatEntropyTree(BaseChatModel):
     """Random seed. The same seed, model and machine give the same reply."""
     system_prompt: str | None = None
     """Replaces the default instruction; "" for none. It is added after a system message."""
+    chat: Chat = "model"
+    """"model" for the model's own chat template. "plain" for a plain prompt, as base models need it; it
+    takes one human message and no tools."""
+    calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
+    """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
+    map. A calibrator that is given has to apply to every call. None gives no confidence."""
+    attention: bool = False
+    """Whether attention is read, which takes longer; see `AskOptions`."""
+    include_tree: bool = False
+    """Whether messages carry the whole tree, with the texts of all paths."""
     stop: list[str] | None = None
     """Texts that end a path and are removed from it, in addition to those of a call."""
     choose: Choice = "best"
@@ -179,10 +205,12 @@ class ChatEntropyTree(BaseChatModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The decoder as plain data. With an engine, no model, since its name may not be loadable."""
+        """Objects as plain data. With an engine, no model, since its name may not be loadable."""
         written: dict[str, Any] = {} if self.engine is None else {"model": ""}
         if self.decoder is not None:
             written["decoder"] = described(self.decoder)
+        if isinstance(self.calibrator, Calibrator):
+            written["calibrator"] = self.calibrator.document().model_dump(mode="json")
         return written
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -201,9 +229,11 @@ class ChatEntropyTree(BaseChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        named = ("model", "kind", "seed", "system_prompt", "stop", "choose", "logprobs")
+        named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs")
+        written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
             **{name: getattr(self, name) for name in named},
+            "calibrator": written["calibrator"],
             "decoder": described(self.decoder_for({})),
             **self._engine_params,
         }
@@ -362,10 +392,11 @@ class ChatEntropyTree(BaseChatModel):
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The choice is not one of these, or a tool is one that a provider runs.
+            SettingsError: The choice is not one of these, a tool is one that a provider runs, two have
+                the same name, or there is a response format besides.
         """
         del strict
-        made = [function_tool(tool) for tool in tools]
+        made = function_tools(tools, kwargs.get("response_format"))
         choice = tool_choice_of(tool_choice, [tool["function"]["name"] for tool in made])
         return self.bind(tools=made, tool_choice=choice, **kwargs)
 
@@ -415,20 +446,5 @@ class ChatEntropyTree(BaseChatModel):
             ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
             **kwargs,
         )
-        if isinstance(schema, type) and is_basemodel_subclass(schema):  # which checks bounds itself
-            parser = WholeReplyParser(inner=PydanticOutputParser(pydantic_object=schema))
-        else:
-            bounds = wanted if method == "json_schema" else {}
-            parser = WholeReplyParser(inner=JsonOutputParser(), wanted=bounds)
-        if not include_raw:
-            return llm | parser
-
-        def parsed(given: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
-            found = {**given, "parsed": None, "parsing_error": None}
-            try:
-                found["parsed"] = parser.invoke(given["raw"], config)
-            except Exception as error:  # whatever it is, it is told
-                found["parsing_error"] = error
-            return found
-
-        return RunnableMap(raw=llm) | RunnableLambda(parsed)
+        bounds = wanted if method == "json_schema" else {}
+        return parsed_replies(llm, schema, bounds, include_raw=include_raw)

@@ -25,15 +25,25 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from et_agent.answers import AnswerKind
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import InputError, SettingsError
-from et_agent.results import AskResult
+from et_agent.results import AskResult, CalibrationReport
 from et_agent.validation import explained
 from et_agent.weights.catalog import DEFAULT_MODEL
 
-__all__ = ["EntropyTreeDecisionModel"]
+__all__ = ["EntropyTreeDecisionModel", "EntropyTreeResponse"]
 
 _LETTERS: Final = "ABCDEFGHIJ"
 """As many options as a question can have."""
 _NOT_TEXT: Final = frozenset({"image", "image_url", "audio", "input_audio", "video", "file"})
+
+
+class EntropyTreeResponse(ClassifierResponse):
+    """Typed answers, and what their confidences rest on."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    calibrations: dict[str, CalibrationReport | None] = Field(default_factory=dict)
+    """What each confidence rests on, by question: your own calibrator, a shipped one or the general
+    map. None for a confidence that is the share, and for a question with one option."""
 
 
 class EntropyTreeDecisionModel(BaseDecisionModel):
@@ -46,9 +56,8 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     batches. The probability of an option is the weight of the paths that chose it. The weight of
     paths that chose no option is distributed evenly. `confidence` is P(correct) from the best map that
     applies: your own calibrator, a shipped one, or the general map. If the tree gives none, it is the
-    share of the choice, which is 0 if no path chose one. LangChain's answers have no place for what a
-    confidence rests on: `AskResult.calibration` of the tree's own run says it. The expected `score` is
-    computed from the probabilities.
+    share of the choice, which is 0 if no path chose one. `EntropyTreeResponse.calibrations` says which
+    it was. The expected `score` is computed from the probabilities.
 
     Args:
         model: A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model.
@@ -117,14 +126,16 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
 
     def _response(
         self, questions: Mapping[str, Question], results: Mapping[str, AskResult]
-    ) -> ClassifierResponse:
+    ) -> EntropyTreeResponse:
         usage = [result.usage for result in results.values()]
         prompt = sum(one.prompt_tokens for one in usage)
         cached = sum(one.cached_tokens for one in usage)
         decoded = sum(one.tokens_decoded for one in usage)
-        return ClassifierResponse(
+        calibrations = {name: _calibration(results.get(name)) for name in questions}
+        return EntropyTreeResponse(
             model=self.model,
             answers={name: _answer(one, results.get(name)) for name, one in questions.items()},
+            calibrations=calibrations,
             usage={
                 "input_tokens": prompt,
                 "output_tokens": decoded,
@@ -232,6 +243,11 @@ def _answer(
                 probabilities=dict(enumerate(shares)),
                 confidence=confidence,
             )
+
+
+def _calibration(result: AskResult | None) -> CalibrationReport | None:
+    """What a confidence rests on; None for a share."""
+    return None if result is None or result.confidence is None else result.calibration
 
 
 def _shares(count: int, result: AskResult | None) -> tuple[list[float], float]:

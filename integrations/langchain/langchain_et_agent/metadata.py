@@ -1,4 +1,4 @@
-"""The result that a message of `ChatEntropyTree` carries, without the tree."""
+"""The result that a message of `ChatEntropyTree` carries."""
 
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ METADATA_KEY: Final = "et_agent"
 """Where the result lies in `AIMessage.response_metadata`."""
 
 
-def metadata_of(result: AskResult) -> dict[str, Any]:
-    """The result in plain JSON types, without the tree."""
-    return result.model_dump(mode="json", exclude={"tree"})
+def metadata_of(result: AskResult, *, include_tree: bool = False) -> dict[str, Any]:
+    """The result in plain JSON types, without the tree unless it is wanted."""
+    return result.model_dump(mode="json", exclude=set() if include_tree else {"tree"})
 
 
 def result_of(message: BaseMessage) -> AskResult | None:

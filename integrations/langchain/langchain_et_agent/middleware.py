@@ -1,10 +1,9 @@
 """A gate in LangChain's agents: what becomes of a response, by its confidence."""
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, cast, get_args
+from typing import Any, Literal, get_args
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -14,8 +13,7 @@ from langchain.agents.middleware import (
     ModelResponse,
     hook_config,
 )
-from langchain.agents.middleware.types import OmitFromInput, PrivateStateAttr
-from langchain.chat_models import init_chat_model
+from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -37,8 +35,30 @@ from langchain_et_agent.passing_on import (
     in_context,
     in_own_thread,
     last_message,
+    target_of,
 )
-from langchain_et_agent.pauses import Pause, ask_approval, ask_choice, ask_meaning, go_on, stop
+from langchain_et_agent.pauses import Pause, ask_approval, ask_choice, ask_meaning, stop
+from langchain_et_agent.repeats import held_back, why_not_again
+from langchain_et_agent.responses import (
+    Unstructured,
+    argument_schemas,
+    calls_tools,
+    identified,
+    in_place_of,
+    lacks_structure,
+    only,
+    refused,
+    tool_names,
+)
+from langchain_et_agent.reviews import asks_person
+from langchain_et_agent.state import (
+    GateState,
+    decided,
+    decisions_in,
+    dumped,
+    resumed,
+    times_asked,
+)
 
 __all__ = ["DECISION_EVENT", "ConfidenceGateMiddleware", "GateState"]
 
@@ -48,15 +68,6 @@ DECISION_EVENT = "et_agent_decision"
 Abstention = str | Callable[[Decision], str]
 Unsure = Literal["abstain", "approve", "ask"]
 WithoutConfidence = Literal["pass", "refuse"]
-
-
-class GateState(AgentState[Any]):
-    """What the gate adds to the agent's state, in plain JSON types."""
-
-    et_agent_decisions: NotRequired[Annotated[list[dict[str, Any]], OmitFromInput]]
-    """Decisions of this run, oldest first. `Decision.model_validate` reads them."""
-    et_agent_pause: NotRequired[Annotated[Pause | None, PrivateStateAttr]]
-    """What the agent waits for after the last response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +88,20 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     Args:
         policy: What to do at which confidence. The keys of `topics` are names of tools. A message
-            with several calls has to satisfy the policy of each of them. Escalation budgets apply per
-            run; a run may include interrupts.
+            with several calls has to satisfy the policy of each of them. A tool with a topic runs but
+            once with the same arguments until the user says more; a call that repeats one is in doubt
+            whatever its confidence, and so is any call that a person decided about in this run.
+            Escalation budgets apply per run; a run may include interrupts.
         escalate: The target that answers instead. A chat model, or a name for `init_chat_model`,
             gets the whole request with its tools. Any other runnable, or a function, gets the
             question. None abstains instead.
         clarifier: Finds out whether a question is unclear. None never asks back.
         unsure_tool_calls: What to do with a tool call below its threshold if it is not escalated.
             "abstain" replaces it with a message that says so. "approve" asks a person, with the same
-            interrupt as `HumanInTheLoopMiddleware`. "ask" lets the user choose among the calls that
-            the paths made, as often as `clarify_rounds` allows, and runs the chosen one. Such a call
-            never runs unasked.
+            interrupt as `HumanInTheLoopMiddleware`, to approve, edit, reject or answer it; the
+            decision is an escalation, and its `reviews` say what became of each call. "ask" lets the
+            user choose among the calls that the paths made, as often as `clarify_rounds` allows, and
+            runs the chosen one. Such a call never runs unasked.
         without_confidence: What to do with a response that has no et-agent result: "pass" lets it
             through, "refuse" treats it as a response without confidence.
         abstention: What the agent says if it abstains: a text, or a function of the decision.
@@ -126,7 +140,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         _check("without_confidence", without_confidence, get_args(WithoutConfidence))
         self._gate = Gate(policy, clarifier=clarifier)
         self.policy = policy
-        self.escalate = _target(escalate)
+        self.escalate = target_of(escalate)
         self.clarifier = clarifier
         self.unsure_tool_calls = unsure_tool_calls
         self.without_confidence = without_confidence
@@ -162,10 +176,16 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             InputError: The result in the response cannot be read.
             StoreError: The decision cannot be logged.
             EtAgentError: Decoding the readings of the question failed.
+            StructuredOutputError: The gate lets a response pass that is not in the response format.
         """
-        found = self._judged(request, handler(request), in_context(handler))
+        response: ModelResponse[Any]
+        try:
+            response = handler(request)
+        except StructuredOutputError as error:
+            response = Unstructured(error)
+        found = self._judged(request, response, in_context(handler))
         if found.decision is not None:
-            dispatch_custom_event(DECISION_EVENT, _dump(found.decision))
+            dispatch_custom_event(DECISION_EVENT, dumped(found.decision))
         return _extended(request, found)
 
     async def awrap_model_call(
@@ -174,7 +194,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         """As `wrap_model_call`. Cancelling the agent stops its escalation."""
-        response = await handler(request)
+        response: ModelResponse[Any]
+        try:
+            response = await handler(request)
+        except StructuredOutputError as error:
+            response = Unstructured(error)
         again = InLoop(handler, asyncio.get_running_loop())
         try:
             found = await in_own_thread(lambda: self._judged(request, response, again))
@@ -182,7 +206,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             again.cancel()
             raise
         if found.decision is not None:
-            await adispatch_custom_event(DECISION_EVENT, _dump(found.decision))
+            await adispatch_custom_event(DECISION_EVENT, dumped(found.decision))
         return _extended(request, found)
 
     @hook_config(can_jump_to=["model", "end"])
@@ -191,19 +215,37 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         state: AgentState[Any],
         runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any] | None:
-        """Ask the user if that was decided, and continue with the reply."""
-        pause = cast("GateState", state).get("et_agent_pause")
-        if pause is None:
+        """Ask the user if that was decided, and continue with the reply.
+
+        Raises:
+            StoreError: What a person decided cannot be logged.
+        """
+        found = resumed(state)
+        if found is None:
             return None
-        # Cleared here too: an outer middleware may answer for a model that fails next.
-        return {**go_on(pause), "et_agent_pause": None}
+        if found.decision is not None:
+            self._log_review(found.decision)
+            dispatch_custom_event(DECISION_EVENT, dumped(found.decision))
+        return found.update
 
     @hook_config(can_jump_to=["model", "end"])
     async def aafter_model(
-        self, state: AgentState[Any], runtime: Runtime[Any]
+        self,
+        state: AgentState[Any],
+        runtime: Runtime[Any],  # noqa: ARG002
     ) -> dict[str, Any] | None:
         """As `after_model`."""
-        return self.after_model(state, runtime)
+        found = resumed(state)
+        if found is None:
+            return None
+        if found.decision is not None:
+            await asyncio.to_thread(self._log_review, found.decision)
+            await adispatch_custom_event(DECISION_EVENT, dumped(found.decision))
+        return found.update
+
+    def _log_review(self, decision: Decision) -> None:
+        if self.log is not None:
+            self.log.record(decision)
 
     def _judged(
         self, request: ModelRequest[Any], response: ModelResponse[Any], again: Handler
@@ -212,20 +254,41 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if message is None:
             return _Judged(response, None, None)
         result = result_of(message)
-        made = _decisions(request)
+        made = decisions_in(request.state)
         topic = self._topic(message, result)
         if result is not None:
             decision, response = self._resolve(request, response, result, topic, made, again)
         elif self.without_confidence == "refuse":
-            decision = self._refused(request, topic, made)
+            decision = refused(request, self.policy.for_topic(topic), topic, times_asked(made))
         else:
             return _Judged(response, None, None)
+        decision = self._once(request, response, decision, made)
         options = self._options(request, response, decision)
         if options:
             decision = asks_which(decision, options)
+        elif self._wants_approval(request, response, decision):
+            decision = asks_person(decision)
+        elif lacks_structure(request, response, decision):
+            reason = f"{decision.reason} There is no structured response: the answer is a text."
+            decision = decision.model_copy(update={"reason": reason})
         if self.log is not None:
             self.log.record(decision, result)
         return self._carried_out(request, response, decision, options)
+
+    def _once(
+        self,
+        request: ModelRequest[Any],
+        response: ModelResponse[Any],
+        decision: Decision,
+        made: Sequence[Decision],
+    ) -> Decision:
+        """The decision, unless it lets a call run again that must not."""
+        message = last_message(response)
+        if decision.action is not Action.ANSWER or message is None:
+            return decision
+        why = why_not_again(message, request.state["messages"], made, self.policy.topics)
+        observing = self.policy.for_topic(decision.topic).observe
+        return decision if why is None else held_back(decision, why, observing=observing)
 
     def _options(
         self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
@@ -236,9 +299,17 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         asks = self.unsure_tool_calls == "ask" and decision.action is Action.ABSTAIN
         if not asks or message is None or decision.asked >= rounds:
             return []
-        if not _calls_tools(request, message):
+        if not calls_tools(request, message):
             return []
-        return offered(_with_id(message), decision, _names(request))
+        return offered(identified(message), decision, tool_names(request))
+
+    def _wants_approval(
+        self, request: ModelRequest[Any], response: ModelResponse[Any], decision: Decision
+    ) -> bool:
+        """Whether a person is asked to approve the tool calls."""
+        message = last_message(response)
+        asks = self.unsure_tool_calls == "approve" and decision.action is Action.ABSTAIN
+        return asks and message is not None and calls_tools(request, message)
 
     def _resolve(
         self,
@@ -257,14 +328,14 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             # As for a `ModelTarget`: it cannot hang, and asked again it would say the same.
             policy = policy.changed(timeout=None, retries=0)
         gate = Gate(policy, escalate=target, clarifier=self.clarifier)
-        decision = gate.resolve(result, topic=topic, asked=_asked(made))
+        decision = gate.resolve(result, topic=topic, asked=times_asked(made))
         if not decision.escalated:
             return decision, response
         if not isinstance(target, PassedOn) or target.response is None:
             message = last_message(response)
             assert message is not None
-            answer = _instead(message, decision.answer or "", metadata={})
-            return decision, response if decision.answer is None else _only(answer)
+            answer = in_place_of(message, decision.answer or "", metadata={})
+            return decision, response if decision.answer is None else only(answer)
         return self._judged_again(decision, target.response, topic), target.response
 
     def _judged_again(
@@ -316,22 +387,6 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             update={"escalations": left, "escalation_share": None, "topics": topics}
         )
 
-    def _refused(
-        self, request: ModelRequest[Any], topic: str | None, made: Sequence[Decision]
-    ) -> Decision:
-        policy = self.policy.for_topic(topic)
-        return Decision(
-            action=Action.ANSWER if policy.observe else Action.ABSTAIN,
-            answer=None,
-            threshold=policy.answer_at,
-            reason="The response carries no confidence, because it is not from et-agent.",
-            question=str(request.messages[-1].text) if request.messages else "",
-            topic=topic,
-            asked=_asked(made),
-            would=Action.ABSTAIN if policy.observe else None,
-            trace_id=uuid.uuid4().hex,
-        )
-
     def _carried_out(
         self,
         request: ModelRequest[Any],
@@ -342,42 +397,26 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         message = last_message(response)
         assert message is not None
         if decision.action is Action.ANSWER:
-            return _Judged(response, decision, None)
+            # With a response format the agent would ask the model again, and again.
+            ends = lacks_structure(request, response, decision)
+            return _Judged(response, decision, stop() if ends else None)
         pause = stop()
         if decision.action is Action.CLARIFY:
             assert decision.clarifying_question is not None
             text, pause = decision.clarifying_question, ask_meaning(decision)
             if options:
                 message, pause = options[0], ask_choice(options, decision)
-        elif self.unsure_tool_calls == "approve" and _calls_tools(request, message):
-            message = _with_id(message)
+        elif decision.action is Action.ESCALATE:
+            message = identified(message)
             text = f"May I run {spelled(message)}? {decision.reason}"
-            pause = ask_approval(message, decision)
+            pause = ask_approval(message, decision, argument_schemas(request))
         elif isinstance(self.abstention, str):
             text = self.abstention
         else:
             text = self.abstention(decision)
         metadata = message.response_metadata
         kept = {METADATA_KEY: metadata[METADATA_KEY]} if METADATA_KEY in metadata else {}
-        return _Judged(_only(_instead(message, text, metadata=kept)), decision, pause)
-
-
-def _target(given: str | BaseChatModel | Target | None) -> BaseChatModel | Target | None:
-    if isinstance(given, str):
-        return _chat_model(given)
-    if given is None or callable(given) or callable(getattr(given, "invoke", None)):
-        return given
-    raise SettingsError(
-        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable, a "
-        "function, or ModelTarget(model) for a loaded model"
-    )
-
-
-def _chat_model(name: str) -> BaseChatModel:
-    try:
-        return init_chat_model(name)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(f"escalate is {name!r}: {error}") from error
+        return _Judged(only(in_place_of(message, text, metadata=kept)), decision, pause)
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
@@ -389,54 +428,8 @@ def _default_abstention(decision: Decision) -> str:
     return f"I am not sure enough to answer. {decision.reason}"
 
 
-def _dump(decision: Decision) -> dict[str, Any]:
-    return decision.model_dump(mode="json")
-
-
-def _decisions(request: ModelRequest[Any]) -> list[Decision]:
-    made: Any = request.state.get("et_agent_decisions") or []
-    return [Decision.model_validate(one) for one in made]
-
-
-def _asked(made: Sequence[Decision]) -> int:
-    """How often the user was asked back in this run."""
-    return sum(one.action is Action.CLARIFY for one in made)
-
-
 def _extended(request: ModelRequest[Any], found: _Judged) -> ExtendedModelResponse[Any]:
-    update: dict[str, Any] = {"et_agent_pause": found.pause}
-    if found.decision is not None:
-        made: Any = request.state.get("et_agent_decisions") or []
-        update["et_agent_decisions"] = [*made, _dump(found.decision)]
+    if isinstance(found.response, Unstructured):
+        raise found.response.error
+    update = decided(request.state, found.decision, found.pause)
     return ExtendedModelResponse(found.response, Command(update=update))
-
-
-def _names(request: ModelRequest[Any]) -> set[str]:
-    """Names of the tools that the agent runs."""
-    return {str(name) for tool in request.tools if (name := getattr(tool, "name", None))}
-
-
-def _calls_tools(request: ModelRequest[Any], message: AIMessage) -> bool:
-    """Whether all calls are of tools that the agent runs, rather than of a response format."""
-    names = _names(request)
-    return bool(message.tool_calls) and all(call["name"] in names for call in message.tool_calls)
-
-
-def _with_id(message: AIMessage) -> AIMessage:
-    """A message that another one can take the place of."""
-    return message.model_copy(update={"id": message.id or uuid.uuid4().hex})
-
-
-def _instead(message: AIMessage, text: str, *, metadata: dict[str, Any]) -> AIMessage:
-    """A message that takes another one's place: no tool calls, which nobody would answer."""
-    return AIMessage(
-        text,
-        id=message.id,
-        name=message.name,
-        usage_metadata=message.usage_metadata,
-        response_metadata=metadata,
-    )
-
-
-def _only(message: AIMessage) -> ModelResponse[Any]:
-    return ModelResponse(result=[message])

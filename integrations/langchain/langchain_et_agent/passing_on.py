@@ -10,14 +10,24 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
+from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from et_agent.errors import EscalationError
+from et_agent.errors import EscalationError, SettingsError
+from et_agent.gate import Target
 from et_agent.results import AskResult
 from langchain_et_agent.metadata import result_of
 
-__all__ = ["Handler", "InLoop", "PassedOn", "in_context", "in_own_thread", "last_message"]
+__all__ = [
+    "Handler",
+    "InLoop",
+    "PassedOn",
+    "in_context",
+    "in_own_thread",
+    "last_message",
+    "target_of",
+]
 
 T = TypeVar("T")
 Response = ModelResponse[Any]
@@ -155,3 +165,26 @@ def _said(message: AIMessage) -> str:
     if message.tool_calls:
         return json.dumps([{"name": c["name"], "args": c["args"]} for c in message.tool_calls])
     return str(message.text)
+
+
+def target_of(given: str | BaseChatModel | Target | None) -> BaseChatModel | Target | None:
+    """A target as the middleware takes it.
+
+    Raises:
+        SettingsError: It is none, or names a chat model that cannot be made.
+    """
+    if isinstance(given, str):
+        return _chat_model(given)
+    if given is None or callable(given) or callable(getattr(given, "invoke", None)):
+        return given
+    raise SettingsError(
+        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable, a "
+        "function, or ModelTarget(model) for a loaded model"
+    )
+
+
+def _chat_model(name: str) -> BaseChatModel:
+    try:
+        return init_chat_model(name)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"escalate is {name!r}: {error}") from error

@@ -5,30 +5,18 @@ after it only interrupts: it runs again when the run is resumed, and must not de
 The message that asks has no tool calls, so the history is valid whether the user replies or not.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
 
-from langchain.agents.middleware.human_in_the_loop import HITLRequest
-from langchain_core.messages import (
-    AIMessage,
-    HumanMessage,
-    ToolCall,
-    ToolMessage,
-    message_to_dict,
-    messages_from_dict,
-)
+from langchain_core.messages import AIMessage, HumanMessage, message_to_dict, messages_from_dict
 
-from et_agent.gate import Decision
+from et_agent.gate import Decision, ReviewedCall
 from et_agent.gate.clarification import chosen, meant
 from langchain_et_agent.replies import clarification_request, no_text, reply_to
+from langchain_et_agent.reviews import carried_out, no_review, review_request, turned_down
 
-__all__ = ["Pause", "ask_approval", "ask_choice", "ask_meaning", "go_on", "stop"]
-
-_VERDICTS: Final[list[Literal["approve", "edit", "reject", "respond"]]] = [
-    "approve",
-    "reject",
-    "respond",
-]
+__all__ = ["Outcome", "Pause", "ask_approval", "ask_choice", "ask_meaning", "go_on", "stop"]
 
 
 class Pause(TypedDict):
@@ -40,6 +28,19 @@ class Pause(TypedDict):
     """What is shown to the person."""
     messages: list[dict[str, Any]]
     """Messages with tool calls that wait: the one to approve, or those to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the agent goes on.
+
+    Attributes:
+        update: The state's update.
+        reviews: What a person decided about tool calls; empty if nobody decided.
+    """
+
+    update: dict[str, Any]
+    reviews: tuple[ReviewedCall, ...] = ()
 
 
 def stop() -> Pause:
@@ -58,80 +59,60 @@ def ask_choice(options: Sequence[AIMessage], decision: Decision) -> Pause:
     return {"type": "choose", "request": request, "messages": [*map(message_to_dict, options)]}
 
 
-def ask_approval(message: AIMessage, decision: Decision) -> Pause:
-    """A person is asked to approve tool calls; the request is that of HumanInTheLoopMiddleware."""
-    request: HITLRequest = {
-        "action_requests": [
-            {"name": call["name"], "args": call["args"], "description": decision.reason}
-            for call in message.tool_calls
-        ],
-        "review_configs": [
-            {"action_name": call["name"], "allowed_decisions": [*_VERDICTS]}
-            for call in message.tool_calls
-        ],
-    }
-    return {"type": "approve", "request": dict(request), "messages": [message_to_dict(message)]}
+def ask_approval(
+    message: AIMessage, decision: Decision, schemas: Mapping[str, Mapping[str, Any]]
+) -> Pause:
+    """A person is asked to approve tool calls; see `review_request`."""
+    request = dict(review_request(message, decision, schemas))
+    return {"type": "approve", "request": request, "messages": [message_to_dict(message)]}
 
 
-def go_on(pause: Pause) -> dict[str, Any]:
-    """Interrupt, and return the state's update once there is a reply that fits.
+def go_on(pause: Pause) -> Outcome:
+    """Interrupt, and return how to go on once there is a reply that fits.
 
     Raises:
         GraphInterrupt: There is none yet; LangGraph takes it.
     """
-    if pause["type"] == "end":
-        # With a response format the agent would ask the model again, and again.
-        return {"jump_to": "end"}
-    if pause["type"] == "clarify":
-        return _said(reply_to(pause["request"], no_text), pause)
-    messages = messages_from_dict(pause["messages"])
-    if pause["type"] == "choose":
-        reply = reply_to(pause["request"], no_text)
-        number = chosen(reply, len(messages))
-        return _said(reply, pause) if number is None else {"messages": [messages[number]]}
-    (message,) = messages
-    assert isinstance(message, AIMessage)
-    calls = message.tool_calls
-    reply = reply_to(pause["request"], lambda reply: _no_review(reply, calls))
+    request = pause["request"]
+    match pause["type"]:
+        case "end":
+            # With a response format the agent would ask the model again, and again.
+            return Outcome({"jump_to": "end"})
+        case "clarify":
+            return Outcome(_said(reply_to(request, no_text), request))
+        case "choose":
+            return _after_choice(pause)
+        case "approve":
+            return _after_review(pause)
+
+
+def _after_choice(pause: Pause) -> Outcome:
+    options, request = _messages(pause), pause["request"]
+    reply = reply_to(request, no_text)
+    number = chosen(reply, len(options))
+    if number is None:
+        return Outcome(_said(reply, request))
+    message = options[number]
+    messages, reviews = carried_out(message, [{"type": "approve"}] * len(message.tool_calls))
+    return Outcome({"messages": messages}, reviews)
+
+
+def _after_review(pause: Pause) -> Outcome:
+    (message,), request = _messages(pause), pause["request"]
+    reply = reply_to(request, lambda reply: no_review(reply, request))
     if isinstance(reply, str):
-        return _said(reply, pause)
-    answers = map(_tool_message, calls, reply["decisions"])
-    return {"messages": [message, *(one for one in answers if one is not None)]}
+        return Outcome(_said(reply, request), turned_down(message))
+    messages, reviews = carried_out(message, reply["decisions"])
+    return Outcome({"messages": messages}, reviews)
 
 
-def _said(reply: str, pause: Pause) -> dict[str, Any]:
+def _messages(pause: Pause) -> list[AIMessage]:
+    """The messages whose calls wait."""
+    found = messages_from_dict(pause["messages"])
+    return [one for one in found if isinstance(one, AIMessage)]
+
+
+def _said(reply: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """What the user says goes to the model."""
-    readings = [one["text"] for one in pause["request"].get("readings", ())]
+    readings = [one["text"] for one in request.get("readings", ())]
     return {"messages": [HumanMessage(meant(reply, readings))], "jump_to": "model"}
-
-
-def _no_review(reply: Any, calls: list[ToolCall]) -> str | None:
-    """What is wrong with a reply about tool calls; a text is one too."""
-    if no_text(reply) is None:
-        return None
-    decisions = reply.get("decisions") if isinstance(reply, dict) else None
-    if not isinstance(decisions, list) or len(decisions) != len(calls):
-        return (
-            f'the reply is {reply!r}: resume with {{"decisions": [{{"type": "approve"}}, …]}}, one '
-            f"decision for each of the {len(calls)} calls, or with a text"
-        )
-    for call, decision in zip(calls, decisions, strict=True):
-        if not isinstance(decision, dict) or decision.get("type") not in _VERDICTS:
-            return (
-                f"the decision about {call['name']} is {decision!r}: its type is "
-                f"{', '.join(_VERDICTS)}"
-            )
-    return None
-
-
-def _tool_message(call: ToolCall, decision: dict[str, Any]) -> ToolMessage | None:
-    """What stands in for the result of a call that must not run; None for one that may."""
-    if decision["type"] == "approve":
-        return None
-    declined = "The user declined this call. It was not run; do not repeat it unless asked to."
-    return ToolMessage(
-        decision.get("message") or declined,
-        name=call["name"],
-        tool_call_id=call["id"] or "",
-        status="success" if decision["type"] == "respond" else "error",
-    )

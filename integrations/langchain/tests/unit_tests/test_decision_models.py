@@ -8,9 +8,12 @@ from langchain_core.decisions import Box, Choice, Noul, NoulCriteria, Score
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableLambda
-from langchain_et_agent import EntropyTreeDecisionModel
+from langchain_et_agent import EntropyTreeDecisionModel, EntropyTreeResponse
+from langchain_et_agent.decision_models import _asked
 
 from et_agent import AskResult, EntropyTree, MultiChain, ScriptedModel, ask
+from et_agent.answers import AnswerKind
+from et_agent.calibration import Calibrator
 from et_agent.errors import InputError, ModelClosedError, SettingsError
 from et_agent.runnables import EntropyTreeRunnable
 
@@ -267,3 +270,37 @@ def test_failures_are_typed_and_seen_by_callbacks(model: ScriptedModel) -> None:
     with pytest.raises(ModelClosedError):
         decide.invoke({"state": STATE, "questions": {"a": TEAM}}, {"callbacks": [seen]})
     assert {type(one) for one in seen.errors} == {ModelClosedError}
+
+
+def test_the_response_names_what_each_confidence_rests_on(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(model=model)
+    only = Choice(instructions="Which?", criteria={"this": None})
+    questions: Any = {"team": TEAM, "urgent": URGENT, "anger": ANGER, "only": only}
+    response = decide.invoke({"state": STATE, "questions": questions})
+    assert isinstance(response, EntropyTreeResponse)
+    assert list(response.calibrations) == list(questions)
+    for name in ("team", "urgent", "anger"):
+        found = response.calibrations[name]
+        assert found is not None
+        assert (found.source, found.labels) == ("general", 0)
+    assert response.calibrations["only"] is None
+    assert EntropyTreeResponse.model_validate_json(response.model_dump_json()) == response
+
+
+def test_a_share_rests_on_nothing(model: ScriptedModel) -> None:
+    decide = EntropyTreeDecisionModel(tree=tree_over(model))
+    response = decide.invoke({"state": STATE, "questions": {"team": TEAM}})
+    assert isinstance(response, EntropyTreeResponse)
+    assert response.calibrations == {"team": None}
+
+
+def test_a_calibrator_of_one_s_own_comes_before_the_general_map(model: ScriptedModel) -> None:
+    tree = EntropyTreeRunnable(model=model, kind=AnswerKind.CHOICE, system_prompt="Choose.")
+    (question,) = _asked(STATE, {"team": TEAM}).values()
+    learnt = Calibrator.general().update(tree.invoke(question), True)
+    decide = EntropyTreeDecisionModel(tree=tree.changed({"calibrator": learnt}))
+    response = decide.invoke({"state": STATE, "questions": {"team": TEAM}})
+    assert isinstance(response, EntropyTreeResponse)
+    found = response.calibrations["team"]
+    assert found is not None
+    assert (found.source, found.labels) == ("own", 1)

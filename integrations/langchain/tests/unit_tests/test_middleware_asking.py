@@ -81,9 +81,9 @@ def test_a_person_may_reject_or_respond_or_say_something_else() -> None:
     agent.invoke(ASK, THREAD)
     state = agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), THREAD)
     assert "one decision for each of the 2 calls" in state["__interrupt__"][0].value["problem"]
-    kinds = {"decisions": [{"type": "edit"}, {"type": "approve"}]}
+    kinds = {"decisions": [{"type": "allow"}, {"type": "approve"}]}
     state = agent.invoke(Command(resume=kinds), THREAD)
-    assert "approve, reject, respond" in state["__interrupt__"][0].value["problem"]
+    assert "approve, edit, reject, respond" in state["__interrupt__"][0].value["problem"]
     kinds = {"decisions": [{"type": "reject", "message": "Too much."}, {"type": "approve"}]}
     state = agent.invoke(Command(resume=kinds), THREAD)
     assert done == ["search x"]

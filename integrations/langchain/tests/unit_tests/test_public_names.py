@@ -11,6 +11,7 @@ def test_the_public_names() -> None:
         "ChatEntropyTree",
         "ConfidenceGateMiddleware",
         "EntropyTreeDecisionModel",
+        "EntropyTreeResponse",
         "GateState",
         "GatedState",
         "answer_node",

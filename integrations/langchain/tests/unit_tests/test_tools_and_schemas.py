@@ -12,12 +12,12 @@ from langchain_core.messages import (
     HumanMessage,
     ToolMessage,
 )
+from langchain_core.tools import tool as named
 from langchain_et_agent import ChatEntropyTree
+from langgraph.checkpoint.memory import InMemorySaver
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel
-from et_agent.errors import (
-    SettingsError,
-)
+from et_agent.errors import QuestionError, SettingsError
 
 from .support import (
     CALL,
@@ -25,6 +25,7 @@ from .support import (
     QUESTION,
     REPLIES,
     STEPS,
+    TEXTS,
     Person,
     Steps,
     add,
@@ -284,3 +285,74 @@ def test_a_drawn_answer_has_no_fields_of_another() -> None:
     assert said
     assert all(one.fields == {} or one.kind == "tool_call" for one in said)
     assert all(one.tools == ("add",) for one in said)
+
+
+def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
+    @named("Person")
+    def person(name: str) -> str:
+        """Find a person."""
+        return name
+
+    with pytest.raises(
+        SettingsError, match="two tools are called add: give each a name of its own"
+    ):
+        chat.bind_tools([add, {"title": "add", "description": "Add.", "type": "object"}])
+    with ScriptedModel.from_texts(TEXTS) as model:
+        agent = create_agent(
+            ChatEntropyTree(engine=model), [person], response_format=ToolStrategy(Person)
+        )
+        with pytest.raises(SettingsError, match="two tools are called Person"):
+            agent.invoke({"messages": [HumanMessage("Who?")]})
+
+
+def test_no_tools_are_no_obstacle_unless_one_must_be_called(chat: ChatEntropyTree) -> None:
+    assert chat.bind_tools([]).invoke(QUESTION).content == chat.invoke(QUESTION).content
+    with pytest.raises(SettingsError, match="tool_choice is 'any' and there are no tools"):
+        chat.bind_tools([], tool_choice="any").invoke(QUESTION)
+
+
+def test_a_format_of_plain_text_excludes_no_tools(chat: ChatEntropyTree) -> None:
+    assert chat.bind_tools([add], response_format={"type": "text"}).invoke(QUESTION)
+
+
+def test_arguments_that_are_not_json_are_refused_where_they_come_from(
+    chat: ChatEntropyTree,
+) -> None:
+    for args in ({"a": b"1"}, {"a": float("nan")}, {"a": {1, 2}}):
+        call = {"name": "add", "args": args, "id": "1", "type": "tool_call"}
+        history = [
+            HumanMessage("1 + 2?"),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage("3", tool_call_id="1"),
+        ]
+        with pytest.raises(QuestionError, match="cannot be written as JSON"):
+            chat.bind_tools([add]).invoke(history)
+
+
+def test_a_thread_goes_on_after_a_call_that_was_cut_off() -> None:
+    """LangChain answers such a call with a message of its own."""
+    with ScriptedModel.from_texts(lambda p: {CALL: 1.0} if "again" not in p else TEXTS) as model:
+        chat = ChatEntropyTree(engine=model, decoder=Greedy(max_tokens=40))
+        agent = create_agent(chat, [add], checkpointer=InMemorySaver())
+        thread: Any = {"configurable": {"thread_id": "1"}}
+        cut = agent.invoke({"messages": [HumanMessage("1 + 2?")]}, thread)
+        assert cut["messages"][-1].invalid_tool_calls
+        state = agent.invoke({"messages": [HumanMessage("Try again.")]}, thread)
+    assert "tool" in [one.type for one in state["messages"]]
+    assert state["messages"][-1].content == "So \\boxed{4}"
+
+
+def test_of_two_tools_with_one_name_an_agent_shows_and_runs_the_last() -> None:
+    """LangChain keeps one of them before anybody is told of them."""
+
+    def other(a: int, b: int) -> int:
+        """Add two numbers, badly."""
+        return a - b
+
+    def replies(prompt: str) -> dict[str, float]:
+        return {"It is \\boxed{-1}": 1.0} if prompt.strip().endswith("\n-1") else {CALL: 1.0}
+
+    with ScriptedModel.from_texts(replies) as model:
+        agent = create_agent(ChatEntropyTree(engine=model, leaves=2), [add, named("add")(other)])
+        state = agent.invoke({"messages": [HumanMessage("1 + 2?")]})
+    assert [one.content for one in state["messages"][2:]] == ["-1", "It is \\boxed{-1}"]
