@@ -43,12 +43,14 @@ class Assessment:
         confidence: P(correct); None where there is none.
         calibration: What it rests on.
         notes: What the user should know about it.
+        calibrator: What gave it.
     """
 
     features: dict[str, float | None]
     confidence: Confidence | None = None
     calibration: CalibrationReport | None = None
     notes: tuple[str, ...] = ()
+    calibrator: Calibrator | None = None
 
 
 class ConfidenceEstimator:
@@ -127,7 +129,7 @@ class ConfidenceEstimator:
                 if not held.calibrator.outside(features, form):
                     found = held.calibrator.confidence(features, form)
                     report = self._report(held, found, asked, form)
-                    return Assessment(features, found, report, notes)
+                    return Assessment(features, found, report, notes, held.calibrator)
                 outside = held.calibrator
                 reason = f"this tree is unlike those of the {held.source} calibrator"
             except (CalibrationError, ArithmeticError, ValueError) as error:
@@ -139,7 +141,7 @@ class ConfidenceEstimator:
             general = general.widened(WIDENED)
         found = general.confidence(features, form)
         report = self._report(Held(general, "general"), found, asked, form, reason, outside=outside)
-        return Assessment(features, found, report, notes)
+        return Assessment(features, found, report, notes, general)
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""

@@ -8,18 +8,21 @@ from typing import Final
 
 from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
+from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
 from et_agent.asking.reporting import Decoded, form_of_answer, result_of
-from et_agent.decoding.base import Decoder, RunInputs
+from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.renaming import warn_of_old_name
-from et_agent.results import AskResult, Leaf
+from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
@@ -93,6 +96,7 @@ class PendingAnswer:
             read_tokens=self._running.mentions,
             ends=self._reader.ends if prompt.stops or prompt.form else None,
             attention=options.attention or self._estimator.reads_attention(),
+            stopping_rule=self._stopping_rule(decoder, options),
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(
@@ -103,6 +107,21 @@ class PendingAnswer:
             constraint=prompt.constraint,
         )
         self._decoded = Decoded(self.request, prompt, decoder, options.seed)
+
+    def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
+        if getattr(decoder, "stop_risk", None) is None:
+            return None
+        return DecisionForecast(self._measured, self._estimator, options.decides)
+
+    def _measured(self, tree: Tree) -> tuple[LeafTable, AnswerForm]:
+        reading = self._reader.read_tree(tree)
+        leaves = self._leaves(tree, reading)
+        form, _ = form_of_answer(self._prompt, reading, leaves.top)
+        return leaves, form
+
+    def _leaves(self, tree: Tree, reading: TreeReading) -> LeafTable:
+        classes = reading.classes.index_of_leaf
+        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
     @property
     def ticket(self) -> Request:
@@ -149,9 +168,7 @@ class PendingAnswer:
         Raises:
             EtAgentError: Decoding failed.
         """
-        tree = self.request.result().tree
-        classes = reading.classes.index_of_leaf
-        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+        return self._leaves(self.request.result().tree, reading)
 
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.

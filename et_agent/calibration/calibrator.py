@@ -257,22 +257,37 @@ class Calibrator:
         parts.sort(key=lambda part: -abs(part.log_odds))
         return Confidence(value, tuple(parts), logistic.base, interval)
 
-    def largest(self, leaves: int, kind: str) -> tuple[float, float]:
+    def largest(self, leaves: int, kind: str, share: float = 1.0) -> tuple[float, float]:
         """P(correct) and the lower end of its interval that no tree of so many leaves exceeds.
 
         Args:
             leaves: Number of leaves.
             kind: Answer kind.
+            share: The largest share that its answer can have.
 
         Raises:
             CalibrationError: Not fitted, or an unknown kind.
         """
         mapping = self._fitted_map()
-        row = best_row(mapping, leaves, kind)
+        row = best_row(mapping, leaves, kind, share)
         value = float(self._bounded(row, mapping.predict(row))[0])
         most = max((float(one[2]) for one in self.reliability_), default=float(self.labels))
         low = self._bounded(row, self._ends(row, value, most)[:1])
         return value, min(float(low[0]), value)
+
+    def low_ends(self, X: ArrayLike) -> Doubles:  # noqa: N803
+        """Return the lower end of the interval of P(correct), float64 [n].
+
+        Raises:
+            CalibrationError: As for `predict_proba`.
+        """
+        rows = checked_rows(X)
+        right = self.predict_proba(rows)[:, 1]
+        if isinstance(self.mapping_, Pooled):
+            low = self._bounded(rows, self.mapping_.interval(rows)[:, 0])
+            return np.minimum(low, right)
+        each = zip(rows[:, None], right.tolist(), strict=True)
+        return np.array([self._interval(row, value)[0] for row, value in each])
 
     def _interval(self, row: Doubles, value: float) -> tuple[float, float]:
         ends = self._ends(row, value, self._questions_near(value))

@@ -47,19 +47,25 @@ def judged(result: AskResult, policy: GatePolicy) -> Verdict:
     if not result.complete:
         return Verdict(False, "decoding was stopped before the tree was complete")
     confidence, calibration, share = result.confidence, result.calibration, result.share
-    if confidence is not None and calibration is not None and policy.counts(calibration.source):
-        return _by_confidence(confidence, calibration, result, policy)
-    if policy.uncalibrated == "share":
+    compared = policy.compared(None if confidence is None else calibration)
+    if compared == "share":
         answers, verb = _against(share, policy)
         return Verdict(answers, f"the share of {_percent(share, policy)} {verb}", share, share)
-    return Verdict(False, _missing(result, policy))
+    if compared is None or confidence is None or calibration is None:
+        return Verdict(False, _missing(result, policy))
+    return _by_confidence(confidence, calibration, result, policy, low=compared == "low")
 
 
 def _by_confidence(
-    confidence: float, calibration: CalibrationReport, result: AskResult, policy: GatePolicy
+    confidence: float,
+    calibration: CalibrationReport,
+    result: AskResult,
+    policy: GatePolicy,
+    *,
+    low: bool,
 ) -> Verdict:
     basis = _basis(calibration)
-    if policy.compares_low_end(calibration):
+    if low:
         compared, largest = min(confidence, calibration.low), calibration.largest_low
         named = (
             f"the confidence of {confidence:.0%} comes from {basis}; its lower end of "
