@@ -32,12 +32,15 @@ from et_agent.calibration import finding as found_in
 from et_agent.calibration.foresight import Correction, Foresight, Standing, log_odds_of
 from et_agent.calibration.outlook import Outlook
 from et_agent.decoding import EntropyTree
+from et_agent.decoding.schedules import Rounds
+from et_agent.decoding.stopping import ToCome
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
 from et_agent.evaluation.stopping import RecordRule, answer_rule, gate_rule, stopped_early
+from et_agent.uncertainty.effective_sample_size import effective_sample_size
 
 OUT: Final = RESULTS.parent / "deciding.json"
 FORESIGHT: Final = Path(found_in.__file__).parent / "shipped" / "general" / "foresight.json"
@@ -117,8 +120,6 @@ class Case:
 
 def worth_of_forks(records: Records) -> float:
     """By how much the forks of whole trees raise the effective number of leaves, per possible fork."""
-    from et_agent.uncertainty.effective_sample_size import effective_sample_size
-
     most = max(int(one.leaves.count.sum()) for one in records)
     gained = [effective_sample_size(one.leaves.checked) - one.leaves.codes for one in records]
     return float(np.mean(gained)) / max(1, most - records[0].leaves.codes)
@@ -362,19 +363,15 @@ def judged(
 
 
 def settings_sizes(settings: EntropyTree, record: QuestionRecord) -> list[int]:
-    from et_agent.decoding.schedules import Rounds
-
     assert isinstance(settings, Rounds)
     return settings.sizes(record.leaves.codes)
 
 
 def longest(record: QuestionRecord, sizes: Sequence[int]) -> Iterator[int]:
     """Tokens of the longest new path of each batch, from its first token on."""
-    for before, size in pairwise([0, *sizes]):
-        lengths = Counter(record.capped(size).leaves.tokens.tolist())
-        if before:
-            lengths -= Counter(record.capped(before).leaves.tokens.tolist())
-        yield max(lengths, default=0)
+    lengths = [Counter(record.capped(size).leaves.tokens.tolist()) for size in sizes]
+    for before, after in pairwise([Counter[int](), *lengths]):
+        yield max(after - before, default=0)
 
 
 def differs(
@@ -405,7 +402,7 @@ def measured(model: str, kind: str, *, training: bool) -> dict[str, Any]:
     foresight = Foresight.load(FORESIGHT)
     found: dict[str, Any] = {}
     for threshold in (*TESTED[kind], None):
-        rule = (
+        rule = remembered(
             answer_rule(foresight)
             if threshold is None
             else gate_rule(foresight, calibrator, threshold)
@@ -415,6 +412,19 @@ def measured(model: str, kind: str, *, training: bool) -> dict[str, Any]:
             rows[named(settings)] = judged(whole, settings, calibrator, threshold, rule)
         found["answer" if threshold is None else f"{threshold:g}"] = rows
     return found
+
+
+def remembered(rule: RecordRule) -> RecordRule:
+    """The rule, asked once for each part of a question, whatever stops there."""
+    known: dict[tuple[str, ToCome], float] = {}
+
+    def asked(record: QuestionRecord, to_come: ToCome) -> float:
+        key = record.item, to_come
+        if key not in known:
+            known[key] = rule(record, to_come)
+        return known[key]
+
+    return asked
 
 
 def rules(leaves: int) -> list[EntropyTree]:
