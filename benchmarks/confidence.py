@@ -1,6 +1,7 @@
 """The shipped calibrators, fitted on training runs and judged on the test runs.
 
-    python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json, their cards and list
+    python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json, their cards and list,
+                                            # and the model of what more leaves change, which reads them
     python -m benchmarks.confidence test    # benchmarks/results/confidence.json, docs/confidence.md
 
 Both need only the runs under benchmarks/results/runs. No question of `fit` is one of `test`.
@@ -51,10 +52,12 @@ LEAST: Final = 100
 """Answered training questions of a shipped calibrator; a user's own may have fewer."""
 MOST: Final = Plan.leaves
 """Leaves of the small model's runs."""
-CAPS: Final = (4, 8)
-"""Fewer leaves for which a calibrator is to hold too."""
+CAPS: Final = (2, 4, 8)
+"""Fewer leaves for which a calibrator is to hold too; a tree that stops early may have two."""
+SMALL_TREE: Final = 4
+"""Leaves of the small trees of cascades."""
 _SIZES: Final = {
-    TREE: f"Each tree is used with {MOST} leaves and cut to {' and '.join(map(str, CAPS))}; all sizes "
+    TREE: f"Each tree is used with {MOST} leaves and cut to {', '.join(map(str, CAPS))}; all sizes "
     "of a question are in the same fold.",
     "direct": "Letters are read with the options in every cyclic order.",
 }
@@ -352,11 +355,11 @@ def cascades() -> list[Passing]:
         (None, {one.item: one for one in both}, np.zeros(len(both)))
     ]
     for name, trees in (
-        (str(CAPS[0]), [one.capped(CAPS[0]) for one in both]),
+        (str(SMALL_TREE), [one.capped(SMALL_TREE) for one in both]),
         (label(DECIDED), [stopped_early(one, DECIDED) for one in both]),
     ):
         before.append((name, {one.item: one for one in trees}, run_confidences(trees, calibrator)))
-    behind = {str(CAPS[0]): {item: one.capped(CAPS[0]) for item, one in whole.items()}}
+    behind = {str(SMALL_TREE): {item: one.capped(SMALL_TREE) for item, one in whole.items()}}
     for stops in (FEW, SINGLY, SETTLED):
         behind[label(stops)] = {item: stopped_early(one, stops) for item, one in whole.items()}
     behind[str(largest)] = whole
@@ -554,7 +557,13 @@ def cascade_lines(passing: Sequence[Passing]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("fit", "test"))
-    {"fit": fit, "test": judge_all}[parser.parse_args().what]()
+    if parser.parse_args().what == "test":
+        judge_all()
+        return
+    from benchmarks import deciding  # which reads what this module fits
+
+    fit()
+    deciding.fit()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Assessment:
         calibration: What it rests on.
         notes: What the user should know about it.
         fields: The same of each field of the answer, without features and notes.
+        calibrator: What gave it.
     """
 
     features: dict[str, float | None]
@@ -54,6 +55,7 @@ class Assessment:
     calibration: CalibrationReport | None = None
     notes: tuple[str, ...] = ()
     fields: tuple["Assessment", ...] = ()
+    calibrator: Calibrator | None = None
 
 
 class ConfidenceEstimator:
@@ -146,9 +148,8 @@ class ConfidenceEstimator:
         names = ladder.reads if fields else ()
         trees = [features, *(features_of(one, names) for one in fields)]
         (found, report), *others = ladder.confidences(trees)
-        return Assessment(
-            features, found, report, notes, tuple(Assessment({}, *one) for one in others)
-        )
+        of_fields = tuple(Assessment({}, *one) for one in others)
+        return Assessment(features, found, report, notes, of_fields, ladder.used(report))
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""
@@ -198,6 +199,12 @@ class _Ladder:
             with contextlib.suppress(CalibrationError):  # not fitted: the general map judges
                 return self._held.calibrator.reads | self._general.reads
         return self._general.reads
+
+    def used(self, report: CalibrationReport) -> Calibrator:
+        """What gave a confidence with this report."""
+        if self._held is not None and report.source == self._held.source:
+            return self._held.calibrator
+        return self._general
 
     def confidences(
         self, trees: Sequence[Mapping[str, float | None]]

@@ -46,6 +46,8 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
         notes.append(store.note)
     if isinstance(decoder, EntropyTree):
         notes += _tree_notes(request, decoder)
+    elif run.stopped is not None:
+        notes.append(f"{run.tree.leaf_count()} leaves: {_why_fewer(run)}")
     return notes
 
 
@@ -65,6 +67,8 @@ def _tree_notes(request: Request, decoder: EntropyTree) -> list[str]:
 
 
 def _why_fewer(run: Run) -> str:
+    if run.stopped == "decided":
+        return "more would hardly change what is decided"
     if isinstance(run, RoundsRun):
         if run.stopped == "above":
             return f"the leading answer had {run.settings.stop_above:.0%} of the weight or more"

@@ -8,6 +8,7 @@ from et_agent.answers import AnswerKind
 from et_agent.answers.kinds import answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.conversation import check_text
+from et_agent.asking.decision_rule import DecisionRule
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
@@ -49,6 +50,7 @@ class AskKeywords(PromptKeywords, total=False):
     schema: Mapping[str, Any] | None
     stop: Sequence[str]
     attention: bool
+    decides: DecisionRule | None
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.
@@ -80,6 +82,8 @@ class AskOptions:
         attention: Read attention, which slows decoding down, for the tree's `received` and
             `prompt_attention` and for the features that need it. It is also read if the
             decoder's forks or the calibrator depend on it.
+        decides: What is decided from the result, such as a `GatePolicy`, for decoders with `stop_risk`.
+            Gates set it. None if the answer is what matters.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
@@ -99,6 +103,7 @@ class AskOptions:
     schema: Mapping[str, Any] | None = None
     stop: Sequence[str] = ()
     attention: bool = False
+    decides: DecisionRule | None = None
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)

@@ -9,18 +9,21 @@ from typing import Final
 from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
+from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
 from et_agent.asking.reporting import Decoded, form_of_answer, result_of
-from et_agent.decoding.base import Decoder, RunInputs
+from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.renaming import warn_of_old_name
-from et_agent.results import AskResult, Leaf
+from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
@@ -95,6 +98,7 @@ class PendingAnswer:
             ends=self._reader.ends if prompt.stops or prompt.form else None,
             attention=options.attention or self._estimator.reads_attention(),
             lettered=prompt.lettered,
+            stopping_rule=self._stopping_rule(decoder, options),
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(
@@ -107,6 +111,27 @@ class PendingAnswer:
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
+
+    def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
+        if getattr(decoder, "stop_risk", None) is None:
+            return None
+        return DecisionForecast(
+            self._measured, self._estimator, options.decides, self._answerable_by_now
+        )
+
+    def _answerable_by_now(self) -> float | None:
+        known = self.asked is not None and self.asked.done
+        return self.answerable() if known else None
+
+    def _measured(self, tree: Tree) -> tuple[LeafTable, AnswerForm]:
+        reading = self._reader.read_tree(tree)
+        leaves = self._leaves(tree, reading)
+        form, _ = form_of_answer(self._prompt, reading, leaves.top)
+        return leaves, form
+
+    def _leaves(self, tree: Tree, reading: TreeReading) -> LeafTable:
+        classes = reading.classes.index_of_leaf
+        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
 
     @property
     def ticket(self) -> Request:
@@ -162,9 +187,7 @@ class PendingAnswer:
         Raises:
             EtAgentError: Decoding failed.
         """
-        tree = self.request.result().tree
-        classes = reading.classes.index_of_leaf
-        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+        return self._leaves(self.request.result().tree, reading)
 
     def answerable(self, timeout: float | None = None) -> float | None:
         """Probability that the question can be answered, as the model says; None if it was not asked.

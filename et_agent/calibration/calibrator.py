@@ -275,22 +275,35 @@ class Calibrator:
             for value, moved, (least, most) in zip(values.tolist(), parts, ends, strict=True)
         ]
 
-    def largest(self, leaves: int, kind: str) -> tuple[float, float]:
+    def largest(self, leaves: int, kind: str, share: float = 1.0) -> tuple[float, float]:
         """P(correct) and the lower end of its interval that no tree of so many leaves exceeds.
 
         Args:
             leaves: Number of leaves.
             kind: Answer kind.
+            share: The largest share that its answer can have.
 
         Raises:
             CalibrationError: Not fitted, or an unknown kind.
         """
         mapping = self._fitted_map()
-        row = best_row(mapping, leaves, kind)
+        row = best_row(mapping, leaves, kind, share)
         values = self._bounded(row, mapping.predict(row))
         most = max((float(one[2]) for one in self.reliability_), default=float(self.labels))
         low = self._bounded(row, self._ends(row, values, [most])[:, 0])
         return float(values[0]), float(min(low[0], values[0]))
+
+    def low_ends(self, X: ArrayLike) -> Doubles:  # noqa: N803
+        """Return the lower end of the interval of P(correct), float64 [n].
+
+        Raises:
+            CalibrationError: As for `predict_proba`.
+        """
+        rows = checked_rows(X)
+        values = self.predict_proba(rows)[:, 1]
+        questions = [self._questions_near(one) for one in values.tolist()]
+        low = self._bounded(rows, self._ends(rows, values, questions)[:, 0])
+        return np.minimum(low, values)
 
     def _ends(self, rows: Doubles, values: Doubles, questions: Sequence[float]) -> Doubles:
         """Both ends of each interval before the evidence bounds them, [n, 2]."""

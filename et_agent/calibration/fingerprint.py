@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.family import CalibrationFamily
+from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.naming import from_description, migrated, settings_class
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
@@ -211,4 +212,4 @@ def _leaves_of(decoder: Mapping[str, Any]) -> tuple[int, int]:
     if not _may_stop(decoder):
         return leaves, leaves
     made = from_description(decoder)
-    return (made.least_leaves if isinstance(made, EntropyTree) else leaves), leaves
+    return (made.least_leaves if isinstance(made, EntropyTree | MultiChain) else leaves), leaves

@@ -14,7 +14,7 @@ _FAR: Final = 1e9
 """Beyond every value that matters. It is finite, so that a coefficient of 0 still leaves it out."""
 
 
-def best_row(mapping: CalibrationMap, leaves: int, kind: str) -> Doubles:
+def best_row(mapping: CalibrationMap, leaves: int, kind: str, share: float = 1.0) -> Doubles:
     """A row of `feature_row` that a map likes no less than that of any tree, float64 [1, columns].
 
     Every feature is taken at the end of its range that the map likes best. For `Pooled` that is a
@@ -25,6 +25,7 @@ def best_row(mapping: CalibrationMap, leaves: int, kind: str) -> Doubles:
         mapping: The map.
         leaves: Number of leaves.
         kind: Answer kind.
+        share: The largest share that the answer can have.
 
     Raises:
         CalibrationError: The kind is unknown.
@@ -34,21 +35,24 @@ def best_row(mapping: CalibrationMap, leaves: int, kind: str) -> Doubles:
     if isinstance(logistic, Logistic):
         pairs = zip(logistic.features, logistic.coefficients, strict=True)
         falling = {name for name, coefficient in pairs if coefficient < 0}
-    ranges, best = _ranges(leaves), dict[str, float | None]()
+    ranges, best = _ranges(leaves, share), dict[str, float | None]()
     for name in FEATURES:
         low, high = ranges.get(name, (-_FAR, _FAR))
         best[name] = low if name in falling else high
     return feature_row(best, kind)[None, :]
 
 
-def _ranges(leaves: int) -> Mapping[str, tuple[float, float]]:
+def _ranges(leaves: int, share: float) -> Mapping[str, tuple[float, float]]:
     """Smallest and largest value of the features that have one."""
     unanimous, size = math.log(2 * leaves + 1), math.log(leaves)
+    # Fewer leaves draw the log-odds nearer to 0.
+    least = leaves if share >= 0.5 else 1
+    odds = math.log((share * least + 0.5) / ((1.0 - share) * least + 0.5))
     return {
-        "share": (-unanimous, unanimous),
+        "share": (-unanimous, odds),
         "support": (0.0, size),
         "entropy": (0.0, size),
-        "margin": (0.0, 1.0),
+        "margin": (0.0, share),
         "ess": (0.0, size),
         "cut_off": (0.0, 1.0),
         "unanswered": (0.0, 1.0),
@@ -56,7 +60,7 @@ def _ranges(leaves: int) -> Mapping[str, tuple[float, float]]:
         "tail_log_prob": (-_FAR, 0.0),
         "answer_logprob": (-_FAR, 0.0),
         "length": (0.0, _FAR),
-        "votes": (0.0, math.log1p(leaves)),
-        "mass": (-_FAR, 0.0),
+        "votes": (0.0, math.log1p(share * leaves)),
+        "mass": (-_FAR, math.log(share)),
         "token_probability": (0.0, 1.0),
     }

@@ -112,6 +112,14 @@ def gated_ask(
             "the same as ask --batch 4 --stop-above 0.8 --stop-below 0.34.",
         ),
     ] = False,
+    stop_risk: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop a tree once more leaves would hardly change the decision: about this part of "
+            "the decisions differs from that of whole trees, for example 0.01.",
+            show_default="never",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
@@ -161,7 +169,12 @@ def gated_ask(
         "clarify": clarify or None,
     }
     rules = _policy(policy, {name: one for name, one in changes.items() if one is not None})
-    given = {"leaves": leaves, "max_tokens": max_tokens, **(EARLY if early else {})}
+    given = {
+        "leaves": leaves,
+        "max_tokens": max_tokens,
+        "stop_risk": stop_risk,
+        **(EARLY if early else {}),
+    }
     chosen = {name: value for name, value in given.items() if value is not None}
     decoder = EntropyTree(**chosen) if chosen else None
     options = AskOptions(decoder=decoder, kind=kind.value, seed=seed)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from et_agent.decoding.family import CalibrationFamily
 from et_agent.decoding.sampling import Distribution, TokenStatistics
+from et_agent.decoding.stopping import Stop, StoppingRule, ToCome
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.decoding.tree import Branch, Finish, ForkKind, Lineage, Side, Tree
 from et_agent.errors import SettingsError
@@ -102,6 +103,7 @@ class RunInputs:
         ends: Tells whether a path has ended although its last token is not a stop token.
         attention: Whether attention is to be kept although the decoder does not need it.
         lettered: The question's options, if it has any and the decoder reads their letters.
+        stopping_rule: Tells runs with `stop_risk` what more leaves may change; None never stops them.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class RunInputs:
         ends: Callable[[Sequence[int]], bool] | None = None,
         attention: bool = False,
         lettered: "Lettered | None" = None,
+        stopping_rule: StoppingRule | None = None,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -128,6 +131,7 @@ class RunInputs:
         self.ends = ends
         self.attention = attention
         self.lettered = lettered
+        self.stopping_rule = stopping_rule
 
 
 @runtime_checkable
@@ -159,6 +163,8 @@ class Run:
     """
 
     generates: ClassVar[bool] = True
+    stopped: Stop | None = None
+    """Why it stopped early; None if it did not."""
 
     def __init__(self, settings: DecoderSettings, inputs: RunInputs) -> None:
         self.settings = settings
@@ -229,6 +235,11 @@ class Run:
     def _fork_more(self) -> bool:
         """Called when no branch runs any more: fork finished ones, or return False."""
         return False
+
+    def _is_decided(self, most: float | None, to_come: ToCome) -> bool:
+        """Whether what is to come changes what is decided with a probability of at most `most`."""
+        rule = self.inputs.stopping_rule
+        return most is not None and rule is not None and rule(self.tree, to_come) <= most
 
     def cancel(self) -> None:
         """Stop: running branches end where they are and keep their weights."""

@@ -246,6 +246,32 @@ class Tree:
             self._fork_into[child.id] = (fork, child_share)
         return children
 
+    def widen(self, branch: int, position: int, sides: int) -> list[Branch]:
+        """Add sides, without tokens yet, to a fork into independent samples; all get equal shares.
+
+        Args:
+            branch: The branch that was forked.
+            position: Where it was forked.
+            sides: How many come.
+        """
+        (fork,) = (one for one in self._forks_of[branch] if one.position == position)
+        parent, known = self.branches[branch], [child for child, _ in fork.children]
+        added = [
+            Branch(
+                id=len(self.branches) + i,
+                parent=branch,
+                start=position,
+                lineage=(*parent.lineage, position, len(known) + i),
+                forked={position},
+            )
+            for i in range(sides)
+        ]
+        self.branches.extend(added)
+        fork.share = 1.0 / (1 + len(known) + sides)
+        fork.children = [(child, fork.share) for child in (*known, *(one.id for one in added))]
+        self._fork_into |= {child: (fork, share) for child, share in fork.children}
+        return added
+
     def sides(self, branch: int, position: int) -> list[int]:
         """The branches that left a branch at a position, or left there one that had, in that order."""
         found: list[int] = []

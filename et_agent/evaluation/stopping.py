@@ -1,18 +1,32 @@
 """What a stored question would have been if its roots had come in batches and stopped early."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration.foresight import Foresight, Standing
+from et_agent.calibration.outlook import Outlook
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.schedules import Rounds
+from et_agent.decoding.stopping import ToCome
 from et_agent.errors import SettingsError
 from et_agent.evaluation.equal_cost import are_chains, some_chains
 from et_agent.evaluation.records import QuestionRecord
 
-__all__ = ["stopped_early"]
+__all__ = ["RecordRule", "answer_rule", "gate_rule", "stopped_early"]
+
+RecordRule = Callable[[QuestionRecord, ToCome], float]
+"""What there is of a question, and what is to come, to the probability that this changes what is
+decided."""
 
 
 def stopped_early(
-    record: QuestionRecord, settings: EntropyTree, shift: float | None = None
+    record: QuestionRecord,
+    settings: EntropyTree,
+    shift: float | None = None,
+    *,
+    rule: RecordRule | None = None,
 ) -> QuestionRecord:
     """The record as a tree in batches, with these settings and else decoded alike, would have left it.
 
@@ -23,23 +37,68 @@ def stopped_early(
 
     Args:
         record: A whole tree, or independent chains.
-        settings: Of these `leaves`, `batch`, `stop_above` and `stop_below` are used.
+        settings: Of these `leaves`, `batch`, `stop_risk`, `stop_above` and `stop_below` are used.
         shift: With which code of a tree it begins, as for `QuestionRecord.capped`.
+        rule: What is decided, for `stop_risk`.
 
     Raises:
-        SettingsError: They have no `batch`.
+        SettingsError: They have neither `batch` nor `stop_risk`, or the latter without a rule.
     """
-    if not isinstance(settings, Rounds) or settings.batch is None:
+    if not isinstance(settings, Rounds) or not settings.comes_in_batches:
         raise SettingsError("a tree that decodes its roots at once does not stop: give it a batch")
+    if settings.stop_risk is not None and rule is None:
+        raise SettingsError("stop_risk is about what is decided: pass a rule")
     chains = are_chains([record])
     if not chains:
         record = record.capped(settings.leaves, shift)
     elif len(record.leaves) > settings.leaves:
         record = some_chains(record, np.arange(settings.leaves))
     total = len(record.leaves) if chains else record.leaves.codes
+    forks = 0 if chains else settings.leaves - total
     for size in settings.sizes(total):
         part = some_chains(record, np.arange(size)) if chains else record.capped(size, shift)
+        if _is_decided(settings.stop_risk, rule, part, ToCome(total - size, forks)):
+            return part
         lead = float(part.leaves.shares.max(initial=0.0))
         if settings.stops_at(lead, size) is not None:
             return part
     return record
+
+
+def _is_decided(
+    most: float | None, rule: RecordRule | None, part: QuestionRecord, to_come: ToCome
+) -> bool:
+    return most is not None and rule is not None and rule(part, to_come) <= most
+
+
+def answer_rule(foresight: Foresight) -> RecordRule:
+    """What is decided is the answer."""
+
+    def rule(record: QuestionRecord, to_come: ToCome) -> float:
+        return foresight.answer_changes(_standing(record, to_come))
+
+    return rule
+
+
+def gate_rule(foresight: Foresight, calibrator: Calibrator, threshold: float) -> RecordRule:
+    """What is decided is whether a gate gives the answer, from a confidence on."""
+
+    def rule(record: QuestionRecord, to_come: ToCome) -> float:
+        standing = _standing(record, to_come)
+        if not standing.votes:
+            return 0.0 if standing.ended else 1.0
+        outlook = Outlook(
+            foresight=foresight,
+            standing=standing,
+            leaves=record.leaves,
+            features=features_of(record.leaves),
+            kind=record.kind,
+            calibrator=calibrator,
+        )
+        return outlook.changes(threshold)
+
+    return rule
+
+
+def _standing(record: QuestionRecord, to_come: ToCome) -> Standing:
+    return Standing.of(record.leaves, to_come.leaves, to_come.forks)

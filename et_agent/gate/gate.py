@@ -314,13 +314,15 @@ class Gate:
             asked: How often the user has been asked back about it already.
             spent: What the decision has cost already.
             on_progress: As for `et_agent.submit`.
-            changes: Fields of `AskOptions` by name, such as `decoder` or `kind`.
+            changes: Fields of `AskOptions` by name, such as `decoder` or `kind`; `decides` is the
+                policy, by which a decoder with `stop_risk` stops.
 
         Raises:
             EtAgentError: As for `submit` and `resolve`.
         """
         policy = self.policy.for_topic(topic)
-        limits, options = Limits.of(policy, spent), options.changed(**changes)
+        limits = Limits.of(policy, spent)
+        options = options.changed(**changes).changed(decides=policy)
         result = ask_within(model, question, limits, options, on_progress=on_progress)
         return self.resolve(result, topic=topic, asked=asked, spent=spent)
 

@@ -131,12 +131,15 @@ class _Measured(NamedTuple):
 def _measured(one: AskResult | FieldReport, policy: GatePolicy) -> _Measured | None:
     """What is compared with a threshold; None if nothing counts."""
     confidence, calibration = one.confidence, one.calibration
-    if confidence is not None and calibration is not None and policy.counts(calibration.source):
-        if not policy.compares_low_end(calibration):
-            return _Measured(confidence, confidence, calibration.largest, calibration)
-        low = min(confidence, calibration.low)
-        return _Measured(confidence, low, calibration.largest_low, calibration)
-    return _Measured(one.share, one.share) if policy.uncalibrated == "share" else None
+    compared = policy.compared(None if confidence is None else calibration)
+    if compared == "share":
+        return _Measured(one.share, one.share)
+    if compared is None or confidence is None or calibration is None:
+        return None
+    if compared == "confidence":
+        return _Measured(confidence, confidence, calibration.largest, calibration)
+    low = min(confidence, calibration.low)
+    return _Measured(confidence, low, calibration.largest_low, calibration)
 
 
 def _against(compared: float, threshold: float) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from et_agent.answers.field_paths import parse_path
+from et_agent.asking.decision_rule import Compared
 from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
@@ -175,6 +176,16 @@ class GatePolicy(BaseModel):
         if self.cautious is None:
             return calibration.source == "general" or calibration.labels < MIN_QUESTIONS
         return self.cautious
+
+    def compared(self, calibration: CalibrationReport | None) -> Compared | None:
+        """What of an answer is compared with `answer_at`; None if nothing of it counts.
+
+        Args:
+            calibration: What its confidence rests on; None without a confidence.
+        """
+        if calibration is not None and self.counts(calibration.source):
+            return "low" if self.compares_low_end(calibration) else "confidence"
+        return "share" if self.uncalibrated == "share" else None
 
     @property
     def asks_back(self) -> bool:

@@ -198,6 +198,18 @@ def test_a_tree_that_stops_early_costs_less_for_the_same_decision(
     assert costs[1] < 0.6 * costs[0]
 
 
+def test_a_tree_that_may_stop_once_all_is_decided(run: Run, install: Install) -> None:
+    costs = []
+    for more in ((), ("--stop-risk", "0")):
+        install({f"{number} it is, \\boxed{{{number}}}": 1 / 12 for number in range(12)})
+        shown = run(*ASK[:-1], "16", *SHARE, "--answer-at", "0.9", "--json", *more)
+        decision = Decision.model_validate_json(shown.out)
+        assert decision.action.value == "abstain"
+        costs.append(decision.cost.tokens)
+    assert costs[1] <= costs[0]
+    assert run(*ASK, "--stop-risk", "2").code == 2
+
+
 def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
     told = " ".join(run("gate", "ask", "--help").out.replace("│", " ").split())
     settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in EARLY.items())

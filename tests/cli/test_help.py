@@ -80,7 +80,8 @@ def test_options_of_some_schedules_say_of_which(run: Run, monkeypatch: pytest.Mo
     assert "online: least number of tokens between two forks" in shown
     assert "online, rounds: codes of arithmetic sampling" in shown
     assert "breadth_first, online, rounds: branches per fork" in shown
-    assert "rounds: roots decoded at a time" in shown
+    assert "rounds: stop once the leading answer has this share" in shown
+    assert "--stop-risk" in shown
     assert (
         "breadth_first; by default the first that has all options given. [default: (overl" in shown
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import Decoder, LeafReader, Run, RunInputs, TokenReader
 from et_agent.decoding.sampling import Distribution
+from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds
 
 Path = tuple[int, ...]
@@ -139,6 +140,7 @@ def play(
     read_leaf: LeafReader | None = None,
     read_tokens: TokenReader | None = None,
     room: int | None = None,
+    stopping_rule: StoppingRule | None = None,
 ) -> Run:
     """Run a decoder to its end.
 
@@ -159,6 +161,7 @@ def play(
             read_tokens=read_tokens,
             room=room,
             attention=attention is not None if asks_attention is None else asks_attention,
+            stopping_rule=stopping_rule,
         )
     )
     tree, temperature = run.tree, run.temperature

@@ -3,11 +3,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from et_agent.calibration import Calibrator
+from et_agent.calibration.foresight import Foresight
 from et_agent.decoding import EntropyTree, Run
 from et_agent.errors import SettingsError
+from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.stopping import stopped_early
+from et_agent.evaluation.stopping import answer_rule, gate_rule, stopped_early
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
 from tests.decoding.play import play, uneven
@@ -18,6 +23,10 @@ TOY = uneven()
 
 def chains(*answers: int) -> QuestionRecord:
     return record("q/1", table(answers), [True] * (max(answers) + 1))
+
+
+def leading(one: QuestionRecord) -> str | None:
+    return None if one.leaves.top is None else one.answers[one.leaves.top]
 
 
 def leaves_of(run: Run) -> LeafTable:
@@ -52,10 +61,10 @@ def test_chains_stop_in_the_order_of_their_making(
 
 
 def test_no_more_leaves_than_the_settings_allow() -> None:
-    settings = EntropyTree(leaves=3, batch=1, stop_above=0.9)
-    assert len(stopped_early(chains(0, 1, 1, 2, 2), settings).leaves) == 3
+    stops = EntropyTree(leaves=3, batch=1, stop_above=0.9)
+    assert len(stopped_early(chains(0, 1, 1, 2, 2), stops).leaves) == 3
     tree = record("q/0", leaves_of(play(EntropyTree(leaves=8, roots=8), TOY, 0)), [True] * 3)
-    assert stopped_early(tree, settings, 0.0).leaves.count.sum() <= 3
+    assert stopped_early(tree, stops, 0.0).leaves.count.sum() <= 3
 
 
 def test_every_code_may_be_the_first() -> None:
@@ -98,3 +107,40 @@ def test_whole_trees_played_through_stop_as_trees_in_batches_do(
         assert abs(np.mean(values["decoded"]) - np.mean(values["played"])) < most
     assert set(ends["decoded"]) == set(ends["played"])
     assert len(ends["played"]) > 1
+
+
+@given(
+    st.lists(st.integers(-1, 3), min_size=2, max_size=12),
+    st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.99]),
+    st.integers(0, 1000),
+)
+@settings(max_examples=150, deadline=None)
+def test_without_risk_no_decision_of_a_gate_is_another_one(
+    answers: list[int], threshold: float, seed: int
+) -> None:
+    names = {one: at for at, one in enumerate(dict.fromkeys(a for a in answers if a >= 0))}
+    unsure = np.random.default_rng(seed).exponential(0.5, (2, len(answers)))
+    leaves = table(
+        [names.get(one, -1) for one in answers],
+        answer_log_prob=(-unsure[0]).tolist(),
+        log_prob=(-10 * unsure[1]).tolist(),
+    )
+    whole = record("q/0", leaves, [True] * len(names))
+    calibrator = Calibrator.general()
+    stops = EntropyTree(leaves=12, stop_risk=0.0, batch=1)
+    found = stopped_early(whole, stops, rule=gate_rule(Foresight.shipped(), calibrator, threshold))
+    now, then = run_confidences([found, whole], calibrator)
+    assert (now >= threshold) == (then >= threshold)
+    if now >= threshold:
+        assert leading(found) == leading(whole)
+
+
+def test_a_rule_has_to_be_given_for_a_risk() -> None:
+    with pytest.raises(SettingsError, match="pass a rule"):
+        stopped_early(chains(0, 1), EntropyTree(stop_risk=0.1))
+    found = stopped_early(
+        chains(*[0] * 12),
+        EntropyTree(stop_risk=0.0, batch=1),
+        rule=answer_rule(Foresight.shipped()),
+    )
+    assert len(found.leaves) == 7

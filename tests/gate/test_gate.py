@@ -301,3 +301,33 @@ def test_asking_through_the_gate() -> None:
         decision = Gate(SHARES).ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
         known: AskResult = ask(model, QUESTION, decoder=CHAINS, kind="number", seed=3)
     assert (decision.action, decision.answer) == (Action.ANSWER, known.answer)
+
+
+def test_a_tree_stops_by_the_policy_of_the_gate() -> None:
+    decoder = MultiChain(leaves=12, temperature=1, stop_risk=0.0, batch=1)
+    out_of_reach = Gate(GatePolicy(answer_at=0.999))
+    never = Gate(GatePolicy(answer_at=0.5, least_calibration="own"))
+    always = Gate(GatePolicy(answer_at=0.0))
+    with ScriptedModel.from_texts(SURE) as model:
+        plain = ask(model, QUESTION, decoder=decoder, kind="number")
+        leaves = {}
+        for gate in (out_of_reach, never, always):
+            decision = gate.ask(model, QUESTION, decoder=decoder, kind="number")
+            whole = gate.ask(
+                model, QUESTION, decoder=MultiChain(leaves=12, temperature=1), kind="number"
+            )
+            assert (decision.action, decision.answer) == (whole.action, whole.answer)
+            leaves[gate] = decision.alternatives[0].leaves
+    assert plain.usage.leaves == 7
+    assert list(leaves.values()) == [2, 2, 7]
+
+
+@pytest.mark.parametrize("changes", [{}, {"uncalibrated": "share"}, {"cautious": False}])
+def test_what_is_compared_is_what_the_policy_says(judged: Judged, changes: dict[str, Any]) -> None:
+    for result in (judged(0.9), judged(None)):
+        policy = POLICY.changed(**changes)
+        compared = policy.compared(None if result.confidence is None else result.calibration)
+        decision = Gate(policy).decide(result)
+        assert (compared is None) == (decision.compared is None)
+        if compared == "share":
+            assert decision.compared == result.share

@@ -29,6 +29,7 @@ class TreeKeywords(TypedDict, total=False):
     exchangeable: bool
     value: ForkValue
     least_value: float
+    stop_risk: float | None
     stop_above: float | None
     stop_below: float | None
     batch: int | None

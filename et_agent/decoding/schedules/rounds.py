@@ -14,11 +14,10 @@ from et_agent.decoding.schedules.backward import BackwardRun, ForkCandidate, ran
 from et_agent.decoding.schedules.forking import ForkingTree
 from et_agent.decoding.schedules.keywords import ForkValue
 from et_agent.decoding.schedules.value import value_per_token
+from et_agent.decoding.stopping import FEWEST, Stop, ToCome, batch_sizes
 from et_agent.decoding.tree import Branch
 
-__all__ = ["Rounds", "RoundsRun", "Stop"]
-
-Stop = Literal["above", "below"]
+__all__ = ["Rounds", "RoundsRun"]
 
 _ROUNDING: Final = 1e-9
 """Two of three leaves are two thirds, whatever order their weights are summed in."""
@@ -32,7 +31,9 @@ class Rounds(ForkingTree):
     Slightly biased, since the position of a fork depends on what came after it.
     """
 
-    stopping: ClassVar[frozenset[str]] = frozenset({"stop_above", "stop_below", "batch"})
+    stopping: ClassVar[frozenset[str]] = frozenset(
+        {"stop_risk", "stop_above", "stop_below", "batch"}
+    )
     calibration_family: ClassVar[CalibrationFamily | None] = CODED.only_with(
         value="value_per_token"
     )
@@ -49,6 +50,13 @@ class Rounds(ForkingTree):
     least_value: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Lowest `value_per_token` of a fork. 1 is the value of a new chain for the same tokens. If no
     position reaches it, the tree stays smaller."""
+    stop_risk: float | None = Field(
+        default=None, ge=0, lt=1, allow_inf_nan=False, exclude_if=lambda risk: risk is None
+    )
+    """Stop once more leaves would hardly change what is decided: about this part of the decisions
+    differs from that of whole runs, for example 0.01. What is decided is the answer or, in a gate, what
+    is done with it. 0 stops only where nothing that is to come can change it. None never
+    stops for this reason."""
     stop_above: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """Stop once the leading answer has this share. None never stops early. Stopping adds bias towards
     the leading answer: on scripted models up to 0.06 at 0.9, with `batch` up to 0.09
@@ -61,8 +69,8 @@ class Rounds(ForkingTree):
     will hardly agree any more. None never stops for this reason. Stopping adds bias away from the
     leading answer: up to 0.05 at 0.5 in batches of two."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """Roots decoded at a time with `stop_above` or `stop_below`, at least two at first, so that the
-    first leaves can stop the tree. None decodes all roots at once. Batches take fewer
+    """Roots decoded at a time in a tree that may stop, at least two at first, so that the first leaves
+    can stop it. None is two at a time with `stop_risk`, and else all roots at once. Batches take fewer
     tokens in more and narrower steps, which costs seconds unless other questions run beside it."""
 
     @model_validator(mode="after")
@@ -70,8 +78,8 @@ class Rounds(ForkingTree):
         above, below = self.stop_above, self.stop_below
         if self.batch is not None and not self.stops_early:
             raise ValueError(
-                f"batch={self.batch} stops nothing by itself: set stop_above (for example 0.8), "
-                "stop_below or both"
+                f"batch={self.batch} stops nothing by itself: set stop_risk (for example 0.01), "
+                "stop_above or stop_below"
             )
         if above is not None and below is not None and below >= above:
             raise ValueError(
@@ -95,8 +103,8 @@ class Rounds(ForkingTree):
 
     @property
     def stops_early(self) -> bool:
-        """Whether the leading answer's share may stop it."""
-        return self.stop_above is not None or self.stop_below is not None
+        """Whether it may stop before it has all leaves."""
+        return (self.stop_risk, self.stop_above, self.stop_below) != (None, None, None)
 
     @property
     def reads_attention(self) -> bool:
@@ -115,18 +123,23 @@ class Rounds(ForkingTree):
 
     @property
     def least_leaves(self) -> int:
-        """The fewest leaves, each code one, at which `stop_above` or `stop_below` may stop it."""
+        """The fewest leaves, each code one, at which it may stop early."""
         if not self.stops_early:
             return self.leaves
-        least = 1 if self.stop_above is not None else _LEAST_TO_STOP_BELOW
+        least = _LEAST_TO_STOP_BELOW if self.stop_risk is None else FEWEST
+        if self.stop_above is not None:
+            least = 1
         sizes = self.sizes(min(self.roots, self.leaves))
         return next((size for size in sizes if size >= least), min(least, self.leaves))
 
+    @property
+    def comes_in_batches(self) -> bool:
+        """Whether roots are decoded a few at a time."""
+        return self.batch is not None or self.stop_risk is not None
+
     def sizes(self, codes: int) -> list[int]:
         """How many of so many codes the tree has after each batch; all at once without batches."""
-        if self.batch is None:
-            return [codes]
-        return [*range(min(max(2, self.batch), codes), codes, self.batch), codes]
+        return batch_sizes(codes, self.batch) if self.comes_in_batches else [codes]
 
     def stops_at(self, lead: float, leaves: int) -> Stop | None:
         """Whether the leading answer's share stops it, and which way.
@@ -160,14 +173,11 @@ class RoundsRun(BackwardRun):
     (`BatchedRun`), and `stop_above` and `stop_below` are asked in between.
     """
 
-    stopped: Stop | None = None
-    """Whether the leading answer's share stopped it, being large or small."""
-
     settings: Rounds
 
     def __init__(self, settings: Rounds, inputs: RunInputs) -> None:
         roots = min(settings.roots, settings.leaves)
-        sizes = None if settings.batch is None else settings.sizes(roots)
+        sizes = settings.sizes(roots) if settings.comes_in_batches else None
         super().__init__(settings, inputs, roots=roots, sizes=sizes)
         self._said: dict[int, Sequence[bool]] = {}
 
@@ -191,11 +201,17 @@ class RoundsRun(BackwardRun):
 
     def _stop(self) -> Stop | None:
         settings = self.settings
+        if self._is_decided(settings.stop_risk, self._to_come()):
+            return "decided"
         if self.inputs.read_leaf is None or not settings.stops_early:
             return None
         shares = self.tree.shares(self.leaf_key)
         leading = max((one.weight for key, one in shares.items() if key is not None), default=0.0)
         return settings.stops_at(leading, self.tree.leaf_count())
+
+    def _to_come(self) -> ToCome:
+        codes = sum(batch.size for batch in self._waiting)
+        return ToCome(codes, forks=self.settings.leaves - self.tree.leaf_count() - codes)
 
     def _best_of_each(self) -> list[ForkCandidate]:
         """The best position of every branch, best first: one fork per chain and round."""
