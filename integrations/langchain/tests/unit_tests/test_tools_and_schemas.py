@@ -263,7 +263,7 @@ def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: 
     assert chat.invoke(QUESTION, response_format={"type": "text"}).content
 
 
-def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
+def test_tools_of_one_name_are_refused(chat: ChatEntropyTree) -> None:
     @named("Person")
     def person(name: str) -> str:
         """Find a person."""
@@ -272,7 +272,9 @@ def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
     with pytest.raises(
         SettingsError, match="two tools are called add: give each a name of its own"
     ):
-        chat.bind_tools([add, {"title": "add", "description": "Add.", "type": "object"}])
+        chat.bind_tools([add, {"title": "add", "description": "Add.", "type": "object"}]).invoke(
+            QUESTION
+        )
     with ScriptedModel.from_texts(TEXTS) as model:
         agent = create_agent(
             ChatEntropyTree(engine=model), [person], response_format=ToolStrategy(Person)
