@@ -71,7 +71,7 @@ _STRENGTH: Final = 4.0
 _OUTSIDE: Final = {
     "votes": (0.0, math.log(65.0)),
     "token_probability": (0.0, 1.0),
-    "answerable": (-3.0, 3.0),
+    "answerable": (-2.0, 2.0),
 }
 """Ranges of features that are bounded, by themselves or here; those of the others are the fitted
 ones."""

@@ -73,7 +73,7 @@ CALIBRATORS: dict[str, Callable[[], Calibrator]] = {
 def test_no_tree_exceeds_the_largest(name: str, seed: int, kind: str) -> None:
     calibrator, tree = CALIBRATORS[name](), some_tree(np.random.default_rng(seed))
     leaves = int(tree.count.sum())
-    found = calibrator.confidence(features_of(tree), kind)
+    found = calibrator.confidence(features_of(tree, answerable=1.0), kind)
     value, low = calibrator.largest(leaves, kind)
     assert found.value <= value + 1e-12
     assert found.interval[0] <= low + 1e-12
@@ -90,14 +90,14 @@ def test_unanimous_leaves_of_certain_tokens_reach_it_on_the_general_map(
     nothing = [0.0] * leaves
     sure = table([0] * leaves, log_prob=nothing, answer_log_prob=nothing)
     general = Calibrator.general(parameters)
-    found = general.confidence(features_of(sure), "number")
+    found = general.confidence(features_of(sure, answerable=1.0), "number")
     assert general.largest(leaves, "number") == pytest.approx((found.value, found.interval[0]))
 
 
 def test_more_leaves_reach_more() -> None:
     reached = [Calibrator.general().largest(leaves, "text") for leaves in (1, 2, 4, 8, 16, 64)]
     assert reached == sorted(reached)
-    assert reached[0][0] < 0.75 < reached[-1][0]
+    assert reached[0][0] <= 0.75 < reached[-1][0]
 
 
 def test_it_needs_a_fitted_calibrator_and_a_known_kind() -> None:

@@ -224,8 +224,7 @@ def function_tools(tools: Sequence[Any], response_format: object) -> list[dict[s
         response_format: A format that replies have besides; None for none.
 
     Raises:
-        SettingsError: One is a tool that a provider runs or is not valid, two have the same name, or
-            there is a response format besides.
+        SettingsError: One is a tool that a provider runs, or there is a response format besides.
     """
     made = [_function_tool(tool) for tool in tools]
     if made and _schema(response_format) is not None:
@@ -233,7 +232,6 @@ def function_tools(tools: Sequence[Any], response_format: object) -> list[dict[s
             "tools and a response_format exclude each other: let the format be a tool too, in an agent "
             "with response_format=ToolStrategy(…)"
         )
-    check_tools(made)
     return made
 
 

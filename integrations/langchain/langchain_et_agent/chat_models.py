@@ -392,8 +392,8 @@ class ChatEntropyTree(BaseChatModel):
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The choice is not one of these, a tool is one that a provider runs, two have
-                the same name, or there is a response format besides.
+            SettingsError: The choice is not one of these, a tool is one that a provider runs, or there
+                is a response format besides. When called: two tools have the same name.
         """
         del strict
         made = function_tools(tools, kwargs.get("response_format"))

@@ -263,6 +263,7 @@ def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: 
     assert chat.invoke(QUESTION, response_format={"type": "text"}).content
 
 
+<<<<<<< HEAD
 def test_fields_in_plain_json_types() -> None:
     person = {'{"name": "Ann", "age": 3}': 0.75, '{"name": "Ann", "age": 30}': 0.25}
     decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
@@ -288,6 +289,9 @@ def test_a_drawn_answer_has_no_fields_of_another() -> None:
 
 
 def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
+=======
+def test_tools_of_one_name_are_refused(chat: ChatEntropyTree) -> None:
+>>>>>>> agents
     @named("Person")
     def person(name: str) -> str:
         """Find a person."""
@@ -296,7 +300,9 @@ def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
     with pytest.raises(
         SettingsError, match="two tools are called add: give each a name of its own"
     ):
-        chat.bind_tools([add, {"title": "add", "description": "Add.", "type": "object"}])
+        chat.bind_tools([add, {"title": "add", "description": "Add.", "type": "object"}]).invoke(
+            QUESTION
+        )
     with ScriptedModel.from_texts(TEXTS) as model:
         agent = create_agent(
             ChatEntropyTree(engine=model), [person], response_format=ToolStrategy(Person)
