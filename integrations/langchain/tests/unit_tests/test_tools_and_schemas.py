@@ -263,7 +263,6 @@ def test_response_formats_that_are_none(chat: ChatEntropyTree, form: Any, says: 
     assert chat.invoke(QUESTION, response_format={"type": "text"}).content
 
 
-<<<<<<< HEAD
 def test_fields_in_plain_json_types() -> None:
     person = {'{"name": "Ann", "age": 3}': 0.75, '{"name": "Ann", "age": 30}': 0.25}
     decoder = EntropyTree(schedule="stratified", leaves=16, temperature=1)
@@ -288,10 +287,7 @@ def test_a_drawn_answer_has_no_fields_of_another() -> None:
     assert all(one.tools == ("add",) for one in said)
 
 
-def test_tools_of_one_name_are_refused_at_once(chat: ChatEntropyTree) -> None:
-=======
 def test_tools_of_one_name_are_refused(chat: ChatEntropyTree) -> None:
->>>>>>> agents
     @named("Person")
     def person(name: str) -> str:
         """Find a person."""
