@@ -14,8 +14,11 @@ import pytest
 
 import et_agent
 from et_agent import ScriptedModel
+from et_agent.answers.choice import options_of
+from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.engines import loading
 from et_agent.runnables import loading as shared
+from et_agent.uncertainty.self_evaluation import ANSWERABLE
 
 PAGE = Path(__file__).parents[1] / "docs" / "langchain.md"
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
@@ -45,6 +48,10 @@ ROWS = rows()
 
 def replies(prompt: str) -> Mapping[str, float]:
     """What the models of the page say."""
+    if ANSWERABLE in prompt:
+        return {"Yes": 0.8, "No": 0.2}
+    if DIRECT_INSTRUCTION in prompt:
+        return letters(prompt)
     asked = prompt.strip().rpartition("\n")[2]
     answers: Mapping[str, Mapping[str, float]] = {
         "repeat it word for word": {
@@ -72,6 +79,16 @@ def replies(prompt: str) -> Mapping[str, float]:
     return {"I cannot tell": 1.0}  # a beginning that several prompts share
 
 
+def letters(prompt: str) -> Mapping[str, float]:
+    """The letter that stands before the right option, and another one."""
+    options = options_of(prompt)
+    right = ("billing", "yes", "Annoyed")
+    sure = [one for one, text in options.items() if text.lower().startswith(right)]
+    sure = sure or [one for one, text in options.items() if "Annoyed" in text]
+    others = [one for one in options if one not in sure]
+    return {sure[0]: 0.9, others[0]: 0.1} if sure and others else {"I cannot tell": 1.0}
+
+
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """`load_model` gives scripted models, by whatever name."""
@@ -86,8 +103,8 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
 
     monkeypatch.setattr("langchain_et_agent._engines._HELD", {})
     monkeypatch.setattr(shared, "_SHARED", WeakValueDictionary())
+    monkeypatch.setattr(et_agent, "load_model", load)
     monkeypatch.setattr(loading, "load_model", load)
-    monkeypatch.setattr(et_agent, "load_model", load, raising=False)
     yield
     for model in made:
         model.close()

@@ -25,6 +25,7 @@ def test_the_public_names() -> None:
         "AnswerShare",
         "AskOptions",
         "AskResult",
+        "Direct",
         "EntropyTree",
         "EntropyTreeRunnable",
         "GateRunnable",

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from et_agent.gate import (
     Review,
     ReviewedCall,
 )
+from et_agent.uncertainty.self_evaluation import ANSWERABLE
 from tests.cli.conftest import TEXTS, Install, Run
 from tests.cli.test_calibration import data, fitted, store
 
@@ -125,6 +127,13 @@ def test_simulations_that_cannot_be(
 
 
 SURE = {"It is \\boxed{72}": 1.0}
+
+
+def sure(prompt: str) -> Mapping[str, float]:
+    """The same, of a question that can be answered."""
+    return {"Yes": 0.9, "No": 0.1} if ANSWERABLE in prompt else SURE
+
+
 ASK = ["gate", "ask", "How many are left, in number?", "--kind", "number", "--leaves", "6"]
 
 
@@ -147,7 +156,7 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
 
 def test_a_gate_tells_what_it_compares(run: Run, install: Install) -> None:
     def told(*more: str) -> tuple[int, str]:
-        install(SURE)
+        install(sure)
         shown = run(*ASK, *more)
         return shown.code, " ".join(shown.out.split())
 
