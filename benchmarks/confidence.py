@@ -35,6 +35,7 @@ from benchmarks.runs import (
 from et_agent.arrays import Doubles
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
+from et_agent.decoding.stopping import FEWEST
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
@@ -52,8 +53,12 @@ LEAST: Final = 100
 """Answered training questions of a shipped calibrator; a user's own may have fewer."""
 MOST: Final = Plan.leaves
 """Leaves of the small model's runs."""
-CAPS: Final = (2, 4, 8)
-"""Fewer leaves for which a calibrator is to hold too; a tree that stops early may have two."""
+CAPS: Final = (4, 8)
+"""Fewer leaves to which trees are cut for the fit."""
+COVERED: Final = FEWEST
+"""The fewest leaves for which a calibrator is to hold, those of a tree that stops early. Maps that are
+fitted to so few leaves too are surer of word problems that lack a number; those that are not hold for
+three leaves, but are too sure of two (docs/experiments.md)."""
 SMALL_TREE: Final = 4
 """Leaves of the small trees of cascades."""
 TARGETS: Final = (0.2, 0.1)
@@ -125,6 +130,10 @@ def fit() -> None:
             except CalibrationError as error:
                 print(f"{model}, {kind}: {error}")
                 continue
+            assert calibrator.fingerprint is not None
+            calibrator.fingerprint = calibrator.fingerprint.model_copy(
+                update={"leaves": (COVERED, MOST)}
+            )
             questions = sum(one.questions for one in calibrator.data)
             if questions < LEAST:
                 print(
@@ -199,7 +208,7 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
             [[one.name, str(one.questions), str(one.right)] for one in calibrator.data],
         ),
         "",
-        f"Each tree is used with {MOST} leaves and cut to {', '.join(map(str, CAPS))}; all sizes "
+        f"Each tree is used with {MOST} leaves and cut to {' and '.join(map(str, CAPS))}; all sizes "
         "of a question are in the same fold. On held-out questions: "
         + ", ".join(
             f"{name} {held[name]:.3f}" for name in ("ECE", "Brier", "AUROC") if name in held
@@ -223,7 +232,7 @@ def card(model: str, kind: str, calibrator: Calibrator, labelled: Sequence[Label
     lines += table(header, rows) if rows else ["None has been run yet."]
     lines += [
         "",
-        f"This calibrator is valid for this model file, the default tree with {CAPS[0]} to {MOST} "
+        f"This calibrator is valid for this model file, the default tree with {COVERED} to {MOST} "
         "leaves, the default instruction of its answer kind, and questions like those above. For "
         "anything else, fit your own with `et-agent calibrate fit`.",
     ]
