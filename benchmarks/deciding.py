@@ -33,7 +33,7 @@ from et_agent.calibration.foresight import Correction, Foresight, Standing, log_
 from et_agent.calibration.outlook import Outlook
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.schedules import Rounds
-from et_agent.decoding.stopping import ToCome
+from et_agent.decoding.stopping import FEWEST, ToCome
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.metrics import auroc
@@ -57,9 +57,9 @@ TESTED: Final[Mapping[str, tuple[float, ...]]] = {
 MOST: Final = 600
 """Training questions of one model and kind: as many texts as that are enough."""
 GRID: Final = {
-    "discount": (0.05, 0.3, 0.6),
-    "concentration": (0.3, 1.0, 2.0),
-    "noise": (0.05, 0.15, 0.5),
+    "discount": (0.05, 0.3),
+    "concentration": (0.3, 1.0),
+    "noise": (0.05, 0.15),
 }
 CUTOFFS: Final = tuple(np.geomspace(0.003, 0.2, 10).tolist())
 LEVEL: Final = 0.01
@@ -128,13 +128,13 @@ def worth_of_forks(records: Records) -> float:
 def cases(
     records: Records, calibrator: Calibrator, kind: str, foresight: Foresight, first: int, cell: int
 ) -> Iterator[Case]:
-    """All decisions of a set of questions, after each of their codes from the second on."""
+    """All decisions of a set of questions, after each of their codes from the third on."""
     most = max(int(one.leaves.count.sum()) for one in records)
     confidences = run_confidences(records, calibrator)
     for at, (record, confidence) in enumerate(zip(records, confidences.tolist(), strict=True)):
         codes = record.leaves.codes
         end = answer_of(record)
-        for size in range(2, codes + 1):
+        for size in range(FEWEST, codes + 1):
             part = record.capped(size)
             standing = Standing.of(part.leaves, codes - size, most - codes)
             if not standing.votes or standing.ended:
@@ -173,7 +173,8 @@ class Line:
     def __init__(self, inputs: Doubles, changes: Bools) -> None:
         kept = [True, True, True]
         self.weights = _logistic_fit(inputs, changes, kept)
-        if self.weights[2] > 0.0:  # a larger margin cannot make a change more likely
+        # A larger margin cannot make a change more likely. It may say the same as the votes do, though.
+        if self.weights[2] > 0.0 or self.weights[1] <= 0.0:
             kept[1] = False
             self.weights = _logistic_fit(inputs, changes, kept)
 

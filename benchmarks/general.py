@@ -39,7 +39,7 @@ from et_agent.evaluation.report import table
 from et_agent.storage import write_atomically
 
 SHIPPED: Final = Path(found_in.__file__).parent / "shipped" / "general" / "prior.json"
-SIZES: Final = CAPS
+SIZES: Final = (2, *CAPS)
 OUT: Final = Path(__file__).parent / "results" / "general.json"
 LABELS: Final = (10, 25, 50)
 LEAST: Final = 20

@@ -28,7 +28,7 @@ class MultiChain(DecoderSettings):
     is done with it. 0 stops only where nothing that is to come can change it. None decodes
     all chains."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """Chains decoded at a time with `stop_risk`, at least two at first. None is two."""
+    """Chains decoded at a time with `stop_risk`, at first three at least. None is two."""
 
     @model_validator(mode="after")
     def _check_batch(self) -> Self:

@@ -9,8 +9,9 @@ __all__ = ["FEWEST", "Stop", "StoppingRule", "ToCome", "batch_sizes"]
 
 Stop = Literal["above", "below", "decided"]
 """Why a run stopped: the leading answer's share was large, or small, or all is decided."""
-FEWEST: Final = 2
-"""Leaves before which no run stops because all is decided."""
+FEWEST: Final = 3
+"""Leaves before which no run stops because all is decided: of two leaves that agree, maps are too sure
+(docs/experiments.md)."""
 _PAIRS: Final = 2
 """Leaves at a time where that is not set: nearly as few tokens as one at a time takes, in half the
 batches (docs/experiments.md)."""
@@ -45,12 +46,13 @@ class StoppingRule(Protocol):
         ...
 
 
-def batch_sizes(leaves: int, batch: int | None = None) -> list[int]:
-    """How many of so many leaves there are after each batch of a run that stops once all is decided.
+def batch_sizes(leaves: int, batch: int | None = None, *, fewest: int = FEWEST) -> list[int]:
+    """How many of so many leaves there are after each batch of a run that may stop early.
 
     Args:
         leaves: All leaves, 1 or more.
-        batch: Leaves per batch, two at least in the first one; None for pairs.
+        batch: Leaves per batch; None for pairs.
+        fewest: Leaves of the first batch at least.
     """
     step = _PAIRS if batch is None else batch
-    return [*range(min(max(FEWEST, step), leaves), leaves, step), leaves]
+    return [*range(min(max(fewest, step), leaves), leaves, step), leaves]

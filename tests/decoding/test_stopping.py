@@ -96,7 +96,10 @@ def test_what_is_to_come_is_told() -> None:
     toy = random_toy(3)
     rule = Votes(toy)
     stopped(MultiChain(leaves=5, stop_risk=0.0, batch=2), toy, 1, lambda t, c: (rule(t, c), 1)[1])
-    assert rule.asked == [(2, ToCome(3)), (4, ToCome(1))]
+    assert rule.asked == [(3, ToCome(2))]
+    rule = Votes(toy)
+    stopped(MultiChain(leaves=7, stop_risk=0.0, batch=2), toy, 1, lambda t, c: (rule(t, c), 1)[1])
+    assert rule.asked == [(3, ToCome(4)), (5, ToCome(2))]
     rule = Votes(toy)
     decoder = EntropyTree(leaves=8, roots=4, batch=3, stop_risk=0.0, temperature=1)
     stopped(decoder, toy, 1, lambda t, c: (rule(t, c), 1)[1])
@@ -107,8 +110,8 @@ def test_what_is_to_come_is_told() -> None:
 def test_at_the_first_leaves() -> None:
     for make in DECODERS.values():
         run = stopped(make(stop_risk=0.01), random_toy(1), 0, lambda *_: 0.01)
-        assert (run.tree.leaf_count(), run.stopped) == (2, "decided")
-        assert make(stop_risk=0.01).least_leaves == 2
+        assert (run.tree.leaf_count(), run.stopped) == (3, "decided")
+        assert make(stop_risk=0.01).least_leaves == 3
         assert make(stop_risk=0.01, batch=4).least_leaves == 4
 
 
@@ -133,4 +136,4 @@ def test_batches_end_with_all(leaves: int, batch: int | None) -> None:
     sizes = batch_sizes(leaves, batch)
     assert sizes[-1] == leaves
     assert sizes == sorted(set(sizes))
-    assert sizes[0] >= min(2, leaves)
+    assert sizes[0] >= min(3, leaves)

@@ -319,7 +319,7 @@ def test_a_tree_stops_by_the_policy_of_the_gate() -> None:
             assert (decision.action, decision.answer) == (whole.action, whole.answer)
             leaves[gate] = decision.alternatives[0].leaves
     assert plain.usage.leaves == 7
-    assert list(leaves.values()) == [2, 2, 7]
+    assert list(leaves.values()) == [3, 3, 7]
 
 
 @pytest.mark.parametrize("changes", [{}, {"uncalibrated": "share"}, {"cautious": False}])

@@ -21,6 +21,8 @@ __all__ = ["Rounds", "RoundsRun"]
 
 _ROUNDING: Final = 1e-9
 """Two of three leaves are two thirds, whatever order their weights are summed in."""
+_FIRST: Final = 2
+"""A single leaf agrees with itself."""
 _LEAST_TO_STOP_BELOW: Final = 4
 """Fewer leaves may differ by chance where the model is sure enough."""
 
@@ -69,8 +71,8 @@ class Rounds(ForkingTree):
     will hardly agree any more. None never stops for this reason. Stopping adds bias away from the
     leading answer: up to 0.05 at 0.5 in batches of two."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """Roots decoded at a time in a tree that may stop, at least two at first, so that the first leaves
-    can stop it. None is two at a time with `stop_risk`, and else all roots at once. Batches take fewer
+    """Roots decoded at a time in a tree that may stop, at first two at least, or three with `stop_risk`.
+    None is two at a time with `stop_risk`, and else all roots at once. Batches take fewer
     tokens in more and narrower steps, which costs seconds unless other questions run beside it."""
 
     @model_validator(mode="after")
@@ -139,7 +141,10 @@ class Rounds(ForkingTree):
 
     def sizes(self, codes: int) -> list[int]:
         """How many of so many codes the tree has after each batch; all at once without batches."""
-        return batch_sizes(codes, self.batch) if self.comes_in_batches else [codes]
+        if not self.comes_in_batches:
+            return [codes]
+        fewest = _FIRST if self.stop_risk is None else FEWEST
+        return batch_sizes(codes, self.batch, fewest=fewest)
 
     def stops_at(self, lead: float, leaves: int) -> Stop | None:
         """Whether the leading answer's share stops it, and which way.
