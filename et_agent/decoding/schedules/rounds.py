@@ -71,8 +71,8 @@ class Rounds(ForkingTree):
     will hardly agree any more. None never stops for this reason. Stopping adds bias away from the
     leading answer: up to 0.05 at 0.5 in batches of two."""
     batch: int | None = Field(default=None, ge=1, exclude_if=lambda batch: batch is None)
-    """Roots decoded at a time in a tree that may stop, at first two at least, or three with `stop_risk`.
-    None is two at a time with `stop_risk`, and else all roots at once. Batches take fewer
+    """Roots decoded at a time in a tree that may stop, at first two at least, or three with
+    `stop_risk`. None is two at a time with `stop_risk`, and else all roots at once. Batches take fewer
     tokens in more and narrower steps, which costs seconds unless other questions run beside it."""
 
     @model_validator(mode="after")
