@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from et_agent.answers import AnswerKind, instruction
+from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
@@ -161,6 +162,7 @@ def why_none(requested: Fingerprint) -> str:
 def known_instructions() -> set[str]:
     """System prompts that may have been used: the default ones, and those of known calibrators."""
     found = {instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO}
+    found.add(DIRECT_INSTRUCTION)
     for _, calibrator in known_calibrators():
         if calibrator.fingerprint is not None:
             found.update(calibrator.fingerprint.instructions.values())

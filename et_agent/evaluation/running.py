@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
+from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.direct import Direct
 from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
@@ -129,11 +131,7 @@ def begin_run(
         "thresholds": found.model_dump(mode="json")
         if found is not None and isinstance(decoder, EntropyTree)
         else None,
-        "instructions": {
-            kind.value: instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO
-        }
-        if options.system_prompt is None
-        else None,
+        "instructions": _instructions(decoder) if options.system_prompt is None else None,
         "attention_layers": list(model.info.attention_layers),
         "decoder": described(decoder),
     }
@@ -141,6 +139,14 @@ def begin_run(
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
     label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
     return store.begin(label, config, parameters=model.info.parameters)
+
+
+def _instructions(decoder: DecoderSettings) -> dict[str, str]:
+    """The default system prompt of each kind that the decoder answers."""
+    if isinstance(decoder, Direct):
+        return {AnswerKind.CHOICE.value: DIRECT_INSTRUCTION}
+    kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
+    return {kind.value: instruction(kind) for kind in kinds}
 
 
 def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from et_agent import EntropyTree
+from et_agent import Direct, EntropyTree
 from et_agent.answers import AnswerKind, instruction
+from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
     calibrators_folder,
@@ -29,6 +30,7 @@ from et_agent.weights.catalog import CATALOG
 
 FOLDER = Path(str(resources.files("et_agent.calibration") / "shipped"))
 SHIPPED = sorted(FOLDER.glob("*.json"))
+OF_TREES = [path for path in SHIPPED if not path.stem.endswith("-choice")]
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +39,13 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def what_users_ask(path: Path) -> Fingerprint:
-    """The default tree of a catalog model, both named by the file."""
+    """The default of an answer kind, and a catalog model, both named by the file."""
     name, _, kind = path.stem.rpartition("-")
+    direct = kind == "choice"
     return Fingerprint.of(
         model=CATALOG[name].sha256,
-        decoder=described(EntropyTree()),
-        instructions={kind: instruction(AnswerKind(kind))},
+        decoder=described(Direct() if direct else EntropyTree()),
+        instructions={kind: DIRECT_INSTRUCTION if direct else instruction(AnswerKind(kind))},
         chat="model",
     )
 
@@ -52,7 +55,7 @@ def test_some_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_calibrator_holds_for_the_default_tree_of_its_model(path: Path) -> None:
+def test_a_shipped_calibrator_holds_for_the_default_of_its_model_and_kind(path: Path) -> None:
     found = find_calibrator(what_users_ask(path))
     assert found is not None
     assert found.calibrator.document() == Calibrator.load(path).document()
@@ -72,7 +75,7 @@ def test_attention_is_read_for_the_shipped_calibrators_that_use_it(path: Path) -
     assert may_need_attention([other, asked]) == calibrator.reads_attention
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OF_TREES, ids=lambda path: path.stem)
 def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_ones(
     path: Path,
 ) -> None:
@@ -107,7 +110,7 @@ def test_ones_own_comes_before_the_shipped_one(path: Path) -> None:
     assert known_calibrators()[0][0] == own
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OF_TREES, ids=lambda path: path.stem)
 def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     asked = what_users_ask(path)
     for other in (
@@ -138,7 +141,7 @@ def loop(path: Path) -> None:
 
 def with_figure(figure: str) -> Callable[[Path], object]:
     """A calibrator of which one figure is replaced."""
-    text = re.sub(r'("mean": \[\s*)[-.0-9e]+', rf"\g<1>{figure}", SHIPPED[0].read_text("utf-8"))
+    text = re.sub(r'("mean": \[\s*)[-.0-9e]+', rf"\g<1>{figure}", OF_TREES[0].read_text("utf-8"))
     return lambda path: path.write_text(text, "utf-8")
 
 
@@ -165,9 +168,9 @@ def test_a_file_that_is_no_calibrator_is_left_out(
     damage: Callable[[Path], object], reason: str, name: str
 ) -> None:
     """Before the user's own and after it; neither that nor the shipped ones are touched by it."""
-    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    own = save_calibrator(Calibrator.load(OF_TREES[0]))
     before = known_calibrators()
-    asked = what_users_ask(SHIPPED[0])
+    asked = what_users_ask(OF_TREES[0])
     other = asked.model_copy(update={"leaves": (64, 64)})
     attention = [may_need_attention([what_users_ask(path)]) for path in SHIPPED]
     path = own.with_name(f"{name}.json")
@@ -203,7 +206,7 @@ def test_a_folder_that_is_none_is_told_and_the_shipped_ones_hold(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_told() -> None:
-    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    own = save_calibrator(Calibrator.load(OF_TREES[0]))
     own.chmod(0)
     assert f"{own} cannot be read: Permission denied" in " ".join(unusable_calibrators())
     own.parent.chmod(0)
@@ -212,7 +215,7 @@ def test_what_may_not_be_read_is_told() -> None:
 
 
 def test_a_calibrator_that_is_replaced_or_mended_is_read_anew() -> None:
-    own = save_calibrator(Calibrator.load(SHIPPED[0]))
+    own = save_calibrator(Calibrator.load(OF_TREES[0]))
     assert known_calibrators()[0][0] == own
     good = own.read_bytes()
     own.write_bytes(good[:100])
@@ -226,6 +229,6 @@ def test_a_calibrator_that_is_replaced_or_mended_is_read_anew() -> None:
 def test_nothing_but_json_files_is_looked_at() -> None:
     calibrators_folder().mkdir()
     (calibrators_folder() / "notes.txt").write_text("mine")
-    shutil.copy(SHIPPED[0], calibrators_folder() / "copy.json.bak")
+    shutil.copy(OF_TREES[0], calibrators_folder() / "copy.json.bak")
     assert len(known_calibrators()) == len(SHIPPED)
     assert not unusable_calibrators()
