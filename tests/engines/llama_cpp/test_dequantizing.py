@@ -57,7 +57,8 @@ def test_the_same_model_with_other_products(
         assert model.info.fingerprint == small_model.info.fingerprint
         found, quantized = _logits(model, text), _logits(small_model, text)
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(quantized, axis=1)
-    assert ((found * quantized).sum(axis=1) / norms).min() > 0.99
+    # 0.992 on most CPUs; llama.cpp's products for AMX round more (0.981).
+    assert ((found * quantized).sum(axis=1) / norms).min() > 0.97
     assert not np.array_equal(found, quantized)
     copies = list((tmp_path / "cache" / "unpacked").iterdir())
     assert [copy.name for copy in copies] == [f"{model.info.fingerprint}.gguf"]
