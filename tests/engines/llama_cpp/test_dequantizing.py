@@ -57,7 +57,7 @@ def test_the_same_model_with_other_products(
         assert model.info.fingerprint == small_model.info.fingerprint
         found, quantized = _logits(model, text), _logits(small_model, text)
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(quantized, axis=1)
-    # 0.992 on most CPUs; llama.cpp's products for AMX round more (0.981).
+    # On a CPU with AMX 0.981 was seen, elsewhere more than 0.99.
     assert ((found * quantized).sum(axis=1) / norms).min() > 0.97
     assert not np.array_equal(found, quantized)
     copies = list((tmp_path / "cache" / "unpacked").iterdir())
