@@ -39,8 +39,8 @@ def shares_of(record: QuestionRecord) -> Shares:
 
 def own_order(record: QuestionRecord) -> Shares:
     """Share of each letter when the options stand as in the question."""
-    orders = max(1, len(record.leaves) // max(1, len(record.answers)))
-    letters, first = len(record.answers), record.leaves.weight[: len(record.answers)] * orders
+    letters = len(record.answers)
+    first = record.leaves.weight[:letters] * (len(record.leaves) // letters)
     chosen = record.leaves.answer[:letters].tolist()
     return {record.answers[one]: float(weight) for one, weight in zip(chosen, first, strict=True)}
 
@@ -71,8 +71,15 @@ def compared(plan: Plan) -> list[tuple[str, int, dict[str, Interval], float]]:
     calibrator = Calibrator.load(shipped_path(plan.model, "choice"))
     found = []
 
-    def add(name: str, shares: list[Shares], golds: list[str], tokens: float, **more: Any) -> None:
-        values = more.get("values", np.array([max(one.values(), default=0.0) for one in shares]))
+    def add(
+        name: str,
+        shares: list[Shares],
+        golds: list[str],
+        tokens: float,
+        values: Doubles | None = None,
+    ) -> None:
+        if values is None:
+            values = np.array([max(one.values(), default=0.0) for one in shares])
         found.append((name, len(shares), figures(shares, golds, values), tokens))
 
     def tokens(records: Sequence[QuestionRecord], *, generated: bool) -> float:

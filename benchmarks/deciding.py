@@ -27,10 +27,9 @@ from benchmarks.machine import describe
 from benchmarks.rules import DECIDED, label
 from benchmarks.runs import LARGER, RESULTS, SMALL
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.foresight import Correction, Foresight, Standing, log_odds_of
-from et_agent.calibration.outlook import Outlook
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.schedules import Rounds
 from et_agent.decoding.stopping import FEWEST, ToCome
@@ -39,7 +38,13 @@ from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
-from et_agent.evaluation.stopping import RecordRule, answer_rule, gate_rule, stopped_early
+from et_agent.evaluation.stopping import (
+    RecordRule,
+    answer_rule,
+    gate_rule,
+    outlook_of,
+    stopped_early,
+)
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 
 OUT: Final = RESULTS.parent / "deciding.json"
@@ -139,14 +144,7 @@ def cases(
             standing = Standing.of(part.leaves, codes - size, most - codes)
             if not standing.votes or standing.ended:
                 continue
-            outlook = Outlook(
-                foresight=foresight,
-                standing=standing,
-                leaves=part.leaves,
-                features=features_of(part.leaves),
-                kind=record.kind,
-                calibrator=calibrator,
-            )
+            outlook = outlook_of(part, standing, foresight, calibrator)
             whole = size + foresight.more(standing)
             shares = np.arange(whole + 1) / whole
             log_odds, now = outlook.log_odds(shares, float(whole)), outlook.now

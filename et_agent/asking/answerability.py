@@ -1,7 +1,7 @@
 """Asks the model, beside the tree of a question, whether the question can be answered at all."""
 
+import math
 from collections.abc import Sequence
-from typing import Final
 
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.decoding.base import RunInputs
@@ -13,8 +13,6 @@ from et_agent.templates.messages import Message
 from et_agent.uncertainty.self_evaluation import ANSWERABLE, first_word_shares, word_probe
 
 __all__ = ["answerability_request", "p_answerable_of"]
-
-_USER: Final = "user"
 
 
 def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Request | None:
@@ -31,7 +29,7 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
         is not the user's; the prompt is plain; no room is left for the question.
     """
     messages = prompt.conversation.messages
-    if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != _USER:
+    if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:
         tokens = model.chat_tokens(_asking(messages))
@@ -55,7 +53,7 @@ def p_answerable_of(request: Request | None, timeout: float | None = None) -> fl
         found = float(first_word_shares(request.result(timeout))[0])
     except EtAgentError:
         return None
-    return found if found == found else None
+    return None if math.isnan(found) else found
 
 
 def _asking(messages: Sequence[Message]) -> list[Message]:

@@ -7,7 +7,7 @@ map, which applies to any tree with an answer.
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from et_agent.answers import AnswerKind
@@ -147,9 +147,8 @@ class ConfidenceEstimator:
         ladder = _Ladder(asked, form, held, why_none, Calibrator.general(self._model.parameters))
         names = ladder.reads if fields else ()
         trees = [features, *(features_of(one, names) for one in fields)]
-        (found, report), *others = ladder.confidences(trees)
-        of_fields = tuple(Assessment({}, *one) for one in others)
-        return Assessment(features, found, report, notes, of_fields, ladder.used(report))
+        found, *of_fields = ladder.assessments(trees)
+        return replace(found, features=features, notes=notes, fields=tuple(of_fields))
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""
@@ -200,15 +199,7 @@ class _Ladder:
                 return self._held.calibrator.reads | self._general.reads
         return self._general.reads
 
-    def used(self, report: CalibrationReport) -> Calibrator:
-        """What gave a confidence with this report."""
-        if self._held is not None and report.source == self._held.source:
-            return self._held.calibrator
-        return self._general
-
-    def confidences(
-        self, trees: Sequence[Mapping[str, float | None]]
-    ) -> list[tuple[Confidence, CalibrationReport]]:
+    def assessments(self, trees: Sequence[Mapping[str, float | None]]) -> list[Assessment]:
         """P(correct) of trees with these features, each from the best map that applies."""
         tried = [self._by_held(one) for one in trees]
         left = [at for at, one in enumerate(tried) if isinstance(one, _Refused)]
@@ -219,9 +210,7 @@ class _Ladder:
             for at, one in enumerate(tried)
         ]
 
-    def _by_held(
-        self, features: Mapping[str, float | None]
-    ) -> "tuple[Confidence, CalibrationReport] | _Refused":
+    def _by_held(self, features: Mapping[str, float | None]) -> "Assessment | _Refused":
         if self._held is None:
             return _Refused(self._why_none)
         calibrator, source = self._held
@@ -231,25 +220,23 @@ class _Ladder:
                     f"this tree is unlike those of the {source} calibrator", outside=True
                 )
             found = calibrator.confidence(features, self._form)
-            return found, self._report(self._held, found, self._largest(calibrator))
+            return self._assessment(self._held, found, self._largest(calibrator))
         except (CalibrationError, ArithmeticError, ValueError) as error:
             return _Refused(f"the {source} calibrator does not apply: {error}")
 
-    def _by_general(
-        self, found: Confidence, refused: "_Refused"
-    ) -> tuple[Confidence, CalibrationReport]:
+    def _by_general(self, found: Confidence, refused: "_Refused") -> Assessment:
         value, low = self._largest(self._general)
         if refused.outside:  # other trees of this size are judged by the map that was held
             assert self._held is not None
             other, other_low = self._largest(self._held.calibrator)
             value, low = max(value, other), max(low, other_low)
         held = Held(self._general, "general")
-        return found, self._report(held, found, (value, low), refused.reason)
+        return self._assessment(held, found, (value, low), refused.reason)
 
-    def _report(
+    def _assessment(
         self, held: Held, found: Confidence, largest: tuple[float, float], *notes: str
-    ) -> CalibrationReport:
-        return CalibrationReport(
+    ) -> Assessment:
+        report = CalibrationReport(
             source=held.source,
             labels=held.calibrator.labels,
             interval=found.interval,
@@ -257,6 +244,7 @@ class _Ladder:
             largest=largest[0],
             largest_low=largest[1],
         )
+        return Assessment({}, found, report, calibrator=held.calibrator)
 
 
 @dataclass(frozen=True, slots=True)

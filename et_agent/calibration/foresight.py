@@ -9,24 +9,21 @@ noise x sqrt(1/k - 1/(k + m)). A line in log-odds corrects the result for all th
 All of it is fitted to stored trees (`benchmarks/deciding.py`).
 """
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from et_agent.arrays import Doubles
+from et_agent.calibration.pooled import logistic
+from et_agent.calibration.shipped_file import ShippedFile
 from et_agent.calibration.urn import Urn
-from et_agent.errors import CalibrationError
-from et_agent.storage import write_atomically
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.leaf_table import LeafTable
-from et_agent.validation import Frozen, explained, parsed_json
+from et_agent.validation import Frozen
 
 __all__ = ["Correction", "Foresight", "LogOdds", "Standing", "log_odds_of"]
 
@@ -140,11 +137,13 @@ class Correction(Frozen):
         """
         inside = min(max(probability, _RARE), 1.0 - _RARE)
         line = self.intercept + self.slope * log_odds_of(inside)
-        return float(_logistic(np.array(line + self.margin * margin + self.done * done)))
+        return float(logistic(np.array(line + self.margin * margin + self.done * done)))
 
 
-class Foresight(Frozen):
+class Foresight(ShippedFile):
     """The fitted model of what more leaves change."""
+
+    file_name: ClassVar[str] = "foresight.json"
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -214,7 +213,7 @@ class Foresight(Frozen):
 
         def reaches(votes: float) -> Doubles:
             found = log_odds((votes + further) / whole, whole)
-            return _logistic((found - log_odds_of(threshold)) / scale)
+            return logistic((found - log_odds_of(threshold)) / scale)
 
         first, *others = (*standing.votes, 0.0)
         if reached:
@@ -235,43 +234,6 @@ class Foresight(Frozen):
     def _urn(self, standing: Standing) -> Urn:
         return Urn(standing.votes, standing.leaves, self.discount, self.concentration)
 
-    def save(self, path: Path) -> Path:
-        """Write it as JSON, atomically."""
-        write_atomically(path, self.model_dump_json(indent=1) + "\n")
-        return path
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            CalibrationError: The file cannot be read or is not one of this version.
-        """
-        try:
-            values = parsed_json(path.read_bytes())
-            if not isinstance(values, dict) or values.get("schema_version") != _SCHEMA:
-                raise CalibrationError(f"{path} is no foresight of this version: fit it again")
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise CalibrationError(f"{path} is damaged: {explained('foresight', error)}") from error
-        except (OSError, ValueError) as error:
-            raise CalibrationError(f"{path} cannot be read: {error}") from error
-
-    @staticmethod
-    def shipped() -> "Foresight":
-        """What the package contains.
-
-        Raises:
-            CalibrationError: The file is missing or damaged.
-        """
-        return _shipped()
-
-
-@functools.cache
-def _shipped() -> Foresight:
-    folder = Path(str(resources.files("et_agent.calibration") / "shipped"))
-    return Foresight.load(folder / "general" / "foresight.json")
-
 
 def log_odds_of(probability: float) -> float:
     """Log-odds, within what the logistic function tells from 0 and 1."""
@@ -279,7 +241,3 @@ def log_odds_of(probability: float) -> float:
         return math.copysign(_LIMIT, probability - 0.5)
     found = math.log(probability) - math.log1p(-probability)
     return min(max(found, -_LIMIT), _LIMIT)
-
-
-def _logistic(log_odds: Doubles) -> Doubles:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -_LIMIT, _LIMIT))))

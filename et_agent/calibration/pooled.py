@@ -18,7 +18,7 @@ from et_agent.arrays import Doubles
 from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
-__all__ = ["Gaussian", "Pooled", "central", "predicted", "rising", "updated"]
+__all__ = ["Gaussian", "Pooled", "central", "logistic", "predicted", "rising", "updated"]
 
 _DRAWS: Final = 256
 _INTERVAL: Final = (0.05, 0.95)
@@ -107,7 +107,7 @@ class Pooled(Frozen):
     @property
     def base(self) -> float:
         """P(correct) of an average question at the posterior's mean."""
-        return float(_logistic(np.array(self.intercept)))
+        return float(logistic(np.array(self.intercept)))
 
     def predict(self, rows: Doubles) -> Doubles:
         """P(correct), [n]."""
@@ -159,7 +159,7 @@ def _possible(posterior: Gaussian, inputs: Doubles) -> Doubles:
     """P(correct) under each draw of the posterior, [n, draws]."""
     root = np.linalg.cholesky(np.array(posterior.covariance))
     draws = np.array(posterior.mean) + _normal_draws(len(posterior.mean)) @ root.T
-    return _logistic(draws[:, 0] + inputs @ rising(draws[:, 1:]).T)
+    return logistic(draws[:, 0] + inputs @ rising(draws[:, 1:]).T)
 
 
 def updated(
@@ -184,8 +184,8 @@ def updated(
 
     def slopes(at: Doubles) -> tuple[Doubles, Doubles]:
         """Gradient, and Fisher's information with the prior's."""
-        found = _logistic(_log_odds(inputs, at))
-        steep = np.column_stack([np.ones(labels.size), inputs * _logistic(at[1:])])
+        found = logistic(_log_odds(inputs, at))
+        steep = np.column_stack([np.ones(labels.size), inputs * logistic(at[1:])])
         bent = (steep * (much * found * (1.0 - found))[:, None]).T @ steep
         return steep.T @ (much * (found - labels)) + precision @ (at - mean), bent + precision
 
@@ -216,7 +216,8 @@ def _log_odds(inputs: Doubles, at: Doubles) -> Doubles:
     return found
 
 
-def _logistic(log_odds: Doubles) -> Doubles:
+def logistic(log_odds: Doubles) -> Doubles:
+    """Probability of log-odds, whatever their size."""
     return 1.0 / (1.0 + np.exp(-np.clip(log_odds, -_LIMIT, _LIMIT)))
 
 

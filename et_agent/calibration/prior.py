@@ -8,26 +8,22 @@ The weights of a new group have that distribution. Labels of its own questions m
 Groups of the same model and set, under several prompts, count as one group together.
 """
 
-import functools
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.evidence import Limit, limits_of
 from et_agent.calibration.features import Column, feature_columns
 from et_agent.calibration.pooled import Gaussian, Pooled, updated
+from et_agent.calibration.shipped_file import ShippedFile
 from et_agent.errors import CalibrationError
-from et_agent.storage import write_atomically
-from et_agent.validation import Frozen, explained
+from et_agent.validation import Frozen
 
 __all__ = ["EXPECTED", "Expected", "Group", "GroupUsed", "Prior", "fit_prior"]
 
@@ -113,8 +109,10 @@ class GroupUsed(Frozen):
     """Number of those whose answer was right."""
 
 
-class Prior(Frozen):
+class Prior(ShippedFile):
     """Distribution of a map's weights over models, sets and prompts."""
+
+    file_name: ClassVar[str] = "prior.json"
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -173,43 +171,6 @@ class Prior(Frozen):
             high=self.high,
             posterior=self.at(parameters),
         )
-
-    def save(self, path: Path) -> Path:
-        """Write it as JSON, atomically."""
-        write_atomically(path, self.model_dump_json(indent=1) + "\n")
-        return path
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            CalibrationError: The file cannot be read or is not one of this version.
-        """
-        try:
-            values = json.loads(path.read_bytes())
-            if not isinstance(values, dict) or values.get("schema_version") != _SCHEMA:
-                raise CalibrationError(f"{path} is not a prior of this version: fit it again")
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise CalibrationError(f"{path} is damaged: {explained('prior', error)}") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise CalibrationError(f"the prior {path} cannot be read: {error}") from error
-
-    @staticmethod
-    def shipped() -> "Prior":
-        """The prior that the package contains.
-
-        Raises:
-            CalibrationError: The file is missing or damaged.
-        """
-        return _shipped()
-
-
-@functools.cache
-def _shipped() -> Prior:
-    folder = Path(str(resources.files("et_agent.calibration") / "shipped"))
-    return Prior.load(folder / "general" / "prior.json")
 
 
 def fit_prior(groups: Sequence[Group]) -> Prior:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from et_agent.arrays import Doubles
-from et_agent.decoding.base import DecoderSettings, Run, RunInputs
-from et_agent.decoding.continued import fork_into_continuations
+from et_agent.decoding.base import DecoderSettings, RunInputs
+from et_agent.decoding.probe import ReadingRun, masses
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.tree import Finish, ForkKind, Tree
 from et_agent.errors import SettingsError
@@ -55,47 +54,20 @@ class Direct(DecoderSettings):
         return DirectRun(self, inputs)
 
 
-class DirectRun(Run):
+class DirectRun(ReadingRun):
     """The reading. Its branches are the prompts while it runs; then its tree is that of the letters."""
-
-    generates = False
 
     def __init__(self, settings: Direct, inputs: RunInputs) -> None:
         if inputs.lettered is None:
             raise SettingsError("Direct reads the letters of options, and none were given")
-        super().__init__(settings, inputs)
         self._lettered = inputs.lettered
-        orders, options = len(inputs.lettered.letters), len(inputs.lettered.tokens)
-        self._found: Doubles = np.zeros((orders, options))
+        super().__init__(settings, inputs, self._lettered.continuations)
+        self._found: Doubles = np.zeros((len(self._lettered.letters), len(self._lettered.tokens)))
         self._statistics: dict[int, TokenStatistics] = {}
 
-    @property
-    def given_tokens(self) -> int:
-        """Tokens of all prompts after their common beginning."""
-        return sum(map(len, self._lettered.continuations))
-
-    @property
-    def most_tokens(self) -> int:
-        """Tokens of the longest prompt after the common beginning."""
-        return max(map(len, self._lettered.continuations))
-
-    def tell(
-        self,
-        branch: int,
-        distribution: Distribution,
-        attention: NDArray[np.float32] | None,
-        near: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Take the distribution after the common beginning, or after a prompt."""
-        del attention, near
-        if branch == 0:
-            fork_into_continuations(self, self.tree.branches[0], self._lettered.continuations)
-            return
-        self._running.pop(branch).finish = Finish.STOP
-        order = branch - 1
-        letters = self._lettered.letters[order]
-        self._found[order] = [sum(map(distribution.probability, letter)) for letter in letters]
-        self._statistics[order] = distribution.statistics
+    def _read(self, number: int, distribution: Distribution) -> None:
+        self._found[number] = masses(distribution, self._lettered.letters[number])
+        self._statistics[number] = distribution.statistics
         if not self._running:
             self.tree = self._tree_of_letters()
 

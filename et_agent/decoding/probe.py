@@ -1,5 +1,7 @@
 """Reads what the model would say next after texts that it is given, and decodes nothing itself."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -9,7 +11,7 @@ from et_agent.decoding.continued import fork_into_continuations
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Finish
 
-__all__ = ["Probe", "ProbeRun"]
+__all__ = ["Probe", "ProbeRun", "ReadingRun", "masses"]
 
 
 class Probe(DecoderSettings):
@@ -27,31 +29,36 @@ class Probe(DecoderSettings):
         return ProbeRun(self, inputs)
 
 
-class ProbeRun(Run):
-    """The reading; its branches are the continuations.
+class ReadingRun(Run):
+    """Reads what follows continuations of a prompt, its branches. Subclasses implement `_read`.
 
-    Attributes:
-        probabilities: float64 [continuations, words], one row without continuations; NaN until it is
-            read.
+    Args:
+        settings: The decoder's settings.
+        inputs: As for every run.
+        continuations: Tokens after the prompt, none of them empty; without any, what follows the prompt
+            is read.
     """
 
-    settings: Probe
     generates = False
 
-    def __init__(self, settings: Probe, inputs: RunInputs) -> None:
+    def __init__(
+        self,
+        settings: DecoderSettings,
+        inputs: RunInputs,
+        continuations: Sequence[Sequence[int]],
+    ) -> None:
         super().__init__(settings, inputs)
-        shape = (max(1, len(settings.continuations)), len(settings.words))
-        self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
+        self._continuations = continuations
 
     @property
     def most_tokens(self) -> int:
         """Tokens of the longest continuation."""
-        return max(map(len, self.settings.continuations), default=0)
+        return max(map(len, self._continuations), default=0)
 
     @property
     def given_tokens(self) -> int:
         """Tokens of all continuations."""
-        return sum(map(len, self.settings.continuations))
+        return sum(map(len, self._continuations))
 
     def tell(
         self,
@@ -62,11 +69,36 @@ class ProbeRun(Run):
     ) -> None:
         """Take the distribution after the prompt or after a continuation."""
         del attention, near
-        continuations = self.settings.continuations
-        if branch == 0 and continuations:
-            fork_into_continuations(self, self.tree.branches[0], continuations)
+        if branch == 0 and self._continuations:
+            fork_into_continuations(self, self.tree.branches[0], self._continuations)
             return
         self._running.pop(branch).finish = Finish.STOP
-        self.probabilities[max(0, branch - 1)] = [
-            sum(distribution.probability(token) for token in word) for word in self.settings.words
-        ]
+        self._read(max(0, branch - 1), distribution)
+
+    def _read(self, number: int, distribution: Distribution) -> None:
+        """Take what follows a continuation, by its number."""
+        raise NotImplementedError  # pragma: no cover
+
+
+class ProbeRun(ReadingRun):
+    """The reading.
+
+    Attributes:
+        probabilities: float64 [continuations, words], one row without continuations; NaN until it is
+            read.
+    """
+
+    settings: Probe
+
+    def __init__(self, settings: Probe, inputs: RunInputs) -> None:
+        super().__init__(settings, inputs, settings.continuations)
+        shape = (max(1, len(settings.continuations)), len(settings.words))
+        self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
+
+    def _read(self, number: int, distribution: Distribution) -> None:
+        self.probabilities[number] = masses(distribution, self.settings.words)
+
+
+def masses(distribution: Distribution, words: Sequence[Sequence[int]]) -> list[float]:
+    """Probability of each group of tokens, [words]."""
+    return [sum(map(distribution.probability, word)) for word in words]

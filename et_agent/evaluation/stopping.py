@@ -14,7 +14,7 @@ from et_agent.errors import SettingsError
 from et_agent.evaluation.equal_cost import are_chains, some_chains
 from et_agent.evaluation.records import QuestionRecord
 
-__all__ = ["RecordRule", "answer_rule", "gate_rule", "stopped_early"]
+__all__ = ["RecordRule", "answer_rule", "gate_rule", "outlook_of", "stopped_early"]
 
 RecordRule = Callable[[QuestionRecord, ToCome], float]
 """What there is of a question, and what is to come, to the probability that this changes what is
@@ -87,17 +87,23 @@ def gate_rule(foresight: Foresight, calibrator: Calibrator, threshold: float) ->
         standing = _standing(record, to_come)
         if not standing.votes:
             return 0.0 if standing.ended else 1.0
-        outlook = Outlook(
-            foresight=foresight,
-            standing=standing,
-            leaves=record.leaves,
-            features=features_of(record.leaves),
-            kind=record.kind,
-            calibrator=calibrator,
-        )
-        return outlook.changes(threshold)
+        return outlook_of(record, standing, foresight, calibrator).changes(threshold)
 
     return rule
+
+
+def outlook_of(
+    record: QuestionRecord, standing: Standing, foresight: Foresight, calibrator: Calibrator
+) -> Outlook:
+    """What a gate would see of a stored tree that may still grow."""
+    return Outlook(
+        foresight=foresight,
+        standing=standing,
+        leaves=record.leaves,
+        features=features_of(record.leaves),
+        kind=record.kind,
+        calibrator=calibrator,
+    )
 
 
 def _standing(record: QuestionRecord, to_come: ToCome) -> Standing:
