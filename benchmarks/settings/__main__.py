@@ -1,11 +1,13 @@
 """Decode, or write what was found. See the package."""
 
 import argparse
+import json
 import queue
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.settings import LEAVES, PLAN, WHOLE, Variant, archive_of, key_of, pairs, variants
@@ -25,18 +27,25 @@ from et_agent.evaluation.running import question_seed, record_of
 _AT_ONCE: Final = 32
 
 
-def decode(model: LanguageModel, items: Sequence[Item], variant: Variant) -> list[QuestionRecord]:
+def decode(
+    model: LanguageModel, items: Sequence[Item], variant: Variant, begun: Path
+) -> list[QuestionRecord]:
     """Decode questions under a setting, in shared batches.
 
     Args:
         model: A loaded model.
         items: The questions.
         variant: The setting.
+        begun: Keeps each question as it ends, so that a later call goes on. Lines of JSON.
     """
     ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
     pending: dict[PendingAnswer, Item] = {}
-    found: dict[str, QuestionRecord] = {}
-    waiting = iter(items)
+    lines = begun.read_text("utf-8").splitlines() if begun.is_file() else []
+    records = [
+        QuestionRecord.from_json(row["record"], row["extras"]) for row in map(json.loads, lines)
+    ]
+    found = {one.item: one for one in records}
+    waiting = iter([item for item in items if item.id not in found])
     while True:
         while len(pending) < _AT_ONCE and (item := next(waiting, None)) is not None:
             one = submit(
@@ -56,6 +65,9 @@ def decode(model: LanguageModel, items: Sequence[Item], variant: Variant) -> lis
         item = pending.pop(one)
         record, _, _ = record_of(item, one)
         found[item.id] = record
+        with begun.open("a", encoding="utf-8") as file:
+            row = {"record": record.as_json(), "extras": dict(record.extras)}
+            file.write(json.dumps(row) + "\n")
     return [found[item.id] for item in items]
 
 
@@ -115,12 +127,15 @@ def main() -> None:
                 variant, items = variants(LEAVES[name])[which], SETS[group]()
                 if which not in WHOLE:
                     items = items[::2]
-                records = decode(model, items, variant)
+                key = key_of(group, which)
+                begun = archive.path.with_name(f".{name}-{key.replace('/', '-')}.jsonl")
+                records = decode(model, items, variant, begun)
                 config = _config(model, group, variant, {item.kind.value for item in items})
-                run = ArchivedRun(key_of(group, which), config, records, len(records))
-                archive.put({key_of(group, which): run})
+                run = ArchivedRun(key, config, records, len(records))
+                archive.put({key: run})
+                begun.unlink()
                 right = sum(one.correct for one in records) / len(records)
-                clock.say(f"{name} {key_of(group, which)}: {len(records)}, accuracy {right:.3f}")
+                clock.say(f"{name} {key}: {len(records)}, accuracy {right:.3f}")
 
 
 if __name__ == "__main__":
