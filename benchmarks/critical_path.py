@@ -62,9 +62,6 @@ DECODERS: Final[Mapping[str, DecoderSettings]] = {
     "chains": MultiChain(),
     "early": EntropyTree(batch=2, stop_above=0.6),
 }
-COSTS: Final = {"today": (0.018, 0.0019), "aim": (0.012, 0.0013)}
-"""Seconds per step and per token with the 0.5B model on two cores: with the kernels of
-`benchmarks.kernels`, and what faster ones aim at."""
 
 
 @dataclass(frozen=True)
@@ -261,9 +258,7 @@ def _longest_of(k: int, ranks: Ints, most: int) -> Doubles:
     return below / comb(most, k)
 
 
-def row(
-    trials: Sequence[Trial], truth: Sequence[QuestionRecord], costs: Mapping[str, Costs]
-) -> dict[str, Any]:
+def row(trials: Sequence[Trial], truth: Sequence[QuestionRecord], costs: Costs) -> dict[str, Any]:
     """The figures of one decoder on the questions of one or several sets."""
     size = len(trials)
     counts = Resamples(size, resamples=1000).counts
@@ -298,12 +293,11 @@ def row(
         ),
         "seconds alone": float(np.mean([one.seconds or 0.0 for one in alone])) if alone else None,
     }
-    for name, cost in costs.items():
-        seconds = means @ cost.of(steps, tokens)
-        found[f"seconds, {name}"] = seconds[0]
-        found[f"worth over chains of equal seconds, {name}"] = interval(
-            worth / chains.equal(seconds, cost), size
-        )
+    seconds = means @ costs.of(steps, tokens)
+    found["seconds by costs"] = seconds[0]
+    found["worth over chains of equal seconds"] = interval(
+        worth / chains.equal(seconds, costs), size
+    )
     return {key: _plain(value) for key, value in found.items()}
 
 
@@ -324,10 +318,7 @@ def study(trials: Trials, plans: Sequence[Plan], names: Sequence[str]) -> dict[s
     }
     known = {(p.name, n): trials.get(p.name, n) for p in plans for n in names}
     every = [one for found in known.values() for one in found.values()]
-    costs = {name: Costs(*pair) for name, pair in COSTS.items()}
-    alone = [one for one in every if one.steps is not None]
-    if len(alone) > 1:
-        costs["measured"] = fitted(alone)
+    costs = fitted([one for one in every if one.steps is not None])
     rows: dict[str, Any] = {}
     for common in (True, False):
         for name in names:
@@ -350,9 +341,7 @@ def study(trials: Trials, plans: Sequence[Plan], names: Sequence[str]) -> dict[s
         "machine": describe(),
         "model": MODEL,
         "decoders": {name: described(DECODERS[name]) for name in names},
-        "seconds per step and token": {
-            name: [round(one.per_step, 5), round(one.per_token, 6)] for name, one in costs.items()
-        },
+        "seconds per step and token": [round(costs.per_step, 5), round(costs.per_token, 6)],
         "rows": rows,
         f"seconds of {QUEUED} questions at once": queued,
     }
@@ -381,11 +370,11 @@ def line(name: str, row: Mapping[str, Any]) -> list[str]:
             f"{row['steps']:.0f} = {row['steps over longest path']:.2f}",
             f"{row['mean width']:.1f}",
             f"{alone:.1f}",
-            f"{row['seconds, today']:.1f}",
+            f"{row['seconds by costs']:.1f}",
         ]
     else:
         found += ["-"] * 4
-    for key in ("worth over chains of equal tokens", "worth over chains of equal seconds, today"):
+    for key in ("worth over chains of equal tokens", "worth over chains of equal seconds"):
         value, low, high = row[key]
         known = row["asked alone"] or key.endswith("tokens")
         found.append(shown(Interval(value, low, high, 0), digits=2) if known else "-")

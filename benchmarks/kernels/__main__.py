@@ -42,7 +42,7 @@ BEST: Final = "installed"
 def _child(arguments: list[str], stock: Path | None, kernels: str, *, evex: bool) -> str:
     environment = {**os.environ, VARIABLE: kernels}
     if stock is not None:
-        environment["LLAMA_CPP_LIB_PATH"] = str(stock)
+        environment["LLAMA_CPP_LIB_PATH"] = environment["LD_LIBRARY_PATH"] = str(stock)
     command = [sys.executable, "-m", "benchmarks.kernels", *arguments]
     if evex:
         command.append("--evex")
@@ -63,10 +63,11 @@ def _use_evex() -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Measure each pair in turn, and keep the figures."""
-    pairs: dict[str, Path | None] = {BEST: None}
+    pairs: dict[str, Path | None] = {}
     for given in options.stock or ():
         name, _, folder = given.partition("=")
         pairs[name] = Path(folder).resolve()
+    pairs = pairs or {BEST: None}
     known = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
     found = known.setdefault(options.model, {})
     for name, stock in pairs.items():
