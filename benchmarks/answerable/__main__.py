@@ -48,12 +48,15 @@ def ask(model: LanguageModel, items: list[Item], asked: dict[str, float]) -> Ite
 def main() -> None:
     parser = argparse.ArgumentParser(description=answerable.__doc__)
     parser.add_argument("--model", choices=list(PARAMETERS), action="append")
+    parser.add_argument("--sets", help="by comma; all if left out")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after about as long")
     options = parser.parse_args()
     began = time.monotonic()
     for name in options.model or PARAMETERS:
         with load_model(name) as model:
             for data, items in questions(name):
+                if options.sets is not None and data not in options.sets.split(","):
+                    continue
                 asked = answerable.known().setdefault(name, {}).setdefault(data, {})
                 for _ in ask(model, items, asked):
                     if time.monotonic() - began > 60 * options.minutes:
