@@ -235,6 +235,7 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for column in ("example", "compared", "source", "labels", "reviews"):
             connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
+        connection.execute("DROP TABLE claims")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
     with DecisionLog(path) as log:

@@ -71,7 +71,9 @@ def at_once(saver: Together, *replies: tuple[Any, Any]) -> list[Any]:
     """What becomes of replies that start from the same checkpoint."""
     saver.expect(len(replies))
     with ThreadPoolExecutor(len(replies)) as threads:
-        return list(threads.map(outcome, *zip(*replies, strict=True)))
+        found = list(threads.map(outcome, *zip(*replies, strict=True)))
+    saver.barrier = None
+    return found
 
 
 @pytest.mark.parametrize("second", [APPROVE, REJECT, WORDS])
