@@ -19,9 +19,9 @@ from .agent_fakes import Call, FakeChat, calls, says, tools_into
 from .agents import ASK, HOW, POLICY, THREAD, agent_of, decisions_of, run
 
 PAY: Call = ("pay", {"amount": 5})
-APPROVE = Command(resume={"decisions": [{"type": "approve"}]})
-REJECT = Command(resume={"decisions": [{"type": "reject"}]})
-WORDS = Command(resume="Pay nothing.")
+APPROVE: Any = Command(resume={"decisions": [{"type": "approve"}]})
+REJECT: Any = Command(resume={"decisions": [{"type": "reject"}]})
+WORDS: Any = Command(resume="Pay nothing.")
 
 
 class Together(InMemorySaver):
