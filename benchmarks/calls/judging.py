@@ -1,7 +1,7 @@
 """What the kept leaves say: whether the confidence of a call, and of the action, is right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -41,9 +41,17 @@ class Said:
     row: Doubles
 
 
-def said_of(row: kept.Row) -> Said | None:
-    """What is done about a task; None if no leaf does anything."""
+def said_of(row: kept.Row, *, actions: bool) -> Said | None:
+    """What is done about a task; None if no leaf does anything.
+
+    Args:
+        row: What is kept of it.
+        actions: Whether all replies in words are one class, which says that no tool is to be called,
+            however different their texts are. Else the classes are those of the answer.
+    """
     table = LeafTable.from_lists(row["leaves"])
+    if actions:
+        table = _of_actions(table, row)
     if table.top is None:
         return None
     leaf = int(np.argmax(np.where(table.answer == table.top, table.weight, -1.0)))
@@ -53,6 +61,19 @@ def said_of(row: kept.Row) -> Said | None:
         right=bool(row["right"][leaf]),
         share=float(table.shares[table.top]),
         row=feature_row(features_of(table), row["kind"]),
+    )
+
+
+def _of_actions(leaves: LeafTable, row: kept.Row) -> LeafTable:
+    """The leaves in classes by what they do; of words the first token is what decides for them."""
+    classes: dict[str, int] = {}
+    calls = row["calls"]
+    index = [-1 if one is None else classes.setdefault(one, len(classes)) for one in calls]
+    words = np.array([one == "" for one in calls])
+    return replace(
+        leaves,
+        answer=np.array(index, dtype=np.int64),
+        answer_log_prob=np.where(words, row["first"], leaves.answer_log_prob),
     )
 
 

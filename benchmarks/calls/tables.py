@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import kept
-from benchmarks.calls.decoding import RESULTS, file_of
+from benchmarks.calls.decoding import RESULTS, Which, file_of
 from benchmarks.calls.drawing import GROUPS
 from benchmarks.calls.judging import GATED_AT, Said, figures, said_of
 from benchmarks.documents import put
@@ -25,15 +25,17 @@ __all__ = ["write_tables"]
 _GENERAL: Final = "general map"
 _LABELLED: Final = "the general map after the labels of the other set"
 _SHARE: Final = "share"
+_RULES: Final = {"the heaviest answer": False, "replies in words as one action": True}
+"""How the action is chosen among the leaves; the first is what a result has."""
 
 
-def _said(name: str, which: Any) -> tuple[kept.Row, list[Said], int] | None:
+def _said(name: str, which: Which, *, actions: bool) -> tuple[kept.Row, list[Said], int] | None:
     """How a set was decoded, what is done about its tasks, and about how many nothing is."""
     found = kept.read(file_of(name, which))
     if found is None or not found[1]:
         return None
     head, rows = found
-    said = [one for one in map(said_of, rows) if one is not None]
+    said = [one for row in rows if (one := said_of(row, actions=actions)) is not None]
     return head, said, len(rows) - len(said)
 
 
@@ -41,14 +43,16 @@ def _rows(said: Sequence[Said]) -> Doubles:
     return np.array([one.row for one in said])
 
 
-def _confidences(name: str, said: Sequence[Said], parameters: int) -> dict[str, Doubles]:
+def _confidences(
+    name: str, said: Sequence[Said], parameters: int, *, actions: bool
+) -> dict[str, Doubles]:
     rows = _rows(said)
     general = Calibrator.general(parameters)
     found = {
         _SHARE: np.array([one.share for one in said]),
         _GENERAL: general.predict_proba(rows)[:, 1],
     }
-    labelled = _said(name, "fit")
+    labelled = _said(name, "fit", actions=actions)
     if labelled is not None:
         _, taught, _ = labelled
         found[_LABELLED] = _taught(taught, rows, parameters)
@@ -56,7 +60,7 @@ def _confidences(name: str, said: Sequence[Said], parameters: int) -> dict[str, 
 
 
 def _taught(taught: Sequence[Said], rows: Doubles, parameters: int) -> Doubles:
-    """P(correct) from the general map after labels of calls, for calls, and of words, for words."""
+    """P(correct) from the general map after labels of the other set."""
     prior = Prior.shipped()
     start: Pooled = prior.map_for(parameters)
     right = np.array([float(one.right) for one in taught])
@@ -68,17 +72,19 @@ def write_tables() -> None:
     models: dict[str, Any] = {}
     for path in sorted(RESULTS.glob("calls-judge-*.jsonl.xz")):
         name = path.name.removeprefix("calls-judge-").removesuffix(".jsonl.xz")
-        found = _said(name, "judge")
-        if found is None:
-            continue
-        head, said, nothing = found
-        parameters = head["model"]["parameters"]
-        models[name] = {
-            **figures(said, _confidences(name, said, parameters)),
-            "tasks without an action": nothing,
-            "decoder": head["decoder"],
-            "machine": head["machine"],
-        }
+        models[name] = {}
+        for rule, actions in _RULES.items():
+            found = _said(name, "judge", actions=actions)
+            if found is None:
+                continue
+            head, said, nothing = found
+            confidences = _confidences(name, said, head["model"]["parameters"], actions=actions)
+            models[name][rule] = {
+                **figures(said, confidences),
+                "tasks without an action": nothing,
+                "decoder": head["decoder"],
+                "machine": head["machine"],
+            }
     document = {"gated at": GATED_AT, "groups": GROUPS, "models": models}
     write_atomically(RESULTS / "calls.json", json.dumps(document, indent=1) + "\n")
     lines = _lines(models) or ["Not measured yet."]
@@ -89,13 +95,16 @@ def write_tables() -> None:
 def _lines(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The tables of the docs."""
     ways, groups = [], []
-    for model, found in models.items():
+    for model, rule, found in (
+        (model, rule, found) for model, rules in models.items() for rule, found in rules.items()
+    ):
         for part in ("calls", "replies in words", "all"):
             for way, one in found[part].items():
                 if one["tasks"]:
                     ways.append(
                         [
                             model,
+                            rule,
                             part,
                             str(one["tasks"]),
                             f"{one['right']:.3f}",
@@ -109,6 +118,7 @@ def _lines(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
             groups.append(
                 [
                     model,
+                    rule,
                     GROUPS[group],
                     str(one["tasks"]),
                     percent(one["called"]),
@@ -117,9 +127,9 @@ def _lines(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
             )
     if not ways:
         return []
-    header = ["model", "actions", "tasks", "right", "scored by", "AUROC", "ECE", "Brier"]
+    header = ["model", "chosen", "actions", "tasks", "right", "scored by", "AUROC", "ECE", "Brier"]
     return [
         *table([*header, f"let through at {GATED_AT}"], ways),
         "",
-        *table(["model", "tasks", "number", "a tool is called", "right"], groups),
+        *table(["model", "chosen", "tasks", "number", "a tool is called", "right"], groups),
     ]
