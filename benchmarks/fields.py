@@ -10,9 +10,6 @@ that `tables` judges the general map as it is now, without decoding.
 
 import argparse
 import json
-import lzma
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks import kept
 from benchmarks.confidence import exact_ece
 from benchmarks.documents import put
 from benchmarks.invoices import SCHEMA, Invoice, invoice, question_of
-from benchmarks.machine import describe
 from et_agent.answers.fields import field_key
 from et_agent.arrays import Bools, Doubles, Ints
 from et_agent.asking import submit_all
@@ -32,7 +29,6 @@ from et_agent.asking.fields import read_fields
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator, features_of
 from et_agent.decoding import EntropyTree
-from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.loading import load_model
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
@@ -59,38 +55,21 @@ def file_of(model: str) -> Path:
 def decode(name: str, *, records: int, leaves: int, minutes: float | None) -> None:
     """Decode the first records of the series that are not decoded yet."""
     decoder = EntropyTree(leaves=leaves, max_tokens=256)
-    began, path = time.monotonic(), file_of(name)
+
+    def told(rows: Sequence[kept.Row]) -> str:
+        right = np.mean([all(one["right"] for one in row["fields"].values()) for row in rows])
+        return f"{right:.0%} of the records right"
+
     with load_model(name) as model:
-        head = {
-            "model": {
-                "name": model.info.name,
-                "fingerprint": model.info.fingerprint,
-                "parameters": model.info.parameters,
-                "library": model.info.library,
-            },
-            "decoder": described(decoder),
-            "seed": SEED,
-            "machine": describe(),
-        }
-        held, rows = read(path) or (head, [])
-        if held["decoder"] != head["decoder"]:
-            raise SystemExit(f"{path} was decoded with other settings: move it away to begin anew")
-        done = {row["record"] for row in rows}
-        left = [number for number in range(records) if number not in done]
-        for at in range(0, len(left), AT_ONCE):
-            numbers = left[at : at + AT_ONCE]
-            if minutes is not None and time.monotonic() - began > 60 * minutes:
-                print("stopped; the same call goes on", file=sys.stderr)
-                return
-            rows += decoded(model, [invoice(number, SEED) for number in numbers], decoder)
-            write(path, held, rows)
-            right = np.mean([all(one["right"] for one in row["fields"].values()) for row in rows])
-            print(
-                f"{time.strftime('%H:%M:%S')} {len(rows)}/{records} records, {right:.0%} right, "
-                f"{sum(row['tokens'] for row in rows[-len(numbers) :])} tokens",
-                file=sys.stderr,
-                flush=True,
-            )
+        kept.decode(
+            file_of(name),
+            kept.head_of(model, decoder, SEED),
+            records,
+            lambda numbers: decoded(model, [invoice(one, SEED) for one in numbers], decoder),
+            told,
+            at_once=AT_ONCE,
+            minutes=minutes,
+        )
 
 
 def decoded(
@@ -114,39 +93,20 @@ def row_of(
         field.path: {
             "right": field_key(field.value) == field_key(one.truth[field.path]),
             "share": field.share,
-            "features": rounded(features_of(field.leaves)),
+            "features": kept.rounded(features_of(field.leaves)),
             "value": field.value,
         }
         for field in read_fields(tree, reading, leaves, token_bytes).fields
     }
     return {
-        "record": one.number,
+        "number": one.number,
         "hard": sorted(one.hard),
         "share": result.share,
-        "features": rounded(result.features),
+        "features": kept.rounded(result.features),
         "tokens": result.usage.tokens_decoded,
         "seconds": round(result.usage.seconds, 2),
         "fields": fields,
     }
-
-
-def rounded(features: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Features with six digits."""
-    return {name: None if one is None else float(f"{one:.6g}") for name, one in features.items()}
-
-
-def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """How a file was decoded, and its records in order; None if there is no file."""
-    if not path.is_file():
-        return None
-    head, *rows = map(json.loads, lzma.decompress(path.read_bytes()).decode().splitlines())
-    return head, sorted(rows, key=lambda row: row["record"])
-
-
-def write(path: Path, head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (head, *rows)]
-    text = "".join(f"{line}\n" for line in lines)
-    write_atomically(path, lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 # --- Judging
@@ -324,7 +284,7 @@ def listed(one: Interval) -> list[float | None]:
 def tables() -> None:
     document: dict[str, Any] = {"wanted": WANTED, "models": {}}
     for path in sorted(RESULTS.glob("fields-*.jsonl.xz")):
-        found = read(path)
+        found = kept.read(path)
         if found is None or not found[1]:
             continue
         head, rows = found

@@ -5,6 +5,7 @@
     │   ├── CalibrationError      labels or features that cannot be fitted, or a damaged calibrator
     │   │   ├── CalibratorMismatchError  a calibrator for another model, decoder or prompt
     │   │   └── RiskControlError         no threshold keeps the error below the target
+    │   ├── AlreadyDecidedError   a reply about tool calls that another reply has decided about
     │   ├── DataError             a data set or a row of it is missing or cannot be read
     │   ├── PolicyError           a gate's policy is invalid, or has no such topic
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
@@ -26,6 +27,7 @@ message and exits with code 2. Any other exception is a bug.
 """
 
 __all__ = [
+    "AlreadyDecidedError",
     "CalibrationError",
     "CalibratorMismatchError",
     "ContextError",
@@ -71,6 +73,10 @@ class CalibratorMismatchError(CalibrationError):
 
 class RiskControlError(CalibrationError):
     """Raised when no threshold keeps the error below the target."""
+
+
+class AlreadyDecidedError(InputError):
+    """Raised when a reply is about tool calls that another reply has decided about."""
 
 
 class DataError(InputError):

@@ -47,6 +47,8 @@ def report(
     if found.reviews:
         named = (f"{review} {count}" for review, count in sorted(found.reviews.items()))
         write_line(f"tool calls that a person decided about: {', '.join(named)}")
+    if found.late_replies:
+        write_line(f"late replies about tool calls, refused: {found.late_replies}")
     if found.answered_labelled:
         error = found.errors / found.answered_labelled
         write_line(

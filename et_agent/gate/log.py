@@ -48,12 +48,20 @@ def _with_reviews(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE decisions ADD COLUMN reviews TEXT")
 
 
+def _with_claims(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE claims (trace TEXT PRIMARY KEY, made TEXT NOT NULL, "
+        "late INTEGER NOT NULL DEFAULT 0)"
+    )
+
+
 # Numbered by position; never change one that was released, append instead.
 _MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _first_schema,
     _what_it_rests_on,
     _with_examples,
     _with_reviews,
+    _with_claims,
 )
 
 
@@ -92,6 +100,8 @@ class LogReport:
         sources: How many confidences came from each `CalibrationReport.source`. Those that an earlier
             et-agent stored are not counted.
         reviews: How many tool calls a person approved, edited, rejected or responded to.
+        late_replies: Replies about tool calls that came when another one had decided; nothing ran
+            because of them.
     """
 
     decisions: int
@@ -107,6 +117,7 @@ class LogReport:
     drift: DriftMonitor | None
     sources: Mapping[str, int]
     reviews: Mapping[Review, int]
+    late_replies: int = 0
 
     @property
     def passed_on_labelled(self) -> int:
@@ -210,6 +221,32 @@ class DecisionLog:
         example = Example.of(result)
         return (example if self._keep_texts else example.without_texts()).model_dump_json()
 
+    def claim(self, trace_id: str) -> bool:
+        """Claim, for all who share the file, the tool calls that wait for a decision by a person.
+
+        Args:
+            trace_id: Trace id of the decision to ask.
+
+        Returns:
+            Whether this is the first claim. A later one is counted as a late reply.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        if self._run("INSERT OR IGNORE INTO claims (trace, made) VALUES (?, ?)", trace_id, made):
+            return True
+        self._run("UPDATE claims SET late = late + 1 WHERE trace=?", trace_id)
+        return False
+
+    def release(self, trace_id: str) -> None:
+        """Give a claim back, of calls about which nothing has been done; late replies are forgotten.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self._run("DELETE FROM claims WHERE trace=?", trace_id)
+
     def label(self, trace_id: str, correct: bool) -> None:
         """Record whether the answer that was judged was right.
 
@@ -254,7 +291,8 @@ class DecisionLog:
         with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
-                f"escalated, source, reviews FROM decisions{where} ORDER BY made, rowid",
+                "escalated, source, reviews, (SELECT late FROM claims WHERE claims.trace = "
+                f"decisions.trace) FROM decisions{where} ORDER BY made, rowid",
                 values,
             ).fetchall()
         # Labels of escalated answers say nothing of the gated model's confidence.
@@ -281,6 +319,7 @@ class DecisionLog:
             drift=drift,
             sources=Counter(row[7] for row in rows if row[7] is not None),
             reviews=Counter(Review(one) for row in rows for one in json.loads(row[8] or "[]")),
+            late_replies=sum(row[9] or 0 for row in rows),
         )
 
     def _run(self, statement: str, *values: Any) -> int:

@@ -1,6 +1,7 @@
 import contextlib
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,34 @@ def test_decisions_are_logged_and_reported(tmp_path: Path, judged: Judged) -> No
         assert log.report("payment").decisions == 1
         with pytest.raises(StoreError, match="no decision 'nobody'"):
             log.label("nobody", True)
+
+
+def test_a_request_is_claimed_once_for_all_who_share_the_file(
+    tmp_path: Path, judged: Judged
+) -> None:
+    path = tmp_path / "log.sqlite"
+    with DecisionLog(path) as log, DecisionLog(path) as other:
+        trace = Gate(POLICY, log=log).resolve(judged(0.3)).trace_id
+        assert [log.claim(trace), other.claim(trace), log.claim(trace)] == [True, False, False]
+        assert other.claim("another")
+        assert log.report().late_replies == 2
+        other.release(trace)
+        assert log.report().late_replies == 0
+        assert log.claim(trace)
+
+
+def test_of_claims_at_the_same_time_one_succeeds(tmp_path: Path) -> None:
+    path, together = tmp_path / "log.sqlite", threading.Barrier(4)
+
+    def claims(traces: list[str]) -> list[bool]:
+        with DecisionLog(path) as log:
+            together.wait(10)
+            return [log.claim(one) for one in traces]
+
+    traces = [str(number) for number in range(25)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(claims, [traces] * 4))
+    assert [sum(column) for column in zip(*found, strict=True)] == [1] * 25
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -206,6 +235,7 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
     with contextlib.closing(sqlite3.connect(path)) as connection:
         for column in ("example", "compared", "source", "labels", "reviews"):
             connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
+        connection.execute("DROP TABLE claims")
         connection.execute("PRAGMA user_version=1")
         connection.commit()
     with DecisionLog(path) as log:

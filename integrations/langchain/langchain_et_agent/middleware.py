@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -26,6 +27,7 @@ from et_agent.gate.judging import judged
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
 from langchain_et_agent.chat_models import ChatEntropyTree
+from langchain_et_agent.claims import Claims, ProcessClaims, claimed
 from langchain_et_agent.metadata import METADATA_KEY, result_of
 from langchain_et_agent.offered_calls import asks_which, offered, spelled
 from langchain_et_agent.passing_on import (
@@ -53,6 +55,7 @@ from langchain_et_agent.responses import (
 from langchain_et_agent.reviews import asks_person
 from langchain_et_agent.state import (
     GateState,
+    Resumed,
     decided,
     decisions_in,
     dumped,
@@ -65,6 +68,7 @@ __all__ = ["DECISION_EVENT", "ConfidenceGateMiddleware", "GateState"]
 DECISION_EVENT = "et_agent_decision"
 """Name of the custom event that each decision sends; its data are the decision."""
 
+_CLAIMS: Final = ProcessClaims()
 Abstention = str | Callable[[Decision], str]
 Unsure = Literal["abstain", "approve", "ask"]
 WithoutConfidence = Literal["pass", "refuse"]
@@ -146,6 +150,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self.without_confidence = without_confidence
         self.abstention = _default_abstention if abstention is None else abstention
         self.log = log
+        self._claims: Claims = _CLAIMS if log is None else log
 
     @property
     def foreign(self) -> WithoutConfidence:
@@ -218,14 +223,16 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Ask the user if that was decided, and continue with the reply.
 
         Raises:
+            AlreadyDecidedError: Another reply, at the same time or before, has decided about the calls.
             StoreError: What a person decided cannot be logged.
         """
         found = resumed(state)
         if found is None:
             return None
-        if found.decision is not None:
-            self._log_review(found.decision)
-            dispatch_custom_event(DECISION_EVENT, dumped(found.decision))
+        with self._claimed(found):
+            if found.decision is not None:
+                self._log_review(found.decision)
+                dispatch_custom_event(DECISION_EVENT, dumped(found.decision))
         return found.update
 
     @hook_config(can_jump_to=["model", "end"])
@@ -238,10 +245,16 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         found = resumed(state)
         if found is None:
             return None
-        if found.decision is not None:
-            await asyncio.to_thread(self._log_review, found.decision)
-            await adispatch_custom_event(DECISION_EVENT, dumped(found.decision))
+        # Not in another thread: a run that is cancelled in between would keep the claim.
+        with self._claimed(found):
+            if found.decision is not None:
+                await asyncio.to_thread(self._log_review, found.decision)
+                await adispatch_custom_event(DECISION_EVENT, dumped(found.decision))
         return found.update
+
+    def _claimed(self, found: Resumed) -> AbstractContextManager[None]:
+        """What a person decided is carried out once, however often the thread is resumed."""
+        return nullcontext() if found.request is None else claimed(self._claims, found.request)
 
     def _log_review(self, decision: Decision) -> None:
         if self.log is not None:

@@ -3,19 +3,20 @@
 Small models tend to repeat a call whose result they have just been given, and are sure of it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from et_agent.answers.structured import canonical
+from et_agent.answers.field_paths import Step
+from et_agent.answers.fields import field_key, fields_of
 from et_agent.gate import Action, Decision
 from langchain_et_agent.offered_calls import spelled
 
 __all__ = ["held_back", "why_not_again"]
 
-_Call = tuple[str, str]
-"""A tool's name, and its arguments in canonical form."""
+_Call = tuple[str, Hashable]
+"""A tool's name, and what is equal for arguments that say the same."""
 
 
 def why_not_again(
@@ -33,13 +34,19 @@ def why_not_again(
         tools: Names of the tools that run but once with the same arguments, unless the user says more.
     """
     reviewed, ran = set(_reviewed(made)), _ran(messages)
+    here: set[_Call] = set()
     for call in message.tool_calls:
         key = _key(call["name"], call["args"])
         alone = message.model_copy(update={"tool_calls": [call]})
         if key in reviewed:
             return f"a person has decided about {spelled(alone)} in this run"
-        if key in ran and call["name"] in tools:
+        if call["name"] not in tools:
+            continue
+        if key in ran:
             return f"{spelled(alone)} has run since the user's last message"
+        if key in here:
+            return f"{spelled(alone)} is called twice"
+        here.add(key)
     return None
 
 
@@ -60,8 +67,10 @@ def held_back(decision: Decision, why: str, *, observing: bool) -> Decision:
 
 
 def _key(name: str, arguments: Mapping[str, Any]) -> _Call:
+    said: dict[tuple[Step, ...], Hashable]
     try:
-        return name, canonical(dict(arguments))
+        said = {steps: field_key(value) for steps, value in fields_of(dict(arguments))}
+        return name, frozenset(said.items())
     except (TypeError, ValueError):  # another model's, with something that JSON cannot say
         return name, repr(sorted(arguments.items()))
 

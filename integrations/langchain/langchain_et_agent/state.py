@@ -55,10 +55,12 @@ class Resumed:
     Attributes:
         update: The state's update.
         decision: The decision with what a person decided about its tool calls; None if nobody decided.
+        request: Trace id of the request that a person decided about; None if nobody decided.
     """
 
     update: dict[str, Any]
-    decision: Decision | None
+    decision: Decision | None = None
+    request: str | None = None
 
 
 def resumed(state: Mapping[str, Any]) -> Resumed | None:
@@ -75,7 +77,9 @@ def resumed(state: Mapping[str, Any]) -> Resumed | None:
     update = {**outcome.update, "et_agent_pause": None}
     made, trace = decisions_in(state), pause["request"].get("trace_id")
     at = next((number for number, one in enumerate(made) if one.trace_id == trace), None)
-    if not outcome.reviews or at is None:
-        return Resumed(update, None)
+    if not outcome.reviews:
+        return Resumed(update)
+    if at is None:
+        return Resumed(update, request=trace)
     made[at] = made[at].model_copy(update={"reviews": outcome.reviews})
-    return Resumed({**update, "et_agent_decisions": [*map(dumped, made)]}, made[at])
+    return Resumed({**update, "et_agent_decisions": [*map(dumped, made)]}, made[at], trace)

@@ -299,6 +299,27 @@ async def test_a_payment_that_passed_is_not_made_twice(
     assert done == ["pay 5", "pay 5"], "the user said so"
 
 
+@pytest.mark.parametrize("again", [{"to": "Anna", "amount": 5}, {"to": " anna.", "amount": 5.0}])
+@pytest.mark.parametrize("apart", [True, False])
+def test_calls_that_say_the_same_do_not_run_twice(again: dict[str, Any], apart: bool) -> None:
+    """After each other, or in one message of a model that makes several calls."""
+    paid: list[str] = []
+
+    @tool
+    def pay(to: str, amount: float) -> str:
+        """Pay."""
+        paid.append(f"{to} {amount}")
+        return "paid"
+
+    first, second = ("pay", {"to": "Anna", "amount": 5}), ("pay", again)
+    said = [calls(0.99, first), calls(0.99, second)] if apart else [calls(0.99, first, second)]
+    gate = ConfidenceGateMiddleware(POLICY)
+    state = agent_of(FakeChat(replies=said), gate, tools=[pay]).invoke(ASK)
+    assert len(paid) == apart
+    told = "has run since" if apart else "is called twice"
+    assert told in decisions_of(state)[-1].reason
+
+
 def test_other_calls_may_be_repeated(done: list[str]) -> None:
     """Tools without a topic, other arguments, and calls that failed."""
 
