@@ -1,12 +1,14 @@
 r"""From a leaf's text to its answer: find a string, read it as the kind says, compare it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from et_agent.answers.braces import boxes
-from et_agent.answers.finders import FINDERS, Found, FoundBy, find_marked
+from et_agent.answers.finders import Found, FoundBy, find_marked, join_boxes
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
+from et_agent.answers.kinds.base import Kind
+from et_agent.answers.own_words import own_words
 
 __all__ = ["Extracted", "extract", "read_value"]
 
@@ -55,13 +57,13 @@ def extract(
         decided = decide_kind(question or "", [text]).kind
     else:
         decided = require_decided(kind)
-    box_seen = False
-    for found in _candidates(text, finished=finished):
-        if found.found_by == "last line" and box_seen:
+    box_seen, reader = False, KINDS[decided]
+    for found in _candidates(text, question or "", reader, finished=finished):
+        if found.found_by in ("last line", "first line") and box_seen:
             return None
-        reading = KINDS[decided].read(found, question or "")
+        reading = reader.read(found, question or "")
         if reading is not None:
-            return Extracted(found.content, reading.value, reading.key, found.found_by)
+            return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
     return None
 
@@ -83,12 +85,17 @@ def read_value(
     return None if reading is None else Extracted(text, reading.value, reading.key, "boxed")
 
 
-def _candidates(text: str, *, finished: bool) -> list[Found]:
+def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
     if finished:
-        found = [finder(text) for finder in FINDERS]
-    else:
-        closed = [box.content.strip() for box in boxes(text) if box.closed]
-        boxed = [Found(content, "boxed") for content in closed if content]
-        complete_lines = text.rpartition("\n")[0]
-        found = [boxed[-1] if boxed else None, find_marked(complete_lines)]
-    return [candidate for candidate in found if candidate is not None]
+        own = own_words(text, question)
+        for finder in kind.finders:
+            found = finder(own)
+            if found is not None:
+                yield found
+        return
+    complete_lines = text.rpartition("\n")[0]
+    # A box is closed as long as its leaf, a marker's line only when the next one has begun.
+    own = own_words(text, question)
+    closed = [box for box in boxes(own) if box.closed and box.content.strip()]
+    boxed, marked = join_boxes(own, closed), find_marked(own_words(complete_lines, question))
+    yield from (found for found in (boxed, marked) if found is not None)

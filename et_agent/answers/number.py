@@ -14,7 +14,7 @@ from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.numerals import ENGLISH, Convention, rewritten, with_scales
 from et_agent.answers.spelled_numbers import digits_for_words, fractions_for_words, spelled_number
 
-__all__ = ["display_number", "number_in_prose", "number_in_value", "plain_number"]
+__all__ = ["display_number", "number_in_prose", "number_in_value", "plain_number", "prepared_number"]
 
 _CURRENCY = "$€£¥₹₽₩"
 _MAX_CHARACTERS = 2000
@@ -159,6 +159,12 @@ def number_in_prose(
     spelled = spelled_number(cleaned, convention.language) if prefer_first else None
     found = _last_words(cleaned, convention) if spelled is None else spelled
     return None if found == 1 and not prefer_first else found
+
+
+def prepared_number(text: str, convention: Convention = ENGLISH) -> str:
+    """A string with its numbers in digits, with a point and without separators, LaTeX undone."""
+    spelled = fractions_for_words(unwrap_text(text[:_MAX_CHARACTERS]))
+    return _clean(spelled, convention, one_number=True)
 
 
 def display_number(value: Fraction) -> str:
