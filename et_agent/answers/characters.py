@@ -27,6 +27,7 @@ _SIGNS: Final = str.maketrans(
 _DIGIT: Final = r"[0-9]"
 _CJK: Final = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _DIGIT_POINT: Final = re.compile(r"(?<=\d)．(?=\d)")
+_DIGIT_COMMA: Final = re.compile(r"(?<=\d)，(?=\d{3})")
 _BETWEEN_SCRIPTS: Final = re.compile(
     rf"(?<=[{_CJK}])(?=[-+]?[0-9A-Za-z$€£¥₩\\(\[{{\"])|(?<=[0-9A-Za-z%°)\]}}\"])(?=[{_CJK}])"
 )
@@ -48,7 +49,8 @@ def plain_characters(text: str) -> str:
     """
     if text.isascii():
         return text
-    found = _POWER.sub(_raised, _DIGIT_POINT.sub(".", text))
+    text = _DIGIT_COMMA.sub(",", _DIGIT_POINT.sub(".", text))
+    found = _POWER.sub(_raised, text)
     found = "".join(_plain(one) for one in found) if _has_others(found) else found
     found = found.translate(_SIGNS)
     return _BETWEEN_SCRIPTS.sub(" ", found)

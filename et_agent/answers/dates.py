@@ -24,6 +24,7 @@ __all__ = ["Moment", "date_in_prose", "date_in_value"]
 _MOST_CHARACTERS: Final = 400
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _NOON: Final = 12
+_LATIN: Final = ("en", "de", "fr", "es", "it", "pt")
 _ORDINALS: Final = {
     word: at
     for at, word in enumerate(
@@ -50,6 +51,7 @@ _NUMERIC: Final = re.compile(
     r"(?<![\d/.-])(?P<first>\d{1,2})\s?(?P<sign>[-/.])\s?(?P<second>\d{1,2})\s?(?P=sign)\s?(?P<year>\d{4}|\d{2})(?![\d/-])"
 )
 _SHORT: Final = re.compile(r"(?<![\d/.-])(?P<first>\d{1,2})(?P<sign>/)(?P<second>\d{1,2})(?![\d/.-])")
+_YEAR_OF_OUR_LORD: Final = re.compile(r"\b(?:ad|a\.d\.|ce)\s+(?P<year>\d{1,4})(?!\d)")
 _LONE_YEAR: Final = re.compile(rf"(?<![\w/.,:-]){_YEAR}(?![\w/:]|[.,-]\d)", re.IGNORECASE)
 _TIME: Final = re.compile(
     r"(?<![\d:.,/-])(?P<hour>[01]?\d|2[0-4])(?:\s?[:h]\s?(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
@@ -117,20 +119,27 @@ def date_in_value(text: str, question: str = "") -> Moment | None:
     cleaned = _clean(text)
     if len(cleaned) > _MOST_CHARACTERS:
         return None
-    found = _first_moment(cleaned, question, last=False)
-    if found is None:
-        return None
-    moment, rest = found
-    names = {**weekday_names("en"), **weekday_names(convention_of(question or text).language)}
+    own = convention_of(question or text).language
+    # Without a question nothing but the month may tell the language.
+    for language in (own,) if question else dict.fromkeys((own, *_LATIN)):
+        found = _first_moment(cleaned, question, language, last=False)
+        if found is not None and _is_filler(found[1], language):
+            return found[0]
+    return None
+
+
+def _is_filler(rest: str, language: str) -> bool:
+    names = {**weekday_names("en"), **weekday_names(language)}
     words = [word for word in re.split(r"[\s,.()]+", _FILLER.sub(" ", rest)) if word]
-    return moment if all(word in names for word in words) else None
+    return all(word in names for word in words)
 
 
 def date_in_prose(text: str, question: str = "", *, prefer_first: bool = False) -> Moment | None:
     """Return the date that a sentence gives: the last one, or with `prefer_first` the first."""
     cleaned = _clean(text)
     part = cleaned[:_MOST_CHARACTERS] if prefer_first else cleaned[-_MOST_CHARACTERS:]
-    found = _first_moment(part, question, last=not prefer_first)
+    language = convention_of(question or text).language
+    found = _first_moment(part, question, language, last=not prefer_first)
     return None if found is None else found[0]
 
 
@@ -141,9 +150,10 @@ def _clean(text: str) -> str:
     return " ".join(re.sub(r"[‒–—]", "-", plain).casefold().split()).strip(" .!")
 
 
-def _first_moment(text: str, question: str, *, last: bool) -> tuple[Moment, str] | None:
+def _first_moment(
+    text: str, question: str, language: str, *, last: bool
+) -> tuple[Moment, str] | None:
     """A date with the time beside it, and the text without them."""
-    language = convention_of(question or text).language
     dates = list(_dates(text, question, language))
     times = list(_times(text))
     if not dates:
@@ -170,7 +180,7 @@ def _dates(text: str, question: str, language: str) -> Iterator[Span]:
     if not any(map(str.isdigit, text)) and not _has_month(text, language):
         return
     found: list[Span] = []
-    for pattern in (_EASTERN, _ISO, _NUMERIC, *_with_names(language), _SHORT, _LONE_YEAR):
+    for pattern in (_EASTERN, _ISO, _NUMERIC, *_with_names(language), _SHORT, _YEAR_OF_OUR_LORD, _LONE_YEAR):
         for match in pattern.finditer(text):
             if any(match.start() < end and start < match.end() for start, end, _ in found):
                 continue
@@ -186,6 +196,8 @@ def _moment(
     parts = match.groupdict()
     if pattern in (_NUMERIC, _SHORT):
         return _numeric(match, question)
+    if pattern is _YEAR_OF_OUR_LORD:
+        return Moment(int(parts["year"]))
     if pattern is _LONE_YEAR:
         era, year = parts["era"], int(parts["year"])
         if era is None and not 1000 <= year <= 2999:

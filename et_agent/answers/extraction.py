@@ -2,6 +2,7 @@ r"""From a leaf's text to its answer: find a string, read it as the kind says, c
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from et_agent.answers.braces import boxes
 from et_agent.answers.finders import Found, FoundBy, find_marked, join_boxes
@@ -11,6 +12,9 @@ from et_agent.answers.kinds.base import Kind
 from et_agent.answers.own_words import own_words
 
 __all__ = ["Extracted", "extract", "read_value"]
+
+
+_MOST_CODE: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,8 @@ def read_value(
 
 
 def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
+    own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, question)
     if finished:
-        own = own_words(text, question)
         for finder in kind.finders:
             found = finder(own)
             if found is not None:
@@ -95,7 +99,6 @@ def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iter
         return
     complete_lines = text.rpartition("\n")[0]
     # A box is closed as long as its leaf, a marker's line only when the next one has begun.
-    own = own_words(text, question)
     closed = [box for box in boxes(own) if box.closed and box.content.strip()]
     boxed, marked = join_boxes(own, closed), find_marked(own_words(complete_lines, question))
     yield from (found for found in (boxed, marked) if found is not None)

@@ -154,6 +154,8 @@ def find_first_line(text: str) -> Found | None:
 def find_last_line(text: str) -> Found | None:
     """Find the last line with content, closing courtesies such as "I hope this helps" aside."""
     for line in reversed(_lines(text)):
+        if _denies(line):
+            return None
         if not _CHAT_CLOSING.match(line.strip()):
             return Found(line.strip(), "last line")
     return None
@@ -161,6 +163,15 @@ def find_last_line(text: str) -> Found | None:
 
 FINDERS: tuple[Finder, ...] = (find_boxed, find_marked, find_last_line)
 """The finders in the order in which they are asked."""
+
+
+def _denies(line: str) -> bool:
+    """Whether a line says what the answer is not, and not what it is."""
+    for match in _MARKER.finditer(line[:_MOST_CHARACTERS]):
+        content = line[match.end() :].strip()
+        if _NEGATED.match(content) and not _NOT_BUT.match(content):
+            return True
+    return False
 
 
 def _lines(text: str) -> list[str]:

@@ -72,6 +72,7 @@ _NO_NUMBER = re.compile(
 """Dates, telephone numbers, scores, ranges and versions: signs between their parts are no operators."""
 _BOLD = re.compile(r"\*\*([^*]{1,60})\*\*")
 _SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_]")
+_NAMED_VALUE = re.compile(r"(?:^|[,;]|\band)\s*([A-Za-z]\w{0,8})\s*=")
 _ASCENDING = re.compile(r"(\d+(?:\.\d+)?)\s*-\s*\D?(\d+(?:\.\d+)?)")
 _OPERATOR_AHEAD = re.compile(r"\s*[-+*/=^](?!\s*$)")
 
@@ -111,7 +112,7 @@ def number_in_value(text: str, convention: Convention = ENGLISH) -> Fraction | N
     if len(text) > _MAX_CHARACTERS:
         return None
     cleaned = _clean(fractions_for_words(unwrap_text(text)), convention, one_number=True)
-    if _is_no_number(cleaned):
+    if _is_no_number(cleaned) or _gives_several(cleaned):
         return None
     for candidate in (cleaned, _TRAILING_UNIT.sub("", cleaned), _after_equals(cleaned)):
         value = evaluate(_bare(_ASSIGNMENT.sub("", candidate)))
@@ -192,6 +193,11 @@ def _clean(text: str, convention: Convention, *, one_number: bool = False) -> st
 
 def _without_spaces(match: re.Match[str]) -> str:
     return match.group(1).replace(" ", "")
+
+
+def _gives_several(cleaned: str) -> bool:
+    """Whether it gives values to several names: `x = 3, y = 5`."""
+    return len(set(_NAMED_VALUE.findall(cleaned))) > 1
 
 
 def _is_no_number(cleaned: str) -> bool:

@@ -24,6 +24,7 @@ _SAYS: Final = re.compile(
 _ONLY_A_BOX: Final = re.compile(r"\s*(?:\$+|\\\[|\\\()?\s*\\boxed\b[^\n]*\s*")
 _PROSE_FENCES: Final = frozenset({"", "latex", "tex", "math", "markdown", "md", "text", "txt"})
 _QUOTED_LINE: Final = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
+_NOT_A_NEWLINE: Final = re.compile(r"[^\n]")
 _LEAST_QUOTE: Final = 12
 """Characters about a box or a marker that make a copy of the question's a quotation."""
 _SENTENCE: Final = re.compile(r"[^\n.!?。！？]*(?:[.!?。！？](?=\S)[^\n.!?。！？]*)*[.!?。！？]?")
@@ -64,16 +65,16 @@ def code_blocks(text: str) -> list[CodeBlock]:
 def own_words(text: str, question: str = "") -> str:
     """Blank out what looks like an answer in code, in quoted lines and in copies of the question.
 
-    The text keeps its length. A block of code without a programming language that holds nothing but a
-    box is the leaf's own way of setting it off. Of a text beyond 200,000 characters, which no model
-    writes for an answer, only the end is kept.
+    The text keeps its length. A block of code counts where it has no programming language and holds
+    no box, or nothing but one: that is the leaf's own way of setting it off. Of a text beyond 200,000
+    characters, which no model writes for an answer, only the end is kept.
     """
     if len(text) > _MOST_CHARACTERS:
         text = text[-_KEPT_CHARACTERS:]
+    if "```" in text or "~~~" in text:
+        text = _without_code(text)
     if _SAYS.search(text) is None:
         return text
-    if "```" in text or "~~~" in text:
-        text = _without_answers(text)
     if ">" in text:
         text = _QUOTED_LINE.sub(_blanked, text)
     if question and _SAYS.search(question) is not None:
@@ -81,13 +82,13 @@ def own_words(text: str, question: str = "") -> str:
     return text
 
 
-def _without_answers(text: str) -> str:
-    """A text whose blocks of code hold no boxes and markers."""
+def _without_code(text: str) -> str:
     parts, at = list[str](), 0
     for block in code_blocks(text):
-        if block.language in _PROSE_FENCES and _ONLY_A_BOX.fullmatch(block.code):
+        prose = block.language in _PROSE_FENCES
+        if prose and (_SAYS.search(block.code) is None or _ONLY_A_BOX.fullmatch(block.code)):
             continue
-        parts += [text[at : block.start], _blank(text[block.start : block.end])]
+        parts += [text[at : block.start], _NOT_A_NEWLINE.sub(" ", text[block.start : block.end])]
         at = block.end
     return "".join((*parts, text[at:]))
 

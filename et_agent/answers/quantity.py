@@ -25,7 +25,7 @@ _AMOUNT: Final = (
     rf"(?P<number>\d+\s+\d+/\d+|{_LITERAL}\s?/\s?{_LITERAL}(?![\d/])|{_LITERAL})"
 )
 _UNIT: Final = (
-    r"(?P<unit>%|(?![eE][-+]?\d)(?:degrees )?[^\W\d_°Ω]*[^\W\d_°Ω.](?:\^?\(?-?[1-9]\)?)?"
+    r"(?P<unit>%|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
     r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
 )
 _QUANTITY: Final = re.compile(rf"(?<![\w.^]){_AMOUNT}\s*-?{_UNIT}?")
@@ -58,6 +58,8 @@ class Quantity:
 
     number: Fraction
     unit: str
+    is_compound: bool = False
+    """Whether it is written in several units: "5 feet 10 inches"."""
 
     @property
     def base(self) -> tuple[str, Fraction]:
@@ -102,7 +104,7 @@ def _with_smaller_parts(
         if larger.dimension != smaller.dimension or larger.factor <= smaller.factor:
             return None
         share = part.number * smaller.factor / in_base_units(found.unit).factor
-        total, last = Quantity(total.number + share, found.unit), part
+        total, last = Quantity(total.number + share, found.unit, is_compound=True), part
     return total
 
 

@@ -44,6 +44,8 @@ _FRACTION: Final = re.compile(
     rf"[\s-]+(?P<bottom>{_PART_NAMES})s?(?![\w-])",
     re.IGNORECASE,
 )
+_HALF_A: Final = re.compile(r"\bhalf an? (?=(?:million|billion|trillion|thousand|dozen|hundred)\b)", re.I)
+_MIXED: Final = re.compile(r"(\d) and (?=\d+/\d)")
 _WHOLE_PART: Final = re.compile(rf"(?:an?\s+)?({_PART_NAMES})", re.IGNORECASE)
 _PARTS_ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
     "de": {
@@ -150,6 +152,7 @@ def fractions_for_words(text: str) -> str:
     """Write English fractions in words as `n/m`: "three quarters", "two and a half"."""
     if len(text) > 10 * _MOST_CHARACTERS:
         return text
+    text = _HALF_A.sub("1/2 ", _MIXED.sub(r"\1 ", text))
     return _MINUS.sub("-", _FRACTION.sub(_in_digits, text))
 
 
