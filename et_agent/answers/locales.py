@@ -51,6 +51,10 @@ _NOT_CLDR: Final = {
     "farad": "farad", "henry": "henry", "becquerel": "becquerel", "lightyears": "light_year",
 }  # fmt: skip
 """English names and signs that CLDR has not, or means other units by."""
+_FURTHER_UNITS: Final = {
+    "zh": {"千米": "kilometer", "公分": "centimeter", "钟头": "hour", "个小时": "hour", "度": "degree"},
+    "ja": {"キロ": "kilometer", "km": "kilometer"},
+}
 _IN_PINT: Final = {
     "celsius": "degC", "fahrenheit": "degF", "tonne": "metric_ton", "ton": "short_ton",
     "g-force": "standard_gravity", "astronomical-unit": "astronomical_unit",
@@ -61,15 +65,13 @@ _IN_PINT: Final = {
     "fluid-ounce": "fluid_ounce", "ounce-troy": "troy_ounce", "acre-foot": "acre_foot",
     "british-thermal-unit": "british_thermal_unit", "electronvolt": "electron_volt",
 }  # fmt: skip
-_NOT_UNITS: Final = (
-    "concentr-", "graphics-", "temperature-generic", "-person", "solar-", "earth-", "item",
-    "imperial", "-metric", "scandinavian", "beaufort", "volume-drop", "volume-pinch", "mass-grain",
-    "volume-jigger", "dessert", "point", "light-solar", "-100-", "milliinch", "dunam", "therm-us",
-    "poundal", "consumption", "duration-quarter", "ofhg", "karat", "angle-steradian", "-jp",
-    "length-chain", "length-rod", "slug", "rankine", "gasoline", "night", "calorie-it", "-rin",
-    "-sun", "-shaku", "-ken", "-jo", "-ri", "-bu", "-se", "-cho", "kosaji", "osaji", "-sai", "-to-",
-    "-koku", "-fun", "mass-dalton", "volume-bushel", "pound-force-foot",
-)  # fmt: skip
+_NOT_UNITS: Final = re.compile(
+    r"concentr-|graphics-|temperature-generic|-person|solar-|earth-|item|imperial|-metric|scandinavian|"
+    r"beaufort|volume-(?:drop|pinch|jigger|bushel|dessert-spoon)|mass-(?:grain|slug|dalton)|length-(?:chain|rod|point)|"
+    r"-100-|milliinch|dunam|therm-us|poundal|consumption|duration-(?:quarter|night)|ofhg|karat|steradian|-jp|"
+    r"rankine|gasoline|calorie-it|pound-force-foot|"
+    r"-(?:rin|sun|shaku|shaku-length|shaku-cloth|ken|jo|ri|bu|se|cho|kosaji|osaji|sai|to|koku|fun)$"
+)
 """Parts of the names of units that no answer is given in, or that words of other meanings name."""
 
 
@@ -147,12 +149,14 @@ weekday_names: Final = _table(_weekdays)
 @functools.cache
 def currency_names(language: str) -> Mapping[str, str]:
     """ISO 4217 codes by name ("euro", "euros"), sign ("€", "US$") and code ("eur")."""
+    from babel.numbers import get_currency_name
+
     locale, found = _locale(language), dict[str, str]()
     common = ("USD", "EUR", "GBP", "JPY", "CNY", "KRW", "INR", "RUB", "CHF", "BRL", "MXN", "SAR")
     common = (*common, "EGP", "TRY", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN", "AED", "ILS")
     for code in common:
-        plurals = locale._data["currency_names_plural"].get(code, {})
-        for name in (locale.currencies.get(code, code), *plurals.values(), code):
+        plurals = (get_currency_name(code, count=count, locale=language) for count in _COUNTS)
+        for name in (locale.currencies.get(code, code), *plurals, code):
             found.setdefault(name.casefold(), code)
         symbol = locale.currency_symbols.get(code)
         if symbol is not None:
@@ -197,12 +201,11 @@ def unit_names(language: str) -> Mapping[str, str]:
     from babel.units import format_unit
 
     locale, exact, folded = _locale(language), dict[str, str](), dict[str, str]()
-    if language == "en":
-        exact.update(_NOT_CLDR)
+    exact.update(_NOT_CLDR if language == "en" else _FURTHER_UNITS.get(language, {}))
     # "minute" is a time before it is an angle, "ml" thousandths before millions.
     units = sorted(locale.unit_display_names, key=lambda unit: ("angle-" in unit, "-mega" in unit))
     for unit in units:
-        if any(part in unit for part in _NOT_UNITS):
+        if _NOT_UNITS.search(unit):
             continue
         expression = _in_pint(unit.partition("-")[2])
         for length in ("long", "short", "narrow"):
@@ -210,11 +213,17 @@ def unit_names(language: str) -> Mapping[str, str]:
                 written = format_unit(count, unit, length, locale=language)
                 name = written.replace(str(count), "").strip("\u200f\xa0\u202f ")
                 # "يومان" says two days in one word; "[" sets off a country.
-                if name != written and "[" not in name and name:
-                    exact.setdefault(name, expression)
-                    if len(name) > 1 or not name.isascii():
-                        folded.setdefault(name.casefold(), expression)
+                if name == written or "[" in name:
+                    continue
+                for one in {name, _in_british(name)} if language == "en" else {name}:
+                    exact.setdefault(one, expression)
+                    if len(one) > 1 or not one.isascii():
+                        folded.setdefault(one.casefold(), expression)
     return MappingProxyType({**folded, **exact})
+
+
+def _in_british(name: str) -> str:
+    return re.sub(r"(?<!thermo)(met|lit)er(s?)\b", r"\1re\2", name)
 
 
 def _in_pint(unit: str) -> str:

@@ -39,7 +39,7 @@ _AND: Final = re.compile(r"\s*(?:,|and|und|et|y|e|и|&)?\s*", re.IGNORECASE)
 _ASKED: Final = re.compile(
     r"\b(?:how many|wie viele|wieviele|combien de|combien d'|cuántos|cuántas|quanti|quante|quantos|quantas|"
     r"сколько)\s+([^\W\d_]+(?: [^\W\d_]+)?)"
-    r"|\bin ((?:square |cubic )?[^\W\d_]+(?:/[^\W\d_]+)?)\s*[?.)]"
+    r"|\bin ((?:square |cubic )?[^\W\d_]+(?:/[^\W\d_]+)?)\s*[?.,)]"
     r"|\b(?:in|en|em) ([^\W\d_]+)\s*\?|多少([^\W\d_]{1,3})|何(キロ|メートル|時間|分|グラム)|몇 ?([^\W\d_]{1,4})",
     re.IGNORECASE,
 )

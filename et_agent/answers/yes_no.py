@@ -38,26 +38,37 @@ _NOT_AN_ANSWER: Final = re.compile(
     re.IGNORECASE,
 )
 _MOST_CHARACTERS: Final = 400
+_MOST_ASKED: Final = 1500
+_WHAT_IN_GERMAN: Final = re.compile(
+    r"was (?:ist|sind|war|waren|kostet|kosten|sagt|macht|hat|bedeutet|passiert|für)\b", re.IGNORECASE
+)
+_OPEN_CLAUSE: Final = re.compile(
+    r",\s*(?:then\s+)?(?:how|what|which|who|when|where|why|wie|welche|combien|quel|cuánt|qué|quant|qual|сколько)",
+    re.IGNORECASE,
+)
+_BY_ITS_VERB: Final = re.compile(
+    r"[\"“]?(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|ist|sind|war|hat|kann|est-ce)\b",
+    re.IGNORECASE,
+)
+"""The verb in front makes it a question of yes and no, whatever clauses follow."""
 _ASKS: Final = re.compile(
-    r"(?:^|[.!?\n]\s*)[\"“¿¡]?(?:(?:true or false|yes or no|yes/no|wahr oder falsch|ja oder nein|vrai ou faux|oui ou non|"
+    r"^[\"“¿¡\s]*(?:(?:true or false|yes or no|yes/no|wahr oder falsch|ja oder nein|vrai ou faux|oui ou non|"
     r"verdadero o falso|sí o no|vero o falso|sì o no|verdadeiro ou falso|sim ou não|верно ли|правда ли)\b"
     r"|(?:is|are|am|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must|isn't|aren't|doesn't|"
     r"don't|didn't|won't|can't)\s+(?!(?:you|we) (?:please )?(?:tell|give|list|name|write|explain|show|help|find|solve))"
-    r"[^?\n]{1,300}\?"
     r"|(?:ist|sind|war|waren|hat|haben|hatte|kann|können|darf|soll|wird|werden|gibt es|gilt|stimmt es|liegt|lebt|"
-    r"gehört|gehören)\s+[^?\n]{1,300}\?"
-    r"|est-ce qu['’e][^?\n]{1,300}\?"
-    r"|(?:est-il|y a-t-il|peut-on|a-t-il|est-elle|sont-ils|le |la |les |l')[^?\n]{0,200}"
-    r"(?:-t-(?:il|elle|on|ils)|-(?:il|elle|ils|elles|on)\b|que\b|qu')[^?\n]{0,200}\?"
-    r"|(?:è|sono|era|erano|ha|hanno|può|possono|c'è|ci sono|esiste)\s+[^?\n]{1,300}\?"
-    r"|(?:es|son|está|están|fue|era|tiene|tienen|puede|pueden|hay|existe)\s+[^?\n]{1,300}\?"
-    r"|(?:é|são|está|estão|foi|tem|têm|pode|podem|há|existe)\s+[^?\n]{1,300}\?"
-    r"|(?:является ли|есть ли|может ли|можно ли|[^?\n]{1,60} ли )[^?\n]{0,300}\?"
-    r"|هل\s[^?؟\n]{1,300}|क्या\s[^?।\n]{1,200}\s(?:है|हैं|था|थी|थे|सकता है|सकते हैं)\s*\??\s*$)"
+    r"gehört|gehören)\s|est-ce qu['’e]|est-il\b|y a-t-il|peut-on|a-t-il|est-elle|sont-ils|"
+    r"(?:le |la |les |l'|un |une |\d+ )[^?]{0,120}-(?:t-)?(?:il|elle|ils|elles|on)\b"
+    r"|(?:è|sono|era|erano|ha|hanno|può|possono|c'è|ci sono|esiste)\s|(?:es|son|está|están|fue|tiene|tienen|"
+    r"puede|pueden|hay|existe)\s|(?:é|são|está|estão|foi|tem|têm|pode|podem|há|existe)\s"
+    r"|(?:является ли|есть ли|может ли|можно ли|[^?]{1,60} ли )|هل\s|क्या\s.*(?:है|हैं|था|थी|थे)\s*\??\s*$)"
+    r"|(?:sim ou não|sí o no|oui ou non|ja oder nein|yes or no|true or false)\s*\?"
     r"|吗[?？]?\s*$|是不是|是否|有没有"
     r"|(?:です|ます|でした|ました|ません)か[?？。]?\s*$|(?:입니까|습니까|나요|인가요|까요)[?？]?\s*$",
     re.IGNORECASE,
 )
+_SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
+_ASKING: Final = re.compile(r"[?？؟]\s*[\"”’)]*$")
 _ALTERNATIVE: Final = re.compile(
     r"\b(?:or|oder|ou|o|или)\s+(?!(?:no|not|nein|nicht|non|não|falso|falsch|false|faux|нет)\b)\w+[^?]*\?|还是|أم |それとも|아니면",
     re.IGNORECASE,
@@ -74,19 +85,18 @@ _OPEN: Final = re.compile(
 
 def asks_yes_or_no(question: str) -> bool:
     """Whether a question can be answered with yes or no, and offers no other alternative."""
-    asked = question[-_MOST_CHARACTERS * 2 :]
-    found = _ASKS.search(asked)
-    if found is None:
+    sentences = [one.strip() for one in _SENTENCE.split(question[-_MOST_ASKED:]) if one.strip()]
+    asking = [one for one in sentences if _ASKING.search(one)] or sentences[-1:]
+    if not asking or len(asking[-1]) > _MOST_CHARACTERS:
         return False
-    # "Was" is German for "what", and "Was ist …?" begins like "Was it …?".
-    sentence = found.group()
-    opening = re.split(r"[\s,]+", sentence.strip(" .!?\n\"“¿"), maxsplit=3)
-    head = " ".join(opening[1:3]) if len(opening) > 1 else ""
-    german_what = opening[:1] and opening[0].casefold() == "was" and re.match(r"(?:ist|sind|war|kostet|sagt|macht)\b", head)
-    if german_what or _ALTERNATIVE.search(asked):
+    asked = asking[-1]
+    ends = _ASKING.search(asked) is not None or not asked.isascii()
+    if not ends or _ASKS.search(asked) is None or _ALTERNATIVE.search(asked):
         return False
-    eastern = not sentence.isascii() and re.search(r"[\u0600-\u06ff\u0900-\u097f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", sentence)
-    return not (eastern and _OPEN.search(asked))
+    # "Was ist …?" asks what in German and "Was it …?" whether in English.
+    if _WHAT_IN_GERMAN.match(asked) or _OPEN_CLAUSE.search(asked):
+        return False
+    return _OPEN.search(asked) is None or _BY_ITS_VERB.match(asked) is not None
 
 
 def yes_or_no(text: str, *, at_end: bool = False) -> tuple[bool, str] | None:

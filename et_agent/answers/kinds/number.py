@@ -26,10 +26,18 @@ _QUANTITY_WORDS = re.compile(
     r"what (?:is|was|are) the (?:total|sum|average|mean|number|amount|cost|price|difference|"
     r"percentage|probability|product|remaining|value|area|perimeter|volume|speed|distance)|"
     r"what (?:percentage|percent|fraction|number|year)|"
-    r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume))\b",
+    r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume)|"
+    r"wie (?:oft|alt|lange?|weit|hoch|schwer|schnell|groß)|quel (?:âge|(?:est|serait|sera) .{0,20}(?:prix|montant|total))|"
+    r"(?:calcule[rz]?|calcula|calcola|berechne|рассчитайте|вычислите|найдите)|насколько|как (?:долго|далеко|часто))\b"
+    r"|多[长远旧大高重少久]|能.{0,2}几|[^\s]几[个只包本条岁次天年]|计算|何[^\s]{1,2}(?:必要|でしょう|です|あり|かか)|計算|求め|얼마나|احسب",
     re.IGNORECASE,
 )
-_ASKED = re.compile(r"\b(?:what|find|calculate|how)\b", re.IGNORECASE)
+_ASKED = re.compile(
+    r"\b(?:what|find|calculate|how|wie|welche[rsnm]?|berechne|quel(?:le)?s?|calcule[rz]?|qué|cuál|cuáles|calcula|"
+    r"qual[ei]?|che|calcola|qual|que|каков[аоы]?|как(?:ой|ая|ое|ие|ую)?|найдите?|вычислите?)\b"
+    r"|多|计算|求|何|いくら|求め|どれ|얼마|몇|구하|كم|ما |احسب|क्या|कितन|ज्ञात",
+    re.IGNORECASE,
+)
 _AMOUNT_WORDS = re.compile(
     r"\b(?:total|combined|average|sum|number of|amount|price|cost|salary|age|measure of)\b",
     re.IGNORECASE,
@@ -44,7 +52,8 @@ _COUNT_WORDS = re.compile(
 _SUM = re.compile(r"\d\s*[-+*/×÷^]\s*\(?\d")
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 _WORDS_ASKED = re.compile(
-    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name)\b",
+    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name|wer|wem|wessen|wo|qui|où|"
+    r"quién|dónde|chi|dove|quem|onde|кто|где)\b|谁|哪里|哪儿|哪个|誰|どこ|누구|어디|أين|कौन|कहाँ",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"(?<!\\)[A-Za-z]{2,}")

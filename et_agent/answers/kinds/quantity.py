@@ -35,7 +35,8 @@ _ASKED: Final = re.compile(
     r"|ما (?:هي |هو )?(?:سرعة|ارتفاع|طول|كتلة|وزن|المسافة|مسافة|درجة حرارة)|की (?:ऊंचाई|ऊँचाई|लंबाई|गति|दूरी)|कितना (?:ऊंचा|लंबा|भारी|दूर)",
     re.IGNORECASE,
 )
-_MOST_FIGURES: Final = 1
+_MOST_FIGURES: Final = 0
+_MOST_CHARACTERS: Final = 160
 _FIGURES: Final = re.compile(r"\d+")
 
 
@@ -47,11 +48,15 @@ class _Quantity(Kind):
         """A measure is asked for, in no unit that the question names, and not to be calculated."""
         found = _ASKED.search(question)
         told = found is not None and "unit" in found.group().casefold()
-        if found is None or (not told and len(_FIGURES.findall(question)) > _MOST_FIGURES):
+        if found is None:
+            return None
+        # A longer question with figures is to be calculated, and its numbers tell the unit.
+        figures = len(_FIGURES.findall(question)) > _MOST_FIGURES
+        if not told and (figures or len(question) > _MOST_CHARACTERS):
             return None
         if not told and asked_unit(question) is not None:
             return None
-        return Suggestion(19, f'The question says "{found.group()}".')
+        return Suggestion(32, f'The question says "{found.group()}".')
 
     def rank(self, content: str, question: str) -> int | None:
         """A number with a known unit, where the question does not name the unit to answer in."""
