@@ -6,12 +6,13 @@
 `changed` reads every stored answer of benchmarks/results/runs and benchmarks/results/settings again.
 Stored runs hold the answer of each class as results show it, not the leaves' texts: what an earlier
 reader did not find, or cut off, is lost. So it tells which stored answers are read otherwise, which
-classes of a question now are one, which are graded otherwise, and what that does to accuracy. Data sets
-that are not on this machine keep their stored grades.
+classes of a question now are one, which are graded otherwise, and what that does to accuracy. Data
+sets that are not on this machine keep their stored grades.
 
-`corpus` counts the cases of tests/answers/corpus that each reader gets right: et-agent's, math-verify's,
-lm-evaluation-harness's if it can be imported (its own folder on PYTHONPATH, `pip install --no-deps
-lm-eval`), and those of an earlier checkout of et-agent. Others are asked about the kinds that they read.
+`corpus` counts the cases of tests/answers/corpus that each reader gets right: et-agent's,
+math-verify's, lm-evaluation-harness's if it can be imported (its own folder on PYTHONPATH, `pip install
+--no-deps lm-eval`), and those of an earlier checkout of et-agent. Others are asked about the kinds that
+they read.
 
 Both write benchmarks/results/readings.json; `corpus` also the table of docs/answers.md.
 """
@@ -34,7 +35,7 @@ import numpy as np
 
 from benchmarks.documents import ROOT, put
 from benchmarks.runs import RESULTS
-from et_agent.answers import AnswerKind, answer_classes, extract, read_value
+from et_agent.answers import answer_classes, extract, read_value
 from et_agent.errors import EtAgentError
 from et_agent.evaluation.archive import RunArchive
 from et_agent.evaluation.datasets import load_items
@@ -57,7 +58,9 @@ def changed() -> dict[str, Any]:
         for key, run in RunArchive(path).items():
             items = _items(run.config["data"], settings=path.parent == SETTINGS)
             found[f"{path.name.removesuffix('.jsonl.xz')}: {key}"] = _compared(run.records, items)
-            print(key, found[f"{path.name.removesuffix('.jsonl.xz')}: {key}"]["accuracy"], flush=True)
+            print(
+                key, found[f"{path.name.removesuffix('.jsonl.xz')}: {key}"]["accuracy"], flush=True
+            )
     return found
 
 
@@ -106,7 +109,10 @@ def _compared(records: Sequence[QuestionRecord], items: Mapping[str, Item]) -> d
                 continue
             merged[at] = first.setdefault(member, at)
             if merged[at] != at:
-                note("classes that are one now", f"{record.answers[merged[at]]} = {record.answers[at]}")
+                note(
+                    "classes that are one now",
+                    f"{record.answers[merged[at]]} = {record.answers[at]}",
+                )
         before += record.correct
         after += _is_correct(record, merged, right)
     total = len(records) or 1
@@ -177,7 +183,9 @@ def _tally(
     for group in groups:
         members = [at for at, case in enumerate(given) if group_of(case) == group]
         right = {
-            name: None if any(read[at] is None for at in members) else sum(bool(read[at]) for at in members)
+            name: None
+            if any(read[at] is None for at in members)
+            else sum(bool(read[at]) for at in members)
             for name, read in readers.items()
         }
         found[group] = {"cases": len(members), "right": right}
@@ -273,7 +281,9 @@ def write_table(found: Mapping[str, Any]) -> None:
     rows = []
     for kind, one in found["by kind"].items():
         counts = [one["right"][name] for name in readers]
-        rows.append([f"`{kind}`", str(one["cases"]), *("–" if n is None else str(n) for n in counts)])
+        rows.append(
+            [f"`{kind}`", str(one["cases"]), *("-" if n is None else str(n) for n in counts)]
+        )
     put("docs/answers.md", "readings", table(["kind", "cases", *readers], rows))
 
 

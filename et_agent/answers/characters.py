@@ -1,7 +1,7 @@
 """One spelling for characters that many keyboards and scripts have: digits, fractions, signs."""
 
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001, RUF003
+# ruff: noqa: RUF001
 
 import re
 import unicodedata

@@ -26,11 +26,13 @@ _MAX_CHARACTERS = 4000
 _MOST_IN_SEVERAL = 60
 _MIN_OPTIONS_IN_A_ROW = 3
 _LINE_OPTION = re.compile(
-    r"^[ \t\u3000]*(?:[-*] )?[(（]?\**([A-Ja-jＡ-Ｊ])\**(?:[).:][ \t]+|[．、：）。][ \t\u3000]*)(\S.*)$",
+    r"^[ \t\u3000]*(?:[-*] )?[(（]?\**([A-Ja-jＡ-Ｊ])\**(?:[).:][ \t]+|"
+    r"[．、：）。][ \t\u3000]*)(\S.*)$",
     re.MULTILINE,
 )
 _INLINE_OPTION = re.compile(
-    r"(?<![A-Za-z0-9_(（])[(（]?([A-JＡ-Ｊ])(?:\)\s*|[．、：）]\s*)|(?<![\w.])([A-J])[.:]\s+|\(([a-j])\)\s*"
+    r"(?<![A-Za-z0-9_(（])[(（]?([A-JＡ-Ｊ])(?:\)\s*|[．、：）]\s*)|(?<![\w.])([A-J])[.:]\s+|"
+    r"\(([a-j])\)\s*"
 )
 _EXACT = re.compile(r"\(?\s*([A-Ja-j])\s*\)?[.):,;!]*")
 _WITH_TEXT = re.compile(
@@ -49,22 +51,36 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 """An option that speaks of others."""
-_LETTER_LIST = r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+\s*\(?[A-J]\)?)*"
+_LETTER_LIST = (
+    r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+"
+    r"\s*\(?[A-J]\)?)*"
+)
 _SEVERAL = re.compile(
-    r"\(?[A-J]\)?[.]?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|और)\s*|\s+)"
-    r"(?:\(?[A-J]\)?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|और)\s*|\s+)?)*"
+    r"\(?[A-J]\)?[.]?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
+    r"और)\s*|\s+)"
+    r"(?:\(?[A-J]\)?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
+    r"और)\s*|\s+)?)*"
     r"(?<=[A-J)])[.]?"
 )
 _NEGATED = re.compile(
-    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|rules? out|ruled out|ruling out|"
-    r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|kein(?:e[rsnm]?)?|pas|ni|"
-    r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|ではなく|아니라|ليس(?:ت)?|ليس)"
-    r"\s*(?:be|option|options|choice|choices|answer|answers|the|is|either|sein|Antwort|die|der|être|la|ser|"
+    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|"
+    r"rules? out|ruled out|ruling out|"
+    r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
+    r"kein(?:e[rsnm]?)?|pas|ni|"
+    r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|"
+    r"ではなく|아니라|ليس(?:ت)?|ليس)"
+    r"\s*(?:be|option|options|choice|choices|answer|answers|the|is|either|sein|Antwort|die|der|"
+    r"être|la|ser|"
     r"respuesta|essere|:|\s)*\s*(?!only)" + _LETTER_LIST + r"(?![\w'])"
-    r"|(?<![\w'])" + _LETTER_LIST + r"[.:]?\s*(?:\s+(?:is|are|was|were|can be|seems?|ist|sind|est|sont|es|son|è|é)\s+"
-    r"(?:also\s+|both\s+|all\s+|therefore\s+|clearly\s+)?(?:not(?!\s+only)|n't|incorrect|wrong|false|ruled out|eliminated|"
-    r"excluded|impossible|falsch|faux|fausse|incorrecte|incorrecta|falsa|sbagliata|errada)|\s+(?:isn't|aren't|can't be|cannot be|"
-    r"ne (?:peut|sont|est) pas|no es|non è|não é|не подходит|неверно|неверен)|\s*(?:不对|不正确|错误|是错|は正しくない|は間違い|가 아니|는 틀))"
+    r"|(?<![\w'])"
+    + _LETTER_LIST
+    + r"[.:]?\s*(?:\s+(?:is|are|was|were|can be|seems?|ist|sind|est|sont|es|son|è|é)\s+"
+    r"(?:also\s+|both\s+|all\s+|therefore\s+|clearly\s+)?(?:not(?!\s+only)|n't|incorrect|wrong|"
+    r"false|ruled out|eliminated|"
+    r"excluded|impossible|falsch|faux|fausse|incorrecte|incorrecta|falsa|sbagliata|errada)|"
+    r"\s+(?:isn't|aren't|can't be|cannot be|"
+    r"ne (?:peut|sont|est) pas|no es|non è|não é|не подходит|неверно|неверен)|\s*(?:不对|不正确|"
+    r"错误|是错|は正しくない|は間違い|가 아니|는 틀))"
 )
 """Letters that a sentence says no to."""
 _LONE = re.compile(r"(?<![\w'])[A-J](?![\w'])")
@@ -250,7 +266,13 @@ def _inline_options(question: str) -> list[Option]:
     starts = list(_INLINE_OPTION.finditer(question))
     ends = [*(match.start() for match in starts), len(question)][1:]
     return [
-        _option(question, _capital(next(filter(None, match.groups()))), match.end(), end, trailing=",;，；")
+        _option(
+            question,
+            _capital(next(filter(None, match.groups()))),
+            match.end(),
+            end,
+            trailing=",;，；",
+        )
         for match, end in zip(starts, ends, strict=True)
     ]
 

@@ -23,14 +23,17 @@ _TOKEN: Final = re.compile(
     r"|(?P<word>[^\W\d]\w*|\d[\w.]*)|(?P<sign>[^\w\s])",
     re.DOTALL,
 )
-_SQL: Final = re.compile(r"\s*(?:select|insert|update|delete|create|alter|drop|with)\b", re.IGNORECASE)
+_SQL: Final = re.compile(
+    r"\s*(?:select|insert|update|delete|create|alter|drop|with)\b", re.IGNORECASE
+)
 _PYTHON: Final = frozenset({"", "python", "py", "python3"})
 _SKIPPED: Final = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER, tokenize.TYPE_COMMENT}
 )
 _LAYOUT: Final = {tokenize.NEWLINE: "\n", tokenize.INDENT: "\t", tokenize.DEDENT: "\b"}
 _CODE_SIGNS: Final = re.compile(
-    r"\b(?:def|return|lambda|import|function|const|let|var|public|class|select .* from|print)\b.*[(;:=*]"
+    r"\b(?:def|return|lambda|import|function|const|let|var|public|class|select .* from|"
+    r"print)\b.*[(;:=*]"
     r"|=>|::|\w\(.*\)\s*[;{]|\w\[[^\]]*:[^\]]*\]|^\s*(?:SELECT|INSERT|UPDATE|DELETE)\s",
     re.IGNORECASE,
 )

@@ -25,22 +25,27 @@ _MOST_CHARACTERS: Final = 400
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _NOON: Final = 12
 _LATIN: Final = ("en", "de", "fr", "es", "it", "pt")
+_TO_TWENTY: Final = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+)
 _ORDINALS: Final = {
-    word: at
-    for at, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-        "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first "
-        "twenty-second twenty-third twenty-fourth twenty-fifth twenty-sixth twenty-seventh "
-        "twenty-eighth twenty-ninth thirtieth thirty-first".split(),
-        1,
-    )
+    **{word: at for at, word in enumerate(_TO_TWENTY.split(), 1)},
+    **{f"twenty-{word}": 20 + at for at, word in enumerate(_TO_TWENTY.split()[:9], 1)},
+    "thirtieth": 30,
+    "thirty-first": 31,
 }
 _ORDINAL: Final = "|".join(sorted(_ORDINALS, key=len, reverse=True))
 _DAY: Final = rf"(?P<day>\d{{1,2}}|{_ORDINAL})(?:st|nd|rd|th|er|º|ª|°|-го)?\.?"
 _OF: Final = r"(?:\s*(?:of|de|del|do|d'|den|из)\s+|\s*,\s*|\s+|(?<=\.)|\s*-\s*)"
-_YEAR: Final = r"(?P<year>\d{1,4})(?!\d)(?P<era>\s*(?:b\.?\s?c\.?(?:\s?e\.?)?|a\.?\s?d\.?|c\.?\s?e\.?|v\. ?chr\.?|av\. ?j\.?-?c\.?|a\. ?c\.?|d\. ?c\.?|n\. ?chr\.?|г(?:\.|ода?|оду)?|до н\. ?э\.)(?!\w))?"
+_YEAR: Final = (
+    r"(?P<year>\d{1,4})(?!\d)(?P<era>\s*(?:b\.?\s?c\.?(?:\s?e\.?)?|a\.?\s?d\.?|c\.?\s?e\.?|"
+    r"v\. ?chr\.?|av\. ?j\.?-?c\.?|a\. ?c\.?|d\. ?c\.?|n\. ?chr\.?|г(?:\.|ода?|оду)?|"
+    r"до н\. ?э\.)(?!\w))?"
+)
 _EASTERN: Final = re.compile(
-    r"(?:(?P<bc>公元前|紀元前|기원전)\s*)?(?:(?P<year>\d{1,4})\s*(?:年|년))\s*(?:(?P<month>\d{1,2})\s*(?:月|월)\s*"
+    r"(?:(?P<bc>公元前|紀元前|기원전)\s*)?(?:(?P<year>\d{1,4})\s*(?:年|"
+    r"년))\s*(?:(?P<month>\d{1,2})\s*(?:月|월)\s*"
     r"(?:(?P<day>\d{1,2})\s*(?:日|号|號|일))?)?"
     r"|(?P<month2>\d{1,2})\s*(?:月|월)\s*(?P<day2>\d{1,2})\s*(?:日|号|號|일)"
 )
@@ -50,30 +55,38 @@ _ISO: Final = re.compile(
 _NUMERIC: Final = re.compile(
     r"(?<![\d/.-])(?P<first>\d{1,2})\s?(?P<sign>[-/.])\s?(?P<second>\d{1,2})\s?(?P=sign)\s?(?P<year>\d{4}|\d{2})(?![\d/-])"
 )
-_SHORT: Final = re.compile(r"(?<![\d/.-])(?P<first>\d{1,2})(?P<sign>/)(?P<second>\d{1,2})(?![\d/.-])")
+_SHORT: Final = re.compile(
+    r"(?<![\d/.-])(?P<first>\d{1,2})(?P<sign>/)(?P<second>\d{1,2})(?![\d/.-])"
+)
 _YEAR_OF_OUR_LORD: Final = re.compile(r"\b(?:ad|a\.d\.|ce)\s+(?P<year>\d{1,4})(?!\d)")
 _LONE_YEAR: Final = re.compile(rf"(?<![\w/.,:-]){_YEAR}(?![\w/:]|[.,-]\d)", re.IGNORECASE)
 _TIME: Final = re.compile(
-    r"(?<![\d:.,/-])(?P<hour>[01]?\d|2[0-4])(?:\s?[:h]\s?(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
-    r"|\s?(?:uhr|o'clock|heures?|時|点|點|시)(?:\s?(?P<minute2>[0-5]?\d)\s?(?:分|분)?)?|(?=\s?[ap]\.?\s?m)|\.(?P<minute3>[0-5]\d)(?=\s?(?:uhr|[ap]\.?\s?m)))"
+    r"(?<![\d:.,/-])(?P<hour>[01]?\d|"
+    r"2[0-4])(?:\s?[:h]\s?(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
+    r"|\s?(?:uhr|o'clock|heures?|時|点|點|시)(?:\s?(?P<minute2>[0-5]?\d)\s?(?:分|분)?)?|"
+    r"(?=\s?[ap]\.?\s?m)|\.(?P<minute3>[0-5]\d)(?=\s?(?:uhr|[ap]\.?\s?m)))"
     r"\s?(?:uhr|h\b|hrs?\b|hours\b)?\s?(?P<half>[ap]\.?\s?m\b\.?)?(?![\d:])",
     re.IGNORECASE,
 )
 _NAMED_TIMES: Final = {"noon": "12:00", "midnight": "00:00", "midday": "12:00"}
 _NAMED_TIME: Final = re.compile(rf"\b(?:{'|'.join(_NAMED_TIMES)})\b")
 _FILLER: Final = re.compile(
-    r"\b(?:on|in|at|the|of|am|im|um|le|en|el|il|em|a las|à|alle|às|den|der|year|year of|jahr|año|anno|ano|année|ad|ce|"
-    r"about|circa|around|from|since|by|utc|gmt|local time|в|году|года|год|г|は|です|是|为|在|于|عام|سنة|في|को|में|सन|"
+    r"\b(?:on|in|at|the|of|am|im|um|le|en|el|il|em|a las|à|alle|às|den|der|year|year of|jahr|año|"
+    r"anno|ano|année|ad|ce|"
+    r"about|circa|around|from|since|by|utc|gmt|local time|в|году|года|год|г|は|です|是|为|在|于|"
+    r"عام|سنة|في|को|में|सन|"
     r"day|date|it|was|is|the date is|t|z|and|и|و)\b|[\s,.()\"'$*:;]+",
     re.IGNORECASE,
 )
 _DAY_FIRST_SAID: Final = re.compile(
-    r"\bdd[/.-]mm|\bday/month|\bday first\b|\b(?:european|british|uk|australian|indian) (?:date|format|style)|"
+    r"\bdd[/.-]mm|\bday/month|\bday first\b|\b(?:european|british|uk|australian|indian) (?:date|"
+    r"format|style)|"
     r"\bin (?:the uk|britain|europe|germany|france|australia|india)\b",
     re.IGNORECASE,
 )
 _MONTH_FIRST_SAID: Final = re.compile(
-    r"\bmm[/.-]dd|\bmonth/day|\bmonth first\b|\b(?:american|us|u\.s\.) (?:date|format|style|notation)|"
+    r"\bmm[/.-]dd|\bmonth/day|\bmonth first\b|\b(?:american|us|u\.s\.) (?:date|format|style|"
+    r"notation)|"
     r"\bin (?:the us|the usa|america|the united states)\b",
     re.IGNORECASE,
 )
@@ -180,7 +193,15 @@ def _dates(text: str, question: str, language: str) -> Iterator[Span]:
     if not any(map(str.isdigit, text)) and not _has_month(text, language):
         return
     found: list[Span] = []
-    for pattern in (_EASTERN, _ISO, _NUMERIC, *_with_names(language), _SHORT, _YEAR_OF_OUR_LORD, _LONE_YEAR):
+    for pattern in (
+        _EASTERN,
+        _ISO,
+        _NUMERIC,
+        *_with_names(language),
+        _SHORT,
+        _YEAR_OF_OUR_LORD,
+        _LONE_YEAR,
+    ):
         for match in pattern.finditer(text):
             if any(match.start() < end and start < match.end() for start, end, _ in found):
                 continue

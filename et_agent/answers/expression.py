@@ -49,7 +49,8 @@ _REPLACEMENTS = tuple(
 _SPACE_NEEDED = re.compile(r"(\\[A-Za-z]+) +(?=[A-Za-z])")
 _WHOLE_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit)\s*\{([^{}]*[A-Za-z][^{}]*)\}\.?")
 _BARE_WORDS = re.compile(
-    r"(?:[A-Za-z]{4,}(?:[ -][A-Za-z]+)*|(?!(?:sin|cos|tan|log|ln|exp|sec|csc|cot|max|min|gcd|lcm|pi)\b)"
+    r"(?:[A-Za-z]{4,}(?:[ -][A-Za-z]+)*|(?!(?:sin|cos|tan|log|ln|exp|sec|csc|cot|max|min|gcd|lcm|"
+    r"pi)\b)"
     r"[A-Za-z]+(?: [A-Za-z]+)* [A-Za-z]{4,}(?: [A-Za-z]+)*|Yes|No|Odd|All|None)\.?"
 )
 _SINGLE_LETTER = re.compile(r"\(?([A-Za-z])\)?")

@@ -10,7 +10,12 @@ from typing import Literal
 
 from et_agent.answers.braces import Group, boxes
 
-__all__ = ["FINDERS", "Finder", "Found", "FoundBy", "find_boxed",
+__all__ = [
+    "FINDERS",
+    "Finder",
+    "Found",
+    "FoundBy",
+    "find_boxed",
     "find_first_line",
     "find_last_line",
     "find_marked",
@@ -29,21 +34,25 @@ _MARKER = re.compile(
     r"|\b(?:antwort|lösung|ergebnis|réponse|respuesta|risposta|resposta|ответ)\b"
     r"(?:[ \t]+(?:auf|à|a la|alla|à|correcte?|correcta|corretta|correta|final|finale|на|est donc)"
     r"\b[^.:\n]{0,60}?)?[*_ \t]*"
-    r"(?::|=|[—–-](?=\s)|(?:ist|lautet|wäre|beträgt|est|es|è|é|será|sera|равен|равно)(?![\w'’])[ \t]*:?)"
+    r"(?::|=|[—–-](?=\s)|(?:ist|lautet|wäre|beträgt|est|es|è|é|será|sera|равен|"
+    r"равно)(?![\w'’])[ \t]*:?)"
     # Chinese, Japanese, Korean
     r"|(?:答案|正确选项|正確答案)[*_ ]*(?:是|为|為|[:：])[:： ]*|(?:^|(?<=\n))答[:：]"
     r"|(?:答え|正解|回答)[*_ ]*(?:は|[:：])[:：、 ]*|(?:정답|답|대답)[*_ ]*(?:은|는|[:：])[:： ]*"
     # Arabic, Hindi
-    r"|(?:الإجابة|الاجابة|الجواب)(?: (?:الصحيحة|النهائية|الصحيح|النهائي))?[*_ ]*(?:هي|هو|[:：])[: ]*"
+    r"|(?:الإجابة|الاجابة|الجواب)(?: (?:الصحيحة|النهائية|الصحيح|النهائي))?[*_ ]*(?:هي|هو|"
+    r"[:：])[: ]*"
     r"|(?:उत्तर|जवाब)[*_ ]*(?:[:：]|(?=[^\n।]{1,60} (?:है|हैं|होगा)))[: ]*",
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
-    r"^(?:not|nicht|pas|no|non|não|не|不是)\b[^.\n]{1,80}?,?\s*\b(?:but|sondern|mais|sino|ma|bensì|mas|а|而是)\b",
+    r"^(?:not|nicht|pas|no|non|não|не|不是)\b[^.\n]{1,80}?,?\s*\b(?:but|sondern|mais|sino|ma|"
+    r"bensì|mas|а|而是)\b",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
-    r"^(?:not|nicht|pas|n'est pas|no es|non è|não|не|不是|ではない|아니)(?!\w)(?!\s+(?:only|nur|just|nec|enough|possible|known|defined|"
+    r"^(?:not|nicht|pas|n'est pas|no es|non è|não|не|不是|ではない|아니)(?!\w)(?!\s+(?:only|nur|"
+    r"just|nec|enough|possible|known|defined|"
     r"given|a\b|an\b|applicable|available|sure))",
     re.IGNORECASE,
 )

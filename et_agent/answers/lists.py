@@ -19,7 +19,8 @@ _MOST_CHARACTERS: Final = 2000
 _MOST_IN_AN_ITEM: Final = 120
 _MOST_LINES: Final = 200
 _ORDER_SAID: Final = re.compile(
-    r"\b(?:in (?:\w+ ){0,2}order|order(?:ed)?\b|sort(?:ed)?|arrange|rank(?:ed|ing)?|sequence|steps?|chronolog\w+|"
+    r"\b(?:in (?:\w+ ){0,2}order|order(?:ed)?\b|sort(?:ed)?|arrange|rank(?:ed|ing)?|sequence|"
+    r"steps?|chronolog\w+|"
     r"(?:ascending|descending)|from (?:the )?\w+est to|smallest to|largest to|first to last|"
     r"reihenfolge|sortier\w+|ordne|geordnet|dans l'ordre|ordre|trie[rz]?|en orden|ordena|orden|"
     r"in ordine|ordina|em ordem|ordene|по порядку|в порядке|упорядоч\w+|отсортируй\w*)(?!\w)"
@@ -28,11 +29,13 @@ _ORDER_SAID: Final = re.compile(
 )
 _BULLET: Final = re.compile(r"^[ \t]*(?:[-*•+–]|\(?\d{1,2}[.)、]|\(?[a-hA-H][.)])[ \t]*(?=\S)")
 _LEAD: Final = re.compile(
-    r"^(?:[^:,;\n]{0,60}?\b(?:are|include|is|were|sind|sont|son|sono|são|это)\b:?\s+|[^:,;\n]{0,60}:\s+)",
+    r"^(?:[^:,;\n]{0,60}?\b(?:are|include|is|were|sind|sont|son|sono|são|это)\b:?\s+|"
+    r"[^:,;\n]{0,60}:\s+)",
     re.IGNORECASE,
 )
 _CONJUNCTION: Final = re.compile(
-    r"\s*,?\s+(?:and|as well as|und|sowie|et|y|e|ed|и|और|तथा|&)\s+|\s*(?:和|以及|及|と|그리고)\s*|\s+و\s*",
+    r"\s*,?\s+(?:and|as well as|und|sowie|et|y|e|ed|и|और|तथा|&)\s+|\s*(?:和|以及|及|と|"
+    r"그리고)\s*|\s+و\s*",
     re.IGNORECASE,
 )
 _STRONG: Final = re.compile(r"\s*[;\n|]\s*|\s*\\\\\s*")
@@ -55,7 +58,9 @@ def items_of(text: str) -> list[str]:
         parts = [_BULLET.sub("", line) for line in lines]
         return [one for one in map(readable, parts) if one]
     cleaned = strip_delimiters(unwrap_text(strip_markdown(" ".join(text.split()))))
-    cleaned = re.sub(r"\\[,;:! ]|\\q?quad\b", " ", cleaned.replace(r"\left", "").replace(r"\right", ""))
+    cleaned = re.sub(
+        r"\\[,;:! ]|\\q?quad\b", " ", cleaned.replace(r"\left", "").replace(r"\right", "")
+    )
     cleaned = cleaned.strip().rstrip(".。")
     for opening, closing in _BRACKETS:
         if cleaned.startswith(opening) and cleaned.endswith(closing):

@@ -3,6 +3,9 @@
 Each table is made once per language, from a word in small letters to what it means.
 """
 
+# Other scripts are what this reads.
+# ruff: noqa: RUF001
+
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +55,13 @@ _NOT_CLDR: Final = {
 }  # fmt: skip
 """English names and signs that CLDR has not, or means other units by."""
 _FURTHER_UNITS: Final = {
-    "zh": {"千米": "kilometer", "公分": "centimeter", "钟头": "hour", "个小时": "hour", "度": "degree"},
+    "zh": {
+        "千米": "kilometer",
+        "公分": "centimeter",
+        "钟头": "hour",
+        "个小时": "hour",
+        "度": "degree",
+    },
     "ja": {"キロ": "kilometer", "km": "kilometer"},
 }
 _IN_PINT: Final = {
@@ -66,9 +75,12 @@ _IN_PINT: Final = {
     "british-thermal-unit": "british_thermal_unit", "electronvolt": "electron_volt",
 }  # fmt: skip
 _NOT_UNITS: Final = re.compile(
-    r"concentr-|graphics-|temperature-generic|-person|solar-|earth-|item|imperial|-metric|scandinavian|"
-    r"beaufort|volume-(?:drop|pinch|jigger|bushel|dessert-spoon)|mass-(?:grain|slug|dalton)|length-(?:chain|rod|point)|"
-    r"-100-|milliinch|dunam|therm-us|poundal|consumption|duration-(?:quarter|night)|ofhg|karat|steradian|-jp|"
+    r"concentr-|graphics-|temperature-generic|-person|solar-|earth-|item|imperial|-metric|"
+    r"scandinavian|"
+    r"beaufort|volume-(?:drop|pinch|jigger|bushel|dessert-spoon)|mass-(?:grain|slug|dalton)|"
+    r"length-(?:chain|rod|point)|"
+    r"-100-|milliinch|dunam|therm-us|poundal|consumption|duration-(?:quarter|night)|ofhg|karat|"
+    r"steradian|-jp|"
     r"rankine|gasoline|calorie-it|pound-force-foot|"
     r"-(?:rin|sun|shaku|shaku-length|shaku-cloth|ken|jo|ri|bu|se|cho|kosaji|osaji|sai|to|koku|fun)$"
 )

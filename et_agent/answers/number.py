@@ -14,7 +14,13 @@ from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.numerals import ENGLISH, Convention, rewritten, with_scales
 from et_agent.answers.spelled_numbers import digits_for_words, fractions_for_words, spelled_number
 
-__all__ = ["display_number", "number_in_prose", "number_in_value", "plain_number", "prepared_number"]
+__all__ = [
+    "display_number",
+    "number_in_prose",
+    "number_in_value",
+    "plain_number",
+    "prepared_number",
+]
 
 _CURRENCY = "$€£¥₹₽₩"
 _MAX_CHARACTERS = 2000
@@ -62,7 +68,8 @@ _COMMON_UNIT = re.compile(
 )
 _ASSIGNMENT = re.compile(r"^\s*\(?[A-Za-z][A-Za-z_]*\)?\s*=\s*")
 _LIST = re.compile(
-    r"\d\s*(?:,|;|\b(?:and|or|und|oder|et|ou|y|o|e|ed|и|или|to|bis|bzw)\b|\\pm|±|和|或|と|から|에서|到|至|و|और|से)"
+    r"\d\s*(?:,|;|\b(?:and|or|und|oder|et|ou|y|o|e|ed|и|или|to|bis|bzw)\b|\\pm|±|和|或|と|から|"
+    r"에서|到|至|و|और|से)"
     r"\s*-?[$€£]?\s?\d"
 )
 _NO_NUMBER = re.compile(

@@ -1,11 +1,10 @@
-r"""Numbers as countries write them, rewritten as programs do: `1.234,56`, `9'500`, `12,34,567`, `3 Mio.`.
+"""Numbers as countries write them, rewritten as programs do: `1.234,56`, `9'500`, `3 Mio.`.
 
 What a text cannot tell ("1,234" is a thousand in English and one and a bit in German) its question
 does: by the numbers in it that leave no doubt, else by its language.
 """
 
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001
 
 import functools
 import re
@@ -43,7 +42,9 @@ _SPACED: Final = re.compile(
 )
 _SPACED_AT_HOME: Final = re.compile(r"(?<![\w.,])\d{1,3}(?: \d{3})+(?:,\d+)?(?![\d,]\d|\d)")
 _HOME_OF_SPACES: Final = frozenset({"fr", "ru"})
-_SURELY_POINT: Final = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d|,\d)|\d,000\b|\$\d+\.\d\d\b")
+_SURELY_POINT: Final = re.compile(
+    r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d|,\d)|\d,000\b|\$\d+\.\d\d\b"
+)
 _SURELY_COMMA: Final = re.compile(
     r"(?<![\w.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d+,\d{1,2}(?![\d,.]\d|\d)|\d{1,3}\.000\b)"
 )
@@ -157,7 +158,7 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     chosen = "|".join(re.escape(word) for word in words if word != "mm")
     cjk = language in ("zh", "ja", "ko")
     scale = rf"(?:{chosen})" if cjk else rf"(?:{chosen})(?![\w-])\.?"
-    text = r"(?:\\(?:text|mbox|mathrm|textrm)\s*\{{\s*{0}\s*\}}|{0})".format(scale)
+    text = rf"(?:\\(?:text|mbox|mathrm|textrm)\s*\{{\s*{scale}\s*\}}|{scale})"
     unit = rf"{_NUMBER}(?:[\s~-]|\\[ ,;])*{text}(?:\s+{text})*"
     tail = r"(?:\s*\d{1,4}(?![\d.]))?" if cjk else ""
     whole = rf"(?<![\w.^_\\]){unit}(?:(?:\s+|\s*(?:,|and)\s*)?{unit})*{tail}"

@@ -1,6 +1,6 @@
-"""What of a leaf is its own: not code that it shows, and not the question's words that it repeats.
+r"""What of a leaf is its own: not code that it shows, and not the question's words that it repeats.
 
-A passage or the result of a tool may say "the answer is \\boxed{7}"; a leaf that quotes it has not
+A passage or the result of a tool may say "the answer is \boxed{7}"; a leaf that quotes it has not
 answered.
 """
 
@@ -122,7 +122,9 @@ def _without_copies(sentence: str, asked: str) -> str:
     """Blank out a box or marker whose words before and after it are the question's as well."""
 
     def copied(found: re.Match[str]) -> str:
-        before = " ".join(sentence[max(0, found.start() - 40) : found.start()].split())[-_LEAST_QUOTE:]
+        before = " ".join(sentence[max(0, found.start() - 40) : found.start()].split())[
+            -_LEAST_QUOTE:
+        ]
         after = " ".join(sentence[found.start() : found.end() + 8].split())
         quoted = len(before) >= _LEAST_QUOTE and f"{before} {after}" in asked
         return " " * len(found.group()) if quoted else found.group()

@@ -26,21 +26,26 @@ _AMOUNT: Final = (
 )
 _UNIT: Final = (
     r"(?P<unit>%|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
-    r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
+    r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|"
+    r"or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
 )
 _QUANTITY: Final = re.compile(rf"(?<![\w.^]){_AMOUNT}\s*-?{_UNIT}?")
 _ABOUT: Final = re.compile(
-    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|ca\.?|circa|some|just over|exactly|"
-    r"etwa|ungefähr|environ|aproximadamente|unos|unas|cerca de|约|約|大约|およそ|약|примерно|около|حوالي|लगभग|≈|~|=)\s*",
+    r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|ca\.?|circa|some|just over|"
+    r"exactly|"
+    r"etwa|ungefähr|environ|aproximadamente|unos|unas|cerca de|约|約|大约|およそ|약|примерно|"
+    r"около|حوالي|लगभग|≈|~|=)\s*",
     re.IGNORECASE,
 )
 _ASSIGNED: Final = re.compile(r"^\s*[A-Za-z]\w*\s*(?:=|≈)\s*")
 _AND: Final = re.compile(r"\s*(?:,|and|und|et|y|e|и|&)?\s*", re.IGNORECASE)
 _ASKED: Final = re.compile(
-    r"\b(?:how many|wie viele|wieviele|combien de|combien d'|cuántos|cuántas|quanti|quante|quantos|quantas|"
+    r"\b(?:how many|wie viele|wieviele|combien de|combien d'|cuántos|cuántas|quanti|quante|"
+    r"quantos|quantas|"
     r"сколько)\s+([^\W\d_]+(?: [^\W\d_]+)?)"
     r"|\bin ((?:square |cubic )?[^\W\d_]+(?:/[^\W\d_]+)?)\s*[?.,)]"
-    r"|\b(?:in|en|em) ([^\W\d_]+)\s*\?|多少([^\W\d_]{1,3})|何(キロ|メートル|時間|分|グラム)|몇 ?([^\W\d_]{1,4})",
+    r"|\b(?:in|en|em) ([^\W\d_]+)\s*\?|多少([^\W\d_]{1,3})|何(キロ|メートル|時間|分|グラム)|"
+    r"몇 ?([^\W\d_]{1,4})",
     re.IGNORECASE,
 )
 _MORE_WORDS: Final = re.compile(r"[^\d,;:=+*/]{1,40}")

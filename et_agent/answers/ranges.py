@@ -15,10 +15,16 @@ from et_agent.answers.quantity import Quantity, quantity_in_value
 __all__ = ["Range", "range_in_prose", "range_in_value"]
 
 _MOST_CHARACTERS: Final = 200
-_TO: Final = r"(?:-|–|—|‒|−|~|\bto\b|\bthrough\b|\buntil\b|\bbis\b|\bà\b|\ba\b|\bal\b|\baté\b|\bдо\b|至|到|から|에서|\bإلى\b|\bसे\b)"
-_SPLIT: Final = re.compile(rf"(?<=[\w%°.$€£)])\s*{_TO}\s*(?=[-$€£¥₹]?\s?\d|[a-z]* ?\d)", re.IGNORECASE)
+_TO: Final = (
+    r"(?:-|–|—|‒|−|~|\bto\b|\bthrough\b|\buntil\b|\bbis\b|\bà\b|\ba\b|\bal\b|\baté\b|\bдо\b|"
+    r"至|到|から|에서|\bإلى\b|\bसे\b)"
+)
+_SPLIT: Final = re.compile(
+    rf"(?<=[\w%°.$€£)])\s*{_TO}\s*(?=[-$€£¥₹]?\s?\d|[a-z]* ?\d)", re.IGNORECASE
+)
 _FROM: Final = re.compile(
-    r"^(?:about|approximately|around|roughly|from|von|vom|de|desde|da|dal|entre|между|от|с|从|從|من|"
+    r"^(?:about|approximately|around|roughly|from|von|vom|de|desde|da|dal|entre|между|от|с|从|從|"
+    r"من|"
     r"the (?:years?|range) (?:from )?)\s*",
     re.IGNORECASE,
 )

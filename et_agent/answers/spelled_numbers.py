@@ -44,7 +44,9 @@ _FRACTION: Final = re.compile(
     rf"[\s-]+(?P<bottom>{_PART_NAMES})s?(?![\w-])",
     re.IGNORECASE,
 )
-_HALF_A: Final = re.compile(r"\bhalf an? (?=(?:million|billion|trillion|thousand|dozen|hundred)\b)", re.I)
+_HALF_A: Final = re.compile(
+    r"\bhalf an? (?=(?:million|billion|trillion|thousand|dozen|hundred)\b)", re.I
+)
 _MIXED: Final = re.compile(r"(\d) and (?=\d+/\d)")
 _WHOLE_PART: Final = re.compile(rf"(?:an?\s+)?({_PART_NAMES})", re.IGNORECASE)
 _PARTS_ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
@@ -100,7 +102,9 @@ _RUSSIAN: Final = {
         "одиннадцать двенадцать тринадцать четырнадцать пятнадцать шестнадцать семнадцать "
         "восемнадцать девятнадцать",
     ),
-    **_listed(20, 10, "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто"),
+    **_listed(
+        20, 10, "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто"
+    ),
     **_listed(100, 100, "сто двести триста четыреста пятьсот шестьсот семьсот восемьсот девятьсот"),
 }
 _ARABIC: Final = {
@@ -120,12 +124,18 @@ _HINDI: Final = _listed(
     0,
     1,
     "शून्य एक दो तीन चार पांच/पाँच छह/छः/छ सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह/पन्द्रह सोलह सत्रह "
-    "अठारह उन्नीस बीस इक्कीस बाईस/बाइस तेईस/तेइस चौबीस पच्चीस छब्बीस सत्ताईस/सत्ताइस अट्ठाईस/अठाईस उनतीस तीस "
-    "इकतीस/इकत्तीस बत्तीस तैंतीस/तेंतीस चौंतीस पैंतीस छत्तीस सैंतीस अड़तीस उनतालीस चालीस इकतालीस बयालीस तैंतालीस "
-    "चौवालीस/चवालीस पैंतालीस छियालीस सैंतालीस अड़तालीस उनचास पचास इक्यावन बावन तिरपन चौवन/चौअन पचपन छप्पन "
-    "सत्तावन अट्ठावन/अठावन उनसठ साठ इकसठ बासठ तिरसठ चौंसठ/चौसठ पैंसठ छियासठ सड़सठ अड़सठ उनहत्तर सत्तर इकहत्तर "
-    "बहत्तर तिहत्तर चौहत्तर पचहत्तर छिहत्तर सतहत्तर अठहत्तर उन्यासी/उनासी अस्सी इक्यासी बयासी तिरासी चौरासी पचासी "
-    "छियासी सत्तासी अट्ठासी/अठासी नवासी नब्बे इक्यानवे/इक्यानबे बानवे/बानबे तिरानवे चौरानवे पचानवे/पंचानबे छियानवे "
+    "अठारह उन्नीस बीस इक्कीस बाईस/बाइस तेईस/तेइस चौबीस पच्चीस छब्बीस सत्ताईस/सत्ताइस अट्ठाईस/अठाईस "
+    "उनतीस तीस "
+    "इकतीस/इकत्तीस बत्तीस तैंतीस/तेंतीस चौंतीस पैंतीस छत्तीस सैंतीस अड़तीस उनतालीस चालीस इकतालीस "
+    "बयालीस तैंतालीस "
+    "चौवालीस/चवालीस पैंतालीस छियालीस सैंतालीस अड़तालीस उनचास पचास इक्यावन बावन तिरपन चौवन/चौअन "
+    "पचपन छप्पन "
+    "सत्तावन अट्ठावन/अठावन उनसठ साठ इकसठ बासठ तिरसठ चौंसठ/चौसठ पैंसठ छियासठ सड़सठ अड़सठ उनहत्तर सत्तर "
+    "इकहत्तर "
+    "बहत्तर तिहत्तर चौहत्तर पचहत्तर छिहत्तर सतहत्तर अठहत्तर उन्यासी/उनासी अस्सी इक्यासी बयासी तिरासी "
+    "चौरासी पचासी "
+    "छियासी सत्तासी अट्ठासी/अठासी नवासी नब्बे इक्यानवे/इक्यानबे बानवे/बानबे तिरानवे चौरानवे "
+    "पचानवे/पंचानबे छियानवे "
     "सत्तानवे अट्ठानवे/अठानवे निन्यानवे",
 )
 _KOREAN_NATIVE: Final = {
@@ -142,7 +152,9 @@ _SMALL_STEPS: Final = {**dict.fromkeys("十십拾", 10), **dict.fromkeys("百백
                        **dict.fromkeys("千천", 1000)}  # fmt: skip
 _EASTERN: Final = "〇零一二三四五六七八九两兩十百千万萬亿億兆"
 _EASTERN_RUN: Final = re.compile(rf"[{_EASTERN}]+")
-_COUNTER: Final = re.compile(r"^(.{1,12}?)\s?(?:개|명|살|시간|분|원|마리|권|번|個|人|つ|円|歳|年|本|枚|个|只|元|岁|条)$")
+_COUNTER: Final = re.compile(
+    r"^(.{1,12}?)\s?(?:개|명|살|시간|분|원|마리|권|번|個|人|つ|円|歳|年|本|枚|个|只|元|岁|条)$"
+)
 _SURE_SIZE: Final = 2
 """A single character for one, two, three is part of other words: 一共, 三角."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u097f\u064b-\u0652]+[^\W\d_]*)*")
@@ -194,7 +206,8 @@ def spelled_number(text: str, language: str) -> Fraction | None:
 
 def _leading_minus(words: str) -> int:
     found = re.match(
-        r"(?:minus|negative|menos|meno|moins|минус|سالب|ناقص|माइनस|ऋण)\s+|(?:负|負|マイナス|마이너스)\s*",
+        r"(?:minus|negative|menos|meno|moins|минус|سالب|ناقص|माइनस|ऋण)\s+|(?:负|負|マイナス|"
+        r"마이너스)\s*",
         words,
     )
     return found.end() if found is not None else 0
@@ -226,7 +239,7 @@ def _whole_number(words: str, language: str) -> int | None:
 
 
 def digits_for_words(line: str, language: str) -> str:
-    """Write the numbers that a line without digits has in words, in languages but English, in digits."""
+    """Write the numbers in words of a line without digits in digits; English is left alone."""
     if language == "en" or len(line) > _MOST_CHARACTERS or any(map(str.isdigit, line)):
         return line
     if language in _BY_TEXT2NUM:

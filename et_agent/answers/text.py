@@ -40,16 +40,12 @@ def normalised(text: str) -> str:
     `#`, `+` and `-` behind a letter that stands alone ("C#", "A+", blood group "O-"). A text of nothing
     but articles or punctuation keeps its casefolded characters, so that it still equals itself.
     """
-    text = _AS_ASCII.sub(_ascii_sign, text) if not text.isascii() else text
+    text = text if text.isascii() else _AS_ASCII.sub("-", text)
     marked = _MEANING.sub(_kept_sign, _THOUSANDS.sub("", text))
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", marked).casefold())
     kept = "".join(character for character in folded if not _is_punctuation(character))
     without_articles = " ".join(_ARTICLES.sub(" ", kept).split()).translate(_UNMARKED)
     return without_articles or " ".join(folded.split()).translate(_UNMARKED)
-
-
-def _ascii_sign(match: re.Match[str]) -> str:
-    return "-"
 
 
 def _kept_sign(match: re.Match[str]) -> str:
@@ -65,7 +61,9 @@ def readable(text: str) -> str:
         one_line = _LEAD.sub("", strip_markdown(strip_delimiters(one_line))).strip()
         if len(one_line) > 1 and one_line[0] in _QUOTES and one_line[-1] in _QUOTES:
             one_line = one_line[1:-1].strip()
-        if one_line.endswith((".", ",", ";", ":", "。", "，", "、", "।")) and not re.search(r"\b[A-Z]\.$", one_line):
+        if one_line.endswith((".", ",", ";", ":", "。", "，", "、", "।")) and not re.search(
+            r"\b[A-Z]\.$", one_line
+        ):
             one_line = one_line[:-1].rstrip()
     return one_line
 

@@ -40,11 +40,16 @@ _PREFIXES: Final = {
     "k": "kilo", "h": "hecto", "d": "deci", "c": "centi", "m": "milli", "µ": "micro",
     "μ": "micro", "n": "nano", "p": "pico", "f": "femto", "к": "kilo", "с": "centi", "м": "milli",
 }  # fmt: skip
-_PREFIXED: Final = frozenset(
-    "m s g L l N J W V A K C F T H Ω eV Pa Hz Wb Bq Gy Sv cal Wh mol bar B pc M t".split()
-) | {"м", "г", "л"}
-_FACTOR: Final = re.compile(r"(?P<name>[^\W\d_]+|[°Ω]\w?|Å)(?:\s?(?:\^|\*\*)?\s?\(?(?P<power>[-+]?[1-9])\)?)?")
-_SEPARATOR: Final = re.compile(r"\s*[*·⋅.×]\s*|\s*/\s*|\s+per\s+|\s+an?\s+|\s+pro\s+|\s+par\s+|\s+por\s+|\s+в\s+|\s+")
+_WITH_PREFIXES: Final = (
+    "m s g L l N J W V A K C F T H Ω eV Pa Hz Wb Bq Gy Sv cal Wh mol bar B pc M t м г л"
+)
+_PREFIXED: Final = frozenset(_WITH_PREFIXES.split())
+_FACTOR: Final = re.compile(
+    r"(?P<name>[^\W\d_]+|[°Ω]\w?|Å)(?:\s?(?:\^|\*\*)?\s?\(?(?P<power>[-+]?[1-9])\)?)?"
+)
+_SEPARATOR: Final = re.compile(
+    r"\s*[*·⋅.×]\s*|\s*/\s*|\s+per\s+|\s+an?\s+|\s+pro\s+|\s+par\s+|\s+por\s+|\s+в\s+|\s+"
+)
 _DIVIDES: Final = frozenset({"/", "per", "a", "an", "pro", "par", "por", "в"})
 _POWERS: Final = (
     (re.compile(r"^(?:square|sq\.?)\s+(.+)$"), 2),
@@ -134,7 +139,9 @@ def _compound(name: str, languages: tuple[str, ...]) -> str | None:
         if between is not None:
             divides = between.group().strip() in _DIVIDES
             at = between.end()
-    return "*".join(parts) if at >= len(name) and len(parts) > 1 or "**" in "".join(parts) else None
+    return (
+        "*".join(parts) if (at >= len(name) and len(parts) > 1) or "**" in "".join(parts) else None
+    )
 
 
 @functools.cache

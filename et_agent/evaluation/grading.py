@@ -30,8 +30,8 @@ def is_right(answer: str | None, item: Item) -> bool:
     """Whether an answer, as results show it, is one of the accepted ones.
 
     Numbers: equal, or within the item's relative tolerance of the accepted one. Mathematics: equal
-    by math-verify within its limits. Quantities: the same amount in base units. Choices: the same letter. Text: SQuAD exact match with any
-    accepted answer (Rajpurkar et al. 2016).
+    by math-verify within its limits. Quantities: the same amount in base units. Choices: the same
+    letter. Text: SQuAD exact match with any accepted answer (Rajpurkar et al. 2016).
     """
     if answer is None:
         return False

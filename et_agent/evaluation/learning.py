@@ -121,7 +121,13 @@ class ModelLearning:
         self._options = AskOptions(calibrator=None, **prompt)
         self.runs: Mapping[str, RunInfo] = {
             data: begin_run(
-                store, model, self._decoder, name, data=data, kinds={one.kind for one in sets}, **prompt
+                store,
+                model,
+                self._decoder,
+                name,
+                data=data,
+                kinds={one.kind for one in sets},
+                **prompt,
             )
             for data in dict.fromkeys(one.data for one in sets)
         }

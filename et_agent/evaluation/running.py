@@ -131,9 +131,7 @@ def begin_run(
 ) -> RunInfo:
     """The run that `evaluate` would go on with, or a new one; see there for the arguments.
 
-    Args:
-        store, model, decoder, name, data, thresholds, prompt: As for `evaluate`.
-        kinds: Kinds of the questions.
+    `kinds` are those of the questions.
     """
     found, options = _thresholds(model, thresholds), AskOptions(**prompt)
     config = {

@@ -125,9 +125,7 @@ def unit_of(answer: Extracted | None) -> str:
 
 
 @pytest.mark.parametrize(("left", "right", "third"), BRIDGES)
-def test_a_third_answer_is_no_bridge(
-    left: str, right: str, third: str, worker: MathWorker
-) -> None:
+def test_a_third_answer_is_no_bridge(left: str, right: str, third: str, worker: MathWorker) -> None:
     for contents in ([left, right, third], [third, right, left]):
         answers = [extract(f"\\boxed{{{one}}}", "math") for one in contents]
         index = answer_classes(answers, "math", worker=worker).index_of_leaf

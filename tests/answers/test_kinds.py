@@ -21,7 +21,9 @@ def test_every_decided_kind_has_a_module() -> None:
     assert set(KINDS) == set(AnswerKind) - {AnswerKind.AUTO}
 
 
-@pytest.mark.parametrize("question", ["", "When?", "Name two colours.", "Is it so?", "How far is it?"])
+@pytest.mark.parametrize(
+    "question", ["", "When?", "Name two colours.", "Is it so?", "How far is it?"]
+)
 @pytest.mark.parametrize(
     "content",
     ["12", "x^2 + 1", "12 apples", "Paris", "", "5 km", "1914-1918", "yes", "July 4, 1776", "a, b"],

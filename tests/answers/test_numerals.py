@@ -1,3 +1,6 @@
+# Other scripts are what this reads.
+# ruff: noqa: RUF001
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +91,14 @@ def test_scales(text: str, language: str, number: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("3k", "3000"), ("2k+2", "2k+2"), ("3k = 6", "3k = 6"), ("$5m", "$5000000"), ("5m", "5m"), ("300 K", "300 K")],
+    [
+        ("3k", "3000"),
+        ("2k+2", "2k+2"),
+        ("3k = 6", "3k = 6"),
+        ("$5m", "$5000000"),
+        ("5m", "5m"),
+        ("300 K", "300 K"),
+    ],
 )
 def test_suffixes(text: str, number: str) -> None:
     assert with_scales(text, ENGLISH, suffixes=True) == number
@@ -99,8 +109,10 @@ def test_every_language_has_its_names(language: str) -> None:
     assert decimal_mark(language) in ".,"
     assert set(month_names(language).values()) == set(range(1, 13))
     assert set(weekday_names(language).values()) == set(range(1, 8))
-    assert 10**6 in scale_words(language).values() or 10**8 in scale_words(language).values() or (
-        10**7 in scale_words(language).values()
+    assert (
+        10**6 in scale_words(language).values()
+        or 10**8 in scale_words(language).values()
+        or (10**7 in scale_words(language).values())
     )
 
 

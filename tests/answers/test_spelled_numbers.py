@@ -1,3 +1,6 @@
+# Other scripts are what this reads.
+# ruff: noqa: RUF001
+
 from fractions import Fraction
 
 import pytest

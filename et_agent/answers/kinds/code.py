@@ -11,16 +11,21 @@ from et_agent.answers.latex import strip_markdown, unwrap_text
 __all__ = ["CODE"]
 
 _ASKED: Final = re.compile(
-    r"\b(?:write|give|create|implement|provide|schreibe?|écri[st]|escribe|scrivi|escreva|напиши(?:те)?)\b[^.?\n]{0,60}"
-    r"\b(?:function|method|class|program|script|code|query|regex|regular expression|one-liner|snippet|command|"
+    r"\b(?:write|give|create|implement|provide|schreibe?|écri[st]|escribe|scrivi|escreva|"
+    r"напиши(?:те)?)\b[^.?\n]{0,60}"
+    r"\b(?:function|method|class|program|script|code|query|regex|regular expression|one-liner|"
+    r"snippet|command|"
     r"funktion|programm|fonction|función|funzione|função|функци\w+|программ\w+|код)(?!\w)"
-    r"|\b(?:in|en|auf|на) (?:python|javascript|java|c\+\+|c#|rust|go|sql|bash|typescript|ruby|kotlin|swift)\b"
-    r"|(?:python|javascript|java|sql|c\+\+) ?(?:function|code|query|expression|one-liner|函数|代码|関数|コード|함수|코드|دالة|फ़ंक्शन)"
+    r"|\b(?:in|en|auf|на) (?:python|javascript|java|c\+\+|c#|rust|go|sql|bash|typescript|ruby|"
+    r"kotlin|swift)\b"
+    r"|(?:python|javascript|java|sql|c\+\+) ?(?:function|code|query|expression|one-liner|函数|"
+    r"代码|関数|コード|함수|코드|دالة|फ़ंक्शन)"
     r"|写一个.{0,12}函数|编写.{0,20}(?:函数|代码)|関数を書|함수를 작성|اكتب (?:دالة|كود)|फ़ंक्शन लिख",
     re.IGNORECASE,
 )
 _ABOUT_CODE: Final = re.compile(
-    r"\b(?:what (?:does|is|will|would)|output of|how many|why|which|who|when|explain)\b", re.IGNORECASE
+    r"\b(?:what (?:does|is|will|would)|output of|how many|why|which|who|when|explain)\b",
+    re.IGNORECASE,
 )
 _LATEX: Final = re.compile(r"\\([{}_%$#&])|\\(?:textbackslash|backslash)")
 
@@ -35,7 +40,9 @@ class _Code(Kind):
     def suggestion(self, question: str) -> Suggestion | None:
         """Write a function; not what a program does."""
         found = _ASKED.search(question)
-        if found is None or (_ABOUT_CODE.search(question) and not re.search(r"\bwrite\b", question, re.I)):
+        if found is None or (
+            _ABOUT_CODE.search(question) and not re.search(r"\bwrite\b", question, re.I)
+        ):
             return None
         return Suggestion(15, f'The question says "{found.group().strip()}".')
 

@@ -11,22 +11,23 @@ from et_agent.answers.kinds.text import read_words
 __all__ = ["DATE"]
 
 _ASKED: Final = re.compile(
-    r"^\W*(?:(?:on|in|at) )?(?:when (?:did|was|were|is|will|does|do)|(?:what|which) (?:date|day|year|time|month)\b(?! of the week)|what (?:is|was) the (?:exact )?(?:date|time|birthday)|"
+    r"^\W*(?:(?:on|in|at) )?(?:when (?:did|was|were|is|will|does|do)|(?:what|which) (?:date|day|"
+    r"year|time|month)\b(?! of the week)|what (?:is|was) the (?:exact )?(?:date|time|birthday)|"
     r"(?:on|at|in) (?:what|which) (?:date|day|year|time|month))\b"
-    r"|\b(?:on (?:what|which) (?:date|day)|(?:what|which) date|give the date|repeat the date|what time|date of birth)\b"
+    r"|\b(?:on (?:what|which) (?:date|day)|(?:what|which) date|give the date|repeat the date|"
+    r"what time|date of birth)\b"
     r"|^\W*(?:wann|an welchem (?:tag|datum)|in welchem jahr|um wie viel uhr|wie spät)\b"
     r"|^\W*(?:quand|à quelle (?:date|heure)|en quelle année|quel jour|quelle (?:heure|date))\b"
     r"|^\W*(?:cuándo|en qué (?:año|fecha|día)|a qué hora|qué (?:fecha|hora|día))\b"
     r"|^\W*(?:quando|in (?:che|quale) (?:anno|data|giorno)|a che ora|che ora)\b"
     r"|^\W*(?:em que (?:ano|data|dia)|a que horas|que horas)\b"
     r"|^\W*(?:когда|в каком году|какого числа|в котором часу|который час)(?!\w)"
-    r"|什么时候|何时|哪一年|哪年|哪一天|几月几日|几点|いつ|何年(?![かも前目間])|何月何日|何日|何時に|언제|몇 년도?에|몇 월 며칠|몇 시에"
+    r"|什么时候|何时|哪一年|哪年|哪一天|几月几日|几点|いつ|何年(?![かも前目間])|何月何日|何日|"
+    r"何時に|언제|몇 년도?에|몇 월 며칠|몇 시에"
     r"|متى|في أي (?:عام|سنة|تاريخ|يوم)|कब\b|किस (?:वर्ष|साल|तारीख|दिन)",
     re.IGNORECASE,
 )
-_LONG: Final = re.compile(
-    r"\b(?:how (?:long|many|old)|duration)\b|什么时候才", re.IGNORECASE
-)
+_LONG: Final = re.compile(r"\b(?:how (?:long|many|old)|duration)\b|什么时候才", re.IGNORECASE)
 
 
 class _Date(Kind):

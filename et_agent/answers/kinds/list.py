@@ -1,7 +1,6 @@
 """The kind `list`: several parts, in an order if the question asks for one, else a set."""
 
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001
 
 import re
 from typing import Final
@@ -22,19 +21,26 @@ __all__ = ["LIST"]
 
 _NUMBER_WORDS: Final = "two|three|four|five|six|seven|eight|nine|ten|2|3|4|5|6|7|8|9|10"
 _ASKED: Final = re.compile(
-    rf"\b(?:list|enumerate|name|give|mention)\s+(?:me\s+)?(?:(?:the|all|any|some|at least)\s+){{0,2}}(?:first\s+)?(?:{_NUMBER_WORDS})\s+\w+"
+    rf"\b(?:list|enumerate|name|give|mention)\s+(?:me\s+)?(?:(?:the|all|any|some|"
+    rf"at least)\s+){{0,2}}(?:first\s+)?(?:{_NUMBER_WORDS})\s+\w+"
     r"|^\W*(?:please\s+)?(?:list|enumerate|name all|name the|sort|arrange|rank|order)\b"
     rf"|\b(?:what|which) are (?:the )?(?:first |main |primary |all )*(?:{_NUMBER_WORDS}) \w+"
-    r"|\bwhat are the (?:primary|three|main|different|names|members|states|colou?rs|planets|elements|prime factors|factors of|divisors)\b"
-    r"|\b(?:nenne|liste|zähle|sortiere|ordne)\b.{0,20}\b(?:alle|die|zwei|drei|vier|fünf|\d)\b|\bwelche (?:drei|vier|fünf|zwei|farben|länder|planeten)\b"
+    r"|\bwhat are the (?:primary|three|main|different|names|members|states|colou?rs|planets|"
+    r"elements|prime factors|factors of|divisors)\b"
+    r"|\b(?:nenne|liste|zähle|sortiere|ordne)\b.{0,20}\b(?:alle|die|zwei|drei|vier|fünf|\d)\b|"
+    r"\bwelche (?:drei|vier|fünf|zwei|farben|länder|planeten)\b"
     r"|\b(?:citez|nommez|énumérez|cite|donne|listez|triez|trie|quelles sont les|quels sont les)\b"
-    r"|\b(?:nombra|enumera|menciona|lista|ordena|cuáles son (?:los|las))\b|\b(?:elenca|nomina|ordina|quali sono (?:i|gli|le))\b"
-    r"|\b(?:liste|cite|enumere|ordene|quais são (?:os|as))\b|\b(?:назови|назовите|перечисли|перечислите|расположи|упорядочь)(?!\w)"
-    r"|列出|列举|哪些|哪三|按.{0,10}(?:顺序|排列|排序)|挙げ|列挙|並べ|나열|열거|말해 보세요|나열하|اذكر|عدد\s|رتب|सूची|नाम बताइए|नाम बताओ|सूचीबद्ध",
+    r"|\b(?:nombra|enumera|menciona|lista|ordena|cuáles son (?:los|las))\b|\b(?:elenca|nomina|"
+    r"ordina|quali sono (?:i|gli|le))\b"
+    r"|\b(?:liste|cite|enumere|ordene|quais são (?:os|as))\b|\b(?:назови|назовите|перечисли|"
+    r"перечислите|расположи|упорядочь)(?!\w)"
+    r"|列出|列举|哪些|哪三|按.{0,10}(?:顺序|排列|排序)|挙げ|列挙|並べ|나열|열거|말해 보세요|"
+    r"나열하|اذكر|عدد\s|رتب|सूची|नाम बताइए|नाम बताओ|सूचीबद्ध",
     re.IGNORECASE,
 )
 _NOT_ASKED: Final = re.compile(
-    r"\bhow (?:many|much)\b|\bfunction\b|\bjson\b|\bjava|python|\bname of\b|多少|一共", re.IGNORECASE
+    r"\bhow (?:many|much)\b|\bfunction\b|\bjson\b|\bjava|python|\bname of\b|多少|一共",
+    re.IGNORECASE,
 )
 
 

@@ -42,7 +42,8 @@ _MATH_WORDS = re.compile(
 )
 _EXPRESSION = re.compile(
     r"\\(?!text|mbox|mathrm|textbf|\$|%|,|!|;| )[A-Za-z{]|[\^_]|\d[a-z]\b|[=<>≤≥±√π∞]|"
-    r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
+    r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|"
+    r"\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
 )
 _SHORT_WORD = re.compile(r"[A-Za-z]{2,3}")
 _PRODUCT = re.compile(r"\d\s*[A-Za-z]\b|[A-Za-z]\s*[-+*^]")
@@ -66,6 +67,7 @@ class _Math(Kind):
 
     def rank(self, content: str, question: str) -> int | None:
         """Signs of a formula that is not one number."""
+        del question
         formula = len(content) <= _MOST_CHARACTERS and _EXPRESSION.search(content)
         return 15 if formula and not _names_one_number(content) else None
 

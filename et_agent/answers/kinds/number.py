@@ -27,13 +27,17 @@ _QUANTITY_WORDS = re.compile(
     r"percentage|probability|product|remaining|value|area|perimeter|volume|speed|distance)|"
     r"what (?:percentage|percent|fraction|number|year)|"
     r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume)|"
-    r"wie (?:oft|alt|lange?|weit|hoch|schwer|schnell|groß)|quel (?:âge|(?:est|serait|sera) .{0,20}(?:prix|montant|total))|"
-    r"(?:calcule[rz]?|calcula|calcola|berechne|рассчитайте|вычислите|найдите)|насколько|как (?:долго|далеко|часто))\b"
-    r"|多[长远旧大高重少久]|能.{0,2}几|[^\s]几[个只包本条岁次天年]|计算|何[^\s]{1,2}(?:必要|でしょう|です|あり|かか)|計算|求め|얼마나|احسب",
+    r"wie (?:oft|alt|lange?|weit|hoch|schwer|schnell|groß)|quel (?:âge|(?:est|serait|"
+    r"sera) .{0,20}(?:prix|montant|total))|"
+    r"(?:calcule[rz]?|calcula|calcola|berechne|рассчитайте|вычислите|найдите)|насколько|"
+    r"как (?:долго|далеко|часто))\b"
+    r"|多[长远旧大高重少久]|能.{0,2}几|[^\s]几[个只包本条岁次天年]|计算|何[^\s]{1,2}(?:必要|"
+    r"でしょう|です|あり|かか)|計算|求め|얼마나|احسب",
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"\b(?:what|find|calculate|how|wie|welche[rsnm]?|berechne|quel(?:le)?s?|calcule[rz]?|qué|cuál|cuáles|calcula|"
+    r"\b(?:what|find|calculate|how|wie|welche[rsnm]?|berechne|quel(?:le)?s?|calcule[rz]?|qué|"
+    r"cuál|cuáles|calcula|"
     r"qual[ei]?|che|calcola|qual|que|каков[аоы]?|как(?:ой|ая|ое|ие|ую)?|найдите?|вычислите?)\b"
     r"|多|计算|求|何|いくら|求め|どれ|얼마|몇|구하|كم|ما |احسب|क्या|कितन|ज्ञात",
     re.IGNORECASE,
@@ -45,14 +49,16 @@ _AMOUNT_WORDS = re.compile(
 _FIGURES_OF_A_WORD_PROBLEM = 2
 _COUNT_WORDS = re.compile(
     r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?|combien|cu[aá]nt[oa]s?|quant[oiae]|quant[oa]s|"
-    r"сколько|скольки)\b|多少|几[个只本条岁次天年人块元]|幾|いくつ|いくら|何[個人本枚回匹円歳日分]|何パーセント|"
+    r"сколько|скольки)\b|多少|几[个只本条岁次天年人块元]|幾|いくつ|いくら|"
+    r"何[個人本枚回匹円歳日分]|何パーセント|"
     r"몇|얼마|كم\s|कितन[ेाी]",
     re.IGNORECASE,
 )
 _SUM = re.compile(r"\d\s*[-+*/×÷^]\s*\(?\d")
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 _WORDS_ASKED = re.compile(
-    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name|wer|wem|wessen|wo|qui|où|"
+    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name|wer|wem|"
+    r"wessen|wo|qui|où|"
     r"quién|dónde|chi|dove|quem|onde|кто|где)\b|谁|哪里|哪儿|哪个|誰|どこ|누구|어디|أين|कौन|कहाँ",
     re.IGNORECASE,
 )

@@ -1,5 +1,8 @@
 """The kind `quantity`: a number with its unit, compared in base units."""
 
+# Other scripts are what this reads.
+# ruff: noqa: RUF001
+
 import re
 import time
 from collections.abc import Hashable, Sequence
@@ -22,17 +25,24 @@ __all__ = ["QUANTITY"]
 
 _ASKED: Final = re.compile(
     r"\b(?:(?:with|include|including|state|give|specify)(?: \w+){0,2} units?|in what units?|"
-    r"what is the (?:[\w-]+ ){0,2}(?:speed|velocity|mass|weight|height|length|distance|depth|width|boiling point|"
-    r"melting point|temperature|density|diameter|radius|wavelength|frequency|power|energy|pressure) of|"
+    r"what is the (?:[\w-]+ ){0,2}(?:speed|velocity|mass|weight|height|length|distance|depth|"
+    r"width|boiling point|"
+    r"melting point|temperature|density|diameter|radius|wavelength|frequency|power|energy|"
+    r"pressure) of|"
     r"how (?:tall|high|heavy|deep|long|far|fast|wide|hot|cold) (?:is|are|was|does|do|can)|"
     r"mit einheit|wie (?:hoch|schwer|tief|lang|weit|schnell|groß|breit) (?:ist|sind|war)|"
-    r"avec (?:l'|son )?unité|quelle est la (?:vitesse|masse|hauteur|longueur|distance|température|profondeur) d|"
-    r"con (?:la |su )?unidad|cuál es la (?:velocidad|masa|altura|longitud|distancia|temperatura|profundidad) d|"
-    r"con (?:l'|la sua )?unità|qual è la (?:velocità|massa|distanza|temperatura|profondità) d|quanto (?:è|sono) (?:alt|lung|pesant|lontan|profond)[oaie]|"
+    r"avec (?:l'|son )?unité|quelle est la (?:vitesse|masse|hauteur|longueur|distance|"
+    r"température|profondeur) d|"
+    r"con (?:la |su )?unidad|cuál es la (?:velocidad|masa|altura|longitud|distancia|temperatura|"
+    r"profundidad) d|"
+    r"con (?:l'|la sua )?unità|qual è la (?:velocità|massa|distanza|temperatura|profondità) d|"
+    r"quanto (?:è|sono) (?:alt|lung|pesant|lontan|profond)[oaie]|"
     r"com (?:a )?unidade|qual é a (?:velocidade|massa|altura|distância|temperatura|profundidade) d)"
     r"|с единиц|какова (?:скорость|масса|высота|длина|температура|глубина)|какое расстояние"
-    r"|多高|多长|多远|多重|多深|多快|高さは|長さは|距離は|重さは|速さは|높이는|길이는|거리는|무게는|속도는"
-    r"|ما (?:هي |هو )?(?:سرعة|ارتفاع|طول|كتلة|وزن|المسافة|مسافة|درجة حرارة)|की (?:ऊंचाई|ऊँचाई|लंबाई|गति|दूरी)|कितना (?:ऊंचा|लंबा|भारी|दूर)",
+    r"|多高|多长|多远|多重|多深|多快|高さは|長さは|距離は|重さは|速さは|높이는|길이는|거리는|"
+    r"무게는|속도는"
+    r"|ما (?:هي |هو )?(?:سرعة|ارتفاع|طول|كتلة|وزن|المسافة|مسافة|درجة حرارة)|की (?:ऊंचाई|ऊँचाई|"
+    r"लंबाई|गति|दूरी)|कितना (?:ऊंचा|लंबा|भारी|दूर)",
     re.IGNORECASE,
 )
 _MOST_FIGURES: Final = 0
@@ -124,7 +134,9 @@ _SIGNS: Final = {
 def _shown(amount: Quantity) -> str:
     """A quantity of a sentence: its number, and the unit by pint's name."""
     unit = amount.unit.removeprefix("noun:").removeprefix("currency:")
-    unit = _SIGNS.get(unit) or re.sub(r"\*\*1\b|[()]", "", unit).replace("**", "^").replace("_", " ")
+    unit = _SIGNS.get(unit) or re.sub(r"\*\*1\b|[()]", "", unit).replace("**", "^").replace(
+        "_", " "
+    )
     return f"{display_number(amount.number)} {unit}".strip()
 
 

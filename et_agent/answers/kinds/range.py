@@ -1,5 +1,8 @@
 """The kind `range`: two numbers and all between them."""
 
+# Other scripts are what this reads.
+# ruff: noqa: RUF001
+
 import re
 from typing import Final
 
@@ -12,10 +15,14 @@ from et_agent.answers.text import first_sentence, readable
 __all__ = ["RANGE"]
 
 _ASKED: Final = re.compile(
-    r"\b(?:from when (?:to|until)|between (?:which|what)|(?:what|which) (?:is the )?(?:normal |typical |usual |price |age |"
-    r"temperature |salary )*range\b(?! of (?:the )?(?:function|f\b|data|numbers|set))|what years|during which years|in which years|"
-    r"give a range|von wann bis wann|zwischen welchen|welche[rm]? bereich|de quand à quand|entre quelles?|entre quels|"
-    r"de cuándo a cuándo|entre qué|qué rango|da quando a quando|tra quali|de quando a quando|entre quais|"
+    r"\b(?:from when (?:to|until)|between (?:which|what)|(?:what|which) (?:is the )?(?:normal |"
+    r"typical |usual |price |age |"
+    r"temperature |salary )*range\b(?! of (?:the )?(?:function|f\b|data|numbers|set))|what years|"
+    r"during which years|in which years|"
+    r"give a range|von wann bis wann|zwischen welchen|welche[rm]? bereich|de quand à quand|"
+    r"entre quelles?|entre quels|"
+    r"de cuándo a cuándo|entre qué|qué rango|da quando a quando|tra quali|de quando a quando|"
+    r"entre quais|"
     r"с какого по какой|между какими|в каком диапазоне)\b"
     r"|从哪年到哪年|什么范围|範囲|何年から何年|범위|몇 년부터|نطاق|بين أي|कितने से कितने|किस सीमा",
     re.IGNORECASE,
