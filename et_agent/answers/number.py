@@ -80,6 +80,8 @@ _NO_NUMBER = re.compile(
 _BOLD = re.compile(r"\*\*([^*]{1,60})\*\*")
 _SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_]")
 _NAMED_VALUE = re.compile(r"(?:^|[,;]|\band)\s*([A-Za-z]\w{0,8})\s*=")
+_INLINE_MATH = re.compile(r"(?<![\\\w])\$(?![\s$])([^$]{1,60})(?<![\s\\])\$(?![\d$])")
+"""Dollars about a formula, not before an amount: `$2k$`, but not `$28 + $10`."""
 _ASCENDING = re.compile(r"(\d+(?:\.\d+)?)\s*-\s*\D?(\d+(?:\.\d+)?)")
 _OPERATOR_AHEAD = re.compile(r"\s*[-+*/=^](?!\s*$)")
 
@@ -188,7 +190,7 @@ def display_number(value: Fraction) -> str:
 
 
 def _clean(text: str, convention: Convention, *, one_number: bool = False) -> str:
-    cleaned = strip_delimiters(plain_characters(text))
+    cleaned = _INLINE_MATH.sub(r"\1", strip_delimiters(plain_characters(text)))
     for pattern, replacement in _REPLACEMENTS:
         cleaned = pattern.sub(replacement, cleaned)
     cleaned = inline_fractions(cleaned).replace("{", "(").replace("}", ")")

@@ -10,6 +10,7 @@ import functools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from et_agent.answers.characters import plain_characters
@@ -26,10 +27,14 @@ class Convention:
     Attributes:
         language: Its language, ISO 639.
         comma: Whether a comma is before the decimals.
+        scale: What the answer is counted in: 12 for "How many dozen …?", else 1.
+        names: Letters that stand for something in it: where there is a k, `3k` is no 3000.
     """
 
     language: str
     comma: bool
+    scale: int = 1
+    names: frozenset[str] = frozenset()
 
 
 ENGLISH: Final = Convention("en", comma=False)
@@ -50,7 +55,15 @@ _SURELY_COMMA: Final = re.compile(
 )
 _MOST_CHARACTERS: Final = 4000
 _NUMBER: Final = r"(?:\d+(?:\.\d+)?(?:\s?/\s?\d+)?)"
-_OPENS: Final = frozenset("([")
+_INSIDE: Final = re.compile(r"[(\[{][\s$-]*$")
+_UNIT_BEHIND: Final = re.compile(r"\s?(?:[^\W\d_]|[€$£%°₽])")
+_UNIT_BEFORE: Final = re.compile(r"[€$£¥₹₽]\s?-?$")
+_SCALE_ASKED: Final = re.compile(
+    r"\b(?:how many|in|wie ?viele|combien de|cuánt[ao]s|quant[ei]|quant[ao]s|сколько)\s+"
+    r"((?:[^\W\d_]+ ){0,1}[^\W\d_]+)",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"(?<![A-Za-z0-9\\])[kKMB](?![A-Za-z])")
 _SUFFIXES: Final = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}
 _MONEY_SUFFIXES: Final = {**_SUFFIXES, "m": 10**6, "b": 10**9, "T": 10**12, "t": 10**12}
 _SUFFIX: Final = re.compile(rf"(?<![\w.^_\\])({_NUMBER})([kKMB])(?![\w°]|\s*[-+*/^=(·²³])")
@@ -66,8 +79,25 @@ def convention_of(question: str) -> Convention:
     language = language_of(beginning)
     point, comma = _SURELY_POINT.search(beginning), _SURELY_COMMA.search(beginning)
     if language == "en" or (point is None) == (comma is None):
-        return Convention(language, comma=decimal_mark(language) == ",")
-    return Convention(language, comma=comma is not None)
+        by_comma = decimal_mark(language) == ","
+    else:
+        by_comma = comma is not None
+    return Convention(language, by_comma, _asked_scale(beginning, language), _names(beginning))
+
+
+def _asked_scale(question: str, language: str) -> int:
+    """The scale that a question wants its answer in ("how many dozen", "in millions"), else 1."""
+    for match in _SCALE_ASKED.finditer(question):
+        for word in match[1].casefold().split():
+            for one in (word, word.removesuffix("s")):
+                scale = scale_words(language).get(one) or scale_words("en").get(one)
+                if scale is not None:
+                    return scale
+    return 1
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(_NAME.findall(text))
 
 
 def rewritten(text: str, convention: Convention = ENGLISH, *, one_number: bool = False) -> str:
@@ -80,8 +110,11 @@ def rewritten(text: str, convention: Convention = ENGLISH, *, one_number: bool =
         return text
 
     def canonical(match: re.Match[str]) -> str:
-        inside = match.start() > 0 and text[match.start() - 1] in _OPENS
-        return _canonical(match.group(), convention.comma, loose=one_number and not inside)
+        start, end = match.span()
+        before = text[max(0, start - 4) : start]
+        inside = _INSIDE.search(before) is not None
+        sure = _UNIT_BEFORE.search(before) is not None or _UNIT_BEHIND.match(text, end) is not None
+        return _canonical(match.group(), convention.comma, inside, one_number, sure)
 
     def closed(match: re.Match[str]) -> str:
         return re.sub(rf"[{_SPACES} ]", "", match.group()).replace(",", ".")
@@ -99,11 +132,11 @@ def _has_spaced(text: str, convention: Convention) -> bool:
     )
 
 
-def _canonical(token: str, comma: bool, *, loose: bool) -> str:
+def _canonical(token: str, comma: bool, inside: bool, one_number: bool, sure: bool) -> str:
     signs = re.findall(r"[.,']", token)
     groups = re.split(r"[.,']", token)
     if len(set(signs)) == 1 and len(signs) == 1:
-        return _single(token, signs[0], groups, comma, loose=loose)
+        return _single(token, signs[0], groups, comma, inside, one_number, sure)
     last, others = signs[-1], set(signs[:-1])
     if len(others | {last}) == 1:
         return "".join(groups) if _are_thousands(groups, last) else token
@@ -112,7 +145,15 @@ def _canonical(token: str, comma: bool, *, loose: bool) -> str:
     return token
 
 
-def _single(token: str, sign: str, groups: list[str], comma: bool, *, loose: bool) -> str:
+def _single(
+    token: str,
+    sign: str,
+    groups: list[str],
+    comma: bool,
+    inside: bool,
+    one_number: bool,
+    sure: bool,
+) -> str:
     whole, rest = groups
     could_group = len(rest) == 3 and len(whole) <= 3 and whole.lstrip("0") != ""
     if sign == "'":
@@ -121,7 +162,9 @@ def _single(token: str, sign: str, groups: list[str], comma: bool, *, loose: boo
         return whole + rest if comma and could_group else token
     if could_group and not comma:
         return whole + rest
-    return f"{whole}.{rest}" if comma or loose or whole == "0" else token
+    # "(0,9)" is a pair, and "-2,1" two roots; "12,50" and "3,5 kg" are one number.
+    loose = not inside and (whole == "0" or (one_number and (sure or len(rest) == 2)))
+    return f"{whole}.{rest}" if comma or loose else token
 
 
 def _are_thousands(groups: list[str], sign: str) -> bool:
@@ -142,13 +185,16 @@ def with_scales(text: str, convention: Convention = ENGLISH, *, suffixes: bool =
         suffixes: Whether `3k`, `5M` and `$2.5B` are numbers, and not formulas.
     """
     if suffixes:
+        names = convention.names | _names(text)
         text = _MONEY_SUFFIX.sub(lambda m: _product(m[1], _MONEY_SUFFIXES[m[2]]), text)
-        text = _SUFFIX.sub(lambda m: _product(m[1], _SUFFIXES[m[2]]), text)
+        text = _SUFFIX.sub(
+            lambda m: m.group() if m[2] in names else _product(m[1], _SUFFIXES[m[2]]), text
+        )
     languages = ("en",) if convention.language == "en" else (convention.language, "en")
     for language in languages:
         pattern, one_scale = _patterns(language)
         if pattern.search(text):
-            text = pattern.sub(lambda match, o=one_scale, n=language: _sum(match, o, n), text)
+            text = pattern.sub(partial(_sum, one_scale, language, convention.scale), text)
     return text
 
 
@@ -166,7 +212,7 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(whole, re.IGNORECASE), re.compile(parts, re.IGNORECASE)
 
 
-def _sum(match: re.Match[str], one_scale: re.Pattern[str], language: str) -> str:
+def _sum(one_scale: re.Pattern[str], language: str, asked: int, match: re.Match[str]) -> str:
     values, total, last = scale_words(language), Fraction(0), None
     word = re.compile("|".join(sorted(map(re.escape, values), key=len, reverse=True)), re.I)
     for number, scales in one_scale.findall(match.group()):
@@ -177,7 +223,8 @@ def _sum(match: re.Match[str], one_scale: re.Pattern[str], language: str) -> str
         if last is not None and scale >= last:
             return match.group()
         last, total = scale, total + _fraction(number) * scale
-    return _written(total)
+    # "7 dozen" are 7 where dozens are asked for.
+    return _written(total / asked if last == asked else total)
 
 
 def _product(number: str, scale: int) -> str:

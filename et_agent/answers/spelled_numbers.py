@@ -40,8 +40,8 @@ _COUNTED: Final = (
 )
 _PART_NAMES: Final = "|".join(sorted(_PARTS, key=len, reverse=True))
 _FRACTION: Final = re.compile(
-    rf"(?<![\w-])(?:(?P<whole>\d+|{_COUNTED})\s+and\s+)?(?P<top>{_COUNTED}|\d+|an?(?=\s+half))"
-    rf"[\s-]+(?P<bottom>{_PART_NAMES})s?(?![\w-])",
+    rf"(?<![\w-])(?:(?P<whole>\d+|{_COUNTED})\s+and\s+)?(?P<top>{_COUNTED}|an?(?=\s+half))"
+    rf"[\s-]+(?!halves)(?P<bottom>{_PART_NAMES})s?(?![\w-])",
     re.IGNORECASE,
 )
 _HALF_A: Final = re.compile(

@@ -32,7 +32,8 @@ COMMA = Convention("de", comma=True)
     ],
 )
 def test_the_convention_of_a_question(question: str, language: str, comma: bool) -> None:
-    assert convention_of(question) == Convention(language, comma)
+    found = convention_of(question)
+    assert (found.language, found.comma) == (language, comma)
 
 
 @pytest.mark.parametrize(

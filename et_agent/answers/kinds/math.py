@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from et_agent.answers.base_numerals import same_numeral
-from et_agent.answers.characters import plain_characters
+from et_agent.answers.characters import is_cjk, plain_characters
 from et_agent.answers.expression import (
     expression_in_prose,
     normal_form,
@@ -120,7 +120,9 @@ def _names_one_number(content: str) -> bool:
 
 def _in_sentence(found: Found, convention: Convention) -> str | None:
     # "The answer is 5!" is no factorial.
-    sentence = plain_characters(first_sentence(found.content).rstrip("!"))
+    sentence = first_sentence(found.content).rstrip("!")
+    if any(map(is_cjk, sentence)):
+        sentence = plain_characters(sentence)
     prefer_first = found.found_by == "answer is"
     expression = expression_in_prose(sentence, prefer_first=prefer_first)
     if expression is not None:
