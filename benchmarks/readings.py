@@ -2,6 +2,7 @@
 
     ET_AGENT_DATA=…/raw python -m benchmarks.readings changed
     python -m benchmarks.readings corpus [--earlier CHECKOUT]
+    ET_AGENT_DATA=…/raw python -m benchmarks.readings solutions --earlier CHECKOUT
 
 `changed` reads every stored answer of benchmarks/results/runs and benchmarks/results/settings again.
 Stored runs hold the answer of each class as results show it, not the leaves' texts: what an earlier
@@ -14,12 +15,17 @@ math-verify's, lm-evaluation-harness's if it can be imported (its own folder on 
 --no-deps lm-eval`), and those of an earlier checkout of et-agent. Others are asked about the kinds that
 they read.
 
-Both write benchmarks/results/readings.json; `corpus` also the table of docs/answers.md.
+`solutions` reads what people wrote as leaves: the solutions of GSM8K and MATH-500, whole, their last
+line, and their answer behind a marker and in a box. It tells how many give the data set's answer, and
+which are read otherwise than by the earlier checkout.
+
+All write benchmarks/results/readings.json, and their tables into docs/answers.md.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -39,6 +45,7 @@ from et_agent.answers import answer_classes, extract, read_value
 from et_agent.errors import EtAgentError
 from et_agent.evaluation.archive import RunArchive
 from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.datasets.locating import data_folder
 from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
@@ -162,7 +169,8 @@ def corpus(earlier: Path | None) -> dict[str, Any]:
     given = list(cases())
     readers: dict[str, Sequence[bool | None]] = {"et-agent": [_ours(case) for case in given]}
     if earlier is not None:
-        readers["et-agent before"] = _by_checkout(earlier, given)
+        rows = [(one.kind, one.question, one.text, one.shown) for one in given]
+        readers["et-agent before"] = _by_checkout(earlier, _IN_CHECKOUT, rows)
     readers["math-verify"] = [_asked(_by_math_verify, case) for case in given]
     if (flexible := _harness()) is not None:
         readers["lm-evaluation-harness"] = [_asked(flexible, case) for case in given]
@@ -204,20 +212,22 @@ def _asked(reader: Callable[[Case], bool], case: Case) -> bool | None:
 _IN_CHECKOUT: Final = """
 import json, sys
 from et_agent.answers import AnswerKind, extract
-for fault, kind, question, text, shown in json.load(sys.stdin):
+# A kind that it does not know is auto.
+for kind, question, text, shown in json.load(sys.stdin):
     known = kind in list(AnswerKind)
     found = extract(text, kind if known else "auto", question=question)
     print(json.dumps((found.value if found else "") == shown))
 """
 
 
-def _by_checkout(path: Path, given: Sequence[Case]) -> list[bool]:
-    """What an earlier et-agent reads; a kind that it does not know is `auto`."""
-    rows = [(one.fault, one.kind, one.question, one.text, one.shown) for one in given]
+def _by_checkout(path: Path, program: str, rows: Sequence[Sequence[str]]) -> list[Any]:
+    """What the et-agent of a checkout says of rows."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    others = [one for one in inherited if not Path(one, "et_agent").is_dir()]
     run = subprocess.run(
-        [sys.executable, "-P", "-c", _IN_CHECKOUT],
+        [sys.executable, "-P", "-c", program],
         input=json.dumps(rows),
-        env=os.environ | {"PYTHONPATH": str(path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(path.resolve()), *others])},
         capture_output=True,
         text=True,
         check=True,
@@ -275,6 +285,110 @@ def _harness() -> Callable[[Case], bool] | None:
     return read
 
 
+_SOLUTIONS: Final = """
+import json, sys
+from et_agent.answers import answer_classes, extract, read_value
+for kind, question, text, gold in json.load(sys.stdin):
+    found, wanted = extract(text, kind, question=question), read_value(gold, kind, question=question)
+    right = found is not None and wanted is not None and found.key == wanted.key
+    print(json.dumps([found and found.value, right]))
+"""
+
+
+def solutions(earlier: Path) -> dict[str, Any]:
+    """How solutions by people are read, by this version and an earlier one."""
+    rows = list(_written_by_people())
+    found: dict[str, Any] = {}
+    read = {
+        name: _by_checkout(path, _SOLUTIONS, [row[1:] for row in rows])
+        for name, path in (("now", ROOT), ("before", earlier))
+    }
+    for group in dict.fromkeys(row[0] for row in rows):
+        members = [at for at, row in enumerate(rows) if row[0] == group]
+        changes = [at for at in members if read["now"][at][0] != read["before"][at][0]]
+        found[group] = {
+            "texts": len(members),
+            **{
+                f"the data set's answer, {name}": sum(one[at][1] for at in members)
+                for name, one in read.items()
+            },
+            "read otherwise": len(changes),
+            "examples": [
+                f"{rows[at][3][-80:]}: {read['before'][at][0]} -> {read['now'][at][0]}"
+                for at in changes[:EXAMPLES]
+            ],
+        }
+    return found
+
+
+def _written_by_people() -> Iterator[tuple[str, str, str, str, str]]:
+    """Group, kind, question, text and answer."""
+    for row in _rows("gsm8k", "test.jsonl"):
+        body, _, gold = row["answer"].partition("####")
+        body, gold = re.sub(r"<<.*?>>", "", body).strip(), gold.strip()
+        for group, text in (
+            ("whole", f"{body}\n#### {gold}"),
+            ("last line", body.rpartition("\n")[2]),
+            ("marker", f"The answer is {gold}."),
+            ("box", f"So \\boxed{{{gold}}}."),
+        ):
+            yield f"gsm8k, {group}", "number", row["question"], text, gold
+    for row in _rows("math500", "test.jsonl"):
+        gold = row["answer"]
+        for group, text in (
+            ("whole", row["solution"]),
+            ("marker", f"The answer is ${gold}$."),
+            ("box", f"So \\boxed{{{gold}}}."),
+        ):
+            yield f"math500, {group}", "math", row["problem"], text, gold
+
+
+def _rows(*parts: str) -> list[dict[str, str]]:
+    folder = data_folder()
+    if folder is None or not folder.joinpath(*parts).is_file():
+        raise SystemExit(f"{'/'.join(parts)} is not in the data folder: set ET_AGENT_DATA")
+    lines = folder.joinpath(*parts).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def write_solutions(found: Mapping[str, Any]) -> None:
+    """How solutions by people are read, in docs/answers.md."""
+    names = (
+        "texts",
+        "the data set's answer, now",
+        "the data set's answer, before",
+        "read otherwise",
+    )
+    rows = [[group, *(str(one[name]) for name in names)] for group, one in found.items()]
+    put("docs/answers.md", "solutions", table(["solutions", *names], rows))
+
+
+def write_changes(found: Mapping[str, Any]) -> None:
+    """What changed for stored runs, in docs/answers.md."""
+    header = [
+        "run",
+        "questions",
+        "answers",
+        "read otherwise",
+        "classes joined",
+        "right now",
+        "wrong now",
+        "accuracy before",
+        "accuracy now",
+    ]
+    rows = []
+    for name, one in found.items():
+        counts = one["counts"]
+        answers = sum(n for what, n in counts.items() if what.startswith("answers of kind"))
+        otherwise = sum(n for what, n in counts.items() if what.startswith("read otherwise"))
+        rest = (
+            counts.get(what, 0) for what in ("classes that are one now", "right now", "wrong now")
+        )
+        accuracy = [f"{one['accuracy'][when]:.3f}" for when in ("before", "after")]
+        rows.append([name, *map(str, (one["questions"], answers, otherwise, *rest)), *accuracy])
+    put("docs/answers.md", "changed", table(header, rows))
+
+
 def write_table(found: Mapping[str, Any]) -> None:
     """The counts by kind in docs/answers.md."""
     readers = list(next(iter(found["by kind"].values()))["right"])
@@ -289,14 +403,22 @@ def write_table(found: Mapping[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("changed", "corpus"))
-    parser.add_argument("--earlier", type=Path, help="an earlier checkout, for `corpus`")
+    parser.add_argument("what", choices=("changed", "corpus", "solutions"))
+    parser.add_argument("--earlier", type=Path, help="an earlier checkout, to compare with")
     options = parser.parse_args()
     results = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
-    results[options.what] = changed() if options.what == "changed" else corpus(options.earlier)
-    OUT.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    if options.what == "corpus":
+    if options.what == "changed":
+        results["changed"] = changed()
+        write_changes(results["changed"])
+    elif options.what == "corpus":
+        results["corpus"] = corpus(options.earlier)
         write_table(results["corpus"])
+    elif options.earlier is None:
+        parser.error("solutions are compared with an --earlier checkout")
+    else:
+        results["solutions"] = solutions(options.earlier)
+        write_solutions(results["solutions"])
+    OUT.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
