@@ -55,7 +55,9 @@ OUT: Final = Path(__file__).parent / "results" / "readings.json"
 SETTINGS: Final = RESULTS.parent / "settings"
 CORPUS: Final = ROOT / "tests" / "answers" / "corpus"
 EXAMPLES: Final = 12
-PEER_KINDS: Final = ("number", "math", "choice")
+_MATH_VERIFY: Final = frozenset({"number", "math", "choice"})
+_HARNESS: Final = frozenset({"number", "choice"})
+"""Kinds that the others' readers are made for."""
 
 
 def changed() -> dict[str, Any]:
@@ -171,9 +173,9 @@ def corpus(earlier: Path | None) -> dict[str, Any]:
     if earlier is not None:
         rows = [(one.kind, one.question, one.text, one.shown) for one in given]
         readers["et-agent before"] = _by_checkout(earlier, _IN_CHECKOUT, rows)
-    readers["math-verify"] = [_asked(_by_math_verify, case) for case in given]
+    readers["math-verify"] = [_asked(_by_math_verify, case, _MATH_VERIFY) for case in given]
     if (flexible := _harness()) is not None:
-        readers["lm-evaluation-harness"] = [_asked(flexible, case) for case in given]
+        readers["lm-evaluation-harness"] = [_asked(flexible, case, _HARNESS) for case in given]
     return {
         "cases": len(given),
         "by kind": _tally(given, readers, lambda case: case.kind),
@@ -205,8 +207,8 @@ def _ours(case: Case) -> bool:
     return (extracted.value if extracted else "") == case.shown
 
 
-def _asked(reader: Callable[[Case], bool], case: Case) -> bool | None:
-    return reader(case) if case.kind in PEER_KINDS else None
+def _asked(reader: Callable[[Case], bool], case: Case, kinds: frozenset[str]) -> bool | None:
+    return reader(case) if case.kind in kinds else None
 
 
 _IN_CHECKOUT: Final = """

@@ -68,13 +68,10 @@ def main() -> None:
 
 def _alike(left: list[Any], right: list[Any]) -> bool:
     """Whether two numbers below the six decimals that verify looks at are of the same size."""
-    numbers = [
-        next((one for one in side if getattr(one, "is_number", False)), None)
-        for side in (left, right)
-    ]
-    if None in numbers:
+    numbers = [[one for one in side if getattr(one, "is_number", False)] for side in (left, right)]
+    if not all(numbers):
         return True
-    first, second = numbers
+    first, second = numbers[0][0], numbers[1][0]
     size = max(abs(one.evalf(30)) for one in (first, second))
     return bool(size >= _SURE_SIZE or abs((first - second).evalf(30)) <= size * _RELATIVE)
 

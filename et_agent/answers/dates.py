@@ -214,27 +214,24 @@ def _dates(text: str, question: str, language: str) -> Iterator[Span]:
 def _moment(
     match: re.Match[str], pattern: re.Pattern[str], question: str, language: str
 ) -> Moment | None:
-    parts = match.groupdict()
+    parts, year = match.groupdict(), _number(match.groupdict().get("year"))
     if pattern in (_NUMERIC, _SHORT):
         return _numeric(match, question)
     if pattern is _YEAR_OF_OUR_LORD:
-        return Moment(int(parts["year"]))
+        return Moment(year)
     if pattern is _LONE_YEAR:
-        era, year = parts["era"], int(parts["year"])
-        if era is None and not 1000 <= year <= 2999:
-            return None
-        return Moment(_of_era(year, era))
+        told = year is not None and (parts["era"] is not None or 1000 <= year <= 2999)
+        return Moment(_of_era(year, parts["era"])) if told else None
     if pattern is _EASTERN:
-        year = None if parts["year"] is None else int(parts["year"])
         if parts["bc"] and year is not None:
             year = 1 - year
         month, day = parts["month"] or parts["month2"], parts["day"] or parts["day2"]
         return _checked(year, _number(month), _number(day))
     if pattern is _ISO:
-        return _checked(int(parts["year"]), int(parts["month"]), _number(parts["day"]))
+        return _checked(year, int(parts["month"]), _number(parts["day"]))
     names = {**month_names("en"), **month_names(language)}
     month_number = names[parts["month"].rstrip(".")]
-    year = None if parts.get("year") is None else _of_era(int(parts["year"]), parts["era"])
+    year = _of_era(year, parts.get("era"))
     return _checked(year, month_number, _number(parts.get("day")))
 
 
@@ -244,10 +241,10 @@ def _number(text: str | None) -> int | None:
     return int(text) if text.isdigit() else _ORDINALS[text]
 
 
-def _of_era(year: int, era: str | None) -> int:
+def _of_era(year: int | None, era: str | None) -> int | None:
     letters = re.sub(r"[\W\d_]", "", era or "")
     before = letters in ("bc", "bce", "vchr", "avjc", "ac", "донэ")
-    return 1 - year if before else year
+    return 1 - year if before and year is not None else year
 
 
 def _checked(year: int | None, month: int | None, day: int | None) -> Moment | None:

@@ -158,15 +158,18 @@ weekday_names: Final = _table(_weekdays)
 """Days of the week by name, Monday is 1."""
 
 
+_CURRENCIES: Final = (
+    "USD EUR GBP JPY CNY KRW INR RUB CHF BRL MXN SAR EGP TRY CAD AUD SEK NOK DKK PLN AED ILS"
+)
+
+
 @functools.cache
 def currency_names(language: str) -> Mapping[str, str]:
     """ISO 4217 codes by name ("euro", "euros"), sign ("€", "US$") and code ("eur")."""
     from babel.numbers import get_currency_name
 
     locale, found = _locale(language), dict[str, str]()
-    common = ("USD", "EUR", "GBP", "JPY", "CNY", "KRW", "INR", "RUB", "CHF", "BRL", "MXN", "SAR")
-    common = (*common, "EGP", "TRY", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN", "AED", "ILS")
-    for code in common:
+    for code in _CURRENCIES.split():
         plurals = (get_currency_name(code, count=count, locale=language) for count in _COUNTS)
         for name in (locale.currencies.get(code, code), *plurals, code):
             found.setdefault(name.casefold(), code)

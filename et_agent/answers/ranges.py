@@ -70,7 +70,7 @@ def range_in_value(text: str, question: str = "") -> Range | None:
     if between is not None:
         return _between(between[1] or between[3], between[2] or between[4], question)
     parts = _SPLIT.split(_FROM.sub("", cleaned))
-    return _between(*parts, question) if len(parts) == 2 else None
+    return _between(parts[0], parts[1], question) if len(parts) == 2 else None
 
 
 def range_in_prose(text: str, question: str = "", *, prefer_first: bool) -> Range | None:

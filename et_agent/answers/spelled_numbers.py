@@ -200,8 +200,8 @@ def spelled_number(text: str, language: str) -> Fraction | None:
     if minus:
         value = spelled_number(words[minus:], language)
         return None if value is None else -value
-    value = _whole_number(words, language)
-    return None if value is None else Fraction(value)
+    whole = _whole_number(words, language)
+    return None if whole is None else Fraction(whole)
 
 
 def _leading_minus(words: str) -> int:

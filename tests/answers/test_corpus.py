@@ -65,9 +65,9 @@ def spelled(extracted: Extracted) -> str:
         case ("quantity", Fraction() as number, str(unit)):
             dimension, base = Quantity(number, unit).base
             return f"{decimal(base)} {dimension}".strip()
-        case ("range", dimension, low, high):
+        case ("range", str(dimension), Fraction() as low, Fraction() as high):
             return f"{decimal(low)}..{decimal(high)} {dimension}".strip()
-        case ("list", items):
+        case ("list", tuple(items)):
             return "|".join(map(str, items))
         case ("yes_no", said):
             return "yes" if said else "no"
