@@ -28,10 +28,10 @@ class Extracted:
     """The answer to show: "72", "\\frac{1}{2}", "B", "Paris"."""
 
     key: Hashable
-    """Canonical form: equal keys are equal answers; for `math` alone the converse may fail."""
+    """Canonical form: equal keys are equal answers; for `math` and `quantity` the converse may fail."""
 
     found_by: FoundBy
-    """Which finder saw it: "boxed", "answer is" or "last line"."""
+    """Which finder saw it (`FoundBy`)."""
 
 
 def extract(
@@ -44,13 +44,16 @@ def extract(
     r"""Return the answer in a leaf's text, or None if it gives none.
 
     The last filled `\boxed{}` is asked first, then the last "answer is", "Answer:" or "####", then
-    the last line. If there is a box that the kind cannot read, the last line is not asked: the leaf
-    did give its answer, and it was another sort of thing.
+    the last line; some kinds look elsewhere too (`Kind.finders`). Code and quotations of the question
+    are no part of what the leaf says (`et_agent.answers.own_words`). If there is a box that the kind
+    cannot read, the last line is not asked: the leaf did give its answer, and it was another sort of
+    thing.
 
     Args:
         text: what the model generated, any length.
         kind: how to read it; `auto` decides from the question and this text alone.
-        question: for `choice`, maps an option's text to its letter; for `auto`, guides the guess.
+        question: maps an option's text to its letter, tells how its language writes numbers and dates,
+            which unit and which order are asked for, and guides the guess of `auto`.
         finished: False for a leaf that the token limit cut off. Then only a closed box or a marker
             whose line is complete counts, since the cut may have gone through the answer.
 

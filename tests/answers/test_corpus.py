@@ -26,7 +26,7 @@ from et_agent.answers import (
 from et_agent.answers.quantity import Quantity
 
 CORPUS = Path(__file__).with_name("corpus")
-LEAST_CASES, LEAST_PAIRS, LEAST_RELATIVES = 600, 400, 12
+LEAST_CASES, LEAST_PAIRS = 600, 400
 SLOWEST_SHARE, SLOWEST_SECONDS = 0.99, 0.002
 
 
