@@ -29,7 +29,10 @@ __all__ = [
 ]
 
 
-AnswerForm = Literal["number", "math", "choice", "text", "json", "tool_call"]
+AnswerForm = Literal[
+    "number", "math", "choice", "text", "date", "quantity", "range", "list", "yes_no", "json",
+    "code", "tool_call",
+]  # fmt: skip
 """The form of an answer: an answer kind, or structured output."""
 
 

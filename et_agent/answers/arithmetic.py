@@ -1,9 +1,10 @@
-"""Exact arithmetic over fractions: `+ - * /`, brackets and small powers, nothing else.
+"""Exact arithmetic over fractions: `+ - * /`, brackets, small powers and factorials, nothing else.
 
 A model often writes `76 - 25` or `3/4 * 8` where a number is asked for. The text is the model's, so
 nothing of it is handed to an interpreter; length, depth and size of values are bounded.
 """
 
+import math
 import re
 from fractions import Fraction
 
@@ -12,10 +13,11 @@ __all__ = ["evaluate"]
 _MAX_CHARACTERS = 400
 _MAX_DEPTH = 20
 _MAX_EXPONENT = 400
+_MAX_FACTORIAL = 500
 _MAX_BITS = 4096
 """Largest numerator or denominator: far above any answer, far below what takes time to print."""
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<sign>[-+*/^()]))")
+_TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<sign>[-+*/^()!]))")
 _INTEGER = re.compile(r"\d+")
 
 
@@ -99,7 +101,7 @@ class _Parser:
         return -value if negative else value
 
     def _power(self) -> Fraction:
-        base = self._atom()
+        base = self._factorial(self._atom())
         if self._take("^") is None:
             return base
         self._descend()
@@ -111,6 +113,13 @@ class _Parser:
             raise _NotArithmeticError
         return base ** int(exponent)
 
+    def _factorial(self, value: Fraction) -> Fraction:
+        while self._take("!") is not None:
+            if value.denominator != 1 or not 0 <= value <= _MAX_FACTORIAL:
+                raise _NotArithmeticError
+            value = _bounded(Fraction(math.factorial(int(value))))
+        return value
+
     def _atom(self) -> Fraction:
         if self._take("(") is not None:
             self._descend()
@@ -120,7 +129,7 @@ class _Parser:
                 raise _NotArithmeticError
             return value
         token = self._peek()
-        if token is None or token in "-+*/^()":
+        if token is None or token in "-+*/^()!":
             raise _NotArithmeticError
         self._position += 1
         return _literal(token) + self._fraction_of_mixed_number(token)

@@ -2,11 +2,12 @@ r"""Balanced braces: the content of `\boxed{}` and of other LaTeX commands, in l
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["Group", "boxes", "nesting_depth", "read_group"]
 
 _BOX_COMMAND = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])[ \t]*")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"[^\s{}$\\.,;]+(?:[.,]\d+)*")
 
 
@@ -23,6 +24,12 @@ class Group:
     closed: bool
     """Whether the closing brace was found."""
 
+    start: int = 0
+    """Offset of the first character of the content."""
+
+    command: int = 0
+    """Offset of the command that opens it, for a box."""
+
 
 def read_group(text: str, start: int) -> Group:
     r"""Read the group that opens at `text[start]`, which must be `{`.
@@ -30,20 +37,16 @@ def read_group(text: str, start: int) -> Group:
     Escaped braces (`\{`, `\}`) do not count. Without a partner the group reaches to the end.
     """
     depth = 0
-    position = start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        if character == "{":
+    for match in _BRACE.finditer(text, start):
+        sign = match.group()
+        if sign == "{":
             depth += 1
-        elif character == "}":
+        elif sign == "}":
             depth -= 1
             if depth == 0:
-                return Group(text[start + 1 : position], position + 1, closed=True)
-        position += 1
-    return Group(text[start + 1 :], len(text), closed=False)
+                end = match.start()
+                return Group(text[start + 1 : end], end + 1, closed=True, start=start + 1)
+    return Group(text[start + 1 :], len(text), closed=False, start=start + 1)
 
 
 def boxes(text: str) -> Iterator[Group]:
@@ -59,19 +62,19 @@ def boxes(text: str) -> Iterator[Group]:
             group = read_group(text, start)
             if not group.closed:
                 group = _first_line(text, start)
-            yield group
+            yield replace(group, command=command.start())
             position = max(group.end, start + 1)
             continue
         bare = _BARE_BOX.match(text, start)
         if bare is not None:
-            yield Group(bare.group(), bare.end(), closed=True)
+            yield Group(bare.group(), bare.end(), True, start, command.start())
         position = start if bare is None else bare.end()
 
 
 def _first_line(text: str, start: int) -> Group:
     newline = text.find("\n", start)
     end = len(text) if newline < 0 else newline
-    return Group(text[start + 1 : end].rstrip(" \t$."), end, closed=False)
+    return Group(text[start + 1 : end].rstrip(" \t$."), end, closed=False, start=start + 1)
 
 
 def nesting_depth(text: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from et_agent.answers.characters import is_cjk, plain_characters
 from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 from et_agent.answers.text import normalised
 
@@ -22,9 +23,17 @@ __all__ = [
 
 _LETTERS = "ABCDEFGHIJ"
 _MAX_CHARACTERS = 4000
+_MOST_IN_SEVERAL = 60
 _MIN_OPTIONS_IN_A_ROW = 3
-_LINE_OPTION = re.compile(r"^[ \t]*(?:[-*] )?\(?\**([A-Ja-j])\**[).:][ \t]+(\S.*)$", re.MULTILINE)
-_INLINE_OPTION = re.compile(r"(?<![\w(])\(?([A-J])\)\s*|(?<![\w.])([A-J])[.:]\s+")
+_LINE_OPTION = re.compile(
+    r"^[ \t\u3000]*(?:[-*] )?[(（]?\**([A-Ja-jＡ-Ｊ])\**(?:[).:][ \t]+|"
+    r"[．、：）。][ \t\u3000]*)(\S.*)$",
+    re.MULTILINE,
+)
+_INLINE_OPTION = re.compile(
+    r"(?<![A-Za-z0-9_(（])[(（]?([A-JＡ-Ｊ])(?:\)\s*|[．、：）]\s*)|(?<![\w.])([A-J])[.:]\s+|"
+    r"\(([a-j])\)\s*"
+)
 _EXACT = re.compile(r"\(?\s*([A-Ja-j])\s*\)?[.):,;!]*")
 _WITH_TEXT = re.compile(
     r"\(\s*([A-J])\s*\)|([A-J])\s*[).:](?=\s|$)|([A-J])\s+[-–—]\s|option\s+([A-J])\b"
@@ -42,6 +51,39 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 """An option that speaks of others."""
+_LETTER_LIST = (
+    r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+"
+    r"\s*\(?[A-J]\)?)*"
+)
+_SEVERAL = re.compile(
+    r"\(?[A-J]\)?[.]?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
+    r"और)\s*|\s+)"
+    r"(?:\(?[A-J]\)?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
+    r"और)\s*|\s+)?)*"
+    r"(?<=[A-J)])[.]?"
+)
+_NEGATED = re.compile(
+    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|"
+    r"rules? out|ruled out|ruling out|"
+    r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
+    r"kein(?:e[rsnm]?)?|pas|ni|"
+    r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|"
+    r"ではなく|아니라|ليس(?:ت)?|ليس)"
+    r"\s*(?:be|option|options|choice|choices|answer|answers|the|is|either|sein|Antwort|die|der|"
+    r"être|la|ser|"
+    r"respuesta|essere|:|\s)*\s*(?!only)" + _LETTER_LIST + r"(?![\w'])"
+    r"|(?<![\w'])"
+    + _LETTER_LIST
+    + r"[.:]?\s*(?:\s+(?:is|are|was|were|can be|seems?|ist|sind|est|sont|es|son|è|é)\s+"
+    r"(?:also\s+|both\s+|all\s+|therefore\s+|clearly\s+)?(?:not(?!\s+only)|n't|incorrect|wrong|"
+    r"false|ruled out|eliminated|"
+    r"excluded|impossible|falsch|faux|fausse|incorrecte|incorrecta|falsa|sbagliata|errada)|"
+    r"\s+(?:isn't|aren't|can't be|cannot be|"
+    r"ne (?:peut|sont|est) pas|no es|non è|não é|не подходит|неверно|неверен)|\s*(?:不对|不正确|"
+    r"错误|是错|は正しくない|は間違い|가 아니|는 틀))"
+)
+"""Letters that a sentence says no to."""
+_LONE = re.compile(r"(?<![\w'])[A-J](?![\w'])")
 _STANDALONE = re.compile(
     r"(?<![\w'’.-])([B-HJ])(?![\w'’-])|(?<![\w'’.-])([AI])(?=[\s*]*[.!]?[\s*]*$)"
 )
@@ -76,7 +118,7 @@ def placed_options(question: str) -> Sequence[Option]:
     """The options of a question with their places, as `options_of` finds them."""
     on_lines = _consecutive(
         [
-            _option(question, match[1].upper(), match.start(2), match.end(2))
+            _option(question, _capital(match[1]), match.start(2), match.end(2))
             for match in _LINE_OPTION.finditer(question)
         ]
     )
@@ -116,9 +158,13 @@ def letter_in_value(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter that a short string such as a box's content gives, else None.
 
     Understood are "B", "(b)", "B) Paris", "B. Paris" and, if the question's options are known, the
-    text of exactly one of them. A letter that is not among the options is not an answer.
+    text of exactly one of them; "B and C" gives "B, C". A letter that is not among the options is not
+    an answer.
     """
     cleaned = _clean(text)
+    several = _several(cleaned, options)
+    if several is not None:
+        return several or None
     exact = _EXACT.fullmatch(cleaned)
     if exact is not None:
         letter = _among(exact[1], options)
@@ -137,15 +183,19 @@ def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
     """Return the letter that a sentence settles on, else None.
 
     In order: the whole line as a value, "option B", the last "(B)", the last "B." or "B)", a
-    capital that stands alone ("A" and "I" only at the end), the one option whose text occurs.
+    capital that stands alone ("A" and "I" only at the end), the one option whose text occurs. Letters
+    that the sentence says no to do not count.
     """
     cleaned = _clean(line)
     whole = letter_in_value(cleaned, options)
     if whole is not None:
         return whole
+    denied = {one for found in _NEGATED.finditer(cleaned) for one in _LONE.findall(found.group())}
+    cleaned = _NEGATED.sub(" ", cleaned)
     for pattern in (_NAMED, _PARENTHESISED, _LABELLED, _STANDALONE):
         letters = [next(filter(None, match.groups())) for match in pattern.finditer(cleaned)]
-        known = [letter for letter in (_among(found, options) for found in letters) if letter]
+        among = (_among(found, options) for found in letters)
+        known = [letter for letter in among if letter and letter not in denied]
         if known:
             return known[-1]
     return _letter_of_mention(cleaned, options)
@@ -154,7 +204,18 @@ def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
 def _clean(text: str) -> str:
     shortened = text[:_MAX_CHARACTERS]
     cleaned = strip_markdown(strip_delimiters(unwrap_text(strip_delimiters(shortened))))
+    cleaned = plain_characters(cleaned)
     return re.sub(r"\\[,;:! ]|[{}]", " ", cleaned).strip()
+
+
+def _several(text: str, options: Mapping[str, str]) -> str | None:
+    """Several letters as "B, C"; "" if one is not an option's; None if it is not several letters."""
+    if len(text) > _MOST_IN_SEVERAL or _SEVERAL.fullmatch(text) is None:
+        return None
+    letters = sorted(set(re.findall(r"[A-J]", text)))
+    if len(letters) < 2 or _letter_of_text(text, options) is not None:
+        return None
+    return ", ".join(letters) if all(_among(one, options) for one in letters) else ""
 
 
 def _among(letter: str, options: Mapping[str, str]) -> str | None:
@@ -185,7 +246,7 @@ def _letter_of_mention(text: str, options: Mapping[str, str]) -> str | None:
     mentioned = {
         letter: normalised(option)
         for letter, option in options.items()
-        if f" {normalised(option)} " in words
+        if _is_mentioned(normalised(option), words)
     }
     # "III only" also mentions "I only"; an option inside another mentioned one does not count.
     outermost = [
@@ -196,13 +257,28 @@ def _letter_of_mention(text: str, options: Mapping[str, str]) -> str | None:
     return outermost[0] if len(outermost) == 1 else None
 
 
+def _is_mentioned(option: str, words: str) -> bool:
+    # Chinese and Japanese set no spaces between words.
+    return f" {option} " in words or (len(option) > 1 and is_cjk(option[0]) and option in words)
+
+
 def _inline_options(question: str) -> list[Option]:
     starts = list(_INLINE_OPTION.finditer(question))
     ends = [*(match.start() for match in starts), len(question)][1:]
     return [
-        _option(question, match[1] or match[2], match.end(), end, trailing=",;")
+        _option(
+            question,
+            _capital(next(filter(None, match.groups()))),
+            match.end(),
+            end,
+            trailing=",;，；",
+        )
         for match, end in zip(starts, ends, strict=True)
     ]
+
+
+def _capital(letter: str) -> str:
+    return plain_characters(letter).upper()
 
 
 def _option(question: str, letter: str, start: int, end: int, *, trailing: str = "") -> Option:

@@ -33,8 +33,8 @@ def answer_classes(
 ) -> AnswerClasses:
     """Sort the answers of leaves into classes of equal answers.
 
-    Equal keys are equal answers. For `math`, keys that differ are compared further
-    (`et_agent.answers.kinds.math`).
+    Equal keys are equal answers. For `math` and `quantity`, keys that differ are compared further
+    (`Kind.representatives`).
 
     Args:
         answers: one per leaf, in leaf order, all extracted with the same kind.

@@ -48,7 +48,11 @@ _REPLACEMENTS = tuple(
 )
 _SPACE_NEEDED = re.compile(r"(\\[A-Za-z]+) +(?=[A-Za-z])")
 _WHOLE_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit)\s*\{([^{}]*[A-Za-z][^{}]*)\}\.?")
-_BARE_WORDS = re.compile(r"[A-Za-z]{4,}(?:[ -][A-Za-z]+)*\.?")
+_BARE_WORDS = re.compile(
+    r"(?:[A-Za-z]{4,}(?:[ -][A-Za-z]+)*|(?!(?:sin|cos|tan|log|ln|exp|sec|csc|cot|max|min|gcd|lcm|"
+    r"pi)\b)"
+    r"[A-Za-z]+(?: [A-Za-z]+)* [A-Za-z]{4,}(?: [A-Za-z]+)*|Yes|No|Odd|All|None)\.?"
+)
 _SINGLE_LETTER = re.compile(r"\(?([A-Za-z])\)?")
 _DELIMITED = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 _COPULA = re.compile(r"(?:^|(?<=\s))(?:is|are|be|equals?)(?=\s)|:")

@@ -1,14 +1,20 @@
 r"""From a leaf's text to its answer: find a string, read it as the kind says, compare it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from et_agent.answers.braces import boxes
-from et_agent.answers.finders import FINDERS, Found, FoundBy, find_marked
+from et_agent.answers.finders import Found, FoundBy, find_marked, join_boxes
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
+from et_agent.answers.kinds.base import Kind
+from et_agent.answers.own_words import own_words
 
 __all__ = ["Extracted", "extract", "read_value"]
+
+
+_MOST_CODE: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,10 @@ class Extracted:
     """The answer to show: "72", "\\frac{1}{2}", "B", "Paris"."""
 
     key: Hashable
-    """Canonical form: equal keys are equal answers; for `math` alone the converse may fail."""
+    """Canonical form: equal keys are equal answers; for `math` and `quantity` the converse may fail."""
 
     found_by: FoundBy
-    """Which finder saw it: "boxed", "answer is" or "last line"."""
+    """Which finder saw it (`FoundBy`)."""
 
 
 def extract(
@@ -38,13 +44,16 @@ def extract(
     r"""Return the answer in a leaf's text, or None if it gives none.
 
     The last filled `\boxed{}` is asked first, then the last "answer is", "Answer:" or "####", then
-    the last line. If there is a box that the kind cannot read, the last line is not asked: the leaf
-    did give its answer, and it was another sort of thing.
+    the last line; some kinds look elsewhere too (`Kind.finders`). Code and quotations of the question
+    are no part of what the leaf says (`et_agent.answers.own_words`). If there is a box that the kind
+    cannot read, the last line is not asked: the leaf did give its answer, and it was another sort of
+    thing.
 
     Args:
         text: what the model generated, any length.
         kind: how to read it; `auto` decides from the question and this text alone.
-        question: for `choice`, maps an option's text to its letter; for `auto`, guides the guess.
+        question: maps an option's text to its letter, tells how its language writes numbers and dates,
+            which unit and which order are asked for, and guides the guess of `auto`.
         finished: False for a leaf that the token limit cut off. Then only a closed box or a marker
             whose line is complete counts, since the cut may have gone through the answer.
 
@@ -55,13 +64,13 @@ def extract(
         decided = decide_kind(question or "", [text]).kind
     else:
         decided = require_decided(kind)
-    box_seen = False
-    for found in _candidates(text, finished=finished):
-        if found.found_by == "last line" and box_seen:
+    box_seen, reader = False, KINDS[decided]
+    for found in _candidates(text, question or "", reader, finished=finished):
+        if found.found_by in ("last line", "first line") and box_seen:
             return None
-        reading = KINDS[decided].read(found, question or "")
+        reading = reader.read(found, question or "")
         if reading is not None:
-            return Extracted(found.content, reading.value, reading.key, found.found_by)
+            return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
     return None
 
@@ -83,12 +92,16 @@ def read_value(
     return None if reading is None else Extracted(text, reading.value, reading.key, "boxed")
 
 
-def _candidates(text: str, *, finished: bool) -> list[Found]:
+def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
+    own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, question)
     if finished:
-        found = [finder(text) for finder in FINDERS]
-    else:
-        closed = [box.content.strip() for box in boxes(text) if box.closed]
-        boxed = [Found(content, "boxed") for content in closed if content]
-        complete_lines = text.rpartition("\n")[0]
-        found = [boxed[-1] if boxed else None, find_marked(complete_lines)]
-    return [candidate for candidate in found if candidate is not None]
+        for finder in kind.finders:
+            found = finder(own)
+            if found is not None:
+                yield found
+        return
+    complete_lines = text.rpartition("\n")[0]
+    # A box is closed as long as its leaf, a marker's line only when the next one has begun.
+    closed = [box for box in boxes(own) if box.closed and box.content.strip()]
+    boxed, marked = join_boxes(own, closed), find_marked(own_words(complete_lines, question))
+    yield from (found for found in (boxed, marked) if found is not None)

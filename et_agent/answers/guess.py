@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from et_agent.answers.finders import find_boxed, find_marked
 from et_agent.answers.kinds import KINDS, AnswerKind
+from et_agent.answers.own_words import own_words
 from et_agent.answers.text import first_sentence
 
 __all__ = ["KindGuess", "decide_kind", "guess_kind"]
@@ -22,6 +23,7 @@ class KindGuess:
     """One sentence for a person."""
 
 
+_MOST_CHARACTERS = 2000
 _MIN_READABLE_SHARE = 0.5
 """Leaves overrule the question only if more than this share of those with an answer agree."""
 
@@ -30,7 +32,9 @@ def guess_kind(question: str) -> KindGuess:
     """Guess the kind of answer from the question alone.
 
     Lettered options make a `choice`; LaTeX or the vocabulary of algebra, `math`; "how many", or a
-    quantity asked for with digits about, a `number`; anything else is `text`.
+    quantity asked for with digits about, a `number`; a question that yes and no answer, `yes_no`;
+    "when", a `date`; "name three", a `list`; and so on (each kind's `suggestion`); anything else is
+    `text`.
     """
     given = ((kind.suggestion(question), name) for name, kind in KINDS.items())
     best, name = min((one, name) for one, name in given if one is not None)
@@ -42,7 +46,8 @@ def decide_kind(
 ) -> KindGuess:
     r"""Refine the guess by what the leaves' boxes and "answer is" say.
 
-    A `choice` stays one, and so does `math`, which reads numbers and words just as well. Otherwise
+    A `choice` stays one, and so do `math`, which reads numbers and words just as well, `json` and
+    `code`. Otherwise
     the sort of answer that has more than half of the weight of the leaves with a box or a marker
     wins over the guess. Leaves without box or marker have no say.
 
@@ -55,7 +60,7 @@ def decide_kind(
     shares: dict[AnswerKind, list[float]] = {}
     each = [1.0] * len(leaves) if weights is None else weights
     for leaf, weight in zip(leaves, each, strict=True):
-        found = _sort_of_answer(leaf)
+        found = _sort_of_answer(leaf, question)
         if found is not None:
             shares.setdefault(found, []).append(weight)
     # fsum: the order of the leaves must not decide between equals.
@@ -71,14 +76,17 @@ def decide_kind(
     return KindGuess(sort, f"{reason}{guess.kind.value}.")
 
 
-def _sort_of_answer(leaf: str) -> AnswerKind | None:
-    found = find_boxed(leaf)
+def _sort_of_answer(leaf: str, question: str) -> AnswerKind | None:
+    own = own_words(leaf, question)
+    found = find_boxed(own)
     if found is not None:
-        return _sort_of_value(found.content)
-    marked = find_marked(leaf)
-    return None if marked is None else _sort_of_value(first_sentence(marked.content))
+        return _sort_of_value(found.content, question)
+    marked = find_marked(own)
+    return None if marked is None else _sort_of_value(first_sentence(marked.content), question)
 
 
-def _sort_of_value(content: str) -> AnswerKind:
-    ranks = ((kind.rank(content), name) for name, kind in KINDS.items())
+def _sort_of_value(content: str, question: str) -> AnswerKind:
+    if len(content) > _MOST_CHARACTERS:
+        return AnswerKind.TEXT
+    ranks = ((kind.rank(content, question), name) for name, kind in KINDS.items())
     return min((rank, name) for rank, name in ranks if rank is not None)[1]

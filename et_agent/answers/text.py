@@ -13,24 +13,43 @@ __all__ = ["MAX_ANSWER_CHARACTERS", "first_sentence", "normalised", "readable"]
 MAX_ANSWER_CHARACTERS = 160
 """A longer line is reasoning, not an answer of a few words."""
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ARTICLES = re.compile("\\b(?:a|an|the)\\b(?![\ue000-\ue006])")
+_AS_ASCII = re.compile("[‐‑‒–—−﹣－](?=\\s?[$€£¥]?\\d)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_MEANING = re.compile(
+    r"(?<=\d)[.,:/-](?=\d)|(?:(?<=[\s(\[])|^)-(?=[$€£]?\.?\d)|(?<![^\W_])\.(?=\d)"
+    r"|(?<=\b[A-Za-z])(?:\#|\+{1,2}|-(?=[\s.,;]|$))|(?<=\bAB)-(?=\W|$)"
+)
+_MARKED = str.maketrans(".,:/-#+", "\ue000\ue001\ue002\ue003\ue004\ue005\ue006")
+"""Private characters, which are no punctuation, for signs that stay."""
+_UNMARKED = str.maketrans("\ue000\ue001\ue002\ue003\ue004\ue005\ue006", ".,:/-#+")
 _LATEX_SPACES = re.compile(r"\\[,;:!> ]|~")
 _QUOTES = "\"'“”‘’«»"
 _LEAD = re.compile(r"^(?:(?:final )?answer\s*(?:is|:)\s*:?\s*)", re.IGNORECASE)
 # A full stop after an initial or a short capitalised word ends no sentence: "Dr. No", "J. K."
-_SENTENCE_END = re.compile(r"(?:(?<=[a-z]{3})|(?<=\d)|(?<=[)\"”]))[.!?](?=\s+[A-Z(\"“])")
+_SENTENCE_END = re.compile(
+    r"(?:(?<=[a-zà-ÿа-я]{3})|(?<=\d)|(?<=[)\"”]))[.!?](?=\s+[A-ZÀ-ÞА-Я(\"“])|[。！？।](?=.)"
+)
 
 
 def normalised(text: str) -> str:
     """Return the SQuAD exact-match form of `text` (Rajpurkar et al. 2016), for comparison only.
 
-    NFKC, casefold, punctuation and articles removed, white space collapsed. A text of nothing but
-    articles or punctuation keeps its casefolded characters, so that it still equals itself.
+    NFKC, casefold, punctuation and articles removed, white space collapsed. Unlike there, signs that
+    carry meaning stay: a minus before a number, points, colons, slashes and hyphens between digits,
+    `#`, `+` and `-` behind a letter that stands alone ("C#", "A+", blood group "O-"). A text of nothing
+    but articles or punctuation keeps its casefolded characters, so that it still equals itself.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    text = text if text.isascii() else _AS_ASCII.sub("-", text)
+    marked = _MEANING.sub(_kept_sign, _THOUSANDS.sub("", text))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", marked).casefold())
     kept = "".join(character for character in folded if not _is_punctuation(character))
-    without_articles = " ".join(_ARTICLES.sub(" ", kept).split())
-    return without_articles or " ".join(folded.split())
+    without_articles = " ".join(_ARTICLES.sub(" ", kept).split()).translate(_UNMARKED)
+    return without_articles or " ".join(folded.split()).translate(_UNMARKED)
+
+
+def _kept_sign(match: re.Match[str]) -> str:
+    return match.group().translate(_MARKED)
 
 
 def readable(text: str) -> str:
@@ -42,7 +61,9 @@ def readable(text: str) -> str:
         one_line = _LEAD.sub("", strip_markdown(strip_delimiters(one_line))).strip()
         if len(one_line) > 1 and one_line[0] in _QUOTES and one_line[-1] in _QUOTES:
             one_line = one_line[1:-1].strip()
-        if one_line.endswith((".", ",", ";", ":")) and not re.search(r"\b[A-Z]\.$", one_line):
+        if one_line.endswith((".", ",", ";", ":", "。", "，", "、", "।")) and not re.search(
+            r"\b[A-Z]\.$", one_line
+        ):
             one_line = one_line[:-1].rstrip()
     return one_line
 

@@ -114,7 +114,9 @@ def result_of(
         margin=margin(checked),
         cut_off_share=cut_off,
         kind=kind,
-        kind_reason=_FORMS.get(kind, reading.kind.reason),
+        kind_reason=reading.kind.reason
+        if prompt.form is None
+        else _FORMS.get(kind, reading.kind.reason),
         complete=complete,
         notes=(
             *run_notes(request, decoded.decoder),

@@ -73,7 +73,8 @@ def ask(
         KindName,
         typer.Option(
             metavar="KIND",
-            help="Kind of answer: number, math, choice, text, or auto, which decides by the question.",
+            help="Kind of answer: number, math, choice, text, date, quantity, range, list, yes_no, "
+            "json, code, or auto, which decides by the question.",
             rich_help_panel=_PROMPT,
         ),
     ] = KindName.AUTO,

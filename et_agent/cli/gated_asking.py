@@ -97,7 +97,7 @@ def gated_ask(
         ),
     ] = None,
     kind: Annotated[
-        KindName, typer.Option(metavar="KIND", help="number, math, choice, text or auto.")
+        KindName, typer.Option(metavar="KIND", help="As for `et-agent ask`; auto by default.")
     ] = KindName.AUTO,
     leaves: Annotated[int | None, typer.Option(help="Leaves per tree.", show_default="16")] = None,
     max_tokens: Annotated[

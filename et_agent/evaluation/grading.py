@@ -30,8 +30,8 @@ def is_right(answer: str | None, item: Item) -> bool:
     """Whether an answer, as results show it, is one of the accepted ones.
 
     Numbers: equal, or within the item's relative tolerance of the accepted one. Mathematics: equal
-    by math-verify within its limits. Choices: the same letter. Text: SQuAD exact match with any
-    accepted answer (Rajpurkar et al. 2016).
+    by math-verify within its limits. Quantities: the same amount in base units. Choices: the same
+    letter. Text: SQuAD exact match with any accepted answer (Rajpurkar et al. 2016).
     """
     if answer is None:
         return False
@@ -46,7 +46,7 @@ def _same(given: Extracted, gold: Extracted, item: Item) -> bool:
         return True
     if item.kind is AnswerKind.NUMBER and item.tolerance:
         return _close(given.key, gold.key, item.tolerance)
-    if item.kind is AnswerKind.MATH:
+    if item.kind in (AnswerKind.MATH, AnswerKind.QUANTITY):
         index = answer_classes([given, gold], item.kind).index_of_leaf
         return index[0] == index[1]
     return False

@@ -120,7 +120,15 @@ class ModelLearning:
         self._seconds, self._interval = seconds, interval
         self._options = AskOptions(calibrator=None, **prompt)
         self.runs: Mapping[str, RunInfo] = {
-            data: begin_run(store, model, self._decoder, name, data=data, **prompt)
+            data: begin_run(
+                store,
+                model,
+                self._decoder,
+                name,
+                data=data,
+                kinds={one.kind for one in sets},
+                **prompt,
+            )
             for data in dict.fromkeys(one.data for one in sets)
         }
         self.tracks: Mapping[AnswerKind, Prequential] = {

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Unpack
@@ -33,6 +33,12 @@ __all__ = [
     "record_of",
 ]
 
+_PUBLIC_KINDS: Final = (
+    AnswerKind.NUMBER,
+    AnswerKind.MATH,
+    AnswerKind.CHOICE,
+    AnswerKind.TEXT,
+)
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
 
@@ -101,8 +107,11 @@ def evaluate(
         decoders
     ):
         raise SettingsError(f"two of {', '.join(decoders)} are the same settings: name one of them")
+    kinds = {item.kind for item in items}
     runs = {
-        name: begin_run(store, model, decoder, name, data=data, thresholds=thresholds, **prompt)
+        name: begin_run(
+            store, model, decoder, name, data=data, thresholds=thresholds, kinds=kinds, **prompt
+        )
         for name, decoder in decoders.items()
     }
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
@@ -117,9 +126,13 @@ def begin_run(
     *,
     data: str,
     thresholds: Thresholds | None = None,
+    kinds: Collection[AnswerKind] = (),
     **prompt: Unpack[PromptKeywords],
 ) -> RunInfo:
-    """The run that `evaluate` would go on with, or a new one; see there for the arguments."""
+    """The run that `evaluate` would go on with, or a new one; see there for the arguments.
+
+    `kinds` are those of the questions.
+    """
     found, options = _thresholds(model, thresholds), AskOptions(**prompt)
     config = {
         "data": data,
@@ -131,7 +144,7 @@ def begin_run(
         "thresholds": found.model_dump(mode="json")
         if found is not None and isinstance(decoder, EntropyTree)
         else None,
-        "instructions": _instructions(decoder) if options.system_prompt is None else None,
+        "instructions": _instructions(decoder, kinds) if options.system_prompt is None else None,
         "attention_layers": list(model.info.attention_layers),
         "decoder": described(decoder),
     }
@@ -141,12 +154,16 @@ def begin_run(
     return store.begin(label, config, parameters=model.info.parameters)
 
 
-def _instructions(decoder: DecoderSettings) -> dict[str, str]:
-    """The default system prompt of each kind that the decoder answers."""
+def _instructions(decoder: DecoderSettings, kinds: Collection[AnswerKind]) -> dict[str, str]:
+    """The default system prompt of each kind that the decoder answers.
+
+    The kinds of the public data sets are always there, so that a run of theirs is the same one whatever
+    other kinds there are.
+    """
     if isinstance(decoder, Direct):
         return {AnswerKind.CHOICE.value: DIRECT_INSTRUCTION}
-    kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
-    return {kind.value: instruction(kind) for kind in kinds}
+    named = [kind for kind in AnswerKind if kind in _PUBLIC_KINDS or kind in kinds]
+    return {kind.value: instruction(kind) for kind in named}
 
 
 def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:

@@ -16,7 +16,7 @@ from et_agent.answers import AnswerKind, decide_kind, guess_kind
         ("Which?\nA) one\nB) two", "choice"),
         ("Which? (A) one (B) two (C) three", "choice"),
         ("who wrote he ain't heavy he's my brother lyrics", "text"),
-        ("when was the last time anyone was on the moon", "text"),
+        ("when was the last time anyone was on the moon", "date"),
         ("Where were the 1936 and 1940 games to be held?", "text"),
     ],
 )

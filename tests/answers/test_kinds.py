@@ -21,9 +21,15 @@ def test_every_decided_kind_has_a_module() -> None:
     assert set(KINDS) == set(AnswerKind) - {AnswerKind.AUTO}
 
 
-@pytest.mark.parametrize("content", ["12", "x^2 + 1", "12 apples", "Paris", ""])
-def test_kinds_never_claim_a_content_equally(content: str) -> None:
-    ranks = [kind.rank(content) for kind in KINDS.values()]
+@pytest.mark.parametrize(
+    "question", ["", "When?", "Name two colours.", "Is it so?", "How far is it?"]
+)
+@pytest.mark.parametrize(
+    "content",
+    ["12", "x^2 + 1", "12 apples", "Paris", "", "5 km", "1914-1918", "yes", "July 4, 1776", "a, b"],
+)
+def test_kinds_never_claim_a_content_equally(content: str, question: str) -> None:
+    ranks = [kind.rank(content, question) for kind in KINDS.values()]
     known = [rank for rank in ranks if rank is not None]
     assert known
     assert len(set(known)) == len(known)

@@ -208,7 +208,7 @@ def test_what_is_no_question_is_refused(wrong: object, says: str) -> None:
 
 def test_settings_that_cannot_work_are_refused() -> None:
     with ScriptedModel.from_texts(TEXTS, chat_template=False) as model:
-        with pytest.raises(SettingsError, match="number, math, choice, text, auto"):
+        with pytest.raises(SettingsError, match="number, math, choice, text, date"):
             ask(model, QUESTION, kind="poem")
         with pytest.raises(SettingsError, match="0 or more"):
             ask(model, QUESTION, seed=-1)

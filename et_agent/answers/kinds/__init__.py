@@ -7,9 +7,16 @@ from typing import Final
 
 from et_agent.answers.kinds.base import ANSWER_MARKER, Kind
 from et_agent.answers.kinds.choice import CHOICE, DIRECT_INSTRUCTION
+from et_agent.answers.kinds.code import CODE
+from et_agent.answers.kinds.date import DATE
+from et_agent.answers.kinds.json import JSON
+from et_agent.answers.kinds.list import LIST
 from et_agent.answers.kinds.math import MATH
 from et_agent.answers.kinds.number import NUMBER
+from et_agent.answers.kinds.quantity import QUANTITY
+from et_agent.answers.kinds.range import RANGE
 from et_agent.answers.kinds.text import TEXT
+from et_agent.answers.kinds.yes_no import YES_NO
 from et_agent.errors import SettingsError
 
 __all__ = [
@@ -36,7 +43,29 @@ class AnswerKind(StrEnum):
     """The letter of one of the question's lettered options."""
 
     TEXT = "text"
-    """A few words, compared as in SQuAD: case, articles and punctuation do not matter."""
+    """A few words, compared as in SQuAD: case, articles and punctuation without meaning do not
+    matter."""
+
+    DATE = "date"
+    """A date or a time of day, shown as ISO 8601."""
+
+    QUANTITY = "quantity"
+    """A number with its unit, compared in base units: 5 km is 5000 m."""
+
+    RANGE = "range"
+    """Two numbers or quantities and all between them."""
+
+    LIST = "list"
+    """Several parts, in any order unless the question asks for one."""
+
+    YES_NO = "yes_no"
+    """Whether something is so, in twelve languages."""
+
+    JSON = "json"
+    """A JSON value, compared in canonical form."""
+
+    CODE = "code"
+    """A program or a piece of one, compared by its tokens."""
 
     AUTO = "auto"
     """One of the others, guessed from the question and then from what the leaves say."""
@@ -48,6 +77,13 @@ KINDS: Final[Mapping[AnswerKind, Kind]] = MappingProxyType(
         AnswerKind.MATH: MATH,
         AnswerKind.CHOICE: CHOICE,
         AnswerKind.TEXT: TEXT,
+        AnswerKind.DATE: DATE,
+        AnswerKind.QUANTITY: QUANTITY,
+        AnswerKind.RANGE: RANGE,
+        AnswerKind.LIST: LIST,
+        AnswerKind.YES_NO: YES_NO,
+        AnswerKind.JSON: JSON,
+        AnswerKind.CODE: CODE,
     }
 )
 """Every kind but `auto`: one module each."""

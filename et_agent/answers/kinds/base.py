@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from et_agent.answers.finders import Found
+from et_agent.answers.finders import FINDERS, Finder, Found
 from et_agent.answers.worker import MathWorker
 
 __all__ = ["ANSWER_MARKER", "Kind", "Reading", "Suggestion"]
@@ -43,14 +43,23 @@ class Kind(ABC):
     """What such answers are called, in the plural."""
     overruled: ClassVar[bool] = True
     """Whether leaves that answer in another kind overrule a question that suggests this one."""
+    finders: ClassVar[tuple[Finder, ...]] = FINDERS
+    """Where in a leaf the answer is looked for, in this order."""
+    reads_code: ClassVar[bool] = False
+    """Whether blocks of code are looked at; for other kinds they are no part of what a leaf says."""
 
     @abstractmethod
     def suggestion(self, question: str) -> Suggestion | None:
         """Why the question asks for this kind; None if nothing in it does."""
 
     @abstractmethod
-    def rank(self, content: str) -> int | None:
-        """How firmly a box's content is of this kind, 0 the firmest; None if it is not."""
+    def rank(self, content: str, question: str) -> int | None:
+        """How firmly a box's content is of this kind, 0 the firmest; None if it is not.
+
+        Args:
+            content: What stands in the box, or behind a marker.
+            question: The question, "" when it is not known.
+        """
 
     @abstractmethod
     def read(self, found: Found, question: str) -> Reading | None:

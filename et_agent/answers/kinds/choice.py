@@ -32,13 +32,13 @@ class _Choice(Kind):
             return None
         return Suggestion(0, f"The question offers options A to {list(options)[-1]}.")
 
-    def rank(self, content: str) -> int | None:
+    def rank(self, content: str, question: str) -> int | None:
         """No content by itself says that it is a letter of the question's."""
-        del content
+        del content, question
         return None
 
     def read(self, found: Found, question: str) -> Reading | None:
-        """The letter, or that of the option whose text it is."""
+        """The letter, or that of the option whose text it is; "B, C" of several."""
         options = _options(question)
         if found.found_by == "boxed":
             letter = letter_in_value(found.content, options)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from et_agent.answers.base_numerals import same_numeral
+from et_agent.answers.characters import is_cjk, plain_characters
 from et_agent.answers.expression import (
     expression_in_prose,
     normal_form,
@@ -18,10 +19,13 @@ from et_agent.answers.expression import (
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
 from et_agent.answers.number import display_number, number_in_prose, plain_number
+from et_agent.answers.numerals import Convention, convention_of
 from et_agent.answers.text import first_sentence, normalised
 from et_agent.answers.worker import MathWorker, shared_worker
 
 __all__ = ["MATH"]
+
+_MOST_CHARACTERS: Final = 2000
 
 _LATEX = re.compile(
     r"\\(?:d?frac|sqrt|begin|pi|theta|alpha|infty|cdot|left|circ|int|sum|lim|sin|cos|tan|log|le|ge|"
@@ -38,8 +42,10 @@ _MATH_WORDS = re.compile(
 )
 _EXPRESSION = re.compile(
     r"\\(?!text|mbox|mathrm|textbf|\$|%|,|!|;| )[A-Za-z{]|[\^_]|\d[a-z]\b|[=<>≤≥±√π∞]|"
-    r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
+    r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|"
+    r"\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
 )
+_SHORT_WORD = re.compile(r"[A-Za-z]{2,3}")
 _PRODUCT = re.compile(r"\d\s*[A-Za-z]\b|[A-Za-z]\s*[-+*^]")
 
 
@@ -55,22 +61,27 @@ class _Math(Kind):
         expression.
         """
         if _LATEX.search(question):
-            return Suggestion(1, "The question contains LaTeX.")
+            return Suggestion(10, "The question contains LaTeX.")
         word = _MATH_WORDS.search(question)
-        return None if word is None else Suggestion(3, f'The question says "{word.group()}".')
+        return None if word is None else Suggestion(25, f'The question says "{word.group()}".')
 
-    def rank(self, content: str) -> int | None:
+    def rank(self, content: str, question: str) -> int | None:
         """Signs of a formula that is not one number."""
-        return 1 if _EXPRESSION.search(content) and not _names_one_number(content) else None
+        del question
+        formula = len(content) <= _MOST_CHARACTERS and _EXPRESSION.search(content)
+        return 15 if formula and not _names_one_number(content) else None
 
     def read(self, found: Found, question: str) -> Reading | None:
         """The expression of a box or of a sentence, else the number of the sentence."""
-        del question
-        expression = found.content if found.found_by == "boxed" else _in_sentence(found)
+        if len(found.content) > 10 * _MOST_CHARACTERS:
+            return None
+        convention = convention_of(question)
+        boxed = found.found_by == "boxed"
+        expression = found.content if boxed else _in_sentence(found, convention)
         if expression is None:
             return None
         value = readable_expression(expression)
-        key = _key(value)
+        key = _key(value, convention)
         return None if key is None else Reading(value, key)
 
     def representatives(
@@ -78,19 +89,23 @@ class _Math(Kind):
     ) -> dict[Hashable, Hashable]:
         """Compare further: numbers by value, words as words, all else by math-verify in a subprocess.
 
-        math-verify's equality is not transitive, so each key, shortest first, joins the first class
-        whose representative, its shortest key, it equals: a partition that does not depend on the
-        order of the leaves. Two expressions that cannot be compared within the limits are equal only
-        if their normal forms are.
+        math-verify's equality is not transitive: `1, 2` equals both `(1,2)` and `(2,1)`. So each key,
+        shortest first, joins the first class with *all* of whose keys it is equal: a partition that
+        does not depend on the order of the leaves, and no class holds two keys that differ. Two
+        expressions that cannot be compared within the limits are equal only if their normal forms are.
         """
         comparer = _Comparer(worker, time.monotonic() + seconds)
-        classes: list[Hashable] = []
+        classes: list[list[Hashable]] = []
         representative: dict[Hashable, Hashable] = {}
         for key in sorted(keys, key=_key_order):
-            found = next((known for known in classes if comparer.equal(known, key)), None)
-            if found is None:
-                classes.append(key)
-            representative[key] = key if found is None else found
+            members = next(
+                (one for one in classes if all(comparer.equal(known, key) for known in one)), None
+            )
+            if members is None:
+                members = []
+                classes.append(members)
+            members.append(key)
+            representative[key] = members[0]
         return representative
 
 
@@ -103,18 +118,21 @@ def _names_one_number(content: str) -> bool:
     return bool(equals) and plain_number(tail) is not None and not _PRODUCT.search(head)
 
 
-def _in_sentence(found: Found) -> str | None:
-    sentence = first_sentence(found.content)
+def _in_sentence(found: Found, convention: Convention) -> str | None:
+    # "The answer is 5!" is no factorial.
+    sentence = first_sentence(found.content).rstrip("!")
+    if any(map(is_cjk, sentence)):
+        sentence = plain_characters(sentence)
     prefer_first = found.found_by == "answer is"
     expression = expression_in_prose(sentence, prefer_first=prefer_first)
     if expression is not None:
         return expression
-    number = number_in_prose(sentence, prefer_first=prefer_first)
+    number = number_in_prose(sentence, prefer_first=prefer_first, convention=convention)
     return None if number is None else display_number(number)
 
 
-def _key(expression: str) -> tuple[str, str | Fraction] | None:
-    number = plain_number(expression)
+def _key(expression: str, convention: Convention) -> tuple[str, str | Fraction] | None:
+    number = plain_number(expression, convention)
     if number is not None:
         return ("number", number)
     word = word_of(expression)
@@ -135,8 +153,13 @@ class _Comparer:
     def equal(self, left: Hashable, right: Hashable) -> bool:
         (left_tag, left_form), (right_tag, right_form) = _parts(left), _parts(right)
         # Two numbers, or two words, are equal only if their keys are.
-        if left_tag == right_tag != "math" or "text" in (left_tag, right_tag):
+        if left_tag == right_tag != "math":
             return False
+        if "text" in (left_tag, right_tag):
+            # A short word may stand without the `\\text` that tells it from a product.
+            return _SHORT_WORD.fullmatch(str(left_form)) is not None and (
+                str(left_form).casefold() == str(right_form).casefold()
+            )
         left_latex, right_latex = _latex(left_form), _latex(right_form)
         numeral = same_numeral(left_latex, right_latex)
         if numeral is not None:

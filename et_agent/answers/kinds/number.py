@@ -4,8 +4,10 @@
 # ruff: noqa: RUF001
 
 import re
+from fractions import Fraction
 from typing import Final
 
+from et_agent.answers.dates import date_in_value
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
 from et_agent.answers.number import (
@@ -14,32 +16,64 @@ from et_agent.answers.number import (
     number_in_value,
     plain_number,
 )
+from et_agent.answers.numerals import convention_of
+from et_agent.answers.quantity import asked_unit, number_in_unit, quantity_in_value
 
-__all__ = ["NUMBER"]
+__all__ = ["NUMBER", "asks_for_number"]
 
 _QUANTITY_WORDS = re.compile(
     r"\b(?:how (?:many|much|old|far|long|tall|fast|heavy|big|large|high|wide|deep)|"
     r"what (?:is|was|are) the (?:total|sum|average|mean|number|amount|cost|price|difference|"
     r"percentage|probability|product|remaining|value|area|perimeter|volume|speed|distance)|"
     r"what (?:percentage|percent|fraction|number|year)|"
-    r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume))\b",
+    r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume)|"
+    r"wie (?:oft|alt|lange?|weit|hoch|schwer|schnell|groß)|quel (?:âge|(?:est|serait|"
+    r"sera) .{0,20}(?:prix|montant|total))|"
+    r"(?:calcule[rz]?|calcula|calcola|berechne|рассчитайте|вычислите|найдите)|насколько|"
+    r"как (?:долго|далеко|часто))\b"
+    r"|多[长远旧大高重少久]|能.{0,2}几|[^\s]几[个只包本条岁次天年]|计算|何[^\s]{1,2}(?:必要|"
+    r"でしょう|です|あり|かか)|計算|求め|얼마나|احسب",
     re.IGNORECASE,
 )
-_ASKED = re.compile(r"\b(?:what|find|calculate|how)\b", re.IGNORECASE)
+_ASKED = re.compile(
+    r"\b(?:what|find|calculate|how|wie|welche[rsnm]?|berechne|quel(?:le)?s?|calcule[rz]?|qué|"
+    r"cuál|cuáles|calcula|"
+    r"qual[ei]?|che|calcola|qual|que|каков[аоы]?|как(?:ой|ая|ое|ие|ую)?|найдите?|вычислите?)\b"
+    r"|多|计算|求|何|いくら|求め|どれ|얼마|몇|구하|كم|ما |احسب|क्या|कितन|ज्ञात",
+    re.IGNORECASE,
+)
 _AMOUNT_WORDS = re.compile(
     r"\b(?:total|combined|average|sum|number of|amount|price|cost|salary|age|measure of)\b",
     re.IGNORECASE,
 )
 _FIGURES_OF_A_WORD_PROBLEM = 2
-_COUNT_WORDS = re.compile(r"\bhow (?:many|much)\b", re.IGNORECASE)
+_COUNT_WORDS = re.compile(
+    r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?|combien|cu[aá]nt[oa]s?|quant[oiae]|quant[oa]s|"
+    r"сколько|скольки)\b|多少|几[个只本条岁次天年人块元]|幾|いくつ|いくら|"
+    r"何[個人本枚回匹円歳日分]|何パーセント|"
+    r"몇|얼마|كم\s|कितन[ेाी]",
+    re.IGNORECASE,
+)
 _SUM = re.compile(r"\d\s*[-+*/×÷^]\s*\(?\d")
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 _WORDS_ASKED = re.compile(
-    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name)\b",
+    r"\b(?:who|whom|whose|where|which (?:person|country|city)|what (?:is|was) the name|wer|wem|"
+    r"wessen|wo|qui|où|"
+    r"quién|dónde|chi|dove|quem|onde|кто|где)\b|谁|哪里|哪儿|哪个|誰|どこ|누구|어디|أين|कौन|कहाँ",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"(?<!\\)[A-Za-z]{2,}")
 _MOST_WORDS_BESIDE: Final = 3
+_MOST_CHARACTERS: Final = 200
+_NONE: Final = Fraction(0, 1)
+"""Stands for "names no one number"; told from a zero by its identity."""
+_RATIO: Final = re.compile(r"\d+\s?/\s?\d+")
+_LETTERS: Final = re.compile(r"[^\W\d_]")
+_DATED: Final = re.compile(r"\d[^\d]{0,12}[^\W\d_]{3,}|[^\W\d_]{3,}\.?,?\s+\d|[年月년월]")
+_COMPOUND: Final = re.compile(r"\d\s*[^\W\d_'′″\"]+\D{1,6}\d+\.?\d*\s*[^\W\d_'′″\"]")
+_YEAR_ASKED: Final = re.compile(
+    r"\b(?:year|jahr|année|año|anno|ano|году?)\b|年|년|عام|سنة|वर्ष|साल", re.IGNORECASE
+)
 
 
 class _Number(Kind):
@@ -49,40 +83,83 @@ class _Number(Kind):
     def suggestion(self, question: str) -> Suggestion | None:
         """The words "how many" decide; else a quantity, calculation or amount, with figures about."""
         if _COUNT_WORDS.search(question):
-            return Suggestion(2, "The question asks how many or how much.")
+            return Suggestion(20, "The question asks how many or how much.")
         figures = len(_DIGITS.findall(question))
         quantity = _QUANTITY_WORDS.search(question)
         if quantity is not None and figures:
-            return Suggestion(4, f'The question says "{quantity.group()}" and gives figures.')
+            return Suggestion(40, f'The question says "{quantity.group()}" and gives figures.')
         if _WORDS_ASKED.search(question):
             return None
+        if asked_unit(question) is not None and _ASKED.search(question):
+            return Suggestion(45, "The question names the unit of its answer.")
         if _SUM.search(question):
-            return Suggestion(5, "The question is a calculation with figures.")
+            return Suggestion(50, "The question is a calculation with figures.")
         asked = _ASKED.search(question)
         needed = 1 if _AMOUNT_WORDS.search(question) else _FIGURES_OF_A_WORD_PROBLEM
         if asked is None or figures < needed:
             return None
-        return Suggestion(6, f'The question asks "{asked.group()}" and gives figures.')
+        return Suggestion(60, f'The question asks "{asked.group()}" and gives figures.')
 
-    def rank(self, content: str) -> int | None:
-        """A bare number is one; "12 apples" too, but "14 December 1972" and "Apollo 11" are words."""
-        if plain_number(content) is not None:
-            return 0
-        if number_in_value(content) is None and number_in_prose(content) is None:
+    def rank(self, content: str, question: str) -> int | None:
+        """A bare number is one; "12 apples" too, but "14 December 1972" and "Apollo 11" are words.
+
+        "120/80" is two numbers where the question asks for none.
+        """
+        convention = convention_of(question or content)
+        if plain_number(content, convention) is not None:
+            said = _RATIO.fullmatch(content.strip()) is None or asks_for_number(question)
+            return 10 if said else None
+        if number_in_value(content, convention) is None:
             return None
         digits = len(re.findall(r"\d+(?:[.,]\d+)*", content))
-        leads = re.match(r"\W*\d", content) is not None
+        leads = re.match(r"[^\w]*\d", content) is not None
         few_words = len(_WORD.findall(content)) <= _MOST_WORDS_BESIDE
-        return 2 if digits == 0 or (digits == 1 and leads and few_words) else None
+        return 20 if digits == 0 or (digits == 1 and leads and few_words) else None
 
     def read(self, found: Found, question: str) -> Reading | None:
-        """The number of a box, or of a sentence; units are ignored."""
-        del question
-        if found.found_by == "boxed":
-            number = number_in_value(found.content)
-        else:
-            number = number_in_prose(found.content, prefer_first=found.found_by == "answer is")
-        return None if number is None else Reading(display_number(number), ("number", number))
+        """The number of a box, or of a sentence.
+
+        Units are ignored, except that of a compound amount such as "3 hours 20 minutes", which is a
+        number in the unit that the question asks for, and of a date, which is one in its year.
+        """
+        number = _several_parts(found, question)
+        if number is None:
+            convention = convention_of(question or found.content)
+            if found.found_by == "boxed":
+                number = number_in_value(found.content, convention)
+            else:
+                number = number_in_prose(
+                    found.content,
+                    prefer_first=found.found_by == "answer is",
+                    convention=convention,
+                )
+        if number is None or number is _NONE:
+            return None
+        return Reading(display_number(number), ("number", number))
+
+
+def asks_for_number(question: str) -> bool:
+    """Whether a question asks for a number or calculation in so many words."""
+    return not question or NUMBER.suggestion(question) is not None
+
+
+def _several_parts(found: Found, question: str) -> Fraction | None:
+    """The number of an amount of several units, or of a date; `_NONE` if the question takes none."""
+    content = found.content
+    if len(content) > _MOST_CHARACTERS or not _LETTERS.search(content):
+        return None
+    dated = _DATED.search(content)
+    if dated is not None:
+        moment = date_in_value(content, question)
+        if moment is not None and moment.month is not None:
+            asked = _YEAR_ASKED.search(question)
+            return Fraction(moment.year) if asked and moment.year is not None else _NONE
+    if _COMPOUND.search(content):
+        amount = quantity_in_value(content, question)
+        if amount is not None and amount.is_compound:
+            number = number_in_unit(content, question)
+            return _NONE if number is None else number
+    return None
 
 
 NUMBER: Final = _Number()

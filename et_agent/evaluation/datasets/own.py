@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from et_agent.answers import AnswerKind, read_value
+from et_agent.answers.kinds import KINDS
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset, Row, csv_rows, jsonl_rows
 from et_agent.evaluation.datasets.multiple_choice import with_choices
@@ -21,7 +22,7 @@ def own_dataset(path: Path) -> Dataset:
 
     Fields: `question`; `answer`, a text, a number or a list of accepted ones; perhaps `choices`, a
     list, or in CSV texts with | between them, and then `answer` is a letter or a choice's text;
-    perhaps `kind` (number, math, choice or text) and `id`. Without `kind` it is choice where there
+    perhaps `kind` (an `AnswerKind` but auto) and `id`. Without `kind` it is choice where there
     are choices, number where all answers of the file are numbers, and text otherwise.
 
     Raises:
@@ -119,7 +120,7 @@ def _kind(row: Row, fallback: AnswerKind | None) -> AnswerKind:
     except ValueError:
         kind = AnswerKind.AUTO
     if kind is AnswerKind.AUTO:
-        raise row.damaged(f"'kind' is {named!r:.40}: use number, math, choice or text")
+        raise row.damaged(f"'kind' is {named!r:.40}: use {', '.join(KINDS)}")
     return kind
 
 

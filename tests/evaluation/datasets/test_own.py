@@ -68,7 +68,10 @@ def test_csv_with_choices_and_kinds(tmp_path: Path) -> None:
             "neither a choice nor its letter",
         ),
         ([{"question": "Q", "answer": "x", "choices": ["x"]}], "1 choices: 2 to 10"),
-        ([{"question": "Q", "answer": "1", "kind": "poem"}], "use number, math, choice or text"),
+        (
+            [{"question": "Q", "answer": "1", "kind": "poem"}],
+            "use number, math, choice, text, date",
+        ),
         (
             [
                 {"question": "Q", "answer": "A", "choices": ["x", "y"]},

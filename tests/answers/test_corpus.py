@@ -1,0 +1,175 @@
+"""The corpus of readings: what leaves say, and which of them say the same.
+
+Files in `corpus/` hold, per fault, `read` (text, answer shown, and the class where it is not the answer
+shown), `classes` (partitions of contents of boxes), `apart` (two that differ whatever a third equals),
+and what `auto` decides.
+"""
+
+import time
+import tomllib
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from et_agent.answers import (
+    Extracted,
+    MathWorker,
+    answer_classes,
+    decide_kind,
+    extract,
+    guess_kind,
+)
+from et_agent.answers.quantity import Quantity
+
+CORPUS = Path(__file__).with_name("corpus")
+LEAST_CASES, LEAST_PAIRS = 600, 400
+SLOWEST_SHARE, SLOWEST_SECONDS = 0.99, 0.002
+
+
+def groups(table: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(CORPUS.glob("*.toml")):
+        yield from tomllib.loads(path.read_text(encoding="utf-8")).get(table, [])
+
+
+def leaf(text: str, group: dict[str, Any], *, default: bool = False) -> str:
+    return f"\\boxed{{{text}}}" if group.get("boxed", default) else text
+
+
+CASES = [
+    pytest.param(
+        group["kind"],
+        group.get("question", ""),
+        leaf(text, group),
+        shown,
+        *(one_class or [None]),
+        id=f"{group['fault']}: {text}"[:90],
+    )
+    for group in groups("cases")
+    for text, shown, *one_class in group["read"]
+]
+PARTITIONS = [pytest.param(group, id=group["fault"]) for group in groups("partitions")]
+BRIDGES = [
+    pytest.param(*contents, id=" ".join(contents))
+    for group in groups("bridges")
+    for contents in group["apart"]
+]
+
+
+def spelled(extracted: Extracted) -> str:
+    """The class of an answer as the corpus writes it."""
+    match extracted.key:
+        case ("quantity", Fraction() as number, str(unit)):
+            dimension, base = Quantity(number, unit).base
+            return f"{decimal(base)} {dimension}".strip()
+        case ("range", str(dimension), Fraction() as low, Fraction() as high):
+            return f"{decimal(low)}..{decimal(high)} {dimension}".strip()
+        case ("list", tuple(items)):
+            return "|".join(map(str, items))
+        case ("yes_no", said):
+            return "yes" if said else "no"
+        case (_, form):
+            return str(form)
+    raise AssertionError(extracted)
+
+
+def decimal(value: Fraction) -> str:
+    if value.denominator == 1:
+        return str(value.numerator)
+    return f"{float(value):.12f}".rstrip("0")
+
+
+@pytest.mark.parametrize(("kind", "question", "text", "shown", "one_class"), CASES)
+def test_a_leaf_is_read(
+    kind: str, question: str, text: str, shown: str, one_class: str | None
+) -> None:
+    extracted = extract(text, kind, question=question)
+    assert (extracted.value if extracted else "") == shown
+    if extracted is not None and one_class is not None:
+        assert spelled(extracted) == one_class
+
+
+def answers_of(group: dict[str, Any], contents: list[str]) -> list[Extracted | None]:
+    question = group.get("question", "")
+    return [
+        extract(leaf(content, group, default=True), group["kind"], question=question)
+        for content in contents
+    ]
+
+
+@pytest.mark.parametrize("group", PARTITIONS)
+def test_answers_fall_into_classes(group: dict[str, Any], worker: MathWorker) -> None:
+    contents = [content for one in group["classes"] for content in one]
+    expected = [at for at, one in enumerate(group["classes"]) for _ in one]
+    answers = answers_of(group, contents)
+    assert None not in answers, contents[answers.index(None)]
+    found = answer_classes(answers, group["kind"], worker=worker).index_of_leaf
+    told = dict(zip(contents, found, strict=True))
+    assert list(found) == expected, told
+    # And so whatever the other leaves say.
+    for (one, left), (other, right) in combinations(list(enumerate(expected)), 2):
+        pair = [answers[one], answers[other]]
+        index = answer_classes(pair, group["kind"], worker=worker).index_of_leaf
+        if group["kind"] == "quantity" and "" in {unit_of(answers[one]), unit_of(answers[other])}:
+            continue  # a bare number goes by its company
+        assert (index[0] == index[1]) == (left == right), (contents[one], contents[other])
+
+
+def unit_of(answer: Extracted | None) -> str:
+    assert answer is not None
+    assert isinstance(answer.key, tuple)
+    return str(answer.key[2])
+
+
+@pytest.mark.parametrize(("left", "right", "third"), BRIDGES)
+def test_a_third_answer_is_no_bridge(left: str, right: str, third: str, worker: MathWorker) -> None:
+    for contents in ([left, right, third], [third, right, left]):
+        answers = [extract(f"\\boxed{{{one}}}", "math") for one in contents]
+        index = answer_classes(answers, "math", worker=worker).index_of_leaf
+        assert index[contents.index(left)] != index[contents.index(right)]
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [pytest.param(*asked, id=asked[0]) for group in groups("kinds") for asked in group["asked"]],
+)
+def test_the_kind_of_a_question(question: str, kind: str) -> None:
+    assert guess_kind(question).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("question", "contents", "kind"),
+    [pytest.param(*one, id=one[0]) for group in groups("decided") for one in group["asked"]],
+)
+def test_the_kind_of_question_and_leaves(question: str, contents: list[str], kind: str) -> None:
+    leaves = [f"So \\boxed{{{content}}}." for content in contents]
+    assert decide_kind(question, leaves).kind == kind
+
+
+def test_the_corpus_is_as_large_as_it_says() -> None:
+    asked = sum(len(group["asked"]) for table in ("kinds", "decided") for group in groups(table))
+    pairs = sum(
+        len(list(combinations([one for each in group["classes"] for one in each], 2)))
+        for group in groups("partitions")
+    )
+    assert len(CASES) + asked >= LEAST_CASES
+    assert pairs >= LEAST_PAIRS
+
+
+def test_a_leaf_is_read_in_two_milliseconds() -> None:
+    """The 99th percentile over the corpus; the first reading of a language loads its names."""
+    given = [case.values[:3] for case in CASES]
+    for kind, question, text in given:
+        extract(str(text), str(kind), question=str(question))
+    # Leaves are as long as a model's reasoning.
+    filler = "We add 12 and 30, which gives 42 in all, and go on from there. " * 20 + "\n"
+    seconds = []
+    for kind, question, text in given:
+        long = filler + str(text)
+        started = time.process_time()
+        extract(long, str(kind), question=str(question))
+        seconds.append(time.process_time() - started)
+    assert sorted(seconds)[int(SLOWEST_SHARE * len(seconds))] < SLOWEST_SECONDS
