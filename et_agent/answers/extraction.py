@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from et_agent.answers.braces import boxes
+from et_agent.answers.declining import DECLINED, NOT_THERE, declines
 from et_agent.answers.finders import FINDERS, Found, FoundBy, find_marked
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
@@ -27,6 +28,11 @@ class Extracted:
     found_by: FoundBy
     """Which finder saw it: "boxed", "answer is" or "last line"."""
 
+    @property
+    def declined(self) -> bool:
+        """Whether it says that the given passages do not say it."""
+        return self.key == DECLINED
+
 
 def extract(
     text: str,
@@ -34,6 +40,7 @@ def extract(
     *,
     question: str | None = None,
     finished: bool = True,
+    declining: bool = False,
 ) -> Extracted | None:
     r"""Return the answer in a leaf's text, or None if it gives none.
 
@@ -47,6 +54,8 @@ def extract(
         question: for `choice`, maps an option's text to its letter; for `auto`, guides the guess.
         finished: False for a leaf that the token limit cut off. Then only a closed box or a marker
             whose line is complete counts, since the cut may have gone through the answer.
+        declining: whether the model may say that the passages it was given do not say it. Whatever
+            the kind, all such answers are one (`answers.declining`).
 
     Raises:
         SettingsError: if `kind` is unknown.
@@ -59,6 +68,8 @@ def extract(
     for found in _candidates(text, finished=finished):
         if found.found_by == "last line" and box_seen:
             return None
+        if declining and declines(found.content):
+            return Extracted(found.content, NOT_THERE, DECLINED, found.found_by)
         reading = KINDS[decided].read(found, question or "")
         if reading is not None:
             return Extracted(found.content, reading.value, reading.key, found.found_by)

@@ -41,6 +41,8 @@ _EXPRESSION = re.compile(
     r"(?<![A-Za-z])[A-Za-z]\s*[-+*/]\s*[\w(]|\)\s*\(|^\s*[\[({]\s*-?[\w.\\]+\s*,.*[\])}]\s*$|\d\s*,\s+-?\d|^-?\d+\s*,\s*-\d"
 )
 _PRODUCT = re.compile(r"\d\s*[A-Za-z]\b|[A-Za-z]\s*[-+*^]")
+_COMPARED: Final = frozenset({"number", "math"})
+"""Tags of keys that may be equal although their forms differ; not words, nor what declines."""
 
 
 class _Math(Kind):
@@ -135,7 +137,7 @@ class _Comparer:
     def equal(self, left: Hashable, right: Hashable) -> bool:
         (left_tag, left_form), (right_tag, right_form) = _parts(left), _parts(right)
         # Two numbers, or two words, are equal only if their keys are.
-        if left_tag == right_tag != "math" or "text" in (left_tag, right_tag):
+        if left_tag == right_tag != "math" or not {left_tag, right_tag} <= _COMPARED:
             return False
         left_latex, right_latex = _latex(left_form), _latex(right_form)
         numeral = same_numeral(left_latex, right_latex)

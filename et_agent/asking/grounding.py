@@ -1,0 +1,203 @@
+"""What an answer owes to the passages it was given: read beside its tree, nothing is decoded.
+
+When the tree of a question with passages has ended, the model is asked about the leading answer of those
+that do not decline. How likely are the answer's own tokens with the passages and without them? How likely
+is it, with them, that they do not say it? And do they say that this is the answer, as the model sees it?
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from et_agent.answers import Extracted
+from et_agent.answers.declining import NOT_THERE
+from et_agent.answers.kinds import ANSWER_MARKER, instruction
+from et_agent.asking.prompting import PreparedPrompt
+from et_agent.asking.reading import PathReader
+from et_agent.decoding.base import RunInputs
+from et_agent.decoding.continued import common_length
+from et_agent.decoding.probe import Probe
+from et_agent.decoding.request import Request
+from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.tree import Finish, Tree
+from et_agent.engines.base import LanguageModel
+from et_agent.errors import EtAgentError
+from et_agent.templates.messages import Message
+from et_agent.uncertainty.measuring import answer_tokens
+from et_agent.uncertainty.self_evaluation import YES_NO, first_word_shares, word_probe
+from et_agent.uncertainty.text_scores import TextScoring
+
+__all__ = ["Grounding", "GroundingReader"]
+
+SUPPORTED: Final = (
+    "Proposed answer: {answer}\n\nDo the passages say that this is the answer to the question? Reply "
+    "with one word, Yes or No."
+)
+CHOSEN: Final = (
+    "Which reply to the question is right, by what the passages say?\nA) {first}\nB) {second}\nReply "
+    "with one letter, A or B."
+)
+_ABSENT: Final = "The passages do not say it."
+_LONGEST: Final = 24
+"""Tokens of an answer that are scored at most, from its first on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """What was read of the leading answer of a tree with passages.
+
+    Attributes:
+        answer: The answer, as its leaves have it.
+        with_passages: Log-probability of each of its tokens, the end of the box included, in a box that
+            begins the reply, nats.
+        without: The same where the question is asked without the passages.
+        absent: Log-probability of each token of a box that says that the passages do not say it.
+        supported: P(yes) against no, asked whether the passages say that it is the answer.
+        chosen: P(its letter), asked to choose between it and that the passages do not say it, with the
+            answer first and with it second.
+        tokens: Tokens that were read.
+        seconds: Share of the time of the batches that read them, seconds.
+    """
+
+    answer: str
+    with_passages: tuple[float, ...]
+    without: tuple[float, ...]
+    absent: tuple[float, ...]
+    supported: float
+    chosen: tuple[float, float]
+    tokens: int
+    seconds: float
+
+
+class GroundingReader:
+    """Reads them when a tree has ended.
+
+    Args:
+        model: The model.
+        prompt: The question, with passages.
+        reader: Reads the leaves.
+    """
+
+    def __init__(self, model: LanguageModel, prompt: PreparedPrompt, reader: PathReader) -> None:
+        self._model, self._prompt, self._reader = model, prompt, reader
+        self._future: Future[Grounding | None] = Future()
+        self._requests: list[Request] = []
+        self._left = 0
+
+    @property
+    def future(self) -> "Future[Grounding | None]":
+        """What was read; None where there is nothing to ask about, or it could not be asked."""
+        return self._future
+
+    def cancel(self) -> None:
+        """Read no more."""
+        for request in self._requests:
+            request.cancel()
+
+    def begin(self, tree_request: Request) -> None:
+        """Queue the readings; called in the model's thread when the tree has ended."""
+        try:
+            if tree_request.cancelled:
+                self._future.set_result(None)
+                return
+            answer = self._leading(tree_request.result().tree)
+            if answer is None:
+                self._future.set_result(None)
+                return
+            self._ask(answer)
+        except EtAgentError:
+            self._future.set_result(None)  # the tree can do without, and nothing must be lost to it
+        except BaseException as error:
+            self._future.set_exception(error)
+
+    def _leading(self, tree: Tree) -> str | None:
+        """The heaviest answer that does not decline, by equal keys."""
+        weights: dict[object, float] = {}
+        first: dict[object, Extracted] = {}
+        for branch, weight in zip(tree.branches, tree.weights().tolist(), strict=True):
+            if branch.finish is not Finish.STOP:
+                continue
+            found = self._reader.read_path(tree.path(branch.id), self._prompt.reading_kind)
+            if found is not None and not found.declined:
+                weights[found.key] = weights.get(found.key, 0.0) + weight
+                first.setdefault(found.key, found)
+        best = max(weights, key=lambda key: weights[key], default=None)
+        return None if best is None else first[best].value
+
+    def _ask(self, answer: str) -> None:
+        model, prompt = self._model, self._prompt
+        messages = prompt.conversation.messages
+        alone = prompt.conversation.shown_as(prompt.conversation.question).messages
+        tokens, span = self._boxed(answer)
+        absent, _ = self._boxed(NOT_THERE)
+        scored = TextScoring.of(prompt.prompt, [tokens, absent])
+        system: Message = {"role": "system", "content": instruction(prompt.reading_kind)}
+        closed = [system, *(one for one in alone if one["role"] != "system")]
+        unscored = TextScoring.of(model.chat_tokens(closed), [tokens])
+        asked = self._questions(messages, answer)
+        requests = [
+            self._prepared(scored.prompt, scored.probe),
+            self._prepared(unscored.prompt, unscored.probe),
+            *asked,
+        ]
+        self._requests = requests
+        self._left = len(requests)
+
+        def ended(_: Request) -> None:
+            self._left -= 1  # all of them end in the model's thread
+            if self._left:
+                return
+            try:
+                with_passages, given_up = scored.log_probs(requests[0].result())
+                (without,) = unscored.log_probs(requests[1].result())
+                supported = float(first_word_shares(requests[2].result())[0])
+                first, second = first_word_shares(requests[3].result()).tolist()
+                found = Grounding(
+                    answer,
+                    tuple(with_passages[span].tolist()),
+                    tuple(without[span].tolist()),
+                    tuple(given_up.tolist()),
+                    supported,
+                    (first, 1.0 - second),
+                    sum(len(one.prompt) + one.run.given_tokens - one.cached for one in requests),
+                    sum(one.cost for one in requests),
+                )
+                self._future.set_result(found)
+            except EtAgentError:
+                self._future.set_result(None)
+            except BaseException as error:
+                self._future.set_exception(error)
+
+        for request in requests:
+            request.add_done_callback(ended)
+        scheduler_of(model).queue(*requests)
+
+    def _questions(self, messages: Sequence[Message], answer: str) -> list[Request]:
+        *earlier, last = messages
+        texts = [
+            SUPPORTED.format(answer=answer),
+            CHOSEN.format(first=answer, second=_ABSENT),
+            CHOSEN.format(first=_ABSENT, second=answer),
+        ]
+        prompts = [
+            self._model.chat_tokens([*earlier, {**last, "content": f"{last['content']}\n\n{text}"}])
+            for text in texts
+        ]
+        supported = self._prepared(prompts[0], word_probe(self._model, YES_NO))
+        common = common_length(prompts[1:])
+        chosen = word_probe(self._model, ("A", "B"), [one[common:] for one in prompts[1:]])
+        return [supported, self._prepared(prompts[1][:common], chosen)]
+
+    def _prepared(self, prompt: Sequence[int], probe: Probe) -> Request:
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=self._model.info.stop_tokens)
+        return scheduler_of(self._model).prepare(prompt, probe, inputs)
+
+    def _boxed(self, answer: str) -> tuple[list[int], slice]:
+        """Tokens of a box with an answer, and which of them are the answer and its end."""
+        tokens = self._model.tokenize(f"{ANSWER_MARKER}{answer}}}")
+        pieces = [self._model.token_bytes(token) for token in tokens]
+        wanted = Extracted(answer, answer, ("text", answer), "boxed")
+        span = answer_tokens(pieces, wanted)
+        start = 0 if span is None else span.start
+        return tokens[: start + _LONGEST], slice(start, start + _LONGEST)
