@@ -56,6 +56,7 @@ def _config(model: LanguageModel, split: str) -> dict[str, Any]:
         "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
         "seed": 0,
         "chat": "model",
+        "passages": True,
         "instructions": {"text": passage_instruction(AnswerKind.TEXT)},
         "decoder": described(DECODER),
         "library": model.info.library,
@@ -100,4 +101,4 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
             return float(f"{value:.6g}")
         return [short(one) for one in value] if isinstance(value, tuple) else value
 
-    return {name: short(value) for name, value in values.items()}
+    return {name: short(value) for name, value in values.items() if name != "key"}

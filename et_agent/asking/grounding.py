@@ -5,16 +5,18 @@ that do not decline. How likely are the answer's own tokens with the passages an
 is it, with them, that they do not say it? And do they say that this is the answer, as the model sees it?
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from et_agent.answers import Extracted
+from et_agent.answers.containing import contains
 from et_agent.answers.declining import NOT_THERE
 from et_agent.answers.kinds import ANSWER_MARKER, instruction
 from et_agent.asking.prompting import PreparedPrompt
-from et_agent.asking.reading import PathReader
+from et_agent.asking.reading import PathReader, TreeReading
+from et_agent.calibration.grounds import Grounds
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe
@@ -24,11 +26,12 @@ from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.templates.messages import Message
+from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import answer_tokens
 from et_agent.uncertainty.self_evaluation import YES_NO, first_word_shares, word_probe
 from et_agent.uncertainty.text_scores import TextScoring
 
-__all__ = ["Grounding", "GroundingReader"]
+__all__ = ["Grounding", "GroundingReader", "grounds_of"]
 
 SUPPORTED: Final = (
     "Proposed answer: {answer}\n\nDo the passages say that this is the answer to the question? Reply "
@@ -48,11 +51,12 @@ class Grounding:
     """What was read of the leading answer of a tree with passages.
 
     Attributes:
+        key: Key of the answer.
         answer: The answer, as its leaves have it.
         with_passages: Log-probability of each of its tokens, the end of the box included, in a box that
             begins the reply, nats.
         without: The same where the question is asked without the passages.
-        absent: Log-probability of each token of a box that says that the passages do not say it.
+        absent: The same as `with_passages` of what says that the passages do not say it.
         supported: P(yes) against no, asked whether the passages say that it is the answer.
         chosen: P(its letter), asked to choose between it and that the passages do not say it, with the
             answer first and with it second.
@@ -60,6 +64,7 @@ class Grounding:
         seconds: Share of the time of the batches that read them, seconds.
     """
 
+    key: Hashable
     answer: str
     with_passages: tuple[float, ...]
     without: tuple[float, ...]
@@ -111,10 +116,10 @@ class GroundingReader:
         except BaseException as error:
             self._future.set_exception(error)
 
-    def _leading(self, tree: Tree) -> str | None:
+    def _leading(self, tree: Tree) -> Extracted | None:
         """The heaviest answer that does not decline, by equal keys."""
-        weights: dict[object, float] = {}
-        first: dict[object, Extracted] = {}
+        weights: dict[Hashable, float] = {}
+        first: dict[Hashable, Extracted] = {}
         for branch, weight in zip(tree.branches, tree.weights().tolist(), strict=True):
             if branch.finish is not Finish.STOP:
                 continue
@@ -123,14 +128,15 @@ class GroundingReader:
                 weights[found.key] = weights.get(found.key, 0.0) + weight
                 first.setdefault(found.key, found)
         best = max(weights, key=lambda key: weights[key], default=None)
-        return None if best is None else first[best].value
+        return None if best is None else first[best]
 
-    def _ask(self, answer: str) -> None:
+    def _ask(self, leading: Extracted) -> None:
+        answer = leading.value
         model, prompt = self._model, self._prompt
         messages = prompt.conversation.messages
         alone = prompt.conversation.shown_as(prompt.conversation.question).messages
         tokens, span = self._boxed(answer)
-        absent, _ = self._boxed(NOT_THERE)
+        absent, absent_span = self._boxed(NOT_THERE)
         scored = TextScoring.of(prompt.prompt, [tokens, absent])
         system: Message = {"role": "system", "content": instruction(prompt.reading_kind)}
         closed = [system, *(one for one in alone if one["role"] != "system")]
@@ -154,10 +160,11 @@ class GroundingReader:
                 supported = float(first_word_shares(requests[2].result())[0])
                 first, second = first_word_shares(requests[3].result()).tolist()
                 found = Grounding(
+                    leading.key,
                     answer,
                     tuple(with_passages[span].tolist()),
                     tuple(without[span].tolist()),
-                    tuple(given_up.tolist()),
+                    tuple(given_up[absent_span].tolist()),
                     supported,
                     (first, 1.0 - second),
                     sum(len(one.prompt) + one.run.given_tokens - one.cached for one in requests),
@@ -201,3 +208,39 @@ class GroundingReader:
         span = answer_tokens(pieces, wanted)
         start = 0 if span is None else span.start
         return tokens[: start + _LONGEST], slice(start, start + _LONGEST)
+
+
+def grounds_of(
+    passages: Sequence[str],
+    reading: TreeReading,
+    leaves: LeafTable,
+    grounding: Grounding | None,
+) -> Grounds | None:
+    """What is known of the leading answer and the passages; None without either.
+
+    Args:
+        passages: The passages.
+        reading: What the leaves say.
+        leaves: Their statistics.
+        grounding: What was read. Where it is of another answer, of equal weight, it does not count.
+    """
+    if not passages or leaves.top is None:
+        return None
+    declined = 0.0 if reading.declined is None else float(leaves.shares[reading.declined])
+    known = Grounds(
+        contained=any(contains(one, reading.classes.labels[leaves.top]) for one in passages),
+        declined=declined,
+        leaves=int(leaves.count.sum()),
+    )
+    members = zip(reading.answers, reading.classes.index_of_leaf, strict=True)
+    keys = {answer.key for answer, one in members if answer is not None and one == leaves.top}
+    if grounding is None or grounding.key not in keys:
+        return known
+    return replace(
+        known,
+        with_passages=grounding.with_passages,
+        without=grounding.without,
+        absent=grounding.absent,
+        supported=grounding.supported,
+        chosen=grounding.chosen,
+    )

@@ -11,7 +11,7 @@ from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
-from et_agent.asking.grounding import Grounding, GroundingReader
+from et_agent.asking.grounding import Grounding, GroundingReader, grounds_of
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -247,14 +247,19 @@ class PendingAnswer:
         leaves = self.leaves(reading)
         fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
+        grounding = self.grounding(left)
         assessment = self._estimator.estimate(
             leaves,
             form,
             answerable=answerable,
+            grounds=grounds_of(self._prompt.passages, reading, leaves, grounding),
+            declined=reading.declines(leaves.top),
             complete=not run.cancelled,
             fields=[field.leaves for field in fields.fields],
         )
-        return result_of(self._decoded, reading, leaves, fields, assessment)
+        return result_of(
+            self._decoded, reading, leaves, fields, assessment, 0 if grounding is None else grounding.tokens
+        )
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:

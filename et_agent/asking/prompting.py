@@ -43,6 +43,7 @@ class PreparedPrompt:
     Attributes:
         conversation: What was said, system prompt and passages included.
         passages: What is to be answered from; none if the model is asked alone.
+        copied: Whether the answer is words only because it stands in passages.
         kind: The answer kind that was asked for.
         reading_kind: The same, or what the question suggests.
         chat: Whether the model's chat template is used.
@@ -58,6 +59,7 @@ class PreparedPrompt:
 
     conversation: Conversation
     passages: tuple[str, ...]
+    copied: bool
     kind: AnswerKind
     reading_kind: AnswerKind
     chat: Chat
@@ -78,12 +80,12 @@ class PreparedPrompt:
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
         passages = checked_passages(options.context)
         kind = reading_kind = answer_kind(options.kind)
+        copied = False
         if kind is AnswerKind.AUTO:
             reading_kind = guess_kind(conversation.question).kind
-            if passages:  # their words are copied, numbers too
-                if reading_kind is not AnswerKind.CHOICE:
-                    reading_kind = AnswerKind.TEXT
-                kind = reading_kind
+            copied = bool(passages) and reading_kind is not AnswerKind.CHOICE
+            if copied:  # numbers too
+                kind = reading_kind = AnswerKind.TEXT
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
         decoder = _decoder(options, conversation, reading_kind, form)
@@ -112,6 +114,7 @@ class PreparedPrompt:
         return cls(
             conversation=conversation.shown_as(with_passages),
             passages=passages,
+            copied=copied,
             kind=kind,
             reading_kind=reading_kind,
             chat=options.chat,

@@ -54,6 +54,10 @@ class TreeReading:
         classes = zip(self.answers, self.classes.index_of_leaf, strict=True)
         return next((one for answer, one in classes if answer is not None and answer.declined), None)
 
+    def declines(self, member: int | None) -> bool:
+        """Whether the answers of a class, None for none, are those that decline."""
+        return member is not None and member == self.declined
+
 
 class PathReader:
     """Reads what paths say.
