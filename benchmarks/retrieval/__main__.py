@@ -4,7 +4,9 @@ import argparse
 
 from benchmarks import retrieval
 from benchmarks.retrieval.decoding import decode
+from benchmarks.retrieval.fitting import fit
 from benchmarks.retrieval.questions import SPLITS
+from benchmarks.retrieval.tables import write_tables
 from benchmarks.runs import LARGER, SMALL
 
 
@@ -18,9 +20,16 @@ def main() -> None:
     decoding.add_argument("--split", choices=list(SPLITS), required=True)
     decoding.add_argument("--questions", type=int, default=150, help="of each sort")
     decoding.add_argument("--minutes", type=float, default=60.0, help="stop after about as long")
+    commands.add_parser("fit")
+    commands.add_parser("tables")
     options = parser.parse_args()
-    if options.command == "decode":
-        decode(options.model, options.split, options.questions, options.minutes)
+    match options.command:
+        case "decode":
+            decode(options.model, options.split, options.questions, options.minutes)
+        case "fit":
+            fit()
+        case "tables":
+            write_tables()
 
 
 if __name__ == "__main__":

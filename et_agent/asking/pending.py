@@ -131,9 +131,10 @@ class PendingAnswer:
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
             return None
-        return DecisionForecast(
-            self._measured, self._estimator, options.decides, self._answerable_by_now
-        )
+        # What an answer owes to passages is read when its tree has ended, so that what is decided is not
+        # known before; whether the answer changes is.
+        decides = None if self._prompt.passages else options.decides
+        return DecisionForecast(self._measured, self._estimator, decides, self._answerable_by_now)
 
     def _answerable_by_now(self) -> float | None:
         known = self.asked is not None and self.asked.done
@@ -257,9 +258,8 @@ class PendingAnswer:
             complete=not run.cancelled,
             fields=[field.leaves for field in fields.fields],
         )
-        return result_of(
-            self._decoded, reading, leaves, fields, assessment, 0 if grounding is None else grounding.tokens
-        )
+        read = 0 if grounding is None else grounding.tokens
+        return result_of(self._decoded, reading, leaves, fields, assessment, read)
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:
