@@ -4,8 +4,8 @@
     .venv/bin/python examples/retrieval.py "Who built the telescope?" --leaves 8
 
 An answer is given if its confidence is high enough, which depends on the paths of the tree and on what
-the answer owes to the passages. If most paths say that the passages do not hold it, there is none. If no
-passage is found, the model is not asked. The passages are made up, so no model knows them by heart.
+the answer owes to the passages. If most paths say that the passages do not hold it, there is none. If
+no passage is found, the model is not asked. The passages are made up, so no model knows them by heart.
 """
 
 import argparse

@@ -31,7 +31,9 @@ def decode(name: str, split: str, count: int, minutes: float) -> None:
     with load_model(name) as model:
         config = _config(model, split)
         if run.config and dict(run.config) != config:
-            raise SystemExit(f"{run.path} was decoded in another way: remove it, or restore that way")
+            raise SystemExit(
+                f"{run.path} was decoded in another way: remove it, or restore that way"
+            )
         run.config = config
         for at in range(0, len(missing), _AT_ONCE):
             for one in _decoded(model, missing[at : at + _AT_ONCE]):

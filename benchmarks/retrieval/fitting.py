@@ -11,7 +11,7 @@ from benchmarks.retrieval.trees import Rows
 from benchmarks.runs import LARGER, PARAMETERS, SMALL
 from et_agent.calibration import Calibrator, DataUsed, Fingerprint
 from et_agent.calibration import finding as found_in
-from et_agent.calibration.prior import FROM_PASSAGES, Group, PassagePrior, fit_prior
+from et_agent.calibration.prior import Group, PassagePrior, Prior, fit_prior
 from et_agent.decoding.stopping import FEWEST
 from et_agent.evaluation.calibrating import Labelled, calibrate
 
@@ -48,9 +48,9 @@ def groups(models: tuple[str, ...] = MODELS) -> Iterator[Group]:
             )
 
 
-def prior(models: tuple[str, ...] = MODELS) -> PassagePrior:
+def prior(models: tuple[str, ...] = MODELS) -> Prior:
     """The general map of the questions of these models."""
-    return fit_prior(list(groups(models)), FROM_PASSAGES, PassagePrior)
+    return fit_prior(list(groups(models)), PassagePrior)
 
 
 def labelled(model: str) -> Labelled:
@@ -86,7 +86,7 @@ def fit() -> None:
     """Fit and write all that is shipped."""
     made = prior()
     made.save(PRIOR)
-    PassagePrior.shipped.cache_clear()  # type: ignore[attr-defined]
+    PassagePrior.shipped.cache_clear()
     print(f"general: {made.labels} questions, {np.round(made.weights.mean, 2)}")
     for model in MODELS:
         one = labelled(model)

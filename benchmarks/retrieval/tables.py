@@ -12,7 +12,7 @@ from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.retrieval.fitting import MODELS, prior, questions_of, shipped_path
 from benchmarks.retrieval.keeping import Kept
-from benchmarks.retrieval.trees import Rows, is_right, tree_of
+from benchmarks.retrieval.trees import Rows, is_right
 from benchmarks.runs import PARAMETERS
 from et_agent.answers.declining import NOT_THERE
 from et_agent.arrays import Bools, Doubles

@@ -63,9 +63,11 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
     shares = dict(zip(record.answers, leaves.shares.tolist(), strict=True))
     read = kept.grounding or {}
     same = bool(read) and normalised(read["answer"]) == normalised(answer)
-    known = {
-        name: read[name] for name in ("with_passages", "without", "absent", "supported", "chosen")
-    } if same else {}
+    known = (
+        {name: read[name] for name in ("with_passages", "without", "absent", "supported", "chosen")}
+        if same
+        else {}
+    )
     grounds = Grounds(
         contained=there[answer],
         declined=shares.get(NOT_THERE, 0.0),

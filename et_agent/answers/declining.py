@@ -1,13 +1,12 @@
 """Answers that say that the given passages do not say it, in every sensible wording.
 
 Wordings are matched in their normal form (`normalised`: no case, punctuation, articles), in English,
-German, French, Spanish, Italian, Portuguese, Chinese and Japanese. A wording must be the whole answer, or
-a sentence about what the passages do not say. "Unknown" declines too, although a passage may have said
-"unknown": the mistake to make here is to say too little.
+German, French, Spanish, Italian, Portuguese, Chinese and Japanese. A wording must be the whole answer,
+or a sentence about what the passages do not say. "Unknown" declines too, although a passage may have
+said "unknown": the mistake to make here is to say too little.
 """
 
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001
 
 import re
 from collections.abc import Hashable
@@ -45,7 +44,8 @@ _WHOLE: Final = re.compile(
             rf"(?:(?:answer|information|it) (?:is )?)?not {_HOW}{_SAID}{_WHERE}",
             r"unable to (?:determine|answer|find|tell|say)(?: .*)?",
             rf"no [\w ]{{1,40}} (?:is|are|was|were) (?:mentioned|given|stated|named|specified){_WHERE}",
-            rf"(?:it |they |this |that |answer |information )?(?:{_NEGATED}) {_HOW}(?:be )?{_SAID}{_WHERE}",
+            rf"(?:it |they |this |that |answer |information )?(?:{_NEGATED}) {_HOW}(?:be )?{_SAID}"
+            rf"{_WHERE}",
             rf"(?:answer (?:is )?|it is |this is |information is )?not (?:in|within|part of) {_SOURCE}",
             r"(?:answer (?:is )?)?(?:unknown|unanswerable|unspecified|undetermined|unstated|unclear)"
             rf"{_WHERE}",
@@ -59,15 +59,15 @@ _WHOLE: Final = re.compile(
             # German
             r"(?:das |es |antwort |steht |ist |wird )*nicht (?:im text|in (?:den|der|dem) (?:texten?|"
             r"passagen?|abschnitt(?:en)?|kontext))(?: \w+)?",
-            r"(?:das |es |wird |ist )*nicht (?:angegeben|erwähnt|genannt|enthalten|bekannt|beantwortbar)"
+            r"(?:das |es |wird |ist )*nicht (?:angegeben|erwähnt|genannt|enthalten|bekannt)"
             r"(?: \w+){0,3}",
             r"keine (?:angaben?|antwort|information(?:en)?)(?: .*)?",
             r"unbekannt",
             r"(?:der text|die passagen?|die texte|der abschnitt|die abschnitte) (?:sagt|sagen|nennt|"
             r"nennen|erwähnt|erwähnen|enthält|enthalten)\b.*\b(?:nicht|keine?)\b.*",
             # French
-            r"(?:ce nest |cela nest |cest |non )*(?:pas )?(?:précisé|mentionné|indiqué|spécifié|dit|donné)e?"
-            r" ?(?:dans .*)?",
+            r"(?:ce nest |cela nest |cest |non )*(?:pas )?"
+            r"(?:précisé|mentionné|indiqué|spécifié|dit|donné)e? ?(?:dans .*)?",
             r"pas dans (?:le|les) (?:textes?|passages?)",
             r"(?:inconnue?|sans réponse|aucune (?:information|réponse|mention)(?: .*)?)",
             r"(?:le texte|le passage|les passages|les textes) ne .* pas\b.*",

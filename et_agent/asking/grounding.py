@@ -1,8 +1,9 @@
 """What an answer owes to the passages it was given: read beside its tree, nothing is decoded.
 
-When the tree of a question with passages has ended, the model is asked about the leading answer of those
-that do not decline. How likely are the answer's own tokens with the passages and without them? How likely
-is it, with them, that they do not say it? And do they say that this is the answer, as the model sees it?
+When the tree of a question with passages has ended, the model is asked about the leading answer of
+those that do not decline. How likely are the answer's own tokens with the passages and without them?
+How likely is it, with them, that they do not say it? And do they say that this is the answer, as the
+model sees it?
 """
 
 from collections.abc import Hashable, Sequence

@@ -48,7 +48,7 @@ def checked_passages(context: object) -> tuple[str, ...]:
     """
     if context is None:
         return ()
-    alone = isinstance(context, str | bytes) or isinstance(context, Document)
+    alone = isinstance(context, str | bytes | Document)
     given = [context] if alone else context
     if not isinstance(given, Sequence):
         raise QuestionError(

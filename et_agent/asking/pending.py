@@ -131,8 +131,8 @@ class PendingAnswer:
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
             return None
-        # What an answer owes to passages is read when its tree has ended, so that what is decided is not
-        # known before; whether the answer changes is.
+        # What an answer owes to passages is read when its tree has ended, so that what is decided is
+        # not known before; whether the answer changes is.
         decides = None if self._prompt.passages else options.decides
         return DecisionForecast(self._measured, self._estimator, decides, self._answerable_by_now)
 

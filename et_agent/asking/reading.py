@@ -52,7 +52,9 @@ class TreeReading:
     def declined(self) -> int | None:
         """The class of answers that say that the passages do not hold the answer; None without."""
         classes = zip(self.answers, self.classes.index_of_leaf, strict=True)
-        return next((one for answer, one in classes if answer is not None and answer.declined), None)
+        return next(
+            (one for answer, one in classes if answer is not None and answer.declined), None
+        )
 
     def declines(self, member: int | None) -> bool:
         """Whether the answers of a class, None for none, are those that decline."""

@@ -114,8 +114,7 @@ class Calibrator:
 
         Args:
             parameters: Parameters of the model; 0 if that is not known.
-            fingerprint: What `update` will be given results of, and whether their answers are out of
-                passages; None for anything but those.
+            fingerprint: What `update` will be given results of; None for any without passages.
         """
         prior = prior_of(fingerprint)
         made = cls(POOLED, fingerprint=fingerprint, parameters=parameters)

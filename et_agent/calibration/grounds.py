@@ -15,7 +15,7 @@ FROM_PASSAGES: Final[Mapping[str, str]] = {
     "contained": "whether the answer stands in the passages: 1 or 0",
     "undeclined": "log-odds of the share of paths that do not say that the passages lack the answer",
     "gain": "how much likelier the answer's tokens are with the passages than without, nats per token",
-    "over_absence": "log-odds of the answer against that the passages do not say it, by the tokens of both",
+    "over_absence": "log-odds of the answer against that the passages do not say it, by their tokens",
     "supported": "log-odds that the passages say that this is the answer, as the model says",
     "chosen": "log-odds of the answer against that the passages do not say it, as the model chooses",
 }

@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 import numpy as np
 from pydantic import Field
@@ -135,6 +135,8 @@ class Prior(ShippedFile):
     """Distribution of a map's weights over models, sets and prompts."""
 
     file_name: ClassVar[str] = "prior.json"
+    expected: ClassVar[Mapping[str, Expected]] = EXPECTED
+    """Its features, and what is expected of them before any question is seen."""
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -199,6 +201,7 @@ class PassagePrior(Prior):
     """The same for answers out of given passages."""
 
     file_name: ClassVar[str] = "passages.json"
+    expected: ClassVar[Mapping[str, Expected]] = FROM_PASSAGES
 
 
 def prior_of(fingerprint: Fingerprint | None) -> Prior:
@@ -210,26 +213,19 @@ def prior_of(fingerprint: Fingerprint | None) -> Prior:
     return PassagePrior.shipped() if fingerprint and fingerprint.passages else Prior.shipped()
 
 
-_P = TypeVar("_P", bound=Prior)
-
-
-def fit_prior(
-    groups: Sequence[Group],
-    expected: Mapping[str, Expected] = EXPECTED,
-    kind: type[_P] = Prior,  # type: ignore[assignment] # python/mypy#3737
-) -> _P:
+def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
     """Fit the general map to groups of labelled questions.
 
     Args:
         groups: The groups.
-        expected: The features, and what is expected of them.
-        kind: What is made: a general map for questions alone, or for passages.
+        kind: What is made: the general map for questions alone, or that for passages.
 
     Raises:
         CalibrationError: There are fewer than two groups.
     """
     if len(groups) < 2:
         raise CalibrationError("a prior needs at least two groups of questions")
+    expected = kind.expected
     names = tuple(expected)
     centres = np.array([expected[name].centre for name in names])
     columns = [feature_columns().index(name) for name in names]

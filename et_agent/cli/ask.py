@@ -45,8 +45,8 @@ Passages = Annotated[
     typer.Option(
         "--passage",
         metavar="TEXT|@FILE",
-        help="Answer from this text, or from that of a file, and say so if it does not hold the answer. "
-        "May be given several times.",
+        help="Answer from this text, or from that of a file, and say so if it does not hold the "
+        "answer. May be given several times.",
         show_default=False,
         rich_help_panel=_PROMPT,
     ),

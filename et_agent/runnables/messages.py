@@ -37,7 +37,7 @@ class QuestionWithContext(TypedDict):
 
 
 TreeInput = _Said | Mapping[str, object]
-"""A question, a prompt value, or messages; or a `QuestionWithContext`, whose question is one of these."""
+"""A question, a prompt value or messages; or a `QuestionWithContext`, whose question is one of them."""
 
 _ROLES: Final = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant"} | {
     "system": "system",
@@ -121,8 +121,8 @@ def asked_of(value: TreeInput) -> Asked:
     if unknown or "question" not in value:
         what = f"the key {', '.join(unknown)}" if unknown else "no question"
         raise QuestionError(
-            f'the input has {what}: pass {{"question": …, "context": …}}, the context as a text or as a '
-            "list of texts or documents"
+            f'the input has {what}: pass {{"question": …, "context": …}}, the context as a text or as '
+            "a list of texts or documents"
         )
     context: Context | None = value.get("context")  # type: ignore[assignment] # checked when asked
     return Asked(*question_of(value["question"]), context)  # type: ignore[arg-type] # so is this

@@ -49,7 +49,9 @@ class TextScoring:
             InputError: The prompt is shorter, or there is no text or an empty one.
         """
         if len(prompt) < 2 or not texts or not all(texts):
-            raise InputError("a prompt of two tokens or more and texts that are not empty are needed")
+            raise InputError(
+                "a prompt of two tokens or more and texts that are not empty are needed"
+            )
         asked = [tuple(text) for text in texts]
         # The prompt's last token goes with the texts, since no continuation may be empty.
         last = tuple(prompt[-1:])

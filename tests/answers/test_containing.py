@@ -35,7 +35,19 @@ def test_what_stands_in_the_text(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["Rol", "army of Rollo", "1201", "120", "1", "13", "6 May 1789", "May 1790", "May 5, 1790", "", "?!"],
+    [
+        "Rol",
+        "army of Rollo",
+        "1201",
+        "120",
+        "1",
+        "13",
+        "6 May 1789",
+        "May 1790",
+        "May 5, 1790",
+        "",
+        "?!",
+    ],
 )
 def test_what_does_not(answer: str) -> None:
     assert not contains(TEXT, answer)

@@ -1,5 +1,4 @@
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001
 
 import pytest
 

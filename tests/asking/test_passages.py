@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from et_agent import AskResult, Direct, EntropyTree, MultiChain, ScriptedModel, ask
-from et_agent.asking import submit
-from et_agent.asking.passages import checked_passages, passage_instruction, shown_passages
 from et_agent.answers import AnswerKind
 from et_agent.answers.declining import NOT_THERE
+from et_agent.asking import submit
+from et_agent.asking.passages import checked_passages, passage_instruction, shown_passages
 from et_agent.errors import QuestionError, SettingsError
 
 PASSAGE = "Rollo led the Norse men."
@@ -61,8 +61,10 @@ def asked(
 
 def test_the_passages_come_before_the_question_and_the_instruction_says_what_to_do() -> None:
     result, prompts = asked()
-    (tree,) = {one for one in prompts if one.index(PASSAGE) < one.index(QUESTION) and "one" not in one}
-    assert tree.index(result.instruction) < tree.index(PASSAGE)
+    instruction, passage, question = (
+        prompts[0].find(one) for one in (result.instruction, PASSAGE, QUESTION)
+    )
+    assert 0 <= instruction < passage < question
     assert result.instruction == passage_instruction(AnswerKind.TEXT)
     assert f"\\boxed{{{NOT_THERE}}}" in result.instruction
     assert (result.question, result.passages) == (QUESTION, (PASSAGE,))
@@ -137,7 +139,7 @@ def test_a_conversation_has_its_last_question_answered_from_them() -> None:
     assert result.question == QUESTION
     assert result.instruction.startswith("Be kind.")
     assert passage_instruction(AnswerKind.TEXT) in result.instruction
-    assert any(one.index("Hello.") < one.index(PASSAGE) for one in prompts if PASSAGE in one)
+    assert any(one.find("Hello.") < one.find(PASSAGE) for one in prompts if PASSAGE in one)
 
 
 def test_a_system_prompt_of_ones_own_replaces_the_instruction() -> None:
@@ -156,7 +158,11 @@ def test_plain_prompts_have_them_too() -> None:
 
 @pytest.mark.parametrize(
     "passage",
-    ["ロロは兵を率いた。", "Rollo führte die Männer an. Ça alors ! 😀", "\u200fרולו הוביל"],
+    [
+        "ロロは兵を率いた。",
+        "Rollo führte die Männer an. Ça alors ! 😀",
+        "\u0531\u0532 \u200f\u0634\u0645",
+    ],
 )
 def test_passages_of_any_language(passage: str) -> None:
     result, prompts = asked(context=passage)

@@ -16,9 +16,7 @@ def test_passages_are_texts_and_files(run: Run, install: Install, tmp_path: Path
     install(FOUND)
     file = tmp_path / "norse.txt"
     file.write_text("\ufeffRollo led them.\n", encoding="utf-8")
-    shown = run(
-        "ask", "Who led?", "--passage", f"@{file}", "--passage", "Second.", *FEW, "--json"
-    )
+    shown = run("ask", "Who led?", "--passage", f"@{file}", "--passage", "Second.", *FEW, "--json")
     assert shown.code == 0, shown.err
     result = json.loads(shown.out)
     assert result["passages"] == ["Rollo led them.", "Second."]

@@ -57,8 +57,6 @@ def test_beginnings_are_read_once() -> None:
 @pytest.mark.parametrize(
     ("prompt", "texts"), [([1], [[2]]), ([1, 2], []), ([1, 2], [[3], []])], ids=str
 )
-def test_there_has_to_be_something_to_score(
-    prompt: list[int], texts: list[list[int]]
-) -> None:
+def test_there_has_to_be_something_to_score(prompt: list[int], texts: list[list[int]]) -> None:
     with pytest.raises(InputError, match="two tokens or more"):
         TextScoring.of(prompt, texts)
