@@ -2,6 +2,7 @@
 
     ET_AGENT_DATA=…/raw python -m benchmarks.retrieval decode --model NAME --split calibrate|judge \\
         [--questions 150] [--minutes 30]
+    python -m benchmarks.retrieval study     # which features pay, on the calibration split alone
     python -m benchmarks.retrieval fit       # the maps that are shipped
     python -m benchmarks.retrieval tables    # benchmarks/results/retrieval.json, docs/confidence.md
 

@@ -6,6 +6,7 @@ from benchmarks import retrieval
 from benchmarks.retrieval.decoding import decode
 from benchmarks.retrieval.fitting import fit
 from benchmarks.retrieval.questions import SPLITS
+from benchmarks.retrieval.study import study
 from benchmarks.retrieval.tables import write_tables
 from benchmarks.runs import LARGER, SMALL
 
@@ -20,12 +21,15 @@ def main() -> None:
     decoding.add_argument("--split", choices=list(SPLITS), required=True)
     decoding.add_argument("--questions", type=int, default=150, help="of each sort")
     decoding.add_argument("--minutes", type=float, default=60.0, help="stop after about as long")
+    commands.add_parser("study")
     commands.add_parser("fit")
     commands.add_parser("tables")
     options = parser.parse_args()
     match options.command:
         case "decode":
             decode(options.model, options.split, options.questions, options.minutes)
+        case "study":
+            study()
         case "fit":
             fit()
         case "tables":

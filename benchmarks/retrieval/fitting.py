@@ -37,6 +37,8 @@ def groups(models: tuple[str, ...] = MODELS) -> Iterator[Group]:
             by_article.setdefault(one.place.partition("/")[0], []).append(one)
         for article, some in sorted(by_article.items()):
             found = Rows.of(some, CAPS)
+            if not found.right.size:
+                continue
             yield Group(
                 model=model,
                 data=f"squad2, {article}",
@@ -89,6 +91,9 @@ def fit() -> None:
     PassagePrior.shipped.cache_clear()
     print(f"general: {made.labels} questions, {np.round(made.weights.mean, 2)}")
     for model in MODELS:
+        if not questions_of(model, "calibrate"):
+            print(f"{model}: no question yet")
+            continue
         one = labelled(model)
         calibrator: Calibrator = calibrate([one], method="pooled")
         path = calibrator.save(shipped_path(model))
