@@ -60,7 +60,8 @@ def labelled(model: str) -> Labelled:
     run = Run.of(model, "calibrate")
     kept = list(run.kept.values())
     found = Rows.of(kept, CAPS)
-    fingerprint = Fingerprint.of_run(run.config, ["text"]).model_copy(update={"leaves": COVERED})
+    config = {"system_prompt": None, **run.config}
+    fingerprint = Fingerprint.of_run(config, ["text"]).model_copy(update={"leaves": COVERED})
     whole = np.unique(found.groups, return_index=True)[1]
     return Labelled(
         data=DataUsed(

@@ -13,7 +13,7 @@ from typing import Final
 
 from et_agent.answers import Extracted
 from et_agent.answers.containing import contains
-from et_agent.answers.declining import NOT_THERE
+from et_agent.answers.declining import DECLINED, NOT_THERE
 from et_agent.answers.kinds import ANSWER_MARKER, instruction
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
@@ -23,12 +23,12 @@ from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.decoding.tree import Finish, Tree
+from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.templates.messages import Message
 from et_agent.uncertainty.leaf_table import LeafTable
-from et_agent.uncertainty.measuring import answer_tokens
+from et_agent.uncertainty.measuring import answer_tokens, leaf_table
 from et_agent.uncertainty.self_evaluation import YES_NO, first_word_shares, word_probe
 from et_agent.uncertainty.text_scores import TextScoring
 
@@ -118,18 +118,25 @@ class GroundingReader:
             self._future.set_exception(error)
 
     def _leading(self, tree: Tree) -> Extracted | None:
-        """The heaviest answer that does not decline, by equal keys."""
-        weights: dict[Hashable, float] = {}
-        first: dict[Hashable, Extracted] = {}
-        for branch, weight in zip(tree.branches, tree.weights().tolist(), strict=True):
-            if branch.finish is not Finish.STOP:
-                continue
-            found = self._reader.read_path(tree.path(branch.id), self._prompt.reading_kind)
-            if found is not None and not found.declined:
-                weights[found.key] = weights.get(found.key, 0.0) + weight
-                first.setdefault(found.key, found)
-        best = max(weights, key=lambda key: weights[key], default=None)
-        return None if best is None else first[best]
+        """The heaviest answer that does not decline, of equals as results have it.
+
+        Answers with equal keys count as one; no more is compared, for this is the model's thread.
+        """
+        kind, reader = self._prompt.reading_kind, self._reader
+        answers = [reader.read_path(tree.path(branch.id), kind) for branch in tree.branches]
+        given = [one for one in answers if one is not None]
+        numbers: dict[Hashable, int] = {}
+        classes = [
+            None if one is None else numbers.setdefault(one.key, len(numbers)) for one in answers
+        ]
+        leaves = leaf_table(tree, classes, answers, self._model.token_bytes)
+        shares = leaves.shares.copy()
+        if DECLINED in numbers:
+            shares[numbers[DECLINED]] = -1.0
+        best = leaves.leading(shares)
+        if best is None or shares[best] < 0:
+            return None
+        return next(one for one in given if numbers[one.key] == best)
 
     def _ask(self, leading: Extracted) -> None:
         answer = leading.value
