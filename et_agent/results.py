@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from et_agent.answers.declining import NOT_THERE
 from et_agent.calibration.features import FeatureValues
 from et_agent.calibration.finding import CalibrationSource
 from et_agent.renaming import warn_of_old_name
@@ -118,7 +119,8 @@ class Usage(Frozen):
     """Tokens of the prompt that were not decoded for this question, because an earlier one, or one
     that was decoded beside it, begins with them."""
     probe_tokens: int = 0
-    """Tokens that were read to ask the model whether the question can be answered at all."""
+    """Tokens that were read to ask the model whether the question can be answered at all, and, with
+    passages, what the answer owes to them."""
     tokens_decoded: int
     """Generated tokens; shared tokens count once."""
     tokens_as_chains: int
@@ -241,9 +243,14 @@ class AskResult(Frozen):
 
     question: str
     """The question as asked; for a conversation, its last user message."""
+    passages: tuple[str, ...] = ()
+    """What it was to be answered from (`ask(…, context=…)`); empty if the model was asked alone."""
     answer: str | None
-    """The answer with the largest share; None if no leaf gave an answer. JSON and tool calls are in
-    canonical form: keys sorted, no spaces."""
+    """The answer with the largest share; None if no leaf gave an answer, or if it `declined`. JSON and
+    tool calls are in canonical form: keys sorted, no spaces."""
+    declined: bool = False
+    """Whether the largest share says that the passages do not hold the answer. The distribution has it
+    as "not in the passages", whatever the words of the leaves."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
     fields: Mapping[str, FieldReport] = Field(default={})
@@ -313,5 +320,5 @@ class AskResult(Frozen):
         """The heaviest leaf of the answer, or of all leaves without an answer; None without a tree."""
         if self.tree is None:
             return None
-        leaves = self.tree.leaves
-        return next((leaf for leaf in leaves if leaf.answer == self.answer), leaves[0])
+        leaves, wanted = self.tree.leaves, NOT_THERE if self.declined else self.answer
+        return next((leaf for leaf in leaves if leaf.answer == wanted), leaves[0])

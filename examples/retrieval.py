@@ -3,8 +3,9 @@
     .venv/bin/python examples/retrieval.py
     .venv/bin/python examples/retrieval.py "Who built the telescope?" --leaves 8
 
-An answer is given if the paths of the tree agree on it and a passage contains it. If no passage is
-found, the model is not asked. The passages are made up, so no model knows them by heart.
+An answer is given if its confidence is high enough, which depends on the paths of the tree and on what
+the answer owes to the passages. If most paths say that the passages do not hold it, there is none. If
+no passage is found, the model is not asked. The passages are made up, so no model knows them by heart.
 """
 
 import argparse
@@ -16,7 +17,6 @@ from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import (
     Runnable,
@@ -26,7 +26,6 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 
-from et_agent import AskResult
 from et_agent.engines.base import LanguageModel
 from et_agent.gate import Decision, GatePolicy
 from et_agent.runnables import EntropyTreeRunnable, GateRunnable
@@ -87,43 +86,16 @@ class LexicalRetriever(BaseRetriever):
         ]
 
 
-PROMPT = ChatPromptTemplate.from_messages(
-    [
-        (
-            "system",
-            "Answer from the passages alone, with a few words copied from them, in \\boxed{{}}. If "
-            "they do not say it, write \\boxed{{unknown}}.",
-        ),
-        ("human", "{passages}\n\nQuestion: {question}"),
-    ]
-)
-
-
-def supported(found: dict[str, Any]) -> AskResult:
-    """An answer whose words are not in the passages is none: the gate then abstains."""
-    result: AskResult = found["result"]
-    there = set(WORD.findall(found["passages"].lower()))
-    said = WORD.findall((result.answer or "").lower())
-    if said and set(said) <= there:
-        return result
-    return result.model_copy(update={"answer": None, "confidence": None, "calibration": None})
-
-
 def retrieval_chain(
     tree: EntropyTreeRunnable, policy: GatePolicy, passages: dict[str, str]
 ) -> Runnable[str, Decision | str]:
     """From a question to a decision, or to a text where no passage fits."""
-    retriever = LexicalRetriever(passages=passages) | (
-        lambda documents: "\n".join(one.page_content for one in documents)
-    )
-    answered = (
-        RunnablePassthrough.assign(result=PROMPT | tree)
-        | RunnableLambda(supported)
-        | GateRunnable(gate=policy)
-    )
+    answered = tree | GateRunnable(gate=policy)
     nothing: Runnable[Any, str] = RunnableLambda(lambda _: "no passage has anything to do with it")
-    found = RunnableParallel[str](question=RunnablePassthrough(), passages=retriever)
-    return found | RunnableBranch((lambda asked: bool(asked["passages"]), answered), nothing)
+    found = RunnableParallel[Any](
+        question=RunnablePassthrough(), context=LexicalRetriever(passages=passages)
+    )
+    return found | RunnableBranch((lambda asked: bool(asked["context"]), answered), nothing)
 
 
 def told(outcome: Decision | str) -> list[str]:
@@ -131,10 +103,7 @@ def told(outcome: Decision | str) -> list[str]:
     if isinstance(outcome, str):
         return [f"  I cannot tell: {outcome}. (The model was not asked.)"]
     paths = ", ".join(f"{one.answer or 'nothing'} {one.share:.0%}" for one in outcome.alternatives)
-    said = outcome.answer
-    if said is None:
-        unheard = "No passage holds what the paths say."
-        said = f"I cannot tell. {outcome.reason if outcome.confidence else unheard}"
+    said = f"I cannot tell. {outcome.reason}" if outcome.answer is None else outcome.answer
     return [f"  {said}", f"  (paths: {paths})"]
 
 
@@ -147,9 +116,8 @@ def main(argv: Sequence[str] | None = None, model: LanguageModel | None = None) 
     parser.add_argument("--answer-at", type=float, default=0.4, help="what an answer has to reach")
     options = parser.parse_args(argv)
     tree = EntropyTreeRunnable(
-        model=options.model if model is None else model, leaves=options.leaves, kind="text"
+        model=options.model if model is None else model, leaves=options.leaves
     )
-    # No calibrator was fitted for this prompt: the lower end of the general map is compared.
     policy = GatePolicy(answer_at=options.answer_at)
     chain = retrieval_chain(tree, policy, PASSAGES)
     for question, outcome in zip(

@@ -71,6 +71,8 @@ def replies(prompt: str) -> Mapping[str, float]:
         "hours": {"The answer is 4.": 1.0},
         "15 %": {"So it is \\boxed{36}": 0.75, "So it is \\boxed{360}": 0.25},
         "How long": {"The answer is 26.": 0.5, "The answer is 4.": 0.5},
+        "led the men?": {"\\boxed{Rollo}": 1.0},
+        "built the boat?": {"\\boxed{not in the passages}": 1.0},
         "Who won": {"\\boxed{Ida}": 0.4, "\\boxed{Brandt}": 0.3, "\\boxed{nobody}": 0.3},
     }
     for words, said in answers.items():

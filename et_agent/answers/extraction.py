@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from et_agent.answers.braces import boxes
+from et_agent.answers.declining import DECLINED, NOT_THERE, declines
 from et_agent.answers.finders import Found, FoundBy, find_marked, join_boxes
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
@@ -33,6 +34,11 @@ class Extracted:
     found_by: FoundBy
     """Which finder saw it (`FoundBy`)."""
 
+    @property
+    def declined(self) -> bool:
+        """Whether it says that the given passages do not say it."""
+        return self.key == DECLINED
+
 
 def extract(
     text: str,
@@ -40,6 +46,7 @@ def extract(
     *,
     question: str | None = None,
     finished: bool = True,
+    declining: bool = False,
 ) -> Extracted | None:
     r"""Return the answer in a leaf's text, or None if it gives none.
 
@@ -56,6 +63,8 @@ def extract(
             which unit and which order are asked for, and guides the guess of `auto`.
         finished: False for a leaf that the token limit cut off. Then only a closed box or a marker
             whose line is complete counts, since the cut may have gone through the answer.
+        declining: whether the model may say that the passages it was given do not say it. Whatever
+            the kind, all such answers are one (`answers.declining`).
 
     Raises:
         SettingsError: if `kind` is unknown.
@@ -68,6 +77,8 @@ def extract(
     for found in _candidates(text, question or "", reader, finished=finished):
         if found.found_by in ("last line", "first line") and box_seen:
             return None
+        if declining and declines(found.content):
+            return Extracted(found.content, NOT_THERE, DECLINED, found.found_by)
         reading = reader.read(found, question or "")
         if reading is not None:
             return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)

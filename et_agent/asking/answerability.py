@@ -10,7 +10,12 @@ from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, ModelClosedError
 from et_agent.templates.messages import Message
-from et_agent.uncertainty.self_evaluation import ANSWERABLE, first_word_shares, word_probe
+from et_agent.uncertainty.self_evaluation import (
+    ANSWERABLE,
+    ANSWERED,
+    first_word_shares,
+    word_probe,
+)
 
 __all__ = ["answerability_request", "p_answerable_of"]
 
@@ -32,7 +37,7 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
     if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:
-        tokens = model.chat_tokens(_asking(messages))
+        tokens = model.chat_tokens(_asking(messages, ANSWERED if prompt.passages else ANSWERABLE))
         inputs = RunInputs(prompt_length=len(tokens), stop_tokens=model.info.stop_tokens)
         return scheduler_of(model).prepare(tokens, word_probe(model), inputs)
     except ModelClosedError:
@@ -56,7 +61,7 @@ def p_answerable_of(request: Request | None, timeout: float | None = None) -> fl
     return None if math.isnan(found) else found
 
 
-def _asking(messages: Sequence[Message]) -> list[Message]:
+def _asking(messages: Sequence[Message], whether: str) -> list[Message]:
     *earlier, last = messages
-    asked: Message = {**last, "content": f"{last['content']}\n\n{ANSWERABLE}"}
+    asked: Message = {**last, "content": f"{last['content']}\n\n{whether}"}
     return [*earlier, asked]

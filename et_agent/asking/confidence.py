@@ -22,6 +22,7 @@ from et_agent.calibration.finding import (
     unusable_calibrators,
     why_none,
 )
+from et_agent.calibration.grounds import Grounds
 from et_agent.calibration.pooled import Pooled
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
@@ -92,6 +93,7 @@ class ConfidenceEstimator:
             chat=self._prompt.chat,
             single=self._prompt.conversation.single,
             stops=self._prompt.own_stops,
+            passages=bool(self._prompt.passages),
         )
 
     def reads_attention(self) -> bool:
@@ -112,6 +114,8 @@ class ConfidenceEstimator:
         form: AnswerForm,
         *,
         answerable: float | None = None,
+        grounds: Grounds | None = None,
+        declined: bool = False,
         complete: bool,
         fields: Sequence[LeafTable] = (),
     ) -> Assessment:
@@ -122,13 +126,17 @@ class ConfidenceEstimator:
             form: The form of the answer that was read.
             answerable: Probability that the question can be answered, as the model says; None if it
                 was not asked.
+            grounds: What is known of the answer and the passages; None without passages.
+            declined: Whether the leading answer is that the passages do not hold it, of which there is
+                no confidence.
             complete: Whether decoding went on to its end.
             fields: The same leaves for each field of the answer (`et_agent.asking.fields`).
         """
         nothing = (Assessment({}),) * len(fields)
-        if leaves.top is None or not complete:
+        if leaves.top is None or declined or not complete:
             return Assessment({}, fields=nothing)
-        features = features_of(leaves, answerable=answerable)
+        beside = {} if grounds is None else grounds.features()
+        features = features_of(leaves, answerable=answerable, beside=beside)
         if self._calibrator is None:
             return Assessment(features, fields=nothing)
         try:
@@ -144,7 +152,8 @@ class ConfidenceEstimator:
         held = self._held(asked)
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
         why_none = "" if held is not None else self._why_none(asked)
-        ladder = _Ladder(asked, form, held, why_none, Calibrator.general(self._model.parameters))
+        general = Calibrator.general(self._model.parameters, fingerprint=asked)
+        ladder = _Ladder(asked, form, held, why_none, general)
         names = ladder.reads if fields else ()
         trees = [features, *(features_of(one, names) for one in fields)]
         found, *of_fields = ladder.assessments(trees)

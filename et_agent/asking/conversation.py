@@ -102,6 +102,10 @@ class Conversation:
         messages = (*self.messages[:last], changed, *self.messages[last + 1 :])
         return replace(self, messages=messages, question=text)
 
+    def shown_as(self, text: str) -> "Conversation":
+        """The same question, with another text in the last user message for the model to see."""
+        return replace(self.with_question(text), question=self.question)
+
     def with_system(self, text: str) -> "Conversation":
         """With a text at the end of its first system message, made where there is none."""
         if not text:

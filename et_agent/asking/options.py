@@ -9,6 +9,7 @@ from et_agent.answers.kinds import answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.conversation import check_text
 from et_agent.asking.decision_rule import DecisionRule
+from et_agent.asking.passages import Context, checked_passages
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
@@ -41,6 +42,7 @@ class PromptKeywords(TypedDict, total=False):
 class AskKeywords(PromptKeywords, total=False):
     """The fields of `AskOptions` as keywords."""
 
+    context: Context | None
     decoder: DecoderSettings | None
     kind: AnswerKind | str
     thresholds: Thresholds | None
@@ -59,8 +61,13 @@ class AskOptions:
     r"""How a question is answered.
 
     Attributes:
-        decoder: An `EntropyTree`, `MultiChain`, `Greedy` or `Direct`. If None, `Direct()` for a
-            question with lettered options and without a system prompt, else `EntropyTree()`.
+        context: Passages to answer from: a text, or several, or documents with `page_content`. The
+            model is then told to answer from them alone, and to say so if they do not hold the answer.
+            If most of the weight says so, the result has `declined` and no answer. `auto` reads words
+            then, but for a question with lettered options.
+        decoder: An `EntropyTree`, `MultiChain`, `Greedy` or `Direct`. If None, `EntropyTree(leaves=8)`
+            with a context, `Direct()` for a question with lettered options and without a system
+            prompt, else `EntropyTree()`.
         kind: What an answer is: "number", "math", "choice", "text" or "auto".
         seed: Random seed, at least 0. The same seed, model and machine give the same tree.
         system_prompt: Replaces the default instruction; "" for none. The default is the instruction of
@@ -88,9 +95,11 @@ class AskOptions:
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
             and the model.
-        QuestionError: The system prompt is not a text.
+        QuestionError: The system prompt is not a text, or the context holds no passage or one that is
+            none.
     """
 
+    context: Context | None = None
     decoder: DecoderSettings | None = None
     kind: AnswerKind | str = AnswerKind.AUTO
     seed: int = 0
@@ -109,6 +118,11 @@ class AskOptions:
         _check_seed(self.seed)
         if self.system_prompt:
             check_text(self.system_prompt, "the system prompt")
+        if checked_passages(self.context) and (self.tools or self.schema is not None):
+            raise SettingsError(
+                "a context is for answers in words: leave out the tools or the schema, or write the "
+                "passages into the question"
+            )
         answer_kind(self.kind)
         if self.chat not in get_args(Chat):
             raise SettingsError(f"chat is {self.chat!r}: use 'model' or 'plain'")

@@ -11,6 +11,7 @@ from et_agent.asking.calling import CallForm
 from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
+from et_agent.asking.grounding import Grounding, GroundingReader, grounds_of
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -86,7 +87,14 @@ class PendingAnswer:
         self.question = prompt.conversation.question
         self._model = model
         self._estimator = ConfidenceEstimator(model, prompt, decoder, options)
-        self._reader = PathReader(model, self.question, prompt.kind, prompt.stops, prompt.form)
+        self._reader = PathReader(
+            model,
+            self.question,
+            prompt.kind,
+            prompt.stops,
+            prompt.form,
+            declining=bool(prompt.passages),
+        )
         self._running = RunningReader(self._reader, prompt.reading_kind)
         inputs = RunInputs(
             prompt_length=len(prompt.prompt),
@@ -110,14 +118,23 @@ class PendingAnswer:
         )
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
+        self._grounds = self._read_grounds(model, prompt)
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
+
+    def _read_grounds(self, model: LanguageModel, prompt: PreparedPrompt) -> GroundingReader | None:
+        if not prompt.passages or prompt.chat == "plain":
+            return None
+        grounds = GroundingReader(model, prompt, self._reader)
+        self.request.add_done_callback(grounds.begin)
+        return grounds
 
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
             return None
-        return DecisionForecast(
-            self._measured, self._estimator, options.decides, self._answerable_by_now
-        )
+        # What an answer owes to passages is read when its tree has ended, so that what is decided is
+        # not known before; whether the answer changes is.
+        decides = None if self._prompt.passages else options.decides
+        return DecisionForecast(self._measured, self._estimator, decides, self._answerable_by_now)
 
     def _answerable_by_now(self) -> float | None:
         known = self.asked is not None and self.asked.done
@@ -146,14 +163,23 @@ class PendingAnswer:
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        return all(request.done for request in self.requests)
+        grounded = self._grounds is None or self._grounds.future.done()
+        return grounded and all(request.done for request in self.requests)
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
         tree, *beside = self.requests
         # One after the other, so that it is called once.
         last = beside[0] if beside else tree
-        tree.add_done_callback(lambda _: last.add_done_callback(lambda _: callback(self)))
+        grounds = self._grounds
+
+        def after(_: Request) -> None:
+            if grounds is None:
+                callback(self)
+            else:
+                grounds.future.add_done_callback(lambda _: callback(self))
+
+        tree.add_done_callback(lambda _: last.add_done_callback(after))
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -164,6 +190,8 @@ class PendingAnswer:
         """Stop decoding within one step. `result` then returns what is known so far."""
         for request in self.requests:
             request.cancel()
+        if self._grounds is not None:
+            self._grounds.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
@@ -197,6 +225,14 @@ class PendingAnswer:
         """
         return p_answerable_of(self.asked, timeout)
 
+    def grounding(self, timeout: float | None = None) -> Grounding | None:
+        """What was read of the leading answer and the passages; None without passages.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+        """
+        return None if self._grounds is None else self._grounds.future.result(timeout)
+
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
@@ -212,14 +248,18 @@ class PendingAnswer:
         leaves = self.leaves(reading)
         fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
+        grounding = self.grounding(left)
         assessment = self._estimator.estimate(
             leaves,
             form,
             answerable=answerable,
+            grounds=grounds_of(self._prompt.passages, reading, leaves, grounding),
+            declined=reading.declines(leaves.top),
             complete=not run.cancelled,
             fields=[field.leaves for field in fields.fields],
         )
-        return result_of(self._decoded, reading, leaves, fields, assessment)
+        read = 0 if grounding is None else grounding.tokens
+        return result_of(self._decoded, reading, leaves, fields, assessment, read)
 
 
 def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:

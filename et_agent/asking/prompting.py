@@ -11,6 +11,12 @@ from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.lettered import lettered_prompt
 from et_agent.asking.options import AskOptions, Chat
+from et_agent.asking.passages import (
+    checked_passages,
+    passage_instruction,
+    question_with_passages,
+    shown_passages,
+)
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.direct import Direct, Lettered
@@ -24,6 +30,8 @@ __all__ = ["PreparedPrompt", "Question"]
 Question = str | Sequence[Message]
 """A question, or a conversation whose last user message is to be answered."""
 
+FROM_PASSAGES: Final = EntropyTree(leaves=8)
+"""The default decoder of answers out of passages, which the shipped calibrators hold for."""
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 
@@ -33,7 +41,9 @@ class PreparedPrompt:
     """A question that was checked, as the model gets it.
 
     Attributes:
-        conversation: What was said, system prompt included.
+        conversation: What was said, system prompt and passages included.
+        passages: What is to be answered from; none if the model is asked alone.
+        copied: Whether the answer is words only because it stands in passages.
         kind: The answer kind that was asked for.
         reading_kind: The same, or what the question suggests.
         chat: Whether the model's chat template is used.
@@ -48,6 +58,8 @@ class PreparedPrompt:
     """
 
     conversation: Conversation
+    passages: tuple[str, ...]
+    copied: bool
     kind: AnswerKind
     reading_kind: AnswerKind
     chat: Chat
@@ -66,15 +78,22 @@ class PreparedPrompt:
         conversation = Conversation.of(question)
         if options.chat == "plain" and not isinstance(question, str):
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
+        passages = checked_passages(options.context)
         kind = reading_kind = answer_kind(options.kind)
+        copied = False
         if kind is AnswerKind.AUTO:
             reading_kind = guess_kind(conversation.question).kind
+            copied = bool(passages) and reading_kind is not AnswerKind.CHOICE
+            if copied:  # numbers too
+                kind = reading_kind = AnswerKind.TEXT
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
         decoder = _decoder(options, conversation, reading_kind, form)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
-        if system_prompt is None:
+        if system_prompt is None and passages:
+            system_prompt = passage_instruction(reading_kind)
+        elif system_prompt is None:
             system_prompt = _default_system(conversation, form, reading_kind, direct=direct)
         conversation = conversation.with_system(system_prompt)
         stops = StopSequences(
@@ -84,15 +103,18 @@ class PreparedPrompt:
             _check_stops(stops, conversation)
 
         def tokens_of(text: str) -> list[int]:
-            return _prompt(model, conversation.with_question(text), shown, options.chat)
+            return _prompt(model, conversation.with_question(text), passages, shown, options.chat)
 
         lettered: Lettered | None = None
         if direct:
             prompt, lettered = lettered_prompt(model, conversation.question, tokens_of)
         else:
             prompt = tokens_of(conversation.question)
+        with_passages = question_with_passages(passages, conversation.question)
         return cls(
-            conversation=conversation,
+            conversation=conversation.shown_as(with_passages),
+            passages=passages,
+            copied=copied,
             kind=kind,
             reading_kind=reading_kind,
             chat=options.chat,
@@ -132,6 +154,13 @@ def _decoder(
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
     choices (docs/confidence.md).
     """
+    if options.context is not None:
+        if isinstance(options.decoder, Direct):
+            raise SettingsError(
+                "Direct reads the letters of options, none of which can say that the passages do not "
+                "hold the answer: use another decoder, or leave out the context"
+            )
+        return FROM_PASSAGES if options.decoder is None else options.decoder
     if options.decoder is None:
         own = options.system_prompt is not None or conversation.system
         direct = kind is AnswerKind.CHOICE and form is None and not own
@@ -181,11 +210,18 @@ def _check_stops(stops: StopSequences, conversation: Conversation) -> None:
 
 
 def _prompt(
-    model: LanguageModel, conversation: Conversation, tools: Sequence[Tool], chat: Chat
+    model: LanguageModel,
+    conversation: Conversation,
+    passages: Sequence[str],
+    shown: Sequence[Tool],
+    chat: Chat,
 ) -> list[int]:
     if chat == "plain":
-        head = f"{conversation.system}\n\n" if conversation.system else ""
-        return model.plain_tokens(f"{head}Question: {conversation.question}\nAnswer:")
-    if tools:
-        return model.chat_tokens(conversation.messages, tools)
-    return model.chat_tokens(conversation.messages)
+        head = [conversation.system] if conversation.system else []
+        if passages:
+            head.append(shown_passages(passages))
+        asked = f"Question: {conversation.question}\nAnswer:"
+        return model.plain_tokens("\n\n".join([*head, asked]))
+    asked = question_with_passages(passages, conversation.question)
+    messages = conversation.with_question(asked).messages
+    return model.chat_tokens(messages, shown) if shown else model.chat_tokens(messages)

@@ -48,6 +48,18 @@ class TreeReading:
     calls: list[tuple[ToolCall, ...]]
     bodies: list[Body | None]
 
+    @property
+    def declined(self) -> int | None:
+        """The class of answers that say that the passages do not hold the answer; None without."""
+        classes = zip(self.answers, self.classes.index_of_leaf, strict=True)
+        return next(
+            (one for answer, one in classes if answer is not None and answer.declined), None
+        )
+
+    def declines(self, member: int | None) -> bool:
+        """Whether the answers of a class, None for none, are those that decline."""
+        return member is not None and member == self.declined
+
 
 class PathReader:
     """Reads what paths say.
@@ -58,6 +70,7 @@ class PathReader:
         kind: The answer kind.
         stops: What ends a path in words; nothing if None.
         form: The form that replies have, or may have; None for words only.
+        declining: Whether a path may say that the passages do not hold the answer.
     """
 
     def __init__(
@@ -67,10 +80,13 @@ class PathReader:
         kind: AnswerKind,
         stops: StopSequences | None = None,
         form: ReplyForm | None = None,
+        *,
+        declining: bool = False,
     ) -> None:
         self._model, self._question, self._kind, self._form = model, question, kind, form
         self._stops = StopSequences(()) if stops is None else stops
         self._end_tokens = model.info.stop_tokens
+        self._declining = declining
 
     def ends(self, tokens: Sequence[int]) -> bool:
         """Whether a path has ended although its last token ends no generation.
@@ -111,7 +127,13 @@ class PathReader:
         cut = self._stops.cut(text)
         if cut.read is None:
             return None
-        return extract(cut.read, kind, question=self._question, finished=finished or cut.stopped)
+        return extract(
+            cut.read,
+            kind,
+            question=self._question,
+            finished=finished or cut.stopped,
+            declining=self._declining,
+        )
 
     def _shown(self, text: str) -> str:
         """A path's text, up to a stop sequence."""

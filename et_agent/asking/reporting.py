@@ -70,6 +70,7 @@ def result_of(
     leaves: LeafTable,
     fields: FieldReading,
     assessment: Assessment,
+    tokens_read: int = 0,
 ) -> AskResult:
     """The result of a question.
 
@@ -79,6 +80,7 @@ def result_of(
         leaves: Their statistics.
         fields: The fields of the answer.
         assessment: What to think of the answer and its fields.
+        tokens_read: Tokens that were read of the passages when the tree had ended.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
@@ -86,7 +88,8 @@ def result_of(
         checked, labels=reading.classes.labels, answer_logprobs=leaves.answer_logprobs
     )
     answered = [one for one in distribution if one.answer is not None]
-    answer = answered[0].answer if answered else None
+    declined = reading.declines(leaves.top)
+    answer = answered[0].answer if answered and not declined else None
     cut_off = cut_off_share(leaves.finish != 0, checked)
     report = tree_report(request.model, run.tree, reading)
     kind, calls = form_of_answer(prompt, reading, leaves.top)
@@ -94,7 +97,9 @@ def result_of(
     calibration = assessment.calibration
     return AskResult(
         question=prompt.conversation.question,
+        passages=prompt.passages,
         answer=answer,
+        declined=declined,
         tool_calls=calls,
         fields=field_reports(fields, assessment.fields),
         tools=prompt.tools,
@@ -105,7 +110,7 @@ def result_of(
         if confidence is None
         else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
         features=assessment.features,
-        share=max((one.share for one in answered), default=0.0),
+        share=0.0 if declined else max((one.share for one in answered), default=0.0),
         distribution=distribution,
         predictive_entropy=predictive_entropy(checked),
         predictive_entropy_normalised=normalised_predictive_entropy(checked),
@@ -114,7 +119,7 @@ def result_of(
         margin=margin(checked),
         cut_off_share=cut_off,
         kind=kind,
-        kind_reason=reading.kind.reason
+        kind_reason=_kind_reason(prompt, reading)
         if prompt.form is None
         else _FORMS.get(kind, reading.kind.reason),
         complete=complete,
@@ -124,7 +129,7 @@ def result_of(
             *fields.notes,
             *assessment.notes,
         ),
-        usage=_usage(request, decoded.asked),
+        usage=_usage(request, decoded.asked, tokens_read),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,
@@ -139,6 +144,10 @@ def result_of(
         seed=decoded.seed,
         tree=report,
     )
+
+
+def _kind_reason(prompt: PreparedPrompt, reading: TreeReading) -> str:
+    return "answers are copied from the passages" if prompt.copied else reading.kind.reason
 
 
 def field_reports(
@@ -173,11 +182,10 @@ def form_of_answer(
     return cast("AnswerForm", reading.kind.kind.value), ()
 
 
-def _usage(request: Request, asked: Request | None) -> Usage:
+def _usage(request: Request, asked: Request | None, read: int) -> Usage:
     tree, seconds = request.run.tree, request.seconds
-    read = 0
     if asked is not None and asked.started is not None:
-        read = len(asked.prompt) + asked.run.given_tokens - asked.cached
+        read += len(asked.prompt) + asked.run.given_tokens - asked.cached
     return Usage(
         prompt_tokens=len(request.prompt) + request.run.given_tokens,
         cached_tokens=request.cached,

@@ -39,7 +39,7 @@ from et_agent.calibration.fitting import (
 from et_agent.calibration.labels import checked_label
 from et_agent.calibration.maps import CalibrationMap, Moved, VennAbers
 from et_agent.calibration.pooled import Pooled
-from et_agent.calibration.prior import Prior
+from et_agent.calibration.prior import prior_of
 from et_agent.calibration.reach import best_row
 from et_agent.calibration.rows import (
     checked_rows,
@@ -114,9 +114,9 @@ class Calibrator:
 
         Args:
             parameters: Parameters of the model; 0 if that is not known.
-            fingerprint: What `update` will be given results of; None for anything.
+            fingerprint: What `update` will be given results of; None for any without passages.
         """
-        prior = Prior.shipped()
+        prior = prior_of(fingerprint)
         made = cls(POOLED, fingerprint=fingerprint, parameters=parameters)
         made._set(prior.map_for(parameters), POOLED, prior.limits, None)
         return made
@@ -166,7 +166,8 @@ class Calibrator:
                 f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "
                 "questions in which it was not measured, or choose another method"
             )
-        start = Prior.shipped().map_for(self.parameters)
+        prior = prior_of(self.fingerprint)
+        start = prior.map_for(self.parameters)
         training = Training(rows, labels, together, features, self.seed, start, beside)
         held_out: Doubles = np.full(labels.size, np.nan)
         losses: Mapping[str, float] = {}
@@ -188,7 +189,7 @@ class Calibrator:
         found = np.where(seen, held_out, judged(mapping, rows))
         limits = limits_of(found, labels.astype(np.float64), row_weights(together))
         if method == POOLED:  # what the general map rests on, too
-            limits = tuple(map(Limit.plus, Prior.shipped().limits, limits))
+            limits = tuple(map(Limit.plus, prior.limits, limits))
         self._set(mapping, method, limits, domain_of(rows))
         self.fitted_ = np.unique(together).size
         self.held_out_, self.losses_ = held_out, losses

@@ -78,6 +78,8 @@ class Example(Frozen):
         if not result.get("single", True):
             # The last message alone does not tell one conversation from another.
             parts.append(result["features"])
+        if result.get("passages"):  # what is right depends on them
+            parts.append(result["passages"])
         return cls(
             fingerprint=fingerprint,
             features=result["features"],

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import AfterValidator
 
 from et_agent.answers import AnswerKind
 from et_agent.arrays import Doubles
+from et_agent.calibration.grounds import FROM_PASSAGES, log_odds
 from et_agent.errors import CalibrationError
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
@@ -34,7 +36,6 @@ __all__ = [
 
 _FORMS: Final = ("json", "tool_call")
 _LEAST_SHARE: Final = 1e-9
-_LEAST_ODDS: Final = 1e-4
 _OLD_NAMES: Final = {"words": "answer_logprob"}
 """What an earlier et-agent called features; its results and calibrators are read silently."""
 
@@ -122,14 +123,6 @@ def _length(leaves: LeafTable) -> float:
     return math.log(max(1.0, float(leaves.top_weights() @ leaves.tokens)))
 
 
-def _log_odds(probability: float | None) -> float:
-    """Finite for probabilities of 0 and 1; NaN if it was not measured."""
-    if probability is None or math.isnan(probability):
-        return math.nan
-    inside = min(max(probability, _LEAST_ODDS), 1.0 - _LEAST_ODDS)
-    return math.log(inside / (1.0 - inside))
-
-
 FEATURES: Final[dict[str, Feature]] = {
     one.name: one
     for one in (
@@ -177,6 +170,7 @@ FEATURES: Final[dict[str, Feature]] = {
             None,
             fitted=False,
         ),
+        *(Feature(name, meaning, None, fitted=False) for name, meaning in FROM_PASSAGES.items()),
     )
 }
 """Features by name: of the tree, and what was asked beside it. `feature_columns` adds those of the
@@ -225,6 +219,7 @@ def features_of(
     names: Collection[str] | None = None,
     *,
     answerable: float | None = None,
+    beside: Mapping[str, float] = MappingProxyType({}),
 ) -> FeatureValues:
     """Return the features of a tree by name; None for a feature that was not measured.
 
@@ -233,16 +228,19 @@ def features_of(
         names: Only these, which takes less time; all if None.
         answerable: Probability that the question can be answered, as the model says
             (`p_answerable`); None if it was not asked.
+        beside: Other features that are not of the tree, by name; those that are not given were not
+            measured.
 
     Raises:
         CalibrationError: No leaf gave an answer.
     """
+    measured = {"answerable": log_odds(answerable), **beside}
     if leaves.top is None:
         raise CalibrationError(
             "no leaf gave an answer, so there are no features: leave this question out"
         )
     values = {
-        name: _log_odds(answerable) if feature.value is None else feature.value(leaves)
+        name: measured.get(name, math.nan) if feature.value is None else feature.value(leaves)
         for name, feature in FEATURES.items()
         if names is None or name in names
     }

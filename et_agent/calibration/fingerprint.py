@@ -44,6 +44,8 @@ class Fingerprint(BaseModel):
     """Whether questions stand alone, with at most a system message before them."""
     stops: bool = False
     """Whether stop sequences end paths."""
+    passages: bool = False
+    """Whether answers are out of given passages."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -69,6 +71,7 @@ class Fingerprint(BaseModel):
                 decoder=decoder,
                 instructions={kind: own[kind] for kind in sorted(set(kinds))},
                 chat=config["chat"],
+                passages=config.get("passages", False),
             )
         except (KeyError, TypeError) as error:
             raise CalibrationError(
@@ -90,6 +93,7 @@ class Fingerprint(BaseModel):
             chat=result["chat"],
             single=result.get("single", True),
             stops=result.get("stops", False),
+            passages=bool(result.get("passages")),
         )
 
     @classmethod
@@ -102,6 +106,7 @@ class Fingerprint(BaseModel):
         chat: str,
         single: bool = True,
         stops: bool = False,
+        passages: bool = False,
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = migrated(decoder)
@@ -114,12 +119,15 @@ class Fingerprint(BaseModel):
             chat=chat,
             single=single,
             stops=stops,
+            passages=passages,
         )
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # Without what earlier versions did not know, so that labels of theirs are known again.
+        new = None if self.passages else {"passages"}
+        text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def joined(self, other: Self) -> Self:
@@ -178,6 +186,8 @@ class Fingerprint(BaseModel):
             )
         if self.stops != other.stops:
             yield "stop sequences" if other.stops else "no stop sequences"
+        if self.passages != other.passages:
+            yield "answers from passages" if other.passages else "no passages to answer from"
 
     def _compared(self, other: Self) -> set[str]:
         """The settings in which a tree of `other` must be as one of this."""

@@ -20,12 +20,23 @@ from pydantic import Field
 from et_agent.arrays import Doubles
 from et_agent.calibration.evidence import Limit, limits_of
 from et_agent.calibration.features import Column, feature_columns
+from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.pooled import Gaussian, Pooled, updated
 from et_agent.calibration.shipped_file import ShippedFile
 from et_agent.errors import CalibrationError
 from et_agent.validation import Frozen
 
-__all__ = ["EXPECTED", "Expected", "Group", "GroupUsed", "Prior", "fit_prior"]
+__all__ = [
+    "EXPECTED",
+    "FROM_PASSAGES",
+    "Expected",
+    "Group",
+    "GroupUsed",
+    "PassagePrior",
+    "Prior",
+    "fit_prior",
+    "prior_of",
+]
 
 _SCHEMA: Final = 1
 _ROUNDS: Final = 60
@@ -56,6 +67,17 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 }
 """Features of the general map. The share is the first guess at the probability, so its log-odds
 weigh 1; the others are weak guesses that every group corrects."""
+FROM_PASSAGES: Final[Mapping[str, Expected]] = {
+    "share": Expected(0.5, 0.0),
+    "contained": Expected(1.0, 1.0),
+    "undeclined": Expected(0.3, 1.5),
+    "gain": Expected(0.2, 1.0),
+    "over_absence": Expected(0.2, 2.0),
+    "supported": Expected(0.3, 0.5),
+    "chosen": Expected(0.3, 0.5),
+    "answerable": Expected(0.3, 0.5),
+}
+"""The same of the general map for answers out of passages."""
 _SIZE: Final = 0.5
 """Expected growth of the intercept per factor e of parameters, a weak guess: the log-odds of Qwen2.5's
 accuracy on GSM8K grow by about 0.9 (arXiv 2412.15115), and votes show about half of that."""
@@ -113,6 +135,8 @@ class Prior(ShippedFile):
     """Distribution of a map's weights over models, sets and prompts."""
 
     file_name: ClassVar[str] = "prior.json"
+    expected: ClassVar[Mapping[str, Expected]] = EXPECTED
+    """Its features, and what is expected of them before any question is seen."""
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -173,16 +197,37 @@ class Prior(ShippedFile):
         )
 
 
-def fit_prior(groups: Sequence[Group]) -> Prior:
+class PassagePrior(Prior):
+    """The same for answers out of given passages."""
+
+    file_name: ClassVar[str] = "passages.json"
+    expected: ClassVar[Mapping[str, Expected]] = FROM_PASSAGES
+
+
+def prior_of(fingerprint: Fingerprint | None) -> Prior:
+    """What the package contains for such answers; for None, for any but those out of passages.
+
+    Raises:
+        CalibrationError: The file is missing or damaged.
+    """
+    return PassagePrior.shipped() if fingerprint and fingerprint.passages else Prior.shipped()
+
+
+def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
     """Fit the general map to groups of labelled questions.
+
+    Args:
+        groups: The groups.
+        kind: What is made: the general map for questions alone, or that for passages.
 
     Raises:
         CalibrationError: There are fewer than two groups.
     """
     if len(groups) < 2:
         raise CalibrationError("a prior needs at least two groups of questions")
-    names = tuple(EXPECTED)
-    centres = np.array([EXPECTED[name].centre for name in names])
+    expected = kind.expected
+    names = tuple(expected)
+    centres = np.array([expected[name].centre for name in names])
     columns = [feature_columns().index(name) for name in names]
     stacked = np.concatenate([group.rows[:, columns] for group in groups])
     low, high = np.empty(len(names)), np.empty(len(names))
@@ -194,9 +239,9 @@ def fit_prior(groups: Sequence[Group]) -> Prior:
         found = np.clip(group.rows[:, columns], low, high) - centres
         size = math.log(group.parameters / _REFERENCE)
         inputs.append((np.where(np.isnan(found), 0.0, found), size))
-    weights = _expectation_maximisation(groups, inputs)
+    weights = _expectation_maximisation(groups, inputs, expected)
     sizes = [math.log(group.parameters) for group in groups]
-    prior = Prior(
+    prior = kind(
         features=names,
         centres=tuple(centres.tolist()),
         low=tuple(low.tolist()),
@@ -234,13 +279,15 @@ def _used(group: Group) -> GroupUsed:
 
 
 def _expectation_maximisation(
-    groups: Sequence[Group], inputs: Sequence[tuple[Doubles, float]]
+    groups: Sequence[Group],
+    inputs: Sequence[tuple[Doubles, float]],
+    expected: Mapping[str, Expected],
 ) -> Gaussian:
     """Distribution of (b, z, growth with size) for a new group."""
-    count = len(EXPECTED)
-    expected = np.array([0.0, *(math.log(math.expm1(one.weight)) for one in EXPECTED.values())])
+    count = len(expected)
+    weights = [math.log(math.expm1(one.weight)) for one in expected.values()]
     # The last unknown, growth with size, is common to all groups.
-    mean = np.append(expected, _SIZE)
+    mean = np.array([0.0, *weights, _SIZE])
     scatter = np.diag([_SPREAD_OF_MEANS[0] ** 2, *[_SPREAD_OF_MEANS[1] ** 2] * (count + 1)])
     usual = np.diag([_SPREAD[0] ** 2, *[_SPREAD[1] ** 2] * count])
     first, spread = mean.copy(), usual.copy()

@@ -15,7 +15,7 @@ from et_agent.cli.decoders import (
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
 
-__all__ = ["AskCommand", "ask"]
+__all__ = ["AskCommand", "Passages", "ask"]
 
 
 class KindName(StrEnum):
@@ -40,11 +40,35 @@ _MODEL = "Model"
 _OUTPUT = "Output"
 
 
+Passages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--passage",
+        metavar="TEXT|@FILE",
+        help="Answer from this text, or from that of a file, and say so if it does not hold the "
+        "answer. May be given several times.",
+        show_default=False,
+        rich_help_panel=_PROMPT,
+    ),
+]
+"""The option for passages."""
+
+
 class AskCommand(DecoderCommand):
-    """`ask`: of its options eight matter at first."""
+    """`ask`: of its options nine matter at first."""
 
     shown = frozenset(
-        {"questions_file", "kind", "model", "leaves", "stop_above", "as_json", "tree", "explain"}
+        {
+            "questions_file",
+            "passages",
+            "kind",
+            "model",
+            "leaves",
+            "stop_above",
+            "as_json",
+            "tree",
+            "explain",
+        }
     )
 
 
@@ -69,6 +93,7 @@ def ask(
             rich_help_panel=_PROMPT,
         ),
     ] = None,
+    passages: Passages = None,
     kind: Annotated[
         KindName,
         typer.Option(
@@ -244,7 +269,7 @@ def ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
     from et_agent.cli.loading import dequantizes
-    from et_agent.cli.prompts import read_schema, read_system
+    from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
 
@@ -262,6 +287,7 @@ def ask(
             model=model,
             decoder=decoder,
             options=AskOptions(
+                context=read_passages(passages),
                 decoder=settings if named or given else None,
                 kind=kind,
                 seed=seed or 0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from et_agent.cli.ask import KindName
+from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
 
@@ -96,6 +96,7 @@ def gated_ask(
             show_default="qwen2.5-coder-0.5b",
         ),
     ] = None,
+    passages: Passages = None,
     kind: Annotated[
         KindName, typer.Option(metavar="KIND", help="As for `et-agent ask`; auto by default.")
     ] = KindName.AUTO,
@@ -150,6 +151,7 @@ def gated_ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
     from et_agent.cli.display import Board
+    from et_agent.cli.prompts import read_passages
     from et_agent.cli.terminal import is_watched, write_line
     from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
@@ -177,7 +179,9 @@ def gated_ask(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     decoder = EntropyTree(**chosen) if chosen else None
-    options = AskOptions(decoder=decoder, kind=kind.value, seed=seed)
+    options = AskOptions(
+        context=read_passages(passages), decoder=decoder, kind=kind.value, seed=seed
+    )
     spec = model or DEFAULT_MODEL
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))

@@ -1,4 +1,4 @@
-"""The system prompt and the schema of the command line."""
+"""The system prompt, the passages and the schema of the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.validation import parsed_json
 
-__all__ = ["read_schema", "read_system"]
+__all__ = ["read_passages", "read_schema", "read_system"]
 
 
 def read_system(text: str) -> str:
@@ -15,21 +15,45 @@ def read_system(text: str) -> str:
     Raises:
         QuestionError: The file cannot be read, or the prompt is not a text.
     """
+    found, what = _given(text, "the system prompt")
+    return _checked(found, what) if found else found
+
+
+def read_passages(texts: list[str] | None) -> tuple[str, ...] | None:
+    """Passages as given, or from a file for `@FILE`; None without any.
+
+    Raises:
+        QuestionError: A file cannot be read, or a passage is empty or not a text.
+    """
+    if not texts:
+        return None
+    named = (
+        _given(text, f"passage {number}" if len(texts) > 1 else "the passage")
+        for number, text in enumerate(texts, 1)
+    )
+    return tuple(_checked(found, what) for found, what in named)
+
+
+def _checked(text: str, what: str) -> str:
     from et_agent.asking.conversation import check_text
 
-    what = "the system prompt"
-    if text.startswith("@"):
-        what = f"the system prompt in {text[1:]}"
-        try:
-            text = Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").strip()
-        except UnicodeDecodeError as error:
-            raise QuestionError(
-                f"{what} is not valid UTF-8 (byte {error.start + 1}): convert it to UTF-8"
-            ) from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise QuestionError(f"cannot read {what}: {reason}") from error
-    return check_text(text, what) if text else text
+    return check_text(text, what)
+
+
+def _given(text: str, what: str) -> tuple[str, str]:
+    """A text, that of a file for `@FILE`, and what messages call it."""
+    if not text.startswith("@"):
+        return text, what
+    what = f"{what} in {text[1:]}"
+    try:
+        return Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").strip(), what
+    except UnicodeDecodeError as error:
+        raise QuestionError(
+            f"{what} is not valid UTF-8 (byte {error.start + 1}): convert it to UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise QuestionError(f"cannot read {what}: {reason}") from error
 
 
 def read_schema(file: str) -> dict[str, Any]:

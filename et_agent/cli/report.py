@@ -81,7 +81,9 @@ def _answer(result: AskResult) -> "RenderableType":
     from rich.panel import Panel
     from rich.text import Text
 
-    if result.answer is None:
+    if result.declined:
+        text = Text("the passages do not say", style="yellow")
+    elif result.answer is None:
         text = Text("no leaf gave an answer", style="yellow")
     else:
         text = Text(visible(result.answer, keep="\n"), style="bold green")

@@ -248,7 +248,8 @@ def _check_against(
     if not result.get("single", True):  # the same words mean something else in another conversation
         return
     question, answer = result.get("question"), result.get("answer")
-    before, label = labels.setdefault(repr((question, answer)), (number, right))
+    asked = repr((question, answer, result.get("passages")))
+    before, label = labels.setdefault(asked, (number, right))
     if label != right:
         now, then = ("right", "wrong") if right else ("wrong", "right")
         raise DataError(

@@ -114,6 +114,11 @@ class Decision(_Model):
     off. Empty if the answer came from an escalation target that is not an et-agent model."""
     question: str
     """The question."""
+    passages: tuple[str, ...] = ()
+    """What it was to be answered from; empty if the model was asked alone."""
+    declined: bool = False
+    """Whether the paths of the tree that was judged last say that the passages do not hold the
+    answer."""
     topic: str | None = None
     """Topic or tool whose policy was applied."""
     clarifying_question: str | None = None

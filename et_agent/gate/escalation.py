@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Unpack, runtime_checkable
 
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
+from et_agent.asking.passages import question_with_passages
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
@@ -88,13 +89,21 @@ class ModelTarget:
                 self._loaded.close()
             self._loaded = None
 
-    def __call__(self, question: str, limits: Limits | None = None) -> AskResult:
+    def __call__(
+        self, question: str, limits: Limits | None = None, passages: Sequence[str] = ()
+    ) -> AskResult:
         """Answer within the limits. If decoding is stopped at a limit, the result is incomplete.
+
+        Args:
+            question: The question.
+            limits: Tokens and seconds.
+            passages: What to answer from; without any, what the options say.
 
         Raises:
             EtAgentError: Decoding failed.
         """
-        return ask_within(self.model, question, limits or Limits(), self.options)
+        options = self.options.changed(context=tuple(passages)) if passages else self.options
+        return ask_within(self.model, question, limits or Limits(), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,12 @@ class Escalated:
 
 
 def call_target(
-    target: Target, question: str, policy: GatePolicy, limits: Limits | None = None
+    target: Target,
+    question: str,
+    policy: GatePolicy,
+    limits: Limits | None = None,
+    *,
+    passages: Sequence[str] = (),
 ) -> Escalated:
     """Call a target with the policy's time limit, retries and backoff.
 
@@ -128,6 +142,8 @@ def call_target(
         policy: Time limit of a call, retries, backoff. A local model is asked once, and so is
             whoever finds the question at fault (`InputError`).
         limits: What the whole decision may still spend.
+        passages: What it is to be answered from. A `ModelTarget` gets them as its context, others in
+            the text, before the question.
 
     Raises:
         GraphBubbleUp: LangGraph stops here, for example to ask a person.
@@ -150,7 +166,7 @@ def call_target(
             break
         calls += 1
         try:
-            value = _call(target, question, policy.timeout, left)
+            value = _call(target, question, passages, policy.timeout, left)
             if isinstance(value, AskResult):
                 tokens += value.usage.tokens_decoded
             answer, result = _read(value)
@@ -188,9 +204,12 @@ def _failed(calls: int, failure: Exception) -> EscalationError:
     return found
 
 
-def _call(target: Target, question: str, timeout: float | None, left: Limits) -> Any:
+def _call(
+    target: Target, question: str, passages: Sequence[str], timeout: float | None, left: Limits
+) -> Any:
     if isinstance(target, ModelTarget):
-        return target(question, left)
+        return target(question, left, passages)
+    question = question_with_passages(passages, question)
     if left.seconds is not None:
         timeout = left.seconds if timeout is None else min(timeout, left.seconds)
     if timeout is None and not _in_event_loop():
@@ -269,6 +288,8 @@ def _read(value: Any) -> tuple[str, AskResult | None]:
         found = _text(getattr(value, "content", value))
     elif not result.complete:
         raise EscalationError("the target was stopped at a limit before it had an answer")
+    elif result.declined:
+        raise EscalationError("the target found that the passages do not say")
     elif result.answer is None:
         raise EscalationError("no path of the target gave an answer")
     else:

@@ -144,6 +144,8 @@ class Gate:
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
             notes=result.notes,
             question=result.question,
+            passages=result.passages,
+            declined=result.declined,
             topic=topic,
             clarifying_question=clarification.question if clarification and asks else None,
             readings=clarification.options if clarification and asks else (),
@@ -231,9 +233,9 @@ class Gate:
             return None
         if judged(result, policy).answers:
             return None
-        # What was said before may have made a question clear that is none by itself.
+        # What was said before, or a passage, may have made a question clear that is none by itself.
         left = Limits.of(policy, _cost(result, spent))
-        if left.spent or not result.single:
+        if left.spent or not result.single or result.passages:
             return None
         # The readings of a question that JSON or a tool call answers are answered in words.
         in_words = result.kind in tuple(AnswerKind)
@@ -255,7 +257,9 @@ class Gate:
     def _escalated(self, decision: Decision, result: AskResult, policy: GatePolicy) -> Decision:
         assert self.escalate is not None
         limits = Limits.of(policy, decision.cost)
-        found = call_target(self.escalate, result.question, policy, limits)
+        found = call_target(
+            self.escalate, result.question, policy, limits, passages=result.passages
+        )
         cost = decision.cost.plus(found.cost)
         if found.answer is None:
             answers = policy.fallback == "answer" and result.answer is not None
@@ -285,6 +289,7 @@ class Gate:
                 "reason": f"{decision.reason} The target answered, "
                 f"{'and' if verdict.answers else 'but'} {verdict.why}.",
                 "doubtful_fields": verdict.doubtful_fields,
+                "declined": False,
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "notes": notes,
                 "escalated": True,

@@ -44,7 +44,12 @@ class Verdict:
 
 
 def judged(result: AskResult, policy: GatePolicy) -> Verdict:
-    """Compare the answer of a result, and its fields, with the thresholds of a policy."""
+    """Compare the answer of a result, and its fields, with the thresholds of a policy.
+
+    That the passages do not hold the answer is never given as one.
+    """
+    if result.declined:
+        return Verdict(False, "the passages do not say")
     if result.answer is None:
         return Verdict(False, "no path gave an answer", 0.0, 0.0)
     if not result.complete:

@@ -1,10 +1,12 @@
 """From what LangChain passes around to a conversation: plain messages of text, checked."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, NotRequired
 
+from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
+    AnyMessage,
     BaseMessage,
     ChatMessage,
     HumanMessage,
@@ -15,15 +17,27 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 from langchain_core.prompt_values import PromptValue
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from et_agent.asking.passages import Context
 from et_agent.asking.prompting import Question
 from et_agent.errors import QuestionError
 from et_agent.templates.messages import Message, MessageCall
 
-__all__ = ["TreeInput", "conversation", "question_of"]
+__all__ = ["Asked", "QuestionWithContext", "TreeInput", "asked_of", "conversation", "question_of"]
 
-TreeInput = str | PromptValue | Sequence[MessageLikeRepresentation]
-"""A question, a prompt value, or messages."""
+_Said = str | PromptValue | Sequence[MessageLikeRepresentation]
+
+
+class QuestionWithContext(TypedDict):
+    """A question and the passages that it is to be answered from."""
+
+    question: str | list[AnyMessage]
+    context: NotRequired[str | list[str | Document]]
+
+
+TreeInput = _Said | Mapping[str, object]
+"""A question, a prompt value or messages; or a `QuestionWithContext`, whose question is one of them."""
 
 _ROLES: Final = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant"} | {
     "system": "system",
@@ -46,7 +60,7 @@ _NOT_SAID: Final = frozenset(
 in `tool_calls` too."""
 
 
-def conversation(value: TreeInput) -> list[Message]:
+def conversation(value: _Said) -> list[Message]:
     """Messages as `role` ("system", "user", "assistant", "tool") and `content`, in order.
 
     An assistant's message with calls has `tool_calls` too, each {"id", "type": "function",
@@ -80,7 +94,41 @@ def conversation(value: TreeInput) -> list[Message]:
     return found
 
 
-def question_of(value: TreeInput) -> tuple[Question, str | None]:
+class Asked(NamedTuple):
+    """What `submit` is to be asked.
+
+    Attributes:
+        question: The question or conversation.
+        system: The system prompt; None for the default.
+        context: The passages, not checked yet; None without.
+    """
+
+    question: Question
+    system: str | None
+    context: Context | None
+
+
+def asked_of(value: TreeInput) -> Asked:
+    """What is asked, and from which passages.
+
+    Raises:
+        QuestionError: As for `conversation`; a mapping has no question, or other keys than `question`
+            and `context`.
+    """
+    if not isinstance(value, Mapping):
+        return Asked(*question_of(value), None)
+    unknown = sorted(map(str, value.keys() - {"question", "context"}))
+    if unknown or "question" not in value:
+        what = f"the key {', '.join(unknown)}" if unknown else "no question"
+        raise QuestionError(
+            f'the input has {what}: pass {{"question": …, "context": …}}, the context as a text or as '
+            "a list of texts or documents"
+        )
+    context: Context | None = value.get("context")  # type: ignore[assignment] # checked when asked
+    return Asked(*question_of(value["question"]), context)  # type: ignore[arg-type] # so is this
+
+
+def question_of(value: _Said) -> tuple[Question, str | None]:
     """What `submit` is to be asked, and with which system prompt; None for the default.
 
     One human message is a question like a text, so that plain prompts can be made of it too;

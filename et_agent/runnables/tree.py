@@ -35,7 +35,7 @@ from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
 from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
-from et_agent.runnables.messages import TreeInput, question_of
+from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
 from et_agent.runnables.watching import Send, Watch
 from et_agent.weights.catalog import DEFAULT_MODEL
 
@@ -63,6 +63,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
 
     In a list of messages, the last human message is the question. A system message at the beginning
     replaces `system_prompt` and the answer kind's instruction. Images are refused.
+
+    To answer from passages, pass `{"question": …, "context": …}`, the context as a text or as a list of
+    texts or documents, as a retriever gives them (`ask(…, context=…)`).
 
     - `batch` and `abatch` put all questions, or `max_concurrency` of them at a time, into the model's
       shared batches. Without `return_exceptions`, the first error ends the whole batch.
@@ -166,7 +169,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     @property
     def InputType(self) -> Any:  # noqa: N802
         """The input type, with the message classes spelled out for the schema."""
-        return str | StringPromptValue | ChatPromptValueConcrete | list[AnyMessage]
+        said = str | StringPromptValue | ChatPromptValueConcrete | list[AnyMessage]
+        return said | QuestionWithContext
 
     @property
     def OutputType(self) -> type[AskResult]:  # noqa: N802
@@ -315,8 +319,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         return prepare
 
     def _watch(self, value: TreeInput, send: Send, *, follow: bool) -> Watch:
-        question, system = question_of(value)
+        question, system, context = asked_of(value)
         options = AskOptions(
+            context=context,
             decoder=self.decoder_settings(),
             kind=self.kind,
             seed=self.seed,

@@ -19,6 +19,8 @@ from et_agent.templates.messages import Message
 
 __all__ = [
     "ANSWERABLE",
+    "ANSWERED",
+    "YES_NO",
     "first_word_shares",
     "meaning_classes",
     "p_answerable",
@@ -33,6 +35,10 @@ ANSWERABLE: Final = (
     "Reply with one word, Yes or No."
 )
 """What follows a question to ask whether it can be answered at all."""
+ANSWERED: Final = (
+    "Do the passages above say the answer to the question? Reply with one word, Yes or No."
+)
+"""What follows passages and a question to ask whether they hold its answer."""
 _MOST_IDEAS: Final = 10
 
 

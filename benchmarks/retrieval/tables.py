@@ -1,0 +1,152 @@
+"""Judges the shipped calibrators on the articles of the judge split, and writes the tables."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.documents import put
+from benchmarks.machine import describe
+from benchmarks.retrieval.fitting import MODELS, prior, questions_of, shipped_path
+from benchmarks.retrieval.keeping import Kept
+from benchmarks.retrieval.trees import Rows, is_right
+from benchmarks.runs import PARAMETERS
+from et_agent.answers.declining import NOT_THERE
+from et_agent.arrays import Bools, Doubles
+from et_agent.calibration import Calibrator
+from et_agent.calibration.evidence import within_limits, within_votes
+from et_agent.calibration.features import taken
+from et_agent.calibration.grounds import FROM_PASSAGES
+from et_agent.calibration.prior import Prior
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval
+from et_agent.evaluation.metrics import auroc, brier, ece
+from et_agent.evaluation.report import shown, table
+from et_agent.storage import write_atomically
+
+OUT: Final = Path(__file__).parents[1] / "results" / "retrieval.json"
+THRESHOLDS: Final = (0.7, 0.8, 0.9)
+Figures = dict[str, Interval]
+
+
+def _share_where(what: Bools, among: Bools, counts: Doubles, size: int) -> Interval:
+    with np.errstate(invalid="ignore"):
+        return interval((counts @ (what & among)) / (counts @ among), size)
+
+
+def judged(right: Bools, confidence: Doubles) -> Figures:
+    """Figures of a confidence over the answers that were given."""
+    size = right.size
+    counts = Resamples(size, resamples=1000).counts
+    found = {
+        "AUROC": interval(auroc(right, confidence, counts), size),
+        "ECE": interval(ece(right, confidence, counts), size, basic=True),
+        "Brier": interval(brier(right, confidence, counts), size),
+    }
+    for threshold in THRESHOLDS:
+        given = confidence >= threshold
+        found[f"false at {threshold}"] = _share_where(~right, given, counts, size)
+        found[f"given at {threshold}"] = interval(counts @ given / size, size)
+    return found
+
+
+def ways(model: str, rows: Rows) -> dict[str, Doubles]:
+    """Confidences by what gives them, [n] each."""
+    others = prior(tuple(one for one in MODELS if one != model))
+    general = others.map_for(PARAMETERS[model]).predict(rows.rows)
+    return {
+        "shipped map": Calibrator.load(shipped_path(model)).predict_proba(rows.rows)[:, 1],
+        "general map for passages, without this model": within_votes(
+            rows.rows, within_limits(others.limits, general)
+        ),
+        "general map for questions alone": _alone(model, rows.rows),
+        "share": rows.share,
+    }
+
+
+def _alone(model: str, rows: Doubles) -> Doubles:
+    found = Prior.shipped()
+    predicted = found.map_for(PARAMETERS[model]).predict(rows)
+    return within_votes(rows, within_limits(found.limits, predicted))
+
+
+def answers(questions: Sequence[Kept]) -> Figures:
+    """What trees say of answerable and of unanswerable questions."""
+    size = len(questions)
+    counts = Resamples(size, resamples=1000).counts
+    there = np.array([one.answerable for one in questions])
+    best = [
+        None if one.record.leaves.top is None else one.record.answers[one.record.leaves.top]
+        for one in questions
+    ]
+    pairs = list(zip(best, questions, strict=True))
+    right = np.array([said is not None and is_right(said, one) for said, one in pairs])
+    exact = np.array([one.answerable and one.record.correct for one in questions])
+    declined = np.array([said == NOT_THERE for said in best])
+    return {
+        "right": _share_where(right, there, counts, size),
+        "exact match": _share_where(exact, there, counts, size),
+        "declined, answerable": _share_where(declined, there, counts, size),
+        "declined, unanswerable": _share_where(declined, ~there, counts, size),
+    }
+
+
+def write_tables() -> None:
+    """Write both tables and the figures behind them."""
+    document: dict[str, Any] = {"machine": describe()}
+    said, told, alone = [], [], []
+    for model in MODELS:
+        questions = questions_of(model, "judge")
+        if not questions:
+            continue
+        rows = Rows.of(questions)
+        tokens = float(np.mean([one.record.tokens_decoded for one in questions]))
+        read = float(np.mean([(one.grounding or {}).get("tokens", 0) for one in questions]))
+        found = answers(questions)
+        figures = {name: judged(rows.right, one) for name, one in ways(model, rows).items()}
+        single = {
+            name: interval(
+                auroc(rows.right, _known(rows.rows, name), Resamples(rows.right.size).counts),
+                rows.right.size,
+            )
+            for name in ("share", "answerable", *FROM_PASSAGES)
+        }
+        document[model] = {
+            "questions": len(questions),
+            "answers": {name: asdict(one) for name, one in found.items()},
+            "tokens decoded": tokens,
+            "tokens read for the features": read,
+            "confidence": {
+                name: {key: asdict(one) for key, one in each.items()}
+                for name, each in figures.items()
+            },
+            "AUROC of single features": {name: asdict(one) for name, one in single.items()},
+        }
+        cells = [shown(one) for one in found.values()]
+        said.append([model, str(len(questions)), *cells, f"{tokens:.0f}", f"{read:.0f}"])
+        for name, each in figures.items():
+            picked = ("AUROC", "ECE", "Brier", "false at 0.8", "given at 0.8")
+            told.append([model, name, str(rows.right.size), *(shown(each[one]) for one in picked)])
+        alone.append([model, *(shown(one) for one in single.values())])
+    write_atomically(OUT, json.dumps(document, indent=1) + "\n")
+    head = ["model", "questions", "right of answerable", "exact match", "declined of answerable"]
+    head += ["declined of unanswerable", "tokens decoded", "tokens read beside"]
+    measures = ["AUROC", "ECE", "Brier", "false among those given at 0.8", "given at 0.8"]
+    put(
+        "docs/confidence.md",
+        "retrieval",
+        [
+            *table(head, said),
+            "",
+            *table(["model", "confidence", "answers", *measures], told),
+            "",
+            *table(["model: AUROC of", "share", "answerable", *FROM_PASSAGES], alone),
+        ],
+    )
+
+
+def _known(rows: Doubles, name: str) -> Doubles:
+    values = taken(rows, [name])[:, 0]
+    return np.where(np.isnan(values), np.nanmean(values), values)

@@ -1,0 +1,117 @@
+"""What an answer owes to its passages: read when its tree has ended."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from et_agent import MultiChain, ScriptedModel, submit, submit_all
+from et_agent.asking.pending import PendingAnswer
+from et_agent.errors import EtAgentError, ModelClosedError
+
+PASSAGE = "Rollo led the men."
+QUESTION = "Who led them?"
+CHAINS = MultiChain(leaves=8, temperature=1)
+
+
+def script(prompt: str) -> Mapping[str, float]:
+    if "Proposed answer: Rollo" in prompt:
+        return {"Yes": 0.9, "No": 0.1}
+    if "Do the passages above say" in prompt:
+        return {"Yes": 0.75, "No": 0.25}
+    if "A) Rollo\nB) The passages do not say it." in prompt:
+        return {"A": 0.8, "B": 0.2}
+    if "A) The passages do not say it.\nB) Rollo" in prompt:
+        return {"A": 0.4, "B": 0.6}
+    if "Passage" in prompt:
+        return {"\\boxed{Rollo}": 0.7, "\\boxed{not in the passages}": 0.2, "\\boxed{Bob}": 0.1}
+    return {"\\boxed{Rollo}": 0.1, "\\boxed{Bob}": 0.9}
+
+
+def pending(model: ScriptedModel, **options: Any) -> PendingAnswer:
+    return submit(model, QUESTION, **{"context": PASSAGE, "decoder": CHAINS, **options})
+
+
+def test_the_readings_are_those_of_the_model() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        one = pending(model)
+        found = one.grounding()
+        result = one.result()
+    assert found is not None
+    assert found.answer == "Rollo"
+    assert math.fsum(found.with_passages) == pytest.approx(math.log(0.7), abs=1e-5)
+    assert math.fsum(found.without) == pytest.approx(math.log(0.1), abs=1e-5)
+    assert math.fsum(found.absent) == pytest.approx(math.log(0.2), abs=1e-5)
+    assert found.supported == pytest.approx(0.9, abs=1e-6)
+    assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
+    read = result.usage.probe_tokens
+    assert read > found.tokens > 0
+    assert result.usage.tokens_decoded == result.usage.tokens_as_chains  # none is generated for it
+
+
+def test_they_are_features_of_the_result() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        one = pending(model)
+        features, found = one.result().features, one.grounding()
+    assert found is not None
+    size = len(found.with_passages)
+    assert features["contained"] == 1.0
+    assert features["answerable"] == pytest.approx(math.log(3), abs=1e-4)
+    assert features["gain"] == pytest.approx(math.log(7) / size, abs=1e-5)
+    assert features["over_absence"] == pytest.approx(math.log(3.5), abs=1e-5)
+    assert features["supported"] == pytest.approx(math.log(9), abs=1e-4)
+    assert features["chosen"] == pytest.approx((math.log(4) + math.log(1.5)) / 2, abs=1e-4)
+    assert features["undeclined"] is not None
+
+
+def test_without_passages_nothing_is_read() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        one = pending(model, context=None, kind="text")
+        features = one.result().features
+        assert one.grounding() is None
+    assert {features[name] for name in ("contained", "gain", "supported", "undeclined")} == {None}
+
+
+def test_where_all_decline_there_is_nothing_to_ask() -> None:
+    with ScriptedModel.from_texts({"\\boxed{not in the passages}": 1.0}) as model:
+        one = pending(model)
+        assert one.result().declined
+        assert one.grounding() is None
+
+
+def test_the_callback_comes_once_when_all_have_ended() -> None:
+    calls = []
+    with ScriptedModel.from_texts(script) as model:
+        one = pending(model)
+        one.add_done_callback(lambda each: calls.append((each.done, each.grounding() is not None)))
+        one.result()
+    assert calls == [(True, True)]
+
+
+def test_several_questions_share_batches() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        many = submit_all(model, [QUESTION] * 3, context=PASSAGE, decoder=CHAINS)
+        found = [one.result().features["supported"] for one in many]
+    assert len(set(found)) == 1
+    assert found[0] is not None
+
+
+def test_a_question_that_just_fits_is_answered_without_them() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        length = len(pending(model).request.prompt)
+    with ScriptedModel.from_texts(script, longest_path=length + 40) as model:
+        result = pending(model).result()
+    assert result.answer == "Rollo"
+    assert result.features["contained"] == 1.0
+    assert (result.features["supported"], result.features["gain"]) == (None, None)
+    assert result.confidence is not None
+
+
+def test_a_model_that_is_closed_meanwhile_leaves_nobody_waiting() -> None:
+    model = ScriptedModel.from_texts(script)
+    one = pending(model)
+    model.close()
+    with pytest.raises((ModelClosedError, EtAgentError)):
+        one.result(timeout=10)
+    assert one.done
