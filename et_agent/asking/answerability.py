@@ -7,6 +7,7 @@ from et_agent.asking.prompting import PreparedPrompt
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.thinking import thought_ending
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, ModelClosedError
 from et_agent.templates.messages import Message
@@ -32,7 +33,10 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
     if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:
-        tokens = model.chat_tokens(_asking(messages))
+        asked = _asking(messages)
+        options = prompt.template_options
+        tokens = model.chat_tokens(asked, (), options) if options else model.chat_tokens(asked)
+        tokens += thought_ending(model, tokens)
         inputs = RunInputs(prompt_length=len(tokens), stop_tokens=model.info.stop_tokens)
         return scheduler_of(model).prepare(tokens, word_probe(model), inputs)
     except ModelClosedError:

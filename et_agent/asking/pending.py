@@ -86,7 +86,9 @@ class PendingAnswer:
         self.question = prompt.conversation.question
         self._model = model
         self._estimator = ConfidenceEstimator(model, prompt, decoder, options)
-        self._reader = PathReader(model, self.question, prompt.kind, prompt.stops, prompt.form)
+        self._reader = PathReader(
+            model, self.question, prompt.kind, prompt.stops, prompt.form, prompt.thoughts
+        )
         self._running = RunningReader(self._reader, prompt.reading_kind)
         inputs = RunInputs(
             prompt_length=len(prompt.prompt),
@@ -99,6 +101,7 @@ class PendingAnswer:
             attention=options.attention or self._estimator.reads_attention(),
             lettered=prompt.lettered,
             stopping_rule=self._stopping_rule(decoder, options),
+            thoughts=prompt.thoughts,
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(

@@ -1,8 +1,8 @@
 """From what was asked to a prompt: everything that is checked before a token is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
 from et_agent.answers.kinds import ANSWER_MARKER, DIRECT_INSTRUCTION, answer_kind
@@ -11,10 +11,12 @@ from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.lettered import lettered_prompt
 from et_agent.asking.options import AskOptions, Chat
+from et_agent.asking.thinking import Thinking
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.direct import Direct, Lettered
 from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.thinking import ThinkingConstraint, Thoughts, thought_ending
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
@@ -45,6 +47,8 @@ class PreparedPrompt:
         decoder: What decodes it.
         lettered: How the prompt goes on for each order of the options; None if these are not read.
         tools: Names of the tools that were passed.
+        template_options: Options that the chat template got.
+        thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
     """
 
     conversation: Conversation
@@ -59,6 +63,8 @@ class PreparedPrompt:
     decoder: DecoderSettings
     lettered: Lettered | None
     tools: tuple[str, ...]
+    template_options: Mapping[str, Any]
+    thoughts: Thoughts | None
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -69,9 +75,10 @@ class PreparedPrompt:
         kind = reading_kind = answer_kind(options.kind)
         if kind is AnswerKind.AUTO:
             reading_kind = guess_kind(conversation.question).kind
+        thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        decoder = _decoder(options, conversation, reading_kind, form)
+        decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
         if system_prompt is None:
@@ -84,13 +91,21 @@ class PreparedPrompt:
             _check_stops(stops, conversation)
 
         def tokens_of(text: str) -> list[int]:
-            return _prompt(model, conversation.with_question(text), shown, options.chat)
+            asked = conversation.with_question(text)
+            return _prompt(model, asked, shown, options.chat, thinking.template)
 
         lettered: Lettered | None = None
+        thoughts: Thoughts | None = None
         if direct:
-            prompt, lettered = lettered_prompt(model, conversation.question, tokens_of)
+            prompt, lettered = lettered_prompt(
+                model, conversation.question, lambda text: _ended(model, tokens_of(text), thinking)
+            )
         else:
             prompt = tokens_of(conversation.question)
+            thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
+        constraint = None if form is None else form.constraint(model)
+        if thoughts is not None:
+            constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
         return cls(
             conversation=conversation,
             kind=kind,
@@ -99,11 +114,13 @@ class PreparedPrompt:
             stops=stops,
             own_stops=bool(options.stop),
             form=form,
-            constraint=None if form is None else form.constraint(model),
+            constraint=constraint,
             prompt=prompt,
             tools=tuple(tool["function"]["name"] for tool in options.tools),
             decoder=decoder,
             lettered=lettered,
+            template_options=thinking.template,
+            thoughts=thoughts,
         )
 
     @property
@@ -126,15 +143,17 @@ def _decoder(
     conversation: Conversation,
     kind: AnswerKind,
     form: JsonForm | CallForm | None,
+    *,
+    thinks: bool,
 ) -> DecoderSettings:
     """The decoder that was asked for, or the default.
 
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
-    choices (docs/confidence.md).
+    choices (docs/confidence.md). Models that were trained to think first do so before choices too.
     """
     if options.decoder is None:
         own = options.system_prompt is not None or conversation.system
-        direct = kind is AnswerKind.CHOICE and form is None and not own
+        direct = kind is AnswerKind.CHOICE and form is None and not own and not thinks
         return Direct() if direct else EntropyTree()
     if isinstance(options.decoder, Direct):
         if form is not None:
@@ -146,6 +165,11 @@ def _decoder(
             raise SettingsError(
                 f"Direct reads the letters of options, and the question is asked as {kind.value}: "
                 'write the options on lines of their own, such as "A) …", or use another decoder'
+            )
+        if options.thinking == "on" or options.max_thinking_tokens is not None:
+            raise SettingsError(
+                "Direct reads the letters of options without a thought before them: leave out thinking "
+                "and max_thinking_tokens, or use another decoder"
             )
     return options.decoder
 
@@ -180,12 +204,23 @@ def _check_stops(stops: StopSequences, conversation: Conversation) -> None:
         )
 
 
+def _ended(model: LanguageModel, prompt: list[int], thinking: Thinking) -> list[int]:
+    """A prompt after which the answer follows at once."""
+    return prompt if thinking.form is None else [*prompt, *thought_ending(model, prompt)]
+
+
 def _prompt(
-    model: LanguageModel, conversation: Conversation, tools: Sequence[Tool], chat: Chat
+    model: LanguageModel,
+    conversation: Conversation,
+    tools: Sequence[Tool],
+    chat: Chat,
+    template: Mapping[str, Any],
 ) -> list[int]:
     if chat == "plain":
         head = f"{conversation.system}\n\n" if conversation.system else ""
         return model.plain_tokens(f"{head}Question: {conversation.question}\nAnswer:")
+    if template:
+        return model.chat_tokens(conversation.messages, tools, template)
     if tools:
         return model.chat_tokens(conversation.messages, tools)
     return model.chat_tokens(conversation.messages)

@@ -9,7 +9,7 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
-from et_agent.asking.notes import run_notes, warnings
+from et_agent.asking.notes import run_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text
 from et_agent.decoding.base import DecoderSettings
@@ -95,6 +95,7 @@ def result_of(
     return AskResult(
         question=prompt.conversation.question,
         answer=answer,
+        reasoning=_reasoning(report, answer),
         tool_calls=calls,
         fields=field_reports(fields, assessment.fields),
         tools=prompt.tools,
@@ -118,11 +119,16 @@ def result_of(
         complete=complete,
         notes=(
             *run_notes(request, decoded.decoder),
-            *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
+            *warnings(
+                distribution,
+                cut_off if complete else 0.0,
+                min(run.max_tokens, decoded.decoder.max_tokens),
+            ),
+            *thought_notes(prompt.thoughts, reading.closed, leaves.weight),
             *fields.notes,
             *assessment.notes,
         ),
-        usage=_usage(request, decoded.asked),
+        usage=_usage(request, decoded.asked, reading),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,
@@ -134,6 +140,7 @@ def result_of(
         single=prompt.conversation.single,
         stops=prompt.own_stops,
         chat=prompt.chat,
+        template_options=dict(prompt.template_options),
         seed=decoded.seed,
         tree=report,
     )
@@ -171,7 +178,13 @@ def form_of_answer(
     return cast("AnswerForm", reading.kind.kind.value), ()
 
 
-def _usage(request: Request, asked: Request | None) -> Usage:
+def _reasoning(report: TreeReport, answer: str | None) -> str | None:
+    """The thoughts of the heaviest leaf with an answer, or of the heaviest one without."""
+    leaves = report.leaves
+    return next((leaf for leaf in leaves if leaf.answer == answer), leaves[0]).reasoning
+
+
+def _usage(request: Request, asked: Request | None, reading: TreeReading) -> Usage:
     tree, seconds = request.run.tree, request.seconds
     read = 0
     if asked is not None and asked.started is not None:
@@ -182,6 +195,10 @@ def _usage(request: Request, asked: Request | None) -> Usage:
         probe_tokens=read,
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
+        reasoning_tokens=sum(
+            max(0, min(branch.end, thinking) - branch.start)
+            for branch, thinking in zip(tree.branches, reading.thinking, strict=True)
+        ),
         tokens_recomputed=request.recomputed,
         leaves=tree.leaf_count(),
         steps=request.steps,
@@ -215,6 +232,8 @@ def _leaf(branch: Branch, builder: "_NodeBuilder", reading: TreeReading) -> Leaf
         answer=None if index is None else reading.classes.labels[index],
         found_by=None if answer is None or index is None else answer.found_by,
         text=reading.texts[branch.id],
+        reasoning=reading.thoughts[branch.id],
+        reasoning_tokens=reading.thinking[branch.id],
         mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
         tool_calls=reading.calls[branch.id],
     )

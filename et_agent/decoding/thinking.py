@@ -1,0 +1,321 @@
+"""Thoughts and answers as tokens: which part a path is in, and grammars that begin after a thought.
+
+A mark of a thought may be a control token, which stands for no text. Paths are therefore read as bytes
+in which each control token of a mark has a stand-in, and the marks are looked for in the same form.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from et_agent.decoding.constraint import Constraint
+from et_agent.engines.base import LanguageModel
+from et_agent.errors import DecodeError, UnsupportedModelError
+from et_agent.templates.messages import Message
+from et_agent.templates.reasoning import PromptState, ReasoningFormat
+
+__all__ = ["Parts", "ThinkingConstraint", "Thoughts", "thought_ending", "unthinking_tokens"]
+
+_STAND_IN: Final = re.compile(rb"\xff\d+\xff")
+_TAIL: Final = 64
+"""Tokens at the end of a prompt in which it opens or closes a thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A path's thoughts and what it says besides.
+
+    Attributes:
+        thought: The thoughts, joined by an empty line; None without any.
+        answer: What it says apart from thoughts.
+        open: Whether the last thought has not ended.
+        start: Tokens before the answer, or before the answer's part after the last thought; the whole
+            path within a thought, and where it is not known yet whether one begins.
+        decided: Whether it is in a thought or an answer; False as long as it may still begin a thought.
+        thought_at: Where the last thought's text begins, tokens; None without any.
+        offset: Where the answer begins in the path's text, bytes; None where a thought stands in it.
+    """
+
+    thought: str | None
+    answer: str
+    open: bool
+    start: int
+    decided: bool
+    thought_at: int | None
+    offset: int | None
+
+
+class Thoughts:
+    """Tells thoughts and answers apart in the paths of one prompt.
+
+    Args:
+        model: The model that generates them.
+        form: How it writes thoughts.
+        prompt: The prompt's tokens.
+        limit: Tokens after which a thought is closed by force.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        form: ReasoningFormat,
+        prompt: Sequence[int],
+        *,
+        limit: int = 0,
+    ) -> None:
+        self.form, self.limit, self._model = form, limit, model
+        self.opening = model.template_tokens(form.opening)
+        self.closing = model.template_tokens(f"{form.before_closing}{form.closing}")
+        """What closes a thought by force."""
+        self.header = model.template_tokens(f"{form.after_closing}{form.answer}")
+        """What the template then writes before the answer."""
+        self._controls: set[int] = set()
+        opening, closing = self._mark(form.opening), self._mark(form.closing)
+        header, turn, self._ends = map(self._mark, (form.answer, form.turn, form.answer_end))
+        self._opening_bytes, self._header_bytes, self._turn = opening, header, turn
+        self._opening, self._closing = (re.compile(re.escape(one)) for one in (opening, closing))
+        rest = re.escape(header.removeprefix(turn))
+        self._header = re.compile(rb"\s*(?:%s)?%s" % (re.escape(turn), rest) if header else b"")
+        self.state: PromptState = self._state(prompt)
+        """How the prompt leaves the thought."""
+
+    def _mark(self, text: str) -> bytes:
+        """A mark as paths have it; its control tokens get stand-ins from here on."""
+        tokens = self._model.template_tokens(text) if text else []
+        self._controls.update(one for one in tokens if not self._model.token_bytes(one))
+        return b"".join(map(self._piece, tokens))
+
+    def _piece(self, token: int) -> bytes:
+        return b"\xff%d\xff" % token if token in self._controls else self._model.token_bytes(token)
+
+    def _state(self, prompt: Sequence[int]) -> PromptState:
+        tail = self._tail(prompt)
+        if tail.endswith(self._opening_bytes):
+            return "open"
+        if self._header_bytes and tail.endswith(self._header_bytes):
+            return "closed"
+        # What ends a thought may end other messages too, where thoughts are messages.
+        closed = self._closing.pattern
+        if self._turn:
+            closed = rb"%s\s*%s\s*%s" % (self._opening.pattern, closed, re.escape(self._turn))
+        return "closed" if re.search(closed + rb"\Z", tail) else "free"
+
+    def _tail(self, prompt: Sequence[int]) -> bytes:
+        return b"".join(map(self._piece, prompt[-_TAIL:])).rstrip()
+
+    def header_after(self, prompt: Sequence[int]) -> list[int]:
+        """Tokens that an answer without a thought begins with after a prompt; [] for none."""
+        header = self.form.answer
+        if not header or self._tail(prompt).endswith(self._header_bytes):
+            return []
+        return self._model.template_tokens(header.removeprefix(self.form.turn))
+
+    @property
+    def longest(self) -> int:
+        """Tokens that a thought and what is around it may have."""
+        # A character that the limit cuts through is ended first.
+        return self.limit + 3 + len(self.opening) + len(self.closing) + len(self.header)
+
+    def parts(self, tokens: Sequence[int]) -> Parts:
+        """The thoughts and the answer of a path's generated tokens."""
+        pieces = [self._piece(token) for token in tokens]
+        text = b"".join(pieces)
+        thoughts: list[tuple[int, int]] = []
+        said: list[tuple[int, int]] = []
+        inside, at = self.state == "open", 0
+        while True:
+            found = (self._closing if inside else self._opening).search(text, at)
+            end = len(text) if found is None else found.start()
+            if inside:
+                thoughts.append((at, end))
+            else:
+                said.append((self._past_header(text, at, end), end))
+            if found is None:
+                break
+            inside, at = not inside, found.end()
+        decided = inside or bool(thoughts) or not self._may_open(text)
+        answers = [span for span in said if text[slice(*span)].strip()] if thoughts else said
+        begins = answers[0][0] if answers else len(text)
+        if thoughts and answers:
+            piece = text[slice(*answers[0])]
+            begins += len(piece) - len(piece.lstrip())
+        answer = "".join(self._said(text[slice(*span)]) for span in answers)
+        starts = np.cumsum([0, *map(len, pieces)])[:-1]
+        return Parts(
+            thought=_joined(text, thoughts),
+            answer=answer.lstrip() if thoughts else answer,
+            open=inside,
+            start=_tokens_before(starts, at) if decided and not inside else len(tokens),
+            decided=decided,
+            thought_at=_tokens_before(starts, thoughts[-1][0]) if thoughts else None,
+            offset=len(_STAND_IN.sub(b"", text[:begins])) if len(answers) < 2 else None,
+        )
+
+    def _may_open(self, text: bytes) -> bool:
+        """Whether a path that has no thought so far may be about to begin one."""
+        begun = text.strip()
+        return self.state != "closed" and self._opening_bytes.startswith(begun)
+
+    def _past_header(self, text: bytes, at: int, end: int) -> int:
+        found = self._header.match(text, at, end)
+        return at if found is None else found.end()
+
+    def _said(self, text: bytes) -> str:
+        return _plain(text.partition(self._ends)[0] if self._ends else text)
+
+    def reached(self, parts: Parts) -> bool:
+        """Whether the last thought of a path reached its limit."""
+        return parts.thought_at is not None and parts.start - parts.thought_at > self.limit
+
+    def answer_start(self, tokens: Sequence[int]) -> int | None:
+        """Tokens of a path before its answer; None as long as that has not begun."""
+        parts = self.parts(tokens)
+        return parts.start if parts.decided and not parts.open else None
+
+
+def _plain(text: bytes) -> str:
+    return _STAND_IN.sub(b"", text).decode("utf-8", "replace")
+
+
+def _joined(text: bytes, spans: Sequence[tuple[int, int]]) -> str | None:
+    found = [_plain(text[slice(*span)]).strip() for span in spans]
+    return "\n\n".join(filter(None, found)) if spans else None
+
+
+def _tokens_before(starts: NDArray[np.int64], byte: int) -> int:
+    """Tokens that start before a byte."""
+    return int(np.searchsorted(starts, byte, side="left"))
+
+
+class ThinkingConstraint:
+    """Leaves thoughts free up to their limit, then ends them as the template does; a grammar follows.
+
+    Args:
+        model: The model.
+        thoughts: Tells which part a path is in, and the limit.
+        prompt: The prompt's tokens.
+        after: The grammar of the answer; None for a free one.
+
+    Raises:
+        UnsupportedModelError: The template's end of a thought does not end it.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        thoughts: Thoughts,
+        prompt: Sequence[int],
+        after: Constraint | None = None,
+    ) -> None:
+        self._thoughts, self._after = thoughts, after
+        self._header = thoughts.header_after(prompt)
+        self._size = model.info.vocabulary
+        self._model = model
+        opened = [] if thoughts.state == "open" else thoughts.opening
+        if thoughts.parts([*opened, *thoughts.closing]).open:
+            raise UnsupportedModelError(
+                f"the model's tokens for {thoughts.form.closing!r} do not end a thought: its "
+                "chat template is of another model, so use the one that belongs to it"
+            )
+
+    def allowed(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Which tokens may come next; None if all may. See `Constraint.allowed`."""
+        parts = self._thoughts.parts(tokens)
+        forced = self._forced(tokens, parts)
+        if forced is not None:
+            return self._only(forced)
+        if self._after is None or parts.open:
+            return None
+        if parts.thought_at is None:
+            return self._before_any(tokens)
+        begun, header = tokens[parts.start :], self._thoughts.header
+        if len(begun) < len(header):
+            return self._only(header[len(begun)])
+        return self._after.allowed(begun[len(header) :])
+
+    def _only(self, *tokens: int) -> NDArray[np.bool_]:
+        mask = np.zeros(self._size, dtype=np.bool_)
+        mask[list(tokens)] = True
+        return mask
+
+    def _forced(self, tokens: Sequence[int], parts: Parts) -> int | None:
+        """The token that closes a thought that reached its limit, or that follows what closed it."""
+        thoughts = self._thoughts
+        if parts.thought_at is None:
+            return None
+        at = parts.thought_at + thoughts.limit
+        inside = len(tokens) if parts.open else parts.start
+        if inside < at or (not parts.open and inside == at):
+            return None
+        at += self._to_whole_character(tokens[parts.thought_at :], thoughts.limit)
+        ending = [*thoughts.closing, *thoughts.header]
+        done = len(tokens) - at
+        return ending[done] if 0 <= done < len(ending) else None
+
+    def _to_whole_character(self, thought: Sequence[int], limit: int) -> int:
+        """Tokens after the limit up to which a character lasts that it would cut through, at most 3."""
+        for more in range(3):
+            text = b"".join(map(self._model.token_bytes, thought[: limit + more]))[-4:]
+            begins = max((at for at in range(len(text)) if text[at] & 0xC0 != 0x80), default=0)
+            if len(text) - begins >= _length_of_character(text[begins:]):
+                return more
+        return 3
+
+    def _before_any(self, tokens: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Before a path has a thought: what begins one, or the answer."""
+        assert self._after is not None
+        count, header = len(tokens), self._header
+        opening = self._thoughts.opening if self._thoughts.state == "free" else []
+        going = [one[count] for one in (opening, header) if _goes_on(tokens, one)]
+        if going and header:
+            return self._only(*going)
+        try:
+            allowed = self._after.allowed(tokens[len(header) :])
+        except DecodeError:  # what a thought begins with is none of the grammar's
+            if not going:
+                raise
+            return self._only(*going)
+        if not going or allowed is None:
+            return allowed
+        return allowed | self._only(*going)
+
+
+def _goes_on(tokens: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether tokens are a beginning of others."""
+    return len(tokens) < len(wanted) and list(wanted[: len(tokens)]) == list(tokens)
+
+
+def _length_of_character(text: bytes) -> int:
+    """Bytes that a character has by its first one, in UTF-8; 0 for none."""
+    first = text[0] if text else 0
+    return 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+
+
+def unthinking_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+    """Tokens of a chat prompt after which the model answers at once, its thought empty.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+    """
+    prompt = model.chat_tokens(messages)
+    return [*prompt, *thought_ending(model, prompt)]
+
+
+def thought_ending(model: LanguageModel, prompt: Sequence[int]) -> list[int]:
+    """What a prompt lacks so that the answer follows: an empty thought or its end; [] for nothing."""
+    form = model.reasoning_format()
+    if form is None or not form.shown:
+        return []
+    thoughts = Thoughts(model, form, prompt)
+    ending = model.template_tokens(form.closing_text)
+    match thoughts.state:
+        case "open":
+            return ending
+        case "free":
+            return [*model.template_tokens(f"{form.opening}{form.after_opening}"), *ending]
+        case _:
+            return []
