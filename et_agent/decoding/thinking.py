@@ -21,6 +21,7 @@ from et_agent.templates.reasoning import PromptState, ReasoningFormat
 __all__ = ["Parts", "ThinkingConstraint", "Thoughts", "thought_ending", "unthinking_tokens"]
 
 _STAND_IN: Final = re.compile(rb"\xff\d+\xff")
+_SPACES: Final = " \t\r\n"
 _TAIL: Final = 64
 """Tokens at the end of a prompt in which it opens or closes a thought."""
 
@@ -142,12 +143,12 @@ class Thoughts:
         begins = answers[0][0] if answers else len(text)
         if thoughts and answers:
             piece = text[slice(*answers[0])]
-            begins += len(piece) - len(piece.lstrip())
+            begins += len(piece) - len(piece.lstrip(_SPACES.encode()))
         answer = "".join(self._said(text[slice(*span)]) for span in answers)
         starts = np.cumsum([0, *map(len, pieces)])[:-1]
         return Parts(
             thought=_joined(text, thoughts),
-            answer=answer.lstrip() if thoughts else answer,
+            answer=answer.lstrip(_SPACES) if thoughts else answer,
             open=inside,
             start=_tokens_before(starts, at) if decided and not inside else len(tokens),
             decided=decided,
