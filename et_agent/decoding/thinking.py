@@ -7,6 +7,7 @@ in which each control token of a mark has a stand-in, and the marks are looked f
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -231,12 +232,19 @@ class ThinkingConstraint:
             return self._only(forced)
         if self._after is None or parts.open:
             return None
+        if self._is_free:
+            return self._after.allowed(tokens[parts.start :] if parts.decided else tokens)
         if parts.thought_at is None:
             return self._before_any(tokens)
         begun, header = tokens[parts.start :], self._thoughts.header
         if len(begun) < len(header):
             return self._only(header[len(begun)])
         return self._after.allowed(begun[len(header) :])
+
+    @cached_property
+    def _is_free(self) -> bool:
+        """Whether an answer may begin with anything, and binds itself to a grammar later."""
+        return self._after is not None and self._after.allowed(()) is None
 
     def _only(self, *tokens: int) -> NDArray[np.bool_]:
         mask = np.zeros(self._size, dtype=np.bool_)
@@ -259,6 +267,8 @@ class ThinkingConstraint:
 
     def _to_whole_character(self, thought: Sequence[int], limit: int) -> int:
         """Tokens after the limit up to which a character lasts that it would cut through, at most 3."""
+        if not limit:
+            return 0
         for more in range(3):
             text = b"".join(map(self._model.token_bytes, thought[: limit + more]))[-4:]
             begins = max((at for at in range(len(text)) if text[at] & 0xC0 != 0x80), default=0)
@@ -280,9 +290,7 @@ class ThinkingConstraint:
             if not going:
                 raise
             return self._only(*going)
-        if not going or allowed is None:
-            return allowed
-        return allowed | self._only(*going)
+        return allowed if allowed is None or not going else allowed | self._only(*going)
 
 
 def _goes_on(tokens: Sequence[int], wanted: Sequence[int]) -> bool:
