@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import Chat
+from et_agent.asking.options import Chat, ThinkingMode
 from et_agent.cli import loading
-from et_agent.cli.ask import ChatName, KindName
+from et_agent.cli.ask import ChatName, KindName, ThinkingName
 from et_agent.cli.decoders import decoder_options, decoder_settings, option
 from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
@@ -28,6 +28,7 @@ TREE = ("--temperature", "1")
 def test_names_are_those_of_the_library() -> None:
     assert set(KindName) == set(map(str, AnswerKind))
     assert tuple(ChatName) == get_args(Chat)
+    assert tuple(ThinkingName) == get_args(ThinkingMode)
 
 
 def test_every_setting_of_a_decoder_is_an_option() -> None:
