@@ -125,8 +125,8 @@ class PathReader:
         """Thoughts and answer of a path."""
         if self._thoughts is not None:
             return self._thoughts.parts(tokens)
-        text = path_text(self._model, tokens)
-        return Parts(None, text, open=False, start=0, decided=True, thought_at=None, offset=0)
+        text = b"".join(map(self._model.token_bytes, tokens))
+        return Parts.without_thoughts(text)
 
     def mentions(self, tokens: Sequence[int], answer: str | None) -> list[bool]:
         """Which tokens of a path say something of its answer: digits, or a word of it."""

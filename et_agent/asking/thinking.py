@@ -52,7 +52,7 @@ class Thinking:
                     f"thinking={options.thinking!r} sets the template's {name} to {value!r}, and "
                     f"template_options to {template[name]!r}: leave one of them out"
                 )
-        thinks = form.shown and _thinks(form, template)
+        thinks = _thinks(form, template)
         if options.max_thinking_tokens is not None and not thinks:
             raise SettingsError(
                 "max_thinking_tokens limits thoughts, and this model has none unless asked: use "
@@ -75,7 +75,10 @@ class Thinking:
         if self.form is None:
             return None
         limit = THINKING_TOKENS if self.limit is None else self.limit
-        around = Thoughts(model, self.form, prompt).longest
+        bare = Thoughts(model, self.form, prompt)
+        if bare.state == "closed":
+            return bare  # with a limit of 0: it should not think again
+        around = bare.longest
         room = min(model.info.context, model.info.longest_path) - len(prompt) - around
         limit = max(0, min(limit, room - min(max_tokens, room // 2)))
         return Thoughts(model, self.form, prompt, limit=limit)
@@ -103,7 +106,7 @@ def _switched(form: ReasoningFormat, options: AskOptions) -> Mapping[str, Any]:
     if options.thinking == "on":
         if form.on is not None:
             return form.on
-        if form.prompt == "closed" or not form.shown:
+        if not form.thinks:
             raise UnsupportedModelError(
                 "thinking='on', and the model's chat template has no switch for it: leave it out, or "
                 "set the template's own option with template_options"
@@ -111,7 +114,7 @@ def _switched(form: ReasoningFormat, options: AskOptions) -> Mapping[str, Any]:
         return {}
     if form.off is not None:
         return form.off
-    if form.prompt == "closed" or not form.shown:
+    if not form.thinks:
         return {}
     raise UnsupportedModelError(
         "thinking='off', and the model's chat template has no switch for it: max_thinking_tokens=0 "
@@ -123,4 +126,4 @@ def _thinks(form: ReasoningFormat, template: Mapping[str, Any]) -> bool:
     for options, answer in ((form.off, False), (form.on, True)):
         if options and all(template.get(name) == value for name, value in options.items()):
             return answer
-    return form.prompt != "closed"
+    return form.thinks

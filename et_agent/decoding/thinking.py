@@ -4,8 +4,10 @@ A mark of a thought may be a control token, which stands for no text. Paths are 
 in which each control token of a mark has a stand-in, and the marks are looked for in the same form.
 """
 
+import bisect
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,7 +24,7 @@ from et_agent.templates.reasoning import PromptState, ReasoningFormat
 __all__ = ["Parts", "ThinkingConstraint", "Thoughts", "thought_ending", "unthinking_tokens"]
 
 _STAND_IN: Final = re.compile(rb"\xff\d+\xff")
-_SPACES: Final = " \t\r\n"
+_SPACES: Final = b" \t\r\n"
 _TAIL: Final = 64
 """Tokens at the end of a prompt in which it opens or closes a thought."""
 
@@ -32,23 +34,47 @@ class Parts:
     """A path's thoughts and what it says besides.
 
     Attributes:
-        thought: The thoughts, joined by an empty line; None without any.
-        answer: What it says apart from thoughts.
+        text: The path's bytes, with stand-ins for control tokens of marks.
+        thoughts, answers: First byte of each part and the one after its last.
         open: Whether the last thought has not ended.
-        start: Tokens before the answer, or before the answer's part after the last thought; the whole
-            path within a thought, and where it is not known yet whether one begins.
         decided: Whether it is in a thought or an answer; False as long as it may still begin a thought.
+        start: Tokens before the answer, or before the answer's part after the last thought; the whole
+            path within a thought, and where it is not decided.
         thought_at: Where the last thought's text begins, tokens; None without any.
-        offset: Where the answer begins in the path's text, bytes; None where a thought stands in it.
     """
 
-    thought: str | None
-    answer: str
+    text: bytes
+    thoughts: tuple[tuple[int, int], ...]
+    answers: tuple[tuple[int, int], ...]
     open: bool
-    start: int
     decided: bool
+    start: int
     thought_at: int | None
-    offset: int | None
+
+    @classmethod
+    def without_thoughts(cls, text: bytes) -> "Parts":
+        """Those of a path of a model that has no thoughts."""
+        whole = ((0, len(text)),)
+        return cls(text, (), whole, open=False, decided=True, start=0, thought_at=None)
+
+    @property
+    def thought(self) -> str | None:
+        """The thoughts, joined by an empty line; None without any."""
+        found = [_plain(self.text[slice(*span)]).strip() for span in self.thoughts]
+        return "\n\n".join(filter(None, found)) if found else None
+
+    @property
+    def answer(self) -> str:
+        """What it says apart from thoughts."""
+        return "".join(_plain(self.text[slice(*span)]) for span in self.answers)
+
+    @property
+    def offset(self) -> int | None:
+        """Where the answer begins in the path's text, bytes; None where a thought stands in it."""
+        if len(self.answers) > 1:
+            return None
+        begins = self.answers[0][0] if self.answers else len(self.text)
+        return len(_STAND_IN.sub(b"", self.text[:begins]))
 
 
 class Thoughts:
@@ -75,7 +101,7 @@ class Thoughts:
         """What closes a thought by force."""
         self.header = model.template_tokens(f"{form.after_closing}{form.answer}")
         """What the template then writes before the answer."""
-        self._controls: set[int] = set()
+        self._pieces = _Pieces(model)
         opening, closing = self._mark(form.opening), self._mark(form.closing)
         header, turn, self._ends = map(self._mark, (form.answer, form.turn, form.answer_end))
         self._opening_bytes, self._header_bytes, self._turn = opening, header, turn
@@ -88,11 +114,9 @@ class Thoughts:
     def _mark(self, text: str) -> bytes:
         """A mark as paths have it; its control tokens get stand-ins from here on."""
         tokens = self._model.template_tokens(text) if text else []
-        self._controls.update(one for one in tokens if not self._model.token_bytes(one))
-        return b"".join(map(self._piece, tokens))
-
-    def _piece(self, token: int) -> bytes:
-        return b"\xff%d\xff" % token if token in self._controls else self._model.token_bytes(token)
+        for token in tokens:
+            self._pieces[token] = self._model.token_bytes(token) or b"\xff%d\xff" % token
+        return b"".join(self._pieces[token] for token in tokens)
 
     def _state(self, prompt: Sequence[int]) -> PromptState:
         tail = self._tail(prompt)
@@ -107,7 +131,7 @@ class Thoughts:
         return "closed" if re.search(closed + rb"\Z", tail) else "free"
 
     def _tail(self, prompt: Sequence[int]) -> bytes:
-        return b"".join(map(self._piece, prompt[-_TAIL:])).rstrip()
+        return b"".join(self._pieces[token] for token in prompt[-_TAIL:]).rstrip()
 
     def header_after(self, prompt: Sequence[int]) -> list[int]:
         """Tokens that an answer without a thought begins with after a prompt; [] for none."""
@@ -124,7 +148,7 @@ class Thoughts:
 
     def parts(self, tokens: Sequence[int]) -> Parts:
         """The thoughts and the answer of a path's generated tokens."""
-        pieces = [self._piece(token) for token in tokens]
+        pieces = [self._pieces[token] for token in tokens]
         text = b"".join(pieces)
         thoughts: list[tuple[int, int]] = []
         said: list[tuple[int, int]] = []
@@ -132,42 +156,44 @@ class Thoughts:
         while True:
             found = (self._closing if inside else self._opening).search(text, at)
             end = len(text) if found is None else found.start()
-            if inside:
-                thoughts.append((at, end))
-            else:
-                said.append((self._past_header(text, at, end), end))
+            (thoughts if inside else said).append((at, end))
             if found is None:
                 break
             inside, at = not inside, found.end()
         decided = inside or bool(thoughts) or not self._may_open(text)
-        answers = [span for span in said if text[slice(*span)].strip()] if thoughts else said
-        begins = answers[0][0] if answers else len(text)
-        if thoughts and answers:
-            piece = text[slice(*answers[0])]
-            begins += len(piece) - len(piece.lstrip(_SPACES.encode()))
-        answer = "".join(self._said(text[slice(*span)]) for span in answers)
-        starts = np.cumsum([0, *map(len, pieces)])[:-1]
+        starts = [0, *itertools.accumulate(map(len, pieces))]
         return Parts(
-            thought=_joined(text, thoughts),
-            answer=answer.lstrip(_SPACES) if thoughts else answer,
+            text,
+            tuple(thoughts),
+            tuple(self._answers(text, said, spaced=not thoughts)),
             open=inside,
-            start=_tokens_before(starts, at) if decided and not inside else len(tokens),
             decided=decided,
+            start=_tokens_before(starts, at) if decided and not inside else len(tokens),
             thought_at=_tokens_before(starts, thoughts[-1][0]) if thoughts else None,
-            offset=len(_STAND_IN.sub(b"", text[:begins])) if len(answers) < 2 else None,
         )
+
+    def _answers(
+        self, text: bytes, said: Sequence[tuple[int, int]], *, spaced: bool
+    ) -> Iterator[tuple[int, int]]:
+        """What of the text outside of thoughts is said; `spaced` keeps spaces before it."""
+        first = True
+        for at, end in said:
+            header = self._header.match(text, at, end)
+            begins = at if header is None else header.end()
+            ends = text.find(self._ends, begins, end) if self._ends else -1
+            ends = end if ends < 0 else ends
+            if not spaced:
+                if not text[begins:ends].strip():
+                    continue
+                if first:
+                    begins = ends - len(text[begins:ends].lstrip(_SPACES))
+            first = False
+            yield begins, ends
 
     def _may_open(self, text: bytes) -> bool:
         """Whether a path that has no thought so far may be about to begin one."""
         begun = text.strip()
         return self.state != "closed" and self._opening_bytes.startswith(begun)
-
-    def _past_header(self, text: bytes, at: int, end: int) -> int:
-        found = self._header.match(text, at, end)
-        return at if found is None else found.end()
-
-    def _said(self, text: bytes) -> str:
-        return _plain(text.partition(self._ends)[0] if self._ends else text)
 
     def reached(self, parts: Parts) -> bool:
         """Whether the last thought of a path reached its limit."""
@@ -179,18 +205,25 @@ class Thoughts:
         return parts.start if parts.decided and not parts.open else None
 
 
+class _Pieces(dict[int, bytes]):
+    """The bytes of tokens, looked up once."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def __missing__(self, token: int) -> bytes:
+        self[token] = self._model.token_bytes(token)
+        return self[token]
+
+
 def _plain(text: bytes) -> str:
     return _STAND_IN.sub(b"", text).decode("utf-8", "replace")
 
 
-def _joined(text: bytes, spans: Sequence[tuple[int, int]]) -> str | None:
-    found = [_plain(text[slice(*span)]).strip() for span in spans]
-    return "\n\n".join(filter(None, found)) if spans else None
-
-
-def _tokens_before(starts: NDArray[np.int64], byte: int) -> int:
-    """Tokens that start before a byte."""
-    return int(np.searchsorted(starts, byte, side="left"))
+def _tokens_before(starts: Sequence[int], byte: int) -> int:
+    """Tokens that start before a byte; the last of `starts` is the end of all."""
+    return min(bisect.bisect_left(starts, byte), len(starts) - 1)
 
 
 class ThinkingConstraint:
@@ -317,14 +350,14 @@ def unthinking_tokens(model: LanguageModel, messages: Sequence[Message]) -> list
 def thought_ending(model: LanguageModel, prompt: Sequence[int]) -> list[int]:
     """What a prompt lacks so that the answer follows: an empty thought or its end; [] for nothing."""
     form = model.reasoning_format()
-    if form is None or not form.shown:
+    if form is None:
         return []
     thoughts = Thoughts(model, form, prompt)
     ending = model.template_tokens(form.closing_text)
     match thoughts.state:
         case "open":
             return ending
-        case "free":
+        case "free" if form.thinks:
             return [*model.template_tokens(f"{form.opening}{form.after_opening}"), *ending]
         case _:
             return []

@@ -76,7 +76,7 @@ class ReasoningFormat:
         after_opening: What it writes between `opening` and the thought.
         on, off: Options of the template that have the model think, or not; None where it has no such.
         prompt: How its prompts end with no option set.
-        shown: Whether the template has thoughts; False where the marks are of the vocabulary only.
+        thinks: Whether the model thinks with no option set, as far as the template tells.
     """
 
     opening: str
@@ -90,7 +90,7 @@ class ReasoningFormat:
     on: Mapping[str, Any] | None = None
     off: Mapping[str, Any] | None = None
     prompt: PromptState = "free"
-    shown: bool = True
+    thinks: bool = True
 
     @property
     def closing_text(self) -> str:
@@ -130,9 +130,7 @@ class ReasoningFormat:
 _KNOWN: Final = (
     (
         ("<|channel>thought", "<channel|>"),
-        ReasoningFormat(
-            "<|channel>thought", "<channel|>", before_closing="\n", after_closing="", shown=True
-        ),
+        ReasoningFormat("<|channel>thought", "<channel|>", before_closing="\n", after_closing=""),
     ),
     (
         ("<|inner_prefix|>", "<|inner_suffix|>"),
@@ -179,7 +177,9 @@ def reasoning_format(source: str, render: Render) -> ReasoningFormat | None:
         found = _from_turn(shown, bare, found)
     if found is None:
         return None
-    return _with_switch(replace(found, prompt=found.state_of(bare)), probe, switches)
+    state = found.state_of(bare)
+    found = replace(found, prompt=state, thinks=state != "closed")
+    return _with_switch(found, probe, switches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,5 +299,6 @@ def _with_switch(
         if form.state_of(end) == "closed" and form.closing in end and not form.answer:
             rest = end.rpartition(form.closing)[2]
             form = replace(form, after_closing=rest)
-        return replace(form, on={name: on}, off={name: off})
+        unasked = {thinks: True, does_not: False}.get(probe.whole({}) or "", form.thinks)
+        return replace(form, on={name: on}, off={name: off}, thinks=unasked)
     return form

@@ -23,7 +23,7 @@ FREE = ReasoningFormat(
     "<think>", "</think>", on={"enable_thinking": True}, off={"enable_thinking": False}
 )
 OPEN = replace(FREE, prompt="open")
-CLOSED = replace(FREE, prompt="closed")
+CLOSED = replace(FREE, prompt="closed", thinks=False)
 FIXED = ReasoningFormat("<think>", "</think>", prompt="open")
 """A format without a switch."""
 OFF = "<think>\n\n</think>\n\n"
@@ -261,7 +261,7 @@ def test_thinking_reaches_the_template(form: ReasoningFormat, mode: Any, begun: 
         (FREE, {"template_options": {"x": 1}}, SettingsError, "does not look at"),
         (FIXED, {"thinking": "off"}, UnsupportedModelError, "max_thinking_tokens=0"),
         (
-            replace(FIXED, prompt="closed"),
+            replace(FIXED, prompt="closed", thinks=False),
             {"thinking": "on"},
             UnsupportedModelError,
             "no switch for it",

@@ -106,7 +106,8 @@ def test_after_a_closed_prompt_the_answer_comes_at_once(case: Case) -> None:
     form = model.template.reasoning
     assert form is not None
     thoughts = Thoughts(model, form, tokens)
-    assert thoughts.state == "closed"
+    # Granite's prompts show nothing of it.
+    assert thoughts.state == ("free" if case.header == "<response>" else "closed")
     assert thoughts.answer_start(model.tokenize("7")) == 0
 
 

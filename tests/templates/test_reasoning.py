@@ -25,9 +25,8 @@ def test_the_format_is_that_of_the_template(case: Case) -> None:
     assert form is not None
     assert (form.opening, form.closing) == case.marks
     assert form.answer == case.header
-    assert form.prompt == case.prompt
+    assert (form.prompt, form.thinks) == (case.prompt, case.thinks)
     assert (form.on, form.off) == (case.on, case.off)
-    assert form.shown
 
 
 SWITCHED = {name: case for name, case in CASES.items() if case.off is not None}

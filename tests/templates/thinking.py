@@ -22,6 +22,7 @@ class Case:
         reply: A reply with a thought, as the model writes it after the template's own prompt. The
             thought says 5 in a box and "wrong", the answer 7.
         prompt: How its prompts end.
+        thinks: Whether it thinks unasked.
         on, off: Options that have it think, and not.
         header: What begins an answer after a thought.
     """
@@ -31,6 +32,7 @@ class Case:
     controls: tuple[str, ...] = ()
     reply: str
     prompt: PromptState = "free"
+    thinks: bool = True
     on: dict[str, Any] | None = None
     off: dict[str, Any] | None = None
     header: str = ""
@@ -114,6 +116,7 @@ CASES: dict[str, Case] = {
         controls=CHATML,
         reply=f"<think>{THOUGHT}</think>{ANSWER}",
         prompt="closed",
+        thinks=False,
         on={"thinking": True},
         off={"thinking": False},
     ),
@@ -164,6 +167,7 @@ CASES: dict[str, Case] = {
         marks=("<think>", "</think>"),
         controls=CHATML,
         reply=f"<think>{THOUGHT}</think>\n<response>{ANSWER}</response>",
+        thinks=False,
         on={"thinking": True},
         off={"thinking": False},
         header="<response>",
@@ -194,6 +198,7 @@ CASES: dict[str, Case] = {
         controls=(*CHATML, "<|channel>", "<channel|>"),
         reply=f"<|channel>thought\n{THOUGHT}\n<channel|>{ANSWER}",
         prompt="closed",
+        thinks=False,
         on=SWITCH_ON,
         off=SWITCH_OFF,
     ),

@@ -112,12 +112,12 @@ class LlamaTokenizer:
         """How the model writes its thoughts; see `Tokenizer.reasoning_format`."""
         if not self._template_text:
             return None
-        shown = self._chat_template().reasoning
-        if shown is not None or self._thinks is not None:
-            return shown or self._thinks
+        found = self._chat_template().reasoning
+        if found is not None or self._thinks is not None:
+            return found or self._thinks
         # A template that somebody else wrote: the model was trained with marks of its own.
         if all(len(self.template_tokens(mark)) == 1 for mark in _VOCABULARY_MARKS):
-            self._thinks = ReasoningFormat(*_VOCABULARY_MARKS, shown=False)
+            self._thinks = ReasoningFormat(*_VOCABULARY_MARKS, thinks=False)
         return self._thinks
 
     def template_tokens(self, text: str) -> list[int]:

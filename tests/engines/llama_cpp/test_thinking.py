@@ -1,7 +1,6 @@
 """Thoughts of the small real model, with a chat template that has its model think."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,11 +30,11 @@ SCHEMA = {
 @pytest.fixture(params=["think, opened by the prompt", "think, opened by the model"])
 def thinker(
     request: pytest.FixtureRequest, small_model: "LlamaCppModel", monkeypatch: pytest.MonkeyPatch
-) -> "Iterator[LlamaCppModel]":
+) -> "LlamaCppModel":
     """The small model, whose own turns have the same marks."""
     template = ChatTemplate(CASES[request.param].source, "", "<|im_end|>")
     monkeypatch.setattr(small_model._tokenizer, "_template", template)
-    yield small_model
+    return small_model
 
 
 def asked(model: "LlamaCppModel", **options: object) -> AskResult:
