@@ -229,6 +229,8 @@ def _tokens_before(starts: Sequence[int], byte: int) -> int:
 class ThinkingConstraint:
     """Leaves thoughts free up to their limit, then ends them as the template does; a grammar follows.
 
+    A path does not end within a thought: the tokens that end a generation are ruled out there.
+
     Args:
         model: The model.
         thoughts: Tells which part a path is in, and the limit.
@@ -250,6 +252,9 @@ class ThinkingConstraint:
         self._header = thoughts.header_after(prompt)
         self._size = model.info.vocabulary
         self._model = model
+        stops = model.info.stop_tokens - set(thoughts.closing)
+        self._within = np.ones(self._size, dtype=np.bool_)
+        self._within[list(stops)] = False
         opened = [] if thoughts.state == "open" else thoughts.opening
         if thoughts.parts([*opened, *thoughts.closing]).open:
             raise UnsupportedModelError(
@@ -263,7 +268,9 @@ class ThinkingConstraint:
         forced = self._forced(tokens, parts)
         if forced is not None:
             return self._only(forced)
-        if self._after is None or parts.open:
+        if parts.open:
+            return self._within
+        if self._after is None:
             return None
         if self._is_free:
             return self._after.allowed(tokens[parts.start :] if parts.decided else tokens)

@@ -194,7 +194,7 @@ class ChatTemplate:
             formatter = self._render if prompt else self._render_turns
             token = _HELD.set(_Held())
             try:
-                return str(formatter(messages=messages, tools=None, **options).prompt)  # type: ignore[arg-type]
+                return str(formatter(messages=messages, tools=None, **options).prompt)
             finally:
                 _HELD.reset(token)
 

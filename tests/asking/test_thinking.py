@@ -10,10 +10,13 @@ import pytest
 
 from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask
 from et_agent.asking.options import AskOptions
+from et_agent.asking.prompting import PreparedPrompt
+from et_agent.asking.reading import PathReader
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.direct import Direct
-from et_agent.engines.scripted import TOOL_FORMAT
+from et_agent.decoding.tree import Finish, Tree
+from et_agent.engines.scripted import END, TOOL_FORMAT
 from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.templates.messages import Message
 from et_agent.templates.reasoning import ReasoningFormat
@@ -47,6 +50,11 @@ SCHEMA: Mapping[str, Any] = {
 }
 
 
+def call(a: int, b: int) -> str:
+    written = json.dumps({"a": a, "b": b})
+    return f"{TOOL_FORMAT.opening}add{TOOL_FORMAT.middle}{written}{TOOL_FORMAT.closing}"
+
+
 def asked(
     texts: Mapping[str, float],
     question: str | list[Message] = "How many?",
@@ -60,11 +68,6 @@ def asked(
         result = ask(model, question, decoder=chosen, **options)
         assert isinstance(result, AskResult)
         return result
-
-
-def call(a: int, b: int) -> str:
-    written = json.dumps({"a": a, "b": b})
-    return f"{TOOL_FORMAT.opening}add{TOOL_FORMAT.middle}{written}{TOOL_FORMAT.closing}"
 
 
 @pytest.mark.parametrize(
@@ -93,13 +96,37 @@ def test_an_answer_is_read_after_the_thought(
     assert result.usage.reasoning_tokens == 4 * leaf.reasoning_tokens
 
 
-def test_an_unfinished_thought_gives_no_answer() -> None:
-    result = asked({r"<think>\boxed{5} and the answer is 5": 1}, kind="number")
-    assert result.answer is None
-    assert result.distribution[0].share == 1
-    assert result.reasoning == r"\boxed{5} and the answer is 5"
-    assert result.tree is not None
-    assert result.tree.leaves[0].text == ""
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kind": "number"}, r"\boxed{5} and the answer is 5"),
+        ({"kind": "choice"}, r"\boxed{A}"),
+        ({"kind": "text"}, "Answer: Sydney"),
+        ({"schema": SCHEMA}, '{"total": 5}'),
+        ({"tools": [TOOL]}, call(1, 1)),
+        ({"tools": [TOOL], "tool_choice": "any"}, call(1, 1)),
+    ],
+)
+def test_an_unfinished_thought_gives_no_answer(options: dict[str, Any], said: str) -> None:
+    with ScriptedModel.from_texts({"7": 1}, reasoning=FREE) as model:
+        prompt = PreparedPrompt.of(model, CHOICE, AskOptions(decoder=Greedy(), **options))
+        asked = (prompt.kind, prompt.stops, prompt.form, prompt.thoughts)
+        reader = PathReader(model, CHOICE, *asked)
+        path = [*model.tokenize(f"<think>{said}"), END]
+        assert reader.read_path(path, prompt.reading_kind) is None
+        assert not reader.ends(path)
+        tree = Tree(1)
+        tree.branches[0].tokens += path
+        tree.branches[0].finish = Finish.STOP
+        reading = reader.read_tree(tree)
+        assert (reading.answers, reading.texts, reading.thoughts) == ([None], [""], [said])
+        assert (reading.calls, reading.bodies) == ([()], [None])
+
+
+def test_a_path_does_not_end_within_its_thought() -> None:
+    texts = {"<think>7 it is": 0.9, "<think>7 it is</think>8": 0.1}
+    result = asked(texts, kind="number", decoder=Greedy())
+    assert (result.answer, result.reasoning) == ("8", "7 it is")
 
 
 @pytest.mark.parametrize(
@@ -204,11 +231,6 @@ def test_a_call_is_one_after_the_thought_only(choice: str) -> None:
     assert result.reasoning == f"I might say {call(1, 1)}"
 
 
-def test_a_call_in_an_unfinished_thought_is_none() -> None:
-    result = asked({f"<think>{call(1, 1)}": 1}, tools=[TOOL])
-    assert (result.tool_calls, result.answer) == ((), None)
-
-
 def test_words_beside_tools_are_read_after_the_thought() -> None:
     result = asked({r"<think>\boxed{5}</think>It is \boxed{7}": 1}, tools=[TOOL], kind="number")
     assert (result.answer, result.kind) == ("7", "number")
@@ -241,7 +263,8 @@ def test_stop_sequences_do_not_end_thoughts() -> None:
     ],
 )
 def test_thinking_reaches_the_template(form: ReasoningFormat, mode: Any, begun: str) -> None:
-    with ScriptedModel.from_texts({f"{begun}7": 1}, reasoning=form) as model:
+    thought = "hm</think>" if begun == "<think>\n" else ""
+    with ScriptedModel.from_texts({f"{begun}{thought}7": 1}, reasoning=form) as model:
         result = ask(model, "How many?", decoder=Greedy(), thinking=mode)
         wanted = (
             {}
@@ -249,7 +272,7 @@ def test_thinking_reaches_the_template(form: ReasoningFormat, mode: Any, begun: 
             else {"enable_thinking": mode == "on"}
         )
         assert result.template_options == wanted
-        assert result.answer == ("7" if begun != "<think>\n" else None)
+        assert result.answer == "7"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from et_agent.decoding.thinking import ThinkingConstraint, Thoughts, thought_ending
 from et_agent.engines.base import LanguageModel
-from et_agent.engines.scripted import ScriptedModel
+from et_agent.engines.scripted import END, ScriptedModel
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message
@@ -117,7 +117,7 @@ def test_a_thought_at_its_limit_ends_as_the_template_ends_it(case: Case) -> None
     prompt = model.chat_tokens([ASKED])
     rule = ThinkingConstraint(sized(model), thoughts, prompt)
     path = [] if thoughts.state == "open" else list(thoughts.opening)
-    assert rule.allowed(path) is None
+    assert is_free(rule, path)
     path += model.tokenize("abcd")
     start = len(path)
     while (mask := rule.allowed(path)) is not None:
@@ -129,6 +129,12 @@ def test_a_thought_at_its_limit_ends_as_the_template_ends_it(case: Case) -> None
     assert (parts.thought, parts.answer, parts.open) == ("abcd", "7", False)
     assert thoughts.reached(parts)
     assert len(path) <= thoughts.longest
+
+
+def is_free(rule: ThinkingConstraint, path: Sequence[int]) -> bool:
+    """Whether every token may come next but the one that ends a generation."""
+    mask = rule.allowed(path)
+    return mask is not None and np.flatnonzero(~mask).tolist() == [END]
 
 
 def sized(model: Marked) -> LanguageModel:
@@ -150,7 +156,9 @@ def test_a_thought_that_ends_by_itself_is_not_forced() -> None:
     model, thoughts = thoughts_of(OPEN, limit=12)
     rule = ThinkingConstraint(sized(model), thoughts, [])
     path = model.tokenize("abc</think>\n\n7 and more than twelve")
-    assert all(rule.allowed(path[:size]) is None for size in range(len(path) + 1))
+    ends = len("abc</think>")
+    assert all(is_free(rule, path[:size]) for size in range(ends))
+    assert all(rule.allowed(path[:size]) is None for size in range(ends, len(path) + 1))
     assert not thoughts.reached(thoughts.parts(path))
 
 
@@ -158,8 +166,8 @@ def test_the_limit_cuts_through_no_character() -> None:
     model, thoughts = thoughts_of(OPEN, limit=2)
     rule = ThinkingConstraint(sized(model), thoughts, [])
     path = model.tokenize("a€")  # 1 and 3 bytes
-    assert rule.allowed(path[:2]) is None
-    assert rule.allowed(path[:3]) is None
+    assert is_free(rule, path[:2])
+    assert is_free(rule, path[:3])
     mask = rule.allowed(path)
     assert mask is not None
     assert np.flatnonzero(mask).tolist() == model.tokenize("\n")
@@ -195,7 +203,7 @@ def test_a_grammar_begins_after_the_thought() -> None:
     rule = ThinkingConstraint(sized(model), thoughts, [], Digits(model.info.vocabulary))
     assert allowed_text(rule, []) == DIGITS | {ord("<")}
     assert allowed_text(rule, model.tokenize("<th")) == {ord("i")}
-    assert allowed_text(rule, model.tokenize("<think>hm {7")) is None
+    assert is_free(rule, model.tokenize("<think>hm {7"))
     thought = model.tokenize("<think>hm 5</think>")
     assert allowed_text(rule, thought) == {ord("\n")}
     assert allowed_text(rule, [*thought, *b"\n\n"]) == DIGITS
