@@ -36,6 +36,7 @@ def described(template: ChatTemplate) -> dict[str, Any] | None:
         "closing": form.closing,
         "answer": form.answer.removeprefix(form.turn),
         "prompt": form.prompt,
+        "thinks": form.thinks,
         "on": form.on,
         "off": form.off,
         "history": shown_in_history(template),
@@ -53,8 +54,8 @@ def shown_in_history(template: ChatTemplate) -> bool | None:
 
 def rows(found: dict[str, dict[str, Any] | None]) -> Iterator[str]:
     """The table: one line per format, with the templates that have it."""
-    yield "| a thought is between | then | prompts | switch | in a history | templates |"
-    yield "|---|---|---|---|---|---|"
+    yield "| a thought is between | then | prompts | unasked | switch | in a history | templates |"
+    yield "|---|---|---|---|---|---|---|"
     lines: dict[str, list[str]] = {}
     for name, form in found.items():
         if form is None:
@@ -67,6 +68,7 @@ def rows(found: dict[str, dict[str, Any] | None]) -> Iterator[str]:
             f"{_code(form['opening'])} {_code(form['closing'])}",
             _code(form["answer"]) if form["answer"] else "none",
             {"open": "open it", "closed": "close it", "free": "leave it free"}[form["prompt"]],
+            "thinks" if form["thinks"] else "does not",
             switch,
             shown,
         ]
