@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -146,9 +146,14 @@ def test_the_model_is_free_while_questions_are_checked(
     class Needed(ScriptedModel):
         """Its thread has something to do for every prompt."""
 
-        def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        def chat_tokens(
+            self,
+            messages: Sequence[Message],
+            tools: Sequence[Tool] = (),
+            options: Mapping[str, Any] | None = None,
+        ) -> list[int]:
             self.submit(lambda: None).result(5)
-            return super().chat_tokens(messages, tools)
+            return super().chat_tokens(messages, tools, options)
 
     model = Needed.from_texts({"\\boxed{72}": 1.0})
     monkeypatch.setattr(loading, "open_model", lambda *_, **__: closing(model))
