@@ -127,6 +127,8 @@ class Usage(Frozen):
     """Tokens that as many separate chains would have needed."""
     tokens_recomputed: int
     """Tokens decoded again because the context was too small to keep them."""
+    reasoning_tokens: int = 0
+    """Generated tokens that belong to thoughts; shared tokens count once."""
     leaves: int
     """Number of leaves; a leaf counts once per code that ended in it."""
     steps: int
@@ -194,7 +196,12 @@ class Leaf(Frozen):
     """Where the answer was found: "boxed", "answer is" or "last line"; "json" or "tool call" for
     structured replies."""
     text: str
-    """Text of the whole path, up to a stop sequence."""
+    """Text of the path without its thoughts, up to a stop sequence."""
+    reasoning: str | None = None
+    """What the path thought before, for models that think; None without thoughts. It is no part of
+    `text`, and no answer is read from it."""
+    reasoning_tokens: int = 0
+    """Tokens of the path up to the end of its thought, marks included."""
     mean_log_prob: float
     """Mean log-probability per token at temperature 1, in nats."""
     tool_calls: tuple[ToolCall, ...] = ()
@@ -251,6 +258,8 @@ class AskResult(Frozen):
     declined: bool = False
     """Whether the largest share says that the passages do not hold the answer. The distribution has it
     as "not in the passages", whatever the words of the leaves."""
+    reasoning: str | None = None
+    """What the model thought in the answer's heaviest path; None without thoughts."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
     fields: Mapping[str, FieldReport] = Field(default={})
@@ -310,6 +319,8 @@ class AskResult(Frozen):
     """Whether the caller gave stop sequences; false in results of earlier versions."""
     chat: Literal["model", "plain"]
     """Whether the model's chat template or a plain prompt was used."""
+    template_options: dict[str, JsonValue] = Field(default={})
+    """Options that the chat template got, that of `thinking` included."""
     seed: int
     """Seed of the run."""
     tree: TreeReport | None = None

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["build_stock"]
+__all__ = ["build_stock", "llama_cpp_source"]
 
 _BASE: Final = ("AVX", "AVX2", "FMA", "F16C", "BMI2")
 _SETS: Final = {
@@ -40,7 +40,7 @@ def build_stock(folder: Path, instructions: str, *, evex: bool = False) -> None:
     assert spec.origin is not None
     installed = Path(spec.origin).parent / "lib"
     with tempfile.TemporaryDirectory() as temporary:
-        source, made = _source(Path(temporary)), Path(temporary) / "build"
+        source, made = llama_cpp_source(Path(temporary)), Path(temporary) / "build"
         options = ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DGGML_NATIVE=OFF"]
         options += [f"-DGGML_{feature}=ON" for feature in _SETS[instructions]]
         options += [
@@ -60,7 +60,7 @@ def build_stock(folder: Path, instructions: str, *, evex: bool = False) -> None:
             shutil.copyfile(built if own else library.resolve(), folder / library.name)
 
 
-def _source(folder: Path) -> Path:
+def llama_cpp_source(folder: Path) -> Path:
     """llama.cpp as the installed llama-cpp-python has it."""
     version = importlib.metadata.version("llama-cpp-python")
     wanted = ["--no-deps", "--no-binary", "llama-cpp-python", "-d", str(folder)]

@@ -37,7 +37,8 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
     if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:
-        tokens = model.chat_tokens(_asking(messages, ANSWERED if prompt.passages else ANSWERABLE))
+        asked = _asking(messages, ANSWERED if prompt.passages else ANSWERABLE)
+        tokens = prompt.answering(model, asked)
         inputs = RunInputs(prompt_length=len(tokens), stop_tokens=model.info.stop_tokens)
         return scheduler_of(model).prepare(tokens, word_probe(model), inputs)
     except ModelClosedError:

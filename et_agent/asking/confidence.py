@@ -90,7 +90,7 @@ class ConfidenceEstimator:
             model=self._model.fingerprint,
             decoder=described(self._decoder),
             instructions={form: self._prompt.instruction},
-            chat=self._prompt.chat,
+            chat=Fingerprint.chat_style(self._prompt.chat, self._prompt.template_options),
             single=self._prompt.conversation.single,
             stops=self._prompt.own_stops,
             passages=bool(self._prompt.passages),

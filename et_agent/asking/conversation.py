@@ -150,6 +150,9 @@ def _message(given: Any, number: int) -> Message:
                 f"{what} has tool_calls, which only an assistant's message may have: remove them"
             )
         made["tool_calls"] = [_call(call, what) for call in calls]
+    if given.get("reasoning_content") and role == "assistant":
+        what_thought = f"the reasoning_content of {what}"
+        made["reasoning_content"] = _readable(given["reasoning_content"], what_thought)
     for key in ("tool_call_id", "name"):
         if given.get(key) is not None:
             made[key] = _readable(given[key], f"{key} of {what}")

@@ -144,14 +144,15 @@ def _statistics(
     """Log-probability and margin of fields' tokens, [leaves, fields] each; NaN where unknown."""
     log_probs = np.full((len(reading.bodies), len(wanted)), np.nan)
     margins = log_probs.copy()
-    for leaf, (body, text) in enumerate(zip(reading.bodies, reading.texts, strict=True)):
+    replies = zip(reading.bodies, reading.texts, reading.offsets, strict=True)
+    for leaf, (body, text, offset) in enumerate(replies):
         # Bytes that are no text stand there as another number of bytes.
-        if body is None or "\ufffd" in text:
+        if body is None or offset is None or "\ufffd" in text:
             continue
         spans = spans_of(body, text)
         known = [at for at, steps in enumerate(wanted) if steps in spans]
         if known:
-            places = np.array([spans[wanted[at]] for at in known], dtype=np.int64)
+            places = np.array([spans[wanted[at]] for at in known], dtype=np.int64) + offset
             log_probs[leaf, known], margins[leaf, known] = span_statistics(
                 tree, leaf, places, token_bytes
             )

@@ -24,6 +24,7 @@ from et_agent.decoding.probe import Probe
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
+from et_agent.decoding.thinking import thought_ending
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.templates.messages import Message
@@ -145,10 +146,11 @@ class GroundingReader:
         alone = prompt.conversation.shown_as(prompt.conversation.question).messages
         tokens, span = self._boxed(answer)
         absent, absent_span = self._boxed(NOT_THERE)
-        scored = TextScoring.of(prompt.prompt, [tokens, absent])
+        begun = [*prompt.prompt, *thought_ending(model, prompt.prompt)]
+        scored = TextScoring.of(begun, [tokens, absent])
         system: Message = {"role": "system", "content": instruction(prompt.reading_kind)}
         closed = [system, *(one for one in alone if one["role"] != "system")]
-        unscored = TextScoring.of(model.chat_tokens(closed), [tokens])
+        unscored = TextScoring.of(prompt.answering(model, closed), [tokens])
         asked = self._questions(messages, answer)
         requests = [
             self._prepared(scored.prompt, scored.probe),
@@ -196,7 +198,9 @@ class GroundingReader:
             CHOSEN.format(first=_ABSENT, second=answer),
         ]
         prompts = [
-            self._model.chat_tokens([*earlier, {**last, "content": f"{last['content']}\n\n{text}"}])
+            self._prompt.answering(
+                self._model, [*earlier, {**last, "content": f"{last['content']}\n\n{text}"}]
+            )
             for text in texts
         ]
         supported = self._prepared(prompts[0], word_probe(self._model, YES_NO))

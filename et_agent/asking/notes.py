@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
+from et_agent.arrays import Doubles
 from et_agent.decoding.base import DecoderSettings, Run
 from et_agent.decoding.request import Request
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.schedules.backward import BackwardRun
 from et_agent.decoding.schedules.overlapped import OverlappedRun
 from et_agent.decoding.schedules.rounds import RoundsRun
+from et_agent.decoding.thinking import Thoughts
 from et_agent.decoding.tree import Finish
 from et_agent.results import AnswerShare
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
-__all__ = ["run_notes", "warnings"]
+__all__ = ["run_notes", "thought_notes", "warnings"]
 
 _MUCH_CUT_OFF: Final = 0.2
 _NOT_WORTH: Final = "no other fork would be worth its tokens"
@@ -79,6 +83,23 @@ def _why_fewer(run: Run) -> str:
     if isinstance(run, OverlappedRun):
         return _NOT_WORTH
     return "no other position meets the settings for a fork"
+
+
+def thought_notes(thoughts: Thoughts | None, closed: Sequence[bool], weights: Doubles) -> list[str]:
+    """How many thoughts were closed by force.
+
+    Args:
+        thoughts: Tells thoughts from answers, with their limit; None where the model has none.
+        closed: Whether the thought of each leaf was, [leaves].
+        weights: Path weights, [leaves].
+    """
+    share = float(weights[np.array(closed, dtype=np.bool_)].sum())
+    if thoughts is None or not share or not thoughts.limit:
+        return []
+    return [
+        f"thoughts of paths with {share:.0%} of the weight were closed after {thoughts.limit} tokens: "
+        "allow more (max_thinking_tokens)"
+    ]
 
 
 def warnings(

@@ -1,7 +1,8 @@
 """What can be set when a question is asked: one frozen object, handed on whole."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypedDict, Unpack, get_args
 
 from et_agent.answers import AnswerKind
@@ -23,12 +24,15 @@ __all__ = [
     "Calibration",
     "Chat",
     "PromptKeywords",
+    "ThinkingMode",
 ]
 
 Calibration = Calibrator | Literal["auto"] | None
 """A calibrator; "auto" for one that matches model, decoder and prompt, if there is one; or None."""
 Chat = Literal["model", "plain"]
 """The model's own chat template, or a plain prompt."""
+ThinkingMode = Literal["auto", "on", "off"]
+"""Whether the model thinks before it answers; "auto" for what its chat template does by itself."""
 
 
 class PromptKeywords(TypedDict, total=False):
@@ -53,6 +57,9 @@ class AskKeywords(PromptKeywords, total=False):
     stop: Sequence[str]
     attention: bool
     decides: DecisionRule | None
+    thinking: ThinkingMode
+    template_options: Mapping[str, Any]
+    max_thinking_tokens: int | None
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.
@@ -91,6 +98,12 @@ class AskOptions:
             decoder's forks or the calibrator depend on it.
         decides: What is decided from the result, such as a `GatePolicy`, for decoders with `stop_risk`.
             Gates set it. None if the answer is what matters.
+        thinking: "on" or "off" for models whose chat template has a switch for thoughts; "auto" leaves
+            it to the template. Thoughts are no answers: answers are read, and a schema or tools hold,
+            from the end of the thought on.
+        template_options: Options of the chat template by name, such as {"reasoning_effort": "low"}.
+        max_thinking_tokens: Tokens of a thought, after which it is closed as the template closes it; 0
+            leaves it empty. None for 1,024. `max_tokens` of the decoder counts the answer alone.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
@@ -113,6 +126,9 @@ class AskOptions:
     stop: Sequence[str] = ()
     attention: bool = False
     decides: DecisionRule | None = None
+    thinking: ThinkingMode = "auto"
+    template_options: Mapping[str, Any] = field(default_factory=dict)
+    max_thinking_tokens: int | None = None
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -130,11 +146,35 @@ class AskOptions:
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
         if self.schema is not None and self.tools:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
+        self._check_thinking()
         StopSequences(self.stop)
         _check_calibrator(self.calibrator)
         if self.decoder is not None and not isinstance(self.decoder, Decoder):
             raise SettingsError(
                 f"{type(self.decoder).__name__} is not a decoder: it has no start()"
+            )
+
+    def _check_thinking(self) -> None:
+        if self.thinking not in get_args(ThinkingMode):
+            raise SettingsError(f"thinking is {self.thinking!r}: use 'auto', 'on' or 'off'")
+        _check_template_options(self.template_options)
+        limit = self.max_thinking_tokens
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or limit < 0
+        ):
+            raise SettingsError(
+                f"max_thinking_tokens is {limit!r}: use a whole number of 0 or more, or None"
+            )
+        if limit is not None and self.thinking == "off":
+            raise SettingsError(
+                "max_thinking_tokens limits thoughts, and thinking='off' has none: leave one out"
+            )
+        if self.chat == "plain" and (
+            self.thinking == "on" or self.template_options or limit is not None
+        ):
+            raise SettingsError(
+                "thinking, template_options and max_thinking_tokens need the chat template: use "
+                "chat='model'"
             )
 
     def changed(self, **changes: Unpack[AskKeywords]) -> "AskOptions":
@@ -144,6 +184,17 @@ class AskOptions:
             InputError: See the class.
         """
         return replace(self, **changes) if changes else self
+
+
+def _check_template_options(options: object) -> None:
+    if not isinstance(options, Mapping) or not all(isinstance(one, str) for one in options):
+        raise SettingsError(
+            f"template_options is {options!r}: pass a dict of the chat template's options by name"
+        )
+    try:
+        json.dumps(dict(options), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"template_options cannot be written as JSON: {error}") from error
 
 
 def _check_seed(seed: object) -> None:

@@ -93,6 +93,7 @@ class PendingAnswer:
             prompt.kind,
             prompt.stops,
             prompt.form,
+            prompt.thoughts,
             declining=bool(prompt.passages),
         )
         self._running = RunningReader(self._reader, prompt.reading_kind)
@@ -107,6 +108,7 @@ class PendingAnswer:
             attention=options.attention or self._estimator.reads_attention(),
             lettered=prompt.lettered,
             stopping_rule=self._stopping_rule(decoder, options),
+            thoughts=prompt.thoughts,
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(

@@ -1,8 +1,8 @@
 """From what was asked to a prompt: everything that is checked before a token is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
 from et_agent.answers.kinds import ANSWER_MARKER, DIRECT_INSTRUCTION, answer_kind
@@ -17,10 +17,12 @@ from et_agent.asking.passages import (
     question_with_passages,
     shown_passages,
 )
+from et_agent.asking.thinking import Thinking
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.direct import Direct, Lettered
 from et_agent.decoding.schedules import EntropyTree
+from et_agent.decoding.thinking import ThinkingConstraint, Thoughts, thought_ending
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
@@ -55,6 +57,8 @@ class PreparedPrompt:
         decoder: What decodes it.
         lettered: How the prompt goes on for each order of the options; None if these are not read.
         tools: Names of the tools that were passed.
+        template_options: Options that the chat template got.
+        thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
     """
 
     conversation: Conversation
@@ -71,6 +75,8 @@ class PreparedPrompt:
     decoder: DecoderSettings
     lettered: Lettered | None
     tools: tuple[str, ...]
+    template_options: Mapping[str, Any]
+    thoughts: Thoughts | None
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -86,9 +92,10 @@ class PreparedPrompt:
             copied = bool(passages) and reading_kind is not AnswerKind.CHOICE
             if copied:  # numbers too
                 kind = reading_kind = AnswerKind.TEXT
+        thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        decoder = _decoder(options, conversation, reading_kind, form)
+        decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
         if system_prompt is None and passages:
@@ -103,13 +110,21 @@ class PreparedPrompt:
             _check_stops(stops, conversation)
 
         def tokens_of(text: str) -> list[int]:
-            return _prompt(model, conversation.with_question(text), passages, shown, options.chat)
+            asked = conversation.with_question(text)
+            return _prompt(model, asked, passages, shown, options.chat, thinking.template)
 
         lettered: Lettered | None = None
+        thoughts: Thoughts | None = None
         if direct:
-            prompt, lettered = lettered_prompt(model, conversation.question, tokens_of)
+            prompt, lettered = lettered_prompt(
+                model, conversation.question, lambda text: _ended(model, tokens_of(text), thinking)
+            )
         else:
             prompt = tokens_of(conversation.question)
+            thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
+        constraint = None if form is None else form.constraint(model)
+        if thoughts is not None:
+            constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
         with_passages = question_with_passages(passages, conversation.question)
         return cls(
             conversation=conversation.shown_as(with_passages),
@@ -121,12 +136,25 @@ class PreparedPrompt:
             stops=stops,
             own_stops=bool(options.stop),
             form=form,
-            constraint=None if form is None else form.constraint(model),
+            constraint=constraint,
             prompt=prompt,
             tools=tuple(tool["function"]["name"] for tool in options.tools),
             decoder=decoder,
             lettered=lettered,
+            template_options=thinking.template,
+            thoughts=thoughts,
         )
+
+    def answering(self, model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+        """Tokens of a chat prompt with this one's options, after which the answer follows at once.
+
+        A thought that the prompt opens, or that the model would begin with, is ended.
+        """
+        options = self.template_options
+        tokens = (
+            model.chat_tokens(messages, (), options) if options else model.chat_tokens(messages)
+        )
+        return [*tokens, *thought_ending(model, tokens)]
 
     @property
     def expected_form(self) -> str:
@@ -148,11 +176,13 @@ def _decoder(
     conversation: Conversation,
     kind: AnswerKind,
     form: JsonForm | CallForm | None,
+    *,
+    thinks: bool,
 ) -> DecoderSettings:
     """The decoder that was asked for, or the default.
 
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
-    choices (docs/confidence.md).
+    choices (docs/confidence.md). Models that were trained to think first do so before choices too.
     """
     if options.context is not None:
         if isinstance(options.decoder, Direct):
@@ -163,7 +193,7 @@ def _decoder(
         return FROM_PASSAGES if options.decoder is None else options.decoder
     if options.decoder is None:
         own = options.system_prompt is not None or conversation.system
-        direct = kind is AnswerKind.CHOICE and form is None and not own
+        direct = kind is AnswerKind.CHOICE and form is None and not own and not thinks
         return Direct() if direct else EntropyTree()
     if isinstance(options.decoder, Direct):
         if form is not None:
@@ -175,6 +205,11 @@ def _decoder(
             raise SettingsError(
                 f"Direct reads the letters of options, and the question is asked as {kind.value}: "
                 'write the options on lines of their own, such as "A) …", or use another decoder'
+            )
+        if options.thinking == "on" or options.max_thinking_tokens is not None:
+            raise SettingsError(
+                "Direct reads the letters of options without a thought before them: leave out thinking "
+                "and max_thinking_tokens, or use another decoder"
             )
     return options.decoder
 
@@ -209,12 +244,18 @@ def _check_stops(stops: StopSequences, conversation: Conversation) -> None:
         )
 
 
+def _ended(model: LanguageModel, prompt: list[int], thinking: Thinking) -> list[int]:
+    """A prompt after which the answer follows at once."""
+    return prompt if thinking.form is None else [*prompt, *thought_ending(model, prompt)]
+
+
 def _prompt(
     model: LanguageModel,
     conversation: Conversation,
     passages: Sequence[str],
-    shown: Sequence[Tool],
+    tools: Sequence[Tool],
     chat: Chat,
+    template: Mapping[str, Any],
 ) -> list[int]:
     if chat == "plain":
         head = [conversation.system] if conversation.system else []
@@ -224,4 +265,6 @@ def _prompt(
         return model.plain_tokens("\n\n".join([*head, asked]))
     asked = question_with_passages(passages, conversation.question)
     messages = conversation.with_question(asked).messages
-    return model.chat_tokens(messages, shown) if shown else model.chat_tokens(messages)
+    if template:
+        return model.chat_tokens(messages, tools, template)
+    return model.chat_tokens(messages, tools) if tools else model.chat_tokens(messages)

@@ -16,6 +16,7 @@ from et_agent.answers import (
 from et_agent.answers.fields import Body
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import ReplyForm
+from et_agent.decoding.thinking import Parts, Thoughts
 from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.results import ToolCall
@@ -34,7 +35,12 @@ class TreeReading:
 
     Attributes:
         kind: The kind that was read, and why.
-        texts: Text of every branch's path, up to a stop sequence.
+        texts: Text of every branch's path without its thoughts, up to a stop sequence.
+        thoughts: Thoughts of each; None without any.
+        thinking: Tokens of each up to the end of its last thought.
+        closed: Whether the last thought of each was closed by force.
+        offsets: Where each text begins in that of the whole path, bytes; None where a thought stands
+            within it.
         answers: What each says; None for nothing.
         classes: Which say the same.
         calls: Tools that each calls.
@@ -47,6 +53,10 @@ class TreeReading:
     classes: AnswerClasses
     calls: list[tuple[ToolCall, ...]]
     bodies: list[Body | None]
+    thoughts: list[str | None]
+    thinking: list[int]
+    closed: list[bool]
+    offsets: list[int | None]
 
     @property
     def declined(self) -> int | None:
@@ -70,6 +80,8 @@ class PathReader:
         kind: The answer kind.
         stops: What ends a path in words; nothing if None.
         form: The form that replies have, or may have; None for words only.
+        thoughts: Tells thoughts and answers apart; None where the model has no thoughts. What is said
+            in a thought is no answer, and a path whose thought has not ended gives none.
         declining: Whether a path may say that the passages do not hold the answer.
     """
 
@@ -80,9 +92,11 @@ class PathReader:
         kind: AnswerKind,
         stops: StopSequences | None = None,
         form: ReplyForm | None = None,
+        thoughts: Thoughts | None = None,
         *,
         declining: bool = False,
     ) -> None:
+        self._thoughts = thoughts
         self._model, self._question, self._kind, self._form = model, question, kind, form
         self._stops = StopSequences(()) if stops is None else stops
         self._end_tokens = model.info.stop_tokens
@@ -92,13 +106,20 @@ class PathReader:
         """Whether a path has ended although its last token ends no generation.
 
         Structured replies end where their grammar leaves nothing but a space to say. Stop sequences
-        are not looked for in them: a call that is cut off is of no use.
+        are not looked for in them: a call that is cut off is of no use. Nothing ends a thought but its
+        own end.
         """
+        parts = None
+        if self._thoughts is not None:
+            parts = self._thoughts.parts(tokens)
+            if parts.open or parts.start >= len(tokens):
+                return False
         if self._form is not None:
-            text = path_text(self._model, tokens)
+            text = path_text(self._model, tokens) if parts is None else parts.answer
             if self._form.begins(text):
                 return self._form.ends(text)
-        return bool(self._stops) and self._stops.within(self._tail(tokens))
+        said = tokens if parts is None else tokens[parts.start :]
+        return bool(self._stops) and self._stops.within(self._tail(said))
 
     def _tail(self, tokens: Sequence[int]) -> bytes:
         """The last bytes of a path, in which a stop sequence may have ended with its last token."""
@@ -113,7 +134,15 @@ class PathReader:
     def read_path(self, tokens: Sequence[int], kind: AnswerKind) -> Extracted | None:
         """What a path says that will not go on; None for nothing."""
         finished = bool(tokens) and (tokens[-1] in self._end_tokens or self.ends(tokens))
-        return self._read(path_text(self._model, tokens), kind, finished=finished)
+        parts = self._parts(tokens)
+        return None if parts.open else self._read(parts.answer, kind, finished=finished)
+
+    def _parts(self, tokens: Sequence[int]) -> Parts:
+        """Thoughts and answer of a path."""
+        if self._thoughts is not None:
+            return self._thoughts.parts(tokens)
+        text = b"".join(map(self._model.token_bytes, tokens))
+        return Parts.without_thoughts(text)
 
     def mentions(self, tokens: Sequence[int], answer: str | None) -> list[bool]:
         """Which tokens of a path say something of its answer: digits, or a word of it."""
@@ -144,13 +173,14 @@ class PathReader:
 
     def read_tree(self, tree: Tree) -> TreeReading:
         """Read every leaf; `auto` is decided from the question and from what the leaves say."""
-        whole = [path_text(self._model, tree.path(branch.id)) for branch in tree.branches]
+        parts = [self._parts(tree.path(branch.id)) for branch in tree.branches]
+        whole = ["" if one.open else one.answer for one in parts]
         texts = [self._shown(text) for text in whole]
         words = [not self._has_form(text) for text in whole]
         kind = self._decided(tree, texts, words)
         answers = [
-            self._read(text, kind.kind, finished=branch.finish is Finish.STOP)
-            for text, branch in zip(whole, tree.branches, strict=True)
+            None if one.open else self._read(text, kind.kind, finished=branch.finish is Finish.STOP)
+            for text, one, branch in zip(whole, parts, tree.branches, strict=True)
         ]
         calls = [self._form.calls(text) if self._form is not None else () for text in whole]
         bodies = [
@@ -158,7 +188,18 @@ class PathReader:
             for text, answer in zip(whole, answers, strict=True)
         ]
         classes = _classes(answers, words, kind.kind)
-        return TreeReading(kind, texts, answers, classes, calls, bodies)
+        return TreeReading(
+            kind,
+            texts,
+            answers,
+            classes,
+            calls,
+            bodies,
+            thoughts=[one.thought for one in parts],
+            thinking=[0 if one.thought is None else one.start for one in parts],
+            closed=[self._thoughts is not None and self._thoughts.reached(one) for one in parts],
+            offsets=[one.offset for one in parts],
+        )
 
     def _body(self, text: str) -> Body | None:
         return self._form.body(text) if self._form is not None and self._has_form(text) else None

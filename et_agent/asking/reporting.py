@@ -9,7 +9,7 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
-from et_agent.asking.notes import run_notes, warnings
+from et_agent.asking.notes import run_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text
 from et_agent.decoding.base import DecoderSettings
@@ -100,6 +100,7 @@ def result_of(
         passages=prompt.passages,
         answer=answer,
         declined=declined,
+        reasoning=_reasoning(report, answer),
         tool_calls=calls,
         fields=field_reports(fields, assessment.fields),
         tools=prompt.tools,
@@ -125,11 +126,16 @@ def result_of(
         complete=complete,
         notes=(
             *run_notes(request, decoded.decoder),
-            *warnings(distribution, cut_off if complete else 0.0, run.max_tokens),
+            *warnings(
+                distribution,
+                cut_off if complete else 0.0,
+                min(run.max_tokens, decoded.decoder.max_tokens),
+            ),
+            *thought_notes(prompt.thoughts, reading.closed, leaves.weight),
             *fields.notes,
             *assessment.notes,
         ),
-        usage=_usage(request, decoded.asked, tokens_read),
+        usage=_usage(request, decoded.asked, reading, tokens_read),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,
@@ -141,6 +147,7 @@ def result_of(
         single=prompt.conversation.single,
         stops=prompt.own_stops,
         chat=prompt.chat,
+        template_options=dict(prompt.template_options),
         seed=decoded.seed,
         tree=report,
     )
@@ -182,7 +189,13 @@ def form_of_answer(
     return cast("AnswerForm", reading.kind.kind.value), ()
 
 
-def _usage(request: Request, asked: Request | None, read: int) -> Usage:
+def _reasoning(report: TreeReport, answer: str | None) -> str | None:
+    """The thoughts of the heaviest leaf with an answer, or of the heaviest one without."""
+    leaves = report.leaves
+    return next((leaf for leaf in leaves if leaf.answer == answer), leaves[0]).reasoning
+
+
+def _usage(request: Request, asked: Request | None, reading: TreeReading, read: int) -> Usage:
     tree, seconds = request.run.tree, request.seconds
     if asked is not None and asked.started is not None:
         read += len(asked.prompt) + asked.run.given_tokens - asked.cached
@@ -192,6 +205,10 @@ def _usage(request: Request, asked: Request | None, read: int) -> Usage:
         probe_tokens=read,
         tokens_decoded=tree.tokens_decoded,
         tokens_as_chains=tree.tokens_as_chains,
+        reasoning_tokens=sum(
+            max(0, min(branch.end, thinking) - branch.start)
+            for branch, thinking in zip(tree.branches, reading.thinking, strict=True)
+        ),
         tokens_recomputed=request.recomputed,
         leaves=tree.leaf_count(),
         steps=request.steps,
@@ -225,6 +242,8 @@ def _leaf(branch: Branch, builder: "_NodeBuilder", reading: TreeReading) -> Leaf
         answer=None if index is None else reading.classes.labels[index],
         found_by=None if answer is None or index is None else answer.found_by,
         text=reading.texts[branch.id],
+        reasoning=reading.thoughts[branch.id],
+        reasoning_tokens=reading.thinking[branch.id],
         mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
         tool_calls=reading.calls[branch.id],
     )

@@ -90,11 +90,18 @@ class Fingerprint(BaseModel):
             model=result["model"]["fingerprint"],
             decoder=result["decoder"],
             instructions={result["kind"]: result["instruction"]},
-            chat=result["chat"],
+            chat=cls.chat_style(result["chat"], result.get("template_options") or {}),
             single=result.get("single", True),
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
         )
+
+    @staticmethod
+    def chat_style(chat: str, template_options: Mapping[str, Any]) -> str:
+        """Prompt style, with the options of the chat template: they change what the model says."""
+        if not template_options:
+            return chat
+        return f"{chat} {json.dumps(dict(template_options), sort_keys=True)}"
 
     @classmethod
     def of(

@@ -35,6 +35,14 @@ class ChatName(StrEnum):
     PLAIN = "plain"
 
 
+class ThinkingName(StrEnum):
+    """Whether the model thinks, as `et_agent.asking.options.ThinkingMode`."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 _PROMPT = "Question"
 _MODEL = "Model"
 _OUTPUT = "Output"
@@ -128,6 +136,34 @@ def ask(
             rich_help_panel=_PROMPT,
         ),
     ] = ChatName.MODEL,
+    thinking: Annotated[
+        ThinkingName,
+        typer.Option(
+            metavar="WHEN",
+            help="Whether a model that can think before it answers does so: on, off, or auto, which "
+            "leaves it to its chat template.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = ThinkingName.AUTO,
+    max_thinking_tokens: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Tokens after which a thought is closed. --max-tokens counts the answer alone.",
+            show_default="1024",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
+    template_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template-option",
+            metavar="NAME=VALUE",
+            help="An option of the model's chat template; repeat it for more.",
+            show_default=False,
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -269,7 +305,12 @@ def ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
     from et_agent.cli.loading import dequantizes
-    from et_agent.cli.prompts import read_passages, read_schema, read_system
+    from et_agent.cli.prompts import (
+        read_passages,
+        read_schema,
+        read_system,
+        read_template_options,
+    )
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
 
@@ -294,6 +335,9 @@ def ask(
                 system_prompt=None if system is None else read_system(system),
                 chat="plain" if chat is ChatName.PLAIN else "model",
                 schema=None if schema is None else read_schema(schema),
+                thinking=thinking.value,
+                template_options=read_template_options(template_options or ()),
+                max_thinking_tokens=max_thinking_tokens,
             ),
             context=context,
             threads=threads,

@@ -51,7 +51,22 @@ def _chat(info: "GgufInfo") -> Capability:
         return Capability(
             "chat", False, "has no chat template (it may be a base model): use --chat plain"
         )
-    return Capability("chat", True, "has its own chat template")
+    return Capability("chat", True, f"has its own chat template{_thinking(info.chat_template)}")
+
+
+def _thinking(template: str) -> str:
+    """What a chat template says of thoughts, to follow its mention."""
+    from et_agent.errors import UnsupportedModelError
+    from et_agent.templates.chat import ChatTemplate
+
+    try:
+        form = ChatTemplate(template, "", "").reasoning
+    except UnsupportedModelError as error:
+        return f", but {error}"
+    if form is None:
+        return ""
+    switch = "no switch for it" if form.off is None else "--thinking on and off"
+    return f"; thinks between {form.opening} and {form.closing}, with {switch}"
 
 
 def _pilot(thresholds: "Thresholds | None") -> Capability:

@@ -24,6 +24,7 @@ from et_agent.validation import explained
 
 if TYPE_CHECKING:
     from et_agent.decoding.direct import Lettered
+    from et_agent.decoding.thinking import Thoughts
 
 __all__ = [
     "Decoder",
@@ -104,6 +105,8 @@ class RunInputs:
         attention: Whether attention is to be kept although the decoder does not need it.
         lettered: The question's options, if it has any and the decoder reads their letters.
         stopping_rule: Tells runs with `stop_risk` what more leaves may change; None never stops them.
+        thoughts: Tells thoughts and answers apart, where the model thinks. `max_tokens` then counts the
+            answer.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class RunInputs:
         attention: bool = False,
         lettered: "Lettered | None" = None,
         stopping_rule: StoppingRule | None = None,
+        thoughts: "Thoughts | None" = None,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -132,6 +136,7 @@ class RunInputs:
         self.attention = attention
         self.lettered = lettered
         self.stopping_rule = stopping_rule
+        self.thoughts = thoughts
 
 
 @runtime_checkable
@@ -174,8 +179,12 @@ class Run:
             self.tree.read_attention()
         self.temperature = settings.temperature
         self.max_tokens = settings.max_tokens
+        """Longest path in tokens, its thoughts included."""
+        if inputs.thoughts is not None:
+            self.max_tokens += inputs.thoughts.longest
         if inputs.room is not None:
             self.max_tokens = min(self.max_tokens, inputs.room)
+        self._answer_starts: dict[int, int] = {}
         self.cancelled = False
         self._generators: dict[Lineage, np.random.Generator] = {}
         self._running: dict[int, Branch] = {0: self.tree.branches[0]}
@@ -291,8 +300,22 @@ class Run:
 
     def _longest(self, branch: Branch) -> int:
         """Length at which a path is cut off, tokens."""
-        del branch
-        return self.max_tokens
+        start = self.answer_start(branch)
+        if start is None:
+            return self.max_tokens
+        return min(self.max_tokens, start + self.settings.max_tokens)
+
+    def answer_start(self, branch: Branch) -> int | None:
+        """Tokens of a path before its answer, 0 without thoughts; None as long as it thinks."""
+        thoughts = self.inputs.thoughts
+        if thoughts is None:
+            return 0
+        if branch.id not in self._answer_starts:
+            start = thoughts.answer_start(self.tree.path(branch.id))
+            if start is None:
+                return None
+            self._answer_starts[branch.id] = start
+        return self._answer_starts[branch.id]
 
     def _has_stopped(self, branch: Branch) -> bool:
         inputs = self.inputs

@@ -6,10 +6,10 @@ prefix is decoded once. All methods that touch the cache run in the engine's own
 runs work in that thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from et_agent.arrays import Bytes
 from et_agent.engines.prefix_store import PrefixStore
 from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.reasoning import ReasoningFormat
 
 __all__ = [
     "DEFAULT_WIDTH",
@@ -154,12 +155,31 @@ class Tokenizer(Protocol):
         """The bytes that a token stands for; empty for control tokens."""
         ...
 
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """Tokens of a chat prompt that ends where the assistant's reply begins.
 
+        Args:
+            messages: The messages.
+            tools: Tools that the model is shown.
+            options: Options of the template by name, such as {"enable_thinking": False}.
+
         Raises:
+            SettingsError: The template has no such option.
             UnsupportedModelError: The model has no chat template, or one without tools.
         """
+        ...
+
+    def reasoning_format(self) -> ReasoningFormat | None:
+        """How the model writes its thoughts; None without a chat template, or if that has none."""
+        ...
+
+    def template_tokens(self, text: str) -> list[int]:
+        """Tokens of text as a chat template has it: the names of control tokens stand for these."""
         ...
 
     def tool_format(self) -> ToolFormat:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,14 @@ from et_agent.arrays import Bytes
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
 from et_agent.engines.prefix_store import PrefixStore
-from et_agent.errors import ContextError, ModelClosedError, UnsupportedModelError
+from et_agent.errors import (
+    ContextError,
+    ModelClosedError,
+    SettingsError,
+    UnsupportedModelError,
+)
 from et_agent.templates.messages import Message, MessageCall, Tool, ToolFormat
+from et_agent.templates.reasoning import ReasoningFormat
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
 
@@ -70,6 +76,8 @@ class ScriptedModel:
         tools: Whether its chat template knows tools.
         longest_path: Most positions of a path; the context if None.
         prefix_memory: Bytes for prefixes that are kept, 4 for each token; 0 keeps none.
+        reasoning: How it writes thoughts; None for a model that has none. What its prompts end with,
+            such as an opened thought, counts as generated: scripts get it, and texts begin with it.
     """
 
     def __init__(
@@ -85,8 +93,10 @@ class ScriptedModel:
         tools: bool = True,
         longest_path: int | None = None,
         prefix_memory: int = 0,
+        reasoning: ReasoningFormat | None = None,
     ) -> None:
         self._script = script
+        self._reasoning = reasoning
         self._attention = attention
         self._reads = False
         self._tools = tools
@@ -152,7 +162,12 @@ class ScriptedModel:
         """The byte a token stands for; empty for control tokens."""
         return bytes([token]) if token < END else b""
 
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """Tools as JSON and each message after a TURN token, then a TURN for the assistant."""
         self._require_template()
         said = [json.dumps(tool, ensure_ascii=False) for tool in tools]
@@ -166,7 +181,29 @@ class ScriptedModel:
         tokens: list[int] = []
         for text in said:
             tokens += [TURN, *self.tokenize(text)]
-        return [*tokens, TURN]
+        return [*tokens, TURN, *self.tokenize(self._begun_with(options or {}))]
+
+    def _begun_with(self, options: Mapping[str, Any]) -> str:
+        """What a prompt ends with after the assistant's TURN."""
+        form = self._reasoning
+        on, off = ({}, {}) if form is None else (form.on or {}, form.off or {})
+        if unknown := sorted(set(options) - set(on) - set(off)):
+            raise SettingsError(f"the scripted model's template does not look at {unknown}")
+        if form is None:
+            return ""
+        state = form.prompt
+        if options:
+            state = "closed" if dict(options) == off else state if state == "open" else "free"
+        opening = f"{form.opening}{form.after_opening}" if state != "free" else ""
+        return opening if state == "open" else opening and f"{opening}{form.closing_text}"
+
+    def reasoning_format(self) -> ReasoningFormat | None:
+        """How it writes its thoughts; None if it has none."""
+        return self._reasoning if self._info.chat_template else None
+
+    def template_tokens(self, text: str) -> list[int]:
+        """The bytes of the text."""
+        return self.tokenize(text)
 
     def tool_format(self) -> ToolFormat:
         """How it writes a tool call: `<tool_call>{"name": …, "arguments": …}</tool_call>`."""

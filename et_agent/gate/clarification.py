@@ -22,6 +22,7 @@ from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import PolicyError
@@ -269,7 +270,9 @@ class Clarifier:
         """Answer the readings; None when a limit stopped it."""
         head: list[Message] = [{"role": "system", "content": system}] if system else []
         prompts = [
-            self.model.chat_tokens([*head, {"role": "user", "content": clarified(question, text)}])
+            unthinking_tokens(
+                self.model, [*head, {"role": "user", "content": clarified(question, text)}]
+            )
             for text in texts
         ]
         common = common_length(prompts)
@@ -290,7 +293,7 @@ class Clarifier:
             messages.append({"role": "user", "content": shown})
             if anew is not None:
                 messages.append({"role": "assistant", "content": anew})
-        prompt = self.model.chat_tokens(messages)
+        prompt = unthinking_tokens(self.model, messages)
         drafts = MultiChain(
             leaves=self.drafts, temperature=self.temperature, max_tokens=_LONGEST_READING
         )

@@ -65,7 +65,8 @@ def conversation(value: _Said) -> list[Message]:
 
     An assistant's message with calls has `tool_calls` too, each {"id", "type": "function",
     "function": {"name", "arguments"}} with the arguments as a mapping, as chat templates want them;
-    a tool's message has `tool_call_id`.
+    a tool's message has `tool_call_id`. Thoughts of an assistant's message, in its content or in
+    `additional_kwargs["reasoning_content"]`, are its `reasoning_content`.
     A call whose arguments are not JSON is left out, and so is the message that answers it.
 
     Raises:
@@ -171,6 +172,8 @@ def _plain(message: BaseMessage, number: int) -> Message:
             return {"role": "user", "content": text}
         case AIMessage():
             plain: Message = {"role": "assistant", "content": text}
+            if thought := _thought(message):
+                plain["reasoning_content"] = thought
             if message.tool_calls:
                 plain["tool_calls"] = [_call(call) for call in message.tool_calls]
             return plain
@@ -186,6 +189,20 @@ def _plain(message: BaseMessage, number: int) -> Message:
             raise QuestionError(
                 f"message {number} is of the kind {role!r}: use system, human, AI and tool messages"
             )
+
+
+def _thought(message: AIMessage) -> str:
+    """What the model thought before it said it; empty for nothing."""
+    given = message.additional_kwargs.get("reasoning_content")
+    if isinstance(given, str):
+        return given
+    blocks = message.content if isinstance(message.content, list) else []
+    texts = [
+        block.get("reasoning", block.get("thinking"))
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") in ("reasoning", "thinking")
+    ]
+    return "\n\n".join(text for text in texts if isinstance(text, str))
 
 
 def _call(call: ToolCall) -> MessageCall:

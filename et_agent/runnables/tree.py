@@ -16,13 +16,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PrivateAttr,
     WithJsonSchema,
     model_validator,
 )
 
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import AskOptions, Calibration, Chat
+from et_agent.asking.options import AskOptions, Calibration, Chat, ThinkingMode
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
@@ -112,6 +113,12 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
+    thinking: ThinkingMode = "auto"
+    """Whether a model that can think does so: "on", "off", or "auto" for its template's own way."""
+    template_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Options of the chat template by name."""
+    max_thinking_tokens: int | None = None
+    """Tokens after which a thought is closed; None for 1,024."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
@@ -328,6 +335,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             system_prompt=self.system_prompt if system is None else system,
             chat=self.chat,
             calibrator=self.calibrator,
+            thinking=self.thinking,
+            template_options=self.template_options,
+            max_thinking_tokens=self.max_thinking_tokens,
         )
         pending = PendingAnswer(self.language_model(), question, options)
         return Watch(pending, send, follow=follow, include_tree=self.include_tree)

@@ -7,14 +7,17 @@ texts is outside text as a whole.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
-from et_agent.errors import UnsupportedModelError
+from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.reasoning import ReasoningFormat, reasoning_format
 
 __all__ = ["ChatTemplate", "Piece"]
 
@@ -55,6 +58,25 @@ _TOOL_WORDS: Final = frozenset(
         "format",
     }
 )
+
+
+_GIVEN: Final = frozenset(
+    {
+        "add_generation_prompt",
+        "bos_token",
+        "eos_token",
+        "function_call",
+        "functions",
+        "messages",
+        "raise_exception",
+        "strftime_now",
+        "tool_choice",
+        "tools",
+    }
+)
+"""Names that templates look up and that are no options."""
+_PLAIN_OPTION: Final = re.compile(r"[\w .:/+-]*")
+"""Option values that no control token can hide in. Templates compare them, so they stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +174,77 @@ class ChatTemplate:
         class Formatter(Jinja2ChatFormatter):  # type: ignore[misc]
             tojson = staticmethod(_tojson)
 
+        self._source = source
         try:
             self._render = Formatter(template=source, eos_token=eos, bos_token=bos)
+            self._render_turns = Formatter(source, eos, bos, add_generation_prompt=False)
         except jinja2.TemplateError as error:
             raise UnsupportedModelError(
                 f"the chat template in the model file is not valid ({error}): use a plain prompt "
                 "with --chat plain"
             ) from error
 
-    def pieces(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[Piece]:
+    @cached_property
+    def reasoning(self) -> ReasoningFormat | None:
+        """How the model's thoughts are written; None where the template knows none."""
+
+        def render(
+            messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any], *, prompt: bool
+        ) -> str:
+            formatter = self._render if prompt else self._render_turns
+            token = _HELD.set(_Held())
+            try:
+                return str(formatter(messages=messages, tools=None, **options).prompt)
+            finally:
+                _HELD.reset(token)
+
+        return reasoning_format(self._source, render)
+
+    @cached_property
+    def options(self) -> frozenset[str]:
+        """Names of the options that the template looks at."""
+        import jinja2.meta
+
+        environment = self._render._environment.environment
+        names = jinja2.meta.find_undeclared_variables(environment.parse(self._source))
+        return frozenset(names) - _GIVEN
+
+    def pieces(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[Piece]:
         """Render messages; the prompt ends where the assistant begins to speak.
 
         A template that knows no system role gets the system text at the head of the first user
-        message.
+        message. Thoughts of an assistant's message are given to the template apart from what it said,
+        also where they stand in its text; whether they are shown is the template's affair.
+
+        Args:
+            messages: The messages.
+            tools: Tools that the model is shown.
+            options: Options of the template by name.
 
         Raises:
+            SettingsError: The template has no such option.
             UnsupportedModelError: The template refuses the messages, or knows no tools.
         """
+        self._check_options(options or {})
+        messages = [self._parted(one) for one in messages]
         # A template is a program out of the model file: it may raise anything, and its
         # raise_exception() raises ValueError.
         tried: list[Exception] = []
-        merged = _merge_system(messages)
-        for variant in (messages, merged):
+        # Some refuse thoughts beside a text and a call.
+        variants = [messages, _merge_system(messages)]
+        if any("reasoning_content" in one for one in messages):
+            variants += [None if one is None else _without_thoughts(one) for one in variants]
+        for variant in variants:
             for as_text in (False, True) if _calls(messages) else (False,):
                 if variant is None:
                     continue
                 try:
-                    return self._split(variant, tools, arguments_as_text=as_text)
+                    return self._split(variant, tools, options, arguments_as_text=as_text)
                 except Exception as error:
                     tried.append(error)
         if tools or _calls(messages) or any(one["role"] == "tool" for one in messages):
@@ -198,13 +264,15 @@ class ChatTemplate:
         self,
         messages: Sequence[Message],
         tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
         *,
         arguments_as_text: bool = False,
     ) -> list[Piece]:
         held = _Held()
         stand_ins = [_stand_in(one, held, as_text=arguments_as_text) for one in messages]
         shown = [_tool_stand_in(tool, held) for tool in tools]
-        pieces = list(held.split(self._rendered(stand_ins, held, shown or None)))
+        set_to = {name: _option(value, held) for name, value in (options or {}).items()}
+        pieces = list(held.split(self._rendered(stand_ins, held, shown or None, **set_to)))
         if held.left_out:
             raise ValueError("it leaves out a message" + (" or a tool" if tools else ""))
         return pieces
@@ -217,6 +285,24 @@ class ChatTemplate:
             return str(self._render(messages=messages, tools=tools, **how).prompt)
         finally:
             _HELD.reset(token)
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        if unknown := sorted(set(options) - self.options if options else ()):
+            known = f"use {', '.join(sorted(self.options))}" if self.options else "it has none"
+            raise SettingsError(
+                f"the model's chat template does not look at {', '.join(unknown)}: {known}"
+            )
+
+    def _parted(self, message: Message) -> Message:
+        """A message with its thoughts apart from what it says."""
+        if message["role"] != "assistant" or "reasoning_content" in message:
+            return message
+        form = self.reasoning
+        parts = None if form is None else form.parted(message["content"])
+        if parts is None:
+            return message
+        thought, said = parts
+        return {**message, "content": said, "reasoning_content": thought}
 
     def tool_format(self) -> ToolFormat:
         """How the template writes a tool call, read off a message with one.
@@ -271,6 +357,10 @@ def _stand_in(message: Message, held: _Held, *, as_text: bool) -> dict[str, Any]
     # Templates ask whether a caller also said something: no text must look like none to them.
     made: dict[str, Any] = {"role": message["role"]}
     made["content"] = held.hold(content) if content or not calls else ""
+    if message.get("reasoning_content"):
+        thought = held.hold(message["reasoning_content"], needed=False)
+        # What templates call it.
+        made |= {"reasoning_content": thought, "reasoning": thought, "thinking": thought}
     if calls:
         made["tool_calls"] = [_call_stand_in(call, held, as_text=as_text) for call in calls]
     for key in ("tool_call_id", "name"):
@@ -298,6 +388,26 @@ def _call_stand_in(call: Any, held: _Held, *, as_text: bool) -> dict[str, Any]:
         "type": "function",
         "function": {"name": held.hold(function["name"]), "arguments": arguments},
     }
+
+
+def _option(value: Any, held: _Held) -> Any:
+    """An option's value; a text that a control token could hide in is held."""
+    if isinstance(value, str):
+        return value if _PLAIN_OPTION.fullmatch(value) else held.hold(value, needed=False)
+    if isinstance(value, Mapping):
+        return {_option(str(key), held): _option(one, held) for key, one in value.items()}
+    if isinstance(value, Sequence):
+        return [_option(one, held) for one in value]
+    return value
+
+
+def _without_thoughts(messages: Sequence[Message]) -> list[Message]:
+    bare: list[Message] = []
+    for message in messages:
+        copy = message.copy()
+        copy.pop("reasoning_content", None)
+        bare.append(copy)
+    return bare
 
 
 def _merge_system(messages: Sequence[Message]) -> list[Message] | None:

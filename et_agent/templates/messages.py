@@ -31,10 +31,12 @@ class Message(TypedDict):
 
     Roles are "system", "user", "assistant" and "tool". `content` is text, empty where an assistant
     only calls tools; a tool's is what the call gave, and `tool_call_id` names the call.
+    `reasoning_content` is what an assistant thought before; templates show it or leave it out.
     """
 
     role: str
     content: str
+    reasoning_content: NotRequired[str]
     tool_calls: NotRequired[Sequence[MessageCall]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]

@@ -14,6 +14,7 @@ from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
+from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.engines.base import LanguageModel
 from et_agent.templates.messages import Message
 
@@ -157,7 +158,9 @@ def _shares(
 ) -> Doubles:
     """Probability of the first word against the second as the reply, float64 [texts]."""
     system: list[Message] = [{"role": "system", "content": instruction}] if instruction else []
-    prompts = [model.chat_tokens([*system, {"role": "user", "content": text}]) for text in texts]
+    prompts = [
+        unthinking_tokens(model, [*system, {"role": "user", "content": text}]) for text in texts
+    ]
     common = common_length(prompts)
     probe = word_probe(model, words, [prompt[common:] for prompt in prompts])
     inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)

@@ -1,6 +1,7 @@
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,8 +155,13 @@ class Recorder(ScriptedModel):
 
     prompt: tuple[int, ...] = ()
 
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        tokens = super().chat_tokens(messages, tools)
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        tokens = super().chat_tokens(messages, tools, options)
         if ANSWERABLE not in messages[-1]["content"]:
             self.prompt = tuple(tokens)
         return tokens

@@ -57,8 +57,13 @@ class Recorder(ScriptedModel):
 
     prompt: tuple[int, ...] = ()
 
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        self.prompt = tuple(super().chat_tokens(messages, tools))
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        self.prompt = tuple(super().chat_tokens(messages, tools, options))
         return list(self.prompt)
 
 

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import Chat
+from et_agent.asking.options import Chat, ThinkingMode
 from et_agent.cli import loading
-from et_agent.cli.ask import ChatName, KindName
+from et_agent.cli.ask import ChatName, KindName, ThinkingName
 from et_agent.cli.decoders import decoder_options, decoder_settings, option
 from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
@@ -28,6 +28,7 @@ TREE = ("--temperature", "1")
 def test_names_are_those_of_the_library() -> None:
     assert set(KindName) == set(map(str, AnswerKind))
     assert tuple(ChatName) == get_args(Chat)
+    assert tuple(ThinkingName) == get_args(ThinkingMode)
 
 
 def test_every_setting_of_a_decoder_is_an_option() -> None:
@@ -145,9 +146,14 @@ def test_the_model_is_free_while_questions_are_checked(
     class Needed(ScriptedModel):
         """Its thread has something to do for every prompt."""
 
-        def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        def chat_tokens(
+            self,
+            messages: Sequence[Message],
+            tools: Sequence[Tool] = (),
+            options: Mapping[str, Any] | None = None,
+        ) -> list[int]:
             self.submit(lambda: None).result(5)
-            return super().chat_tokens(messages, tools)
+            return super().chat_tokens(messages, tools, options)
 
     model = Needed.from_texts({"\\boxed{72}": 1.0})
     monkeypatch.setattr(loading, "open_model", lambda *_, **__: closing(model))

@@ -6,6 +6,7 @@ import pytest
 from et_agent.weights.catalog import CATALOG, DEFAULT_MODEL, LocatedModel
 from et_agent.weights.progress import TransferProgress
 from tests.cli.conftest import Run
+from tests.templates.thinking import CASES
 from tests.weights.gguf_builder import write_gguf
 
 
@@ -83,6 +84,20 @@ def test_info_in_json(run: Run, tmp_path: Path) -> None:
     assert found["chat_template"] is True
     assert found["features"]["forks"]["possible"]
     assert not found["features"]["pilot"]["possible"]
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("think, opened by the model", "thinks between <think> and </think>, with --thinking on"),
+        ("think, without a switch", "thinks between <think> and </think>, with no switch for it"),
+    ],
+)
+def test_info_tells_how_a_model_thinks(run: Run, tmp_path: Path, case: str, says: str) -> None:
+    metadata = {"tokenizer.chat_template": CASES[case].source}
+    file = write_gguf(tmp_path / "tiny.gguf", dict(metadata))
+    found = json.loads(run("models", "info", "--json", str(file)).out)
+    assert says in found["features"]["chat"]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_whole_conversation_with_tools() -> None:
         {
             "role": "assistant",
             "content": "I add.",
+            "reasoning_content": "hm",
             "tool_calls": [
                 {
                     "id": "c1",

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -41,11 +41,15 @@ from et_agent.engines.llama_cpp.native import (
     open_weights,
 )
 from et_agent.engines.llama_cpp.native_batch import NativeBatch, check_batch
-from et_agent.engines.llama_cpp.tokenizer import LlamaTokenizer, stop_tokens, template_text
+from et_agent.engines.llama_cpp.tokenizer import (
+    HasTokenizer,
+    LlamaTokenizer,
+    stop_tokens,
+    template_text,
+)
 from et_agent.engines.prefix_store import PREFIX_MEMORY, PrefixStore
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
 from et_agent.kernels.threads import cores
-from et_agent.templates.messages import Message, Tool, ToolFormat
 
 __all__ = ["STREAM_MEMORY", "LlamaCppModel"]
 
@@ -57,7 +61,7 @@ T = TypeVar("T")
 _log = logging.getLogger("et_agent.llama_cpp")
 
 
-class LlamaCppModel:
+class LlamaCppModel(HasTokenizer):
     """A GGUF model whose sequences share one cache or have a stream each, as long as they are short.
 
     Args:
@@ -235,26 +239,6 @@ class LlamaCppModel:
     def free_cells(self) -> int:
         """Cells of the cache that no sequence uses."""
         return self._cells.free
-
-    def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text; control-token text in it stays plain text."""
-        return self._tokenizer.tokenize(text)
-
-    def token_bytes(self, token: int) -> bytes:
-        """The bytes a token stands for; empty for control tokens."""
-        return self._tokenizer.token_bytes(token)
-
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        """Tokens of a chat prompt; see `Tokenizer.chat_tokens`."""
-        return self._tokenizer.chat_tokens(messages, tools)
-
-    def tool_format(self) -> ToolFormat:
-        """How the model's chat template writes a tool call; see `Tokenizer.tool_format`."""
-        return self._tokenizer.tool_format()
-
-    def plain_tokens(self, text: str) -> list[int]:
-        """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
-        return self._tokenizer.plain_tokens(text)
 
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""

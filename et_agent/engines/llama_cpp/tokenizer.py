@@ -5,7 +5,7 @@ through `Native.vocabulary`.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from et_agent.engines.base import ModelInfo
@@ -14,10 +14,13 @@ from et_agent.engines.llama_cpp.native import Native
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.reasoning import ReasoningFormat
 
-__all__ = ["LlamaTokenizer", "stop_tokens", "template_text"]
+__all__ = ["HasTokenizer", "LlamaTokenizer", "stop_tokens", "template_text"]
 
 _SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+_VOCABULARY_MARKS: Final = ("<think>", "</think>")
+"""Marks of thoughts that vocabularies have as tokens of their own."""
 
 
 def stop_tokens(vocabulary: Any) -> frozenset[int]:
@@ -48,6 +51,7 @@ class LlamaTokenizer:
         self._pieces: dict[int, bytes] = {}
         self._template_text = template_text(native.model)
         self._template: ChatTemplate | None = None
+        self._thinks: ReasoningFormat | None = None
         self._bos = int(llama_cpp.llama_vocab_bos(vocab))
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
         self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
@@ -85,10 +89,15 @@ class LlamaTokenizer:
                 return bytes(buffer.raw[:count])
             size = -count
 
-    def chat_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """Tokens of a chat prompt; see `Tokenizer.chat_tokens`."""
         tokens: list[int] = []
-        for piece in self._chat_template().pieces(messages, tools):
+        for piece in self._chat_template().pieces(messages, tools, options):
             if piece.control or not tokens:
                 tokens += self._tokenize(piece.text, control=piece.control)
             else:
@@ -98,6 +107,22 @@ class LlamaTokenizer:
     def tool_format(self) -> ToolFormat:
         """How the model's chat template writes a tool call; see `Tokenizer.tool_format`."""
         return self._chat_template().tool_format()
+
+    def reasoning_format(self) -> ReasoningFormat | None:
+        """How the model writes its thoughts; see `Tokenizer.reasoning_format`."""
+        if not self._template_text:
+            return None
+        found = self._chat_template().reasoning
+        if found is not None or self._thinks is not None:
+            return found or self._thinks
+        # A template that somebody else wrote: the model was trained with marks of its own.
+        if all(len(self.template_tokens(mark)) == 1 for mark in _VOCABULARY_MARKS):
+            self._thinks = ReasoningFormat(*_VOCABULARY_MARKS, thinks=False)
+        return self._thinks
+
+    def template_tokens(self, text: str) -> list[int]:
+        """Tokens of text as a chat template has it; see `Tokenizer.template_tokens`."""
+        return self._continue_tokens(text, control=True)
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
@@ -126,10 +151,51 @@ class LlamaTokenizer:
             return [self._bos, *tokens]
         return tokens
 
-    def _continue_tokens(self, text: str) -> list[int]:
+    def _continue_tokens(self, text: str, *, control: bool = False) -> list[int]:
         """Tokens of text that goes on a line: SentencePiece would put a space before it."""
         if not self._is_spm:
-            return self.tokenize(text)
+            return self._tokenize(text, control=control)
         lead = self.tokenize("\n")
-        tokens = self.tokenize("\n" + text)
-        return tokens[len(lead) :] if tokens[: len(lead)] == lead else self.tokenize(text)
+        tokens = self._tokenize("\n" + text, control=control)
+        if tokens[: len(lead)] == lead:
+            return tokens[len(lead) :]
+        return self._tokenize(text, control=control)
+
+
+class HasTokenizer:
+    """What a model does by its tokenizer; see `Tokenizer` for all of it."""
+
+    _tokenizer: LlamaTokenizer
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of plain text; control-token text in it stays plain text."""
+        return self._tokenizer.tokenize(text)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        return self._tokenizer.token_bytes(token)
+
+    def chat_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Tokens of a chat prompt; see `Tokenizer.chat_tokens`."""
+        return self._tokenizer.chat_tokens(messages, tools, options)
+
+    def reasoning_format(self) -> ReasoningFormat | None:
+        """How the model writes its thoughts; see `Tokenizer.reasoning_format`."""
+        return self._tokenizer.reasoning_format()
+
+    def template_tokens(self, text: str) -> list[int]:
+        """Tokens of text as a chat template has it; see `Tokenizer.template_tokens`."""
+        return self._tokenizer.template_tokens(text)
+
+    def tool_format(self) -> ToolFormat:
+        """How the model's chat template writes a tool call; see `Tokenizer.tool_format`."""
+        return self._tokenizer.tool_format()
+
+    def plain_tokens(self, text: str) -> list[int]:
+        """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
+        return self._tokenizer.plain_tokens(text)

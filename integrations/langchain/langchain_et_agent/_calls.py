@@ -35,6 +35,7 @@ CALL_ARGUMENTS: Final = frozenset(
         "kind",
         "leaves",
         "logprobs",
+        "max_thinking_tokens",
         "max_tokens",
         "model",
         "response_format",
@@ -42,6 +43,8 @@ CALL_ARGUMENTS: Final = frozenset(
         "stream",
         "system_prompt",
         "temperature",
+        "template_options",
+        "thinking",
         "timeout",
         "tool_choice",
         "tools",
@@ -60,6 +63,9 @@ _FIELDS: Final = (
     "timeout",
     "choose",
     "logprobs",
+    "thinking",
+    "template_options",
+    "max_thinking_tokens",
 )
 
 
@@ -111,6 +117,9 @@ class Call:
             tool_choice=tool_choice_of(given.get("tool_choice"), names),
             schema=_schema(given.get("response_format")),
             stop=stop,
+            thinking=self._setting("thinking"),
+            template_options=self._setting("template_options"),
+            max_thinking_tokens=self._setting("max_thinking_tokens"),
         )
 
     def _question(self, messages: Sequence[BaseMessage]) -> tuple[Question, str | None]:
@@ -188,7 +197,7 @@ async def _done(pending: PendingAnswer) -> None:
 
 
 def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """What the message says, then all that is said once."""
+    """What the model thought, what the message says, then all that is said once."""
     calls = [
         ToolCallChunk(
             name=call["name"],
@@ -205,6 +214,9 @@ def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
         )
         for index, one in enumerate(message.invalid_tool_calls, len(calls))
     ]
+    if message.additional_kwargs:
+        thought = AIMessageChunk(content="", additional_kwargs=message.additional_kwargs)
+        yield ChatGenerationChunk(message=thought)
     said = AIMessageChunk(content=message.content, tool_call_chunks=calls)
     yield ChatGenerationChunk(message=said)
     last = AIMessageChunk(

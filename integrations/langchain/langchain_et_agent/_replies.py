@@ -4,16 +4,18 @@ from typing import Any, Literal
 
 import numpy as np
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from et_agent import AskResult, PendingAnswer
-from et_agent.results import Leaf
+from et_agent.results import Leaf, Usage
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
-__all__ = ["PROVIDER", "Choice", "reply"]
+__all__ = ["PROVIDER", "REASONING", "Choice", "reply"]
 
 PROVIDER = "et_agent"
+REASONING = "reasoning_content"
+"""Where messages carry thoughts, in their `additional_kwargs`; LangChain makes a block of it."""
 
 Choice = Literal["best", "sample"]
 
@@ -48,19 +50,26 @@ def reply(
     }
     if logprobs:
         metadata["logprobs"] = {"content": _logprobs(pending, result, leaf)}
-    usage = result.usage
     return AIMessage(
         content=content,
+        additional_kwargs={} if leaf.reasoning is None else {REASONING: leaf.reasoning},
         tool_calls=[new_tool_call(call.name, call.arguments) for call in leaf.tool_calls],
         invalid_tool_calls=[invalid_call(rest, finished=leaf.finish == "stop")] if rest else [],
         response_metadata=metadata,
-        usage_metadata=UsageMetadata(
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.tokens_decoded,
-            total_tokens=usage.prompt_tokens + usage.tokens_decoded,
-            input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
-        ),
+        usage_metadata=_usage(result.usage),
     )
+
+
+def _usage(usage: Usage) -> UsageMetadata:
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.tokens_decoded,
+        total_tokens=usage.prompt_tokens + usage.tokens_decoded,
+        input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
+    )
+    if usage.reasoning_tokens:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return metadata
 
 
 def _chosen(result: AskResult, choose: Choice) -> Leaf:
@@ -86,6 +95,7 @@ def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
     changed: dict[str, Any] = {
         "answer": leaf.answer,
         "share": 0.0 if leaf.answer is None else share,
+        "reasoning": leaf.reasoning,
         "tool_calls": leaf.tool_calls,
         "fields": {},
         "confidence": None,
@@ -112,19 +122,28 @@ def _finish_reason(leaf: Leaf) -> str:
 
 
 def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dict[str, Any]]:
-    """Tokens of a leaf's text with their log-probabilities at temperature 1, in OpenAI's shape."""
+    """Tokens of a leaf's text with their log-probabilities at temperature 1, in OpenAI's shape.
+
+    Those of its thought are left out, as the text is without it.
+    """
     assert result.tree is not None
     nodes = result.tree.nodes
     path = [leaf.node]
     while (parent := nodes[path[-1]].parent) is not None:
         path.append(parent)
     left = len(leaf.text.encode("utf-8"))
-    found = []
+    found: list[dict[str, Any]] = []
     for node in (nodes[index] for index in reversed(path)):
-        for token, log_prob in zip(node.tokens, node.log_probs, strict=True):
+        for at, (token, log_prob) in enumerate(
+            zip(node.tokens, node.log_probs, strict=True), node.start
+        ):
+            if at < leaf.reasoning_tokens:
+                continue
             piece = pending.request.model.token_bytes(token)
             if not piece or left <= 0:  # an end token, or cut off with a stop sequence
                 continue
+            if leaf.reasoning_tokens and not found and not piece.strip():
+                continue  # what stands between the thought and the text
             left -= len(piece)
             found.append(
                 {

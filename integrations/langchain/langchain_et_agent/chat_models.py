@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SecretStr,
     ValidationError,
     field_validator,
@@ -24,7 +25,7 @@ from pydantic import (
 
 from et_agent import EntropyTree, Greedy
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import Calibration, Chat
+from et_agent.asking.options import Calibration, Chat, ThinkingMode
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
@@ -74,8 +75,9 @@ class ChatEntropyTree(BaseChatModel):
     simultaneous calls share its batches. `close_engines` frees it.
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
-    `calibrator`, `attention`, `include_tree`, `timeout`, `choose` and `logprobs` can also be given with
-    a call, except `model` if there is an `engine`.
+    `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
+    `template_options` and `max_thinking_tokens` can also be given with a call, except `model` if there
+    is an `engine`.
 
     A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
     `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
@@ -114,6 +116,14 @@ class ChatEntropyTree(BaseChatModel):
     chat: Chat = "model"
     """"model" for the model's own chat template. "plain" for a plain prompt, as base models need it; it
     takes one human message and no tools."""
+    thinking: ThinkingMode = "auto"
+    """Whether a model that can think does so: "on", "off", or "auto" for its template's own way. A
+    message's thought is in `additional_kwargs["reasoning_content"]`, and a reasoning block of its
+    `content_blocks`; its content is the answer."""
+    template_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Options of the chat template by name, such as {"reasoning_effort": "low"}."""
+    max_thinking_tokens: int | None = Field(default=None, ge=0)
+    """Tokens after which a thought is closed; None for 1,024. `max_tokens` counts the answer alone."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""
@@ -230,9 +240,10 @@ class ChatEntropyTree(BaseChatModel):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs")
+        thinking = ("thinking", "template_options", "max_thinking_tokens")
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
-            **{name: getattr(self, name) for name in named},
+            **{name: getattr(self, name) for name in (*named, *thinking)},
             "calibrator": written["calibrator"],
             "decoder": described(self.decoder_for({})),
             **self._engine_params,
@@ -350,7 +361,7 @@ class ChatEntropyTree(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        """The message in two chunks, after the tree: only then is it known which leaf it is."""
+        """The message in chunks, after the tree: only then is it known which leaf it is."""
         message = self._call(kwargs).message(messages, self._stops(stop))
         for chunk in chunks_of(message):
             if run_manager is not None:
