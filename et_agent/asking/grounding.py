@@ -23,8 +23,8 @@ from et_agent.decoding.continued import common_length
 from et_agent.decoding.probe import Probe
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.decoding.tree import Tree
 from et_agent.decoding.thinking import thought_ending
+from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.templates.messages import Message
