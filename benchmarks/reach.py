@@ -6,7 +6,7 @@ Nothing is decoded. Of each tree the forks are dropped that schedule `overlapped
 more than so many tokens before the end of their path, those of paths that the token limit cut off, and
 what grew from dropped ones. Their weight goes to the paths that they left. The truth is the independent
 chains of the same questions. Steps are those of a tree alone, all branches in every batch, and seconds
-follow from steps and tokens (`benchmarks.critical_path.COSTS`). Writes benchmarks/results/reach.json
+follow from steps and tokens (`COSTS`). Writes benchmarks/results/reach.json
 and docs/experiments.md.
 
 The distance was chosen on trees of the train splits: how often forks at each distance changed the
@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.confidence import KINDS, records_of, shipped_path
-from benchmarks.critical_path import COSTS, ChainCosts, Costs
+from benchmarks.critical_path import ChainCosts, Costs
 from benchmarks.documents import put
 from benchmarks.runs import PLANS, SMALL, TRAINING, Plan, finished
 from benchmarks.search.study import worth_in_chains
@@ -37,6 +37,8 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
 from et_agent.uncertainty.leaf_table import FORKS
 
+COSTS: Final = Costs(0.018, 0.0019)
+"""Seconds per step and token on two cores, 0.5B, with the first kernels."""
 OUT: Final = Path(__file__).parent / "results" / "reach.json"
 SETS: Final = ("svamp", "gsm8k", "mmlu", "math500", "nq-open")
 REACHES: Final = (0, 32, 64, 128)
@@ -162,7 +164,7 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
         longest = means @ np.array([float(one.leaves.tokens.max()) for one in records])
         over = worth * costs.tokens(1) / tokens
         first = over if first is None else first
-        seconds = Costs(*COSTS["today"]).of(steps, tokens)
+        seconds = COSTS.of(steps, tokens)
         rows.append(
             {
                 "set": plan.name,
@@ -176,9 +178,7 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
                 "worth in chains": _numbers(worth),
                 "worth over chains of equal tokens": _numbers(over),
                 "minus all forks": _numbers(over - first),
-                "worth over chains of equal seconds": _numbers(
-                    worth / costs.equal(seconds, Costs(*COSTS["today"]))
-                ),
+                "worth over chains of equal seconds": _numbers(worth / costs.equal(seconds, COSTS)),
             }
         )
     return rows

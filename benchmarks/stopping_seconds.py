@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=10, help="of each set, alone")
     options = parser.parse_args()
     document = json.loads(OUT.read_text("utf-8")) if OUT.is_file() else {}
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     with load_model(options.model) as model:
         for plan in PLANS:
             if plan.model == SMALL and plan.name in DATA:
