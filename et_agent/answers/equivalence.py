@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from et_agent.answers.declining import DECLINED
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
 from et_agent.answers.worker import MathWorker
@@ -50,7 +51,11 @@ def answer_classes(
         raise SettingsError(f"total_seconds must be positive, not {total_seconds!r}")
     given = [answer for answer in answers if answer is not None]
     keys = list(dict.fromkeys(answer.key for answer in given))
-    representative = KINDS[decided].representatives(keys, worker, total_seconds)
+    read = [key for key in keys if key != DECLINED]
+    representative = {
+        **KINDS[decided].representatives(read, worker, total_seconds),
+        DECLINED: DECLINED,
+    }
     order = dict.fromkeys(representative[answer.key] for answer in given)
     class_of = {key: index for index, key in enumerate(order)}
     index_of_leaf = tuple(

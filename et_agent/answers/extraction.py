@@ -83,6 +83,10 @@ def extract(
         if reading is not None:
             return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
+    if declining and decided is not AnswerKind.TEXT:
+        # Words that decline are no candidate of a kind that looks for JSON or code.
+        words = extract(text, AnswerKind.TEXT, question=question, finished=finished, declining=True)
+        return words if words is not None and words.declined else None
     return None
 
 

@@ -47,8 +47,6 @@ _EXPRESSION = re.compile(
 )
 _SHORT_WORD = re.compile(r"[A-Za-z]{2,3}")
 _PRODUCT = re.compile(r"\d\s*[A-Za-z]\b|[A-Za-z]\s*[-+*^]")
-_COMPARED: Final = frozenset({"number", "math", "text"})
-"""Tags of keys that may be equal although their forms differ; not what declines."""
 
 
 class _Math(Kind):
@@ -155,7 +153,7 @@ class _Comparer:
     def equal(self, left: Hashable, right: Hashable) -> bool:
         (left_tag, left_form), (right_tag, right_form) = _parts(left), _parts(right)
         # Two numbers, or two words, are equal only if their keys are.
-        if left_tag == right_tag != "math" or not {left_tag, right_tag} <= _COMPARED:
+        if left_tag == right_tag != "math":
             return False
         if "text" in (left_tag, right_tag):
             # A short word may stand without the `\\text` that tells it from a product.
