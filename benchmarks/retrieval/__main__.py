@@ -3,7 +3,7 @@
 import argparse
 
 from benchmarks import retrieval
-from benchmarks.retrieval.decoding import decode
+from benchmarks.retrieval.decoding import decode, measure
 from benchmarks.retrieval.fitting import fit
 from benchmarks.retrieval.questions import SPLITS
 from benchmarks.retrieval.study import study
@@ -21,6 +21,9 @@ def main() -> None:
     decoding.add_argument("--split", choices=list(SPLITS), required=True)
     decoding.add_argument("--questions", type=int, default=150, help="of each sort")
     decoding.add_argument("--minutes", type=float, default=60.0, help="stop after about as long")
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("--split", choices=list(SPLITS), required=True)
+    measuring.add_argument("--questions", type=int, default=200, help="of each sort")
     commands.add_parser("study")
     commands.add_parser("fit")
     commands.add_parser("tables")
@@ -28,6 +31,8 @@ def main() -> None:
     match options.command:
         case "decode":
             decode(options.model, options.split, options.questions, options.minutes)
+        case "measure":
+            measure(options.split, options.questions)
         case "study":
             study()
         case "fit":

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from benchmarks.retrieval.keeping import Kept, Run
 from benchmarks.retrieval.questions import Asked, questions
+from benchmarks.runs import LARGER, SMALL
 from et_agent.answers import AnswerKind
-from et_agent.answers.containing import contains
+from et_agent.answers.containing import contains, words_beside
 from et_agent.asking import submit
 from et_agent.asking.passages import passage_instruction
 from et_agent.asking.pending import PendingAnswer
@@ -85,16 +86,40 @@ def _kept(asked: Asked, pending: PendingAnswer) -> Kept:
     record, _, _ = record_of(asked.item, pending)
     reading = pending.reading()
     found = pending.grounding()
-    return Kept(
+    made = Kept(
         record=record,
         place=asked.place,
         answerable=asked.answerable,
         golds=asked.item.golds,
         declined=reading.declined,
         leaves=tuple(None if one is None else one.raw for one in reading.answers),
-        there=tuple(contains(asked.passage, one) for one in record.answers),
+        there=(),
+        beside=(),
         grounding=None if found is None else _rounded(asdict(found)),
     )
+    return measured(asked, made)
+
+
+def measured(asked: Asked, kept: Kept) -> Kept:
+    """A question with what its passage alone tells of its answers."""
+    answers, question = kept.record.answers, asked.item.question
+    beside = (words_beside(asked.passage, one, question) for one in answers)
+    return replace(
+        kept,
+        there=tuple(contains(asked.passage, one) for one in answers),
+        beside=tuple(round(one, 4) for one in beside),
+    )
+
+
+def measure(split: str, count: int) -> None:
+    """Measure it anew for what is kept of so many questions of each sort; nothing is decoded."""
+    asked = {one.item.id: one for one in questions(split, count)}
+    for name in (SMALL, LARGER):
+        run = Run.of(name, split)
+        if run.kept:
+            run.kept = {at: measured(asked[at], one) for at, one in run.kept.items()}
+            run.save()
+            print(f"{name} {split}: {len(run.kept)}")
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from et_agent.evaluation.calibrating import Labelled, calibrate
 MODELS: Final = (SMALL, LARGER)
 CAPS: Final = (4,)
 """Fewer leaves to which trees are cut for the fit."""
+LEAST: Final = 100
+"""Questions that a calibrator is fitted on at least."""
 COVERED: Final = (FEWEST, 8)
 """Leaves for which the shipped calibrators are to hold."""
 SHIPPED: Final = Path(found_in.__file__).parent / "shipped"
@@ -37,7 +39,7 @@ def groups(models: tuple[str, ...] = MODELS) -> Iterator[Group]:
             by_article.setdefault(one.place.partition("/")[0], []).append(one)
         for article, some in sorted(by_article.items()):
             found = Rows.of(some, CAPS)
-            if not found.right.size:
+            if found.right.size < 2 * len(CAPS):
                 continue
             yield Group(
                 model=model,
@@ -92,8 +94,8 @@ def fit() -> None:
     PassagePrior.shipped.cache_clear()
     print(f"general: {made.labels} questions, {np.round(made.weights.mean, 2)}")
     for model in MODELS:
-        if not questions_of(model, "calibrate"):
-            print(f"{model}: no question yet")
+        if len(questions_of(model, "calibrate")) < LEAST:
+            print(f"{model}: fewer than {LEAST} questions yet")
             continue
         one = labelled(model)
         calibrator: Calibrator = calibrate([one], method="pooled")

@@ -26,6 +26,7 @@ class Kept:
         declined: The class of answers that decline; None without.
         leaves: What each leaf answers, as it writes it; None for nothing.
         there: Whether the passage holds the answer of each class.
+        beside: Share of the question's words that stand in a sentence with it, of each class.
         grounding: What was read of the leading answer (`et_agent.asking.grounding`); None without one.
     """
 
@@ -36,6 +37,7 @@ class Kept:
     declined: int | None
     leaves: tuple[str | None, ...]
     there: tuple[bool, ...]
+    beside: tuple[float, ...]
     grounding: Mapping[str, Any] | None
 
     def as_json(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class Kept:
             "declined": self.declined,
             "leaf answers": list(self.leaves),
             "there": list(self.there),
+            "beside": list(self.beside),
             "grounding": self.grounding,
             "record": self.record.as_json(),
         }
@@ -62,6 +65,7 @@ class Kept:
             values["declined"],
             tuple(values["leaf answers"]),
             tuple(values["there"]),
+            tuple(values.get("beside", ())),
             values["grounding"],
         )
 

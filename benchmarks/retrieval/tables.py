@@ -99,7 +99,7 @@ def write_tables() -> None:
     said, told, alone = [], [], []
     for model in MODELS:
         questions = questions_of(model, "judge")
-        if not questions:
+        if not questions or not shipped_path(model).is_file():
             continue
         rows = Rows.of(questions)
         tokens = float(np.mean([one.record.tokens_decoded for one in questions]))

@@ -60,6 +60,7 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
     if answer == NOT_THERE:
         return None
     there = dict(zip(kept.record.answers, kept.there, strict=True))
+    beside = dict(zip(kept.record.answers, kept.beside, strict=True))
     shares = dict(zip(record.answers, leaves.shares.tolist(), strict=True))
     read = kept.grounding or {}
     same = bool(read) and normalised(read["answer"]) == normalised(answer)
@@ -70,6 +71,7 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
     )
     grounds = Grounds(
         contained=there[answer],
+        beside=beside[answer],
         declined=shares.get(NOT_THERE, 0.0),
         leaves=int(leaves.count.sum()),
         **known,

@@ -11,7 +11,7 @@ from et_agent.answers.number import plain_number
 from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.text import normalised
 
-__all__ = ["contains"]
+__all__ = ["contains", "words_beside"]
 
 _NUMERAL: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w]|[.,]\d)")
 _MONTHS: Final = (
@@ -24,6 +24,11 @@ _DATES: Final = tuple(
     re.compile(rf"\b{order}{_YEAR}\b")
     for order in (rf"{_DAY} (?:of )?{_MONTH}", rf"{_MONTH} {_DAY}")
 )
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？])|\n+")
+_WORD: Final = re.compile(r"\w+")
+_LEAST_LETTERS: Final = 4
+_STEM: Final = 5
+"""Letters by which words are compared: "interpolate" and "interpolation" are one."""
 _POSSESSIVE: Final = re.compile(r"['’]s\b")
 _Date = tuple[int, str, str | None]
 
@@ -50,6 +55,36 @@ def contains(text: str, answer: str) -> bool:
         return number in _numbers(text)
     dates = _dates(wanted, whole=True)
     return bool(dates) and any(_same(dates[0], one) for one in _dates(held))
+
+
+def words_beside(text: str, answer: str, question: str) -> float:
+    """How much of what a question speaks of stands in the sentence of its answer, 0 to 1.
+
+    Of the question's words that the text has, the share that stands in one sentence with the answer; of
+    several such sentences the largest. Words of four letters or more and numbers count, by their first
+    five letters. A name from elsewhere in the text tells that another question was asked.
+
+    Args:
+        text: The text, of any length.
+        answer: The answer as results show it.
+        question: The question.
+
+    Returns:
+        0 where the text does not hold the answer in one sentence; 1 where it does, and none of the
+        question's words.
+    """
+    asked = _stems(question) - _stems(answer)
+    sentences = _SENTENCE_END.split(text)
+    told = asked & _stems(text)
+    holding = [one for one in sentences if contains(one, answer)]
+    shares = (len(told & _stems(one)) / len(told) if told else 1.0 for one in holding)
+    return max(shares, default=0.0)
+
+
+def _stems(text: str) -> set[str]:
+    words = _WORD.findall(normalised(text))
+    kept = (one for one in words if len(one) >= _LEAST_LETTERS or any(map(str.isdigit, one)))
+    return {one[:_STEM] for one in kept}
 
 
 def _is_unspaced(text: str) -> bool:

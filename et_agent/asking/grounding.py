@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from et_agent.answers import Extracted
-from et_agent.answers.containing import contains
+from et_agent.answers.containing import contains, words_beside
 from et_agent.answers.declining import DECLINED, NOT_THERE
 from et_agent.answers.kinds import ANSWER_MARKER, instruction
 from et_agent.asking.prompting import PreparedPrompt
@@ -223,7 +223,7 @@ class GroundingReader:
 
 
 def grounds_of(
-    passages: Sequence[str],
+    prompt: PreparedPrompt,
     reading: TreeReading,
     leaves: LeafTable,
     grounding: Grounding | None,
@@ -231,16 +231,18 @@ def grounds_of(
     """What is known of the leading answer and the passages; None without either.
 
     Args:
-        passages: The passages.
+        prompt: The question with its passages.
         reading: What the leaves say.
         leaves: Their statistics.
         grounding: What was read. Where it is of another answer, of equal weight, it does not count.
     """
-    if not passages or leaves.top is None:
+    if not prompt.passages or leaves.top is None:
         return None
+    answer, text = reading.classes.labels[leaves.top], "\n\n".join(prompt.passages)
     declined = 0.0 if reading.declined is None else float(leaves.shares[reading.declined])
     known = Grounds(
-        contained=any(contains(one, reading.classes.labels[leaves.top]) for one in passages),
+        contained=contains(text, answer),
+        beside=words_beside(text, answer, prompt.conversation.question),
         declined=declined,
         leaves=int(leaves.count.sum()),
     )

@@ -255,7 +255,7 @@ class PendingAnswer:
             leaves,
             form,
             answerable=answerable,
-            grounds=grounds_of(self._prompt.passages, reading, leaves, grounding),
+            grounds=grounds_of(self._prompt, reading, leaves, grounding),
             declined=reading.declines(leaves.top),
             complete=not run.cancelled,
             fields=[field.leaves for field in fields.fields],

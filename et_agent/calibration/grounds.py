@@ -13,6 +13,7 @@ _NO_FURTHER: Final = 20.0
 
 FROM_PASSAGES: Final[Mapping[str, str]] = {
     "contained": "whether the answer stands in the passages: 1 or 0",
+    "beside": "share of the question's words in the passages that stand in the answer's sentence",
     "undeclined": "log-odds of the share of paths that do not say that the passages lack the answer",
     "gain": "how much likelier the answer's tokens are with the passages than without, nats per token",
     "over_absence": "log-odds of the answer against that the passages do not say it, by their tokens",
@@ -28,6 +29,7 @@ class Grounds:
 
     Attributes:
         contained: Whether it stands in them.
+        beside: Share of the question's words that stand in a sentence with it.
         declined: Share by path weight of the leaves that say that they do not hold the answer.
         leaves: Number of leaves.
         with_passages: Log-probability of each token of the answer behind the passages, nats; empty if
@@ -39,6 +41,7 @@ class Grounds:
     """
 
     contained: bool
+    beside: float
     declined: float
     leaves: int
     with_passages: Sequence[float] = ()
@@ -54,6 +57,7 @@ class Grounds:
         first, second = map(log_odds, self.chosen)
         return {
             "contained": float(self.contained),
+            "beside": self.beside,
             "undeclined": odds,
             "gain": _bounded(_mean(self.with_passages) - _mean(self.without)),
             "over_absence": _bounded(_sum(self.with_passages) - _sum(self.absent)),

@@ -13,6 +13,7 @@ from et_agent.calibration.prior import FROM_PASSAGES as EXPECTED
 
 GROUNDS = Grounds(
     contained=True,
+    beside=0.5,
     declined=0.25,
     leaves=8,
     with_passages=(-0.1, -0.3),
@@ -30,6 +31,7 @@ def test_what_they_are() -> None:
     assert found == pytest.approx(
         {
             "contained": 1.0,
+            "beside": 0.5,
             "undeclined": math.log(6.5 / 2.5),
             "gain": 3.0,
             "over_absence": 3.1,
@@ -47,7 +49,7 @@ def test_all_are_known_to_maps() -> None:
 
 
 def test_what_was_not_read_is_nan() -> None:
-    found = Grounds(contained=False, declined=0.0, leaves=8).features()
+    found = Grounds(contained=False, beside=0.0, declined=0.0, leaves=8).features()
     assert {name for name, value in found.items() if math.isnan(value)} == {
         "gain",
         "over_absence",
@@ -69,6 +71,7 @@ def test_they_are_finite_and_bounded(
 ) -> None:
     found = Grounds(
         contained=True,
+        beside=0.5,
         declined=declined,
         leaves=leaves,
         with_passages=with_passages,
