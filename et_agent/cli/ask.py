@@ -21,6 +21,13 @@ __all__ = ["AskCommand", "Passages", "ask"]
 class KindName(StrEnum):
     """Answer kinds, as `et_agent.answers.AnswerKind`."""
 
+    DATE = "date"
+    QUANTITY = "quantity"
+    RANGE = "range"
+    LIST = "list"
+    YES_NO = "yes_no"
+    JSON = "json"
+    CODE = "code"
     AUTO = "auto"
     NUMBER = "number"
     MATH = "math"
