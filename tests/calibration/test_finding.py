@@ -13,6 +13,8 @@ import pytest
 from et_agent import Direct, EntropyTree
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
+from et_agent.asking.passages import passage_instruction
+from et_agent.asking.prompting import FROM_PASSAGES
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
     calibrators_folder,
@@ -41,6 +43,14 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def what_users_ask(path: Path) -> Fingerprint:
     """The default of an answer kind, and a catalog model, both named by the file."""
     name, _, kind = path.stem.rpartition("-")
+    if kind == "passages":
+        return Fingerprint.of(
+            model=CATALOG[name].sha256,
+            decoder=described(FROM_PASSAGES),
+            instructions={"text": passage_instruction(AnswerKind.TEXT)},
+            chat="model",
+            passages=True,
+        )
     direct = kind == "choice"
     return Fingerprint.of(
         model=CATALOG[name].sha256,
@@ -80,14 +90,15 @@ def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_
     path: Path,
 ) -> None:
     asked, known = what_users_ask(path), Calibrator.load(path).fingerprint
+    most = asked.leaves[1]
     assert known is not None
-    assert known.leaves == (3, 16)
+    assert known.leaves == (3, most)
     rules: tuple[tuple[TreeKeywords, bool], ...] = (
-        ({"batch": 2, "stop_below": 0.34}, True),
-        ({"batch": 4, "stop_above": 0.8, "stop_below": 0.34}, True),
-        ({"stop_above": 0.8}, True),
-        ({"batch": 2, "stop_above": 0.8}, False),
-        ({"stop_risk": 0.01}, True),
+        ({"batch": 2, "stop_below": 0.34, "leaves": most}, True),
+        ({"batch": 4, "stop_above": 0.8, "stop_below": 0.34, "leaves": most}, True),
+        ({"stop_above": 0.8, "leaves": most}, True),
+        ({"batch": 2, "stop_above": 0.8, "leaves": most}, False),
+        ({"stop_risk": 0.01, "leaves": most}, True),
         ({"stop_risk": 0.01, "leaves": 32}, False),
     )
     for stops, holds in rules:
@@ -97,11 +108,12 @@ def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_
                 decoder=described(EntropyTree(**stops)),
                 instructions=asked.instructions,
                 chat=asked.chat,
+                passages=asked.passages,
             )
         )
         assert (found is not None) == holds
-    once = asked.model_copy(update={"leaves": (1, 16)})
-    assert why_none(once) == "1 to 16 leaves instead of 3 to 16"
+    once = asked.model_copy(update={"leaves": (1, most)})
+    assert why_none(once) == f"1 to {most} leaves instead of 3 to {most}"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -121,7 +133,9 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     ):
         assert find_calibrator(other) is None
     assert why_none(asked.model_copy(update={"model": "0" * 64})) == "no calibrator for this model"
-    assert why_none(asked.model_copy(update={"leaves": (64, 64)})) == "64 leaves instead of 3 to 16"
+    most = asked.leaves[1]
+    too_many = asked.model_copy(update={"leaves": (64, 64)})
+    assert why_none(too_many) == f"64 leaves instead of 3 to {most}"
     text = asked.model_copy(update={"instructions": {"text": "Answer briefly."}})
     assert why_none(text) == "another system prompt", "not that of another kind's calibrator"
     spoken = text.model_copy(update={"single": False})

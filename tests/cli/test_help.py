@@ -23,11 +23,12 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
 
 
-def test_the_short_help_shows_eight_options(run: Run) -> None:
+def test_the_short_help_shows_nine_options(run: Run) -> None:
     shown = run("ask", "--help")
     assert shown.code == 0
     assert options(shown.out) - {"--help", "--help-all"} == {
         "--questions",
+        "--passage",
         "--kind",
         "--model",
         "--leaves",
@@ -36,7 +37,7 @@ def test_the_short_help_shows_eight_options(run: Run) -> None:
         "--tree",
         "--explain",
     }
-    assert len(AskCommand.shown) == 8
+    assert len(AskCommand.shown) == 9
     assert len(shown.out.splitlines()) < 50
 
 
