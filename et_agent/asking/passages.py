@@ -16,6 +16,7 @@ __all__ = [
     "Context",
     "Document",
     "checked_passages",
+    "instructed_question",
     "passage_instruction",
     "question_with_passages",
     "shown_passages",
@@ -80,6 +81,13 @@ def shown_passages(passages: Sequence[str]) -> str:
 def question_with_passages(passages: Sequence[str], question: str) -> str:
     """A question behind its passages; the question alone without any."""
     return f"{shown_passages(passages)}\n\nQuestion: {question}" if passages else question
+
+
+def instructed_question(passages: Sequence[str], question: str) -> str:
+    """All that somebody needs who gets one text: passages, question, and how to answer from them."""
+    asked = question_with_passages(passages, question)
+    told = f"{_FROM_PASSAGES} If they do not say it, reply: {NOT_THERE}."
+    return f"{asked}\n\n{told}" if passages else asked
 
 
 def passage_instruction(kind: AnswerKind) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.declining import NOT_THERE
 from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
@@ -100,7 +101,7 @@ def result_of(
         passages=prompt.passages,
         answer=answer,
         declined=declined,
-        reasoning=_reasoning(report, answer),
+        reasoning=_reasoning(report, NOT_THERE if declined else answer),
         tool_calls=calls,
         fields=field_reports(fields, assessment.fields),
         tools=prompt.tools,

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Unpack, runtime_checkable
 
+from et_agent.answers.declining import declines
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.passages import question_with_passages
+from et_agent.asking.passages import instructed_question
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
@@ -115,12 +116,18 @@ class Escalated:
         result: The whole result, where the target is a model of et-agent.
         cost: Tokens, seconds and calls.
         failure: Why there is no answer, chained to the last cause; None when there is one.
+        declined: Whether the target found that the passages do not hold the answer.
     """
 
     answer: str | None
     result: AskResult | None
     cost: Cost
     failure: EscalationError | None = None
+    declined: bool = False
+
+
+class _DeclinedError(EscalationError):
+    """The target found that the passages do not hold the answer: a finding, not a failure."""
 
 
 def call_target(
@@ -169,17 +176,19 @@ def call_target(
             value = _call(target, question, passages, policy.timeout, left)
             if isinstance(value, AskResult):
                 tokens += value.usage.tokens_decoded
-            answer, result = _read(value)
+            answer, result = _read(value, passages)
         except Exception as error:
             if is_interrupt(error):
                 raise
             failure = error
-            if isinstance(error, InputError):  # what was asked is at fault
+            if isinstance(error, InputError | _DeclinedError):  # to ask again would change nothing
                 break
             continue
         seconds = time.perf_counter() - began
         return Escalated(answer, result, Cost(tokens=tokens, seconds=seconds, escalations=calls))
     spent = Cost(tokens=tokens, seconds=time.perf_counter() - began, escalations=calls)
+    if isinstance(failure, _DeclinedError):
+        return Escalated(None, None, spent, failure, declined=True)
     return Escalated(None, None, spent, _failed(calls, failure))
 
 
@@ -209,7 +218,7 @@ def _call(
 ) -> Any:
     if isinstance(target, ModelTarget):
         return target(question, left, passages)
-    question = question_with_passages(passages, question)
+    question = instructed_question(passages, question)
     if left.seconds is not None:
         timeout = left.seconds if timeout is None else min(timeout, left.seconds)
     if timeout is None and not _in_event_loop():
@@ -282,20 +291,22 @@ def _in_event_loop() -> bool:
     return True
 
 
-def _read(value: Any) -> tuple[str, AskResult | None]:
+def _read(value: Any, passages: Sequence[str]) -> tuple[str, AskResult | None]:
     result = value if isinstance(value, AskResult) else None
     if result is None:
         found = _text(getattr(value, "content", value))
     elif not result.complete:
         raise EscalationError("the target was stopped at a limit before it had an answer")
     elif result.declined:
-        raise EscalationError("the target found that the passages do not say")
+        raise _DeclinedError("the target found that the passages do not say")
     elif result.answer is None:
         raise EscalationError("no path of the target gave an answer")
     else:
         found = result.answer
     if not _can_be_seen(found):
         raise EscalationError("the target gave no answer")
+    if passages and declines(found):
+        raise _DeclinedError("the target found that the passages do not say")
     return found, result
 
 

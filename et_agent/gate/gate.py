@@ -261,6 +261,17 @@ class Gate:
             self.escalate, result.question, policy, limits, passages=result.passages
         )
         cost = decision.cost.plus(found.cost)
+        if found.declined:  # a finding: the doubtful answer is not given for it
+            return decision.model_copy(
+                update={
+                    "action": Action.ABSTAIN,
+                    "answer": None,
+                    "reason": f"{decision.reason} The target found that the passages do not say.",
+                    "declined": True,
+                    "escalated": True,
+                    "cost": cost,
+                }
+            )
         if found.answer is None:
             answers = policy.fallback == "answer" and result.answer is not None
             then = "the doubtful answer is given" if answers else "no answer is given"

@@ -58,9 +58,26 @@ def test_a_function_is_asked_with_the_passages() -> None:
         return "Rollo"
 
     decision = Gate(ANY, escalate=target).resolve(result())
-    assert asked == [f"Passage:\n{PASSAGE}\n\nQuestion: {QUESTION}"]
+    assert asked[0].startswith(f"Passage:\n{PASSAGE}\n\nQuestion: {QUESTION}")
+    assert asked[0].endswith("If they do not say it, reply: not in the passages.")
     assert (decision.action, decision.answer, decision.escalated) == (Action.ANSWER, "Rollo", True)
     assert not decision.declined
+
+
+@pytest.mark.parametrize("fallback", ["abstain", "answer"])
+def test_what_declines_is_a_finding_in_words_too(fallback: str) -> None:
+    calls = []
+
+    def target(question: str) -> str:
+        calls.append(question)
+        return "The passages do not say."
+
+    doubtful = result({"\\boxed{Rollo}": 0.6, "\\boxed{Olaf}": 0.4})
+    policy = GatePolicy(answer_at=0.9, uncalibrated="share", fallback=fallback, retries=2)
+    decision = Gate(policy, escalate=target).resolve(doubtful)
+    assert (decision.action, decision.answer, decision.declined) == (Action.ABSTAIN, None, True)
+    assert "The target found that the passages do not say." in decision.reason
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
