@@ -21,6 +21,10 @@ __all__ = ["AskCommand", "Passages", "ask"]
 class KindName(StrEnum):
     """Answer kinds, as `et_agent.answers.AnswerKind`."""
 
+    NUMBER = "number"
+    MATH = "math"
+    CHOICE = "choice"
+    TEXT = "text"
     DATE = "date"
     QUANTITY = "quantity"
     RANGE = "range"
@@ -29,10 +33,6 @@ class KindName(StrEnum):
     JSON = "json"
     CODE = "code"
     AUTO = "auto"
-    NUMBER = "number"
-    MATH = "math"
-    CHOICE = "choice"
-    TEXT = "text"
 
 
 class ChatName(StrEnum):
