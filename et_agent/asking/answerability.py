@@ -53,7 +53,8 @@ def p_answerable_of(request: Request | None, timeout: float | None = None) -> fl
     Raises:
         TimeoutError: It took longer than `timeout` seconds.
     """
-    if request is None or request.cancelled:
+    # One that has ended may be told to stop after that, and what it read stays.
+    if request is None or (request.cancelled and not request.done):
         return None
     try:
         found = float(first_word_shares(request.result(timeout))[0])

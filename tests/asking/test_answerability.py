@@ -93,6 +93,15 @@ def test_an_interrupted_question_is_not_waited_for() -> None:
         assert pending.result(timeout=10).features == {}
 
 
+def test_to_stop_what_has_ended_loses_nothing() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        one = submit(model, QUESTION, decoder=CHAINS)
+        expected = one.result().features["answerable"]
+        one.cancel()
+        assert one.result().features["answerable"] == expected
+    assert expected is not None
+
+
 def test_the_callback_comes_once_when_both_have_ended() -> None:
     calls = []
     with ScriptedModel.from_texts(script) as model:
