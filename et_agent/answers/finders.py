@@ -16,6 +16,7 @@ __all__ = [
     "Found",
     "FoundBy",
     "find_boxed",
+    "find_denial",
     "find_first_line",
     "find_last_line",
     "find_marked",
@@ -53,9 +54,10 @@ _NOT_BUT = re.compile(
 _NEGATED = re.compile(
     r"^(?:not|nicht|pas|n'est pas|no es|non è|não|не|不是|ではない|아니)(?!\w)(?!\s+(?:only|nur|"
     r"just|nec|enough|possible|known|defined|"
-    r"given|a\b|an\b|applicable|available|sure))",
+    r"given|a\b|an\b|applicable|available|sure|guilty))(?!(?-i:(?<=Not) [A-Z][a-z]))",
     re.IGNORECASE,
 )
+"""A denial, and no title such as "Not Fade Away"."""
 _HEADING = re.compile(r"^[#* \t]*(?:the )?final answer[*: \t]*$", re.IGNORECASE | re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)")
 _DECORATION = " \t\r\f\v$*_`:"
@@ -150,6 +152,13 @@ def find_marked(text: str) -> Found | None:
             if told and not _NEGATED.match(told):
                 return Found(told, "answer is")
     return None
+
+
+def find_denial(text: str) -> Found | None:
+    """Find what the last marker denies: "not in the text" of "the answer is not in the text"."""
+    last = max(_MARKER.finditer(text), key=lambda match: match.end(), default=None)
+    content = None if last is None else _first_content(text[last.end() :][:_MOST_CHARACTERS])
+    return Found(content, "answer is") if content and _NEGATED.match(content) else None
 
 
 def find_first_line(text: str) -> Found | None:

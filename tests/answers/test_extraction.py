@@ -133,3 +133,26 @@ def test_auto_reads_by_the_kind_it_decides() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(SettingsError, match="choose one of: number"):
         extract("5", "roman")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "value"),
+    [
+        ("The answer is Not Fade Away.", "Which song?", "Not Fade Away"),
+        ("Answer: not guilty", "What was the verdict?", "not guilty"),
+        ("\\boxed{02134}", "What is the zip code?", "02134"),
+        ("Answer: 007.", "What is his number?", "007"),
+        ("The answer is 555-1234.", "What is his phone number?", "555-1234"),
+        ("The answer is 8. Mai 1945.", "Wann endete der Krieg?", "1945-05-08"),
+        ("Die Antwort ist der 3. Platz.", "Was erreichte er?", "der 3. Platz"),
+        ("The answer is 100 °C.", "At what temperature does water boil?", "100 °C"),
+        ("The answer is A.", "What is the first letter?", "A"),
+        ("The answer is 3. She bought 4.", "How many did he buy?", "3"),
+    ],
+)
+def test_everyday_answers_are_shown_as_they_were_given(
+    text: str, question: str, value: str
+) -> None:
+    found = extract(text, "auto", question=question)
+    assert found is not None
+    assert found.value == value

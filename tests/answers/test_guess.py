@@ -58,3 +58,17 @@ def test_the_kind_goes_by_path_weight_not_by_branches() -> None:
     assert decide_kind(question, leaves).kind is AnswerKind.TEXT
     assert decide_kind(question, leaves, [0.9, 0.05, 0.05]).kind is AnswerKind.NUMBER
     assert decide_kind(question, leaves, [0.0, 0.0, 0.0]).kind is AnswerKind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Do you know who wrote Hamlet?", "text"),
+        ("Can you recommend a good book?", "text"),
+        ("Could you please describe Rome?", "text"),
+        ("Did you know that 7 is prime?", "yes_no"),
+        ("Can you swim?", "yes_no"),
+    ],
+)
+def test_a_polite_request_is_no_question_of_yes_and_no(question: str, kind: str) -> None:
+    assert guess_kind(question).kind == kind
