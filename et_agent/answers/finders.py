@@ -165,7 +165,7 @@ def find_first_line(text: str) -> Found | None:
     """Find the first line with content: a reply may say "Yes" and then why."""
     for line in text[:_MOST_CHARACTERS].splitlines():
         if _has_content(line):
-            return Found(line.strip(), "first line")
+            return None if _denies(line) else Found(line.strip(), "first line")
     return None
 
 

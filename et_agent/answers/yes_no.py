@@ -43,6 +43,10 @@ _ANYWHERE: Final = re.compile(
     r"(?=[\s*_\"'”’.!,;:)]*$)",
     re.IGNORECASE,
 )
+_BOTH: Final = re.compile(
+    r"\W*(?:yes and no|ja und nein|jein|oui et non|sí y no|sì e no|sim e não|(?:и )?да и нет)\b",
+    re.IGNORECASE,
+)
 _NOT_AN_ANSWER: Final = re.compile(
     r"^\s*(?:one|answer|idea|way|solution|information|and no\b|or no\b|number|more|longer|such|"
     r"matter|doubt|"
@@ -140,6 +144,8 @@ def yes_or_no(text: str, *, at_end: bool = False) -> tuple[bool, str] | None:
         return None
     cleaned = strip_markdown(strip_delimiters(unwrap_text(strip_delimiters(text))))
     cleaned = plain_characters(cleaned)[:_MOST_CHARACTERS].strip()
+    if _BOTH.match(cleaned):
+        return None
     found = _LEADING.match(cleaned)
     if found is not None and _NOT_AN_ANSWER.match(found["rest"].lstrip(" ,")):
         found = None

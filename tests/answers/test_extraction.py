@@ -156,3 +156,10 @@ def test_everyday_answers_are_shown_as_they_were_given(
     found = extract(text, "auto", question=question)
     assert found is not None
     assert found.value == value
+
+
+@pytest.mark.parametrize(
+    "text", ["The answer is not yes.", "The answer is not no.", "Yes and no.", "Ja und nein"]
+)
+def test_neither_a_denied_word_nor_both_words_are_yes_or_no(text: str) -> None:
+    assert extract(text, "yes_no", question="Is it so?") is None
