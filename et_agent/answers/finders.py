@@ -62,7 +62,9 @@ _HEADING = re.compile(r"^[#* \t]*(?:the )?final answer[*: \t]*$", re.IGNORECASE 
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)")
 _DECORATION = " \t\r\f\v$*_`:"
 _CHAT_CLOSING = re.compile(
-    r"^(?:i hope|hope (?:this|that)|let me know|please let me|if you have)\b", re.I
+    r"^(?:i hope|hope (?:this|that)|let me know|please let me|if you have|is there anything else|"
+    r"feel free|do you (?:need|want) (?:any|me|more)|would you like me)\b",
+    re.I,
 )
 _MAX_LINES_AFTER_MARKER = 4
 _MOST_CHARACTERS = 20_000

@@ -89,5 +89,7 @@ def first_sentence(text: str) -> str:
 
 
 def _is_punctuation(character: str) -> bool:
+    # Signs of no width (Cf) are not seen.
     # "$" and "%" carry meaning in an answer such as "$5" only through the digits beside them.
-    return unicodedata.category(character).startswith("P") or character in "$^`~|"
+    category = unicodedata.category(character)
+    return category.startswith("P") or category == "Cf" or character in "$^`~|"

@@ -97,11 +97,18 @@ _ASKS: Final = re.compile(
     r"까요)[?？]?\s*$",
     re.IGNORECASE,
 )
+_STATED: Final = re.compile(
+    r"\W*(?:true or false|wahr oder falsch|vrai ou faux|verdadero o falso|vero o falso|"
+    r"verdadeiro ou falso)\s*:",
+    re.IGNORECASE,
+)
+"""What introduces a statement to judge; it ends in no question mark."""
 _SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
 _ASKING: Final = re.compile(r"[?？؟]\s*[\"”’)]*$")
 _ALTERNATIVE: Final = re.compile(
     r"\b(?:or|oder|ou|o|или)\s+(?!(?:no|not|nein|nicht|non|não|falso|falsch|false|faux|"
-    r"нет)\b)\w+[^?]*\?|还是|أم |それとも|아니면",
+    r"нет|more|less|fewer|so|mehr|weniger|plus|moins|más|menos|più|meno|mais)\b)\w+[^?]*\?"
+    r"|还是|أم |それとも|아니면",
     re.IGNORECASE,
 )
 _OPEN: Final = re.compile(
@@ -124,7 +131,7 @@ def asks_yes_or_no(question: str) -> bool:
     if not asking or len(asking[-1]) > _MOST_CHARACTERS:
         return False
     asked = asking[-1]
-    ends = _ASKING.search(asked) is not None or not asked.isascii()
+    ends = _ASKING.search(asked) or _STATED.match(asked) or not asked.isascii()
     if not ends or _ASKS.search(asked) is None or _ALTERNATIVE.search(asked):
         return False
     # "Was ist …?" asks what in German and "Was it …?" whether in English.

@@ -163,3 +163,29 @@ def test_everyday_answers_are_shown_as_they_were_given(
 )
 def test_neither_a_denied_word_nor_both_words_are_yes_or_no(text: str) -> None:
     assert extract(text, "yes_no", question="Is it so?") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "value"),
+    [
+        ("\\boxed{+33}", "What code does France use for phones?", "+33"),
+        ("\\boxed{a text format}", "What is the JSON format?", "a text format"),
+        ("Bob\n\nIs there anything else I can help with?", "Who was it?", "Bob"),
+        ("\\boxed{apple, pear}", "Give me a list of two fruits.", "apple, pear"),
+    ],
+)
+def test_what_a_question_speaks_of_is_not_what_it_asks_for(
+    text: str, question: str, value: str
+) -> None:
+    found = extract(text, "auto", question=question)
+    assert found is not None
+    assert found.value == value
+
+
+def test_signs_of_no_width_do_not_count() -> None:
+    keys = {
+        found.key
+        for name in ("Bob", "Bob\u200b", "\ufeffBob", "Bo\u00adb")
+        if (found := extract(f"\\boxed{{{name}}}", "text")) is not None
+    }
+    assert keys == {("text", "bob")}
