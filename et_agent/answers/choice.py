@@ -34,9 +34,10 @@ _INLINE_OPTION = re.compile(
     r"(?<![A-Za-z0-9_(（])[(（]?([A-JＡ-Ｊ])(?:\)\s*|[．、：）]\s*)|(?<![\w.])([A-J])[.:]\s+|"
     r"\(([a-j])\)\s*"
 )
-_EXACT = re.compile(r"\(?\s*([A-Ja-j])\s*\)?[.):,;!]*")
+_EXACT = re.compile(r"[\[(]?\s*([A-Ja-j])\s*[\])]?[.):,;!]*")
 _WITH_TEXT = re.compile(
-    r"\(\s*([A-J])\s*\)|([A-J])\s*[).:](?=\s|$)|([A-J])\s+[-–—]\s|option\s+([A-J])\b"
+    r"\(\s*([A-Ja-j])\s*\)|([A-J])\s*[).:](?=\s|$)|([a-j])\)(?=\s)|([A-J])\s+[-–—]\s"
+    r"|[Oo]ption\s+\(?([A-J]\b|[a-j](?=\W*$))"
 )
 _NAMED = re.compile(
     r"\b(?:option|choice|letter|answer|statement)\s+(?:is\s+)?\(?([A-J])\b", re.IGNORECASE

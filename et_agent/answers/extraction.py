@@ -6,7 +6,7 @@ from typing import Final
 
 from et_agent.answers.braces import boxes
 from et_agent.answers.declining import DECLINED, NOT_THERE, declines
-from et_agent.answers.finders import Found, FoundBy, find_marked, join_boxes
+from et_agent.answers.finders import Found, FoundBy, find_denial, find_marked, join_boxes
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
 from et_agent.answers.kinds.base import Kind
@@ -74,15 +74,20 @@ def extract(
     else:
         decided = require_decided(kind)
     box_seen, reader = False, KINDS[decided]
+    refused = _refusal(_told(text, question or "", finished=finished)) if declining else None
     for found in _candidates(text, question or "", reader, finished=finished):
         if found.found_by in ("last line", "first line") and box_seen:
             return None
+        if refused is not None and found.found_by != "boxed":
+            return refused
         if declining and declines(found.content):
             return Extracted(found.content, NOT_THERE, DECLINED, found.found_by)
         reading = reader.read(found, question or "")
         if reading is not None:
             return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
+    if refused is not None:
+        return refused
     if declining and decided is not AnswerKind.TEXT:
         # Words that decline are no candidate of a kind that looks for JSON or code.
         words = extract(text, AnswerKind.TEXT, question=question, finished=finished, declining=True)
@@ -107,6 +112,19 @@ def read_value(
     return None if reading is None else Extracted(text, reading.value, reading.key, "boxed")
 
 
+def _refusal(own: str) -> Extracted | None:
+    """What "the answer is not in the passages" says; finders take it for no answer."""
+    denied = find_denial(own)
+    if denied is None or not declines(denied.content):
+        return None
+    return Extracted(denied.content, NOT_THERE, DECLINED, denied.found_by)
+
+
+def _told(text: str, question: str, *, finished: bool) -> str:
+    """A leaf's own words in lines that are complete."""
+    return own_words(text if finished else text.rpartition("\n")[0], question)
+
+
 def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
     own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, question)
     if finished:
@@ -115,8 +133,7 @@ def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iter
             if found is not None:
                 yield found
         return
-    complete_lines = text.rpartition("\n")[0]
     # A box is closed as long as its leaf, a marker's line only when the next one has begun.
     closed = [box for box in boxes(own) if box.closed and box.content.strip()]
-    boxed, marked = join_boxes(own, closed), find_marked(own_words(complete_lines, question))
+    boxed, marked = join_boxes(own, closed), find_marked(_told(text, question, finished=False))
     yield from (found for found in (boxed, marked) if found is not None)

@@ -16,6 +16,7 @@ __all__ = [
     "Found",
     "FoundBy",
     "find_boxed",
+    "find_denial",
     "find_first_line",
     "find_last_line",
     "find_marked",
@@ -53,14 +54,17 @@ _NOT_BUT = re.compile(
 _NEGATED = re.compile(
     r"^(?:not|nicht|pas|n'est pas|no es|non è|não|не|不是|ではない|아니)(?!\w)(?!\s+(?:only|nur|"
     r"just|nec|enough|possible|known|defined|"
-    r"given|a\b|an\b|applicable|available|sure))",
+    r"given|a\b|an\b|applicable|available|sure|guilty))(?!(?-i:(?<=Not) [A-Z][a-z]))",
     re.IGNORECASE,
 )
+"""A denial, and no title such as "Not Fade Away"."""
 _HEADING = re.compile(r"^[#* \t]*(?:the )?final answer[*: \t]*$", re.IGNORECASE | re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)")
 _DECORATION = " \t\r\f\v$*_`:"
 _CHAT_CLOSING = re.compile(
-    r"^(?:i hope|hope (?:this|that)|let me know|please let me|if you have)\b", re.I
+    r"^(?:i hope|hope (?:this|that)|let me know|please let me|if you have|is there anything else|"
+    r"feel free|do you (?:need|want) (?:any|me|more)|would you like me)\b",
+    re.I,
 )
 _MAX_LINES_AFTER_MARKER = 4
 _MOST_CHARACTERS = 20_000
@@ -152,11 +156,18 @@ def find_marked(text: str) -> Found | None:
     return None
 
 
+def find_denial(text: str) -> Found | None:
+    """Find what the last marker denies: "not in the text" of "the answer is not in the text"."""
+    last = max(_MARKER.finditer(text), key=lambda match: match.end(), default=None)
+    content = None if last is None else _first_content(text[last.end() :][:_MOST_CHARACTERS])
+    return Found(content, "answer is") if content and _NEGATED.match(content) else None
+
+
 def find_first_line(text: str) -> Found | None:
     """Find the first line with content: a reply may say "Yes" and then why."""
     for line in text[:_MOST_CHARACTERS].splitlines():
         if _has_content(line):
-            return Found(line.strip(), "first line")
+            return None if _denies(line) else Found(line.strip(), "first line")
     return None
 
 

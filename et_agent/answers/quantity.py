@@ -48,6 +48,10 @@ _ASKED: Final = re.compile(
     r"몇 ?([^\W\d_]{1,4})",
     re.IGNORECASE,
 )
+_FEET_AND_INCHES: Final = re.compile(
+    r"(?<![°\d])(\d{1,2})\s?['’]\s?(\d{1,2}(?:\.\d+)?)\s?(?:[\"”]|''|’’)(?!\w)"
+)
+_ABBREVIATED: Final = re.compile(r"(?<=[\d\s])(ft|in|yd|mi|lbs?|oz|hrs?|min|sec)\.(?!\w)")
 _MORE_WORDS: Final = re.compile(r"[^\d,;:=+*/]{1,40}")
 _OWN_NOUN: Final = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,2}")
 
@@ -80,7 +84,7 @@ def quantity_in_value(text: str, question: str = "") -> Quantity | None:
     if len(text) > _MOST_CHARACTERS:
         return None
     convention = convention_of(question or text)
-    cleaned = _spelled_temperature(prepared_number(text, convention))
+    cleaned = _plain_units(prepared_number(text, convention))
     cleaned = _ASSIGNED.sub("", cleaned.rpartition("=")[2] if "=" in cleaned else cleaned)
     cleaned = _ABOUT.sub("", cleaned.strip()).strip(" .")
     first = _QUANTITY.match(cleaned)
@@ -117,7 +121,7 @@ def quantity_in_prose(text: str, question: str = "", *, prefer_first: bool) -> Q
     """Return a quantity with a known unit from a sentence: the last one, or the first."""
     part = text[:_MOST_CHARACTERS] if prefer_first else text[-_MOST_CHARACTERS:]
     convention = convention_of(question or text)
-    cleaned = _spelled_temperature(prepared_number(strip_markdown(part), convention))
+    cleaned = _plain_units(prepared_number(strip_markdown(part), convention))
     found = list[Quantity]()
     at = 0
     while (match := _QUANTITY.search(cleaned, at)) is not None:
@@ -135,8 +139,11 @@ def quantity_in_prose(text: str, question: str = "", *, prefer_first: bool) -> Q
     return None if not found else found[0 if prefer_first else -1]
 
 
-def _spelled_temperature(text: str) -> str:
-    return re.sub(r"\bdegrees?\s*\(?([CF])\b\)?", r"°\1", text)
+def _plain_units(text: str) -> str:
+    """Temperatures, feet and inches in quotation marks, and abbreviated units, in one form."""
+    text = re.sub(r"\bdegrees?\s*\(?([CF])\b\)?", r"°\1", text)
+    text = _FEET_AND_INCHES.sub("\\1′\\2″", text)
+    return _ABBREVIATED.sub(r"\1", text)
 
 
 def _read(match: re.Match[str], convention: Convention) -> tuple[Quantity | None, int]:

@@ -30,6 +30,13 @@ _LEAD = re.compile(r"^(?:(?:final )?answer\s*(?:is|:)\s*:?\s*)", re.IGNORECASE)
 _SENTENCE_END = re.compile(
     r"(?:(?<=[a-zà-ÿа-я]{3})|(?<=\d)|(?<=[)\"”]))[.!?](?=\s+[A-ZÀ-ÞА-Я(\"“])|[。！？।](?=.)"
 )
+_ORDINAL = re.compile(
+    r"(?:^|\s)(?:der|die|das|dem|den|am|im|vom|zum|zur|beim)\s+\d{1,3}$", re.IGNORECASE
+)
+_GERMAN_MONTH = re.compile(
+    r"\s+(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember)\b"
+    r"(?!\s+[a-z])"
+)
 
 
 def normalised(text: str) -> str:
@@ -62,18 +69,27 @@ def readable(text: str) -> str:
         if len(one_line) > 1 and one_line[0] in _QUOTES and one_line[-1] in _QUOTES:
             one_line = one_line[1:-1].strip()
         if one_line.endswith((".", ",", ";", ":", "。", "，", "、", "।")) and not re.search(
-            r"\b[A-Z]\.$", one_line
+            r"[^°º]\b[A-Z]\.$", one_line
         ):
             one_line = one_line[:-1].rstrip()
     return one_line
 
 
 def first_sentence(text: str) -> str:
-    """Return `text` up to the end of its first sentence, without the closing mark."""
-    end = _SENTENCE_END.search(text)
-    return text if end is None else text[: end.start()]
+    """Return `text` up to the end of its first sentence, without the closing mark.
+
+    The full stop of a German ordinal ends none: "8. Mai", "im 18. Jahrhundert".
+    """
+    for end in _SENTENCE_END.finditer(text):
+        number = end.group() == "." and end.start() > 0 and text[end.start() - 1].isdigit()
+        month = number and _GERMAN_MONTH.match(text, end.end())
+        if not month and not (number and _ORDINAL.search(text[: end.start()])):
+            return text[: end.start()]
+    return text
 
 
 def _is_punctuation(character: str) -> bool:
+    # Signs of no width (Cf) are not seen.
     # "$" and "%" carry meaning in an answer such as "$5" only through the digits beside them.
-    return unicodedata.category(character).startswith("P") or character in "$^`~|"
+    category = unicodedata.category(character)
+    return category.startswith("P") or category == "Cf" or character in "$^`~|"

@@ -43,6 +43,10 @@ _ANYWHERE: Final = re.compile(
     r"(?=[\s*_\"'”’.!,;:)]*$)",
     re.IGNORECASE,
 )
+_BOTH: Final = re.compile(
+    r"\W*(?:yes and no|ja und nein|jein|oui et non|sí y no|sì e no|sim e não|(?:и )?да и нет)\b",
+    re.IGNORECASE,
+)
 _NOT_AN_ANSWER: Final = re.compile(
     r"^\s*(?:one|answer|idea|way|solution|information|and no\b|or no\b|number|more|longer|such|"
     r"matter|doubt|"
@@ -75,7 +79,9 @@ _ASKS: Final = re.compile(
     r"|(?:is|are|am|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|must|"
     r"isn't|aren't|doesn't|"
     r"don't|didn't|won't|can't)\s+(?!(?:you|we) (?:please )?(?:tell|give|list|name|write|explain|"
-    r"show|help|find|solve))"
+    r"show|help|find|solve|translate|convert|calculate|compute|describe|recommend|suggest|"
+    r"summari[sz]e|(?:happen to )?(?:know|remember|recall) (?:what|which|who|whom|whose|when|"
+    r"where|why|how))\b)"
     r"|(?:ist|sind|war|waren|hat|haben|hatte|kann|können|darf|soll|wird|werden|gibt es|gilt|"
     r"stimmt es|liegt|lebt|"
     r"gehört|gehören)\s|est-ce qu['’e]|est-il\b|y a-t-il|peut-on|a-t-il|est-elle|sont-ils|"
@@ -91,11 +97,18 @@ _ASKS: Final = re.compile(
     r"까요)[?？]?\s*$",
     re.IGNORECASE,
 )
+_STATED: Final = re.compile(
+    r"\W*(?:true or false|wahr oder falsch|vrai ou faux|verdadero o falso|vero o falso|"
+    r"verdadeiro ou falso)\s*:",
+    re.IGNORECASE,
+)
+"""What introduces a statement to judge; it ends in no question mark."""
 _SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
 _ASKING: Final = re.compile(r"[?？؟]\s*[\"”’)]*$")
 _ALTERNATIVE: Final = re.compile(
     r"\b(?:or|oder|ou|o|или)\s+(?!(?:no|not|nein|nicht|non|não|falso|falsch|false|faux|"
-    r"нет)\b)\w+[^?]*\?|还是|أم |それとも|아니면",
+    r"нет|more|less|fewer|so|mehr|weniger|plus|moins|más|menos|più|meno|mais)\b)\w+[^?]*\?"
+    r"|还是|أم |それとも|아니면",
     re.IGNORECASE,
 )
 _OPEN: Final = re.compile(
@@ -118,7 +131,7 @@ def asks_yes_or_no(question: str) -> bool:
     if not asking or len(asking[-1]) > _MOST_CHARACTERS:
         return False
     asked = asking[-1]
-    ends = _ASKING.search(asked) is not None or not asked.isascii()
+    ends = _ASKING.search(asked) or _STATED.match(asked) or not asked.isascii()
     if not ends or _ASKS.search(asked) is None or _ALTERNATIVE.search(asked):
         return False
     # "Was ist …?" asks what in German and "Was it …?" whether in English.
@@ -138,6 +151,8 @@ def yes_or_no(text: str, *, at_end: bool = False) -> tuple[bool, str] | None:
         return None
     cleaned = strip_markdown(strip_delimiters(unwrap_text(strip_delimiters(text))))
     cleaned = plain_characters(cleaned)[:_MOST_CHARACTERS].strip()
+    if _BOTH.match(cleaned):
+        return None
     found = _LEADING.match(cleaned)
     if found is not None and _NOT_AN_ANSWER.match(found["rest"].lstrip(" ,")):
         found = None

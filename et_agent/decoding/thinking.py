@@ -154,7 +154,7 @@ class Thoughts:
         said: list[tuple[int, int]] = []
         inside, at = self.state == "open", 0
         while True:
-            found = (self._closing if inside else self._opening).search(text, at)
+            found = self._closing.search(text, at) if inside else self._next_opening(text, at)
             end = len(text) if found is None else found.start()
             (thoughts if inside else said).append((at, end))
             if found is None:
@@ -171,6 +171,13 @@ class Thoughts:
             start=_tokens_before(starts, at) if decided and not inside else len(tokens),
             thought_at=_tokens_before(starts, thoughts[-1][0]) if thoughts else None,
         )
+
+    def _next_opening(self, text: bytes, at: int) -> re.Match[bytes] | None:
+        """The next mark that begins a thought, from a byte of what is said on; one in code is text."""
+        found = self._opening.finditer(text, at)
+        if _STAND_IN.search(self._opening_bytes):
+            return next(found, None)  # a control token is not quoted
+        return next((one for one in found if not _in_code(text[at : one.start()])), None)
 
     def _answers(
         self, text: bytes, said: Sequence[tuple[int, int]], *, spaced: bool
@@ -219,6 +226,12 @@ class _Pieces(dict[int, bytes]):
 
 def _plain(text: bytes) -> str:
     return _STAND_IN.sub(b"", text).decode("utf-8", "replace")
+
+
+def _in_code(said: bytes) -> bool:
+    """Whether a text ends within a block of code or between backticks."""
+    rest = said.rpartition(b"\n")[2].replace(b"```", b"")
+    return said.count(b"```") % 2 == 1 or rest.count(b"`") % 2 == 1
 
 
 def _tokens_before(starts: Sequence[int], byte: int) -> int:

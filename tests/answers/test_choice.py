@@ -1,7 +1,7 @@
 import pytest
 
 from et_agent.answers import extract
-from et_agent.answers.choice import letter_in_prose, options_of
+from et_agent.answers.choice import letter_in_prose, letter_in_value, options_of
 
 QUESTION = """What is the capital of France?
 A) Lyon
@@ -91,3 +91,17 @@ def test_ten_options_are_all_known() -> None:
     found = extract("\\boxed{J}", "choice", question=question)
     assert found is not None
     assert found.value == "J"
+
+
+@pytest.mark.parametrize(
+    "text", ["Option B", "option (b)", "Option b", "[B]", "(b) green", "b) green", "B) green"]
+)
+def test_a_box_may_name_its_option_in_any_usual_way(text: str) -> None:
+    options = options_of("Which?\nA) red\nB) green\nC) blue")
+    assert letter_in_value(text, options) == "B"
+
+
+@pytest.mark.parametrize("text", ["a red bird", "option b or c", "b green", "[E]"])
+def test_other_words_of_a_box_name_no_option(text: str) -> None:
+    options = options_of("Which?\nA) red\nB) green\nC) blue")
+    assert letter_in_value(text, options) is None

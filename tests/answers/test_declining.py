@@ -40,6 +40,18 @@ DECLINING = (
     "未提及",
     "文中没有提到",
     "記載なし",
+    "Not in these passages",
+    "not in passage 1",
+    "None of the passages say it",
+    "Die Antwort steht nicht im Text.",
+    "La réponse n'est pas dans le texte.",
+    "La respuesta no está en el texto.",
+    "La risposta non è nel testo.",
+    "A resposta não está no texto.",
+    "Ответ не указан в тексте.",
+    "정답은 본문에 없습니다.",
+    "答案不在文中。",
+    "答えは文中にありません。",
 )
 ANSWERING = (
     "Rollo",
@@ -53,6 +65,10 @@ ANSWERING = (
     "the passage of the Rhine",
     "The text of the Bible",
     "Noto",
+    "The document was not signed",
+    "The material does not burn",
+    "Information is not free",
+    "None of these materials conducts electricity",
     "",
     "not in the passages " * 40,
 )
@@ -98,3 +114,34 @@ def test_a_box_counts_before_what_is_said_after_it() -> None:
 
 def test_a_sentence_that_declines_and_was_cut_off_says_nothing() -> None:
     assert extract("The passages do not say", "text", finished=False, declining=True) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is not in the passages.",
+        "Answer: not in the passages",
+        "The final answer is **not found** in the given passages.",
+        "The answer is not mentioned.",
+        "Die Antwort ist nicht im Text.",
+        "The answer is Paris? No.\nThe answer is not in the passages.",
+    ],
+)
+@pytest.mark.parametrize("kind", ["auto", "text", "number", "yes_no", "json"])
+def test_a_marker_may_deny_that_the_passages_say_it(text: str, kind: str) -> None:
+    found = extract(text, kind, question="Who built it?", declining=True)
+    assert found is not None
+    assert found.declined
+
+
+def test_a_marker_that_denies_something_else_declines_nothing() -> None:
+    assert extract("The answer is not 5.", "number", declining=True) is None
+    found = extract("\\boxed{5}\nThe answer is not in the passages.", "number", declining=True)
+    assert found is not None
+    assert found.value == "5"
+
+
+def test_a_denial_that_was_cut_off_says_nothing() -> None:
+    text = "The answer is not in the passages"
+    assert extract(text, "text", finished=False, declining=True) is None
+    assert extract(f"{text}\nSo", "text", finished=False, declining=True) is not None

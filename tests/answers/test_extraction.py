@@ -133,3 +133,59 @@ def test_auto_reads_by_the_kind_it_decides() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(SettingsError, match="choose one of: number"):
         extract("5", "roman")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "value"),
+    [
+        ("The answer is Not Fade Away.", "Which song?", "Not Fade Away"),
+        ("Answer: not guilty", "What was the verdict?", "not guilty"),
+        ("\\boxed{02134}", "What is the zip code?", "02134"),
+        ("Answer: 007.", "What is his number?", "007"),
+        ("The answer is 555-1234.", "What is his phone number?", "555-1234"),
+        ("The answer is 8. Mai 1945.", "Wann endete der Krieg?", "1945-05-08"),
+        ("Die Antwort ist der 3. Platz.", "Was erreichte er?", "der 3. Platz"),
+        ("The answer is 100 °C.", "At what temperature does water boil?", "100 °C"),
+        ("The answer is A.", "What is the first letter?", "A"),
+        ("The answer is 3. She bought 4.", "How many did he buy?", "3"),
+    ],
+)
+def test_everyday_answers_are_shown_as_they_were_given(
+    text: str, question: str, value: str
+) -> None:
+    found = extract(text, "auto", question=question)
+    assert found is not None
+    assert found.value == value
+
+
+@pytest.mark.parametrize(
+    "text", ["The answer is not yes.", "The answer is not no.", "Yes and no.", "Ja und nein"]
+)
+def test_neither_a_denied_word_nor_both_words_are_yes_or_no(text: str) -> None:
+    assert extract(text, "yes_no", question="Is it so?") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "value"),
+    [
+        ("\\boxed{+33}", "What code does France use for phones?", "+33"),
+        ("\\boxed{a text format}", "What is the JSON format?", "a text format"),
+        ("Bob\n\nIs there anything else I can help with?", "Who was it?", "Bob"),
+        ("\\boxed{apple, pear}", "Give me a list of two fruits.", "apple, pear"),
+    ],
+)
+def test_what_a_question_speaks_of_is_not_what_it_asks_for(
+    text: str, question: str, value: str
+) -> None:
+    found = extract(text, "auto", question=question)
+    assert found is not None
+    assert found.value == value
+
+
+def test_signs_of_no_width_do_not_count() -> None:
+    keys = {
+        found.key
+        for name in ("Bob", "Bob\u200b", "\ufeffBob", "Bo\u00adb")
+        if (found := extract(f"\\boxed{{{name}}}", "text")) is not None
+    }
+    assert keys == {("text", "bob")}

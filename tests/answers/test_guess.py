@@ -58,3 +58,26 @@ def test_the_kind_goes_by_path_weight_not_by_branches() -> None:
     assert decide_kind(question, leaves).kind is AnswerKind.TEXT
     assert decide_kind(question, leaves, [0.9, 0.05, 0.05]).kind is AnswerKind.NUMBER
     assert decide_kind(question, leaves, [0.0, 0.0, 0.0]).kind is AnswerKind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Do you know who wrote Hamlet?", "text"),
+        ("Can you recommend a good book?", "text"),
+        ("Could you please describe Rome?", "text"),
+        ("Did you know that 7 is prime?", "yes_no"),
+        ("Can you swim?", "yes_no"),
+        ("True or false: 2 + 2 = 4", "yes_no"),
+        ("True or false: the earth is flat.", "yes_no"),
+        ("Has he 3 or more?", "yes_no"),
+        ("Is it 3 or 4?", "text"),
+        ("What does JSON stand for?", "text"),
+        ("How do I parse JSON?", "text"),
+        ("What is the capital of France? Reply in JSON.", "json"),
+        ("Which city in JSON?", "json"),
+        ("Give me a list of three fruits", "list"),
+    ],
+)
+def test_what_everyday_questions_ask_for(question: str, kind: str) -> None:
+    assert guess_kind(question).kind == kind

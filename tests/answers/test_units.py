@@ -1,7 +1,11 @@
+# Unicode look-alikes are what models write.
+# ruff: noqa: RUF001
+
 from fractions import Fraction
 
 import pytest
 
+from et_agent.answers import extract
 from et_agent.answers.quantity import asked_unit, number_in_unit, quantity_in_value
 from et_agent.answers.units import in_base_units, unit_called
 
@@ -57,3 +61,13 @@ def test_temperatures_are_converted_exactly() -> None:
 def test_the_unit_that_is_asked_for(question: str, text: str, number: int | None) -> None:
     assert number_in_unit(text, question) == number
     assert (asked_unit(question) is None) == ("far is it?" in question or "apples" in question)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["6'9\"", "6’9”", "6' 9\"", "6'9''", "6 ft. 9 in.", "6 ft 9 in", "6 feet 9 inches", "6′9″"],
+)
+def test_feet_and_inches_are_one_height_however_they_are_written(text: str) -> None:
+    found = extract(f"\\boxed{{{text}}}", "auto", question="How tall is he?")
+    assert found is not None
+    assert found.key == ("quantity", Fraction(27, 4), "foot")

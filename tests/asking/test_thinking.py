@@ -395,3 +395,25 @@ def test_an_earlier_thought_is_checked_as_text() -> None:
     turns: Any = [{"role": "user", "content": "2 + 3?"}, said, {"role": "user", "content": "7?"}]
     with pytest.raises(QuestionError, match="reasoning_content of message 2"):
         asked({"7": 1}, turns)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "answer"),
+    [
+        ("```python\nprint('<think>')\n```", "code", "print('<think>')"),
+        ("```python\nprint('<think>a</think>')\n```", "code", "print('<think>a</think>')"),
+        ("The tag `<think>` opens it. \\boxed{7}", "number", "7"),
+        ("```x```\n<think>\n\\boxed{5}\n</think>\n\\boxed{7}", "number", "7"),
+    ],
+)
+@pytest.mark.parametrize("thought", ["", "<think>\nlet me `see\n</think>\n\n"])
+def test_a_mark_in_an_answers_code_begins_no_thought(
+    thought: str, said: str, kind: str, answer: str
+) -> None:
+    result = asked({thought + said: 1.0}, kind=kind)
+    assert result.answer == answer
+
+
+def test_a_thought_of_two_is_left_out_where_the_first_answer_has_closed_its_code() -> None:
+    texts = {"```x```\n<think>\n\\boxed{5}\n</think>\nDone.": 1.0}
+    assert asked(texts, kind="number").answer is None

@@ -11,6 +11,15 @@ from et_agent.answers.structured import canonical, read_json, read_json_at
 __all__ = ["JSON"]
 
 _ASKED: Final = re.compile(r"\bjson\b(?! file| schema)", re.IGNORECASE)
+_ABOUT: Final = re.compile(
+    r"^\W*(?:what|who|when|where|why|which|is|does|how (?:do|does|can|to))\b[^.?!]{0,80}\bjson\b",
+    re.IGNORECASE,
+)
+_WANTED: Final = re.compile(
+    r"\b(?:as|in|into|return|output|reply|respond|answer|give|write|produce|make)\b[^.?!]{0,40}"
+    r"\bjson\b",
+    re.IGNORECASE,
+)
 _MOST_CHARACTERS: Final = 20_000
 _MOST_STARTS: Final = 20
 _OPENING: Final = re.compile(r"[{\[]")
@@ -52,8 +61,10 @@ class _Json(Kind):
     finders = (find_boxed, find_json)
 
     def suggestion(self, question: str) -> Suggestion | None:
-        """The question says JSON."""
+        """The question says JSON, and does not ask what that is."""
         if _ASKED.search(question) is None:
+            return None
+        if _ABOUT.match(question) and not _WANTED.search(question):
             return None
         return Suggestion(12, "The question asks for JSON.")
 

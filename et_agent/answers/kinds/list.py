@@ -21,7 +21,7 @@ __all__ = ["LIST"]
 
 _NUMBER_WORDS: Final = "two|three|four|five|six|seven|eight|nine|ten|2|3|4|5|6|7|8|9|10"
 _ASKED: Final = re.compile(
-    rf"\b(?:list|enumerate|name|give|mention)\s+(?:me\s+)?(?:(?:the|all|any|some|"
+    rf"\b(?:list|enumerate|name|give|mention)\s+(?:me\s+)?(?:a list of\s+)?(?:(?:the|all|any|some|"
     rf"at least)\s+){{0,2}}(?:first\s+)?(?:{_NUMBER_WORDS})\s+\w+"
     r"|^\W*(?:please\s+)?(?:list|enumerate|name all|name the|sort|arrange|rank|order)\b"
     rf"|\b(?:what|which) are (?:the )?(?:first |main |primary |all )*(?:{_NUMBER_WORDS}) \w+"

@@ -68,6 +68,7 @@ _MOST_CHARACTERS: Final = 200
 _NONE: Final = Fraction(0, 1)
 """Stands for "names no one number"; told from a zero by its identity."""
 _RATIO: Final = re.compile(r"\d+\s?/\s?\d+")
+_CODE: Final = re.compile(r"0\d+|\+\d+")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _DATED: Final = re.compile(r"\d[^\d]{0,12}[^\W\d_]{3,}|[^\W\d_]{3,}\.?,?\s+\d|[年月년월]")
 _COMPOUND: Final = re.compile(r"\d\s*[^\W\d_'′″\"]+\D{1,6}\d+\.?\d*\s*[^\W\d_'′″\"]")
@@ -103,8 +104,10 @@ class _Number(Kind):
     def rank(self, content: str, question: str) -> int | None:
         """A bare number is one; "12 apples" too, but "14 December 1972" and "Apollo 11" are words.
 
-        "120/80" is two numbers where the question asks for none.
+        "120/80" is two numbers where the question asks for none, and so do the signs of "02134", "+33".
         """
+        if _CODE.fullmatch(content.strip(" \t.*")) and not asks_for_number(question):
+            return None
         convention = convention_of(question or content)
         if plain_number(content, convention) is not None:
             said = _RATIO.fullmatch(content.strip()) is None or asks_for_number(question)

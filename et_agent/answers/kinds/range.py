@@ -45,7 +45,7 @@ class _Range(Kind):
         """Two ascending numbers with a sign or word between them; a pair in brackets is mathematics."""
         if "[" in content or "(" in content:
             return None
-        hyphen = _BARE_HYPHEN.fullmatch(content.strip())
+        hyphen = _BARE_HYPHEN.fullmatch(readable(content))
         # "555-1234" is a telephone number.
         if hyphen is not None and len(hyphen[1]) != len(hyphen[2]) and not _ASKED.search(question):
             return None
