@@ -72,18 +72,23 @@ _WHOLE: Final = re.compile(
             r"(?:der text|die passagen?|die texte|der abschnitt|die abschnitte) (?:sagt|sagen|nennt|"
             r"nennen|erwähnt|erwähnen|enthält|enthalten)\b.*\b(?:nicht|keine?)\b.*",
             # French
-            r"(?:ce nest |cela nest |cest |non )*(?:pas )?"
-            r"(?:précisé|mentionné|indiqué|spécifié|dit|donné)e? ?(?:dans .*)?",
+            r"(?:(?:ce|cela|il|elle|la réponse) )?(?:nest |ne sont |nétait )?(?:pas|non) "
+            r"(?:explicitement |clairement )?"
+            r"(?:précisé|mentionné|indiqué|spécifié|dit|donné)e?s?(?: dans .*)?",
             r"(?:la )?(?:réponse |elle )?(?:nest |ne figure |ne se trouve )?pas dans (?:le|les|ce|ces) "
             r"(?:textes?|passages?)",
             r"(?:inconnue?|sans réponse|aucune (?:information|réponse|mention)(?: .*)?)",
-            r"(?:le texte|le passage|les passages|les textes) ne .* pas\b.*",
+            r"(?:le texte|le passage|les passages|les textes) ne (?:le |la |les |nous )?(?:dit|disent|"
+            r"(?:mentionne|précise|indique|spécifie|donne)(?:nt)?|contient|contiennent|"
+            r"répond(?:ent)?) pas\b.*",
             # Spanish
             r"no (?:se )?(?:menciona|especifica|indica|dice|sabe|proporciona)(?: .*)?",
             r"(?:la )?(?:respuesta )?no (?:está|aparece|figura|se encuentra) en (?:el|los) "
             r"(?:textos?|pasajes?)",
             r"(?:desconocid[oa]|sin respuesta|no hay (?:información|respuesta)(?: .*)?)",
-            r"(?:el texto|el pasaje|los pasajes|los textos) no .*",
+            r"(?:el texto|el pasaje|los pasajes|los textos) no (?:lo |la |se |nos )?(?:dicen?|"
+            r"(?:menciona|especifica|indica|proporciona|informa|aclara)n?|contienen?|responden?|dan?)"
+            r"(?: .*)?",
             # Italian and Portuguese
             r"(?:la )?(?:risposta )?non (?:è|si trova|compare) (?:nel|nei) (?:testo|testi|brano|brani|"
             r"passaggio|passaggi)",
@@ -91,10 +96,14 @@ _WHOLE: Final = re.compile(
             r"passagem|passagens|trechos?)",
             r"non (?:è |viene )?(?:specificato|menzionato|indicato|detto|presente)(?: .*)?",
             r"(?:sconosciut[oa]|nessuna (?:informazione|risposta)(?: .*)?)",
-            r"(?:il testo|il brano|i brani|i testi) non .*",
+            r"(?:il testo|il brano|i brani|i testi) non (?:lo |la |ci )?(?:dice|dicono|"
+            r"(?:menziona|specifica|indica|riporta)(?:no)?|fornisce|forniscono|contiene|contengono|"
+            r"risponde|rispondono)(?: .*)?",
             r"não (?:é |está |foi )?(?:mencionad|especificad|indicad|informad|dit)[oa](?: .*)?",
             r"(?:desconhecid[oa]|sem resposta|não há (?:informação|resposta)(?: .*)?)",
-            r"(?:o texto|os textos|a passagem|as passagens|o trecho|os trechos) não .*",
+            r"(?:o texto|os textos|a passagem|as passagens|o trecho|os trechos) não (?:o |a |se |nos )?"
+            r"(?:diz|dizem|(?:menciona|especifica|indica|informa)m?|contém|contêm|fornecem?|respondem?)"
+            r"(?: .*)?",
             # Russian, Korean
             r"(?:ответ |это )?(?:в (?:тексте|текстах|отрывке|отрывках) )?не (?:указано?|упомянуто?|"
             r"упоминается|сказано|говорится)(?: в (?:тексте|текстах|отрывке|отрывках))?",

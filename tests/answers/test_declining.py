@@ -6,6 +6,10 @@ from et_agent.answers import AnswerKind, answer_classes, extract
 from et_agent.answers.declining import DECLINED, NOT_THERE, declines
 
 DECLINING = (
+    "Ce n'est pas mentionné dans le texte.",
+    "n'est pas précisé",
+    "el texto no lo menciona",
+    "il testo non lo dice",
     NOT_THERE,
     "Not in the passage.",
     "not stated",
@@ -54,6 +58,13 @@ DECLINING = (
     "答えは文中にありません。",
 )
 ANSWERING = (
+    "dit",
+    "donné",
+    "mentionné dans le traité",
+    "indiquée",
+    "The document does not permit smoking",
+    "el texto no permite fumar",
+    "il testo non cambia",
     "Rollo",
     "The Unknown Soldier",
     "NA",
