@@ -74,11 +74,13 @@ _LIST = re.compile(
 )
 _NO_NUMBER = re.compile(
     r"\d\s?/\s?\d+\s?/\s?\d|(?<![eE])\d+\.\d+\.\d|\d[%°]?-[$€£]?\d(?!.*[=*/+^(])"
+    r"|\b0[xX][0-9A-Fa-f]"
     r"|^\D{0,2}\d+(?:\.\d+)? (?:- |-)\D?\d+(?:\.\d+)?\s*[A-Za-z€%]"
 )
-"""Dates, telephone numbers, scores, ranges and versions: signs between their parts are no operators."""
+"""Dates, telephone numbers, scores, ranges, versions: signs between parts are no operators; 0x1F."""
 _BOLD = re.compile(r"\*\*([^*]{1,60})\*\*")
-_SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_]")
+_SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_√∛]|\d\.\(\d")
+"""Formulas and repeating decimals, whose first digits are not their value."""
 _NAMED_VALUE = re.compile(r"(?:^|[,;]|\band)\s*([A-Za-z]\w{0,8})\s*=")
 _INLINE_MATH = re.compile(r"(?<![\\\w])\$(?![\s$])([^$]{1,60})(?<![\s\\])\$(?![\d$])")
 """Dollars about a formula, not before an amount: `$2k$`, but not `$28 + $10`."""

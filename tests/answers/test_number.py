@@ -187,3 +187,8 @@ def test_long_runs_of_letters_are_read_at_once(filler: str) -> None:
     started = time.perf_counter()
     number_in_value(f"5 {filler}!")
     assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize("text", ["√2", "3√2", "0x1F", "0.(3)"])
+def test_the_first_digits_of_a_formula_are_not_its_value(text: str) -> None:
+    assert number_in_value(text) is None
