@@ -388,7 +388,7 @@ def unmeasured(rows: Doubles, fingerprint: Fingerprint | None) -> tuple[str, ...
     """
     beside = beside_the_tree(rows)
     passages = fingerprint is not None and fingerprint.passages
-    finite = np.isfinite(rows[:, : len(FEATURES)]).all(axis=0)
+    finite = np.asarray(np.isfinite(rows[:, : len(FEATURES)]).all(axis=0)).tolist()
     known = (*beside, *(() if passages else PASSAGE_FEATURES))
     return tuple(
         name for name, has in zip(FEATURES, finite, strict=True) if not has and name not in known
