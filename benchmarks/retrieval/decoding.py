@@ -10,7 +10,7 @@ from benchmarks.retrieval.keeping import Kept, Run
 from benchmarks.retrieval.questions import Asked, questions
 from benchmarks.runs import LARGER, SMALL
 from et_agent.answers import AnswerKind
-from et_agent.answers.containing import contains, words_beside
+from et_agent.answers.containing import words_beside
 from et_agent.asking import submit
 from et_agent.asking.passages import passage_instruction
 from et_agent.asking.pending import PendingAnswer
@@ -93,7 +93,6 @@ def _kept(asked: Asked, pending: PendingAnswer) -> Kept:
         golds=asked.item.golds,
         declined=reading.declined,
         leaves=tuple(None if one is None else one.raw for one in reading.answers),
-        there=(),
         beside=(),
         grounding=None if found is None else _rounded(asdict(found)),
     )
@@ -106,7 +105,6 @@ def measured(asked: Asked, kept: Kept) -> Kept:
     beside = (words_beside(asked.passage, one, question) for one in answers)
     return replace(
         kept,
-        there=tuple(contains(asked.passage, one) for one in answers),
         beside=tuple(round(one, 4) for one in beside),
     )
 

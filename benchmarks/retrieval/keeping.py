@@ -25,7 +25,6 @@ class Kept:
         golds: The accepted answers.
         declined: The class of answers that decline; None without.
         leaves: What each leaf answers, as it writes it; None for nothing.
-        there: Whether the passage holds the answer of each class.
         beside: Share of the question's words that stand in a sentence with it, of each class.
         grounding: What was read of the leading answer (`et_agent.asking.grounding`); None without one.
     """
@@ -36,7 +35,6 @@ class Kept:
     golds: tuple[str, ...]
     declined: int | None
     leaves: tuple[str | None, ...]
-    there: tuple[bool, ...]
     beside: tuple[float, ...]
     grounding: Mapping[str, Any] | None
 
@@ -48,7 +46,6 @@ class Kept:
             "golds": list(self.golds),
             "declined": self.declined,
             "leaf answers": list(self.leaves),
-            "there": list(self.there),
             "beside": list(self.beside),
             "grounding": self.grounding,
             "record": self.record.as_json(),
@@ -64,7 +61,6 @@ class Kept:
             tuple(values["golds"]),
             values["declined"],
             tuple(values["leaf answers"]),
-            tuple(values["there"]),
             tuple(values.get("beside", ())),
             values["grounding"],
         )

@@ -10,18 +10,10 @@ from benchmarks.retrieval.trees import Rows
 from benchmarks.runs import PARAMETERS
 from et_agent.arrays import Doubles
 from et_agent.calibration.evidence import within_votes
-from et_agent.calibration.prior import FROM_PASSAGES, Expected, PassagePrior, fit_prior
+from et_agent.calibration.prior import EXPECTED_OF_PASSAGES, Expected, PassagePrior, fit_prior
 from et_agent.evaluation.metrics import METRICS, value_of
 
-OTHERS: Final = {
-    "undeclined": Expected(0.3, 1.5),
-    "gain": Expected(0.2, 1.0),
-    "over_absence": Expected(0.2, 4.0),
-    "supported": Expected(0.3, 0.5),
-    "answerable": Expected(0.3, 0.5),
-    "mass": Expected(0.3, -1.5),
-    "contained": Expected(1.0, 1.0),
-}
+OTHERS: Final = {"answerable": Expected(0.3, 0.5), "mass": Expected(0.3, -1.5)}
 """Features that were tried besides."""
 _EDGE: Final = 1e-6
 
@@ -47,7 +39,7 @@ class _Judged:
 
 def held_out(features: Sequence[str]) -> dict[str, _Judged]:
     """Judge a set of features, by model."""
-    known = {**OTHERS, **FROM_PASSAGES}
+    known = {**OTHERS, **EXPECTED_OF_PASSAGES}
     expected = {name: known[name] for name in features}
     kind = type("Studied", (PassagePrior,), {"expected": expected})
     every = list(groups())
@@ -78,7 +70,7 @@ def held_out(features: Sequence[str]) -> dict[str, _Judged]:
 
 def study() -> None:
     """Print all features together, each one left out, and the share with each one."""
-    names = list(FROM_PASSAGES)
+    names = list(EXPECTED_OF_PASSAGES)
     sets = {"shipped": names}
     sets |= {f"without {name}": [one for one in names if one != name] for name in names}
     sets |= {f"with {name}": [*names, name] for name in OTHERS}

@@ -1,4 +1,4 @@
-"""Judges the shipped calibrators on the articles of the judge split, and writes the tables."""
+"""Judges the shipped map on the articles of the judge split, and writes the tables."""
 
 import json
 from collections.abc import Sequence
@@ -10,17 +10,16 @@ import numpy as np
 
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.retrieval.fitting import MODELS, prior, questions_of, shipped_path
+from benchmarks.retrieval.fitting import MODELS, groups, prior, questions_of
 from benchmarks.retrieval.keeping import Kept
 from benchmarks.retrieval.trees import Rows, is_right
 from benchmarks.runs import PARAMETERS
 from et_agent.answers.declining import NOT_THERE
 from et_agent.arrays import Bools, Doubles
-from et_agent.calibration import Calibrator
 from et_agent.calibration.evidence import within_limits, within_votes
 from et_agent.calibration.features import taken
-from et_agent.calibration.grounds import FROM_PASSAGES
-from et_agent.calibration.prior import Prior
+from et_agent.calibration.grounds import PASSAGE_FEATURES
+from et_agent.calibration.prior import PassagePrior, Prior
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.metrics import auroc, brier, ece
 from et_agent.evaluation.report import shown, table
@@ -54,22 +53,17 @@ def judged(right: Bools, confidence: Doubles) -> Figures:
 
 def ways(model: str, rows: Rows) -> dict[str, Doubles]:
     """Confidences by what gives them, [n] each."""
-    others = prior(tuple(one for one in MODELS if one != model))
-    general = others.map_for(PARAMETERS[model]).predict(rows.rows)
-    return {
-        "shipped map": Calibrator.load(shipped_path(model)).predict_proba(rows.rows)[:, 1],
-        "general map for passages, without this model": within_votes(
-            rows.rows, within_limits(others.limits, general)
-        ),
-        "general map for questions alone": _alone(model, rows.rows),
-        "share": rows.share,
-    }
+    found = {"general map for passages": _by(PassagePrior.shipped(), model, rows.rows)}
+    others = tuple(one for one in MODELS if one != model)
+    if len(list(groups(others))) >= 2:
+        found["the same, without this model"] = _by(prior(others), model, rows.rows)
+    found["general map for questions alone"] = _by(Prior.shipped(), model, rows.rows)
+    return {**found, "share": rows.share}
 
 
-def _alone(model: str, rows: Doubles) -> Doubles:
-    found = Prior.shipped()
-    predicted = found.map_for(PARAMETERS[model]).predict(rows)
-    return within_votes(rows, within_limits(found.limits, predicted))
+def _by(general: Prior, model: str, rows: Doubles) -> Doubles:
+    predicted = general.map_for(PARAMETERS[model]).predict(rows)
+    return within_votes(rows, within_limits(general.limits, predicted))
 
 
 def answers(questions: Sequence[Kept]) -> Figures:
@@ -99,11 +93,10 @@ def write_tables() -> None:
     said, told, alone = [], [], []
     for model in MODELS:
         questions = questions_of(model, "judge")
-        if not questions or not shipped_path(model).is_file():
+        if not questions:
             continue
         rows = Rows.of(questions)
         tokens = float(np.mean([one.record.tokens_decoded for one in questions]))
-        read = float(np.mean([(one.grounding or {}).get("tokens", 0) for one in questions]))
         found = answers(questions)
         figures = {name: judged(rows.right, one) for name, one in ways(model, rows).items()}
         single = {
@@ -111,13 +104,12 @@ def write_tables() -> None:
                 auroc(rows.right, _known(rows.rows, name), Resamples(rows.right.size).counts),
                 rows.right.size,
             )
-            for name in ("share", "answerable", *FROM_PASSAGES)
+            for name in ("share", "answerable", *PASSAGE_FEATURES)
         }
         document[model] = {
             "questions": len(questions),
             "answers": {name: asdict(one) for name, one in found.items()},
             "tokens decoded": tokens,
-            "tokens read for the features": read,
             "confidence": {
                 name: {key: asdict(one) for key, one in each.items()}
                 for name, each in figures.items()
@@ -125,14 +117,14 @@ def write_tables() -> None:
             "AUROC of single features": {name: asdict(one) for name, one in single.items()},
         }
         cells = [shown(one) for one in found.values()]
-        said.append([model, str(len(questions)), *cells, f"{tokens:.0f}", f"{read:.0f}"])
+        said.append([model, str(len(questions)), *cells, f"{tokens:.0f}"])
         for name, each in figures.items():
             picked = ("AUROC", "ECE", "Brier", "false at 0.8", "given at 0.8")
             told.append([model, name, str(rows.right.size), *(shown(each[one]) for one in picked)])
         alone.append([model, *(shown(one) for one in single.values())])
     write_atomically(OUT, json.dumps(document, indent=1) + "\n")
     head = ["model", "questions", "right of answerable", "exact match", "declined of answerable"]
-    head += ["declined of unanswerable", "tokens decoded", "tokens read beside"]
+    head += ["declined of unanswerable", "tokens decoded"]
     measures = ["AUROC", "ECE", "Brier", "false among those given at 0.8", "given at 0.8"]
     put(
         "docs/confidence.md",
@@ -142,7 +134,7 @@ def write_tables() -> None:
             "",
             *table(["model", "confidence", "answers", *measures], told),
             "",
-            *table(["model: AUROC of", "share", "answerable", *FROM_PASSAGES], alone),
+            *table(["model: AUROC of", "share", "answerable", *PASSAGE_FEATURES], alone),
         ],
     )
 

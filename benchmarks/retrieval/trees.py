@@ -1,5 +1,6 @@
 """From kept questions to rows of features with labels."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,23 +60,12 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
     answer = record.answers[leaves.top]
     if answer == NOT_THERE:
         return None
-    there = dict(zip(kept.record.answers, kept.there, strict=True))
     beside = dict(zip(kept.record.answers, kept.beside, strict=True))
     shares = dict(zip(record.answers, leaves.shares.tolist(), strict=True))
     read = kept.grounding or {}
     same = bool(read) and normalised(read["answer"]) == normalised(answer)
-    known = (
-        {name: read[name] for name in ("with_passages", "without", "absent", "supported", "chosen")}
-        if same
-        else {}
-    )
-    grounds = Grounds(
-        contained=there[answer],
-        beside=beside[answer],
-        declined=shares.get(NOT_THERE, 0.0),
-        leaves=int(leaves.count.sum()),
-        **known,
-    )
+    chosen = tuple(read["chosen"]) if same else (math.nan, math.nan)
+    grounds = Grounds(beside[answer], chosen)
     features = features_of(leaves, answerable=record.answerable, beside=grounds.features())
     return Tree(features, is_right(answer, kept), shares[answer])
 

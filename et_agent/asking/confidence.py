@@ -35,6 +35,7 @@ __all__ = ["WIDENED", "Assessment", "ConfidenceEstimator"]
 
 WIDENED: Final = 2.0
 """Factor of the general map's covariance for a tree unlike those that any map was fitted on."""
+_UNCHOSEN: Final = "the model could not be asked whether the passages say the answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class ConfidenceEstimator:
         names = ladder.reads if fields else ()
         trees = [features, *(features_of(one, names) for one in fields)]
         found, *of_fields = ladder.assessments(trees)
+        notes = (*found.notes, *notes)
         return replace(found, features=features, notes=notes, fields=tuple(of_fields))
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
@@ -211,6 +213,12 @@ class _Ladder:
     def assessments(self, trees: Sequence[Mapping[str, float | None]]) -> list[Assessment]:
         """P(correct) of trees with these features, each from the best map that applies."""
         tried = [self._by_held(one) for one in trees]
+        tried = [
+            Assessment({}, notes=(f"no confidence: {_UNCHOSEN}",))
+            if isinstance(one, _Refused) and self._lacks_choice(self._general, tree)
+            else one
+            for one, tree in zip(tried, trees, strict=True)
+        ]
         left = [at for at, one in enumerate(tried) if isinstance(one, _Refused)]
         judged = self._general.confidences([trees[at] for at in left], self._form)
         general = dict(zip(left, judged, strict=True))
@@ -224,6 +232,8 @@ class _Ladder:
             return _Refused(self._why_none)
         calibrator, source = self._held
         try:
+            if self._lacks_choice(calibrator, features):
+                return _Refused(_UNCHOSEN)
             if calibrator.outside(features, self._form):
                 return _Refused(
                     f"this tree is unlike those of the {source} calibrator", outside=True
@@ -232,6 +242,14 @@ class _Ladder:
             return self._assessment(self._held, found, self._largest(calibrator))
         except (CalibrationError, ArithmeticError, ValueError) as error:
             return _Refused(f"the {source} calibrator does not apply: {error}")
+
+    @staticmethod
+    def _lacks_choice(calibrator: Calibrator, features: Mapping[str, float | None]) -> bool:
+        """Whether a map needs the choice of an answer out of passages, and it was not read.
+
+        Maps take what is not measured as neutral, and a neutral choice would speak for the answer.
+        """
+        return "chosen" in calibrator.reads and features.get("chosen") is None
 
     def _by_general(self, found: Confidence, refused: "_Refused") -> Assessment:
         value, low = self._largest(self._general)

@@ -32,8 +32,8 @@ __all__ = ["PreparedPrompt", "Question"]
 Question = str | Sequence[Message]
 """A question, or a conversation whose last user message is to be answered."""
 
-FROM_PASSAGES: Final = EntropyTree(leaves=8)
-"""The default decoder of answers out of passages, which the shipped calibrators hold for."""
+PASSAGE_DECODER: Final = EntropyTree(leaves=8)
+"""The default decoder of answers out of passages; their general map was fitted on such trees."""
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 
@@ -190,7 +190,7 @@ def _decoder(
                 "Direct reads the letters of options, none of which can say that the passages do not "
                 "hold the answer: use another decoder, or leave out the context"
             )
-        return FROM_PASSAGES if options.decoder is None else options.decoder
+        return PASSAGE_DECODER if options.decoder is None else options.decoder
     if options.decoder is None:
         own = options.system_prompt is not None or conversation.system
         direct = kind is AnswerKind.CHOICE and form is None and not own and not thinks

@@ -34,6 +34,7 @@ from et_agent.calibration.fitting import (
     judged,
     log_loss,
     renamed_method,
+    unmeasured,
     usable_features,
 )
 from et_agent.calibration.labels import checked_label
@@ -159,8 +160,7 @@ class Calibrator:
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
             raise CalibrationError(f"seed is {self.seed!r}: use a whole number from 0 to 2**32 - 1")
         beside = beside_the_tree(rows) if self.features is None else ()
-        left_out = FEATURES if self.features is None else ()
-        self.unmeasured_ = tuple(name for name in left_out if name not in (*features, *beside))
+        self.unmeasured_ = unmeasured(rows, self.fingerprint) if self.features is None else ()
         if self.method != AUTO and (missing := CANDIDATES[self.method].missing(features)):
             raise CalibrationError(
                 f"{self.method} also needs {', '.join(missing)}: add it to the features, leave out "

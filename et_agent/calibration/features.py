@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from et_agent.answers import AnswerKind
 from et_agent.arrays import Doubles
-from et_agent.calibration.grounds import FROM_PASSAGES, log_odds
+from et_agent.calibration.grounds import PASSAGE_FEATURES, log_odds
 from et_agent.errors import CalibrationError
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
@@ -170,7 +170,7 @@ FEATURES: Final[dict[str, Feature]] = {
             None,
             fitted=False,
         ),
-        *(Feature(name, meaning, None, fitted=False) for name, meaning in FROM_PASSAGES.items()),
+        *(Feature(name, meaning, None, fitted=False) for name, meaning in PASSAGE_FEATURES.items()),
     )
 }
 """Features by name: of the tree, and what was asked beside it. `feature_columns` adds those of the

@@ -13,6 +13,8 @@ import numpy as np
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.evidence import within_votes
 from et_agent.calibration.features import FEATURES, check_columns, feature_columns
+from et_agent.calibration.fingerprint import Fingerprint
+from et_agent.calibration.grounds import PASSAGE_FEATURES
 from et_agent.calibration.libraries import sklearn_module
 from et_agent.calibration.maps import CalibrationMap, Isotonic, Logistic, VennAbers, rounded
 from et_agent.calibration.pooled import Pooled
@@ -33,6 +35,7 @@ __all__ = [
     "judged",
     "log_loss",
     "renamed_method",
+    "unmeasured",
     "usable_features",
 ]
 
@@ -374,6 +377,22 @@ def beside_the_tree(rows: Doubles) -> tuple[str, ...]:
     columns = feature_columns()
     names = (name for name, feature in FEATURES.items() if feature.value is None)
     return tuple(name for name in names if np.isfinite(rows[:, columns.index(name)]).any())
+
+
+def unmeasured(rows: Doubles, fingerprint: Fingerprint | None) -> tuple[str, ...]:
+    """Features that some question lacks; of those that are not of the tree, that all of them lack.
+
+    Args:
+        rows: Rows of `feature_row`, float64 [n, columns].
+        fingerprint: What they are of. Answers that are not out of passages need no features of these.
+    """
+    beside = beside_the_tree(rows)
+    passages = fingerprint is not None and fingerprint.passages
+    finite = np.asarray(np.isfinite(rows[:, : len(FEATURES)]).all(axis=0)).tolist()
+    known = (*beside, *(() if passages else PASSAGE_FEATURES))
+    return tuple(
+        name for name, has in zip(FEATURES, finite, strict=True) if not has and name not in known
+    )
 
 
 def usable_features(rows: Doubles, features: Sequence[str] | None) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from et_agent.validation import Frozen
 
 __all__ = [
     "EXPECTED",
-    "FROM_PASSAGES",
+    "EXPECTED_OF_PASSAGES",
     "Expected",
     "Group",
     "GroupUsed",
@@ -67,7 +67,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 }
 """Features of the general map. The share is the first guess at the probability, so its log-odds
 weigh 1; the others are weak guesses that every group corrects."""
-FROM_PASSAGES: Final[Mapping[str, Expected]] = {
+EXPECTED_OF_PASSAGES: Final[Mapping[str, Expected]] = {
     "share": Expected(0.5, 1.0),
     "token_probability": Expected(1.0, 0.8),
     "beside": Expected(2.0, 0.5),
@@ -198,7 +198,7 @@ class PassagePrior(Prior):
     """The same for answers out of given passages."""
 
     file_name: ClassVar[str] = "passages.json"
-    expected: ClassVar[Mapping[str, Expected]] = FROM_PASSAGES
+    expected: ClassVar[Mapping[str, Expected]] = EXPECTED_OF_PASSAGES
 
 
 def prior_of(fingerprint: Fingerprint | None) -> Prior:

@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from et_agent import MultiChain, ScriptedModel, submit, submit_all
 from et_agent.asking.pending import PendingAnswer
+from et_agent.calibration import Calibrator, Fingerprint, feature_columns, feature_row
+from et_agent.calibration.grounds import PASSAGE_FEATURES
 from et_agent.errors import EtAgentError, ModelClosedError
 
 PASSAGE = "Rollo led the men."
@@ -16,8 +19,6 @@ CHAINS = MultiChain(leaves=8, temperature=1)
 
 
 def script(prompt: str) -> Mapping[str, float]:
-    if "Proposed answer: Rollo" in prompt:
-        return {"Yes": 0.9, "No": 0.1}
     if "Do the passages above say" in prompt:
         return {"Yes": 0.75, "No": 0.25}
     if "A) Rollo\nB) The passages do not say it." in prompt:
@@ -40,10 +41,6 @@ def test_the_readings_are_those_of_the_model() -> None:
         result = one.result()
     assert found is not None
     assert found.answer == "Rollo"
-    assert math.fsum(found.with_passages) == pytest.approx(math.log(0.7), abs=1e-5)
-    assert math.fsum(found.without) == pytest.approx(math.log(0.1), abs=1e-5)
-    assert math.fsum(found.absent) == pytest.approx(math.log(0.2), abs=1e-5)
-    assert found.supported == pytest.approx(0.9, abs=1e-6)
     assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
     read = result.usage.probe_tokens
     assert read > found.tokens > 0
@@ -52,17 +49,10 @@ def test_the_readings_are_those_of_the_model() -> None:
 
 def test_they_are_features_of_the_result() -> None:
     with ScriptedModel.from_texts(script) as model:
-        one = pending(model)
-        features, found = one.result().features, one.grounding()
-    assert found is not None
-    size = len(found.with_passages)
-    assert features["contained"] == 1.0
+        features = pending(model).result().features
+    assert features["beside"] == 1.0
     assert features["answerable"] == pytest.approx(math.log(3), abs=1e-4)
-    assert features["gain"] == pytest.approx(math.log(7) / size, abs=1e-5)
-    assert features["over_absence"] == pytest.approx(math.log(3.5), abs=1e-5)
-    assert features["supported"] == pytest.approx(math.log(9), abs=1e-4)
     assert features["chosen"] == pytest.approx((math.log(4) + math.log(1.5)) / 2, abs=1e-4)
-    assert features["undeclined"] is not None
 
 
 def test_without_passages_nothing_is_read() -> None:
@@ -70,7 +60,7 @@ def test_without_passages_nothing_is_read() -> None:
         one = pending(model, context=None, kind="text")
         features = one.result().features
         assert one.grounding() is None
-    assert {features[name] for name in ("contained", "gain", "supported", "undeclined")} == {None}
+    assert {features[name] for name in PASSAGE_FEATURES} == {None}
 
 
 def test_where_all_decline_there_is_nothing_to_ask() -> None:
@@ -92,20 +82,47 @@ def test_the_callback_comes_once_when_all_have_ended() -> None:
 def test_several_questions_share_batches() -> None:
     with ScriptedModel.from_texts(script) as model:
         many = submit_all(model, [QUESTION] * 3, context=PASSAGE, decoder=CHAINS)
-        found = [one.result().features["supported"] for one in many]
+        found = [one.result().features["chosen"] for one in many]
     assert len(set(found)) == 1
     assert found[0] is not None
 
 
-def test_a_question_that_just_fits_is_answered_without_them() -> None:
+def test_a_question_that_just_fits_is_answered_but_without_a_confidence() -> None:
     with ScriptedModel.from_texts(script) as model:
         length = len(pending(model).request.prompt)
     with ScriptedModel.from_texts(script, longest_path=length + 40) as model:
         result = pending(model).result()
     assert result.answer == "Rollo"
-    assert result.features["contained"] == 1.0
-    assert (result.features["supported"], result.features["gain"]) == (None, None)
+    assert (result.features["beside"], result.features["chosen"]) == (1.0, None)
+    assert result.confidence is None, "the map would take the missing choice for a good one"
+    assert any("no confidence: the model could not be asked" in one for one in result.notes)
+
+
+def test_a_map_that_does_not_read_the_choice_holds_without_it() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        features = pending(model).result().features
+        length = len(pending(model).request.prompt)
+    rng = np.random.default_rng(1)
+    rows = np.tile(feature_row(features, "text"), (80, 1))
+    rows[:, feature_columns().index("share")] += rng.normal(0.0, 1.0, 80)
+    own = Calibrator(method="platt", features=["share"]).fit(rows, rng.random(80) < 0.7)
+    with ScriptedModel.from_texts(script, longest_path=length + 40) as model:
+        result = pending(model, calibrator=own).result()
+    assert result.features["chosen"] is None
     assert result.confidence is not None
+    assert result.calibration is not None
+    assert result.calibration.source == "own"
+
+
+def test_an_own_map_that_reads_the_choice_does_not_hold_without_it() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        result = pending(model).result()
+        length = len(pending(model).request.prompt)
+    assert result.confidence is not None
+    asked = Fingerprint.of_result(result.model_dump())
+    own = Calibrator.general(fingerprint=asked).update(result, True)
+    with ScriptedModel.from_texts(script, longest_path=length + 40) as model:
+        assert pending(model, calibrator=own).result().confidence is None
 
 
 def test_a_model_that_is_closed_meanwhile_leaves_nobody_waiting() -> None:

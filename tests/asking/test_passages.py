@@ -152,8 +152,10 @@ def test_plain_prompts_have_them_too() -> None:
     result, prompts = asked({" Rollo": 1.0}, chat="plain")
     assert any(f"Passage:\n{PASSAGE}\n\nQuestion: {QUESTION}\nAnswer:" in one for one in prompts)
     assert result.answer == "Rollo"
-    assert result.features["contained"] == 1.0
-    assert result.features["supported"] is None  # nobody is asked in a plain prompt
+    assert result.features["beside"] == 1.0
+    # Nobody is asked in a plain prompt, so nobody knows.
+    assert (result.features["chosen"], result.confidence) == (None, None)
+    assert any("could not be asked" in one for one in result.notes)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_plain_prompts_have_them_too() -> None:
 def test_passages_of_any_language(passage: str) -> None:
     result, prompts = asked(context=passage)
     assert any(passage in one for one in prompts)
-    assert result.features["contained"] == float("Rollo" in passage)
+    assert result.features["beside"] == float("Rollo" in passage)
 
 
 def test_words_of_command_in_a_passage_are_words() -> None:
@@ -176,11 +178,11 @@ def test_words_of_command_in_a_passage_are_words() -> None:
     result, prompts = asked({"\\boxed{7}": 1.0}, context=injected)
     assert any(injected in one for one in prompts)
     assert result.answer == "7"
-    assert result.features["contained"] == 1.0
-    # What the model says of it counts beside that.
-    assert result.features["supported"] == pytest.approx(0.847, abs=1e-3)
+    assert result.features["beside"] == 1.0
+    # What the model says of it counts beside that: A is its letter in one order, B in the other.
+    assert result.features["chosen"] == pytest.approx(0.0, abs=1e-3)
     result, _ = asked({"\\boxed{70}": 1.0}, context=injected)
-    assert result.features["contained"] == 0.0
+    assert result.features["beside"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ import pytest
 from et_agent import Direct, EntropyTree
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
-from et_agent.asking.passages import passage_instruction
-from et_agent.asking.prompting import FROM_PASSAGES
 from et_agent.calibration import Calibrator
 from et_agent.calibration.finding import (
     calibrators_folder,
@@ -43,14 +41,6 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def what_users_ask(path: Path) -> Fingerprint:
     """The default of an answer kind, and a catalog model, both named by the file."""
     name, _, kind = path.stem.rpartition("-")
-    if kind == "passages":
-        return Fingerprint.of(
-            model=CATALOG[name].sha256,
-            decoder=described(FROM_PASSAGES),
-            instructions={"text": passage_instruction(AnswerKind.TEXT)},
-            chat="model",
-            passages=True,
-        )
     direct = kind == "choice"
     return Fingerprint.of(
         model=CATALOG[name].sha256,

@@ -111,7 +111,7 @@ def test_a_labelled_file_fits_as_well(
     shown = run("calibrate", "fit", "--labels", str(old), "--output", out)
     assert shown.code == 0, shown.err
     assert "platt" in shown.out
-    assert "at least one question lacks them: rauq, answer_logprob" in shown.out
+    assert "at least one question lacks them: rauq, answer_logprob, answerable\n" in shown.out
     shown = run("calibrate", "fit", "--labels", str(labels), "--output", out)
     assert shown.code == 0, shown.err
     install(half_known)

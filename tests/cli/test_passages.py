@@ -20,7 +20,7 @@ def test_passages_are_texts_and_files(run: Run, install: Install, tmp_path: Path
     assert shown.code == 0, shown.err
     result = json.loads(shown.out)
     assert result["passages"] == ["Rollo led them.", "Second."]
-    assert (result["answer"], result["features"]["contained"]) == ("Rollo", 1.0)
+    assert (result["answer"], result["features"]["beside"]) == ("Rollo", 1.0)
 
 
 def test_what_they_do_not_say_is_said(run: Run, install: Install) -> None:
