@@ -1,7 +1,6 @@
 """Asks the model, beside the tree of a question, whether the question can be answered at all."""
 
 import math
-from collections.abc import Sequence
 
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.decoding.base import RunInputs
@@ -9,7 +8,6 @@ from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError, ModelClosedError
-from et_agent.templates.messages import Message
 from et_agent.uncertainty.self_evaluation import (
     ANSWERABLE,
     ANSWERED,
@@ -37,8 +35,7 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
     if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:
-        asked = _asking(messages, ANSWERED if prompt.passages else ANSWERABLE)
-        tokens = prompt.answering(model, asked)
+        tokens = prompt.going_on_with(model, ANSWERED if prompt.passages else ANSWERABLE)
         inputs = RunInputs(prompt_length=len(tokens), stop_tokens=model.info.stop_tokens)
         return scheduler_of(model).prepare(tokens, word_probe(model), inputs)
     except ModelClosedError:
@@ -61,9 +58,3 @@ def p_answerable_of(request: Request | None, timeout: float | None = None) -> fl
     except EtAgentError:
         return None
     return None if math.isnan(found) else found
-
-
-def _asking(messages: Sequence[Message], whether: str) -> list[Message]:
-    *earlier, last = messages
-    asked: Message = {**last, "content": f"{last['content']}\n\n{whether}"}
-    return [*earlier, asked]

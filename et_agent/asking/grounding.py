@@ -116,11 +116,8 @@ class GroundingReader:
 
     def _ask(self, leading: Extracted) -> None:
         model, answer = self._model, leading.value
-        *earlier, last = self._prompt.conversation.messages
         prompts = [
-            self._prompt.answering(
-                model, [*earlier, {**last, "content": f"{last['content']}\n\n{text}"}]
-            )
+            self._prompt.going_on_with(model, text)
             for text in (
                 CHOSEN.format(first=answer, second=_ABSENT),
                 CHOSEN.format(first=_ABSENT, second=answer),

@@ -22,7 +22,12 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.direct import Direct, Lettered
 from et_agent.decoding.schedules import EntropyTree
-from et_agent.decoding.thinking import ThinkingConstraint, Thoughts, thought_ending
+from et_agent.decoding.thinking import (
+    ThinkingConstraint,
+    Thoughts,
+    thought_ending,
+    unthinking_tokens,
+)
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
@@ -145,16 +150,11 @@ class PreparedPrompt:
             thoughts=thoughts,
         )
 
-    def answering(self, model: LanguageModel, messages: Sequence[Message]) -> list[int]:
-        """Tokens of a chat prompt with this one's options, after which the answer follows at once.
-
-        A thought that the prompt opens, or that the model would begin with, is ended.
-        """
-        options = self.template_options
-        tokens = (
-            model.chat_tokens(messages, (), options) if options else model.chat_tokens(messages)
-        )
-        return [*tokens, *thought_ending(model, tokens)]
+    def going_on_with(self, model: LanguageModel, text: str) -> list[int]:
+        """Tokens of the prompt with a text behind its last message; the reply follows at once."""
+        *earlier, last = self.conversation.messages
+        asked: Message = {**last, "content": f"{last['content']}\n\n{text}"}
+        return unthinking_tokens(model, [*earlier, asked], self.template_options)
 
     @property
     def expected_form(self) -> str:

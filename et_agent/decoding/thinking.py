@@ -7,10 +7,10 @@ in which each control token of a mark has a stand-in, and the marks are looked f
 import bisect
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -357,13 +357,20 @@ def _length_of_character(text: bytes) -> int:
     return 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
 
 
-def unthinking_tokens(model: LanguageModel, messages: Sequence[Message]) -> list[int]:
+def unthinking_tokens(
+    model: LanguageModel, messages: Sequence[Message], options: Mapping[str, Any] | None = None
+) -> list[int]:
     """Tokens of a chat prompt after which the model answers at once, its thought empty.
+
+    Args:
+        model: The model.
+        messages: The conversation.
+        options: Options that the chat template gets.
 
     Raises:
         UnsupportedModelError: The model has no chat template.
     """
-    prompt = model.chat_tokens(messages)
+    prompt = model.chat_tokens(messages, (), options) if options else model.chat_tokens(messages)
     return [*prompt, *thought_ending(model, prompt)]
 
 

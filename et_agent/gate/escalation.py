@@ -129,6 +129,9 @@ class Escalated:
 class _DeclinedError(EscalationError):
     """The target found that the passages do not hold the answer: a finding, not a failure."""
 
+    def __init__(self) -> None:
+        super().__init__("the target found that the passages do not say")
+
 
 def call_target(
     target: Target,
@@ -298,7 +301,7 @@ def _read(value: Any, passages: Sequence[str]) -> tuple[str, AskResult | None]:
     elif not result.complete:
         raise EscalationError("the target was stopped at a limit before it had an answer")
     elif result.declined:
-        raise _DeclinedError("the target found that the passages do not say")
+        raise _DeclinedError
     elif result.answer is None:
         raise EscalationError("no path of the target gave an answer")
     else:
@@ -306,7 +309,7 @@ def _read(value: Any, passages: Sequence[str]) -> tuple[str, AskResult | None]:
     if not _can_be_seen(found):
         raise EscalationError("the target gave no answer")
     if passages and declines(found):
-        raise _DeclinedError("the target found that the passages do not say")
+        raise _DeclinedError
     return found, result
 
 
