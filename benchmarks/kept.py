@@ -14,7 +14,7 @@ from et_agent.decoding.naming import described
 from et_agent.engines.base import LanguageModel
 from et_agent.storage import write_atomically
 
-__all__ = ["Row", "decode", "head_of", "read", "rounded"]
+__all__ = ["Row", "decode", "head_of", "read", "read_lines", "rounded", "write_lines"]
 
 Row = dict[str, Any]
 
@@ -67,7 +67,7 @@ def decode(
             return
         numbers = left[at : at + at_once]
         rows += decoded(numbers)
-        _write(path, held, rows)
+        write_lines(path, [held, *rows])
         print(
             f"{time.strftime('%H:%M:%S')} {len(rows)}/{count}, {told(rows)}, "
             f"{sum(row['tokens'] for row in rows[-len(numbers) :])} tokens",
@@ -85,11 +85,18 @@ def read(path: Path) -> tuple[Row, list[Row]] | None:
     """How a file was decoded, and its rows in order; None if there is no file."""
     if not path.is_file():
         return None
-    head, *rows = map(json.loads, lzma.decompress(path.read_bytes()).decode().splitlines())
+    head, *rows = read_lines(path)
     return head, sorted(rows, key=lambda row: int(row["number"]))
 
 
-def _write(path: Path, head: Row, rows: Sequence[Row]) -> None:
-    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (head, *rows)]
-    text = "".join(f"{line}\n" for line in lines)
+def read_lines(path: Path) -> list[Row]:
+    """The lines of an xz-compressed file of JSON."""
+    return [json.loads(line) for line in lzma.decompress(path.read_bytes()).decode().splitlines()]
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write such a file, atomically; the same lines give the same bytes."""
+    texts = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in lines)
+    text = "".join(f"{line}\n" for line in texts)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))

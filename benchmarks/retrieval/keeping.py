@@ -1,14 +1,12 @@
 """What is kept of the decoded questions: one xz-compressed file of JSON lines per model and split."""
 
-import json
-import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.kept import read_lines, write_lines
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.storage import write_atomically
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "retrieval"
 
@@ -85,16 +83,11 @@ class Run:
         """What there is."""
         found = cls(RESULTS / f"{model}-{split}.jsonl.xz")
         if found.path.is_file():
-            head, *lines = lzma.decompress(found.path.read_bytes()).decode().splitlines()
-            found.config = json.loads(head)
-            rows = [Kept.from_json(json.loads(line)) for line in lines]
+            found.config, *lines = read_lines(found.path)
+            rows = [Kept.from_json(line) for line in lines]
             found.kept = {one.record.item: one for one in rows}
         return found
 
     def save(self) -> None:
         """Write it, atomically; the same questions give the same bytes."""
-        rows = [self.config, *(one.as_json() for one in self.kept.values())]
-        lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-        text = "".join(f"{line}\n" for line in lines)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, lzma.compress(text.encode()))
+        write_lines(self.path, [self.config, *(one.as_json() for one in self.kept.values())])
