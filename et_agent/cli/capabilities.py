@@ -32,12 +32,8 @@ def capabilities_of(info: "GgufInfo", thresholds: "Thresholds | None") -> list[C
         return [
             Capability(name, False, unusable) for name in ("forks", "attention", "chat", "pilot")
         ]
-    window = info.sliding_window
-    forks = "paths can share a prefix in the KV cache"
-    if window is not None:
-        forks += f"; prompt and path end at its sliding window of {window} tokens"
     return [
-        Capability("forks", True, forks),
+        Capability("forks", True, "paths can share a prefix in the KV cache"),
         Capability(
             "attention", True, "a transformer; `et-agent doctor` tests it with this llama.cpp"
         ),

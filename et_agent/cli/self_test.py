@@ -28,6 +28,8 @@ Status = Literal["ok", "warn", "fail"]
 _QUESTION: Final = "How many legs have 3 cats and 2 birds together?"
 _BRANCH: Final = 8
 _LEAST_COSINE: Final = 0.999
+_EARLY: Final = 48
+"""Where a path that has grown past the window is forked again: its first cells must still be there."""
 _ROW_TOLERANCE: Final = 1e-3
 
 
@@ -59,6 +61,8 @@ def self_test(open_model: Callable[[], AbstractContextManager[LanguageModel]]) -
             checks.append(_tree(model))
             tokens = model.plain_tokens(_QUESTION)
             checks += model.submit(lambda: _look_at_branches(model, tokens)).result()
+            if 0 < model.info.window < model.info.longest_path - 2 * _EARLY:
+                checks.append(model.submit(lambda: _look_past_window(model, tokens)).result())
     except EtAgentError as error:
         checks.append(Check("self-test", "fail", str(error)))
     return checks
@@ -110,7 +114,42 @@ def _look_at_branches(model: LanguageModel, prompt: list[int]) -> list[Check]:
     path = [*prompt, *branches[1]]
     alone = model.decode(_batch(path, range(len(path)), [2] * len(path))).logits[0].copy()
     model.release(2)
-    return [_attention(rows), _isolation(together, alone)]
+    detail = "a forked branch has the logits of its tokens decoded alone"
+    return [_attention(rows), _same("forks", detail, together, alone)]
+
+
+def _look_past_window(model: LanguageModel, prompt: list[int]) -> Check:
+    """In the owner thread: a path past the sliding window is forked at an early token.
+
+    A sequence that came before it leaves free cells, and another takes these and more: llama.cpp would
+    take those that have left the window.
+    """
+    window = model.info.window
+    length = window + 2 * _EARLY
+    path = (prompt * (length // len(prompt) + 1))[:length]
+    model.configure(length + 1)
+    _fill(model, path[: _EARLY // 2], 1)
+    _fill(model, path, 0)
+    model.release(1)
+    _fill(model, path[_EARLY::-1], 2)
+    model.fork(0, 3, _EARLY)
+    other = path[-1]
+    forked = model.decode(_batch([other], [_EARLY], [3])).logits[0].copy()
+    for sequence in (0, 2, 3):
+        model.release(sequence)
+    alone = _fill(model, [*path[:_EARLY], other], 1)
+    model.release(1)
+    detail = f"after {length} tokens, a fork at {_EARLY} has the logits of its tokens alone"
+    return _same(f"window of {window}", detail, forked, alone)
+
+
+def _fill(model: LanguageModel, tokens: Sequence[int], sequence: int) -> NDArray[np.float32]:
+    """Decode a path in as many batches as it takes; returns its last logits."""
+    most = model.info.max_batch
+    for at in range(0, len(tokens), most):
+        part = tokens[at : at + most]
+        step = model.decode(_batch(part, range(at, at + len(part)), [sequence] * len(part)))
+    return step.logits[-1].copy()
 
 
 def _attention(rows: Sequence[NDArray[np.float32]]) -> Check:
@@ -130,20 +169,22 @@ def _attention(rows: Sequence[NDArray[np.float32]]) -> Check:
     )
 
 
-def _isolation(together: NDArray[np.float32], alone: NDArray[np.float32]) -> Check:
-    one, other = together.astype(np.float64), alone.astype(np.float64)
+def _same(
+    name: str, detail: str, found: NDArray[np.float32], expected: NDArray[np.float32]
+) -> Check:
+    one, other = found.astype(np.float64), expected.astype(np.float64)
     norm = float(np.linalg.norm(one) * np.linalg.norm(other))
     cosine = float(one @ other) / norm if norm else 1.0
-    detail = f"a forked branch has the logits of its tokens decoded alone (cosine {cosine:.6f})"
     if cosine >= _LEAST_COSINE:
-        return Check("forks", "ok", detail)
-    return Check("forks", "fail", detail.replace("has", "should have"), "choose another model")
+        return Check(name, "ok", f"{detail} (cosine {cosine:.6f})")
+    wrong = f"{detail.replace('has', 'should have')} (cosine {cosine:.6f})"
+    return Check(name, "fail", wrong, "choose another model, and report this one")
 
 
 def _main() -> None:
     wanted = json.loads(sys.argv[1])
     checks = self_test(
-        lambda: loading.open_model(wanted["spec"], context=2048, threads=wanted["threads"])
+        lambda: loading.open_model(wanted["spec"], threads=wanted["threads"])
     )
     print(json.dumps([asdict(check) for check in checks]))
 

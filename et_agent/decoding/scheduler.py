@@ -131,7 +131,7 @@ class Scheduler:
         if len(prompt) >= info.longest_path:
             raise QuestionError(
                 f"the prompt has {len(prompt)} tokens and a path of {info.name} at most "
-                f"{info.longest_path} (training length or sliding window): shorten the question or "
+                f"{info.longest_path} (what it was trained for): shorten the question or "
                 "choose another model"
             )
         inputs.room = min(info.context, info.longest_path) - len(prompt)

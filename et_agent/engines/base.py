@@ -58,6 +58,7 @@ class ModelInfo:
         parameters: Number of weights; 0 if that is not known.
         library: What decodes: the library, its version and the kernels in use; empty for scripted
             models.
+        window: Positions that layers with a sliding window see; 0 if there are none.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ModelInfo:
     threads: int = 1
     parameters: int = 0
     library: str = ""
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from et_agent.decoding import EntropyTree, MultiChain, RunInputs, Scheduler, Tre
 from et_agent.engines.base import Batch, Capacity, Step
 from et_agent.engines.llama_cpp.attention import StepAttention
 from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.llama_cpp.sequences import _Streams
 
 Logits = NDArray[np.float32]
 
@@ -51,6 +52,12 @@ def visible_off_path(attention: StepAttention, index: int) -> int:
         visible[columns] = False
         found += int(np.count_nonzero(visible))
     return found
+
+
+def stream_of(model: LlamaCppModel, sequence: int) -> int | None:
+    """llama.cpp's stream of a sequence; None in a unified cache."""
+    sequences = model._sequences
+    return sequences._table.stream(sequence) if isinstance(sequences, _Streams) else None
 
 
 def fork(model: LlamaCppModel, source: int, target: int, length: int) -> None:

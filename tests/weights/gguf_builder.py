@@ -8,12 +8,12 @@ Value = bool | int | float | str | Sequence[str] | Sequence[int]
 F32 = 0
 
 
-def _string(text: str) -> bytes:
+def string_bytes(text: str) -> bytes:
     raw = text.encode()
     return struct.pack("<Q", len(raw)) + raw
 
 
-def _value(value: Value) -> bytes:
+def value_bytes(value: Value) -> bytes:
     if isinstance(value, bool):
         return struct.pack("<I?", 7, value)
     if isinstance(value, int):
@@ -21,12 +21,12 @@ def _value(value: Value) -> bytes:
     if isinstance(value, float):
         return struct.pack("<If", 6, value)
     if isinstance(value, str):
-        return struct.pack("<I", 8) + _string(value)
+        return struct.pack("<I", 8) + string_bytes(value)
     if value and isinstance(value[0], str):
-        items = b"".join(_string(str(v)) for v in value)
+        items = b"".join(string_bytes(str(v)) for v in value)
         return struct.pack("<IIQ", 9, 8, len(value)) + items
     numbers = [int(v) for v in value]
-    return struct.pack(f"<IIQ{len(numbers)}I", 9, 4, len(numbers), *numbers)
+    return struct.pack(f"<IIQ{len(numbers)}i", 9, 5, len(numbers), *numbers)
 
 
 DEFAULT_METADATA: Mapping[str, Value] = {
@@ -56,14 +56,14 @@ def gguf_bytes(
     """Build a file with `metadata` over the defaults and tensors of zeros."""
     keys = {**DEFAULT_METADATA, **(metadata or {})}
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys))
-    head += b"".join(_string(k) + _value(v) for k, v in keys.items())
+    head += b"".join(string_bytes(k) + value_bytes(v) for k, v in keys.items())
     offset = first_offset
     sizes = []
     for name, shape in tensors.items():
         n = 4
         for size in shape:
             n *= size
-        head += _string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+        head += string_bytes(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
         head += struct.pack("<IQ", tensor_type, offset)
         sizes.append(n)
         offset += -(-n // alignment) * alignment

@@ -29,16 +29,20 @@ class Layout:
         unified: Whether all sequences share one row of cells.
         sequences: Sequences that may live at once.
         cells: Positions that a sequence may have; in a unified cache, all sequences together.
+        twins: Whether each sequence of a unified cache has a twin (`sequences.py`).
     """
 
     unified: bool
     sequences: int
     cells: int
+    twins: bool = False
 
     @property
     def ids(self) -> int:
         """llama.cpp's sequence ids: a stream more than sequences, to move others through."""
-        return self.sequences if self.unified else self.sequences + 1
+        if self.unified:
+            return self.sequences * (1 + self.twins)
+        return self.sequences + 1
 
     @property
     def streams(self) -> int:
@@ -64,7 +68,14 @@ NO_CACHE: Final = Layout(unified=True, sequences=0, cells=0)
 
 
 def choose_layout(
-    longest: int, *, context: int, max_sequences: int, width: int, cell_bytes: int, memory: int
+    longest: int,
+    *,
+    context: int,
+    max_sequences: int,
+    width: int,
+    cell_bytes: int,
+    memory: int,
+    window: int = 0,
 ) -> Layout:
     """Streams where they fit into memory, else a unified cache.
 
@@ -76,13 +87,18 @@ def choose_layout(
             still be forked; where memory is short, for as many as there are rows at least.
         cell_bytes: Bytes that a position takes.
         memory: Most bytes for streams.
+        window: Sliding window of the model, in positions; 0 for none.
     """
     longest = max(longest, min(_SHORTEST, context))
     cells = -(-longest // _STEP) * _STEP
     fitting = memory // (cells * cell_bytes) - 1
     sequences = min(max_sequences, width + int(_WAITING * width), MAX_SEQUENCES - 1, fitting)
     if sequences < min(max_sequences, width):
-        return Layout(unified=True, sequences=max_sequences, cells=context)
+        twins = window > 0
+        most = MAX_SEQUENCES // (1 + twins)
+        return Layout(
+            unified=True, sequences=min(max_sequences, most), cells=context, twins=twins
+        )
     return Layout(unified=False, sequences=sequences, cells=cells)
 
 

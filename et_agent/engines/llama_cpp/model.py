@@ -27,7 +27,6 @@ from et_agent.engines.llama_cpp.layout import (
     MAX_SEQUENCES,
     NO_CACHE,
     Layout,
-    StreamTable,
     choose_layout,
 )
 from et_agent.engines.llama_cpp.native import (
@@ -41,6 +40,7 @@ from et_agent.engines.llama_cpp.native import (
     open_weights,
 )
 from et_agent.engines.llama_cpp.native_batch import NativeBatch, check_batch
+from et_agent.engines.llama_cpp.sequences import sequences_of
 from et_agent.engines.llama_cpp.tokenizer import (
     HasTokenizer,
     LlamaTokenizer,
@@ -175,6 +175,7 @@ class LlamaCppModel(HasTokenizer):
             width=info.best_width,
             cell_bytes=self._cell_bytes,
             memory=self._stream_memory,
+            window=info.window,
         )
         # One that calls back serves those who read no attention, too.
         if self._layout.serves(wanted) and (self._native.reader is not None or not self._reads):
@@ -203,7 +204,6 @@ class LlamaCppModel(HasTokenizer):
         self._native.make_context(layout, self._threads, self._max_sequences, reader)
         self._memory = llama_cpp.llama_get_memory(self._native.context)
         self._layout = layout
-        self._copies: dict[int, int] = {}
         self._forget_everything()
         if reader is not None:
             reader.resize(layout)
@@ -228,6 +228,7 @@ class LlamaCppModel(HasTokenizer):
             threads=self._threads or cores(),
             parameters=int(llama_cpp.llama_model_n_params(self._model)),
             library=library(),
+            window=int(llama_cpp.llama_model_n_swa(self._model)),
         )
 
     @property
@@ -247,8 +248,9 @@ class LlamaCppModel(HasTokenizer):
         outputs = np.flatnonzero(batch.outputs)
         check_batch(batch, outputs.size, self._info)
         self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
-        order, ids = self._order(batch)
-        self._batch.fill(batch, order, ids)
+        ids = self._sequences.place(batch.sequences.tolist())
+        order = np.arange(count) if self._layout.unified else np.argsort(ids, kind="stable")
+        self._batch.fill(batch, order, ids, self._sequences.twin)
         reader = self._reader if self._reads else None
         if reader is not None:
             self._watch(reader, batch, ids)
@@ -265,7 +267,7 @@ class LlamaCppModel(HasTokenizer):
             if build is None or cells is None:
                 self._drop_attention()
                 build = cells = None
-        self._copies.clear()
+        self._sequences.decoded()
         self._cells.place(batch.sequences.tolist(), cells)
         pointer = llama_cpp.llama_get_logits(self._native.context)
         logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
@@ -274,22 +276,10 @@ class LlamaCppModel(HasTokenizer):
             logits = logits[np.argsort(given)]
         return Step(logits, build() if build is not None else None)
 
-    def _order(self, batch: Batch) -> tuple[Ints, Ints]:
-        """In which order llama.cpp gets a batch's tokens, and its own sequence ids of them, [N]."""
-        if self._streams is None:
-            return np.arange(batch.tokens.size), batch.sequences.astype(np.int64)
-        for source, target in self._streams.gather(batch.sequences.tolist()):
-            self._copy(source, target)
-            llama_cpp.llama_memory_seq_rm(self._memory, source, -1, -1)
-        ids = np.array([self._streams.stream(one) for one in batch.sequences.tolist()])
-        return np.argsort(ids, kind="stable"), ids
-
     def _watch(self, reader: AttentionReader, batch: Batch, ids: Ints) -> None:
         cells = self._cells.unused(ids.size)
-        streams = self._streams is not None
-        reader.begin(
-            batch.outputs, cells, ids * self._layout.cells + batch.positions if streams else None
-        )
+        places = None if self._layout.unified else ids * self._layout.cells + batch.positions
+        reader.begin(batch.outputs, cells, places)
 
     def _drop_attention(self) -> None:
         """Go on without attention: cells are unknown from here on, so rows would be wrong."""
@@ -315,27 +305,14 @@ class LlamaCppModel(HasTokenizer):
                 f"({self._cells.length(source)} long) into sequence {target} "
                 f"({self._cells.length(target)} long)"
             )
-        if self._streams is None:
-            llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
-        else:
-            stream = self._streams.take(target)
-            assert stream is not None  # there is one more than sequences
-            self._copy(self._streams.stream(source), stream)
-            llama_cpp.llama_memory_seq_rm(self._memory, stream, length, -1)
+        self._sequences.fork(source, target, length)
         self._cells.fork(source, target, length)
-
-    def _copy(self, source: int, target: int) -> None:
-        """Copy a whole stream; llama.cpp does it before the next decode, whatever comes meanwhile."""
-        self._copies[target] = source
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def release(self, sequence: int) -> None:
         """Forget a sequence; cells that no other sequence shares become free."""
         self._require_open()
         self._cells.require(sequence)
-        held = sequence if self._streams is None else self._streams.release(sequence)
-        if held is not None:
-            llama_cpp.llama_memory_seq_rm(self._memory, held, -1, -1)
+        self._sequences.release(sequence)
         self._cells.release(sequence)
 
     @property
@@ -347,10 +324,9 @@ class LlamaCppModel(HasTokenizer):
         """Forget a sequence and return its key-values from `start` on; see `Engine.park`."""
         self._require_open()
         self._cells.require(sequence)
-        held = sequence if self._streams is None else self._streams.find(sequence)
+        held = self._sequences.readable(sequence)
         rows = None
-        # A stream that llama.cpp has not copied yet holds something else.
-        if held is not None and held not in self._copies and start < self._cells.length(sequence):
+        if held is not None and start < self._cells.length(sequence):
             if start:
                 llama_cpp.llama_memory_seq_rm(self._memory, held, 0, start)
             rows = self._keeper.read(self._native.context, held)
@@ -364,15 +340,13 @@ class LlamaCppModel(HasTokenizer):
         keys = self._keys(rows)
         if keys is None:
             return False
-        held: int | None = sequence
-        if self._streams is not None:  # copies that are still to come must not change it
-            copied = {*self._copies, *self._copies.values()}
-            held = self._streams.take(sequence, avoid=copied)
+        held = self._sequences.empty(sequence)
         if held is None:
             return False
         if not self._keeper.write(self._native.context, held, self._layout.streams, rows):
             self.release(sequence)
             return False
+        self._sequences.filled(sequence)
         cells = self._cells.unused(len(rows))
         self._cells.place([sequence] * len(rows), cells)
         if self._reader is not None and keys:
@@ -390,7 +364,7 @@ class LlamaCppModel(HasTokenizer):
         llama_cpp.llama_memory_clear(self._memory, False)
         capacity = self._capacity()
         self._cells = CellTable(self._layout.total, capacity.sequences, capacity.longest)
-        self._streams = None if self._layout.unified else StreamTable(self._layout.ids)
+        self._sequences = sequences_of(self._memory, self._layout)
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Run `work` in the owner thread."""

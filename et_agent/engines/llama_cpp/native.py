@@ -238,16 +238,9 @@ def library() -> str:
 
 
 def longest_path(model: Any, context: int) -> int:
-    """Positions a path may have: what the model was trained for, within a sliding window.
-
-    llama.cpp gives cells that have left the window of their only sequence to others, even with
-    `swa_full`; a fork at an earlier position, or a branch decoded again, would then miss them.
-    """
+    """Positions a path may have: what the model was trained for, and the context."""
     trained = int(llama_cpp.llama_model_n_ctx_train(model))
-    architecture = metadata(model, "general.architecture")
-    window = metadata(model, f"{architecture}.attention.sliding_window")
-    limits = [trained, int(window) if window.isdigit() else 0]
-    return min([context, *(limit for limit in limits if limit > 0)])
+    return min(context, trained) if trained > 0 else context
 
 
 def cell_bytes(model: Any) -> int:

@@ -29,25 +29,26 @@ def check_batch(batch: Batch, outputs: int, limits: ModelInfo) -> None:
 
 
 class NativeBatch:
-    """A `llama_batch` in which every token belongs to one sequence.
+    """A `llama_batch` in which every token belongs to one sequence, or to one and its twin.
 
     Args:
         most: Most tokens.
 
     Attributes:
         value: The batch, as `llama_decode` takes it.
-        tokens, positions, sequences: int32 [most], in llama.cpp's order.
+        tokens, positions: int32 [most], in llama.cpp's order.
+        sequences: int32 [most, 2], each token's sequence and its twin.
         outputs: int8 [most].
     """
 
     def __init__(self, most: int) -> None:
         self.tokens = np.zeros(most, dtype=np.int32)
         self.positions = np.zeros(most, dtype=np.int32)
-        self.sequences = np.zeros(most, dtype=np.int32)
-        self._one_each = np.ones(most, dtype=np.int32)
+        self.sequences = np.zeros((most, 2), dtype=np.int32)
+        self._counts = np.ones(most, dtype=np.int32)
         self.outputs = np.zeros(most, dtype=np.int8)
         start = self.sequences.ctypes.data
-        self._pointers = start + 4 * np.arange(most, dtype=np.uintp)
+        self._pointers = start + 8 * np.arange(most, dtype=np.uintp)
 
         def pointer(array: Any, kind: Any) -> Any:
             return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
@@ -57,21 +58,24 @@ class NativeBatch:
             token=pointer(self.tokens, ctypes.c_int32),
             embd=None,
             pos=pointer(self.positions, ctypes.c_int32),
-            n_seq_id=pointer(self._one_each, ctypes.c_int32),
+            n_seq_id=pointer(self._counts, ctypes.c_int32),
             seq_id=pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
             logits=pointer(self.outputs, ctypes.c_int8),
         )
 
-    def fill(self, batch: Batch, order: Ints, ids: Ints) -> None:
+    def fill(self, batch: Batch, order: Ints, ids: Ints, twin: int = 0) -> None:
         """Take a batch's tokens.
 
         Args:
             batch: The batch.
             order: In which order llama.cpp gets them, int64 [N].
             ids: Its own sequence ids of them, in the batch's order, int64 [N].
+            twin: What is added for the twin of each; 0 for none.
         """
         count = self.value.n_tokens = int(batch.tokens.size)
         self.tokens[:count] = batch.tokens[order]
         self.positions[:count] = batch.positions[order]
-        self.sequences[:count] = ids[order]
+        self.sequences[:count, 0] = ids[order]
+        self.sequences[:count, 1] = ids[order] + twin
+        self._counts[:count] = 2 if twin else 1
         self.outputs[:count] = batch.outputs[order]

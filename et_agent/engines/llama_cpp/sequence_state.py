@@ -92,12 +92,33 @@ class _Reader:
         return int.from_bytes(self.take(size).tobytes(), "little")
 
 
+@dataclass(slots=True)
+class _Cache:
+    """What a state has of one cache.
+
+    Attributes:
+        form: As in `StateForm`.
+        start: Position of the first row.
+        parts: Keys of all layers and then values, uint8 [positions, bytes].
+    """
+
+    form: tuple[tuple[int, int], ...]
+    start: int
+    parts: list[Bytes]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+
 def read_sequence(context: Any, sequence: int) -> tuple[StateForm, Bytes]:
-    """The key-values of a sequence, in the order of their positions.
+    """The key-values of a sequence, in the order of their positions. It may lose its end by this.
+
+    Of a sliding window's layers, llama.cpp gives the positions within the window of the last one. So
+    what was read is cut off, and what lies within the window then is read.
 
     Args:
         context: llama.cpp's context.
-        sequence: One of its sequences, with one token at least.
+        sequence: One of its sequences, with one token at least, that is not needed any longer.
 
     Returns:
         The form, and uint8 [positions, bytes of a position].
@@ -105,52 +126,82 @@ def read_sequence(context: Any, sequence: int) -> tuple[StateForm, Bytes]:
     Raises:
         StateFormError: The state is not of the form that is known.
     """
-    size = int(llama_cpp.llama_state_seq_get_size(context, sequence))
+    caches = _read_caches(context, sequence)
+    start, most = min(cache.start for cache in caches), max(len(cache) for cache in caches)
+    for cache in caches:
+        while len(cache) < most:
+            _read_before(context, sequence, cache)
+    if any((cache.start, len(cache)) != (start, most) for cache in caches):
+        raise StateFormError("caches hold different positions")
+    parts = [part for cache in caches for part in cache.parts]
+    rows = np.empty((most, sum(part.shape[1] for part in parts)), dtype=np.uint8)
+    np.concatenate(parts, axis=1, out=rows)
+    return StateForm(tuple(cache.form for cache in caches)), rows
+
+
+def _read_before(context: Any, sequence: int, cache: _Cache) -> None:
+    """Read what a sliding window hides before the first position that a cache gave."""
+    memory = llama_cpp.llama_get_memory(context)
+    llama_cpp.llama_memory_seq_rm(memory, sequence, cache.start, -1)
+    partial = _read_caches(context, sequence, llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+    if len(partial) != 1 or partial[0].form != cache.form:
+        raise StateFormError("a part of a state has another form")
+    before = partial[0]
+    if before.start + len(before) != cache.start:
+        raise StateFormError("positions are missing")
+    both = zip(before.parts, cache.parts, strict=True)
+    cache.parts = [np.concatenate(pair) for pair in both]
+    cache.start = before.start
+
+
+def _read_caches(context: Any, sequence: int, flags: int = 0) -> list[_Cache]:
+    size = int(llama_cpp.llama_state_seq_get_size_ext(context, sequence, flags))
     data = np.empty(size, dtype=np.uint8)
     pointer = ctypes.cast(data.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
-    if llama_cpp.llama_state_seq_get_data(context, pointer, size, sequence) != size or size < 8:
+    given = llama_cpp.llama_state_seq_get_data_ext(context, pointer, size, sequence, flags)
+    if given != size or size < 8:
         raise StateFormError("llama.cpp gave no state")
     reader = _Reader(data)
     if reader.number() != _MAGIC:
         raise StateFormError("a state begins differently")
     reader.take(4)
-    caches: list[tuple[tuple[int, int], ...]] = []
-    parts: list[Bytes] = []
+    caches: list[_Cache] = []
     while not reader.done:
-        form, found = _read_cache(reader)
-        caches.append(form)
-        parts += found
-    if len({len(part) for part in parts}) != 1:
-        raise StateFormError("caches hold different positions")
-    rows = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)), dtype=np.uint8)
-    np.concatenate(parts, axis=1, out=rows)
-    return StateForm(tuple(caches)), rows
+        caches.append(_read_cache(reader))
+    if not caches:
+        raise StateFormError("a state holds no cache")
+    return caches
 
 
-def _read_cache(reader: _Reader) -> tuple[tuple[tuple[int, int], ...], list[Bytes]]:
-    streams, count, form, parts = reader.number(), 0, [], []
+def _read_cache(reader: _Reader) -> _Cache:
+    streams, found = reader.number(), None
     for _ in range(streams):
-        held = reader.number()
-        if held and count:
+        count = reader.number()
+        if count and found is not None:
             raise StateFormError("a sequence lies in two streams")
-        if not held:
-            continue
-        count = held
-        cells = reader.take(count * _POSITION.itemsize).view(_POSITION)
-        if (cells["sequences"] != 1).any():
-            raise StateFormError("cells are described differently")
-        order = _order(cells["position"])
-        if reader.number():
-            raise StateFormError("values are transposed")
-        layers = reader.number()
-        for _ in range(2 * layers):
-            kind, size = reader.number(), reader.number(8)
-            form.append((kind, size))
-            part = reader.take(count * size).reshape(count, size)
-            parts.append(part if order is None else part[order])
-    if not parts:
+        if count:
+            found = _read_stream(reader, count)
+    if found is None:
         raise StateFormError("a cache holds nothing")
-    return tuple(form), parts
+    return found
+
+
+def _read_stream(reader: _Reader, count: int) -> _Cache:
+    cells = reader.take(count * _POSITION.itemsize).view(_POSITION)
+    if (cells["sequences"] != 1).any():
+        raise StateFormError("cells are described differently")
+    order = _order(cells["position"])
+    if reader.number():
+        raise StateFormError("values are transposed")
+    layers, form, parts = reader.number(), [], []
+    for _ in range(2 * layers):
+        kind, size = reader.number(), reader.number(8)
+        form.append((kind, size))
+        part = reader.take(count * size).reshape(count, size)
+        parts.append(part if order is None else part[order])
+    if not parts:
+        raise StateFormError("a cache holds no layers")
+    return _Cache(tuple(form), int(cells["position"].min()), parts)
 
 
 def _order(positions: Ints) -> Ints | None:

@@ -23,6 +23,7 @@ from tests.engines.stepping import (
     prompt_rows,
     release,
     run_tree,
+    stream_of,
     visible_off_path,
 )
 
@@ -104,10 +105,10 @@ def test_attention_weights_are_those_of_llama_cpp(
             for layer, (values, outputs) in enumerate(reader.seen):
                 for index, (_, position, sequence, _) in enumerate(rows):
                     weights = attention.weights(index)[layer]
-                    if model._streams is None:
+                    if model._layout.unified:
                         held = values[0][:, attention._path(index)[1]]
                     else:  # the streams are in the order of the rows
-                        assert model._streams.stream(sequence) == index
+                        assert stream_of(model, sequence) == index
                         held = values[index][:, : position + 1]
                     groups = weights.reshape(len(held), -1, position + 1)
                     mine = np.matmul(groups, held).reshape(outputs[index].shape)

@@ -10,7 +10,7 @@ from et_agent.arrays import Bytes
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.sequence_state import StateForm, StateFormError
 from et_agent.errors import ContextError
-from tests.engines.stepping import batch, fork, in_owner, prompt_rows, release
+from tests.engines.stepping import batch, fork, in_owner, prompt_rows, release, stream_of
 
 PROMPT = list(range(500, 560))
 NEXT = [(7, 60, 1, True)]
@@ -115,9 +115,7 @@ def test_copies_that_are_still_to_come_are_minded(small_model: LlamaCppModel) ->
     fork(small_model, 0, 2, 60)
     assert park(small_model, 2) is None, "llama.cpp has not copied it yet"
     assert restore(small_model, 2, rows[:50])
-    streams = small_model._streams
-    assert streams is not None
-    assert streams.stream(2) not in {0, 1, 2}
+    assert stream_of(small_model, 2) not in {0, 1, 2, None}
     found = decode(small_model, [(7, 60, 1, True), (7, 50, 2, True)])
     release(small_model, 0, 1, 2)
     decode(small_model, prompt_rows(PROMPT[:50], 2))
