@@ -18,6 +18,7 @@ from et_agent.engines.llama_cpp.binding import llama_cpp
 __all__ = ["StateForm", "StateFormError", "read_sequence", "write_sequence"]
 
 _MAGIC: Final = 0xAF143CD8
+_NO_VALUES: Final = (0, 0)
 _POSITION: Final = np.dtype([("position", "<i4"), ("sequences", "<u4"), ("sequence", "<i4")])
 
 
@@ -31,7 +32,8 @@ class StateForm:
 
     Attributes:
         caches: For each cache (a model with a sliding window has two), (ggml type, bytes) of the keys
-            and then of the values of each layer.
+            and then of the values of each layer. Values that lie within the keys (multi-head latent
+            attention) have 0 bytes.
     """
 
     caches: tuple[tuple[tuple[int, int], ...], ...]
@@ -66,7 +68,8 @@ class StateForm:
             raise StateFormError("no form of a state") from error
         if not caches or any(not cache or len(cache) % 2 for cache in caches):
             raise StateFormError("no form of a state")
-        if any(not 0 < size < 1 << 24 for cache in caches for _, size in cache):
+        parts = {part for cache in caches for part in cache} - {_NO_VALUES}
+        if any(not 0 < size < 1 << 24 for _, size in parts):
             raise StateFormError("no form of a state")
         return cls(caches)
 
@@ -90,6 +93,11 @@ class _Reader:
 
     def number(self, size: int = 4) -> int:
         return int.from_bytes(self.take(size).tobytes(), "little")
+
+    def only_empty(self, streams: int) -> bool:
+        """Whether nothing is left but so many streams without cells."""
+        rest = self._data[self.at :]
+        return rest.size == 4 * streams and not rest.any()
 
 
 @dataclass(slots=True)
@@ -175,18 +183,19 @@ def _read_caches(context: Any, sequence: int, flags: int = 0) -> list[_Cache]:
 
 def _read_cache(reader: _Reader) -> _Cache:
     streams, found = reader.number(), None
-    for _ in range(streams):
+    for after in reversed(range(streams)):
         count = reader.number()
         if count and found is not None:
             raise StateFormError("a sequence lies in two streams")
         if count:
-            found = _read_stream(reader, count)
+            found = _read_stream(reader, count, after)
     if found is None:
         raise StateFormError("a cache holds nothing")
     return found
 
 
-def _read_stream(reader: _Reader, count: int) -> _Cache:
+def _read_stream(reader: _Reader, count: int, after: int) -> _Cache:
+    """Read so many cells; so many streams come after this one."""
     cells = reader.take(count * _POSITION.itemsize).view(_POSITION)
     if (cells["sequences"] != 1).any():
         raise StateFormError("cells are described differently")
@@ -194,7 +203,11 @@ def _read_stream(reader: _Reader, count: int) -> _Cache:
     if reader.number():
         raise StateFormError("values are transposed")
     layers, form, parts = reader.number(), [], []
-    for _ in range(2 * layers):
+    for at in range(2 * layers):
+        if at == layers and reader.only_empty(after):
+            form += [_NO_VALUES] * layers
+            parts += [np.empty((count, 0), dtype=np.uint8)] * layers
+            break
         kind, size = reader.number(), reader.number(8)
         form.append((kind, size))
         part = reader.take(count * size).reshape(count, size)
@@ -250,6 +263,8 @@ def _state(form: StateForm, rows: Bytes, streams: int) -> Iterator[bytes | memor
         yield cells.tobytes()
         yield _numbers(0, len(cache) // 2)
         for kind, size in cache:
+            if (kind, size) == _NO_VALUES:
+                continue
             yield _numbers(kind) + size.to_bytes(8, "little")
             yield np.ascontiguousarray(rows[:, at : at + size]).data.cast("B")
             at += size
