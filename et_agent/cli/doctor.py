@@ -216,12 +216,12 @@ def _capabilities(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
     from et_agent.cli.self_test import Check
     from et_agent.decoding.thresholds import find_thresholds
     from et_agent.errors import EtAgentError
-    from et_agent.weights.catalog import file_sha256
+    from et_agent.weights.catalog import fingerprint_of
     from et_agent.weights.gguf import read_gguf
 
     try:
         header = read_gguf(located.path)
-        thresholds = find_thresholds(located.sha256 or file_sha256(located.path))
+        thresholds = find_thresholds(fingerprint_of(located, header.parts))
     except EtAgentError as error:
         return False, [Check("model file", "fail", str(error))]
     unusable = header.why_unusable()

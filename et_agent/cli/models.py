@@ -124,13 +124,13 @@ def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -
     from et_agent.cli.capabilities import capabilities_of
     from et_agent.cli.transfer import shown_transfer
     from et_agent.decoding.thresholds import find_thresholds
-    from et_agent.weights.catalog import file_sha256, locate
+    from et_agent.weights.catalog import fingerprint_of, locate
     from et_agent.weights.gguf import read_gguf
 
     with shown_transfer() as progress:
         located = locate(spec, download=False, progress=progress)
         header = read_gguf(located.path)
-        sha256 = located.sha256 or file_sha256(located.path, progress=progress)
+        sha256 = fingerprint_of(located, header.parts, progress=progress)
     capabilities = capabilities_of(header, find_thresholds(sha256))
     facts = _facts(header, located.name, sha256)
     if as_json:

@@ -10,11 +10,11 @@ from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.errors import UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
-from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
+from et_agent.weights.catalog import DEFAULT_MODEL, fingerprint_of, locate
 from et_agent.weights.gguf import read_gguf
 from et_agent.weights.progress import TransferProgress
 
-__all__ = ["fingerprint_of", "load_model"]
+__all__ = ["load_model"]
 
 
 def load_model(
@@ -76,7 +76,7 @@ def load_model(
             f"{located.path.name} ({info.architecture}) is {unusable}: choose a decoder-only "
             "transformer (see `et-agent models list`)"
         )
-    fingerprint = fingerprint_of(located, progress)
+    fingerprint = fingerprint_of(located, info.parts, progress=progress)
     tuned = find_tuning(fingerprint, library())
     path = dequantized(info, fingerprint, progress) if dequantize else located.path
     return LlamaCppModel(
@@ -95,8 +95,3 @@ def load_model(
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
     )
-
-
-def fingerprint_of(located: LocatedModel, progress: TransferProgress | None = None) -> str:
-    """SHA-256 of a model file. The first time, hashing takes a few seconds per gigabyte."""
-    return located.sha256 or file_sha256(located.path, progress=progress)

@@ -8,6 +8,7 @@ A model is named in one of three ways (see `locate`):
 """
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ __all__ = [
     "LocatedModel",
     "cached_path",
     "file_sha256",
+    "fingerprint_of",
     "list_models",
     "locate",
 ]
@@ -232,6 +234,27 @@ def locate(
         if not _is_path(text):
             raise _unknown_name(text)
     return _locate_path(Path(text).expanduser())
+
+
+def fingerprint_of(
+    located: LocatedModel, parts: Sequence[Path], *, progress: TransferProgress | None = None
+) -> str:
+    """Give the SHA-256 of a model: of its file or, of a split model, of the checksums of all parts.
+
+    The first time, hashing takes a few seconds per gigabyte.
+
+    Args:
+        located: The model.
+        parts: All its files, as `GgufInfo.parts` has them.
+        progress: Told how far it is.
+
+    Raises:
+        ModelFileError: A file cannot be read.
+    """
+    if len(parts) == 1:
+        return located.sha256 or file_sha256(located.path, progress=progress)
+    each = [file_sha256(part, progress=progress) for part in parts]
+    return hashlib.sha256("".join(each).encode()).hexdigest()
 
 
 def _is_path(text: str) -> bool:

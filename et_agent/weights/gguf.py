@@ -29,6 +29,11 @@ from et_agent.weights.gguf_tables import (
 
 __all__ = ["GgufArray", "GgufInfo", "GgufValue", "read_gguf"]
 
+_OTHER_TYPES: Final = {
+    "adapter": "a LoRA adapter, which changes the model it was made for and is none by itself",
+    "imatrix": "an importance matrix for quantising a model, none by itself",
+    "mmproj": "a projector of a model, none by itself",
+}
 _SPLIT_NAME: Final = re.compile(r"^(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
@@ -41,6 +46,8 @@ class GgufInfo(BaseModel):
     """The file; the first part when the model is split."""
     version: int
     """The version of the GGUF format, 2 or 3."""
+    type: str
+    """What the file is: `model`, `adapter`, `imatrix`, …"""
     architecture: str
     """llama.cpp's name of the architecture: `qwen2`, `llama`, …"""
     name: str | None
@@ -81,7 +88,7 @@ class GgufInfo(BaseModel):
     is_encoder_decoder: bool
     """The model needs an encoder pass before it decodes (T5)."""
     is_companion: bool
-    """The file serves another model (image projector, draft, voice) and cannot answer by itself."""
+    """The file serves another model (projector, control vector, draft, voice)."""
     parts: tuple[Path, ...]
     """All files of the model, in order; one when it is not split."""
     metadata: dict[str, GgufValue]
@@ -89,13 +96,16 @@ class GgufInfo(BaseModel):
 
     def why_unusable(self) -> str | None:
         """Why the file cannot answer questions at all; None when it can."""
+        other = _OTHER_TYPES.get(self.type, f"of type {self.type!r}, which is no model")
         reasons = (
-            (self.is_companion, "a companion of a model (projector, draft, voice), none by itself"),
+            (self.type != "model", other),
+            (self.is_companion, "a companion of a model (projector, control vector, draft, voice), none by itself"),
             (self.is_embedding_only, "an embedding model, which generates no text"),
             (self.is_recurrent, "a recurrent model, whose state cannot be forked"),
             (self.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
             (self.is_diffusion, "a diffusion model, which has no next token"),
             (self.is_encoder_decoder, "an encoder-decoder model, which is not supported"),
+            (self.n_tensors == 0, "a vocabulary without weights"),
         )
         return next((reason for applies, reason in reasons if applies), None)
 
@@ -146,7 +156,8 @@ def _other_parts(first: GgufPart) -> list[Path]:
 
 
 def _summarise(first: GgufPart, parts: list[GgufPart]) -> GgufInfo:
-    arch = first.text("general.architecture")
+    kind = first.text("general.type") or "model"
+    arch = first.text("general.architecture") or (None if kind == "model" else kind)
     if arch is None:
         raise ModelFileError(
             f"{first.path} does not name its architecture. Get a file that was made by llama.cpp's "
@@ -161,6 +172,7 @@ def _summarise(first: GgufPart, parts: list[GgufPart]) -> GgufInfo:
     return GgufInfo(
         path=first.path,
         version=first.version,
+        type=kind,
         architecture=arch,
         name=first.text("general.name"),
         size_label=first.text("general.size_label"),

@@ -154,9 +154,18 @@ EMBEDDING_ARCHITECTURES: Final = frozenset(
 )
 
 COMPANION_ARCHITECTURES: Final = frozenset(
-    {"clip", "dflash", "eagle3", "gemma4-assistant", "pockettts", "qwen3tts", "wavtokenizer-dec"}
+    {
+        "clip",
+        "controlvector",
+        "dflash",
+        "eagle3",
+        "gemma4-assistant",
+        "pockettts",
+        "qwen3tts",
+        "wavtokenizer-dec",
+    }
 )
-"""Projectors, drafts and voices: files that serve another model and answer no question."""
+"""Projectors, control vectors, drafts and voices: they serve another model and answer no question."""
 
 _FOREIGN: Final[tuple[tuple[tuple[bytes, ...], str], ...]] = (
     (

@@ -4,13 +4,17 @@ import struct
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from et_agent.errors import ModelFileError
+from et_agent.engines.loading import load_model
+from et_agent.errors import ModelFileError, UnsupportedModelError
+from et_agent.weights.catalog import file_sha256, fingerprint_of, locate
 from et_agent.weights.gguf import GgufArray, read_gguf
-from tests.weights.gguf_builder import gguf_bytes, write_gguf
+from tests.tiny_models import write_model
+from tests.weights.gguf_builder import DEFAULT_TENSORS, gguf_bytes, write_gguf
 
 
 def test_reads_what_the_header_says(tmp_path: Path) -> None:
@@ -60,6 +64,7 @@ def test_without_a_file_type_the_type_of_most_bytes_names_the_quantisation(tmp_p
         ({"general.architecture": "dream", "dream.attention.causal": False}, "is_diffusion"),
         ({"general.architecture": "t5"}, "is_encoder_decoder"),
         ({"general.architecture": "clip"}, "is_companion"),
+        ({"general.architecture": "controlvector"}, "is_companion"),
     ],
 )
 def test_kinds_of_models_are_told_apart(
@@ -75,6 +80,32 @@ def test_kinds_of_models_are_told_apart(
         "is_companion",
     }
     assert {f for f in flags if getattr(info, f)} == {flag}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "tensors", "words"),
+    [
+        ({"general.type": "adapter", "adapter.type": "lora"}, DEFAULT_TENSORS, "a LoRA adapter"),
+        ({"general.type": "imatrix"}, DEFAULT_TENSORS, "an importance matrix"),
+        ({"general.type": "mmproj"}, DEFAULT_TENSORS, "a projector"),
+        ({"general.type": "dataset"}, DEFAULT_TENSORS, "of type 'dataset'"),
+        ({}, {}, "a vocabulary without weights"),
+        ({"general.type": "model"}, {}, "a vocabulary without weights"),
+    ],
+)
+def test_files_that_are_no_models_are_named(
+    tmp_path: Path, metadata: dict[str, str], tensors: dict[str, tuple[int, ...]], words: str
+) -> None:
+    path = write_gguf(tmp_path / "m.gguf", metadata, tensors)
+    assert words in str(read_gguf(path).why_unusable())
+    with pytest.raises(UnsupportedModelError, match=words):
+        load_model(str(path))
+
+
+def test_an_importance_matrix_names_no_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    write_model(path, {"general.type": "imatrix"}, {"a": np.zeros((2, 2), dtype=np.float32)})
+    assert "importance matrix" in str(read_gguf(path).why_unusable())
 
 
 def test_an_embedding_pooling_of_none_still_generates(tmp_path: Path) -> None:
@@ -209,6 +240,23 @@ def test_a_split_model_is_read_from_its_first_part(tmp_path: Path) -> None:
     renamed = paths[0].rename(tmp_path / "other.gguf")
     with pytest.raises(ModelFileError, match="its name does not say so"):
         read_gguf(renamed)
+
+
+def test_the_fingerprint_of_a_split_model_covers_all_parts(tmp_path: Path) -> None:
+    whole = write_gguf(tmp_path / "whole.gguf")
+    paths = _write_split(tmp_path, 3)
+
+    def fingerprint(path: Path) -> str:
+        return fingerprint_of(locate(path), read_gguf(path).parts)
+
+    assert fingerprint(whole) == file_sha256(whole)
+    first = fingerprint(paths[0])
+    assert first == fingerprint(paths[0])
+    assert first != file_sha256(paths[0])
+    data = bytearray(paths[2].read_bytes())
+    data[-1] ^= 1
+    paths[2].write_bytes(data)
+    assert fingerprint(paths[0]) != first
 
 
 def test_a_large_vocabulary_is_read_in_time(tmp_path: Path) -> None:
