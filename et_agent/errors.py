@@ -15,6 +15,7 @@
     │   ├── ModelFileError        missing, truncated, not a GGUF file, wrong checksum
     │   ├── ModelDownloadError    no source could deliver the file: no network, no space, all failed
     │   ├── UnsupportedModelError the model cannot serve: embedding-only, recurrent, no chat template
+    │   ├── OutOfMemoryError      there is not enough memory for the weights
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
@@ -41,6 +42,7 @@ __all__ = [
     "ModelDownloadError",
     "ModelError",
     "ModelFileError",
+    "OutOfMemoryError",
     "PolicyError",
     "QuestionError",
     "RiskControlError",
@@ -109,6 +111,10 @@ class ModelDownloadError(ModelError):
 
 class UnsupportedModelError(ModelError):
     """Raised when a model cannot serve: embedding-only, recurrent, no chat template."""
+
+
+class OutOfMemoryError(ModelError):
+    """Raised when there is not enough memory for a model's weights, of the machine or of a GPU."""
 
 
 class ContextError(ModelError):

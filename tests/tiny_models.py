@@ -298,9 +298,7 @@ def tiny_model(
     if architecture == "gpt-oss":
         shapes["output.weight"] = (_WIDTH, tokens)
     for layer in range(layers):
-        shapes |= {
-            f"blk.{layer}.{name}": shape for name, shape in layer_shapes(layer).items()
-        }
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in layer_shapes(layer).items()}
     path = folder / f"tiny-{architecture}{'' if window is None else f'-{window}'}.gguf"
     write_model(path, keys, {name: _weights(name, shape) for name, shape in shapes.items()}, raw)
     return path

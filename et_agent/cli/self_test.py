@@ -149,7 +149,8 @@ def _fill(model: LanguageModel, tokens: Sequence[int], sequence: int) -> NDArray
     for at in range(0, len(tokens), most):
         part = tokens[at : at + most]
         step = model.decode(_batch(part, range(at, at + len(part)), [sequence] * len(part)))
-    return step.logits[-1].copy()
+    logits: NDArray[np.float32] = step.logits[-1].copy()
+    return logits
 
 
 def _attention(rows: Sequence[NDArray[np.float32]]) -> Check:
@@ -183,9 +184,7 @@ def _same(
 
 def _main() -> None:
     wanted = json.loads(sys.argv[1])
-    checks = self_test(
-        lambda: loading.open_model(wanted["spec"], threads=wanted["threads"])
-    )
+    checks = self_test(lambda: loading.open_model(wanted["spec"], threads=wanted["threads"]))
     print(json.dumps([asdict(check) for check in checks]))
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from et_agent.engines.llama_cpp.dequantizing import dequantized
+from et_agent.engines.llama_cpp.devices import Placement, devices
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
 from et_agent.engines.llama_cpp.native import library
 from et_agent.engines.llama_cpp.trial import may_repack
@@ -26,6 +27,8 @@ def load_model(
     max_sequences: int = 64,
     best_width: int | None = None,
     gpu_layers: int = -1,
+    split_mode: str = "layer",
+    main_gpu: int = 0,
     dequantize: bool = False,
     stream_memory: int = STREAM_MEMORY,
     prefix_memory: int = PREFIX_MEMORY,
@@ -45,7 +48,10 @@ def load_model(
         max_sequences: Branches that may be in the cache at once, at most 256.
         best_width: Largest number of rows per batch; None uses what `et-agent tune` found, and 32 where
             it was not run.
-        gpu_layers: Layers on the GPU, if llama.cpp was built for one; -1 for all.
+        gpu_layers: Layers on the GPU, the last ones first, if llama.cpp was built for one; -1 for all.
+        split_mode: How layers are divided among several GPUs: "layer", "row", "tensor", or "none" for
+            one GPU alone.
+        main_gpu: Number of that GPU, in the order of `et-agent doctor`.
         dequantize: Decode from a copy with float16 weights, made on first use and kept in the cache
             (`et_agent.engines.llama_cpp.dequantizing`): faster wide batches on CPUs without AMX or
             AVX-512.
@@ -60,8 +66,10 @@ def load_model(
         unpack: The old name of `dequantize`.
 
     Raises:
-        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file.
+        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file; or
+            GPUs are asked for that are not there.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
+        OutOfMemoryError: There is not enough memory for the weights.
         ModelDownloadError: No source could deliver the file.
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
@@ -69,6 +77,8 @@ def load_model(
     if unpack is not None:
         warn_of_old_name("load_model(unpack=…)", "dequantize")
         dequantize = unpack
+    placement = Placement(gpu_layers, split_mode, main_gpu)
+    placement.check(devices())
     located = locate(spec, progress=progress)
     info = read_gguf(located.path)
     if unusable := info.why_unusable():
@@ -77,7 +87,7 @@ def load_model(
             "transformer (see `et-agent models list`)"
         )
     fingerprint = fingerprint_of(located, info.parts, progress=progress)
-    tuned = find_tuning(fingerprint, library())
+    tuned = find_tuning(fingerprint, library(placement))
     path = dequantized(info, fingerprint, progress) if dequantize else located.path
     return LlamaCppModel(
         path,
@@ -88,10 +98,12 @@ def load_model(
         attention=attention,
         max_sequences=max_sequences,
         best_width=best_width or tuned.width,
-        gpu_layers=gpu_layers,
+        placement=placement,
         stream_memory=stream_memory,
         prefix_memory=prefix_memory,
         prefix_file=None if prefix_file is None else Path(prefix_file).expanduser(),
         # The verdict on a copy is kept under the name that copies had when the first were made.
-        repack=may_repack(path, fingerprint if path == located.path else f"{fingerprint}-unpacked"),
+        repack=may_repack(
+            path, fingerprint if path == located.path else f"{fingerprint}-unpacked", placement
+        ),
     )

@@ -62,6 +62,10 @@ class GgufInfo(BaseModel):
     """Number of tensors, all parts together."""
     n_bytes: int
     """Size on disk in bytes, all parts together."""
+    layer_bytes: tuple[int, ...]
+    """Bytes of the weights of each layer, all parts together."""
+    output_bytes: int
+    """Bytes of the weights after the layers: the output, which may be the embedding of the tokens."""
     n_layers: int | None
     n_embd: int | None
     """Width of the residual stream."""
@@ -99,7 +103,10 @@ class GgufInfo(BaseModel):
         other = _OTHER_TYPES.get(self.type, f"of type {self.type!r}, which is no model")
         reasons = (
             (self.type != "model", other),
-            (self.is_companion, "a companion of a model (projector, control vector, draft, voice), none by itself"),
+            (
+                self.is_companion,
+                "a companion of a model (projector, draft, voice), none by itself",
+            ),
             (self.is_embedding_only, "an embedding model, which generates no text"),
             (self.is_recurrent, "a recurrent model, whose state cannot be forked"),
             (self.is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
@@ -167,6 +174,11 @@ def _summarise(first: GgufPart, parts: list[GgufPart]) -> GgufInfo:
     n_vocab = tokens.length if isinstance(tokens, GgufArray) else None
     if n_vocab is None:
         n_vocab = len(tokens) if isinstance(tokens, tuple) else first.integer(f"{arch}.vocab_size")
+    places: Counter[int | str] = sum((p.bytes_by_place for p in parts), Counter())
+    layers = sorted(place for place in places if isinstance(place, int))
+    after = {name: size for name, size in places.items() if isinstance(name, str)}
+    if "output.weight" in after:
+        after.pop("token_embd.weight", None)
     n_head = first.integer(f"{arch}.attention.head_count")
     n_head_kv = first.integer(f"{arch}.attention.head_count_kv")
     return GgufInfo(
@@ -180,6 +192,8 @@ def _summarise(first: GgufPart, parts: list[GgufPart]) -> GgufInfo:
         n_params=sum(p.n_params for p in parts),
         n_tensors=sum(p.n_tensors for p in parts),
         n_bytes=sum(p.n_bytes for p in parts),
+        layer_bytes=tuple(places[layer] for layer in layers),
+        output_bytes=sum(after.values()),
         n_layers=first.integer(f"{arch}.block_count"),
         n_embd=first.integer(f"{arch}.embedding_length"),
         n_head=n_head,

@@ -1,6 +1,7 @@
 """Reads one GGUF file: keys and tensors, every read and every count checked against its length."""
 
 import mmap
+import re
 import stat
 import struct
 from collections import Counter
@@ -41,6 +42,7 @@ _SCALARS: Final[Mapping[int, struct.Struct]] = {
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
+_LAYER: Final = re.compile(r"blk\.(\d{1,6})\.")
 _FETCH_AGAIN: Final = "Download or copy the file again."
 
 
@@ -69,6 +71,8 @@ class GgufPart:
         self.n_tensors = 0
         self.n_params = 0
         self.bytes_by_type: Counter[str] = Counter()
+        self.bytes_by_place: Counter[int | str] = Counter()
+        """Bytes of weights by number of their layer, or by name of those that no layer has."""
         cursor = _Cursor(path, data)
         self.version = _read_version(cursor)
         n_tensors, n_keys = cursor.u64(), cursor.u64()
@@ -103,6 +107,8 @@ class GgufPart:
             last_byte = offset + n_bytes
             data_end = _align(last_byte, alignment)
             self.bytes_by_type[kind.name] += n_bytes
+            layer = _LAYER.match(name)
+            self.bytes_by_place[int(layer[1]) if layer else name] += n_bytes
             self.n_params += n_elements
         self.n_tensors = n_tensors
         need = _align(cursor.position, alignment) + last_byte if n_tensors else cursor.position

@@ -3,7 +3,8 @@
 Flash attention never stores its weights, but its graph node has all that goes into them: queries,
 keys, mask and scale. llama.cpp calls back after the nodes of the chosen layers; queries and mask of
 the wanted rows are copied there, and the keys of the new cells are added to a float32 copy of those
-layers' key caches. A row is then a softmax over the cells of its own path.
+layers' key caches. From another device than the CPU, no more than these is fetched. A row is then a
+softmax over the cells of its own path.
 
 A row's columns are cells of the unified cache, or positions of the own stream. The index input of
 the cache's SET_ROWS nodes ties them to the tokens of the batch: in a unified cache it tells where a
@@ -15,6 +16,7 @@ with what this module was written for, and attention stays off on any other.
 """
 
 import ctypes
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from et_agent.arrays import Bools, Bytes, Floats, Ints
 from et_agent.engines.cells import CellTable
-from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.binding import ggml_function, llama_cpp
 from et_agent.engines.llama_cpp.layout import NO_CACHE, Layout
 
 __all__ = ["AttentionReader", "StepAttention", "default_layers", "layout_is_known"]
@@ -57,18 +59,10 @@ _THREE_FLOATS = (ctypes.c_float * 3).from_address
 _FOUR_LONGS = (ctypes.c_int64 * 4).from_address
 
 
-def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    # Through the llama library that is already loaded: loading libggml by name maps a second copy.
-    function: Callable[..., Any] = getattr(llama_cpp.llama_cpp._lib, name)
-    function.restype = result  # type: ignore[attr-defined]
-    function.argtypes = list(arguments)  # type: ignore[attr-defined]
-    return function
-
-
 def layout_is_known() -> bool:
     """Whether this build's tensor layout is the one that this module reads."""
     try:
-        return int(_function("ggml_tensor_overhead", ctypes.c_size_t)()) == _OVERHEAD
+        return int(ggml_function("ggml_tensor_overhead", ctypes.c_size_t)()) == _OVERHEAD
     except AttributeError:
         return False
 
@@ -79,7 +73,7 @@ def default_layers(layers: int) -> tuple[int, ...]:
 
 
 def _op_number(name: bytes) -> int:
-    op_name = _function("ggml_op_name", ctypes.c_char_p, ctypes.c_int)
+    op_name = ggml_function("ggml_op_name", ctypes.c_char_p, ctypes.c_int)
     for number in range(200):
         found = op_name(number)
         if found == name:
@@ -203,8 +197,8 @@ class AttentionReader:
         self.resize(NO_CACHE)
         self._flash = _op_number(b"FLASH_ATTN_EXT")
         self._set_rows = _op_number(b"SET_ROWS")
-        self._is_host = _function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)
-        self._get = _function(
+        self._is_host = ggml_function("ggml_backend_buffer_is_host", ctypes.c_bool, ctypes.c_void_p)
+        self._get = ggml_function(
             "ggml_backend_tensor_get",
             None,
             ctypes.c_void_p,
@@ -348,12 +342,12 @@ class AttentionReader:
             raise RuntimeError("this model has no attention mask, or biases by distance (ALiBi)")
         # ggml divides by the cap before tanh and multiplies afterwards.
         layer.scale = scale / layer.cap if layer.cap else scale
-        queries = self._array(query)  # [streams, heads, tokens of each, d]
-        keys = self._array(key)  # [streams, key-value heads, columns, d]
-        masks = self._array(mask)  # [streams, 1, tokens of each, columns]
-        (streams, _, each, length), groups = queries.shape, keys.shape[1]
+        # Queries [streams, heads, tokens of each, d], keys [streams, key-value heads, columns, d],
+        # masks [streams, 1, tokens of each, columns].
+        streams, _, each, length = _shape(query)
+        groups = _shape(key)[1]
         stream, token = np.divmod(np.arange(streams * each), each)
-        if layer.tokens.size != stream.size or len(masks) != streams:
+        if layer.tokens.size != stream.size or _shape(mask)[0] != streams:
             raise RuntimeError("a micro-batch has another shape than was expected")
         if layer.keys is None:
             layer.keys = np.zeros((groups, self._layout.total, length), dtype=np.float32)
@@ -366,29 +360,69 @@ class AttentionReader:
             column = places % self._layout.cells
         else:
             self._columns[cells] = places
-        # Advanced indices around a slice: their axis comes first.
-        layer.keys[:, cells] = _floats(keys[stream, :, column]).swapaxes(0, 1)
+        layer.keys[:, cells] = _floats(self._at(key, stream, column)).swapaxes(0, 1)
         wanted = np.flatnonzero(self._outputs[layer.tokens])
-        chosen = queries[stream[wanted], :, token[wanted]].astype(np.float32)
-        seen = masks[stream[wanted], 0, token[wanted]]
+        chosen = self._at(query, stream[wanted], token[wanted]).astype(np.float32)
+        seen = self._at(mask, stream[wanted], token[wanted])[:, 0]
         numbers = self._rows[layer.tokens[wanted]].tolist()
         for row, one, visible in zip(numbers, chosen, seen, strict=True):
             layer.rows[row] = one.reshape(groups, -1, length), visible
 
+    def _at(self, tensor: int, streams: Ints, places: Ints) -> NDArray[Any]:
+        """Of a tensor [streams, groups, places, d] what lies at N streams and places, [N, groups, d].
+
+        From another device only these are fetched, those that follow each other at once.
+        """
+        if self._on_host(tensor):
+            # Advanced indices around a slice: their axis comes first.
+            found: NDArray[Any] = self._array(tensor)[streams, :, places]
+            return found
+        dtype, (_, groups, _, length) = _type(tensor), _shape(tensor)
+        by_stream, by_group, by_place, by_element = _strides(tensor)
+        out = np.empty((places.size, groups, length), dtype=dtype)
+        follow = (np.diff(places) == 1) & (np.diff(streams) == 0)
+        edges = [0, *(np.flatnonzero(~follow) + 1).tolist(), places.size] if places.size else []
+        within = (groups - 1) * by_group + (length - 1) * by_element + dtype.itemsize
+        for first, end in itertools.pairwise(edges):
+            start = int(streams[first]) * by_stream + int(places[first]) * by_place
+            raw = self._fetched(tensor, start, (end - first - 1) * by_place + within)
+            shape, strides = (end - first, groups, length), (by_place, by_group, by_element)
+            out[first:end] = np.ndarray(shape, dtype=dtype, buffer=raw, strides=strides)
+        return out
+
     def _array(self, tensor: int) -> NDArray[Any]:
         """A tensor's data, slowest axis first: in place on the CPU, fetched from another device."""
-        dtype: np.dtype[Any] = _TYPES[_I32(tensor + _TYPE).value]
-        shape = tuple(_FOUR_LONGS(tensor + _SIZES))[::-1]
-        strides = tuple(_FOUR_LONGS(tensor + _STRIDES))[::-1]
+        dtype, shape, strides = _type(tensor), _shape(tensor), _strides(tensor)
         size = dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        buffer, data = _PTR(tensor + _BUFFER).value, _PTR(tensor + _DATA).value
         held: Any
-        if data is not None and (buffer is None or self._is_host(buffer)):
-            held = (ctypes.c_byte * size).from_address(data)
+        if self._on_host(tensor):
+            held = (ctypes.c_byte * size).from_address(_PTR(tensor + _DATA).value or 0)
         else:
-            held = np.empty(size, dtype=np.uint8)
-            self._get(tensor, held.ctypes.data, 0, size)
+            held = self._fetched(tensor, 0, size)
         return np.ndarray(shape, dtype=dtype, buffer=held, strides=strides)
+
+    def _on_host(self, tensor: int) -> bool:
+        buffer, data = _PTR(tensor + _BUFFER).value, _PTR(tensor + _DATA).value
+        return data is not None and (buffer is None or bool(self._is_host(buffer)))
+
+    def _fetched(self, tensor: int, start: int, size: int) -> Bytes:
+        held = np.empty(size, dtype=np.uint8)
+        self._get(tensor, held.ctypes.data, start, size)
+        return held
+
+
+def _type(tensor: int) -> np.dtype[Any]:
+    return _TYPES[_I32(tensor + _TYPE).value]
+
+
+def _shape(tensor: int) -> tuple[int, ...]:
+    """Sizes of a tensor's axes, slowest first."""
+    return tuple(_FOUR_LONGS(tensor + _SIZES))[::-1]
+
+
+def _strides(tensor: int) -> tuple[int, ...]:
+    """Bytes between neighbours along a tensor's axes, slowest first."""
+    return tuple(_FOUR_LONGS(tensor + _STRIDES))[::-1]
 
 
 def _floats(values: NDArray[Any]) -> Floats:

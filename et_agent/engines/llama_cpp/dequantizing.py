@@ -9,13 +9,13 @@ price is 16 bits per weight on disk and in memory, and a slower single chain, wh
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from et_agent.engines.llama_cpp.trial import stopped_from_outside
 from et_agent.errors import ModelFileError
 from et_agent.storage import cache_dir, locked
 from et_agent.weights.files import require_space
@@ -101,7 +101,7 @@ def _dequantize(path: Path, target: Path, need: int) -> None:
     _log.warning(
         "dequantizing %s ended with code %d: %s", path, child.returncode, _tail(child.stderr)
     )
-    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+    if stopped_from_outside(child.returncode):
         raise ModelFileError(
             f"dequantizing {path} was stopped from outside, by a lack of memory for one: free some, or "
             "load it quantized (without --dequantize)"

@@ -96,9 +96,7 @@ def choose_layout(
     if sequences < min(max_sequences, width):
         twins = window > 0
         most = MAX_SEQUENCES // (1 + twins)
-        return Layout(
-            unified=True, sequences=min(max_sequences, most), cells=context, twins=twins
-        )
+        return Layout(unified=True, sequences=min(max_sequences, most), cells=context, twins=twins)
     return Layout(unified=False, sequences=sequences, cells=cells)
 
 

@@ -22,6 +22,7 @@ from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Ste
 from et_agent.engines.cells import CellTable
 from et_agent.engines.llama_cpp.attention import AttentionReader, default_layers, layout_is_known
 from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.devices import Placement, devices
 from et_agent.engines.llama_cpp.keeping import PrefixKeeper
 from et_agent.engines.llama_cpp.layout import (
     MAX_SEQUENCES,
@@ -37,9 +38,9 @@ from et_agent.engines.llama_cpp.native import (
     free_in_owner,
     library,
     longest_path,
-    open_weights,
 )
 from et_agent.engines.llama_cpp.native_batch import NativeBatch, check_batch
+from et_agent.engines.llama_cpp.opening import fewer_layers, open_weights
 from et_agent.engines.llama_cpp.sequences import sequences_of
 from et_agent.engines.llama_cpp.tokenizer import (
     HasTokenizer,
@@ -75,7 +76,7 @@ class LlamaCppModel(HasTokenizer):
         attention_layers: Layers to read; None takes two in the later half.
         max_sequences: Sequences at once, at most 256. Each costs V x 4 bytes of output buffer.
         best_width: Rows in a batch with the best tokens per second; the scheduler fills up to it.
-        gpu_layers: Layers on a GPU, if the build has one; -1 for all.
+        placement: Which layers go to a GPU, if the build has one.
         repack: Let llama.cpp repack weights for this CPU. `load_model` tries in a child process
             whether that crashes.
         stream_memory: Bytes that the streams may take: wide batches are faster with them
@@ -84,8 +85,10 @@ class LlamaCppModel(HasTokenizer):
         prefix_file: File that kept prompts are read from now and written to by `close`.
 
     Raises:
-        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file.
+        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file; or
+            the placement asks for what is not there.
         ModelFileError: llama.cpp cannot load the file.
+        OutOfMemoryError: There is not enough memory for the weights.
         UnsupportedModelError: An embedding-only, encoder-decoder, recurrent, hybrid or diffusion model.
         ContextError: The context or the number of sequences is out of range.
     """
@@ -102,7 +105,7 @@ class LlamaCppModel(HasTokenizer):
         attention_layers: tuple[int, ...] | None = None,
         max_sequences: int = 64,
         best_width: int = DEFAULT_WIDTH,
-        gpu_layers: int = -1,
+        placement: Placement | None = None,
         repack: bool = True,
         stream_memory: int = STREAM_MEMORY,
         prefix_memory: int = PREFIX_MEMORY,
@@ -122,10 +125,9 @@ class LlamaCppModel(HasTokenizer):
         self._finalizer.atexit = False  # executors take no more work by then
         self._max_sequences, self._threads = max_sequences, threads
         self._stream_memory = stream_memory
+        self._path, self._placement = path, placement or Placement()
         try:
-            self._owner.submit(
-                self._load, path, attention, attention_layers, gpu_layers, repack
-            ).result()
+            self._owner.submit(self._load, attention, attention_layers, repack).result()
             self._info = self._describe(path, name, fingerprint, context, best_width)
             self._tokenizer = LlamaTokenizer(self._native, self._info)
             self._owner.submit(self._configure, 1).result()
@@ -134,15 +136,12 @@ class LlamaCppModel(HasTokenizer):
             raise
 
     def _load(
-        self,
-        path: Path,
-        attention: bool,
-        attention_layers: tuple[int, ...] | None,
-        gpu_layers: int,
-        repack: bool,
+        self, attention: bool, attention_layers: tuple[int, ...] | None, repack: bool
     ) -> None:
         self._owner_thread = threading.get_ident()
-        self._model = self._native.model = open_weights(path, gpu_layers, repack=repack)
+        self._model = open_weights(self._path, self._placement, repack=repack)
+        self._native.model = self._model
+        self._on_gpu = bool(self._placement.used(devices()))
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self._cell_bytes = cell_bytes(self._model)
@@ -177,21 +176,27 @@ class LlamaCppModel(HasTokenizer):
             memory=self._stream_memory,
             window=info.window,
         )
-        # One that calls back serves those who read no attention, too.
-        if self._layout.serves(wanted) and (self._native.reader is not None or not self._reads):
+        if self._layout.serves(wanted) and self._calls_back_as_wanted():
             self._forget_everything()
             return self._capacity()
         try:
             self._make_context(wanted)
-        except ContextError:
+        except ContextError as error:
             if wanted.unified:
-                raise
+                advice = fewer_layers(self._path, self._placement, wanted.total * self._cell_bytes)
+                raise ContextError(f"{error}{advice}") from None
             self._stream_memory = wanted.total * self._cell_bytes - 1
             _log.warning(
                 "no memory for streams of %d cells: less is used from here on", wanted.total
             )
             return self._configure(longest)
         return self._capacity()
+
+    def _calls_back_as_wanted(self) -> bool:
+        calls_back = self._native.reader is not None
+        # On the CPU, one that calls back serves those who read nothing, too. On a GPU, to be asked at
+        # each node whether to stop costs more than a new context now and then.
+        return calls_back == self._reads or (calls_back and not self._on_gpu)
 
     def _capacity(self) -> Capacity:
         return Capacity(self._layout.sequences, min(self._layout.cells, self._info.longest_path))
@@ -227,7 +232,7 @@ class LlamaCppModel(HasTokenizer):
             attention_layers=() if self._reader is None else self._reader.layers,
             threads=self._threads or cores(),
             parameters=int(llama_cpp.llama_model_n_params(self._model)),
-            library=library(),
+            library=library(self._placement),
             window=int(llama_cpp.llama_model_n_swa(self._model)),
         )
 

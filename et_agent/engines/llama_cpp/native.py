@@ -1,26 +1,19 @@
-"""llama.cpp's own objects: weights and context, how they are made, and when they are freed."""
+"""llama.cpp's own objects: the context and how it is made, and when context and weights are freed."""
 
 import contextlib
 import ctypes
 import functools
-import logging
-import os
 import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 
 from et_agent.engines.llama_cpp.attention import AttentionReader
 from et_agent.engines.llama_cpp.binding import llama_cpp
+from et_agent.engines.llama_cpp.devices import Placement
 from et_agent.engines.llama_cpp.layout import Layout
-from et_agent.errors import (
-    ContextError,
-    ModelClosedError,
-    ModelFileError,
-    UnsupportedModelError,
-)
+from et_agent.errors import ContextError, ModelClosedError
 from et_agent.kernels import attach, library_line
 from et_agent.kernels.threads import cores
 
@@ -33,38 +26,12 @@ __all__ = [
     "library",
     "longest_path",
     "metadata",
-    "open_weights",
 ]
 
 MAX_BATCH: Final = 256
 """Most tokens in a batch."""
 _GGML_F16: Final = 1
 _GGML_BF16: Final = 30
-
-_log = logging.getLogger("et_agent.llama_cpp")
-
-
-def _route_logs() -> Any:
-    """Send llama.cpp's log lines to `logging`, whole lines at a time."""
-    levels = {3: logging.WARNING, 4: logging.ERROR}
-    pending: dict[str, Any] = {"text": "", "level": logging.DEBUG}
-
-    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-    def on_log(level: int, text: bytes, _user_data: Any) -> None:
-        with contextlib.suppress(Exception):
-            if level != 5:  # GGML_LOG_LEVEL_CONT goes on with the line before
-                pending["level"] = levels.get(level, logging.DEBUG)
-            pending["text"] += text.decode("utf-8", "replace")
-            *lines, pending["text"] = pending["text"].split("\n")
-            for line in lines:
-                if line.strip(" ."):
-                    _log.log(pending["level"], "%s", line.rstrip())
-
-    llama_cpp.llama_log_set(on_log, ctypes.c_void_p(0))
-    return on_log
-
-
-_LOG_CALLBACK = _route_logs()
 
 
 class Native:
@@ -122,8 +89,13 @@ class Native:
         settings.n_threads = settings.n_threads_batch = threads or cores()
         settings.kv_unified = layout.unified
         settings.swa_full = True
-        # Without it every row would be multiplied with all cells that are masked.
-        settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        # Without it every row would be multiplied with all cells that are masked. A reader needs its
+        # node in the graph; else it is left off on devices that have none of it.
+        settings.flash_attn_type = (
+            llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+            if reader is None
+            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        )
         settings.type_k = settings.type_v = _cache_type()
         settings.no_perf = True
         self.reader = reader
@@ -179,52 +151,6 @@ def free_in_owner(owner: ThreadPoolExecutor, native: Native) -> None:
     owner.shutdown(wait=False)
 
 
-def open_weights(path: Path, gpu_layers: int, *, repack: bool) -> Any:
-    """llama.cpp's model of a GGUF file.
-
-    Raises:
-        ModelFileError: llama.cpp cannot load the file.
-        UnsupportedModelError: It generates no text, or its state cannot be forked.
-    """
-    attach()  # llama.cpp asks once who takes weights
-    llama_cpp.llama_backend_init()
-    settings = llama_cpp.llama_model_default_params()
-    settings.n_gpu_layers = gpu_layers
-    settings.use_extra_bufts = repack
-    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), settings)
-    if not model:
-        raise ModelFileError(
-            f"llama.cpp cannot load {path}: the file may be damaged or too new for this "
-            "version (its own words are in the log: --verbose)"
-        )
-    try:
-        _refuse_unfit(model, path)
-    except UnsupportedModelError:
-        llama_cpp.llama_model_free(model)
-        raise
-    return model
-
-
-def _refuse_unfit(model: Any, path: Path) -> None:
-    checks = (
-        (llama_cpp.llama_model_is_recurrent, "a recurrent model, whose state cannot be forked"),
-        (llama_cpp.llama_model_is_hybrid, "a hybrid model, whose recurrent state cannot be forked"),
-        (llama_cpp.llama_model_is_diffusion, "a diffusion model, which has no next token"),
-        (llama_cpp.llama_model_has_encoder, "an encoder model, which generates no text by itself"),
-    )
-    for check, what in checks:
-        if check(model):
-            raise UnsupportedModelError(
-                f"{path.name} is {what}: choose a decoder-only transformer "
-                "(see `et-agent models list`)"
-            )
-    if not llama_cpp.llama_model_has_decoder(model):
-        raise UnsupportedModelError(
-            f"{path.name} is an embedding model and generates no text: choose a chat model "
-            "(see `et-agent models list`)"
-        )
-
-
 def metadata(model: Any, key: str) -> str:
     """A value of the file's metadata as text; empty when there is none."""
     buffer = ctypes.create_string_buffer(256)
@@ -232,9 +158,11 @@ def metadata(model: Any, key: str) -> str:
     return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
 
 
-def library() -> str:
-    """What decodes: the library, its version and the kernels in use."""
-    return library_line(llama_cpp.__version__, attach().name)
+def library(placement: Placement) -> str:
+    """What decodes: the library, its version, the kernels in use, and what the GPUs have."""
+    line = library_line(llama_cpp.__version__, attach().name)
+    on_gpu = placement.described()
+    return f"{line}, {on_gpu}" if on_gpu else line
 
 
 def longest_path(model: Any, context: int) -> int:

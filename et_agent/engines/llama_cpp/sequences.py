@@ -1,9 +1,9 @@
 """An engine's sequences as llama.cpp's own: with cells for all of them, or with a stream each.
 
-In one row of cells for all, a sequence is llama.cpp's of the same number and, for a model with a sliding
-window, a twin of it. llama.cpp gives a cell that has left the window of its only sequence to others,
-even with `swa_full`. A later fork at an earlier position would miss it. A cell that two sequences have
-is never given away.
+In one row of cells for all, a sequence is llama.cpp's of the same number and, for a model with a
+sliding window, a twin of it. llama.cpp gives a cell that has left the window of its only sequence to
+others, even with `swa_full`. A later fork at an earlier position would miss it. A cell that two
+sequences have is never given away.
 
 In streams nothing is given away before a stream is full, and the engine never fills one. There
 sequences are moved, since llama.cpp decodes the streams of a batch together only if they lie side by

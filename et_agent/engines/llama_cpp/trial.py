@@ -3,7 +3,8 @@
 llama.cpp can end the process: on a file that is damaged in a way it does not check, or by a bad
 instruction. (Known: built by GCC 12 for a CPU with AMX, the tile configuration is lost to a compiler
 optimisation and the first product of matrices faults.) So a model file is tried once, with the weights
-repacked for the CPU and, where that crashes, without. The verdict is kept by file, build and CPU.
+repacked for the CPU and, where that crashes, without. The verdict is kept by file, build, CPU and, if
+there are GPUs, by these, their driver and the layers that they get.
 """
 
 import hashlib
@@ -13,38 +14,42 @@ import platform
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+from et_agent.engines.llama_cpp.devices import Placement
 from et_agent.errors import ModelFileError
 from et_agent.kernels import attach
 from et_agent.storage import cache_dir, write_atomically
 
-__all__ = ["cpu_digest", "may_repack"]
+__all__ = ["cpu_digest", "may_repack", "stopped_from_outside"]
 
 _log = logging.getLogger("et_agent.llama_cpp")
 _SECONDS = 900
 
 
-def may_repack(path: Path, fingerprint: str) -> bool:
+def may_repack(path: Path, fingerprint: str, placement: Placement | None = None) -> bool:
     """Whether this model can be decoded with llama.cpp's repacked weights, AMX ones included.
 
-    Takes as long as loading the model and decoding a few tokens, once per file, build and CPU.
+    Takes as long as loading the model and decoding a few tokens, once per file, build, CPU and GPU.
 
     Raises:
         ModelFileError: llama.cpp crashes on this file either way.
     """
-    key = "/".join((fingerprint or str(path.resolve()), _build(), cpu_digest()))
+    placement = placement or Placement()
+    parts = (fingerprint or str(path.resolve()), _build(), cpu_digest(), placement.digest())
+    key = "/".join(part for part in parts if part)
     verdicts = _read_verdicts()
     if key in verdicts:
         return verdicts[key]
     repack = True
-    survived = _survives(path, repack=True)
+    survived = _survives(path, placement, repack=True)
     if survived is None:
         _log.warning("the trial of %s was stopped from outside; it is tried again next time", path)
         return True
     if not survived:
         _log.warning("llama.cpp crashed on %s with repacked weights: trying without", path.name)
-        if _survives(path, repack=False) is False:
+        if _survives(path, placement, repack=False) is False:
             raise ModelFileError(
                 f"llama.cpp crashes on {path}: the file is damaged or of a kind that this version "
                 "cannot run; download it again, or choose another model"
@@ -54,23 +59,30 @@ def may_repack(path: Path, fingerprint: str) -> bool:
     return repack
 
 
-def _survives(path: Path, *, repack: bool) -> bool | None:
+def _survives(path: Path, placement: Placement, *, repack: bool) -> bool | None:
     """Try in a child; a Python error there is left to the parent, which words it.
 
     None when the child ran out of time or was killed, by a lack of memory for one: that says
     nothing about the file.
     """
     module = f"{__package__}._trial_child"
-    command = [sys.executable, "-m", module, str(path), str(int(repack))]
+    given = json.dumps({**asdict(placement), "repack": repack})
+    command = [sys.executable, "-m", module, str(path), given]
     try:
         child = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return None
-    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+    if stopped_from_outside(child.returncode):
         return None
     return 0 <= child.returncode < 128
+
+
+def stopped_from_outside(code: int) -> bool:
+    """Whether a child's exit code says that somebody or a lack of memory ended it; never on Windows."""
+    stopping = (getattr(signal, name, None) for name in ("SIGKILL", "SIGTERM"))
+    return code < 0 and -code in stopping
 
 
 def _build() -> str:

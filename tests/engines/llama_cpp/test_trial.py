@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from et_agent.engines.llama_cpp.devices import Placement
 from et_agent.engines.llama_cpp.trial import may_repack
 from et_agent.errors import ModelFileError
 
@@ -48,7 +49,7 @@ def test_a_file_on_which_llama_cpp_crashes(
     monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
     tried: list[bool] = []
 
-    def crash(_path: Path, *, repack: bool) -> bool:
+    def crash(_path: Path, _placement: Placement, *, repack: bool) -> bool:
         tried.append(repack)
         return False
 

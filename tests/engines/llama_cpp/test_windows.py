@@ -62,7 +62,8 @@ def extend(model: LlamaCppModel, path: list[int], sequence: int, start: int = 0)
 
 
 def some_tokens(count: int, seed: int = 0) -> list[int]:
-    return np.random.default_rng(seed).integers(0, 250, count).tolist()
+    tokens: list[int] = np.random.default_rng(seed).integers(0, 250, count).tolist()
+    return tokens
 
 
 def fork_past_the_window(model: LlamaCppModel, at: int = 40, length: int = 400) -> float:
@@ -152,7 +153,7 @@ def test_whatever_is_done_a_path_has_the_logits_of_its_tokens(
     configure(model)
     random = np.random.default_rng(seed)
     paths: dict[int, list[int]] = {}
-    parked: list[tuple[list[int], np.ndarray]] = []  # type: ignore[type-arg]
+    parked: list[tuple[list[int], np.ndarray]] = []
     restored = 0
     for turn in range(40):
         free = [one for one in range(8) if one not in paths]
@@ -239,7 +240,7 @@ def test_attention_past_a_window(opened: Open, memory: int) -> None:
     release(model, 1)
     fork(model, 0, 1, 200)
 
-    def weights() -> np.ndarray:  # type: ignore[type-arg]
+    def weights() -> np.ndarray:
         step = model.decode(batch([(5, 200, 1, True)]))
         assert step.attention is not None
         return step.attention.weights(0).copy()  # type: ignore[attr-defined, no-any-return]
