@@ -57,6 +57,9 @@ __all__ = ["STREAM_MEMORY", "LlamaCppModel"]
 STREAM_MEMORY: Final = 1 << 30
 """Bytes of key-value streams at most, unless said otherwise."""
 
+_NO_MEMORY: Final = -2
+"""What llama_decode returns if memory for a graph cannot be had."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger("et_agent.llama_cpp")
@@ -262,9 +265,8 @@ class LlamaCppModel(HasTokenizer):
         code = llama_cpp.llama_decode(self._native.context, self._batch.value)
         if code != 0:
             self._forget_everything()
-            raise DecodeError(
-                f"llama_decode failed with code {code} on {count} tokens; the cache was cleared"
-            )
+            why = "ran out of memory" if code == _NO_MEMORY else f"failed with code {code}"
+            raise DecodeError(f"llama_decode {why} on {count} tokens; the cache was cleared")
         rows = [(int(batch.sequences[i]), int(batch.positions[i])) for i in outputs]
         build = cells = None
         if reader is not None:
