@@ -38,6 +38,7 @@ class AskSettings:
     width: int | None
     attention: bool | None
     dequantize: bool
+    gpu: loading.GpuSettings
     prefix_memory: int | None
     prefix_file: str | None
     calibrator: str | None
@@ -75,6 +76,7 @@ def answer(settings: AskSettings) -> int:
             width=settings.width,
             attention=settings.attention is not False,
             dequantize=settings.dequantize,
+            gpu=settings.gpu,
             prefix_memory=settings.prefix_memory,
             prefix_file=settings.prefix_file,
             progress=board.transfer,

@@ -14,6 +14,7 @@ from et_agent.cli.decoders import (
 )
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
+from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
 
 __all__ = ["AskCommand", "Passages", "ask"]
 
@@ -234,6 +235,9 @@ def ask(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     decoder: Annotated[
         str,
         typer.Option(
@@ -311,7 +315,7 @@ def ask(
         be_verbose()
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
-    from et_agent.cli.loading import dequantizes
+    from et_agent.cli.loading import GpuSettings, dequantizes
     from et_agent.cli.prompts import (
         read_passages,
         read_schema,
@@ -351,6 +355,7 @@ def ask(
             width=width,
             attention=attention,
             dequantize=dequantizes(dequantize, unpack),
+            gpu=GpuSettings(gpu_layers, split_mode, main_gpu),
             prefix_memory=prefix_memory,
             prefix_file=prefix_file,
             calibrator=calibrator,

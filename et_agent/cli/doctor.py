@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from et_agent.cli.loading import GpuSettings
     from et_agent.cli.self_test import Check
     from et_agent.weights.catalog import LocatedModel
 
@@ -60,17 +62,21 @@ def doctor(
             show_default="the cores",
         ),
     ] = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
     """Check this installation. Each line is ok, warn or fail, and says what to do."""
     if verbose:
         be_verbose()
-    from et_agent.cli.loading import check_load_settings
+    from et_agent.cli.loading import GpuSettings, check_load_settings
 
+    gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
     check_load_settings(context=None, threads=threads)
     checks = []
-    for check in _checks(model, pull=pull, threads=threads):
+    for check in _checks(model, pull=pull, threads=threads, gpu=gpu):
         checks.append(check)
         if not as_json:
             _print(check)
@@ -100,7 +106,9 @@ def _print(check: "Check") -> None:
     print_block(output_console(), line)
 
 
-def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[Check]":
+def _checks(
+    model: str | None, *, pull: bool, threads: int | None, gpu: "GpuSettings"
+) -> "Iterator[Check]":
     yield from _installation(threads)
     yield from _folder()
     located, found = _find_model(model, pull=pull)
@@ -110,7 +118,7 @@ def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[
     usable, capabilities = _capabilities(located)
     yield from capabilities
     if usable:
-        yield from run_self_test(located, threads)
+        yield from run_self_test(located, threads, gpu)
 
 
 def _installation(threads: int | None) -> "Iterator[Check]":
@@ -131,6 +139,7 @@ def _installation(threads: int | None) -> "Iterator[Check]":
             else:
                 yield Check(package, "fail", "is not installed", f"pip install {package}")
     yield _cpu()
+    yield from _gpus()
     yield kernels_check()
     yield Check("threads", "ok", f"{threads or cores()} of {cores()} cores")
 
@@ -157,6 +166,25 @@ def _cpu() -> "Check":
     if "AVX2" in known and not _QUICK.intersection(known):
         detail += "; --dequantize may decode wide batches faster, at 16 bits per weight"
     return Check("llama.cpp", "ok", detail)
+
+
+def _gpus() -> "Iterator[Check]":
+    from et_agent.cli.self_test import Check
+    from et_agent.weights.download import human_bytes
+
+    try:
+        from et_agent.engines.llama_cpp.devices import devices, driver
+    except Exception:
+        return  # what could not be loaded is told above
+    found = devices()
+    if not found:
+        yield Check("GPU", "ok", "none that this llama.cpp can use: it decodes on the CPU")
+    for number, one in enumerate(found):
+        memory = f"{human_bytes(one.free)} of {human_bytes(one.total)} free"
+        detail = f"{one.name}, {one.description} ({one.kind}): {memory}"
+        yield Check(f"GPU {number}", "ok", detail)
+    if found:
+        yield Check("GPU driver", "ok", driver())
 
 
 def _folder() -> "Iterator[Check]":
@@ -241,13 +269,15 @@ def _capabilities(located: "LocatedModel") -> "tuple[bool, Iterable[Check]]":
     return True, checks
 
 
-def run_self_test(located: "LocatedModel", threads: int | None) -> "list[Check]":
+def run_self_test(
+    located: "LocatedModel", threads: int | None, gpu: "GpuSettings"
+) -> "list[Check]":
     """The self-test in a child process, which a crash of llama.cpp may end."""
     from et_agent.cli.guard import is_verbose
     from et_agent.cli.self_test import Check
 
     spec = located.name if located.entry is not None else str(located.path.absolute())
-    wanted = json.dumps({"spec": spec, "threads": threads})
+    wanted = json.dumps({"spec": spec, "threads": threads, "gpu": asdict(gpu)})
     try:
         child = subprocess.run(
             [sys.executable, "-m", "et_agent.cli.self_test", wanted],

@@ -12,9 +12,12 @@ from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
     Dequantize,
+    GpuLayers,
     LeavesPerQuestion,
+    MainGpu,
     MaxTokens,
     ModelSpec,
+    SplitMode,
     SystemPrompt,
     Temperature,
     Unpack,
@@ -87,6 +90,9 @@ def run(
     width: Width = None,
     unpack: Unpack = False,
     dequantize: Dequantize = False,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     verbose: Verbose = False,
 ) -> int:
     """Decode the questions of a data set. The same command later continues where this one stopped."""
@@ -115,6 +121,7 @@ def run(
             threads=threads,
             width=width,
             dequantize=loading.dequantizes(dequantize, unpack),
+            gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,
         )
         with opened as loaded, _Meter() as meter:

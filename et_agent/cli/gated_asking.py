@@ -13,6 +13,7 @@ import typer
 from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
+from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
 
 if TYPE_CHECKING:
     from et_agent.engines.base import LanguageModel
@@ -134,6 +135,9 @@ def gated_ask(
             help="Decode from float16 weights, also for the larger model.",
         ),
     ] = False,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help="Store the decision in this file.")
     ] = None,
@@ -192,6 +196,7 @@ def gated_ask(
                     name,
                     threads=threads,
                     dequantize=loading.dequantizes(dequantize, unpack),
+                    gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
                     progress=board.transfer,
                 )
             )

@@ -1,7 +1,8 @@
 """How commands get a model; tests put a scripted one in its place."""
 
 from contextlib import AbstractContextManager, closing
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from et_agent.cli.terminal import say, tell_deprecated
 from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
@@ -9,10 +10,26 @@ from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
 from et_agent.weights.progress import TransferProgress
 
-__all__ = ["check_load_settings", "dequantizes", "open_model"]
+__all__ = ["NO_GPU_SETTINGS", "GpuSettings", "check_load_settings", "dequantizes", "open_model"]
 
 _SEQUENCES: Final = 64
 _MOST_SEQUENCES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSettings:
+    """`--gpu-layers`, `--split-mode` and `--main-gpu`; None where they were not given."""
+
+    gpu_layers: int | None = None
+    split_mode: str | None = None
+    main_gpu: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that were given, as arguments of `et_agent.load_model`."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NO_GPU_SETTINGS: Final = GpuSettings()
 
 
 def check_load_settings(
@@ -49,6 +66,7 @@ def open_model(
     width: int | None = None,
     attention: bool = True,
     dequantize: bool = False,
+    gpu: GpuSettings = NO_GPU_SETTINGS,
     prefix_memory: int | None = None,
     prefix_file: str | None = None,
     progress: TransferProgress | None = None,
@@ -65,6 +83,7 @@ def open_model(
         attention=attention,
         best_width=width,
         dequantize=dequantize,
+        **gpu.given(),
         prefix_memory=PREFIX_MEMORY if prefix_memory is None else prefix_memory << 20,
         prefix_file=prefix_file,
         max_sequences=max(_SEQUENCES, width or 0),

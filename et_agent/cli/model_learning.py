@@ -16,9 +16,12 @@ from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
     Dequantize,
+    GpuLayers,
     LeavesPerQuestion,
+    MainGpu,
     MaxTokens,
     ModelSpec,
+    SplitMode,
     SystemPrompt,
     Temperature,
     Unpack,
@@ -90,6 +93,9 @@ def learn_model(
     width: Width = None,
     unpack: Unpack = False,
     dequantize: Dequantize = False,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     verbose: Verbose = False,
 ) -> int:
     """Learn how far a model can be trusted, from questions with known answers.
@@ -125,6 +131,7 @@ def learn_model(
             width=width,
             attention=settings.reads_attention,
             dequantize=loading.dequantizes(dequantize, unpack),
+            gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,
         )
     with opened as loaded, open_store(store) as runs:

@@ -7,6 +7,7 @@ import typer
 
 from et_agent.cli.ask import ChatName
 from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
@@ -56,6 +57,9 @@ def pilot(
             show_default="the cores",
         ),
     ] = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the log.")] = False,
 ) -> int:
     """Measure the thresholds above which a model's trees fork."""
@@ -78,7 +82,12 @@ def pilot(
     texts = [question.text for question in read_file(questions)]
     target = None if output is None else _writable(output)
     with shown_transfer() as progress:
-        opened = loading.open_model(model or DEFAULT_MODEL, threads=threads, progress=progress)
+        opened = loading.open_model(
+            model or DEFAULT_MODEL,
+            threads=threads,
+            gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+            progress=progress,
+        )
     with opened as loaded, _Meter(len(texts)) as meter:
         thresholds = run_pilot(
             loaded,

@@ -1,6 +1,7 @@
-"""Options that commands have in common which decode the questions of data sets."""
+"""Options that commands have in common which load a model, or decode the questions of data sets."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 import typer
 
@@ -8,9 +9,13 @@ __all__ = [
     "ContextSize",
     "CpuThreads",
     "Dequantize",
+    "GpuLayers",
     "LeavesPerQuestion",
+    "MainGpu",
     "MaxTokens",
     "ModelSpec",
+    "SplitMode",
+    "SplitModeName",
     "SystemPrompt",
     "Temperature",
     "Unpack",
@@ -37,6 +42,45 @@ ContextSize = Annotated[
 CpuThreads = Annotated[int | None, typer.Option(help="CPU threads.", show_default="the cores")]
 Width = Annotated[
     int | None, typer.Option(help="Largest number of branches in a batch.", show_default="32")
+]
+_GPU: Final = "GPU"
+
+
+class SplitModeName(StrEnum):
+    """How layers are divided among several GPUs."""
+
+    NONE = "none"
+    LAYER = "layer"
+    ROW = "row"
+    TENSOR = "tensor"
+
+
+GpuLayers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Layers on the GPU, the last ones first; 0 for none.",
+        show_default="all",
+        rich_help_panel=_GPU,
+    ),
+]
+SplitMode = Annotated[
+    SplitModeName | None,
+    typer.Option(
+        metavar="HOW",
+        help="How they are divided among several GPUs: layer, row, tensor, or none for one alone.",
+        show_default="layer",
+        rich_help_panel=_GPU,
+    ),
+]
+MainGpu = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="That one's number, in the order of `et-agent doctor`.",
+        show_default="0",
+        rich_help_panel=_GPU,
+    ),
 ]
 Unpack = Annotated[bool, typer.Option("--unpack", hidden=True)]
 Dequantize = Annotated[

@@ -2,7 +2,7 @@
 
 Run as a module in a child process, since a broken build of llama.cpp can end the process:
 
-    python -m et_agent.cli.self_test '{"spec": "smollm2-135m", "threads": null}'
+    python -m et_agent.cli.self_test '{"spec": "smollm2-135m", "threads": null, "gpu": {}}'
 """
 
 import json
@@ -184,7 +184,13 @@ def _same(
 
 def _main() -> None:
     wanted = json.loads(sys.argv[1])
-    checks = self_test(lambda: loading.open_model(wanted["spec"], threads=wanted["threads"]))
+    checks = self_test(
+        lambda: loading.open_model(
+            wanted["spec"],
+            threads=wanted["threads"],
+            gpu=loading.GpuSettings(**wanted["gpu"]),
+        )
+    )
     print(json.dumps([asdict(check) for check in checks]))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.guard import command
+from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
 
 __all__ = ["tune"]
 
@@ -21,13 +22,18 @@ def tune(
             show_default="qwen2.5-coder-0.5b",
         ),
     ] = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, but keep nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Measure which width of a batch and how many threads are fastest, and use them from now on.
 
-    Takes some seconds on an idle machine. What is kept belongs to the model, the CPU and the kernels.
+    Takes some seconds on an idle machine. What is kept belongs to the model, the CPU, the
+    kernels and the layers on a GPU.
     """
+    from et_agent.cli.loading import GpuSettings
     from et_agent.cli.terminal import say, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.engines.llama_cpp.tuning import Rate, Tuning, keep_tuning
@@ -39,8 +45,11 @@ def tune(
         threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
         say(f"{threads}, {rate.width:2} rows: {rate.tokens_per_second:5.0f} tokens per second")
 
+    gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
     with shown_transfer() as progress:
-        loaded = load_model(model or DEFAULT_MODEL, attention=False, progress=progress)
+        loaded = load_model(
+            model or DEFAULT_MODEL, attention=False, progress=progress, **gpu.given()
+        )
     with loaded:
         rates = measure(loaded, on_rate=show)
         found = Tuning.of(rates)

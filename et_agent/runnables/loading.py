@@ -31,6 +31,8 @@ class LoadOptions(TypedDict, total=False):
     max_sequences: int
     best_width: int
     gpu_layers: int
+    split_mode: str
+    main_gpu: int
     dequantize: bool
     unpack: bool  # the old name of `dequantize`
     stream_memory: int

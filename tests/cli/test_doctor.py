@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from et_agent.cli import doctor
+from et_agent.cli.loading import GpuSettings
 from et_agent.cli.self_test import Check, self_test
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.weights.catalog import LocatedModel
@@ -91,7 +92,7 @@ def test_a_crash_is_a_failed_line(
 
     monkeypatch.setattr(subprocess, "run", crashed)
     located = LocatedModel(path=tmp_path / "x.gguf", name="x")
-    (check,) = doctor.run_self_test(located, None)
+    (check,) = doctor.run_self_test(located, None, GpuSettings())
     assert check.status == "fail"
     assert detail in check.detail
 

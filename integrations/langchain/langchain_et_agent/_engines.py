@@ -24,6 +24,9 @@ class EngineKey:
     prefix_memory: int | None = None
     """The same."""
     prefix_file: str | None = None
+    gpu_layers: int = -1
+    split_mode: str = "layer"
+    main_gpu: int = 0
 
     @property
     def options(self) -> dict[str, int | bool | str | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -71,8 +72,9 @@ class ChatEntropyTree(BaseChatModel):
     boxed answer, so that leaves can be compared. `system_prompt=""` leaves it out.
 
     The model is loaded on first use. All instances that name it with the same `context`, `threads`,
-    `max_sequences`, `dequantize`, `stream_memory`, `prefix_memory` and `prefix_file` share it, and
-    simultaneous calls share its batches. `close_engines` frees it.
+    `max_sequences`, `dequantize`, `stream_memory`, `prefix_memory`, `prefix_file`, `gpu_layers`,
+    `split_mode` and `main_gpu` share it, and simultaneous calls share its batches. `close_engines`
+    frees it.
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
     `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
@@ -163,6 +165,12 @@ class ChatEntropyTree(BaseChatModel):
     takes the default of `load_model`."""
     prefix_file: str | None = None
     """A file that keeps prompts for the next process, written by `close_engines`."""
+    gpu_layers: int = Field(default=-1, ge=-1)
+    """Layers on the GPU, the last ones first, if llama.cpp was built for one; -1 for all."""
+    split_mode: Literal["none", "layer", "row", "tensor"] = "layer"
+    """How layers are divided among several GPUs; "none" for one GPU alone."""
+    main_gpu: int = Field(default=0, ge=0)
+    """Number of that GPU, in the order of `et-agent doctor`."""
     engine: Any = Field(default=None, exclude=True, repr=False)
     """A loaded model to use instead of loading `model`. The chat model never closes it."""
 
@@ -306,18 +314,8 @@ class ChatEntropyTree(BaseChatModel):
                 "no model is named, because a chat model with an engine is serialised without it: "
                 'set chat.model = "…", or pass model="…" with the call'
             )
-        return engine_of(
-            EngineKey(
-                model,
-                context=self.context,
-                threads=self.threads,
-                max_sequences=self.max_sequences,
-                dequantize=self.dequantize,
-                stream_memory=self.stream_memory,
-                prefix_memory=self.prefix_memory,
-                prefix_file=self.prefix_file,
-            )
-        )
+        settings = (one.name for one in fields(EngineKey) if one.name != "model")
+        return engine_of(EngineKey(model, **{name: getattr(self, name) for name in settings}))
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's tokens for a text, loading the model if necessary."""

@@ -19,7 +19,13 @@ from et_agent.engines.llama_cpp.binding import ggml_function, llama_cpp
 from et_agent.engines.llama_cpp.devices import Device, Placement, devices, layers_that_fit
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
-from et_agent.errors import ContextError, DecodeError, ModelFileError, OutOfMemoryError, SettingsError
+from et_agent.errors import (
+    ContextError,
+    DecodeError,
+    ModelFileError,
+    OutOfMemoryError,
+    SettingsError,
+)
 from tests.engines.stepping import batch, configure, in_owner, prompt_rows, release
 from tests.tiny_models import tiny_model
 
@@ -97,7 +103,7 @@ def test_what_can_be_placed_is_not() -> None:
 def test_load_model_refuses_gpus_that_are_not_there(tiny: Path) -> None:
     for settings in ({"gpu_layers": 4}, {"split_mode": "row"}, {"main_gpu": 1}):
         with pytest.raises(SettingsError, match="has no GPU"):
-            load_model(str(tiny), **settings)  # type: ignore[arg-type]
+            load_model(str(tiny), **settings)
 
 
 def test_which_devices_get_layers(with_gpus: Callable[..., None]) -> None:
@@ -197,9 +203,7 @@ def test_a_cache_that_has_no_room_on_a_gpu(
         LlamaCppModel(tiny, repack=False, stream_memory=0)
 
 
-def test_memory_that_runs_out_while_decoding(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_runs_out_while_decoding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with LlamaCppModel(tiny, context=256, repack=False) as loaded:
         monkeypatch.setattr(llama_cpp, "llama_decode", lambda *_: -2)
         with pytest.raises(DecodeError, match="out of memory"):
@@ -294,12 +298,13 @@ def test_on_a_gpu_nothing_is_called_back_unless_attention_is_read(
 ) -> None:
     with_gpus(GPU)
     with LlamaCppModel(tiny, context=256, repack=False) as loaded:
-        configure(loaded, 100)
-        assert loaded._native.reader is not None
-        loaded.submit(partial(loaded.configure, 100)).result()
-        assert loaded._native.reader is None
-        configure(loaded, 100)
-        assert loaded._native.reader is not None
+
+        def calls_back(*, attention: bool) -> bool:
+            loaded.submit(partial(loaded.configure, 100, attention=attention)).result()
+            return loaded._native.reader is not None
+
+        found = [calls_back(attention=attention) for attention in (True, False, True)]
+        assert found == [True, False, True]
 
 
 def test_flash_attention_is_chosen_by_llama_cpp_where_nothing_reads(
