@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import filelock
 import platformdirs
@@ -19,6 +20,7 @@ __all__ = [
     "data_dir",
     "database_errors",
     "locked",
+    "open_at_once",
     "open_database",
     "read_regular",
     "try_locked",
@@ -83,12 +85,23 @@ def read_regular(path: Path, *, most: int) -> bytes:
     """
     # Looked at before too: to open a device may already do something.
     _check_regular(path.stat())
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with open_at_once(path) as file:
         _check_regular(os.fstat(file.fileno()))
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(f"it is larger than {most:,} bytes")
     return content
+
+
+def open_at_once(path: Path) -> BinaryIO:
+    """Open a file to read bytes, without waiting for whoever writes to it if it is a pipe.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    # Windows has no pipes among files, and would translate the ends of lines.
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, os.O_RDONLY | flags), "rb")
 
 
 def _check_regular(found: os.stat_result) -> None:
@@ -131,8 +144,10 @@ def try_locked(path: Path) -> Iterator[bool]:
     try:
         yield True
     finally:
-        # Removed while it is held; whoever waits notices that the file is another one.
-        path.unlink(missing_ok=True)
+        # Removed while it is held; whoever waits notices that the file is another one. Windows removes
+        # no open file.
+        with contextlib.suppress(PermissionError):
+            path.unlink(missing_ok=True)
         lock.release()
 
 

@@ -7,16 +7,20 @@ that it starts in the time that sympy needs.
 
 The parent kills it at the time limit. Should the parent be gone, the alarm ends it: the
 signal keeps its default action, which works in the middle of a big-integer operation, where no
-Python code runs.
+Python code runs. Windows knows neither alarms nor limits of memory; there the parent has to do.
 """
 
 import json
 import logging
-import resource
 import signal
 import sys
 from functools import lru_cache
 from typing import Any
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
 
 _GRACE_SECONDS = 1.0
 """The parent's own limit comes first, if there is a parent."""
@@ -29,7 +33,8 @@ _RELATIVE = 1e-6
 def main() -> None:
     """Serve requests until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_memory(int(sys.argv[1]))
     from math_verify import LatexExtractionConfig, parse, verify
 
@@ -55,14 +60,14 @@ def main() -> None:
     _reply({"id": 0, "verdict": True})
     while line := sys.stdin.readline(_MAX_LINE):
         request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _GRACE_SECONDS)
+        _set_alarm(request["seconds"] + _GRACE_SECONDS)
         try:
             expressions = request["expressions"]
             verdict = equal(*expressions) if len(expressions) == 2 else bool(parsed(*expressions))
         except Exception:  # whatever sympy makes of a hostile string, the verdict is "cannot say"
             verdict = None
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _set_alarm(0)
         _reply({"id": request["id"], "verdict": verdict})
 
 
@@ -74,6 +79,11 @@ def _alike(left: list[Any], right: list[Any]) -> bool:
     first, second = numbers[0][0], numbers[1][0]
     size = max(abs(one.evalf(30)) for one in (first, second))
     return bool(size >= _SURE_SIZE or abs((first - second).evalf(30)) <= size * _RELATIVE)
+
+
+def _set_alarm(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _limit_memory(mebibytes: int) -> None:

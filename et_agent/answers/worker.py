@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-import select
+import queue
 import subprocess
 import sys
 import threading
@@ -70,6 +70,7 @@ class MathWorker:
         self._memory_mib = memory_mib
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._replies: _Replies | None = None
         self._buffer = b""
         self._request_id = 0
         self._failed_starts = 0
@@ -131,7 +132,7 @@ class MathWorker:
         try:
             # Shorter than a pipe's buffer, and the worker is idle: this cannot block.
             process.stdin.write(json.dumps(request).encode() + b"\n")
-            verdict = self._read_verdict(process, self._request_id, self._seconds)
+            verdict = self._read_verdict(self._request_id, self._seconds)
         except (OSError, ValueError, _WorkerFailedError) as error:
             _logger.debug("the math worker gave no verdict and was stopped: %r", error)
             self._stop()
@@ -150,7 +151,8 @@ class MathWorker:
             return None
         try:
             self._process = self._spawn()
-            self._read_verdict(self._process, 0, self._startup_seconds)
+            self._replies = _Replies(self._process)
+            self._read_verdict(0, self._startup_seconds)
         except (OSError, ValueError, _WorkerFailedError) as error:
             self._failed_starts += 1
             _logger.warning("the math worker did not start, comparing strings instead: %r", error)
@@ -180,18 +182,13 @@ class MathWorker:
             start_new_session=True,
         )
 
-    def _read_verdict(
-        self, process: subprocess.Popen[bytes], request_id: int, seconds: float
-    ) -> bool | None:
-        assert process.stdout is not None
+    def _read_verdict(self, request_id: int, seconds: float) -> bool | None:
+        assert self._replies is not None
         deadline = time.monotonic() + seconds
-        poll = select.poll()
-        poll.register(process.stdout, select.POLLIN | select.POLLHUP)
         while b"\n" not in self._buffer:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not poll.poll(math.ceil(remaining * 1000)):
+            received = self._replies.take(deadline - time.monotonic())
+            if received is None:
                 raise _WorkerFailedError(f"no reply within {seconds:g} s")
-            received = os.read(process.stdout.fileno(), _MAX_REPLY_BYTES)
             self._buffer += received
             if not received or len(self._buffer) > _MAX_REPLY_BYTES:
                 raise _WorkerFailedError("it ended or sent too much")
@@ -204,18 +201,22 @@ class MathWorker:
 
     def _stop(self) -> None:
         process, self._process, self._buffer = self._process, None, b""
+        replies, self._replies = self._replies, None
         if process is None:
             return
         process.kill()
+        process.wait()
+        if replies is not None:
+            replies.end()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        process.wait()
 
     def _forget_after_fork(self) -> None:
         # The process is the parent's, as is the lock, which another thread may have held.
         process, self._process, self._buffer = self._process, None, b""
+        self._replies = None
         self._lock = threading.Lock()
         if process is not None:
             for pipe in (process.stdin, process.stdout):
@@ -223,6 +224,38 @@ class MathWorker:
                     pipe.close()
             # Not our child: without this, Popen's finaliser would warn of a running process.
             process.returncode = 0
+
+
+class _Replies:
+    """What a process writes, read in a thread: not every system can wait for a pipe and a clock."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._read, args=(process.stdout.fileno(),), name="et-agent-math", daemon=True
+        )
+        self._thread.start()
+
+    def _read(self, pipe: int) -> None:
+        received = b"?"
+        while received:
+            try:
+                received = os.read(pipe, _MAX_REPLY_BYTES)
+            except OSError:
+                received = b""
+            self._chunks.put(received)
+
+    def take(self, seconds: float) -> bytes | None:
+        """The next bytes; empty once the process has ended, None if there are none in time."""
+        try:
+            return self._chunks.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+
+    def end(self) -> None:
+        """Wait for the thread of a process that has ended: it must not read a closed pipe."""
+        self._thread.join()
 
 
 class _WorkerFailedError(Exception):
@@ -260,4 +293,5 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)

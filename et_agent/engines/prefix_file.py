@@ -17,7 +17,7 @@ import numpy as np
 
 from et_agent.arrays import Bytes
 from et_agent.engines.prefix_store import PrefixStore
-from et_agent.storage import write_atomically
+from et_agent.storage import open_at_once, write_atomically
 
 __all__ = ["PrefixFileError", "read_prefixes", "write_prefixes"]
 
@@ -112,8 +112,7 @@ def read_prefixes(path: Path, store: PrefixStore, fits: Mapping[str, str]) -> An
 
 def _mapped(path: Path) -> Bytes:
     """The bytes of a file of this user, without reading them yet."""
-    # A pipe that nobody writes to must not be waited for.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with open_at_once(path) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise PrefixFileError("it is no file", foreign=True)

@@ -117,7 +117,7 @@ class Placement:
             )
         if found and self.main_gpu >= len(found):
             raise SettingsError(
-                f"main_gpu is {self.main_gpu} and there are {len(found)} GPUs "
+                f"main_gpu is {self.main_gpu}, and llama.cpp has {len(found)} "
                 f"({', '.join(one.name for one in found)}): use 0 to {len(found) - 1}"
             )
 

@@ -83,7 +83,7 @@ def test_what_ggml_does_not_have_is_named() -> None:
         (Placement(20), [], "has no GPU"),
         (Placement(split_mode="row"), [], "has no GPU"),
         (Placement(main_gpu=1), [], "has no GPU"),
-        (Placement(main_gpu=1), [GPU], r"there are 1 GPUs \(CUDA0\)"),
+        (Placement(main_gpu=1), [GPU], r"llama.cpp has 1 \(CUDA0\)"),
     ],
 )
 def test_what_cannot_be_placed_is_refused(
