@@ -1,5 +1,6 @@
 """Fixtures: the small real model, loaded once and shared; a cache apart from the user's."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 SMALL_MODEL = "smollm2-135m"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, on Windows, what only POSIX systems can do."""
+    if os.name != "posix":
+        for item in items:
+            if item.get_closest_marker("posix"):
+                item.add_marker(pytest.mark.skip(reason="needs a POSIX system"))
 
 
 @pytest.fixture(scope="session", autouse=True)

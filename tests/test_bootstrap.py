@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("fcntl", reason="set-up by make is for POSIX systems")
+
 ROOT = Path(__file__).resolve().parent.parent
 AWKWARD = "cost $5, $$5? `x` \"y\" 'z' #w \\ $(shell exit 1) $(HOME) 100 % \\\nsecond line"
 

@@ -83,6 +83,7 @@ def test_many_threads_share_one_process(worker: MathWorker) -> None:
     assert verdicts == [True] * 8
 
 
+@pytest.mark.posix
 def test_closing_leaves_no_process_behind() -> None:
     worker = MathWorker()
     worker.equal("x+2", "2+x")
@@ -94,6 +95,7 @@ def test_closing_leaves_no_process_behind() -> None:
         os.kill(pid, 0)
 
 
+@pytest.mark.posix
 def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
     with MathWorker() as worker:
         worker.equal("x+3", "3+x")
@@ -103,6 +105,7 @@ def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
         assert worker.equal("x+5", "5+x") is True
 
 
+@pytest.mark.posix
 def test_a_forked_child_starts_its_own(worker: MathWorker) -> None:
     worker.equal("x+6", "6+x")
     before = worker.pid
@@ -117,6 +120,7 @@ def test_a_forked_child_starts_its_own(worker: MathWorker) -> None:
     assert worker.equal("x+8", "8+x") is True
 
 
+@pytest.mark.posix
 def test_no_worker_outlives_the_interpreter() -> None:
     script = (
         "from et_agent.answers import MathWorker\n"

@@ -43,11 +43,12 @@ def own_for(result: AskResult, confidence: float = 0.7) -> Path:
     return save_calibrator(Calibrator.from_json(document.model_dump_json()))
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.symlink_to(path),
-        os.mkfifo,
+        lambda path: os.mkfifo(path),
         Path.mkdir,
         lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_bytes(b"\xff"),

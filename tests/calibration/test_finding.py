@@ -152,7 +152,7 @@ def with_figure(figure: str) -> Callable[[Path], object]:
 DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "dangling link": (lambda path: path.symlink_to("absent"), "No such file"),
     "link loop": (loop, "symbolic links"),
-    "pipe": (os.mkfifo, "not a regular file"),
+    "pipe": (lambda path: os.mkfifo(path), "not a regular file"),
     "folder": (Path.mkdir, "not a regular file"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
     "huge": (huge, "larger than"),
@@ -166,6 +166,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("damage", "reason"), DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("name", ["0", "~"])
 def test_a_file_that_is_no_calibrator_is_left_out(
@@ -198,7 +199,8 @@ def test_names_of_any_bytes_can_be_told() -> None:
     assert note.encode()
 
 
-@pytest.mark.parametrize("make", [Path.touch, loop, os.mkfifo])
+@pytest.mark.posix
+@pytest.mark.parametrize("make", [Path.touch, loop, lambda path: os.mkfifo(path)])
 def test_a_folder_that_is_none_is_told_and_the_shipped_ones_hold(
     make: Callable[[Path], object],
 ) -> None:
@@ -208,7 +210,8 @@ def test_a_folder_that_is_none_is_told_and_the_shipped_ones_hold(
     assert f"left out: {calibrators_folder()} cannot be read" in note
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.posix
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_told() -> None:
     own = save_calibrator(Calibrator.load(OF_TREES[0]))
     own.chmod(0)

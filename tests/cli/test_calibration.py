@@ -131,6 +131,7 @@ def test_show_and_its_picture(run: Run, fitted: str, tmp_path: Path) -> None:
     assert picture.read_bytes()[1:4] == b"PNG"
 
 
+@pytest.mark.posix
 def test_a_file_that_is_no_calibrator_is_named(run: Run, fitted: str, store: str) -> None:
     path = calibrators_folder() / "other.json"
     path.symlink_to("absent")

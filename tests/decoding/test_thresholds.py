@@ -73,6 +73,7 @@ def test_a_damaged_pilot_file_is_named(content: bytes) -> None:
         find_thresholds(SHA)
 
 
+@pytest.mark.posix
 def test_a_pipe_in_place_of_a_pilot_is_not_waited_for() -> None:
     path = thresholds_folder() / f"{SHA}.json"
     path.parent.mkdir(parents=True)

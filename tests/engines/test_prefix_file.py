@@ -98,6 +98,7 @@ def test_a_file_of_something_else_must_not_be_replaced(tmp_path: Path) -> None:
         read_prefixes(tmp_path / "none", PrefixStore(BIG), FITS)
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
 def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "file")
@@ -108,6 +109,7 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.foreign
 
 
+@pytest.mark.posix
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path(os.devnull)):

@@ -115,6 +115,7 @@ def test_a_server_without_ranges_starts_again(hub: Hub, cache: Path) -> None:
     assert_only_the_file(cache)
 
 
+@pytest.mark.posix
 def test_a_killed_process_leaves_no_file_and_is_resumed(hub: Hub, cache: Path) -> None:
     hub.break_after, hub.stall = 2_100_000, threading.Event()
     script = (

@@ -196,6 +196,7 @@ def test_a_truncated_file_says_how_much_is_missing(tmp_path: Path) -> None:
     read_gguf(path)
 
 
+@pytest.mark.posix
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="No such file"):
         read_gguf(tmp_path / "none.gguf")

@@ -62,6 +62,7 @@ def test_a_server_without_ranges_starts_again(index: Index) -> None:
     assert len(index.asked) == 4
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_a_killed_process_is_resumed(index: Index, cache: Path, form: str) -> None:
     index.form, index.break_after, index.ranges = form, 600_000, False

@@ -113,6 +113,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         dequantized(info, "f" * 64)
 
 
+@pytest.mark.posix
 def test_a_child_that_was_killed_is_no_damaged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,9 +269,14 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
     assert len(loaded) == 4, "a runnable shares that too"
     ChatEntropyTree(model="a", prefix_memory=0, prefix_file="f").invoke(QUESTION)
     assert loaded[4:] == [("a", {"prefix_memory": 0, "prefix_file": "f"})]
+    on_gpu = {"gpu_layers": 3, "split_mode": "none", "main_gpu": 1}
+    ChatEntropyTree(model="a", **on_gpu).invoke(QUESTION)
+    assert loaded[5:] == [("a", on_gpu)]
+    EntropyTreeRunnable(model="a", load_options=on_gpu, leaves=2).invoke(QUESTION)
+    assert len(loaded) == 6
     close_engines()
     one.invoke(QUESTION)
-    assert len(loaded) == 6, "loaded again after they were freed"
+    assert len(loaded) == 7, "loaded again after they were freed"
     close_engines()
 
 
