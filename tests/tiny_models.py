@@ -251,6 +251,7 @@ def tiny_model(
     window: int | None = None,
     context: int = 32768,
     vocabulary: Path | None = None,
+    parts: int = 1,
     **settings: Value,
 ) -> Path:
     """Write a tiny model, the same each time.
@@ -262,6 +263,7 @@ def tiny_model(
         context: Positions that the file says it was trained for.
         vocabulary: A `ggml-vocab-*.gguf` of llama.cpp's sources, whose tokenizer it gets; None for 256
             bytes and some control tokens.
+        parts: Files that it is split into; the first one is given back.
         settings: More keys, those of the architecture with `__` for dots.
     """
     layer_shapes, layers, own = ARCHITECTURES[architecture]
@@ -299,9 +301,27 @@ def tiny_model(
         shapes["output.weight"] = (_WIDTH, tokens)
     for layer in range(layers):
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in layer_shapes(layer).items()}
-    path = folder / f"tiny-{architecture}{'' if window is None else f'-{window}'}.gguf"
-    write_model(path, keys, {name: _weights(name, shape) for name, shape in shapes.items()}, raw)
-    return path
+    name = f"tiny-{architecture}{'' if window is None else f'-{window}'}"
+    weights = {tensor: _weights(tensor, shape) for tensor, shape in shapes.items()}
+    if parts == 1:
+        path = folder / f"{name}.gguf"
+        write_model(path, keys, weights, raw)
+        return path
+    files = [folder / f"{name}-{part + 1:05d}-of-{parts:05d}.gguf" for part in range(parts)]
+    for part, file in enumerate(files):
+        own = {tensor: weights[tensor] for tensor in list(weights)[part::parts]}
+        split = _split_keys(part, parts, len(weights))
+        write_model(file, {} if part else keys, own, split if part else raw + split)
+    return files[0]
+
+
+def _split_keys(part: int, parts: int, tensors: int) -> list[bytes]:
+    """The keys of a part, in the types that llama.cpp reads."""
+    return [
+        string_bytes("split.no") + struct.pack("<IH", 2, part),
+        string_bytes("split.count") + struct.pack("<IH", 2, parts),
+        string_bytes("split.tensors.count") + struct.pack("<Ii", 5, tensors),
+    ]
 
 
 def write_model(

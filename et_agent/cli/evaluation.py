@@ -26,6 +26,7 @@ from et_agent.cli.run_options import (
 )
 
 if TYPE_CHECKING:
+    from et_agent.cli.loading import GpuSettings
     from et_agent.evaluation.records import QuestionRecord
     from et_agent.evaluation.running import EvaluationProgress
     from et_agent.evaluation.store import RunInfo, RunStore
@@ -221,9 +222,13 @@ def score(
             metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
         ),
     ] = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
     store: StoreFile = None,
 ) -> int:
     """Score a stored run with estimators, without decoding again."""
+    from et_agent.cli.loading import GpuSettings
     from et_agent.cli.terminal import write_line
     from et_agent.evaluation.report import shown
     from et_agent.evaluation.summaries import summarise
@@ -233,7 +238,8 @@ def score(
         find_estimator(wanted)
     with open_store(store) as runs:
         info = runs.run(name)
-        _ask_the_model(runs, info, model, estimator or ())
+        gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
+        _ask_the_model(runs, info, model, estimator or (), gpu)
         records: list[QuestionRecord] = runs.records(info)
     summary = summarise(records, estimators=estimator)
     write_line(f"{'estimator':<28}{'questions':>10}  AUROC")
@@ -246,7 +252,11 @@ def score(
 
 
 def _ask_the_model(
-    store: "RunStore", run: "RunInfo", model: str | None, estimators: Sequence[str]
+    store: "RunStore",
+    run: "RunInfo",
+    model: str | None,
+    estimators: Sequence[str],
+    gpu: "GpuSettings",
 ) -> None:
     """Fill in what estimators that ask the model need and the run has not got yet."""
     from et_agent.cli import loading
@@ -265,7 +275,9 @@ def _ask_the_model(
     items = {item.id: item for item in load_items(run.config["data"])}
     with (
         shown_transfer() as progress,
-        loading.open_model(model or run.config["model"]["name"], progress=progress) as loaded,
+        loading.open_model(
+            model or run.config["model"]["name"], gpu=gpu, progress=progress
+        ) as loaded,
         _Meter() as meter,
     ):
         ask_the_model(store, run, loaded, items, missing, meter.count)

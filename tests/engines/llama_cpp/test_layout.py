@@ -35,6 +35,15 @@ def test_there_is_an_id_for_each_sequence_and_one_to_spare() -> None:
     assert _chosen(1, memory=0, max_sequences=256).ids == MAX_SEQUENCES
 
 
+def test_sequences_of_one_row_have_twins_for_a_window() -> None:
+    shared = _chosen(6000, window=128)
+    assert shared == Layout(unified=True, sequences=64, cells=8192, twins=True)
+    assert (shared.ids, shared.streams, shared.total) == (128, 1, 8192)
+    most = _chosen(1, memory=0, max_sequences=256, window=128)
+    assert (most.sequences, most.ids) == (128, MAX_SEQUENCES)
+    assert _chosen(1, window=128) == _chosen(1), "streams need none"
+
+
 def test_larger_streams_serve_and_a_shared_cache_does_not() -> None:
     small, large = _chosen(100), _chosen(4000)
     assert large.sequences < small.sequences
