@@ -43,32 +43,46 @@ class Device:
     total: int
 
 
+class _Properties(ctypes.Structure):
+    """`ggml_backend_dev_props`, and room for what later versions add."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("free", ctypes.c_size_t),
+        ("total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("id", ctypes.c_char_p),
+        ("others", ctypes.c_byte * 128),
+    )
+
+
 def devices() -> list[Device]:
-    """The GPUs that llama.cpp can use, in its order; none if it was built without."""
+    """The GPUs that llama.cpp gives layers to, in its order; none if it was built without.
+
+    As in llama.cpp, a device that two of its backends see counts once, and integrated GPUs count only
+    where there are no others.
+    """
     if not llama_cpp.llama_supports_gpu_offload():
         return []
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     try:
         count = ggml_function("ggml_backend_dev_count", size)()
         get = ggml_function("ggml_backend_dev_get", pointer, size)
-        kind = ggml_function("ggml_backend_dev_type", ctypes.c_int, pointer)
-        found = [get(index) for index in range(count)]
-        return [_described(one, _KINDS[kind(one)]) for one in found if kind(one) in _KINDS]
+        describe = ggml_function("ggml_backend_dev_get_props", None, pointer, pointer)
     except AttributeError:
         return []
-
-
-def _described(device: int, kind: str) -> Device:
-    pointer, text = ctypes.c_void_p, ctypes.c_char_p
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    ggml_function("ggml_backend_dev_memory", None, pointer, pointer, pointer)(
-        device, ctypes.addressof(free), ctypes.addressof(total)
-    )
-    names = [
-        ggml_function(f"ggml_backend_dev_{one}", text, pointer)(device).decode("utf-8", "replace")
-        for one in ("name", "description")
-    ]
-    return Device(names[0], names[1], kind, free.value, total.value)
+    found: list[Device] = []
+    ids: set[bytes] = set()
+    for index in range(count):
+        one = _Properties()
+        describe(get(index), ctypes.byref(one))
+        if one.type in _KINDS and one.id not in ids:
+            name, about = (text.decode("utf-8", "replace") for text in (one.name, one.description))
+            found.append(Device(name, about, _KINDS[one.type], one.free, one.total))
+            if one.id is not None:
+                ids.add(one.id)
+    return [one for one in found if one.kind == "GPU"] or found
 
 
 def driver() -> str:

@@ -69,6 +69,36 @@ def test_devices_are_read_from_ggml(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < cpu.free <= cpu.total
 
 
+def test_devices_are_those_that_llama_cpp_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu, integrated = 0, 1, 2
+    there: list[tuple[bytes, int, bytes | None]] = []
+
+    def function(name: str, *_: object) -> Callable[..., Any]:
+        def describe(index: int, target: Any) -> None:
+            one = target._obj
+            one.name, one.type, one.id = there[index]
+            one.description, one.free, one.total = b"x", 1, 2
+
+        return {
+            "ggml_backend_dev_count": lambda: len(there),
+            "ggml_backend_dev_get": lambda index: index,
+            "ggml_backend_dev_get_props": describe,
+        }[name]
+
+    monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
+    monkeypatch.setattr(devices_module, "ggml_function", function)
+
+    def names(*given: tuple[bytes, int, bytes | None]) -> list[str]:
+        there[:] = given
+        return [one.name for one in devices()]
+
+    assert names((b"CPU", cpu, None)) == []
+    assert names((b"Vulkan0", integrated, b"1"), (b"CPU", cpu, None)) == ["Vulkan0"]
+    both = ((b"CUDA0", gpu, b"1"), (b"Vulkan0", gpu, b"1"), (b"Vulkan1", integrated, b"2"))
+    assert names(*both) == ["CUDA0"], "seen twice, and an integrated one beside it"
+    assert names((b"A", gpu, None), (b"B", gpu, None)) == ["A", "B"], "no ids"
+
+
 def test_what_ggml_does_not_have_is_named() -> None:
     with pytest.raises(AttributeError, match="no_such_function"):
         ggml_function("no_such_function", None)
