@@ -309,9 +309,9 @@ def tiny_model(
         return path
     files = [folder / f"{name}-{part + 1:05d}-of-{parts:05d}.gguf" for part in range(parts)]
     for part, file in enumerate(files):
-        own = {tensor: weights[tensor] for tensor in list(weights)[part::parts]}
+        held = {tensor: weights[tensor] for tensor in list(weights)[part::parts]}
         split = _split_keys(part, parts, len(weights))
-        write_model(file, {} if part else keys, own, split if part else raw + split)
+        write_model(file, {} if part else keys, held, split if part else raw + split)
     return files[0]
 
 

@@ -79,11 +79,12 @@ def test_devices_are_those_that_llama_cpp_would_take(monkeypatch: pytest.MonkeyP
             one.name, one.type, one.id = there[index]
             one.description, one.free, one.total = b"x", 1, 2
 
-        return {
+        functions: dict[str, Callable[..., Any]] = {
             "ggml_backend_dev_count": lambda: len(there),
             "ggml_backend_dev_get": lambda index: index,
             "ggml_backend_dev_get_props": describe,
-        }[name]
+        }
+        return functions[name]
 
     monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
     monkeypatch.setattr(devices_module, "ggml_function", function)

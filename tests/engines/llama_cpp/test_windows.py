@@ -18,6 +18,8 @@ from et_agent.errors import UnsupportedModelError
 from tests.engines.stepping import Logits, batch, cosine, fork, release
 from tests.tiny_models import ARCHITECTURES, tiny_model
 
+pytestmark = pytest.mark.model
+
 WINDOW = 64
 CLOSE = 0.9999
 Open = Callable[..., LlamaCppModel]
