@@ -116,8 +116,8 @@ class _Layer:
     def weights(self, row: int, cells: Ints, columns: Ints | slice) -> Floats:
         """Softmax of an output row over `cells`, float32 [key-value heads, group, len(cells)].
 
-        `columns` are those of the mask; -1 for one that is not known, which is not masked: a path is
-        never longer than a model's window.
+        `columns` are those of the mask; -1 for one that is not known, which is not masked: nothing is
+        restored for layers with a sliding window.
         """
         query, mask = self.rows[row]
         assert self.keys is not None

@@ -136,30 +136,31 @@ def read_sequence(context: Any, sequence: int) -> tuple[StateForm, Bytes]:
     """
     caches = _read_caches(context, sequence)
     start, most = min(cache.start for cache in caches), max(len(cache) for cache in caches)
-    for cache in caches:
-        while len(cache) < most:
-            _read_before(context, sequence, cache)
-    if any((cache.start, len(cache)) != (start, most) for cache in caches):
+    whole = [_whole(context, sequence, cache, most) for cache in caches]
+    if any((cache.start, len(cache)) != (start, most) for cache in whole):
         raise StateFormError("caches hold different positions")
-    parts = [part for cache in caches for part in cache.parts]
+    parts = [part for cache in whole for part in cache.parts]
     rows = np.empty((most, sum(part.shape[1] for part in parts)), dtype=np.uint8)
     np.concatenate(parts, axis=1, out=rows)
-    return StateForm(tuple(cache.form for cache in caches)), rows
+    return StateForm(tuple(cache.form for cache in whole)), rows
 
 
-def _read_before(context: Any, sequence: int, cache: _Cache) -> None:
-    """Read what a sliding window hides before the first position that a cache gave."""
-    memory = llama_cpp.llama_get_memory(context)
-    llama_cpp.llama_memory_seq_rm(memory, sequence, cache.start, -1)
-    partial = _read_caches(context, sequence, llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
-    if len(partial) != 1 or partial[0].form != cache.form:
-        raise StateFormError("a part of a state has another form")
-    before = partial[0]
-    if before.start + len(before) != cache.start:
-        raise StateFormError("positions are missing")
-    both = zip(before.parts, cache.parts, strict=True)
-    cache.parts = [np.concatenate(pair) for pair in both]
-    cache.start = before.start
+def _whole(context: Any, sequence: int, cache: _Cache, positions: int) -> _Cache:
+    """A cache with as many positions, those that a sliding window hides read as well."""
+    pieces, memory = [cache], llama_cpp.llama_get_memory(context)
+    while sum(map(len, pieces)) < positions:
+        start = pieces[0].start
+        llama_cpp.llama_memory_seq_rm(memory, sequence, start, -1)
+        partial = _read_caches(context, sequence, llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
+        if len(partial) != 1 or partial[0].form != cache.form:
+            raise StateFormError("a part of a state has another form")
+        if partial[0].start + len(partial[0]) != start:
+            raise StateFormError("positions are missing")
+        pieces.insert(0, partial[0])
+    if len(pieces) == 1:
+        return cache
+    joined = [np.concatenate(parts) for parts in zip(*(one.parts for one in pieces), strict=True)]
+    return _Cache(cache.form, pieces[0].start, joined)
 
 
 def _read_caches(context: Any, sequence: int, flags: int = 0) -> list[_Cache]:
