@@ -1,5 +1,6 @@
 """Fixtures: the small real model, loaded once and shared; a cache apart from the user's."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
     from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 SMALL_MODEL = "smollm2-135m"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's settings out of the tests."""
+    before = {key: value for key, value in os.environ.items() if key.startswith("ET_AGENT_")}
+    for name in ("ET_AGENT_MODEL", "ET_AGENT_THREADS", "ET_AGENT_PREFIX_MEMORY"):
+        os.environ.pop(name, None)
+    os.environ["ET_AGENT_CONFIG"] = str(tmp_path_factory.mktemp("settings") / "config.toml")
+    yield
+    os.environ.pop("ET_AGENT_CONFIG")
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,20 +7,14 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.guard import command
+from et_agent.cli.run_options import ModelSpec
 
 __all__ = ["tune"]
 
 
 @command
 def tune(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="The model to measure.",
-            show_default="qwen2.5-coder-0.5b",
-        ),
-    ] = None,
+    model: ModelSpec = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, but keep nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -33,14 +27,14 @@ def tune(
     from et_agent.engines.llama_cpp.tuning import Rate, Tuning, keep_tuning
     from et_agent.engines.llama_cpp.tuning import tune as measure
     from et_agent.engines.loading import load_model
-    from et_agent.weights.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import default_model
 
     def show(rate: Rate) -> None:
         threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
         say(f"{threads}, {rate.width:2} rows: {rate.tokens_per_second:5.0f} tokens per second")
 
     with shown_transfer() as progress:
-        loaded = load_model(model or DEFAULT_MODEL, attention=False, progress=progress)
+        loaded = load_model(model or default_model(), attention=False, progress=progress)
     with loaded:
         rates = measure(loaded, on_rate=show)
         found = Tuning.of(rates)

@@ -89,7 +89,12 @@ class GgufInfo(BaseModel):
 
     def why_unusable(self) -> str | None:
         """Why the file cannot answer questions at all; None when it can."""
+        kind = self.metadata.get("general.type")
         reasons = (
+            (kind == "adapter", "a LoRA adapter, which changes a model and is none by itself"),
+            (kind == "imatrix", "an importance matrix, which is no model"),
+            (kind == "mmproj", "a companion of a model (projector, draft, voice), none by itself"),
+            (self.n_tensors == 0, "a vocabulary without weights"),
             (self.is_companion, "a companion of a model (projector, draft, voice), none by itself"),
             (self.is_embedding_only, "an embedding model, which generates no text"),
             (self.is_recurrent, "a recurrent model, whose state cannot be forked"),
