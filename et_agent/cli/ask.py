@@ -71,7 +71,7 @@ Passages = Annotated[
 
 
 class AskCommand(DecoderCommand):
-    """`ask`: of its options ten matter at first."""
+    """`ask`: of its options nine matter at first."""
 
     shown = frozenset(
         {
@@ -79,7 +79,6 @@ class AskCommand(DecoderCommand):
             "passages",
             "kind",
             "model",
-            "fast",
             "leaves",
             "stop_above",
             "as_json",

@@ -251,3 +251,14 @@ def test_what_the_hubs_own_cache_holds_is_used(tmp_path: Path, cache: Path) -> N
     assert locate("hf:o/r/m.gguf").path == path
     with pytest.raises(ModelFileError, match="is not there"):
         locate("hf:o/r/n.gguf", download=False)
+
+
+def test_the_page_lists_the_catalog() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
+    for entry in CATALOG.values():
+        hub = entry.sources[0]
+        assert isinstance(hub, HubSource)
+        mark = "" if entry.tried else "; not tried here"
+        file = f"{hub.repo}, {hub.file}"
+        row = f"| `{entry.name}` | {file} | {entry.size:,} | {entry.licence}{mark} |"
+        assert row in page
