@@ -96,7 +96,9 @@ def read_regular(path: Path, *, most: int) -> bytes:
     """
     # Looked at before too: to open a device may already do something.
     _check_regular(path.stat())
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    # Windows has no pipes that wait when they are opened, and opens files as text unless told.
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:
         _check_regular(os.fstat(file.fileno()))
         content = file.read(most + 1)
     if len(content) > most:

@@ -104,6 +104,10 @@ def _print(check: "Check") -> None:
 def _checks(model: str | None, *, pull: bool, threads: int | None) -> "Iterator[Check]":
     yield from _installation(threads)
     yield from _folder()
+    settings = _settings()
+    yield from settings
+    if any(check.status == "fail" for check in settings):
+        return
     located, found = _find_model(model, pull=pull)
     yield from found
     if located is None:
@@ -187,6 +191,20 @@ def _folder() -> "Iterator[Check]":
         yield Check("free disk", "ok", human_bytes(free))
 
 
+def _settings() -> "list[Check]":
+    """The user's settings and where they come from; nothing where there are none."""
+    from et_agent.cli.self_test import Check
+    from et_agent.config import read_config, source_of
+    from et_agent.errors import SettingsError
+
+    try:
+        given = read_config().model_dump(exclude_none=True)
+    except SettingsError as error:
+        return [Check("settings", "fail", str(error))]
+    told = [f"{key} = {value} ({source_of(key)})" for key, value in given.items()]
+    return [Check("settings", "ok", ", ".join(told))] if told else []
+
+
 def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None, list[Check]]":
     """The model to test, and what is to be said about it."""
     from et_agent.cli.self_test import Check
@@ -195,10 +213,7 @@ def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None,
     from et_agent.weights.catalog import SMALL_MODEL, default_model, list_models, locate
 
     checks = []
-    try:
-        spec = model or default_model()
-    except EtAgentError as error:
-        return None, [Check("settings", "fail", str(error))]
+    spec = model or default_model()
     listed = {one.entry.name: one.cached for one in list_models()}
     if model is None and not pull and listed.get(spec) is False:
         fix = f"et-agent models pull {spec} (or: et-agent doctor --pull)"

@@ -25,7 +25,7 @@ from et_agent.weights.download import fetch, is_complete
 from et_agent.weights.entries import ENTRIES, CatalogEntry
 from et_agent.weights.files import file_sha256, recorded_sha256
 from et_agent.weights.hub import find_in_hub_cache
-from et_agent.weights.local.finding import STORES, find_local, store_of
+from et_agent.weights.local.finding import STORES, find_local, names_like, store_of
 from et_agent.weights.progress import TransferProgress
 from et_agent.weights.sources import FileRequest, HubSource
 
@@ -170,12 +170,19 @@ def _is_path(text: str) -> bool:
 
 def _unknown_name(text: str) -> ModelFileError:
     close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
     return ModelFileError(
-        f"Unknown model {text!r}.{meant} Use one of {', '.join(CATALOG)}, the path of a "
+        f"Unknown model {text!r}.{_meant(text, close)} Use one of {', '.join(CATALOG)}, the path of a "
         f"GGUF file (./{text or 'file.gguf'}), hf:owner/repo/file.gguf, or a model of another program "
         f"({', '.join(f'{store.prefix}:…' for store in STORES)}; see `et-agent models list --local`)."
     )
+
+
+def _meant(text: str, close: Sequence[str] = ()) -> str:
+    """A question that names what is like `text`: first, models that other programs have."""
+    prefix, slash, rest = text.partition("/")
+    named = store_of(f"{prefix}:{rest}") if slash else None
+    found = [f"{prefix}:{rest}"] if named and rest else names_like(text)[:2] or close
+    return f" Did you mean {' or '.join(found)}?" if text and found else ""
 
 
 def _locate_path(path: Path) -> LocatedModel:
@@ -185,8 +192,8 @@ def _locate_path(path: Path) -> LocatedModel:
         raise ModelFileError(f"{path} cannot be opened: {error}. Check the path.") from None
     if not exists:
         raise ModelFileError(
-            f"No such file: {path}. Check the path, or use a model from the catalog: "
-            f"{', '.join(CATALOG)}."
+            f"No such file: {path}.{_meant(str(path))} Check the path, or use a model from the "
+            f"catalog: {', '.join(CATALOG)}."
         )
     return LocatedModel(path=path, name=path.stem, sha256=recorded_sha256(path))
 

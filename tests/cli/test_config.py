@@ -115,3 +115,16 @@ def test_fast_takes_the_small_model(
     shown = run(*command, "--fast", "--model", "x.gguf", "48 + 24?")
     assert shown.code == 2
     assert "leave out --fast or --model" in shown.err
+
+
+def test_doctor_tells_the_settings(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_MODEL", "./nosuch.gguf")
+    file.write_text("threads = 2\n")
+    checks = json.loads(run("doctor", "--json").out)["checks"]
+    (settings,) = [one for one in checks if one["name"] == "settings"]
+    assert settings["status"] == "ok"
+    assert settings["detail"] == f"model = ./nosuch.gguf (ET_AGENT_MODEL), threads = 2 ({file})"
+    file.write_text("thread = 2\n")
+    shown = run("doctor", "--json")
+    assert shown.code == 1
+    assert "Did you mean threads?" in json.loads(shown.out)["checks"][-1]["detail"]

@@ -14,7 +14,15 @@ from et_agent.weights.local.base import Problem, Store, StoredFile, Surroundings
 from et_agent.weights.local.folders import Gpt4All, HuggingFace, Jan, LlamaCpp, LmStudio
 from et_agent.weights.local.ollama import Ollama
 
-__all__ = ["STORES", "LocalModel", "LocalModels", "find_local", "find_local_models", "store_of"]
+__all__ = [
+    "STORES",
+    "LocalModel",
+    "LocalModels",
+    "find_local",
+    "find_local_models",
+    "names_like",
+    "store_of",
+]
 
 STORES: Final[tuple[Store, ...]] = (
     Ollama(),
@@ -80,6 +88,17 @@ def store_of(spec: str) -> tuple[Store, str] | None:
     prefix, colon, name = spec.partition(":")
     stores = {store.prefix: store for store in STORES}
     return (stores[prefix.lower()], name.strip()) if colon and prefix.lower() in stores else None
+
+
+def names_like(given: str, here: Surroundings | None = None) -> list[str]:
+    """Specs of files that a user may mean who left out the prefix, such as `llama3.2`."""
+    here = here or Surroundings.here()
+    return [
+        f"{store.prefix}:{file.name}"
+        for store in STORES
+        for file in _found(store, store.folders(here))[0]
+        if store.matches(file.name, given)
+    ]
 
 
 def find_local(store: Store, given: str, here: Surroundings | None = None) -> StoredFile:

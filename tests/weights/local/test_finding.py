@@ -124,12 +124,12 @@ def test_nothing_bad_in_a_store_hides_the_rest(here: Surroundings, ollama: Path)
     manifest(ollama, f"{LIBRARY}/cloud/latest")
     manifest(ollama, f"{LIBRARY}/tensors/latest", ("application/vnd.ollama.image.tensor", "x"))
     for name, content in {
-        "damaged": "{",
-        "list": "[]",
-        "layers": '{"layers": 3}',
-        "deep": "[" * 100_000,
+        "damaged": b"{",
+        "list": b"[]",
+        "layers": b'{"layers": 3}',
+        "deep": b"[" * 100_000,
         "binary": b"\xff\xfe\0",
-        "empty": "",
+        "empty": b"",
     }.items():
         put(ollama / "manifests" / LIBRARY / name / "latest", content)
     put(ollama / "manifests" / "stray.json", "{}")
@@ -176,7 +176,7 @@ def test_a_folder_that_refuses_to_be_read_is_named(
             raise PermissionError(13, "Permission denied")
         return scan(path)
 
-    monkeypatch.setattr(base.os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     found = find_local_models(here)
     assert names(found) == ["ollama:good:latest"]
     assert problems(found) == {"closed": "no permission to read it"}
@@ -331,3 +331,16 @@ def test_a_model_of_another_program_is_located_where_it_is(
     found = locate("ollama:tiny")
     assert (found.path, found.name, found.entry) == (path, "ollama:tiny", None)
     assert sorted(ollama.rglob("*")) == before
+
+
+def test_a_name_without_its_prefix_is_guessed(
+    tmp_path: Path, ollama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled(ollama, f"{LIBRARY}/llama3.2/latest")
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ModelFileError, match=r"Did you mean ollama:llama3\.2:latest\?"):
+        locate("llama3.2")
+    for spec in ("ollama/llama3.2", "library/llama3.2"):
+        with pytest.raises(ModelFileError, match=r"No such file.*Did you mean ollama:llama3\.2"):
+            locate(spec)
