@@ -17,6 +17,7 @@ from et_agent.errors import StoreError
 
 __all__ = [
     "cache_dir",
+    "config_file",
     "data_dir",
     "database_errors",
     "locked",
@@ -45,6 +46,18 @@ def cache_dir() -> Path:
 def data_dir() -> Path:
     """Return et-agent's data directory for runs, calibrators and pilots. It need not exist yet."""
     return Path(platformdirs.user_data_dir("et-agent", appauthor=False))
+
+
+def config_file() -> Path:
+    """Return the file of the user's settings, which need not exist.
+
+    It is `config.toml` in et-agent's configuration directory, or the file that the environment
+    variable `ET_AGENT_CONFIG` names.
+    """
+    override = os.environ.get("ET_AGENT_CONFIG")
+    if override:
+        return Path(override).expanduser().absolute()
+    return Path(platformdirs.user_config_dir("et-agent", appauthor=False)) / "config.toml"
 
 
 def write_atomically(

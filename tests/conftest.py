@@ -27,6 +27,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's settings out of the tests."""
+    before = {key: value for key, value in os.environ.items() if key.startswith("ET_AGENT_")}
+    for name in ("ET_AGENT_MODEL", "ET_AGENT_THREADS", "ET_AGENT_PREFIX_MEMORY"):
+        os.environ.pop(name, None)
+    os.environ["ET_AGENT_CONFIG"] = str(tmp_path_factory.mktemp("settings") / "config.toml")
+    yield
+    os.environ.pop("ET_AGENT_CONFIG")
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def attached_kernels() -> None:
     """Attach those of this machine, before a test names another cache folder."""
     attach()

@@ -20,7 +20,6 @@ from et_agent.cli.terminal import is_watched, write_line
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
-from et_agent.weights.catalog import DEFAULT_MODEL
 
 __all__ = ["AskSettings", "answer"]
 
@@ -30,7 +29,7 @@ class AskSettings:
     """What to answer, and how."""
 
     questions: Sequence[SourcedQuestion]
-    model: str | None
+    model: str
     decoder: str
     options: AskOptions
     context: int | None
@@ -61,7 +60,7 @@ def answer(settings: AskSettings) -> int:
     if settings.learn:
         labelling.check_terminal(as_json=settings.as_json, calibrator=settings.calibrator)
     calibration = _calibration(settings.calibrator)
-    spec = settings.model or DEFAULT_MODEL
+    spec = settings.model
     texts = [question.text for question in settings.questions]
     shown = is_watched() and not is_verbose()
     with (

@@ -14,7 +14,15 @@ from et_agent.cli.decoders import (
 )
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
-from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
+from et_agent.cli.run_options import (
+    FAST_HELP,
+    MODEL_HELP,
+    MODEL_METAVAR,
+    MODEL_SHOWN,
+    GpuLayers,
+    MainGpu,
+    SplitMode,
+)
 
 __all__ = ["AskCommand", "Passages", "ask"]
 
@@ -175,12 +183,15 @@ def ask(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="A catalog name, a path to a GGUF file, or hf:owner/repo/file.gguf.",
-            show_default="qwen2.5-coder-0.5b",
+            metavar=MODEL_METAVAR,
+            help=MODEL_HELP,
+            show_default=MODEL_SHOWN,
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", metavar="", help=FAST_HELP, rich_help_panel=_MODEL)
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option(help="CPU threads.", show_default="the cores", rich_help_panel=_MODEL),
@@ -315,7 +326,7 @@ def ask(
         be_verbose()
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
-    from et_agent.cli.loading import GpuSettings, dequantizes
+    from et_agent.cli.loading import GpuSettings, chosen_model, dequantizes
     from et_agent.cli.prompts import (
         read_passages,
         read_schema,
@@ -336,7 +347,7 @@ def ask(
     return answer(
         AskSettings(
             questions=read_questions(questions or [], questions_file),
-            model=model,
+            model=chosen_model(model, fast=fast),
             decoder=decoder,
             options=AskOptions(
                 context=read_passages(passages),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from et_agent.cli.guard import be_verbose, command
-from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
+from et_agent.cli.run_options import MODEL_METAVAR, MODEL_SHOWN, GpuLayers, MainGpu, SplitMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_SMALL_MODEL: Final = "smollm2-135m"
+_TINY_MODEL: Final = "smollm2-135m"
 _LEAST_DISK: Final = 2_000_000_000
 _QUICK: Final = frozenset({"AVX512", "AVX512_VNNI", "AVX_VNNI", "AMX_INT8"})
 """Without any of these, quantized weights are multiplied slowly; with others that was not measured."""
@@ -47,9 +47,9 @@ def doctor(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH|hf:…",
+            metavar=MODEL_METAVAR,
             help="Test this model.",
-            show_default="qwen2.5-coder-0.5b, or the small one if only that is cached",
+            show_default=f"{MODEL_SHOWN}; a smaller one if only that is cached",
         ),
     ] = None,
     pull: Annotated[
@@ -111,6 +111,10 @@ def _checks(
 ) -> "Iterator[Check]":
     yield from _installation(threads)
     yield from _folder()
+    settings = _settings()
+    yield from settings
+    if any(check.status == "fail" for check in settings):
+        return
     located, found = _find_model(model, pull=pull)
     yield from found
     if located is None:
@@ -214,22 +218,37 @@ def _folder() -> "Iterator[Check]":
         yield Check("free disk", "ok", human_bytes(free))
 
 
+def _settings() -> "list[Check]":
+    """The user's settings and where they come from; nothing where there are none."""
+    from et_agent.cli.self_test import Check
+    from et_agent.config import read_config, source_of
+    from et_agent.errors import SettingsError
+
+    try:
+        given = read_config().model_dump(exclude_none=True)
+    except SettingsError as error:
+        return [Check("settings", "fail", str(error))]
+    told = [f"{key} = {value} ({source_of(key)})" for key, value in given.items()]
+    return [Check("settings", "ok", ", ".join(told))] if told else []
+
+
 def _find_model(model: str | None, *, pull: bool) -> "tuple[LocatedModel | None, list[Check]]":
     """The model to test, and what is to be said about it."""
     from et_agent.cli.self_test import Check
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import EtAgentError
-    from et_agent.weights.catalog import DEFAULT_MODEL, list_models, locate
+    from et_agent.weights.catalog import SMALL_MODEL, default_model, list_models, locate
 
     checks = []
-    spec = model or DEFAULT_MODEL
-    cached = {one.entry.name for one in list_models() if one.cached}
-    if model is None and not pull and DEFAULT_MODEL not in cached:
-        fix = f"et-agent models pull {DEFAULT_MODEL} (or: et-agent doctor --pull)"
-        checks.append(Check("default model", "warn", f"{DEFAULT_MODEL} is not cached", fix))
-        if _SMALL_MODEL not in cached:
+    spec = model or default_model()
+    listed = {one.entry.name: one.cached for one in list_models()}
+    if model is None and not pull and listed.get(spec) is False:
+        fix = f"et-agent models pull {spec} (or: et-agent doctor --pull)"
+        checks.append(Check("default model", "warn", f"{spec} is not cached", fix))
+        smaller = [one for one in (SMALL_MODEL, _TINY_MODEL) if listed[one]]
+        if not smaller:
             return None, checks
-        spec = _SMALL_MODEL
+        spec = smaller[0]
     try:
         with shown_transfer() as progress:
             located = locate(spec, download=pull, progress=progress)

@@ -107,7 +107,7 @@ def run(
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate
-    from et_agent.weights.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import default_model
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
@@ -117,7 +117,7 @@ def run(
     items = sample(load_items(data), questions, seed=sample_seed)
     with open_store(store) as runs, shown_transfer() as progress:
         opened = loading.open_model(
-            model or DEFAULT_MODEL,
+            model or default_model(),
             context=context,
             threads=threads,
             width=width,

@@ -13,7 +13,7 @@ import typer
 from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
-from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
+from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 
 if TYPE_CHECKING:
     from et_agent.engines.base import LanguageModel
@@ -89,14 +89,8 @@ def gated_ask(
     clarify: Annotated[
         bool, typer.Option("--clarify", metavar="", help="Ask back when the question is unclear.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="The model.",
-            show_default="qwen2.5-coder-0.5b",
-        ),
-    ] = None,
+    model: ModelSpec = None,
+    fast: Fast = False,
     passages: Passages = None,
     kind: Annotated[
         KindName, typer.Option(metavar="KIND", help="As for `et-agent ask`; auto by default.")
@@ -160,7 +154,6 @@ def gated_ask(
     from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
-    from et_agent.weights.catalog import DEFAULT_MODEL
 
     loading.check_load_settings(context=None, threads=threads)
     if seed < 0:
@@ -186,7 +179,7 @@ def gated_ask(
     options = AskOptions(
         context=read_passages(passages), decoder=decoder, kind=kind.value, seed=seed
     )
-    spec = model or DEFAULT_MODEL
+    spec = loading.chosen_model(model, fast=fast)
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 

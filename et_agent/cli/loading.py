@@ -10,7 +10,14 @@ from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
 from et_agent.weights.progress import TransferProgress
 
-__all__ = ["NO_GPU_SETTINGS", "GpuSettings", "check_load_settings", "dequantizes", "open_model"]
+__all__ = [
+    "NO_GPU_SETTINGS",
+    "GpuSettings",
+    "check_load_settings",
+    "chosen_model",
+    "dequantizes",
+    "open_model",
+]
 
 _SEQUENCES: Final = 64
 _MOST_SEQUENCES: Final = 256
@@ -51,6 +58,19 @@ def check_load_settings(
         raise ContextError(f"--context is {context}: use 32 to {2**22} (default 8192)")
 
 
+def chosen_model(model: str | None, *, fast: bool) -> str:
+    """The model that `--model` or `--fast` names, or the default.
+
+    Raises:
+        SettingsError: Both were given, or the user's settings cannot be read.
+    """
+    from et_agent.weights.catalog import SMALL_MODEL, default_model
+
+    if fast and model is not None:
+        raise SettingsError(f"--fast takes {SMALL_MODEL}: leave out --fast or --model")
+    return SMALL_MODEL if fast else model or default_model()
+
+
 def dequantizes(dequantize: bool, unpack: bool) -> bool:
     """Whether weights are dequantized, by `--dequantize` or its old name `--unpack`."""
     if unpack:
@@ -73,7 +93,6 @@ def open_model(
 ) -> AbstractContextManager[LanguageModel]:
     """Load a model; see `et_agent.load_model` for errors. `prefix_memory` is in MiB."""
     from et_agent.engines.loading import load_model
-    from et_agent.engines.prefix_store import PREFIX_MEMORY
     from et_agent.kernels import attach
 
     model = load_model(
@@ -84,7 +103,7 @@ def open_model(
         best_width=width,
         dequantize=dequantize,
         **gpu.given(),
-        prefix_memory=PREFIX_MEMORY if prefix_memory is None else prefix_memory << 20,
+        prefix_memory=None if prefix_memory is None else prefix_memory << 20,
         prefix_file=prefix_file,
         max_sequences=max(_SEQUENCES, width or 0),
         progress=progress,

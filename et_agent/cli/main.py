@@ -10,6 +10,7 @@ from typer.main import get_command
 from et_agent.cli import guard
 from et_agent.cli.ask import AskCommand, ask
 from et_agent.cli.calibration import calibrate_app
+from et_agent.cli.config import config_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command(cls=AskCommand)(ask)
 app.add_typer(models_app, name="models")
+app.add_typer(config_app, name="config")
 app.command()(doctor)
 app.command()(pilot)
 app.command()(tune)

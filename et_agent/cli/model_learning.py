@@ -110,7 +110,7 @@ def learn_model(
     from et_agent.errors import SettingsError
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.learning import ModelLearning
-    from et_agent.weights.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import default_model
 
     if not 0 < minutes < math.inf:
         raise SettingsError(f"--minutes is {minutes:g}: use a number above 0, such as 30")
@@ -122,7 +122,7 @@ def learn_model(
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     settings = parse_decoder(decoder, **shared)
     sets = _sets(kinds, data, seed)
-    spec = model or DEFAULT_MODEL
+    spec = model or default_model()
     with shown_transfer() as progress:
         opened = loading.open_model(
             spec,

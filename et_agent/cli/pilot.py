@@ -7,7 +7,7 @@ import typer
 
 from et_agent.cli.ask import ChatName
 from et_agent.cli.guard import be_verbose, command
-from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
+from et_agent.cli.run_options import GpuLayers, MainGpu, ModelSpec, SplitMode
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
@@ -28,14 +28,7 @@ def pilot(
             'later: one per line, or JSON Lines with "question". 20 to 50 are enough.',
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="The model.",
-            show_default="qwen2.5-coder-0.5b",
-        ),
-    ] = None,
+    model: ModelSpec = None,
     chains: Annotated[int, typer.Option(help="Chains per question.")] = 4,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
@@ -71,7 +64,7 @@ def pilot(
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
-    from et_agent.weights.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import default_model
 
     if not 1 <= chains <= 256:
         raise SettingsError(f"--chains is {chains}: use 1 to 256 (default 4)")
@@ -83,7 +76,7 @@ def pilot(
     target = None if output is None else _writable(output)
     with shown_transfer() as progress:
         opened = loading.open_model(
-            model or DEFAULT_MODEL,
+            model or default_model(),
             threads=threads,
             gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,

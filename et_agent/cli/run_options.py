@@ -6,9 +6,14 @@ from typing import Annotated, Final
 import typer
 
 __all__ = [
+    "FAST_HELP",
+    "MODEL_HELP",
+    "MODEL_METAVAR",
+    "MODEL_SHOWN",
     "ContextSize",
     "CpuThreads",
     "Dequantize",
+    "Fast",
     "GpuLayers",
     "LeavesPerQuestion",
     "MainGpu",
@@ -23,9 +28,20 @@ __all__ = [
     "Width",
 ]
 
+MODEL_METAVAR: Final = "NAME|PATH|hf:…"
+MODEL_SHOWN: Final = "qwen2.5-coder-0.5b, or your setting"
+"""What is said of the default: `et_agent.weights.catalog.default_model`."""
+MODEL_HELP: Final = (
+    "A catalog name, a GGUF file, hf:owner/repo/file.gguf, or a model of another program such as "
+    "ollama:llama3.2."
+)
+
+FAST_HELP: Final = "Take the small model, qwen2.5-coder-0.5b, whatever your setting is."
+
+Fast = Annotated[bool, typer.Option("--fast", metavar="", help=FAST_HELP)]
 ModelSpec = Annotated[
     str | None,
-    typer.Option(metavar="NAME|PATH|hf:…", show_default="qwen2.5-coder-0.5b", help="Model."),
+    typer.Option(metavar=MODEL_METAVAR, show_default=MODEL_SHOWN, help=MODEL_HELP),
 ]
 LeavesPerQuestion = Annotated[
     int | None, typer.Option(help="Leaves per question.", show_default="16")

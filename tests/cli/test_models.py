@@ -7,7 +7,8 @@ from et_agent.weights.catalog import CATALOG, DEFAULT_MODEL, LocatedModel
 from et_agent.weights.progress import TransferProgress
 from tests.cli.conftest import Run
 from tests.templates.thinking import CASES
-from tests.weights.gguf_builder import write_gguf
+from tests.weights.gguf_builder import gguf_bytes, write_gguf
+from tests.weights.local.stores import pulled, put
 
 
 def test_list_names_every_model(run: Run) -> None:
@@ -113,3 +114,58 @@ def test_a_file_that_is_no_model(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "no.gguf"
     file.write_bytes(b"nothing of the sort")
     assert run("models", "info", str(file)).code == 2
+
+
+@pytest.fixture
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with models of Ollama, one of them damaged, and of LM Studio."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("OLLAMA_MODELS", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    models = tmp_path / "home" / ".ollama" / "models"
+    pulled(models, "registry.ollama.ai/library/tiny/latest")
+    put(models / "manifests/registry.ollama.ai/library/bad/latest", "{")
+    studio = tmp_path / "home" / ".lmstudio" / "models" / "a" / "b"
+    put(studio / "mmproj.gguf", gguf_bytes({"general.architecture": "clip"}))
+    return tmp_path / "home"
+
+
+def test_list_of_other_programs(run: Run, others: Path) -> None:
+    shown = run("models", "list", "--local")
+    assert shown.code == 0
+    offered, _, rest = shown.out.partition("use one:")
+    assert "ollama:tiny:latest" in offered
+    assert "Q4_K_M" in offered
+    assert "mmproj" not in offered
+    assert "not offered: lmstudio:a/b/mmproj.gguf: a companion" in rest
+    assert "note: Ollama:" in rest
+    assert "(bad:latest): is not JSON" in rest
+
+
+def test_list_of_other_programs_in_json(run: Run, others: Path) -> None:
+    found = json.loads(run("models", "list", "--local", "--json").out)
+    assert [(one["name"], one["usable"]) for one in found["models"]] == [
+        ("ollama:tiny:latest", True),
+        ("lmstudio:a/b/mmproj.gguf", False),
+    ]
+    assert found["models"][0]["size"] > 0
+    assert [one["name"] for one in found["problems"]] == ["bad:latest"]
+    assert {one["program"] for one in found["folders"]} == {"Ollama", "LM Studio"}
+
+
+def test_a_machine_without_other_programs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    shown = run("models", "list", "--local")
+    assert shown.code == 0
+    assert "No model of another program was found" in shown.out
+
+
+def test_info_of_a_model_of_another_program(run: Run, others: Path) -> None:
+    found = json.loads(run("models", "info", "--json", "ollama:tiny").out)
+    assert found["name"] == "ollama:tiny"
+    assert run("models", "info", "ollama:bad").code == 2

@@ -35,7 +35,7 @@ from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.runnables.tree import calibrator_of
 from et_agent.validation import explained
-from et_agent.weights.catalog import DEFAULT_MODEL
+from et_agent.weights.catalog import default_model
 from langchain_et_agent._calls import (
     CALL_ARGUMENTS,
     Call,
@@ -95,9 +95,8 @@ class ChatEntropyTree(BaseChatModel):
         protected_namespaces=(),
     )
 
-    model: str = DEFAULT_MODEL
-    """A catalog name, a path to a GGUF file, or `hf:owner/repo/file.gguf`. With an `engine`, the name
-    of its model."""
+    model: str = Field(default_factory=default_model)
+    """A name as for `load_model`. With an `engine`, the name of its model."""
     temperature: float = Field(
         default=EntropyTree.model_fields["temperature"].default, ge=0, le=10, allow_inf_nan=False
     )

@@ -27,7 +27,7 @@ from et_agent.engines.base import LanguageModel
 from et_agent.errors import InputError, SettingsError
 from et_agent.results import AskResult, CalibrationReport
 from et_agent.validation import explained
-from et_agent.weights.catalog import DEFAULT_MODEL
+from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeDecisionModel", "EntropyTreeResponse"]
 
@@ -72,7 +72,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
         frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True
     )
 
-    model: str = DEFAULT_MODEL
+    model: str = Field(default_factory=default_model)
     """Name of the model, or of the model of `tree` if that is given."""
     tree: Runnable[Any, AskResult] = Field(default_factory=lambda data: _tree_of(data["model"]))
     """The runnable that answers a question with lettered options."""

@@ -1,0 +1,125 @@
+"""`et-agent config`: the user's settings."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from et_agent.cli.guard import command
+
+__all__ = ["config_app"]
+
+config_app = typer.Typer(help="Settings that hold where no option is given: model, threads, …")
+
+_KEY = typer.Argument(metavar="KEY", help="A setting; see `et-agent config list`.")
+_JSON = typer.Option("--json", help="Print JSON.")
+
+
+@config_app.callback(invoke_without_command=True)
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@config_app.command("set")
+@command
+def set_(
+    key: Annotated[str, _KEY],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="A number or a text.")],
+) -> int:
+    """Write a setting to your file. A model is looked for first; a path becomes absolute."""
+    import os
+
+    from et_agent import config
+    from et_agent.cli.terminal import say, visible, write_line
+    from et_agent.storage import config_file
+    from et_agent.weights.catalog import settled
+
+    kept = settled(value) if key.lower() == "model" else value
+    config.set_value(key, kept)
+    write_line(f"{key.lower()} = {visible(kept)}  ({visible(str(config_file()))})")
+    variable = config.variable_of(key.replace("-", "_"))
+    if os.environ.get(variable):
+        say(f"note: {variable} is set and goes before it")
+    return 0
+
+
+@config_app.command("get")
+@command
+def get(key: Annotated[str, _KEY]) -> int:
+    """Print the value of a setting and nothing else; an empty line where the default holds."""
+    from et_agent import config
+    from et_agent.cli.terminal import visible, write_line
+
+    value = getattr(config.read_config(), config.known_key(key))
+    write_line("" if value is None else visible(str(value)))
+    return 0
+
+
+@config_app.command("unset")
+@command
+def unset(key: Annotated[str, _KEY]) -> int:
+    """Remove a setting from your file, so that the default holds again."""
+    from et_agent import config
+    from et_agent.cli.terminal import say, visible
+    from et_agent.storage import config_file
+
+    if not config.unset_value(key):
+        say(f"{visible(key)} is not set in {visible(str(config_file()))}")
+    return 0
+
+
+@config_app.command("path")
+@command
+def path() -> int:
+    """Print the path of your settings file, which need not exist."""
+    from et_agent.cli.terminal import write_line
+    from et_agent.storage import config_file
+
+    write_line(str(config_file()))
+    return 0
+
+
+@config_app.command("list")
+@command
+def list_(as_json: Annotated[bool, _JSON] = False) -> int:
+    """List the settings with their values and where those come from, and all environment variables."""
+    import os
+
+    from et_agent import config
+    from et_agent.cli.terminal import visible, write_line
+
+    settings = config.read_config()
+    rows = {key: (value, config.source_of(key)) for key, value in settings.model_dump().items()}
+    if as_json:
+        found = {
+            "settings": {
+                key: {"value": value, "from": where} for key, (value, where) in rows.items()
+            },
+            "variables": {name: os.environ.get(name) for name in config.VARIABLES},
+        }
+        write_line(json.dumps(found, indent=2))
+        return 0
+    from rich.table import Table
+    from rich.text import Text
+
+    from et_agent.cli.terminal import output_console, print_block
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("setting", "value", "from"):
+        table.add_column(name, overflow="fold")
+    for key, (value, where) in rows.items():
+        shown = Text("default", style="dim") if value is None else Text(visible(str(value)))
+        table.add_row(Text(key, style="bold"), shown, Text(visible(where or ""), style="dim"))
+    variables = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("environment variable", "what it sets"):
+        variables.add_column(name, overflow="fold", no_wrap=name.startswith("environment"))
+    for name, what in config.VARIABLES.items():
+        value = os.environ.get(name)
+        now = Text("") if value is None else Text(f"\nnow {visible(value)}", style="green")
+        variables.add_row(name, Text(what) + now)
+    console = output_console()
+    print_block(console, table)
+    console.print()
+    print_block(console, variables)
+    return 0

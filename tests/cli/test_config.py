@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from et_agent.cli.run_options import FAST_HELP, MODEL_SHOWN
+from et_agent.weights.catalog import DEFAULT_MODEL, SMALL_MODEL
+from tests.cli.conftest import Install, Run
+from tests.weights.gguf_builder import write_gguf
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ET_AGENT_CONFIG", str(tmp_path / "config.toml"))
+    return tmp_path / "config.toml"
+
+
+def test_set_get_list_unset(run: Run, file: Path) -> None:
+    assert run("config", "get", "model").out == "\n"
+    assert run("config", "path").out == f"{file}\n"
+    done = run("config", "set", "model", "QWEN2.5-coder-1.5b")
+    assert (done.code, done.err) == (0, "")
+    assert run("config", "get", "model").out == "qwen2.5-coder-1.5b\n"
+    shown = run("config", "list").out
+    assert "qwen2.5-coder-1.5b" in shown
+    assert "ET_AGENT_MODEL" in shown
+    listed = json.loads(run("config", "list", "--json").out)
+    assert listed["settings"]["model"] == {"value": "qwen2.5-coder-1.5b", "from": str(file)}
+    assert listed["variables"]["ET_AGENT_CONFIG"] == str(file)
+    assert run("config", "unset", "model").code == 0
+    assert "is not set" in run("config", "unset", "model").err
+    assert run("config", "get", "model").out == "\n"
+
+
+def test_a_path_is_kept_absolute(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_gguf(tmp_path / "my.gguf")
+    monkeypatch.chdir(tmp_path)
+    assert run("config", "set", "model", "my.gguf").code == 0
+    assert run("config", "get", "model").out == f"{tmp_path / 'my.gguf'}\n"
+
+
+def test_a_variable_that_goes_before_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_THREADS", "1")
+    assert "ET_AGENT_THREADS is set" in run("config", "set", "threads", "2").err
+    assert run("config", "get", "threads").out == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("set", "model", "nosuch"), "Unknown model 'nosuch'"),
+        (("set", "model", "./nosuch.gguf"), "No such file"),
+        (("set", "model", "ollama:nosuch"), "ollama:nosuch is not there"),
+        (("set", "model", "hf:nothing"), "does not name a file on the hub"),
+        (("set", "modle", "x"), "Did you mean model?"),
+        (("get", "modle"), "Did you mean model?"),
+        (("set", "threads", "0"), "threads"),
+    ],
+)
+def test_what_is_wrong_is_said_and_not_kept(
+    run: Run, file: Path, arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_MODELS", str(file.parent / "none"))
+    shown = run("config", *arguments)
+    assert shown.code == 2
+    assert says in shown.err
+    assert not file.exists()
+
+
+def test_commands_take_the_default_model_of_the_settings(run: Run, file: Path) -> None:
+    file.write_text("model = 'ollama:mine'\n")
+    assert "default, by your settings: ollama:mine" in run("models", "list").out
+    file.write_text(f"model = '{SMALL_MODEL}'\n")
+    listed = json.loads(run("models", "list", "--json").out)
+    assert [one["name"] for one in listed if one["default"]] == [SMALL_MODEL]
+
+
+@pytest.mark.parametrize("command", [("ask",), ("gate", "ask"), ("models", "list")])
+def test_a_broken_file_is_an_error_of_every_command(
+    run: Run, file: Path, command: tuple[str, ...]
+) -> None:
+    file.write_text("modle = 'x'\n")
+    shown = run(*command, *(("How many?",) if "ask" in command else ()))
+    assert shown.code == 2
+    assert f"{file}: there is no setting 'modle'. Did you mean model?" in shown.err
+
+
+def test_help_names_the_default_and_the_small_model() -> None:
+    assert MODEL_SHOWN.startswith(f"{DEFAULT_MODEL},")
+    assert SMALL_MODEL in FAST_HELP
+
+
+@pytest.mark.parametrize("command", [("ask",), ("gate", "ask")])
+def test_fast_takes_the_small_model(
+    run: Run,
+    install: Install,
+    file: Path,
+    command: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install()
+    from et_agent.cli import loading
+
+    opened, put = [], loading.open_model
+
+    def noted(spec: str, **settings: object) -> object:
+        opened.append(spec)
+        return put(spec, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loading, "open_model", noted)
+    file.write_text("model = 'ollama:mine'\n")
+    run(*command, "48 + 24?")
+    run(*command, "--fast", "48 + 24?")
+    assert opened == ["ollama:mine", SMALL_MODEL]
+    shown = run(*command, "--fast", "--model", "x.gguf", "48 + 24?")
+    assert shown.code == 2
+    assert "leave out --fast or --model" in shown.err
+
+
+def test_doctor_tells_the_settings(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_MODEL", "./nosuch.gguf")
+    file.write_text("threads = 2\n")
+    checks = json.loads(run("doctor", "--json").out)["checks"]
+    (settings,) = [one for one in checks if one["name"] == "settings"]
+    assert settings["status"] == "ok"
+    assert settings["detail"] == f"model = ./nosuch.gguf (ET_AGENT_MODEL), threads = 2 ({file})"
+    file.write_text("thread = 2\n")
+    shown = run("doctor", "--json")
+    assert shown.code == 1
+    assert "Did you mean threads?" in json.loads(shown.out)["checks"][-1]["detail"]
