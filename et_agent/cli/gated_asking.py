@@ -15,7 +15,7 @@ from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
 
 if TYPE_CHECKING:
-    from et_agent.engines.base import LanguageModel
+    from et_agent.engines.sampled import AnyModel
     from et_agent.gate import Decision, GatePolicy
 
 __all__ = ["Cautious", "gated_ask"]
@@ -186,7 +186,7 @@ def gated_ask(
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 
-        def opened(name: str) -> "LanguageModel":
+        def opened(name: str) -> "AnyModel":
             return stack.enter_context(
                 loading.open_model(
                     name,

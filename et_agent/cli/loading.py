@@ -4,7 +4,8 @@ from contextlib import AbstractContextManager, closing
 from typing import Final
 
 from et_agent.cli.terminal import say, tell_deprecated
-from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
+from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
 from et_agent.weights.progress import TransferProgress
@@ -52,7 +53,7 @@ def open_model(
     prefix_memory: int | None = None,
     prefix_file: str | None = None,
     progress: TransferProgress | None = None,
-) -> AbstractContextManager[LanguageModel]:
+) -> AbstractContextManager[AnyModel]:
     """Load a model; see `et_agent.load_model` for errors. `prefix_memory` is in MiB."""
     from et_agent.engines.loading import load_model
     from et_agent.engines.prefix_store import PREFIX_MEMORY

@@ -7,7 +7,7 @@ from et_agent.asking import submit
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.decoding.request import Request
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
@@ -45,7 +45,7 @@ class Limits:
 
 
 def ask_within(
-    model: LanguageModel,
+    model: AnyModel,
     question: str,
     limits: Limits,
     options: AskOptions = DEFAULTS,

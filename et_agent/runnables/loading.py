@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 
 __all__ = ["LoadOptions", "SharedModel", "shared_model"]
 
@@ -44,9 +44,9 @@ class SharedModel:
     def __init__(self, spec: str, options: Mapping[str, Any]) -> None:
         self.spec, self.options = spec, dict(options)
         self._lock = threading.Lock()
-        self._model: LanguageModel | None = None
+        self._model: AnyModel | None = None
 
-    def get(self) -> LanguageModel:
+    def get(self) -> AnyModel:
         """The loaded model; others wait while it is loaded, and the next tries again if that fails.
 
         Raises:

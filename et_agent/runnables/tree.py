@@ -29,7 +29,7 @@ from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
@@ -92,7 +92,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         DecodeError: llama.cpp failed.
     """
 
-    model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
+    model: Annotated[str | AnyModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
     """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
     """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
@@ -160,7 +160,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             return EntropyTree(**given)
         return type(self.decoder)(**{**self.decoder.model_dump(), **given})
 
-    def language_model(self) -> LanguageModel:
+    def language_model(self) -> AnyModel:
         """The model. A model given by name is loaded if it has not been loaded yet.
 
         Raises:

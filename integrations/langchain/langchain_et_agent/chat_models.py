@@ -29,7 +29,7 @@ from et_agent.asking.options import Calibration, Chat, ThinkingMode
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.runnables.tree import calibrator_of
@@ -194,7 +194,7 @@ class ChatEntropyTree(BaseChatModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.engine is not None and not isinstance(self.engine, LanguageModel):
+        if self.engine is not None and not isinstance(self.engine, AnyModel):
             raise ValueError(
                 f"engine is a {type(self.engine).__name__}: pass a model from et_agent.load_model"
             )
@@ -292,7 +292,7 @@ class ChatEntropyTree(BaseChatModel):
         leaves = given.get("leaves", self.leaves)
         return EntropyTree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
 
-    def engine_for(self, model: str) -> LanguageModel:
+    def engine_for(self, model: str) -> AnyModel:
         """Return the model of a name, loading it if necessary.
 
         Raises:
@@ -300,7 +300,7 @@ class ChatEntropyTree(BaseChatModel):
             SettingsError: There is no name, because the chat model had an engine when serialised.
         """
         if self.engine is not None:
-            return cast(LanguageModel, self.engine)
+            return cast(AnyModel, self.engine)
         if not model:
             raise SettingsError(
                 "no model is named, because a chat model with an engine is serialised without it: "
