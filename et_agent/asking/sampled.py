@@ -62,7 +62,7 @@ def chain_decoder(options: AskOptions) -> DecoderSettings:
     if not isinstance(options.decoder, ChainDecoder):
         raise UnsupportedModelError(
             f"{options.decoder.__repr_name__()} needs the logits of every token, and the model is "
-            "behind a server that gives whole replies: use MultiChain or Greedy, or leave the decoder out"
+            "behind a server that gives whole replies: use MultiChain or Greedy, or name no decoder"
         )
     return options.decoder
 

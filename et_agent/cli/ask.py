@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.decoders import (
+    CHAINS,
     TREE,
     TREE_PANEL,
     DecoderCommand,
@@ -174,8 +175,10 @@ def ask(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH|hf:…",
-            help="A catalog name, a path to a GGUF file, or hf:owner/repo/file.gguf.",
+            metavar="NAME|PATH|hf:…|URL",
+            help="A catalog name, a path to a GGUF file, hf:owner/repo/file.gguf, or the address of an "
+            "OpenAI-compatible server, http://HOST:PORT/v1#NAME. Its key is read from the environment "
+            "variable ET_AGENT_API_KEY.",
             show_default="qwen2.5-coder-0.5b",
             rich_help_panel=_MODEL,
         ),
@@ -319,6 +322,7 @@ def ask(
         read_template_options,
     )
     from et_agent.cli.questions import read_questions
+    from et_agent.engines.sampled import is_address
     from et_agent.errors import SettingsError
 
     given = given_settings(call)
@@ -326,9 +330,11 @@ def ask(
         given["seed"] = seed
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
-    settings = decoder_settings(decoder, given, attention=attention is not False)
     source = call.get_parameter_source("decoder")
     named = source is not None and source.name == "COMMANDLINE"
+    if not named and model is not None and is_address(model):
+        decoder = CHAINS
+    settings = decoder_settings(decoder, given, attention=attention is not False)
     return answer(
         AskSettings(
             questions=read_questions(questions or [], questions_file),

@@ -153,7 +153,9 @@ def gated_ask(
     from et_agent.cli.display import Board
     from et_agent.cli.prompts import read_passages
     from et_agent.cli.terminal import is_watched, write_line
-    from et_agent.decoding import EntropyTree
+    from et_agent.decoding import EntropyTree, MultiChain
+    from et_agent.engines.opening import needing_logits
+    from et_agent.engines.sampled import is_address
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
     from et_agent.weights.catalog import DEFAULT_MODEL
@@ -178,11 +180,12 @@ def gated_ask(
         **(EARLY if early else {}),
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    decoder = EntropyTree(**chosen) if chosen else None
+    spec = model or DEFAULT_MODEL
+    default = MultiChain if is_address(spec) else EntropyTree
+    decoder = default(**chosen) if chosen else None
     options = AskOptions(
         context=read_passages(passages), decoder=decoder, kind=kind.value, seed=seed
     )
-    spec = model or DEFAULT_MODEL
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 
@@ -204,10 +207,13 @@ def gated_ask(
         if escalate_to is not None:
             larger = escalate_to
             target = ModelTarget(lambda: opened(larger), options)
+        clarifier = None
+        if rules.asks_back:
+            clarifier = Clarifier(needing_logits(loaded, "asking back (clarify)"), seed=seed)
         gate = Gate(
             rules,
             escalate=target,
-            clarifier=Clarifier(loaded, seed=seed) if rules.asks_back else None,
+            clarifier=clarifier,
             log=kept,
         )
         note = partial(board.note, 0) if board.shown else None

@@ -8,7 +8,8 @@ from et_agent.engines.llama_cpp.native import library
 from et_agent.engines.llama_cpp.trial import may_repack
 from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
-from et_agent.errors import UnsupportedModelError
+from et_agent.engines.sampled import is_address
+from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
 from et_agent.weights.catalog import DEFAULT_MODEL, LocatedModel, file_sha256, locate
 from et_agent.weights.gguf import read_gguf
@@ -60,12 +61,17 @@ def load_model(
         unpack: The old name of `dequantize`.
 
     Raises:
-        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file.
+        SettingsError: The model is named by a server's address, or `prefix_memory` is below 0 or more
+            than this machine has, or 0 with a file.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         ModelDownloadError: No source could deliver the file.
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
     """
+    if is_address(spec):
+        raise SettingsError(
+            f"{spec} is the address of a server, not a model file: use OpenAICompatibleModel({spec!r})"
+        )
     if unpack is not None:
         warn_of_old_name("load_model(unpack=…)", "dequantize")
         dequantize = unpack

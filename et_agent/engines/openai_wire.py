@@ -5,6 +5,7 @@ Field names: https://platform.openai.com/docs/api-reference/chat; `chat_template
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -305,12 +306,12 @@ def sample_of(choice: Choice, table: TokenTable) -> Sample:
         before = text if at < 0 else text[:at]
         begin = before.find(thought.encode())
         tokens += _spelled(pieces, begin, thought, number)
-        tokens.append(_sure(THOUGHT_END, tokens))
+        tokens.append(_silent(THOUGHT_END, tokens))
     tokens += _spelled(pieces, at, said, number)
     tokens += _spelled(pieces, -1, calls, number)
     ended = choice.finish_reason in _ENDED
     if ended:
-        tokens.append(_sure(END, tokens))
+        tokens.append(_silent(END, tokens))
     return Sample(tuple(tokens), "stop" if ended else "length")
 
 
@@ -331,7 +332,7 @@ def _spelled(
     """The tokens of a text that begins at a byte of the listed ones; words where it is not there."""
     if begin < 0:
         for word in _WORD.findall(text):
-            yield Token(number(word.encode("utf-8", "replace")), float("nan"))
+            yield Token(number(word.encode("utf-8", "replace")), math.nan)
         return
     end, at = begin + len(text.encode()), 0
     for piece, one in pieces:
@@ -345,7 +346,9 @@ def _spelled(
         at += len(piece)
 
 
-def _sure(token: int, before: Sequence[Token]) -> Token:
-    """A token of no text. Servers do not report it, and it hardly moves the mean of a path."""
-    told = bool(before) and before[-1].log_prob == before[-1].log_prob
-    return Token(token, 0.0 if told else float("nan"), before[-1].top if told else ())
+def _silent(token: int, before: Sequence[Token]) -> Token:
+    """A token of no text. Servers do not tell how likely it was: as likely as those before it are in the
+    mean, so that it moves no mean.
+    """
+    known = [one.log_prob for one in before]
+    return Token(token, math.fsum(known) / len(known) if known else math.nan)

@@ -55,9 +55,9 @@ class SharedModel:
         with self._lock:
             if self._model is None:
                 # Imported here, so that naming a model loads no llama.cpp.
-                from et_agent.engines.loading import load_model
+                from et_agent.engines.opening import open_model
 
-                self._model = load_model(self.spec, **self.options)
+                self._model = open_model(self.spec, **self.options)
             return self._model
 
     def close(self) -> None:

@@ -26,10 +26,10 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration, Chat, ThinkingMode
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
-from et_agent.decoding import EntropyTree
+from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
-from et_agent.engines.sampled import AnyModel
+from et_agent.engines.sampled import AnyModel, SampledModel, is_address
 from et_agent.errors import SettingsError
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
@@ -93,7 +93,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """
 
     model: Annotated[str | AnyModel, WithJsonSchema({"type": "string"})] = DEFAULT_MODEL
-    """A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model."""
+    """A catalog name, a path, `hf:owner/repo/file.gguf`, the address of an OpenAI-compatible server
+    (`http://HOST:PORT/v1#NAME`), or a loaded model."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
     """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
     decoder: Annotated[DecoderSettings | None, BeforeValidator(_decoder)] = None
@@ -157,8 +158,15 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         if not given:
             return self.decoder
         if self.decoder is None:
-            return EntropyTree(**given)
+            return MultiChain(**given) if self._served else EntropyTree(**given)
         return type(self.decoder)(**{**self.decoder.model_dump(), **given})
+
+    @property
+    def _served(self) -> bool:
+        """Whether the model is behind a server, which gives whole replies."""
+        if isinstance(self.model, str):
+            return is_address(self.model)
+        return isinstance(self.model, SampledModel)
 
     def language_model(self) -> AnyModel:
         """The model. A model given by name is loaded if it has not been loaded yet.
