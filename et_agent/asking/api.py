@@ -13,6 +13,7 @@ from et_agent.decoding.sampled import SampledRequest
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.results import AskResult
@@ -193,7 +194,7 @@ def ask(
 
 
 def run_pilot(
-    model: LanguageModel,
+    model: AnyModel,
     questions: Sequence[str],
     *,
     chains: int = 4,
@@ -218,15 +219,17 @@ def run_pilot(
         prompt: `seed`, `system_prompt` and `chat`, as in `AskOptions`.
 
     Raises:
+        UnsupportedModelError: The model gives no logits.
         EtAgentError: As for `submit`.
     """
     options = AskOptions(kind=kind, **prompt)
+    measured = needing_logits(model, "a pilot")
     prompts = []
     for number, question in enumerate(questions, 1):
         check_text(question, f"question {number} of the pilot")
         prompts.append(PreparedPrompt.of(model, question, options).prompt)
     return measure_thresholds(
-        model,
+        measured,
         prompts,
         chains=chains,
         temperature=temperature,

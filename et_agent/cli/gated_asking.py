@@ -154,7 +154,6 @@ def gated_ask(
     from et_agent.cli.prompts import read_passages
     from et_agent.cli.terminal import is_watched, write_line
     from et_agent.decoding import EntropyTree, MultiChain
-    from et_agent.engines.opening import needing_logits
     from et_agent.engines.sampled import is_address
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
@@ -207,13 +206,10 @@ def gated_ask(
         if escalate_to is not None:
             larger = escalate_to
             target = ModelTarget(lambda: opened(larger), options)
-        clarifier = None
-        if rules.asks_back:
-            clarifier = Clarifier(needing_logits(loaded, "asking back (clarify)"), seed=seed)
         gate = Gate(
             rules,
             escalate=target,
-            clarifier=clarifier,
+            clarifier=Clarifier(loaded, seed=seed) if rules.asks_back else None,
             log=kept,
         )
         note = partial(board.note, 0) if board.shown else None

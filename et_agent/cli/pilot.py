@@ -66,7 +66,6 @@ def pilot(
     from et_agent.cli.decoders import decoder_settings
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
-    from et_agent.engines.opening import needing_logits
     from et_agent.errors import SettingsError
     from et_agent.weights.catalog import DEFAULT_MODEL
 
@@ -82,7 +81,7 @@ def pilot(
         opened = loading.open_model(model or DEFAULT_MODEL, threads=threads, progress=progress)
     with opened as loaded, _Meter(len(texts)) as meter:
         thresholds = run_pilot(
-            needing_logits(loaded, "a pilot"),
+            loaded,
             texts,
             chains=chains,
             temperature=temperature,

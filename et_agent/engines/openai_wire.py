@@ -347,8 +347,10 @@ def _spelled(
 
 
 def _silent(token: int, before: Sequence[Token]) -> Token:
-    """A token of no text. Servers do not tell how likely it was: as likely as those before it are in the
-    mean, so that it moves no mean.
+    """A token of no text. Servers do not tell how likely it was.
+
+    It counts as those before it do in the mean, and so hardly moves the mean of a path.
     """
     known = [one.log_prob for one in before]
-    return Token(token, math.fsum(known) / len(known) if known else math.nan)
+    mean = math.fsum(known) / len(known) if known else math.nan
+    return Token(token, mean, before[-1].top if before else ())

@@ -194,7 +194,7 @@ def model_behind(model: LanguageModel) -> Respond:
             system_prompt="",
             calibrator=None,
             tools=body.get("tools", ()),
-            tool_choice={"required": "any"}.get(wanted, wanted),
+            tool_choice="any" if wanted == "required" else wanted,
             schema=schema,
             stop=body.get("stop", ()),
         )
@@ -203,6 +203,7 @@ def model_behind(model: LanguageModel) -> Respond:
         made = [_choice(result, leaf, model) for leaf in result.tree.leaves]
         usage = {
             "prompt_tokens": result.usage.prompt_tokens,
+            "prompt_tokens_details": {"cached_tokens": result.usage.cached_tokens},
             "completion_tokens": result.usage.tokens_as_chains,
         }
         return completion(*made, usage=usage)
@@ -210,7 +211,7 @@ def model_behind(model: LanguageModel) -> Respond:
     return respond
 
 
-def _message(given: Body) -> Body:
+def _message(given: Body) -> Any:
     made = dict(given)
     if calls := made.get("tool_calls"):
         made["tool_calls"] = [
