@@ -27,6 +27,7 @@ from et_agent.engines.openai_wire import (
     Dialect,
     ServedModel,
     ServedModels,
+    are_copies,
     body_of,
     read,
     sample_of,
@@ -240,6 +241,9 @@ class OpenAICompatibleModel:
                     raise self._connection.error(reply)
         completion: Completion = read(Completion, reply)
         choices = completion.choices[: len(wanted)]
+        if are_copies(choices) and request.temperature > 0:
+            # The server gave all choices the same seed.
+            choices = choices[:1]
         if len(choices) < len(wanted):
             self._dialect = replace(self._dialect, n=False)
         tally.add(completion, given=len(choices))

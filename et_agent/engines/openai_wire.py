@@ -31,6 +31,7 @@ __all__ = [
     "Dialect",
     "ServedModel",
     "ServedModels",
+    "are_copies",
     "body_of",
     "read",
     "sample_of",
@@ -39,6 +40,8 @@ __all__ = [
 MOST_ALTERNATIVES: Final = 20
 """Most `top_logprobs` that OpenAI's interface has; as many as DeepConf's confidence needs."""
 _WORD: Final = re.compile(r"\s*\S+|\s+")
+_FEWEST_COPIES: Final = 3
+_LEAST_OF_COPIES: Final = -5.0
 _ENDED: Final = frozenset({"stop", "tool_calls", "function_call"})
 
 
@@ -283,6 +286,20 @@ def read(shape: type[BaseModel], text: bytes) -> Any:
             f"the server's reply of {len(text)} bytes is not JSON: is the address that of an "
             "OpenAI-compatible server, up to and with /v1?"
         ) from None
+
+
+def are_copies(choices: Sequence[Choice]) -> bool:
+    """Whether choices are so alike that they cannot be independent samples.
+
+    They are, if three or more are equal although their tokens are together less likely than e^-5.
+    """
+    first = choices[0]
+    listed = (first.logprobs.content if first.logprobs is not None else None) or []
+    return (
+        len(choices) >= _FEWEST_COPIES
+        and all(one.message == first.message for one in choices)
+        and math.fsum(one.logprob for one in listed) < _LEAST_OF_COPIES
+    )
 
 
 def sample_of(choice: Choice, table: TokenTable) -> Sample:

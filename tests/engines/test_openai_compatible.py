@@ -134,6 +134,23 @@ def test_a_server_that_ignores_n_is_asked_for_each_chain_with_a_seed_of_its_own(
     assert not any("n" in body for body in server.requests)
 
 
+def test_a_server_that_gives_all_choices_one_seed_is_asked_for_each(behind: Behind) -> None:
+    def respond(body: Body) -> Reply:
+        text = f"By chance {body['seed']}: \\boxed{{{body['seed'] % 7}}}"
+        return completion(*[choice(text, logprob=-1.0)] * body.get("n", 1))
+
+    server, model = behind(respond)
+    result = ask(model, QUESTION, decoder=CHAINS)
+    assert len(server.requests) == 4
+    assert len(result.distribution) > 1
+
+
+def test_equal_choices_that_are_likely_count(behind: Behind) -> None:
+    server, model = behind(answers("\\boxed{5}", logprob=-0.01))
+    assert ask(model, QUESTION, decoder=CHAINS).usage.leaves == 4
+    assert len(server.requests) == 1
+
+
 def test_choices_that_nobody_asked_for_are_left_out(behind: Behind) -> None:
     texts = [choice("\\boxed{5}")] * 4 + [choice("\\boxed{6}")] * 4
     _, model = behind(lambda _: completion(*texts, usage={"completion_tokens": 900}))
