@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from et_agent.asking.pending import PendingAnswer, Progress
     from et_agent.decoding import Direct, EntropyTree, Greedy, MultiChain
     from et_agent.engines.loading import load_model
+    from et_agent.engines.openai_compatible import OpenAICompatibleModel
     from et_agent.engines.scripted import ScriptedModel
     from et_agent.results import AnswerShare, AskResult
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
@@ -33,6 +34,7 @@ __all__ = [
     "GateRunnable",
     "Greedy",
     "MultiChain",
+    "OpenAICompatibleModel",
     "PendingAnswer",
     "Progress",
     "ScriptedModel",
@@ -53,6 +55,7 @@ _HOMES = {
     "GateRunnable": "et_agent.runnables",
     "Greedy": "et_agent.decoding",
     "MultiChain": "et_agent.decoding",
+    "OpenAICompatibleModel": "et_agent.engines.openai_compatible",
     "PendingAnswer": "et_agent.asking.pending",
     "Progress": "et_agent.asking.pending",
     "ScriptedModel": "et_agent.engines.scripted",

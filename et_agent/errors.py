@@ -19,6 +19,7 @@
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
+    ├── ServerError             a server that serves a model cannot be reached, failed or talks nonsense
     ├── KernelError             the kernels cannot be built, or are wrong; llama.cpp's own serve
     ├── TimeLimitError          an answer took longer than was allowed (also a TimeoutError)
     └── EscalationError         the target of an escalation failed, hung or gave no answer
@@ -46,6 +47,7 @@ __all__ = [
     "PolicyError",
     "QuestionError",
     "RiskControlError",
+    "ServerError",
     "SettingsError",
     "StoreError",
     "TimeLimitError",
@@ -127,6 +129,10 @@ class ModelClosedError(ModelError):
 
 class DecodeError(EtAgentError):
     """Raised when llama.cpp fails while decoding."""
+
+
+class ServerError(EtAgentError):
+    """Raised when a server that serves a model cannot be reached, fails, or gives no sound reply."""
 
 
 class KernelError(EtAgentError):

@@ -132,7 +132,7 @@ class Usage(Frozen):
     leaves: int
     """Number of leaves; a leaf counts once per code that ended in it."""
     steps: int
-    """Number of decode calls that included the question."""
+    """Number of decode calls that included the question; of a server, its replies."""
     seconds: float
     """Wall time from the question's first batch to its end."""
     tokens_per_second: float
@@ -160,7 +160,7 @@ class ModelId(Frozen):
     name: str
     """Catalog name or file name."""
     fingerprint: str
-    """SHA-256 of the model file."""
+    """SHA-256 of the model file, or of what a server says of its model."""
     parameters: int = 0
     """Number of weights; 0 for scripted models and results of earlier versions."""
     library: str = ""
@@ -202,8 +202,8 @@ class Leaf(Frozen):
     `text`, and no answer is read from it."""
     reasoning_tokens: int = 0
     """Tokens of the path up to the end of its thought, marks included."""
-    mean_log_prob: float
-    """Mean log-probability per token at temperature 1, in nats."""
+    mean_log_prob: float | None
+    """Mean log-probability per token at temperature 1, in nats; None where a server does not tell."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the path."""
 
@@ -225,10 +225,11 @@ class Node(Frozen):
     """Share of this branch at the fork where the node begins, in [0, 1]."""
     fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
     """Kind of the fork where the node begins; None for the first node."""
-    entropies: tuple[float, ...]
-    """Token entropies at temperature 1, in nats. The first is the entropy of the fork."""
-    log_probs: tuple[float, ...]
-    """Log-probability of each token at temperature 1, in nats."""
+    entropies: tuple[float | None, ...]
+    """Token entropies at temperature 1, in nats. The first is the entropy of the fork. None where only
+    samples are known."""
+    log_probs: tuple[float | None, ...]
+    """Log-probability of each token at temperature 1, in nats; None where a server does not tell."""
     received: tuple[float | None, ...] | None
     """Mean attention that each token received from later tokens of its path; None unless it was read
     (`ask(…, attention=True)`)."""

@@ -31,6 +31,7 @@ def test_the_public_names() -> None:
         "GateRunnable",
         "Greedy",
         "MultiChain",
+        "OpenAICompatibleModel",
         "PendingAnswer",
         "Progress",
         "ScriptedModel",

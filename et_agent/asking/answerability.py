@@ -7,6 +7,7 @@ from et_agent.decoding.base import RunInputs
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, ModelClosedError
 from et_agent.uncertainty.self_evaluation import (
     ANSWERABLE,
@@ -18,7 +19,7 @@ from et_agent.uncertainty.self_evaluation import (
 __all__ = ["answerability_request", "p_answerable_of"]
 
 
-def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Request | None:
+def answerability_request(model: AnyModel, prompt: PreparedPrompt) -> Request | None:
     """The reading of whether a question can be answered, to be queued after its tree.
 
     Its prompt begins as the tree's, which the cache has decoded first, so that some 30 tokens are read.
@@ -29,9 +30,12 @@ def answerability_request(model: LanguageModel, prompt: PreparedPrompt) -> Reque
 
     Returns:
         None where there is no use in asking: the reply has a form, or may have one; the last message
-        is not the user's; the prompt is plain; no room is left for the question.
+        is not the user's; the prompt is plain; no room is left for the question; the model gives no
+        logits.
     """
     messages = prompt.conversation.messages
+    if not isinstance(model, LanguageModel):
+        return None
     if prompt.chat == "plain" or prompt.form is not None or messages[-1]["role"] != "user":
         return None
     try:

@@ -9,9 +9,12 @@ from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PromptKey
 from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
+from et_agent.decoding.sampled import SampledRequest
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.opening import needing_logits
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message
@@ -39,13 +42,18 @@ def start(*pending: PendingAnswer) -> None:
     Raises:
         ModelClosedError: The model was closed.
     """
-    if pending:
-        requests = [request for one in pending for request in one.requests]
-        scheduler_of(pending[0].request.model).queue(*requests)
+    requests = [request for one in pending for request in one.requests]
+    sampled = [one for one in requests if isinstance(one, SampledRequest)]
+    decoded = [one for one in requests if not isinstance(one, SampledRequest)]
+    if decoded:
+        assert isinstance(decoded[0].model, LanguageModel)
+        scheduler_of(decoded[0].model).queue(*decoded)
+    for one in sampled:
+        one.begin()
 
 
 def submit(
-    model: LanguageModel,
+    model: AnyModel,
     question: Question,
     options: AskOptions = DEFAULTS,
     *,
@@ -77,7 +85,7 @@ def submit(
 
 
 def submit_all(
-    model: LanguageModel,
+    model: AnyModel,
     questions: Sequence[Question],
     options: AskOptions = DEFAULTS,
     *,
@@ -137,7 +145,7 @@ def _told(on_progress: Callable[[int, Progress], None], index: int) -> ProgressC
 
 @overload
 def ask(
-    model: LanguageModel,
+    model: AnyModel,
     question: Question,
     options: AskOptions = DEFAULTS,
     **changes: Unpack[AskKeywords],
@@ -146,7 +154,7 @@ def ask(
 
 @overload
 def ask(
-    model: LanguageModel,
+    model: AnyModel,
     question: Questions,
     options: AskOptions = DEFAULTS,
     **changes: Unpack[AskKeywords],
@@ -154,7 +162,7 @@ def ask(
 
 
 def ask(
-    model: LanguageModel,
+    model: AnyModel,
     question: Question | Questions,
     options: AskOptions = DEFAULTS,
     **changes: Unpack[AskKeywords],
@@ -186,7 +194,7 @@ def ask(
 
 
 def run_pilot(
-    model: LanguageModel,
+    model: AnyModel,
     questions: Sequence[str],
     *,
     chains: int = 4,
@@ -211,15 +219,17 @@ def run_pilot(
         prompt: `seed`, `system_prompt` and `chat`, as in `AskOptions`.
 
     Raises:
+        UnsupportedModelError: The model gives no logits.
         EtAgentError: As for `submit`.
     """
     options = AskOptions(kind=kind, **prompt)
+    measured = needing_logits(model, "a pilot")
     prompts = []
     for number, question in enumerate(questions, 1):
         check_text(question, f"question {number} of the pilot")
         prompts.append(PreparedPrompt.of(model, question, options).prompt)
     return measure_thresholds(
-        model,
+        measured,
         prompts,
         chains=chains,
         temperature=temperature,

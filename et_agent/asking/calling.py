@@ -12,6 +12,7 @@ from et_agent.answers.fields import Body
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.grammar import GrammarConstraint, json_rule, literal
 from et_agent.results import ToolCall
@@ -273,7 +274,7 @@ class _Bare:
 
 
 def call_form(
-    model: LanguageModel, tools: Sequence[Tool], choice: str
+    model: AnyModel, tools: Sequence[Tool], choice: str
 ) -> tuple[tuple[Tool, ...], CallForm | None]:
     """The tools that the model is shown and the form that calls have.
 

@@ -26,7 +26,7 @@ from et_agent.calibration.grounds import Grounds
 from et_agent.calibration.pooled import Pooled
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import CalibrationError
 from et_agent.results import AnswerForm, CalibrationReport
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -75,7 +75,7 @@ class ConfidenceEstimator:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         prompt: PreparedPrompt,
         decoder: DecoderSettings,
         options: AskOptions,

@@ -1,5 +1,6 @@
 """What the user should know about a result besides its numbers."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,12 +9,14 @@ import numpy as np
 from et_agent.arrays import Doubles
 from et_agent.decoding.base import DecoderSettings, Run
 from et_agent.decoding.request import Request
+from et_agent.decoding.sampled import SampledRequest
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.decoding.schedules.backward import BackwardRun
 from et_agent.decoding.schedules.overlapped import OverlappedRun
 from et_agent.decoding.schedules.rounds import RoundsRun
 from et_agent.decoding.thinking import Thoughts
 from et_agent.decoding.tree import Finish
+from et_agent.engines.base import LanguageModel
 from et_agent.results import AnswerShare
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
@@ -25,7 +28,7 @@ _NOT_WORTH: Final = "no other fork would be worth its tokens"
 
 def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
     """What was adapted, cut off or done without while a tree was decoded."""
-    run, info, notes = request.run, request.model.info, []
+    run, notes = request.run, []
     if run.cancelled:
         running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
         notes.append(
@@ -33,6 +36,10 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
             "count as none"
         )
     cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
+    if isinstance(request, SampledRequest):
+        return [*notes, *_sampled_notes(request)]
+    assert isinstance(request.model, LanguageModel)
+    info = request.model.info
     if cut and run.max_tokens < decoder.max_tokens:
         what = f"the context of {info.context}"
         if info.longest_path < info.context:
@@ -52,6 +59,22 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
         notes += _tree_notes(request, decoder)
     elif run.stopped is not None:
         notes.append(f"{run.tree.leaf_count()} leaves: {_why_fewer(run)}")
+    return notes
+
+
+def _sampled_notes(request: SampledRequest) -> list[str]:
+    tree = request.run.tree
+    log_probs = [one for branch in tree.branches for one in branch.log_probs]
+    notes = []
+    if request.run.stopped is not None:
+        notes.append(f"{tree.leaf_count()} leaves: {_why_fewer(request.run)}")
+    if log_probs and all(map(math.isnan, log_probs)):
+        notes.append(
+            "the server tells no log-probabilities: what depends on them was not measured, and lengths "
+            "of paths are in words"
+        )
+    elif log_probs:
+        notes.append("the server gives samples, no logits: entropies of tokens were not measured")
     return notes
 
 

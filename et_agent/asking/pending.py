@@ -16,13 +16,16 @@ from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
 from et_agent.asking.reporting import Decoded, form_of_answer, result_of
+from et_agent.asking.sampled import SampledThoughts
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
-from et_agent.decoding.request import Request
+from et_agent.decoding.request import Request, StepCallback
+from et_agent.decoding.sampled import ChainDecoder, prepare_samples
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel, SampledModel
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -76,7 +79,7 @@ class PendingAnswer:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         question: Question,
         options: AskOptions = DEFAULTS,
         *,
@@ -93,38 +96,33 @@ class PendingAnswer:
             prompt.kind,
             prompt.stops,
             prompt.form,
-            prompt.thoughts,
+            SampledThoughts(model) if isinstance(model, SampledModel) else prompt.thoughts,
             declining=bool(prompt.passages),
         )
         self._running = RunningReader(self._reader, prompt.reading_kind)
+        served = isinstance(model, SampledModel)
         inputs = RunInputs(
-            prompt_length=len(prompt.prompt),
+            prompt_length=len(prompt.prompt) or 1,
             stop_tokens=model.info.stop_tokens,
             seed=options.seed,
             thresholds=_thresholds(model, options),
             read_leaf=self._running.key,
             read_tokens=self._running.mentions,
             ends=self._reader.ends if prompt.stops or prompt.form else None,
-            attention=options.attention or self._estimator.reads_attention(),
+            attention=not served and (options.attention or self._estimator.reads_attention()),
             lettered=prompt.lettered,
             stopping_rule=self._stopping_rule(decoder, options),
             thoughts=prompt.thoughts,
         )
-        assert isinstance(decoder, Decoder)  # the options have seen to it
-        self.request: Request = scheduler_of(model).prepare(
-            prompt.prompt,
-            decoder,
-            inputs,
-            on_step=None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer),
-            constraint=prompt.constraint,
-        )
+        told = None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer)
+        self.request = _prepared(model, prompt, inputs, told)
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
         self._grounds = self._read_grounds(model, prompt)
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
-    def _read_grounds(self, model: LanguageModel, prompt: PreparedPrompt) -> GroundingReader | None:
-        if not prompt.passages or prompt.chat == "plain":
+    def _read_grounds(self, model: AnyModel, prompt: PreparedPrompt) -> GroundingReader | None:
+        if not prompt.passages or prompt.chat == "plain" or not isinstance(model, LanguageModel):
             return None
         grounds = GroundingReader(model, prompt, self._reader)
         self.request.add_done_callback(grounds.begin)
@@ -264,7 +262,21 @@ class PendingAnswer:
         return result_of(self._decoded, reading, leaves, fields, assessment, read)
 
 
-def _thresholds(model: LanguageModel, options: AskOptions) -> Thresholds | None:
+def _prepared(
+    model: AnyModel, prompt: PreparedPrompt, inputs: RunInputs, on_step: StepCallback | None
+) -> Request:
+    decoder = prompt.decoder
+    if isinstance(model, LanguageModel):
+        assert isinstance(decoder, Decoder)  # the options have seen to it
+        return scheduler_of(model).prepare(
+            prompt.prompt, decoder, inputs, on_step=on_step, constraint=prompt.constraint
+        )
+    assert isinstance(decoder, ChainDecoder)
+    assert prompt.sampled is not None
+    return prepare_samples(model, prompt.sampled, decoder, inputs, on_step=on_step)
+
+
+def _thresholds(model: AnyModel, options: AskOptions) -> Thresholds | None:
     if options.thresholds is None and model.info.fingerprint:
         return find_thresholds(model.info.fingerprint)
     return options.thresholds

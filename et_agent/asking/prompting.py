@@ -17,6 +17,7 @@ from et_agent.asking.passages import (
     question_with_passages,
     shown_passages,
 )
+from et_agent.asking.sampled import chain_decoder, checked_form, sample_request
 from et_agent.asking.thinking import Thinking
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
@@ -29,6 +30,7 @@ from et_agent.decoding.thinking import (
     unthinking_tokens,
 )
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel, SampledModel, SampleRequest
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
 
@@ -57,7 +59,8 @@ class PreparedPrompt:
         stops: What ends a path in words.
         own_stops: Whether the caller gave stop sequences; a plain prompt has one anyway.
         form: The form that replies have, or may have; None for words only.
-        prompt: Prompt tokens.
+        prompt: Prompt tokens; none for models that give whole replies.
+        sampled: What those are asked.
         constraint: The grammar of the form.
         decoder: What decodes it.
         lettered: How the prompt goes on for each order of the options; None if these are not read.
@@ -76,6 +79,7 @@ class PreparedPrompt:
     own_stops: bool
     form: JsonForm | CallForm | None
     prompt: list[int]
+    sampled: SampleRequest | None
     constraint: Constraint | None
     decoder: DecoderSettings
     lettered: Lettered | None
@@ -84,7 +88,7 @@ class PreparedPrompt:
     thoughts: Thoughts | None
 
     @classmethod
-    def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
+    def of(cls, model: AnyModel, question: Question, options: AskOptions) -> "PreparedPrompt":
         """Check a question and prepare its prompt; errors as for `submit`."""
         conversation = Conversation.of(question)
         if options.chat == "plain" and not isinstance(question, str):
@@ -98,9 +102,13 @@ class PreparedPrompt:
             if copied:  # numbers too
                 kind = reading_kind = AnswerKind.TEXT
         thinking = Thinking.of(model, options)
+        served = isinstance(model, SampledModel)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
+        if served:
+            form, decoder = checked_form(form), chain_decoder(options)
+        else:
+            decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
         if system_prompt is None and passages:
@@ -114,25 +122,17 @@ class PreparedPrompt:
         if form is None or (isinstance(form, CallForm) and form.free):
             _check_stops(stops, conversation)
 
-        def tokens_of(text: str) -> list[int]:
-            asked = conversation.with_question(text)
-            return _prompt(model, asked, passages, shown, options.chat, thinking.template)
-
-        lettered: Lettered | None = None
-        thoughts: Thoughts | None = None
-        if direct:
-            prompt, lettered = lettered_prompt(
-                model, conversation.question, lambda text: _ended(model, tokens_of(text), thinking)
-            )
+        shown_conversation = conversation.shown_as(
+            question_with_passages(passages, conversation.question)
+        )
+        tokens = _Tokens([])
+        sampled: SampleRequest | None = None
+        if isinstance(model, LanguageModel):
+            tokens = _tokens(model, conversation, passages, shown, options, thinking, decoder, form)
         else:
-            prompt = tokens_of(conversation.question)
-            thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
-        constraint = None if form is None else form.constraint(model)
-        if thoughts is not None:
-            constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
-        with_passages = question_with_passages(passages, conversation.question)
+            sampled = sample_request(shown_conversation, options, decoder, form, shown, stops)
         return cls(
-            conversation=conversation.shown_as(with_passages),
+            conversation=shown_conversation,
             passages=passages,
             copied=copied,
             kind=kind,
@@ -141,13 +141,14 @@ class PreparedPrompt:
             stops=stops,
             own_stops=bool(options.stop),
             form=form,
-            constraint=constraint,
-            prompt=prompt,
+            constraint=tokens.constraint,
+            prompt=tokens.prompt,
+            sampled=sampled,
             tools=tuple(tool["function"]["name"] for tool in options.tools),
             decoder=decoder,
-            lettered=lettered,
+            lettered=tokens.lettered,
             template_options=thinking.template,
-            thoughts=thoughts,
+            thoughts=tokens.thoughts,
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:
@@ -169,6 +170,45 @@ class PreparedPrompt:
     def instruction(self) -> str:
         """The system prompt; empty for none."""
         return self.conversation.system
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A prompt in tokens, with what holds for the tokens that follow it; see `PreparedPrompt`."""
+
+    prompt: list[int]
+    constraint: Constraint | None = None
+    lettered: Lettered | None = None
+    thoughts: Thoughts | None = None
+
+
+def _tokens(
+    model: LanguageModel,
+    conversation: Conversation,
+    passages: Sequence[str],
+    shown: Sequence[Tool],
+    options: AskOptions,
+    thinking: Thinking,
+    decoder: DecoderSettings,
+    form: JsonForm | CallForm | None,
+) -> _Tokens:
+    def tokens_of(text: str) -> list[int]:
+        asked = conversation.with_question(text)
+        return _prompt(model, asked, passages, shown, options.chat, thinking.template)
+
+    lettered: Lettered | None = None
+    thoughts: Thoughts | None = None
+    if isinstance(decoder, Direct):
+        prompt, lettered = lettered_prompt(
+            model, conversation.question, lambda text: _ended(model, tokens_of(text), thinking)
+        )
+    else:
+        prompt = tokens_of(conversation.question)
+        thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
+    constraint = None if form is None else form.constraint(model)
+    if thoughts is not None:
+        constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
+    return _Tokens(prompt, constraint, lettered, thoughts)
 
 
 def _decoder(

@@ -16,15 +16,15 @@ from et_agent.answers import (
 from et_agent.answers.fields import Body
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import ReplyForm
-from et_agent.decoding.thinking import Parts, Thoughts
+from et_agent.decoding.thinking import PartReader, Parts
 from et_agent.decoding.tree import Finish, Tree
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.results import ToolCall
 
 __all__ = ["PathReader", "RunningReader", "TreeReading", "path_text"]
 
 
-def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
+def path_text(model: AnyModel, tokens: Sequence[int]) -> str:
     """Text of generated tokens; bytes that do not form a character become U+FFFD."""
     return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
 
@@ -87,12 +87,12 @@ class PathReader:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         question: str,
         kind: AnswerKind,
         stops: StopSequences | None = None,
         form: ReplyForm | None = None,
-        thoughts: Thoughts | None = None,
+        thoughts: PartReader | None = None,
         *,
         declining: bool = False,
     ) -> None:

@@ -17,7 +17,7 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Branch, Finish, Tree
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.results import (
     AnswerForm,
     AskResult,
@@ -199,26 +199,32 @@ def _reasoning(report: TreeReport, answer: str | None) -> str | None:
 def _usage(request: Request, asked: Request | None, reading: TreeReading, read: int) -> Usage:
     tree, seconds = request.run.tree, request.seconds
     if asked is not None and asked.started is not None:
-        read += len(asked.prompt) + asked.run.given_tokens - asked.cached
+        read += asked.prompt_tokens - asked.cached
+    decoded = request.tokens_decoded
+    # Chains have nothing in common but the prompt, so that a server's count is that of both.
+    whole = decoded == tree.tokens_decoded
+    thought = request.reasoning_tokens
     return Usage(
-        prompt_tokens=len(request.prompt) + request.run.given_tokens,
+        prompt_tokens=request.prompt_tokens,
         cached_tokens=request.cached,
         probe_tokens=read,
-        tokens_decoded=tree.tokens_decoded,
-        tokens_as_chains=tree.tokens_as_chains,
+        tokens_decoded=decoded,
+        tokens_as_chains=tree.tokens_as_chains if whole else decoded,
         reasoning_tokens=sum(
             max(0, min(branch.end, thinking) - branch.start)
             for branch, thinking in zip(tree.branches, reading.thinking, strict=True)
-        ),
+        )
+        if thought is None
+        else thought,
         tokens_recomputed=request.recomputed,
         leaves=tree.leaf_count(),
         steps=request.steps,
         seconds=seconds,
-        tokens_per_second=tree.tokens_decoded / seconds if seconds else 0.0,
+        tokens_per_second=decoded / seconds if seconds else 0.0,
     )
 
 
-def tree_report(model: LanguageModel, tree: Tree, reading: TreeReading) -> TreeReport:
+def tree_report(model: AnyModel, tree: Tree, reading: TreeReading) -> TreeReport:
     """Nodes and leaves of a tree."""
     builder = _NodeBuilder(model, tree)
     builder.add(tree.branches[0], 0, None)
@@ -245,15 +251,19 @@ def _leaf(branch: Branch, builder: "_NodeBuilder", reading: TreeReading) -> Leaf
         text=reading.texts[branch.id],
         reasoning=reading.thoughts[branch.id],
         reasoning_tokens=reading.thinking[branch.id],
-        mean_log_prob=math.fsum(log_probs) / max(1, len(log_probs)),
+        mean_log_prob=_known(math.fsum(log_probs) / max(1, len(log_probs))),
         tool_calls=reading.calls[branch.id],
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 class _NodeBuilder:
     """Cuts branches into nodes at their forks."""
 
-    def __init__(self, model: LanguageModel, tree: Tree) -> None:
+    def __init__(self, model: AnyModel, tree: Tree) -> None:
         self.model, self.tree = model, tree
         self.weights = tree.weights()
         self.nodes: list[Node] = []
@@ -293,7 +303,7 @@ class _NodeBuilder:
             to_prompt = tuple(seen.prompt[cut]) if seen.prompt else None
             if seen.received is not None:
                 values = attention.importance(branch.id)[cut]
-                importance = tuple(float(v) if math.isfinite(v) else None for v in values)
+                importance = tuple(_known(float(v)) for v in values)
         if high > low:
             below = float(sum(self.weights[b.id] for b in self.tree.through(branch.id, low)))
         else:
@@ -310,8 +320,8 @@ class _NodeBuilder:
                 weight=min(1.0, below),
                 share=min(1.0, below / before) if before > 0 else 0.0,
                 fork=None if fork is None else fork.kind.value,
-                entropies=tuple(branch.entropies[cut]),
-                log_probs=tuple(branch.log_probs[cut]),
+                entropies=tuple(map(_known, branch.entropies[cut])),
+                log_probs=tuple(map(_known, branch.log_probs[cut])),
                 received=importance,
                 prompt_attention=to_prompt,
             )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.asking.options import AskOptions
+from et_agent.asking.sampled import check_options
 from et_agent.decoding.thinking import Thoughts
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.templates.reasoning import ReasoningFormat
 
@@ -33,13 +35,16 @@ class Thinking:
     limit: int | None
 
     @classmethod
-    def of(cls, model: LanguageModel, options: AskOptions) -> "Thinking":
+    def of(cls, model: AnyModel, options: AskOptions) -> "Thinking":
         """Check what was asked for.
 
         Raises:
             SettingsError: The options contradict each other.
             UnsupportedModelError: The model's template does not let one choose.
         """
+        if not isinstance(model, LanguageModel):
+            check_options(options)
+            return cls(None, dict(options.template_options), thinks=False, limit=None)
         form = model.reasoning_format() if options.chat == "model" else None
         template = dict(options.template_options)
         if form is None:

@@ -108,7 +108,8 @@ def _mass(leaves: LeafTable) -> float:
 
 def _token_probability(leaves: LeafTable) -> float:
     per_token = leaves.log_prob / np.maximum(leaves.tokens, 1)
-    return math.exp(min(0.0, float(leaves.weight @ per_token)))
+    # numpy's minimum keeps NaN, where Python's would read it as certain.
+    return math.exp(float(np.minimum(0.0, leaves.weight @ per_token)))
 
 
 def _unanswered(leaves: LeafTable) -> float:

@@ -17,7 +17,7 @@ from et_agent.cli.interrupt import Interrupts
 from et_agent.cli.questions import SourcedQuestion
 from et_agent.cli.report import print_result
 from et_agent.cli.terminal import is_watched, write_line
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 
@@ -90,7 +90,7 @@ def _calibration(given: str | None) -> Calibration:
 
 
 def _answer_with(
-    model: LanguageModel,
+    model: AnyModel,
     settings: AskSettings,
     calibrator: Calibration,
     board: Board,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.decoders import (
+    CHAINS,
     TREE,
     TREE_PANEL,
     DecoderCommand,
@@ -335,19 +336,23 @@ def ask(
     )
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
+    from et_agent.weights.catalog import is_address
 
     given = given_settings(call)
     if seed is not None:
         given["seed"] = seed
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
-    settings = decoder_settings(decoder, given, attention=attention is not False)
     source = call.get_parameter_source("decoder")
     named = source is not None and source.name == "COMMANDLINE"
+    spec = chosen_model(model, fast=fast)
+    if not named and is_address(spec):
+        decoder = CHAINS
+    settings = decoder_settings(decoder, given, attention=attention is not False)
     return answer(
         AskSettings(
             questions=read_questions(questions or [], questions_file),
-            model=chosen_model(model, fast=fast),
+            model=spec,
             decoder=decoder,
             options=AskOptions(
                 context=read_passages(passages),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from et_agent.decoding.base import DecoderSettings
 
 __all__ = [
+    "CHAINS",
     "TREE",
     "TREE_PANEL",
     "DecoderCommand",
@@ -36,6 +37,8 @@ __all__ = [
 
 TREE: Final = "entropy-tree"
 """The decoder that is taken when none is named."""
+CHAINS: Final = "multi-chain"
+"""The same for models behind servers."""
 TREE_PANEL: Final = "Tree"
 """The group of options of decoders in the help."""
 _STOPPING_PANEL: Final = "Stopping early"

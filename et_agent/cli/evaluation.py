@@ -261,6 +261,7 @@ def _ask_the_model(
     """Fill in what estimators that ask the model need and the run has not got yet."""
     from et_agent.cli import loading
     from et_agent.cli.transfer import shown_transfer
+    from et_agent.engines.opening import needing_logits
     from et_agent.evaluation.datasets import load_items
     from et_agent.evaluation.self_scoring import ask_the_model, needed_extras
 
@@ -280,7 +281,8 @@ def _ask_the_model(
         ) as loaded,
         _Meter() as meter,
     ):
-        ask_the_model(store, run, loaded, items, missing, meter.count)
+        asked = needing_logits(loaded, "asking a model of its own answers")
+        ask_the_model(store, run, asked, items, missing, meter.count)
 
 
 @eval_app.command("export")

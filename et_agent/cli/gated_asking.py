@@ -16,7 +16,7 @@ from et_agent.cli.guard import command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 
 if TYPE_CHECKING:
-    from et_agent.engines.base import LanguageModel
+    from et_agent.engines.sampled import AnyModel
     from et_agent.gate import Decision, GatePolicy
 
 __all__ = ["Cautious", "gated_ask"]
@@ -151,9 +151,10 @@ def gated_ask(
     from et_agent.cli.display import Board
     from et_agent.cli.prompts import read_passages
     from et_agent.cli.terminal import is_watched, write_line
-    from et_agent.decoding import EntropyTree
+    from et_agent.decoding import EntropyTree, MultiChain
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
+    from et_agent.weights.catalog import is_address
 
     loading.check_load_settings(context=None, threads=threads)
     if seed < 0:
@@ -175,15 +176,16 @@ def gated_ask(
         **(EARLY if early else {}),
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    decoder = EntropyTree(**chosen) if chosen else None
+    spec = loading.chosen_model(model, fast=fast)
+    default = MultiChain if is_address(spec) else EntropyTree
+    decoder = default(**chosen) if chosen else None
     options = AskOptions(
         context=read_passages(passages), decoder=decoder, kind=kind.value, seed=seed
     )
-    spec = loading.chosen_model(model, fast=fast)
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 
-        def opened(name: str) -> "LanguageModel":
+        def opened(name: str) -> "AnyModel":
             return stack.enter_context(
                 loading.open_model(
                     name,

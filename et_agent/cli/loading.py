@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from et_agent.cli.terminal import say, tell_deprecated
-from et_agent.engines.base import DEFAULT_WIDTH, LanguageModel
+from et_agent.engines import opening as engines
+from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
 from et_agent.weights.progress import TransferProgress
@@ -90,8 +92,27 @@ def open_model(
     prefix_memory: int | None = None,
     prefix_file: str | None = None,
     progress: TransferProgress | None = None,
-) -> AbstractContextManager[LanguageModel]:
-    """Load a model; see `et_agent.load_model` for errors. `prefix_memory` is in MiB."""
+) -> AbstractContextManager[AnyModel]:
+    """Load a model or connect to its server; see `open_model` of the engines for errors.
+
+    `prefix_memory` is in MiB.
+    """
+    if is_address(spec):
+        given = {
+            "--context": context,
+            "--threads": threads,
+            "--width": width,
+            "--dequantize": dequantize or None,
+            "--prefix-memory": prefix_memory,
+            "--prefix-file": prefix_file,
+            "--gpu-layers, --split-mode, --main-gpu": gpu.given() or None,
+        }
+        if of_process := [name for name, value in given.items() if value is not None]:
+            raise SettingsError(
+                f"{', '.join(of_process)}: for models in this process, and {spec} is a server's "
+                "address: leave it out, and set it where the server is started"
+            )
+        return closing(engines.open_model(spec))
     from et_agent.engines.loading import load_model
     from et_agent.kernels import attach
 

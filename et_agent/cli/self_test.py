@@ -20,6 +20,8 @@ from et_agent.asking import submit
 from et_agent.cli import loading
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.engines.base import Batch, LanguageModel
+from et_agent.engines.opening import needing_logits
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 
 __all__ = ["Check", "self_test"]
@@ -50,12 +52,13 @@ class Check:
     fix: str = ""
 
 
-def self_test(open_model: Callable[[], AbstractContextManager[LanguageModel]]) -> list[Check]:
+def self_test(open_model: Callable[[], AbstractContextManager[AnyModel]]) -> list[Check]:
     """Load a model, decode a short tree, and look at attention and forks."""
     checks: list[Check] = []
     try:
         started = time.perf_counter()
-        with open_model() as model:
+        with open_model() as opened:
+            model = needing_logits(opened, "the self-test")
             seconds = time.perf_counter() - started
             checks.append(Check("load", "ok", f"{model.info.name} in {seconds:.1f} s"))
             checks.append(_tree(model))

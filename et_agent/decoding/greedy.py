@@ -1,6 +1,7 @@
 """One chain of the most likely tokens."""
 
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
+from et_agent.decoding.sampled import SampledRun
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch
 
@@ -13,6 +14,10 @@ class Greedy(DecoderSettings):
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
         return _GreedyRun(self, inputs)
+
+    def start_sampling(self, inputs: RunInputs) -> SampledRun:
+        """Begin with one question and a model that gives whole replies."""
+        return SampledRun(self, inputs, [1], sampling_temperature=0.0)
 
 
 class _GreedyRun(Run):

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
+from et_agent.decoding.sampled import SampledRun
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.stopping import ToCome, batch_sizes
 from et_agent.decoding.tree import Branch, ForkKind, Lineage, Side
@@ -50,6 +51,10 @@ class MultiChain(DecoderSettings):
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
         return _MultiChainRun(self, inputs)
+
+    def start_sampling(self, inputs: RunInputs) -> SampledRun:
+        """Begin with one question and a model that gives whole replies."""
+        return SampledRun(self, inputs, self.sizes(), stop_risk=self.stop_risk)
 
 
 class _MultiChainRun(Run):

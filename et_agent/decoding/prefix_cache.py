@@ -256,7 +256,7 @@ class PrefixCache:
     def _has_room(self, count: int, newcomer: TokenPath | None) -> bool:
         needed = count + self._reserved
         gentle = newcomer is not None and self._reserved > 0
-        while self._engine().free_cells < needed:
+        while self._engine().free_positions < needed:
             after = newcomer if gentle else None
             victim = self._victim(self._kept, finished_only=gentle, after=after)
             if victim is None:

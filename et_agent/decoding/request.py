@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from et_agent.decoding.base import Run
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.tree import Tree
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 
 __all__ = ["BranchPath", "Request", "StepCallback"]
 
@@ -61,7 +61,7 @@ class Request:
         started, ended: `time.perf_counter()` at the first batch and at the end; None before.
     """
 
-    model: LanguageModel
+    model: AnyModel
     prompt: list[int]
     run: Run
     on_step: StepCallback | None = None
@@ -105,6 +105,21 @@ class Request:
             EtAgentError: Decoding failed.
         """
         return self._future.result(timeout)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, and those that are given after it."""
+        return len(self.prompt) + self.run.given_tokens
+
+    @property
+    def tokens_decoded(self) -> int:
+        """Generated tokens."""
+        return self.run.tree.tokens_decoded
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """Generated tokens of thoughts, where the server tells; None where its paths do."""
+        return None
 
     @property
     def cancelled(self) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,14 @@ from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.messages import Message
 from et_agent.templates.reasoning import PromptState, ReasoningFormat
 
-__all__ = ["Parts", "ThinkingConstraint", "Thoughts", "thought_ending", "unthinking_tokens"]
+__all__ = [
+    "PartReader",
+    "Parts",
+    "ThinkingConstraint",
+    "Thoughts",
+    "thought_ending",
+    "unthinking_tokens",
+]
 
 _STAND_IN: Final = re.compile(rb"\xff\d+\xff")
 _SPACES: Final = b" \t\r\n"
@@ -75,6 +82,18 @@ class Parts:
             return None
         begins = self.answers[0][0] if self.answers else len(self.text)
         return len(_STAND_IN.sub(b"", self.text[:begins]))
+
+
+class PartReader(Protocol):
+    """Tells the thoughts and the answer of a path apart."""
+
+    def parts(self, tokens: Sequence[int]) -> Parts:
+        """The thoughts and the answer of a path's generated tokens."""
+        ...
+
+    def reached(self, parts: Parts) -> bool:
+        """Whether the last thought of a path reached its limit."""
+        ...
 
 
 class Thoughts:

@@ -1,9 +1,12 @@
-"""The interface of a model, in two parts: its tokenizer and its engine.
+"""The interfaces of models: those that give logits, in two parts, and those that give samples only.
 
-The tokenizer turns text and conversations into tokens and back. The engine holds up to `max_sequences`
-sequences in a cache and extends them in batches. A fork shares its prefix with its source, so the
-prefix is decoded once. All methods that touch the cache run in the engine's owner thread. `submit`
-runs work in that thread.
+A `LanguageModel` gives the logits of every token. Its tokenizer turns text and conversations into
+tokens and back. Its engine holds up to `max_sequences` sequences in a cache and extends them in
+batches. A fork shares its prefix with its source, so the prefix is decoded once. All methods that touch
+the cache run in the engine's owner thread. `submit` runs work in that thread. Grammars need the
+tokenizer alone (`et_agent.grammar`).
+
+A `SampledModel` (`engines/sampled.py`) takes a conversation and gives whole replies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +29,7 @@ __all__ = [
     "Capacity",
     "Engine",
     "LanguageModel",
+    "ModelIdentity",
     "ModelInfo",
     "Step",
     "Tokenizer",
@@ -38,31 +42,45 @@ DEFAULT_WIDTH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelInfo:
+class ModelIdentity:
+    """What every model says of itself.
+
+    Attributes:
+        name: Catalog name or file name; of a server, its name for the model.
+        fingerprint: SHA-256 of the model file, or of what a server says about its model; a constant for
+            scripted models.
+        stop_tokens: Tokens that end a generation.
+        attention_layers: Layers whose attention can be read; empty if none can.
+        parameters: Number of weights; 0 if that is not known.
+        library: What decodes: the library, its version and the kernels in use; empty for scripted
+            models.
+    """
+
+    name: str
+    fingerprint: str
+    stop_tokens: frozenset[int]
+    attention_layers: tuple[int, ...] = ()
+    parameters: int = 0
+    library: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo(ModelIdentity):
     """What a loaded model is and what it supports.
 
     Attributes:
-        name: Catalog name or file name.
-        fingerprint: SHA-256 of the model file; a constant for scripted models.
         vocabulary: Number of tokens V.
-        context: Cells of the cache if all sequences share one.
+        context: Positions that the cache has if all sequences share it.
         longest_path: Largest number of positions of one sequence, including the prompt.
         max_sequences: Largest number of sequences at once; `configure` returns the actual number.
         max_batch: Largest number of tokens in a batch.
         max_outputs: Largest number of rows with logits in a batch.
         best_width: Rows in a batch with the best tokens per second.
-        stop_tokens: Tokens that end a generation.
         chat_template: Whether the model file has a chat template.
-        attention_layers: Layers whose attention can be read; empty if none can.
         threads: CPU threads that decode.
-        parameters: Number of weights; 0 if that is not known.
-        library: What decodes: the library, its version and the kernels in use; empty for scripted
-            models.
         window: Positions that layers with a sliding window see; 0 if there are none.
     """
 
-    name: str
-    fingerprint: str
     vocabulary: int
     context: int
     longest_path: int
@@ -70,12 +88,8 @@ class ModelInfo:
     max_batch: int
     max_outputs: int
     best_width: int
-    stop_tokens: frozenset[int]
     chat_template: bool
-    attention_layers: tuple[int, ...] = ()
     threads: int = 1
-    parameters: int = 0
-    library: str = ""
     window: int = 0
 
 
@@ -207,8 +221,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def free_cells(self) -> int:
-        """Cells of the cache that no sequence uses."""
+    def free_positions(self) -> int:
+        """Positions of the cache that no sequence uses."""
         ...
 
     @property
@@ -236,7 +250,7 @@ class Engine(Protocol):
 
         Raises:
             ContextError: The batch does not fit; nothing was changed.
-            DecodeError: llama.cpp failed.
+            DecodeError: The library that decodes failed.
         """
         ...
 
@@ -245,7 +259,7 @@ class Engine(Protocol):
         ...
 
     def release(self, sequence: int) -> None:
-        """Remove a sequence. Cells that no other sequence shares become free."""
+        """Remove a sequence. Positions that no other sequence shares become free."""
         ...
 
     def park(self, sequence: int, start: int) -> Bytes | None:
@@ -268,7 +282,7 @@ class Engine(Protocol):
             Whether they were taken; the sequence is unused otherwise.
 
         Raises:
-            ContextError: The sequence is used, or there are not as many free cells.
+            ContextError: The sequence is used, or there are not as many free positions.
         """
         ...
 
@@ -287,4 +301,4 @@ class Engine(Protocol):
 
 @runtime_checkable
 class LanguageModel(Tokenizer, Engine, Protocol):
-    """A model that can be asked questions: a tokenizer and an engine in one."""
+    """A model that gives logits: a tokenizer and an engine in one. Every decoder runs on it."""

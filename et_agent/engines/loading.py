@@ -10,9 +10,9 @@ from et_agent.engines.llama_cpp.native import library
 from et_agent.engines.llama_cpp.trial import may_repack
 from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
-from et_agent.errors import UnsupportedModelError
+from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
-from et_agent.weights.catalog import default_model, fingerprint_of, locate
+from et_agent.weights.catalog import default_model, fingerprint_of, is_address, locate
 from et_agent.weights.gguf import read_gguf
 from et_agent.weights.progress import TransferProgress
 
@@ -70,21 +70,27 @@ def load_model(
         unpack: The old name of `dequantize`.
 
     Raises:
-        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file; or
-            GPUs are asked for that are not there, or the user's settings cannot be read.
+        SettingsError: The model is named by a server's address; `prefix_memory` is below 0 or more than
+            this machine has, or 0 with a file; GPUs are asked for that are not there; or the user's
+            settings cannot be read.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         OutOfMemoryError: There is not enough memory for the weights.
         ModelDownloadError: No source could deliver the file.
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
     """
+    spec = spec or default_model()
+    if is_address(spec):
+        raise SettingsError(
+            f"{spec} is the address of a server, not a model file: use OpenAICompatibleModel({spec!r})"
+        )
     if unpack is not None:
         warn_of_old_name("load_model(unpack=…)", "dequantize")
         dequantize = unpack
     placement = Placement(gpu_layers, split_mode, main_gpu)
     placement.check(devices())
     config = read_config()
-    located = locate(spec or default_model(), progress=progress)
+    located = locate(spec, progress=progress)
     info = read_gguf(located.path)
     if unusable := info.why_unusable():
         raise UnsupportedModelError(

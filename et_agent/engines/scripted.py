@@ -150,7 +150,7 @@ class ScriptedModel:
         return self._info
 
     @property
-    def free_cells(self) -> int:
+    def free_positions(self) -> int:
         """Cells of the cache that no sequence uses."""
         return self._cells.free
 

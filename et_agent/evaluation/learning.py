@@ -12,7 +12,7 @@ from et_agent.calibration import Calibrator, Fingerprint
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
@@ -96,7 +96,7 @@ class ModelLearning:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         sets: Sequence[LearningSet],
         store: RunStore,
         *,

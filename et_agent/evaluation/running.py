@@ -15,7 +15,7 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.direct import Direct
 from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.grading import gold_answers
 from et_agent.evaluation.items import Item
@@ -64,7 +64,7 @@ class EvaluationProgress:
 
 
 def evaluate(
-    model: LanguageModel,
+    model: AnyModel,
     items: Sequence[Item],
     decoders: Mapping[str, DecoderSettings],
     store: RunStore,
@@ -120,7 +120,7 @@ def evaluate(
 
 def begin_run(
     store: RunStore,
-    model: LanguageModel,
+    model: AnyModel,
     decoder: DecoderSettings,
     name: str,
     *,
@@ -179,7 +179,7 @@ def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
         )
 
 
-def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | None:
+def _thresholds(model: AnyModel, given: Thresholds | None) -> Thresholds | None:
     if given is None and model.info.fingerprint:
         return find_thresholds(model.info.fingerprint)
     return given
@@ -188,7 +188,7 @@ def _thresholds(model: LanguageModel, given: Thresholds | None) -> Thresholds | 
 class _Evaluation:
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         store: RunStore,
         options: AskOptions,
         on_progress: Callable[[EvaluationProgress], None] | None,

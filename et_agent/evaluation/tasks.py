@@ -12,7 +12,7 @@ from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
 from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding.base import DecoderSettings
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, ModelClosedError, QuestionError, StoreError
 from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item
@@ -76,7 +76,7 @@ def question_seed(seed: int, item: Item) -> int:
 
 
 def decoded(
-    model: LanguageModel,
+    model: AnyModel,
     store: RunStore,
     tasks: Iterable[Task],
     options: AskOptions,
@@ -109,7 +109,7 @@ def decoded(
 
 class _Work:
     def __init__(
-        self, model: LanguageModel, store: RunStore, options: AskOptions, until: float | None
+        self, model: AnyModel, store: RunStore, options: AskOptions, until: float | None
     ) -> None:
         self._model, self._store = model, store
         self._options, self._until = options, until

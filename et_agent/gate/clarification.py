@@ -24,7 +24,8 @@ from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.decoding.tree import Finish
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.opening import needing_logits
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import PolicyError
 from et_agent.gate.decision import Action, Decision, ReadingOption
 from et_agent.gate.limits import Limits
@@ -185,11 +186,14 @@ class Clarifier:
         temperature: Sampling temperature of readings and answers.
         max_tokens: Longest answer in tokens.
         seed: Random seed, at least 0.
+
+    Raises:
+        UnsupportedModelError: The model gives no logits.
     """
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         *,
         leaves: int = 4,
         drafts: int = 8,
@@ -197,7 +201,7 @@ class Clarifier:
         max_tokens: int = 320,
         seed: int = 0,
     ) -> None:
-        self.model = model
+        self.model = needing_logits(model, "finding readings of a question (clarify)")
         self.leaves = leaves
         self.drafts = drafts
         self.temperature = temperature

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, Unpack, runtime_checkable
 from et_agent.answers.declining import declines
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.passages import instructed_question
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EscalationError, InputError
 from et_agent.gate.decision import Cost
 from et_agent.gate.limits import Limits, ask_within
@@ -64,19 +64,19 @@ class ModelTarget:
 
     def __init__(
         self,
-        model: LanguageModel | Callable[[], LanguageModel],
+        model: AnyModel | Callable[[], AnyModel],
         options: AskOptions = DEFAULTS,
         **changes: Unpack[AskKeywords],
     ) -> None:
         self.options = options.changed(**changes)
         self._given = model
-        self._loaded: LanguageModel | None = None
+        self._loaded: AnyModel | None = None
         self._lock = threading.Lock()
 
     @property
-    def model(self) -> LanguageModel:
+    def model(self) -> AnyModel:
         """The model. It is loaded now if it was not loaded before."""
-        if isinstance(self._given, LanguageModel):
+        if isinstance(self._given, AnyModel):
             return self._given
         with self._lock:
             if self._loaded is None:

@@ -9,7 +9,7 @@ from typing import Final, Unpack, assert_never
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.pending import ProgressCallback
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, PolicyError
 from et_agent.gate.clarification import Clarification, Clarifier, question_after
 from et_agent.gate.decision import Action, Cost, Decision
@@ -310,7 +310,7 @@ class Gate:
 
     def ask(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         question: str,
         options: AskOptions = DEFAULTS,
         *,
@@ -344,7 +344,7 @@ class Gate:
 
     def reply(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         decision: Decision,
         reply: str,
         options: AskOptions = DEFAULTS,

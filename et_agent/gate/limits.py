@@ -5,9 +5,9 @@ from typing import Unpack
 
 from et_agent.asking import submit
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.pending import ProgressCallback
+from et_agent.asking.pending import PendingAnswer, ProgressCallback
 from et_agent.decoding.request import Request
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
@@ -45,7 +45,7 @@ class Limits:
 
 
 def ask_within(
-    model: LanguageModel,
+    model: AnyModel,
     question: str,
     limits: Limits,
     options: AskOptions = DEFAULTS,
@@ -77,7 +77,21 @@ def ask_within(
 
     pending.request.on_step = watch
     try:
-        return pending.result()
+        return _result(pending, limits.seconds)
     except BaseException:
         pending.cancel()
         raise
+
+
+def _result(pending: PendingAnswer, seconds: float | None) -> AskResult:
+    """Wait for the result. Nothing may happen for long where a server answers, so the time is kept."""
+    left = seconds
+    while True:
+        try:
+            return pending.result(None if left is None else max(0.0, left))
+        except TimeoutError:
+            assert seconds is not None
+            left = seconds - pending.request.seconds
+            if left <= 0:
+                pending.cancel()
+                return pending.result()

@@ -1,5 +1,6 @@
 """What a growing tree reports: the chunks of a stream and the custom events."""
 
+import math
 from typing import Final
 
 from pydantic import Field
@@ -39,8 +40,8 @@ class ForkSeen(Frozen):
     """Position of the fork, in generated tokens of the path."""
     kind: str
     """Kind of the fork, as in `et_agent.results.Node`."""
-    entropy: float
-    """Token entropy at the fork at temperature 1, in nats."""
+    entropy: float | None
+    """Token entropy at the fork at temperature 1, in nats; None where only samples are known."""
 
     @classmethod
     def of(cls, fork: Fork) -> "ForkSeen":
@@ -51,7 +52,7 @@ class ForkSeen(Frozen):
             shares=(fork.share, *(share for _, share in fork.children)),
             position=fork.position,
             kind=fork.kind.value,
-            entropy=fork.entropy,
+            entropy=fork.entropy if math.isfinite(fork.entropy) else None,
         )
 
 

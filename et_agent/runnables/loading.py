@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 
 __all__ = ["LoadOptions", "SharedModel", "shared_model"]
 
@@ -46,9 +46,9 @@ class SharedModel:
     def __init__(self, spec: str, options: Mapping[str, Any]) -> None:
         self.spec, self.options = spec, dict(options)
         self._lock = threading.Lock()
-        self._model: LanguageModel | None = None
+        self._model: AnyModel | None = None
 
-    def get(self) -> LanguageModel:
+    def get(self) -> AnyModel:
         """The loaded model; others wait while it is loaded, and the next tries again if that fails.
 
         Raises:
@@ -57,9 +57,9 @@ class SharedModel:
         with self._lock:
             if self._model is None:
                 # Imported here, so that naming a model loads no llama.cpp.
-                from et_agent.engines.loading import load_model
+                from et_agent.engines.opening import open_model
 
-                self._model = load_model(self.spec, **self.options)
+                self._model = open_model(self.spec, **self.options)
             return self._model
 
     def close(self) -> None:

@@ -26,10 +26,10 @@ from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration, Chat, ThinkingMode
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
-from et_agent.decoding import EntropyTree
+from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel, SampledModel
 from et_agent.errors import SettingsError
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
@@ -38,7 +38,7 @@ from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
 from et_agent.runnables.watching import Send, Watch
-from et_agent.weights.catalog import default_model
+from et_agent.weights.catalog import default_model, is_address
 
 __all__ = ["EntropyTreeRunnable", "calibrator_of"]
 
@@ -92,10 +92,11 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         DecodeError: llama.cpp failed.
     """
 
-    model: Annotated[str | LanguageModel, WithJsonSchema({"type": "string"})] = Field(
+    model: Annotated[str | AnyModel, WithJsonSchema({"type": "string"})] = Field(
         default_factory=default_model
     )
-    """A loaded model, or a name as for `load_model`."""
+    """A loaded model, a name as for `load_model`, or the address of an OpenAI-compatible server
+    (`http://HOST:PORT/v1#NAME`)."""
     load_options: LoadOptions = Field(default_factory=lambda: LoadOptions())
     """Arguments of `load_model`, such as `context` and `threads`, for a model given by name."""
     decoder: Annotated[DecoderSettings | None, BeforeValidator(_decoder)] = None
@@ -159,10 +160,17 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
         if not given:
             return self.decoder
         if self.decoder is None:
-            return EntropyTree(**given)
+            return MultiChain(**given) if self._served else EntropyTree(**given)
         return type(self.decoder)(**{**self.decoder.model_dump(), **given})
 
-    def language_model(self) -> LanguageModel:
+    @property
+    def _served(self) -> bool:
+        """Whether the model is behind a server, which gives whole replies."""
+        if isinstance(self.model, str):
+            return is_address(self.model)
+        return isinstance(self.model, SampledModel)
+
+    def language_model(self) -> AnyModel:
         """The model. A model given by name is loaded if it has not been loaded yet.
 
         Raises:

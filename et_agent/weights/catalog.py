@@ -41,6 +41,7 @@ __all__ = [
     "default_model",
     "file_sha256",
     "fingerprint_of",
+    "is_address",
     "list_models",
     "locate",
     "settled",
@@ -169,10 +170,15 @@ def fingerprint_of(
     return hashlib.sha256("".join(each).encode()).hexdigest()
 
 
+def is_address(spec: str) -> bool:
+    """Whether a model is named by the address of its server."""
+    return spec.startswith(("http://", "https://"))
+
+
 def settled(spec: str) -> str:
     """A spec that names the same model in every folder, for a setting; a path becomes absolute.
 
-    A model of the catalog or of the hub need not be there yet.
+    A model of the catalog or of the hub need not be there yet, nor a server.
 
     Raises:
         ModelFileError: It names no model, or a file that is not there.
@@ -181,6 +187,8 @@ def settled(spec: str) -> str:
         return spec.lower()
     if spec.lower().startswith(_HUB_PREFIX):
         _hub_parts(spec)
+        return spec
+    if is_address(spec):
         return spec
     located = locate(spec, download=False)
     return spec if store_of(spec) else str(located.path.absolute())

@@ -93,6 +93,7 @@ def test_nodes_and_leaves_hold_every_token_and_all_the_weight(
         assert "".join(reversed(pieces)) == leaf.text
         assert leaf.text in texts
         assert leaf.tokens == len(leaf.text)
+        assert leaf.mean_log_prob is not None
         assert leaf.mean_log_prob <= 0
 
 

@@ -73,7 +73,7 @@ def gate(model: ScriptedModel) -> threading.Event:
 def check_kept(model: ScriptedModel) -> None:
     """After all questions: no cell is held, and what is kept is what its tokens say."""
     model.submit(lambda: None).result(10)
-    assert model.free_cells == model.info.context
+    assert model.free_positions == model.info.context
     store = model.prefixes
     if store is None:
         return

@@ -142,7 +142,7 @@ def test_small_contexts_cost_time_and_never_change_a_tree(
             assert shape(request.result(20)) == shape(alone)
             assert received(request.run) == received(alone)
         settle(tight)
-        assert tight.free_cells == context, "every cell was given back"
+        assert tight.free_positions == context, "every cell was given back"
 
 
 def received(run: Run) -> set[tuple[object, ...]]:
@@ -297,7 +297,7 @@ def test_cancel_ends_a_question_within_a_step_and_leaves_the_others() -> None:
         assert not other.result(20).cancelled
         stopped.cancel()  # nothing happens any more
         settle(model)
-        assert model.free_cells == model.info.context
+        assert model.free_positions == model.info.context
 
 
 def test_result_waits_no_longer_than_asked() -> None:
@@ -353,7 +353,7 @@ def test_what_one_question_breaks_is_its_own_affair(where: str) -> None:
         assert good.result(20).finished
         assert late.result(20).finished
         settle(model)
-        assert model.free_cells == model.info.context
+        assert model.free_positions == model.info.context
 
 
 class Failing(ScriptedModel):
@@ -388,7 +388,7 @@ def test_a_failed_decode_reaches_everyone_who_waits_and_the_scheduler_goes_on(
             assert request.done
         assert submit(scheduler, model, chains, "three").result(20).finished
         settle(model)
-        assert model.free_cells == model.info.context
+        assert model.free_positions == model.info.context
 
 
 def test_closing_the_model_tells_everyone_who_waits() -> None:

@@ -101,9 +101,9 @@ def test_what_would_abort_llama_cpp_is_refused() -> None:
         model.fork(0, 1, 2)
         with pytest.raises(ContextError, match="cannot fork"):
             model.fork(0, 1, 2)
-        assert model.free_cells == 1
+        assert model.free_positions == 1
         model.release(0)
-        assert model.free_cells == 6
+        assert model.free_positions == 6
         assert model.decoded == 7
 
 

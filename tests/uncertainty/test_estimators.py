@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from et_agent.calibration.features import features_of
 from et_agent.errors import SettingsError
 from et_agent.uncertainty.estimators import ESTIMATORS, find_estimator
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -89,6 +90,15 @@ def test_windows_of_token_confidence() -> None:
     short = windows(np.array([3.0, 5.0]))
     assert set(short.values()) == {4.0}
     assert all(math.isnan(value) for value in windows(np.array([])).values())
+
+
+def test_what_was_not_measured_is_never_certain() -> None:
+    unknown = LEAVES.about(0, log_prob=np.full(4, math.nan), answer_log_prob=np.full(4, math.nan))
+    for name in ("pe", "ln-pe", "perplexity", "best-path", "semantic-entropy", "answer-mass"):
+        assert ESTIMATORS[name].confidence(unknown, {}) is None, name
+    found = features_of(unknown)
+    for name in ("log_prob", "answer_logprob", "mass", "token_probability"):
+        assert found[name] is None, name
 
 
 def test_every_estimator_names_its_source() -> None:

@@ -245,7 +245,7 @@ class LlamaCppModel(HasTokenizer):
         return self._info
 
     @property
-    def free_cells(self) -> int:
+    def free_positions(self) -> int:
         """Cells of the cache that no sequence uses."""
         return self._cells.free
 

@@ -1,5 +1,6 @@
 """Semantic entropy: entropy over classes of answers that mean the same."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ def _semantic_entropy(leaves: LeafTable, merged: Sequence[int] | None) -> float:
     if merged is not None:
         classes = np.array([0, *(1 + one for one in merged)])[classes]
     normalised = leaves.log_prob / np.maximum(leaves.tokens, 1)
+    if np.isnan(normalised).any():
+        return math.nan  # not measured; no entropy would mean "certain"
     masses = leaves.count * np.exp(normalised - normalised.max())
     shares: Doubles = np.bincount(classes, masses / masses.sum()).astype(np.float64)
     shares = shares[shares > 0]

@@ -4,7 +4,7 @@ import threading
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.runnables.loading import SharedModel, shared_model
 
 __all__ = ["EngineKey", "close_engines", "engine_of"]
@@ -44,7 +44,7 @@ _HELD: Final[dict[EngineKey, SharedModel]] = {}
 _LOCK: Final = threading.Lock()
 
 
-def engine_of(key: EngineKey) -> LanguageModel:
+def engine_of(key: EngineKey) -> AnyModel:
     """The loaded model, loaded once; other models can be loaded meanwhile.
 
     Raises:

@@ -24,18 +24,19 @@ from pydantic import (
     model_validator,
 )
 
-from et_agent import EntropyTree, Greedy
+from et_agent import EntropyTree, Greedy, MultiChain
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import Calibration, Chat, ThinkingMode
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.opening import needing_logits
+from et_agent.engines.sampled import AnyModel, SampledModel
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.runnables.tree import calibrator_of
 from et_agent.validation import explained
-from et_agent.weights.catalog import default_model
+from et_agent.weights.catalog import default_model, is_address
 from langchain_et_agent._calls import (
     CALL_ARGUMENTS,
     Call,
@@ -96,7 +97,9 @@ class ChatEntropyTree(BaseChatModel):
     )
 
     model: str = Field(default_factory=default_model)
-    """A name as for `load_model`. With an `engine`, the name of its model."""
+    """A name as for `load_model`, or the address of an OpenAI-compatible server,
+    `http://HOST:PORT/v1#NAME`; its key is read from the environment variable ET_AGENT_API_KEY. With an
+    `engine`, the name of its model."""
     temperature: float = Field(
         default=EntropyTree.model_fields["temperature"].default, ge=0, le=10, allow_inf_nan=False
     )
@@ -201,7 +204,7 @@ class ChatEntropyTree(BaseChatModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.engine is not None and not isinstance(self.engine, LanguageModel):
+        if self.engine is not None and not isinstance(self.engine, AnyModel):
             raise ValueError(
                 f"engine is a {type(self.engine).__name__}: pass a model from et_agent.load_model"
             )
@@ -297,9 +300,16 @@ class ChatEntropyTree(BaseChatModel):
         if temperature == 0:
             return Greedy(max_tokens=max_tokens)
         leaves = given.get("leaves", self.leaves)
-        return EntropyTree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
+        tree = MultiChain if self._served(call) else EntropyTree
+        return tree(temperature=temperature, max_tokens=max_tokens, leaves=leaves)
 
-    def engine_for(self, model: str) -> LanguageModel:
+    def _served(self, call: Mapping[str, Any]) -> bool:
+        """Whether the model is behind a server, which gives whole replies."""
+        if self.engine is not None:
+            return isinstance(self.engine, SampledModel)
+        return is_address(call.get("model", self.model))
+
+    def engine_for(self, model: str) -> AnyModel:
         """Return the model of a name, loading it if necessary.
 
         Raises:
@@ -307,7 +317,7 @@ class ChatEntropyTree(BaseChatModel):
             SettingsError: There is no name, because the chat model had an engine when serialised.
         """
         if self.engine is not None:
-            return cast(LanguageModel, self.engine)
+            return cast(AnyModel, self.engine)
         if not model:
             raise SettingsError(
                 "no model is named, because a chat model with an engine is serialised without it: "
@@ -318,7 +328,8 @@ class ChatEntropyTree(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's tokens for a text, loading the model if necessary."""
-        return self.engine_for(self.model).tokenize(text)
+        model = needing_logits(self.engine_for(self.model), "the number of a token")
+        return model.tokenize(text)
 
     def _call(self, call: dict[str, Any]) -> Call:
         unknown = sorted(set(call) - CALL_ARGUMENTS)

@@ -23,7 +23,7 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from et_agent.answers import AnswerKind
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import InputError, SettingsError
 from et_agent.results import AskResult, CalibrationReport
 from et_agent.validation import explained
@@ -92,7 +92,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     @classmethod
     def _named(cls, values: dict[str, Any]) -> dict[str, Any]:
         given = values.get("model")
-        if isinstance(given, LanguageModel):
+        if isinstance(given, AnyModel):
             return {"tree": _tree_of(given), **values, "model": given.info.name}
         if given is None and "tree" in values:
             used = getattr(values["tree"], "model", "entropy-tree")
@@ -145,7 +145,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
         )
 
 
-def _tree_of(model: str | LanguageModel) -> Runnable[Any, AskResult]:
+def _tree_of(model: str | AnyModel) -> Runnable[Any, AskResult]:
     # Imported here: a tree of the caller's own needs no other.
     from et_agent.runnables import EntropyTreeRunnable
 

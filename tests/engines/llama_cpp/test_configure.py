@@ -92,9 +92,9 @@ def test_without_memory_for_streams_one_cache_does(
 
 
 def test_everything_is_given_back(either_model: LlamaCppModel) -> None:
-    before = either_model.free_cells
+    before = either_model.free_positions
     run_tree(either_model, "What is 2 + 2?", EntropyTree(leaves=6, max_tokens=16, tau=0.2), 1)
-    assert either_model.free_cells == before
+    assert either_model.free_positions == before
 
 
 @pytest.mark.parametrize("prefix_memory", [0, 64 << 20])
@@ -116,4 +116,4 @@ def test_a_small_context_costs_time_not_leaves(small_model_path: Path, prefix_me
         assert bool(request.recomputed) == (not prefix_memory)
         assert all(branch.finish is not None for branch in tree.branches)
         assert len(tree.branches) == 6
-        assert tight.free_cells == 128
+        assert tight.free_positions == 128

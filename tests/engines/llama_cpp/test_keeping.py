@@ -41,7 +41,7 @@ def test_a_second_question_starts_from_the_first_ones_beginning(stream_memory: i
         # Only the shapes of batches differ, as they do between any two runs.
         assert again.distribution[0].answer == first.distribution[0].answer
         model.submit(lambda: None).result()
-        assert model.free_cells == model._layout.total
+        assert model.free_positions == model._layout.total
 
 
 def test_a_next_turn_starts_from_the_reply_in_the_models_own_template() -> None:

@@ -153,10 +153,10 @@ def test_control_text_of_users_stays_text(small_model: LlamaCppModel) -> None:
 def test_batches_that_would_abort_llama_cpp_are_refused(
     small_model: LlamaCppModel, rows: list[tuple[int, int, int, bool]]
 ) -> None:
-    before = small_model.free_cells
+    before = small_model.free_positions
     with pytest.raises(ContextError):
         small_model.submit(partial(small_model.decode, batch(rows))).result()
-    assert small_model.free_cells == before
+    assert small_model.free_positions == before
 
 
 def test_forks_that_make_no_sense_are_refused(small_model: LlamaCppModel) -> None:

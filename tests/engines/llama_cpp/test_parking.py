@@ -48,15 +48,15 @@ def model(request: pytest.FixtureRequest) -> LlamaCppModel:
 def test_what_was_parked_goes_on_as_if_it_had_stayed(model: LlamaCppModel) -> None:
     decode(model, prompt_rows(PROMPT, 1))
     stayed = decode(model, NEXT)
-    free = model.free_cells
+    free = model.free_positions
     rows = park(model, 1)
     assert rows is not None
     assert rows.shape == (61, model._keeper._form.row_bytes)  # type: ignore[union-attr]
     assert restore(model, 1, rows[:60])
-    assert model.free_cells == free + 1
+    assert model.free_positions == free + 1
     assert np.array_equal(decode(model, NEXT), stayed)
     release(model, 1)
-    assert model.free_cells == model._layout.total
+    assert model.free_positions == model._layout.total
 
 
 def _apart(one: Logits, other: Logits) -> float:
@@ -132,12 +132,12 @@ def test_a_fork_whose_copy_is_to_come_is_no_place_for_another(small_model: Llama
     for sequence in range(1, small_model._layout.sequences):
         fork(small_model, 0, sequence, 60)
     release(small_model, 5)
-    free = small_model.free_cells
+    free = small_model.free_positions
     # The stream that was never used is left; then there is none that llama.cpp does not copy to.
     assert restore(small_model, 5, rows)
     release(small_model, 6)
     assert not restore(small_model, 6, rows)
-    assert small_model.free_cells == free - len(rows)
+    assert small_model.free_positions == free - len(rows)
     configure(small_model)
 
 
@@ -173,10 +173,10 @@ def test_keys_of_an_unknown_place_are_not_taken_while_attention_is_read(
     decode(model, prompt_rows(PROMPT, 1))
     rows = park(model, 1)
     assert rows is not None
-    free = model.free_cells
+    free = model.free_positions
     monkeypatch.setattr(StateForm, "keys", lambda *_: None)
     assert not restore(model, 1, rows)
-    assert model.free_cells == free
+    assert model.free_positions == free
 
 
 def test_what_does_not_fit_is_refused(model: LlamaCppModel) -> None:

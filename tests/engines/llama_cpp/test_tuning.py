@@ -54,6 +54,6 @@ def test_rates_of_the_small_model(small_model_path: Path) -> None:
         assert rates == heard
         assert {rate.width for rate in rates} == {1, 3}
         assert all(rate.tokens_per_second > 0 for rate in rates)
-        free = model.free_cells
+        free = model.free_positions
         assert model.submit(lambda: model.configure(8)).result().sequences > 1
-        assert model.free_cells == free
+        assert model.free_positions == free

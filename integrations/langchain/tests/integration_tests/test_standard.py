@@ -1,18 +1,32 @@
-"""LangChain's own integration tests, against real models on one thread.
+"""LangChain's own integration tests, against real models on one thread, here and behind a server.
 
 The small model has no tools in its chat template and loses its way in JSON, so tool calling and
-structured output are tested with the larger one. Images, sound and PDF are not supported.
+structured output are tested with the larger one. Every flag that models of text can have is set for
+that, but for counts of reasoning tokens, since it has no thoughts. Images, sound and PDF are not
+supported. The server is one of the tests' own, with the same model behind it.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_et_agent import ChatEntropyTree
+from langchain_et_agent import ChatEntropyTree, close_engines
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
+from et_agent.engines.loading import load_model
 from et_agent.weights.catalog import locate
+from tests.engines.openai_server import model_behind, serving
 
+_LONG = "Answer in one word. " * 40 + "What colour is the sky?"
+_Detail = Literal[
+    "audio_input",
+    "audio_output",
+    "reasoning_output",
+    "cache_read_input",
+    "cache_creation_input",
+]
+_Details = dict[Literal["invoke", "stream"], list[_Detail]]
 _SHARED = {"context": 2048, "leaves": 2, "max_sequences": 16, "max_tokens": 64, "threads": 1}
 
 
@@ -21,13 +35,42 @@ class _Standard(ChatModelIntegrationTests):
     def chat_model_class(self) -> type[BaseChatModel]:
         return ChatEntropyTree
 
+    @property
+    def model_override_value(self) -> str:
+        return str(locate("qwen2.5-coder-0.5b").path)
+
+
+@pytest.fixture(scope="class")
+def served(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The class's model behind a server with OpenAI's interface."""
+    settings: dict[str, Any] = {"context": 2048, "max_sequences": 16, "threads": 1}
+    with (
+        load_model(request.cls.weights, **settings) as model,
+        serving(model_behind(model)) as server,
+    ):
+        request.cls.url = server.url
+        yield
+        close_engines()
+
+
+@pytest.mark.usefixtures("served")
+class _Served(_Standard):
+    weights = ""
+    url = ""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": f"{self.url}#tiny", "leaves": 2, "max_tokens": 64}
+
+    @property
+    def model_override_value(self) -> str:
+        return f"{self.url}#other"
+
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-class TestSmallModel(_Standard):
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "smollm2-135m", **_SHARED}
+class TestSmallModelServed(_Served):
+    weights = "smollm2-135m"
 
     @property
     def has_tool_calling(self) -> bool:
@@ -37,27 +80,13 @@ class TestSmallModel(_Standard):
     def has_structured_output(self) -> bool:
         return False  # it may, but is too small to come to the end of a joke
 
-    @property
-    def model_override_value(self) -> str:
-        return str(locate("smollm2-135m").path)
-
 
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-class TestModelWithTools(_Standard):
-    @property
-    def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "qwen2.5-coder-0.5b", **_SHARED}
+class TestModelWithToolsServed(_Served):
+    weights = "qwen2.5-coder-0.5b"
 
     @property
     def supports_json_mode(self) -> bool:
         return True
-
-    @property
-    def supports_anthropic_inputs(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return str(locate("qwen2.5-coder-0.5b").path)

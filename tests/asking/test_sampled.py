@@ -1,0 +1,270 @@
+"""Questions to servers: what they are asked, and what is read of their replies."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from et_agent import Direct, EntropyTree, MultiChain, OpenAICompatibleModel, ask
+from et_agent.errors import EtAgentError, SettingsError, UnsupportedModelError
+from et_agent.gate import Clarifier, Gate, GatePolicy
+from tests.engines.openai_server import Body, OpenAIServer, Respond, choice, completion, serving
+
+CHAINS = MultiChain(leaves=2)
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["city", "days"],
+        },
+    },
+}
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+Behind = Callable[..., tuple[OpenAIServer, OpenAICompatibleModel]]
+
+
+@pytest.fixture
+def behind() -> Iterator[Behind]:
+    with ExitStack() as stack:
+
+        def make(given: Body | Respond) -> tuple[OpenAIServer, OpenAICompatibleModel]:
+            respond = given if callable(given) else lambda _: completion(given)
+            server = stack.enter_context(serving(respond))
+            return server, stack.enter_context(OpenAICompatibleModel(server.url))
+
+        yield make
+
+
+def call(arguments: Any, name: str = "weather") -> Body:
+    said = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return {"id": "1", "type": "function", "function": {"name": name, "arguments": said}}
+
+
+def calling(*calls: Body) -> Body:
+    return choice(None, tool_calls=list(calls), finish="tool_calls")
+
+
+@pytest.mark.parametrize("decoder", [EntropyTree(), EntropyTree(leaves=2), Direct()])
+def test_decoders_that_need_logits_are_refused_with_those_that_do_not(
+    behind: Behind, decoder: Any
+) -> None:
+    server, model = behind(choice("x"))
+    with pytest.raises(UnsupportedModelError, match="use MultiChain or Greedy"):
+        ask(model, "A or B?\nA) x\nB) y", decoder=decoder)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"chat": "plain"}, SettingsError, "chat='model'"),
+        ({"thinking": "on"}, UnsupportedModelError, "template_options"),
+        ({"thinking": "off"}, UnsupportedModelError, "template_options"),
+    ],
+)
+def test_options_that_need_the_template_are_refused(
+    behind: Behind, options: Any, error: type[EtAgentError], told: str
+) -> None:
+    _, model = behind(choice("x"))
+    with pytest.raises(error, match=told):
+        ask(model, "2 + 3?", **options)
+
+
+def test_options_reach_the_server(behind: Behind) -> None:
+    server, model = behind(choice("\\boxed{5}"))
+    ask(
+        model,
+        "2 + 3?",
+        decoder=MultiChain(leaves=1, temperature=0.5, max_tokens=50),
+        stop=["\n\n", "}"],
+        template_options={"enable_thinking": False},
+        max_thinking_tokens=100,
+        system_prompt="Be brief. \\boxed{}",
+    )
+    (body,) = server.requests
+    assert body["temperature"] == 0.5
+    assert body["max_tokens"] == 150  # thought and reply
+    assert body["stop"] == ["\n\n"]  # a box may end with the other
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert [one["role"] for one in body["messages"]] == ["system", "user"]
+    assert body["messages"][0]["content"].startswith("Be brief")
+
+
+def test_a_stop_sequence_that_closes_a_box_is_looked_for_here(behind: Behind) -> None:
+    _, model = behind(choice("So \\boxed{5} and \\boxed{6}"))
+    result = ask(model, "2 + 3?", decoder=CHAINS, stop=["}"])
+    assert result.answer == "5"
+    assert result.tree is not None
+    assert result.tree.leaves[0].text == "So \\boxed{5"
+
+
+def test_seeds_of_questions_differ(behind: Behind) -> None:
+    server, model = behind(choice("x"))
+    for seed in (0, 1):
+        ask(model, "2 + 3?", decoder=MultiChain(leaves=3), seed=seed)
+    assert len({body["seed"] for body in server.requests}) == len(server.requests)
+
+
+def test_a_tool_call_is_an_answer(behind: Behind) -> None:
+    server, model = behind(calling(call({"city": "Oslo", "days": 2})))
+    result = ask(model, "Weather in Oslo?", decoder=CHAINS, tools=[WEATHER], tool_choice="any")
+    (found,) = result.tool_calls
+    assert found.name == "weather"
+    assert found.arguments == {"city": "Oslo", "days": 2}
+    assert result.kind == "tool_call"
+    assert result.share == 1.0
+    assert result.fields["weather.city"].share == 1.0
+    assert result.confidence is not None
+    (body, *_) = server.requests
+    assert body["tool_choice"] == "required"
+    assert body["tools"] == [WEATHER]
+
+
+def test_words_where_a_tool_may_be_called_are_an_answer_in_words(behind: Behind) -> None:
+    server, model = behind(choice("I do not know. \\boxed{5}"))
+    result = ask(model, "2 + 3?", decoder=CHAINS, tools=[WEATHER])
+    assert result.answer == "5"
+    assert result.tool_calls == ()
+    assert server.requests[0]["tool_choice"] == "auto"
+
+
+def test_a_tool_by_name_and_none(behind: Behind) -> None:
+    server, model = behind(calling(call({"city": "Oslo", "days": 2})))
+    ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="weather")
+    assert server.requests[0]["tool_choice"]["function"]["name"] == "weather"
+    server.requests.clear()
+    ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="none")
+    assert "tools" not in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [call({"city": "Oslo"})],
+        [call({"city": "Oslo", "days": "two"})],
+        [call({"city": "Oslo", "days": 2}, name="other")],
+        [call('{"city": "Oslo", ')],
+        [call("[]")],
+        [call({"city": "Oslo", "days": 2}), call({"city": "Rome", "days": 2})],
+    ],
+)
+def test_calls_that_do_not_fit_are_no_answers(behind: Behind, calls: list[Body]) -> None:
+    _, model = behind(calling(*calls))
+    result = ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="any")
+    assert result.tool_calls == ()
+    assert result.answer is None
+    assert result.confidence is None
+
+
+def test_arguments_in_another_order_are_the_same_call(behind: Behind) -> None:
+    turns = iter([{"city": "Oslo", "days": 2}, {"days": 2, "city": "Oslo"}] * 2)
+    _, model = behind(lambda _: completion(calling(call(next(turns)))))
+    result = ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="any")
+    assert result.share == 1.0
+
+
+def test_a_conversation_with_calls_is_sent_as_the_interface_has_it(behind: Behind) -> None:
+    server, model = behind(choice("It rains. \\boxed{rain}"))
+    said: list[Any] = [
+        {"role": "user", "content": "Weather in Oslo?"},
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_content": "I shall look.",
+            "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Oslo"}}}],
+        },
+        {"role": "tool", "content": "rain"},
+        {"role": "user", "content": "So?"},
+    ]
+    ask(model, said, decoder=CHAINS, tools=[WEATHER])
+    _, assistant, tool, _ = server.requests[0]["messages"][-4:]
+    (made,) = assistant["tool_calls"]
+    assert json.loads(made["function"]["arguments"]) == {"city": "Oslo"}
+    assert made["type"] == "function"
+    assert tool["tool_call_id"] == made["id"]
+    assert "reasoning_content" not in assistant
+
+
+def test_json_that_fits_is_an_answer_with_fields(behind: Behind) -> None:
+    server, model = behind(choice('{"age": 30, "name": "Ada"}'))
+    result = ask(model, "Who?", decoder=CHAINS, schema=PERSON)
+    assert result.answer == '{"age":30,"name":"Ada"}'
+    assert result.kind == "json"
+    assert result.fields["age"].value == 30
+    assert result.fields["age"].confidence is not None
+    form = server.requests[0]["response_format"]
+    assert form["json_schema"]["schema"] == PERSON
+    assert "stop" not in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "Ada"}',
+        '{"name": "Ada", "age": "30"}',
+        '{"name": "Ada", "age": 30, "more": 1}',
+        'Sure: {"name": "Ada", "age": 30}',
+        '{"name": "Ada", "age": 30',
+        "",
+    ],
+)
+def test_json_that_no_server_checked_and_that_does_not_fit_is_none(
+    behind: Behind, text: str
+) -> None:
+    _, model = behind(choice(text))
+    result = ask(model, "Who?", decoder=CHAINS, schema=PERSON)
+    assert result.answer is None
+    assert result.confidence is None
+
+
+def test_options_are_answered_by_letter(behind: Behind) -> None:
+    _, model = behind(choice("It is \\boxed{B}."))
+    result = ask(model, "Which is even?\nA) 3\nB) 4")
+    assert result.answer == "B"
+    assert result.kind == "choice"
+
+
+def test_passages_are_shown_and_a_confidence_that_needs_more_is_not_made_up(
+    behind: Behind,
+) -> None:
+    server, model = behind(choice("Ada"))
+    result = ask(model, "Who wrote it?", context="Ada wrote it.")
+    assert result.answer == "Ada"
+    assert "Ada wrote it." in server.requests[0]["messages"][-1]["content"]
+    assert result.confidence is None
+    assert any("no confidence" in note for note in result.notes)
+
+
+def test_a_gate_decides_by_the_general_confidence(behind: Behind) -> None:
+    _, model = behind(choice("\\boxed{5}"))
+    decision = Gate(GatePolicy(answer_at=0.9)).ask(model, "2 + 3?", decoder=MultiChain(leaves=8))
+    assert decision.action == "abstain"
+    assert "general map" in decision.reason
+    share = GatePolicy(answer_at=0.9, uncalibrated="share")
+    asked = Gate(share).ask(model, "2 + 3?", decoder=MultiChain(leaves=8), calibrator=None)
+    assert asked.answer == "5"
+
+
+def test_calibrators_are_found_by_the_servers_model(behind: Behind) -> None:
+    _, model = behind(choice("\\boxed{5}"))
+    result = ask(model, "2 + 3?", decoder=CHAINS)
+    assert result.model.fingerprint == model.info.fingerprint
+    assert result.calibration is not None
+    assert result.calibration.notes == ("no calibrator for this model",)
+
+
+def test_readings_of_a_question_need_logits(behind: Behind) -> None:
+    _, model = behind(choice("x"))
+    with pytest.raises(UnsupportedModelError, match="needs logits"):
+        Clarifier(model)
