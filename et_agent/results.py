@@ -322,6 +322,8 @@ class AskResult(Frozen):
     """Whether the model's chat template or a plain prompt was used."""
     template_options: dict[str, JsonValue] = Field(default={})
     """Options that the chat template got, that of `thinking` included."""
+    max_thinking_tokens: int | None = None
+    """Tokens after which a thought was closed; None where the model was not to think."""
     seed: int
     """Seed of the run."""
     tree: TreeReport | None = None

@@ -5,7 +5,7 @@ from typing import Unpack, cast, overload
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.conversation import check_text, is_conversation
-from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PromptKeywords
+from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PilotKeywords
 from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
@@ -203,7 +203,7 @@ def run_pilot(
     source: str = "",
     kind: AnswerKind | str = AnswerKind.AUTO,
     on_progress: PilotProgress | None = None,
-    **prompt: Unpack[PromptKeywords],
+    **prompt: Unpack[PilotKeywords],
 ) -> Thresholds:
     """Measure a model's thresholds on questions other than those it will answer.
 

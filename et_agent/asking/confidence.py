@@ -92,6 +92,7 @@ class ConfidenceEstimator:
             decoder=described(self._decoder),
             instructions={form: self._prompt.instruction},
             chat=Fingerprint.chat_style(self._prompt.chat, self._prompt.template_options),
+            max_thinking_tokens=self._prompt.max_thinking_tokens,
             single=self._prompt.conversation.single,
             stops=self._prompt.own_stops,
             passages=bool(self._prompt.passages),

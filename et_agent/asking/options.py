@@ -23,7 +23,9 @@ __all__ = [
     "AskOptions",
     "Calibration",
     "Chat",
+    "PilotKeywords",
     "PromptKeywords",
+    "ThinkingKeywords",
     "ThinkingMode",
 ]
 
@@ -35,12 +37,24 @@ ThinkingMode = Literal["auto", "on", "off"]
 """Whether the model thinks before it answers; "auto" for what its chat template does by itself."""
 
 
-class PromptKeywords(TypedDict, total=False):
-    """Those fields of `AskOptions`, as keywords, that pilots and evaluations have too."""
+class PilotKeywords(TypedDict, total=False):
+    """Those fields of `AskOptions`, as keywords, that pilots have too."""
 
     seed: int
     system_prompt: str | None
     chat: Chat
+
+
+class ThinkingKeywords(TypedDict, total=False):
+    """Those that are about thoughts."""
+
+    thinking: ThinkingMode
+    template_options: Mapping[str, Any]
+    max_thinking_tokens: int | None
+
+
+class PromptKeywords(PilotKeywords, ThinkingKeywords, total=False):
+    """Those that evaluations have too."""
 
 
 class AskKeywords(PromptKeywords, total=False):
@@ -57,9 +71,6 @@ class AskKeywords(PromptKeywords, total=False):
     stop: Sequence[str]
     attention: bool
     decides: DecisionRule | None
-    thinking: ThinkingMode
-    template_options: Mapping[str, Any]
-    max_thinking_tokens: int | None
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.

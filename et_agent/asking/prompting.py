@@ -66,6 +66,7 @@ class PreparedPrompt:
         lettered: How the prompt goes on for each order of the options; None if these are not read.
         tools: Names of the tools that were passed.
         template_options: Options that the chat template got.
+        max_thinking_tokens: Tokens after which a thought is closed; None where the model thinks not.
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
     """
 
@@ -85,6 +86,7 @@ class PreparedPrompt:
     lettered: Lettered | None
     tools: tuple[str, ...]
     template_options: Mapping[str, Any]
+    max_thinking_tokens: int | None
     thoughts: Thoughts | None
 
     @classmethod
@@ -148,6 +150,7 @@ class PreparedPrompt:
             decoder=decoder,
             lettered=tokens.lettered,
             template_options=thinking.template,
+            max_thinking_tokens=None if direct else thinking.limit,
             thoughts=tokens.thoughts,
         )
 

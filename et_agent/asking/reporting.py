@@ -149,6 +149,7 @@ def result_of(
         stops=prompt.own_stops,
         chat=prompt.chat,
         template_options=dict(prompt.template_options),
+        max_thinking_tokens=prompt.max_thinking_tokens,
         seed=decoded.seed,
         tree=report,
     )

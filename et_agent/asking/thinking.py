@@ -26,7 +26,8 @@ class Thinking:
         form: How the model writes thoughts; None where it has none, or with a plain prompt.
         template: Options that its chat template gets.
         thinks: Whether it thinks before it answers, as far as its template tells.
-        limit: Tokens of a thought; None for `THINKING_TOKENS`.
+        limit: Tokens after which a thought is closed, as far as the context has room; None where the
+            model does not think.
     """
 
     form: ReasoningFormat | None
@@ -63,7 +64,7 @@ class Thinking:
                 "max_thinking_tokens limits thoughts, and this model has none unless asked: use "
                 "thinking='on' too, or leave it out"
             )
-        return cls(form, template, thinks, options.max_thinking_tokens)
+        return cls(form, template, thinks, _limit(options) if thinks else None)
 
     def thoughts(
         self, model: LanguageModel, prompt: Sequence[int], max_tokens: int
@@ -87,6 +88,11 @@ class Thinking:
         room = min(model.info.context, model.info.longest_path) - len(prompt) - around
         limit = max(0, min(limit, room - min(max_tokens, room // 2)))
         return Thoughts(model, self.form, prompt, limit=limit)
+
+
+def _limit(options: AskOptions) -> int:
+    given = options.max_thinking_tokens
+    return THINKING_TOKENS if given is None else given
 
 
 def _refuse_without_format(options: AskOptions) -> None:

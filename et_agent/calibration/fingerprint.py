@@ -46,6 +46,8 @@ class Fingerprint(BaseModel):
     """Whether stop sequences end paths."""
     passages: bool = False
     """Whether answers are out of given passages."""
+    max_thinking_tokens: int | None = None
+    """Tokens after which a thought is closed; None where the model does not think."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -70,8 +72,9 @@ class Fingerprint(BaseModel):
                 model=config["model"]["fingerprint"],
                 decoder=decoder,
                 instructions={kind: own[kind] for kind in sorted(set(kinds))},
-                chat=config["chat"],
+                chat=cls.chat_style(config["chat"], config.get("template_options") or {}),
                 passages=config.get("passages", False),
+                max_thinking_tokens=config.get("max_thinking_tokens"),
             )
         except (KeyError, TypeError) as error:
             raise CalibrationError(
@@ -94,6 +97,7 @@ class Fingerprint(BaseModel):
             single=result.get("single", True),
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
+            max_thinking_tokens=result.get("max_thinking_tokens"),
         )
 
     @staticmethod
@@ -114,6 +118,7 @@ class Fingerprint(BaseModel):
         single: bool = True,
         stops: bool = False,
         passages: bool = False,
+        max_thinking_tokens: int | None = None,
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = migrated(decoder)
@@ -127,13 +132,18 @@ class Fingerprint(BaseModel):
             single=single,
             stops=stops,
             passages=passages,
+            max_thinking_tokens=max_thinking_tokens,
         )
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
         # Without what earlier versions did not know, so that labels of theirs are known again.
-        new = None if self.passages else {"passages"}
+        later = {
+            "passages": self.passages,
+            "max_thinking_tokens": self.max_thinking_tokens is not None,
+        }
+        new = {name for name, told in later.items() if not told}
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -193,6 +203,8 @@ class Fingerprint(BaseModel):
             )
         if self.stops != other.stops:
             yield "stop sequences" if other.stops else "no stop sequences"
+        if self.max_thinking_tokens != other.max_thinking_tokens:
+            yield f"{_thinking(other)} instead of {_thinking(self)}"
         if self.passages != other.passages:
             yield "answers from passages" if other.passages else "no passages to answer from"
 
@@ -210,6 +222,11 @@ class Fingerprint(BaseModel):
             # What only one of them has says no more than that they differ.
             names -= one.model_fields.keys() ^ two.model_fields.keys()
         return names if _may_stop(self.decoder) else names - stopping
+
+
+def _thinking(fingerprint: Fingerprint) -> str:
+    limit = fingerprint.max_thinking_tokens
+    return "no thoughts" if limit is None else f"thoughts of up to {limit} tokens"
 
 
 def _family(decoder: Mapping[str, Any]) -> CalibrationFamily | None:

@@ -24,6 +24,13 @@ from et_agent.cli.run_options import (
     MainGpu,
     SplitMode,
 )
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 
 __all__ = ["AskCommand", "Passages", "ask"]
 
@@ -50,14 +57,6 @@ class ChatName(StrEnum):
 
     MODEL = "model"
     PLAIN = "plain"
-
-
-class ThinkingName(StrEnum):
-    """Whether the model thinks, as `et_agent.asking.options.ThinkingMode`."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
 
 
 _PROMPT = "Question"
@@ -153,34 +152,9 @@ def ask(
             rich_help_panel=_PROMPT,
         ),
     ] = ChatName.MODEL,
-    thinking: Annotated[
-        ThinkingName,
-        typer.Option(
-            metavar="WHEN",
-            help="Whether a model that can think before it answers does so: on, off, or auto, which "
-            "leaves it to its chat template.",
-            rich_help_panel=_PROMPT,
-        ),
-    ] = ThinkingName.AUTO,
-    max_thinking_tokens: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Tokens after which a thought is closed. --max-tokens counts the answer alone.",
-            show_default="1024",
-            rich_help_panel=_PROMPT,
-        ),
-    ] = None,
-    template_options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template-option",
-            metavar="NAME=VALUE",
-            help="An option of the model's chat template; repeat it for more.",
-            show_default=False,
-            rich_help_panel=_PROMPT,
-        ),
-    ] = None,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -328,12 +302,7 @@ def ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli.answering import AskSettings, answer
     from et_agent.cli.loading import GpuSettings, chosen_model, dequantizes
-    from et_agent.cli.prompts import (
-        read_passages,
-        read_schema,
-        read_system,
-        read_template_options,
-    )
+    from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
     from et_agent.weights.catalog import is_address
@@ -362,9 +331,7 @@ def ask(
                 system_prompt=None if system is None else read_system(system),
                 chat="plain" if chat is ChatName.PLAIN else "model",
                 schema=None if schema is None else read_schema(schema),
-                thinking=thinking.value,
-                template_options=read_template_options(template_options or ()),
-                max_thinking_tokens=max_thinking_tokens,
+                **thinking_keywords(thinking, max_thinking_tokens, template_options),
             ),
             context=context,
             threads=threads,

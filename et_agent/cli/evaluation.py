@@ -24,6 +24,13 @@ from et_agent.cli.run_options import (
     Verbose,
     Width,
 )
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 
 if TYPE_CHECKING:
     from et_agent.cli.loading import GpuSettings
@@ -85,6 +92,9 @@ def run(
     chat: Annotated[
         ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
     ] = ChatName.MODEL,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     store: StoreFile = None,
     context: ContextSize = None,
     threads: CpuThreads = None,
@@ -135,6 +145,7 @@ def run(
                 seed=seed,
                 system_prompt=system_prompt,
                 chat="plain" if chat is ChatName.PLAIN else "model",
+                **thinking_keywords(thinking, max_thinking_tokens, template_options),
                 on_progress=meter.move,
             )
     for one in skipped:

@@ -14,6 +14,13 @@ from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
@@ -95,6 +102,9 @@ def gated_ask(
     kind: Annotated[
         KindName, typer.Option(metavar="KIND", help="As for `et-agent ask`; auto by default.")
     ] = KindName.AUTO,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     leaves: Annotated[int | None, typer.Option(help="Leaves per tree.", show_default="16")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Longest path in tokens.", show_default="320")
@@ -180,7 +190,11 @@ def gated_ask(
     default = MultiChain if is_address(spec) else EntropyTree
     decoder = default(**chosen) if chosen else None
     options = AskOptions(
-        context=read_passages(passages), decoder=decoder, kind=kind.value, seed=seed
+        context=read_passages(passages),
+        decoder=decoder,
+        kind=kind.value,
+        seed=seed,
+        **thinking_keywords(thinking, max_thinking_tokens, template_options),
     )
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))

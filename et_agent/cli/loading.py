@@ -10,6 +10,7 @@ from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
+from et_agent.weights.catalog import is_address
 from et_agent.weights.progress import TransferProgress
 
 __all__ = [

@@ -28,6 +28,13 @@ from et_agent.cli.run_options import (
     Verbose,
     Width,
 )
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -87,6 +94,9 @@ def learn_model(
     chat: Annotated[
         ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
     ] = ChatName.MODEL,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     store: StoreFile = None,
     context: ContextSize = None,
     threads: CpuThreads = None,
@@ -146,6 +156,7 @@ def learn_model(
             seed=seed,
             system_prompt=system_prompt,
             chat="plain" if chat is ChatName.PLAIN else "model",
+            **thinking_keywords(thinking, max_thinking_tokens, template_options),
         )
         ended = _work(learning, f"{spec}, {decoder}", 60 * minutes)
         for one in learning.skipped:

@@ -1,14 +1,12 @@
-"""The system prompt, the passages, the schema and the template's options of the command line."""
+"""The system prompt, the passages and the schema of the command line."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.validation import parsed_json
 
-__all__ = ["read_passages", "read_schema", "read_system", "read_template_options"]
+__all__ = ["read_passages", "read_schema", "read_system"]
 
 
 def read_system(text: str) -> str:
@@ -74,24 +72,4 @@ def read_schema(file: str) -> dict[str, Any]:
             f"the schema {file} is not a JSON object: write one such as "
             '{"type": "object", "properties": …}'
         )
-    return found
-
-
-def read_template_options(given: Sequence[str]) -> dict[str, Any]:
-    """Options of a chat template, each NAME=VALUE; a value that is not JSON is a text.
-
-    Raises:
-        SettingsError: One has no name or no value.
-    """
-    found: dict[str, Any] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not name.strip() or not equals:
-            raise SettingsError(
-                f"--template-option is {one!r}: use NAME=VALUE, such as reasoning_effort=low"
-            )
-        try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
-            found[name.strip()] = value
     return found

@@ -10,16 +10,22 @@ from et_agent.decoding.base import DecoderSettings, Run, RunInputs, side
 from et_agent.decoding.sampling import Distribution
 from et_agent.decoding.tree import Branch, ForkKind
 
-__all__ = ["BatchedRun", "Coded", "CodedRun", "farthest_first"]
+__all__ = ["BatchedRun", "Coded", "CodedRun", "farthest_first", "is_one"]
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Codes inside a branch's interval, rescaled to [0, 1), and that interval."""
+    """Codes inside a branch's interval, rescaled to [0, 1), that interval, and what parts the codes."""
 
     codes: Doubles
     width: float
+    spacing: float
     low: float = 0.0
+
+
+def is_one(answers: int) -> bool:
+    """Whether there is one answer per thought; such settings are written as before there were more."""
+    return answers == 1
 
 
 class CodedRun(Run):
@@ -35,27 +41,52 @@ class CodedRun(Run):
     may also be alone in a wider interval. It then still follows its code: that no neighbour lies in
     the interval limits where in it the code can lie, so a fresh draw would be biased.
 
+    With K answers per thought, c codes that have come to an answer together are replaced by c K new
+    ones, spread evenly over what the model may answer after their thought. A thought's expected weight
+    is its probability whatever c is, and so is that of each answer after it: unbiased for any K.
+
     Args:
         settings: Temperature and token limit are used.
         inputs: The question.
         roots: N, the number of codes, at least 1.
+        answers: K, the answers per thought.
     """
 
-    def __init__(self, settings: DecoderSettings, inputs: RunInputs, *, roots: int) -> None:
+    def __init__(
+        self, settings: DecoderSettings, inputs: RunInputs, *, roots: int, answers: int = 1
+    ) -> None:
         super().__init__(settings, inputs)
-        self._spacing = 1.0 / roots
+        self._answers = answers
+        self._thinking = {0} if answers > 1 else set[int]()
         codes = self._first_codes((np.arange(roots) + self.uniform(0)) / roots)
         self.tree.branches[0].codes = codes.size
         self._coded: dict[int, Coded] = {}
         if roots > 1:
-            self._coded[0] = Coded(codes, 1.0)
+            self._coded[0] = Coded(codes, 1.0, 1.0 / roots)
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
+        if branch.id in self._thinking and self.answer_start(branch) is not None:
+            self._spread(branch)
         coded = self._coded.pop(branch.id, None)
         if coded is None:
             self._take_free(branch, distribution)
         else:
             self._take_coded(branch, distribution, coded)
+
+    def leaves_to_be(self) -> int:
+        """Leaves, with those that thoughts which have not ended will get."""
+        return sum(
+            branch.codes
+            * (self._answers if branch.id in self._thinking and branch.finish is None else 1)
+            for branch in self.tree.branches
+        )
+
+    def _spread(self, branch: Branch) -> None:
+        """Let a thought have its answers: new codes for the branch, from its own random stream."""
+        self._thinking.discard(branch.id)
+        branch.codes *= self._answers
+        codes = (np.arange(branch.codes) + self.uniform(branch.id)) / branch.codes
+        self._coded[branch.id] = Coded(codes, 1.0, 1.0 / branch.codes)
 
     def _take_free(self, branch: Branch, distribution: Distribution) -> None:
         """The next token of a branch that samples freely."""
@@ -82,8 +113,10 @@ class CodedRun(Run):
             width = coded.width * one.probability
             low = coded.low + coded.width * float(firsts[token]) - width * float(part[0])
             self._note_interval(owner.id, low, width)
-            if part.size > 1 or width > self._spacing:
-                self._coded[owner.id] = Coded(part, width, low)
+            if part.size > 1 or width > coded.spacing:
+                self._coded[owner.id] = Coded(part, width, coded.spacing, low)
+        if branch.id in self._thinking:
+            self._thinking.update(child.id for child in children)
         return children
 
     def _first_codes(self, codes: Doubles) -> Doubles:
@@ -128,6 +161,7 @@ class BatchedRun(CodedRun):
     ) -> None:
         self._sizes = sizes
         self._waiting: list[Doubles] = []
+        self._spacing = 1.0 / roots
         # Of each own token that codes chose, the interval of the codes that would.
         self._intervals: dict[int, list[tuple[float, float]]] = {}
         super().__init__(settings, inputs, roots=roots)
@@ -158,7 +192,7 @@ class BatchedRun(CodedRun):
             child = self.tree.graft(branch_id, position, len(codes))
             self._inherit_attention(child, decided=False)
             rescaled = np.clip((np.array(codes) - low) / width, 0.0, np.nextafter(1.0, 0.0))
-            self._coded[child.id] = Coded(rescaled, width, low)
+            self._coded[child.id] = Coded(rescaled, width, self._spacing, low)
             self._running[child.id] = child
         self.tree.share_by_codes()
 

@@ -317,6 +317,18 @@ class Run:
             self._answer_starts[branch.id] = start
         return self._answer_starts[branch.id]
 
+    def part(self, branch: Branch, name: str) -> range:
+        """The positions of a path in a part of it: its "thought", its "answer" or "anywhere".
+
+        What is known of a position when its token is decoded does not change later.
+        """
+        start = None if name == "anywhere" else self.answer_start(branch)
+        if name == "thought":
+            return range(self.max_tokens if start is None else start)
+        if name == "answer":
+            return range(self.max_tokens if start is None else start, self.max_tokens)
+        return range(self.max_tokens)
+
     def _has_stopped(self, branch: Branch) -> bool:
         inputs = self.inputs
         if branch.tokens[-1] in inputs.stop_tokens:

@@ -33,6 +33,8 @@ class CalibrationFamily:
         return all(decoder.get(name) == value for name, value in self.values)
 
 
-CODED: Final = CalibrationFamily("coded", frozenset({"temperature"}))
+CODED: Final = CalibrationFamily(
+    "coded", frozenset({"temperature", "answers_per_thought", "fork_in"})
+)
 """Trees from codes of arithmetic sampling, forked where that is worth its tokens or not at all. How
 sure their shares are hardly depends on the schedule (docs/experiments.md)."""

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.asking.options import AskOptions, PromptKeywords
+from et_agent.asking.thinking import Thinking
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.direct import Direct
@@ -85,7 +86,8 @@ def evaluate(
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         on_progress: Called at the beginning and after every question.
         prompt: `seed`, from which each question gets one of its own, `system_prompt`, which replaces
-            the default instruction of each answer kind, and `chat`, as in `AskOptions`.
+            the default instruction of each answer kind, `chat`, and what there is to say about thoughts
+            (`thinking`, `template_options`, `max_thinking_tokens`), as in `AskOptions`.
 
     Returns:
         The runs, in the order of `decoders`, and the questions that could not be asked or whose
@@ -148,10 +150,21 @@ def begin_run(
         "attention_layers": list(model.info.attention_layers),
         "decoder": described(decoder),
     }
+    config |= _thinking(model, options, decoder)
     # A file of the user's own goes by its name.
     known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
     label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
     return store.begin(label, config, parameters=model.info.parameters)
+
+
+def _thinking(
+    model: LanguageModel, options: AskOptions, decoder: DecoderSettings
+) -> dict[str, Any]:
+    """What the template is told and how long thoughts may be; nothing for models without thoughts."""
+    found = Thinking.of(model, options)
+    limit = None if isinstance(decoder, Direct) else found.limit
+    told = {"template_options": dict(found.template) or None, "max_thinking_tokens": limit}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _instructions(decoder: DecoderSettings, kinds: Collection[AnswerKind]) -> dict[str, str]:

@@ -16,14 +16,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     PrivateAttr,
     WithJsonSchema,
     model_validator,
 )
 
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import AskOptions, Calibration, Chat, ThinkingMode
+from et_agent.asking.options import AskOptions, Calibration, Chat
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree, MultiChain
@@ -37,6 +36,7 @@ from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
 from et_agent.runnables.driving import Asking, adecode, closed_after, decode
 from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
+from et_agent.runnables.thinking import ThinkingSettings
 from et_agent.runnables.watching import Send, Watch
 from et_agent.weights.catalog import default_model, is_address
 
@@ -56,7 +56,7 @@ def calibrator_of(value: object) -> object:
     return Calibrator.from_json(json.dumps(value)) if isinstance(value, Mapping) else value
 
 
-class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
+class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettings):
     """Answers a question with an entropy tree, from text, messages or a prompt value to an `AskResult`.
 
         tree = EntropyTreeRunnable(model="qwen2.5-coder-0.5b", leaves=8)
@@ -116,12 +116,6 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
-    thinking: ThinkingMode = "auto"
-    """Whether a model that can think does so: "on", "off", or "auto" for its template's own way."""
-    template_options: dict[str, JsonValue] = Field(default_factory=dict)
-    """Options of the chat template by name."""
-    max_thinking_tokens: int | None = None
-    """Tokens after which a thought is closed; None for 1,024."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
@@ -345,9 +339,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             system_prompt=self.system_prompt if system is None else system,
             chat=self.chat,
             calibrator=self.calibrator,
-            thinking=self.thinking,
-            template_options=self.template_options,
-            max_thinking_tokens=self.max_thinking_tokens,
+            **self.thinking_keywords,
         )
         pending = PendingAnswer(self.language_model(), question, options)
         return Watch(pending, send, follow=follow, include_tree=self.include_tree)

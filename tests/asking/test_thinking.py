@@ -417,3 +417,15 @@ def test_a_mark_in_an_answers_code_begins_no_thought(
 def test_a_thought_of_two_is_left_out_where_the_first_answer_has_closed_its_code() -> None:
     texts = {"```x```\n<think>\n\\boxed{5}\n</think>\nDone.": 1.0}
     assert asked(texts, kind="number").answer is None
+
+
+def test_the_limit_is_told_and_calibrators_hold_for_it() -> None:
+    model = ScriptedModel.from_texts({"<think>a</think>4": 1.0}, reasoning=FREE)
+    results = [
+        ask(model, "How many?", decoder=Greedy(), thinking=mode, max_thinking_tokens=limit)
+        for mode, limit in (("auto", None), ("on", 5), ("off", None))
+    ]
+    assert [one.max_thinking_tokens for one in results] == [1024, 5, None]
+    prints = [Fingerprint.of_result(one.model_dump(mode="json")) for one in results]
+    assert len({one.digest for one in prints}) == 3
+    assert "thoughts of up to 5 tokens instead of no thoughts" in prints[2].problems(prints[1])

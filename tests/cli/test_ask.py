@@ -9,8 +9,9 @@ import pytest
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import Chat, ThinkingMode
 from et_agent.cli import loading
-from et_agent.cli.ask import ChatName, KindName, ThinkingName
+from et_agent.cli.ask import ChatName, KindName
 from et_agent.cli.decoders import decoder_options, decoder_settings, option
+from et_agent.cli.thinking import ThinkingName
 from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
 from et_agent.decoding.schedules.keywords import ForkValue, Importance

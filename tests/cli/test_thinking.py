@@ -1,9 +1,13 @@
 """`et-agent ask` of models that think."""
 
 import json
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from et_agent.asking.options import ThinkingKeywords
+from et_agent.cli.main import app
 from et_agent.templates.reasoning import ReasoningFormat
 from tests.cli.conftest import Install, Run
 
@@ -56,3 +60,37 @@ def test_what_cannot_be_had_ends_with_one_message(
     assert shown.code == 2
     assert says in " ".join(shown.err.split())
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    "path", [("ask",), ("gate", "ask"), ("eval", "run"), ("calibrate", "model")]
+)
+def test_every_command_that_asks_has_the_same_options(path: tuple[str, ...]) -> None:
+    found: Any = get_command(app)
+    for name in path:
+        found = found.commands[name]
+    own = {one.name: (one.opts, one.help) for one in found.params}
+    wanted = {one.name: (one.opts, one.help) for one in get_command(app).commands["ask"].params}  # type: ignore[attr-defined]
+    for name in ThinkingKeywords.__annotations__:
+        assert own[name] == wanted[name]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [(["--thinking", "off"], "6"), (["--max-thinking-tokens", "1"], "8")],
+)
+def test_a_gate_asks_with_them(run: Run, install: Install, options: list[str], answer: str) -> None:
+    install(TEXTS, reasoning=FORM)
+    shown = run(
+        "gate",
+        "ask",
+        "How many?",
+        "--answer-at",
+        "0",
+        "--share",
+        "--leaves",
+        "4",
+        "--json",
+        *options,
+    )
+    assert json.loads(shown.out)["alternatives"][0]["answer"] == answer

@@ -141,6 +141,7 @@ def play(
     read_tokens: TokenReader | None = None,
     room: int | None = None,
     stopping_rule: StoppingRule | None = None,
+    thoughts: Any = None,
 ) -> Run:
     """Run a decoder to its end.
 
@@ -162,6 +163,7 @@ def play(
             room=room,
             attention=attention is not None if asks_attention is None else asks_attention,
             stopping_rule=stopping_rule,
+            thoughts=thoughts,
         )
     )
     tree, temperature = run.tree, run.temperature
@@ -251,3 +253,20 @@ def tree_of(schedule: str, **settings: Any) -> EntropyTree:
     """A tree with those of the settings that its schedule has."""
     made = EntropyTree.schedules[schedule]
     return made(**{name: value for name, value in settings.items() if name in made.model_fields})
+
+
+@dataclass(frozen=True)
+class ToyThoughts:
+    """Thoughts of so many tokens, as `et_agent.decoding.thinking.Thoughts` tells them.
+
+    Attributes:
+        length: Tokens of each.
+    """
+
+    length: int
+    state: str = "open"
+    longest: int = 0
+
+    def answer_start(self, tokens: Sequence[int]) -> int | None:
+        """Where the answer begins; None before."""
+        return self.length if len(tokens) >= self.length else None

@@ -113,9 +113,12 @@ class BackwardRun(BatchedRun):
         importance = None
         if delta is not None and self.tree.attention is not None:
             importance = self.tree.attention.importance(branch.id)
+        allowed = self.part(branch, self.settings.fork_in)
         positions = []
         for position in branch.alternatives:
             index = position - branch.start
+            if position not in allowed:
+                continue
             if position in branch.forked or branch.statistics[index].entropy < tau:
                 continue
             if delta is not None and importance is not None:

@@ -189,6 +189,24 @@ class EntropyTree(DecoderSettings):
         """The fewest leaves at which it may stop early; `leaves` where it never does."""
         return self.leaves
 
+    def check_thoughts(self, inputs: RunInputs) -> None:
+        """Refuse settings about thoughts where nothing is thought.
+
+        Raises:
+            SettingsError: One is set, and the model does not think before this answer.
+        """
+        thoughts = inputs.thoughts
+        if thoughts is not None and thoughts.state != "closed":
+            return
+        for name in ("answers_per_thought", "fork_in"):
+            if name in type(self).model_fields:
+                value = getattr(self, name)
+                if value != type(self).model_fields[name].default:
+                    raise SettingsError(
+                        f"{name}={value!r} is for models that think before they answer, and this one "
+                        "does not: leave it out, or have it think (thinking='on')"
+                    )
+
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question.
 

@@ -18,6 +18,7 @@ class BreadthFirst(ForkingTree):
 
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
+        self.check_thoughts(inputs)
         return BreadthFirstRun(self, inputs)
 
 

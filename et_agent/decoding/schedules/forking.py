@@ -5,14 +5,19 @@ from typing import ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from et_agent.decoding.schedules.base import EntropyTree
-from et_agent.decoding.schedules.keywords import Importance
+from et_agent.decoding.schedules.keywords import ForkPart, Importance
 from et_agent.decoding.thresholds import Thresholds
 
-__all__ = ["SURE", "ForkingTree"]
+__all__ = ["SURE", "ForkingTree", "is_anywhere"]
 
 SURE: Final = 0.02
 """Below this entropy, nats, a token is all but certain."""
 _PERCENTILE: Final = 80.0
+
+
+def is_anywhere(part: ForkPart) -> bool:
+    """Whether forks may be in any part; such settings are written as before there were parts."""
+    return part == "anywhere"
 
 
 class ForkingTree(EntropyTree):
@@ -44,6 +49,8 @@ class ForkingTree(EntropyTree):
     """Lowest importance of a fork; taken from `importance_percentile` if None."""
     importance_percentile: float = Field(default=25.0, ge=0, le=100, allow_inf_nan=False)
     """Percentile of the pilot's importances that gives delta."""
+    fork_in: ForkPart = Field(default="anywhere", exclude_if=is_anywhere)
+    """The part of a path that forks are in, for models that think."""
     exchangeable: bool = False
     """Fork into a second sample of the same distribution with half the weight. Otherwise the sides are
     distinct, by sum-and-sample. Which is more precise depends on the model

@@ -2,11 +2,13 @@
 
 from typing import Literal, TypedDict
 
-__all__ = ["ForkValue", "Importance", "Schedule", "TreeKeywords"]
+__all__ = ["ForkPart", "ForkValue", "Importance", "Schedule", "TreeKeywords"]
 
 Schedule = Literal["overlapped", "rounds", "online", "stratified", "breadth_first"]
 """Schedules by name, in the order in which `EntropyTree` looks for one if none is named."""
 ForkValue = Literal["value_per_token", "entropy", "mass", "mass_per_token", "disagreement"]
+ForkPart = Literal["anywhere", "thought", "answer"]
+"""The part of a path that forks may be in."""
 Importance = Literal["auto", "none", "received", "prompt"]
 
 
@@ -19,6 +21,8 @@ class TreeKeywords(TypedDict, total=False):
     max_tokens: int
     roots: int
     root_share: float
+    answers_per_thought: int
+    fork_in: ForkPart
     gap: int
     branching: int
     tau: float | None

@@ -44,6 +44,7 @@ class Online(ForkingTree):
             SettingsError: There is neither tau nor a pilot of this model, or importance `prompt` has
                 neither delta nor a pilot.
         """
+        self.check_thoughts(inputs)
         return OnlineRun(self, inputs, roots=min(self.roots, self.leaves))
 
 
@@ -133,6 +134,8 @@ class OnlineRun(CodedRun):
 
     def _wants_fork(self, branch: Branch, distribution: Distribution) -> bool:
         if distribution.statistics.entropy < self._tau or self._width(branch) < 2:
+            return False
+        if branch.end not in self.part(branch, self.settings.fork_in):
             return False
         last = max(branch.forked, default=-self.settings.gap)
         if branch.end - last < self.settings.gap:

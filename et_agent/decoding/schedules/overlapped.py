@@ -7,21 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from et_agent.decoding.arithmetic import CodedRun
+from et_agent.decoding.arithmetic import CodedRun, is_one
 from et_agent.decoding.base import Run, RunInputs, side
 from et_agent.decoding.family import CODED, CalibrationFamily
 from et_agent.decoding.sampling import Distribution, TokenStatistics
 from et_agent.decoding.schedules.backward import ForkCandidate, rank
 from et_agent.decoding.schedules.base import EntropyTree
-from et_agent.decoding.schedules.forking import SURE
+from et_agent.decoding.schedules.forking import SURE, is_anywhere
+from et_agent.decoding.schedules.keywords import ForkPart
 from et_agent.decoding.schedules.value import value_per_token
 from et_agent.decoding.tree import Alternatives, Branch, Finish, ForkKind, Side
 
 __all__ = ["Overlapped", "OverlappedRun"]
 
 _REACH: Final = 64
-"""Forks are made at most so many tokens before the end of a path. Earlier ones delay the end of the
-tree and were worth less than a chain (docs/experiments.md)."""
+"""Forks are made at most so many tokens before the end of a path, or of its thought if they are to be in
+it. Earlier ones delay the end of the tree and were worth less than a chain (docs/experiments.md)."""
 
 
 class Overlapped(EntropyTree):
@@ -43,13 +44,20 @@ class Overlapped(EntropyTree):
     one more chain. 1 is the value of a new chain for the same tokens. If no position reaches it, the
     tree stays smaller."""
 
+    answers_per_thought: int = Field(default=1, ge=1, le=64, exclude_if=is_one)
+    """Answers from each thought of the roots. Each adds the tokens of an answer alone, so that several
+    cost little; thoughts are then fewer. Unbiased for any number."""
+    fork_in: ForkPart = Field(default="anywhere", exclude_if=is_anywhere)
+    """The part of a path that forks are in, for models that think."""
+
     @property
     def roots(self) -> int:
         """Codes that start the tree."""
-        return max(1, round(self.root_share * self.leaves))
+        return max(1, round(self.root_share * self.leaves / self.answers_per_thought))
 
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
+        self.check_thoughts(inputs)
         return OverlappedRun(self, inputs)
 
 
@@ -71,7 +79,9 @@ class OverlappedRun(CodedRun):
     settings: Overlapped
 
     def __init__(self, settings: Overlapped, inputs: RunInputs) -> None:
-        super().__init__(settings, inputs, roots=settings.roots)
+        super().__init__(
+            settings, inputs, roots=settings.roots, answers=settings.answers_per_thought
+        )
         # By how much a branch's clock is ahead of its length.
         self._ahead: dict[int, int] = {0: 0}
         self._now: int | None = None
@@ -119,7 +129,7 @@ class OverlappedRun(CodedRun):
 
     def _fork_ended(self, clock: int, ended: list[Branch]) -> None:
         """Fork paths that ended at the same time, the best ones if there are too few leaves left."""
-        room = self.settings.leaves - self.tree.leaf_count()
+        room = self.settings.leaves - self.leaves_to_be()
         if room > 0:
             chains, mean_end = self._chains(), self._mean_end(clock)
             best = [self._best(one, chains, mean_end) for one in ended if one.alternatives]
@@ -137,8 +147,10 @@ class OverlappedRun(CodedRun):
         says = self._read(branch)
         mass = self.tree.weight(branch.id)
         best = ForkCandidate(branch, branch.end, -math.inf)
+        allowed = self.part(branch, self.settings.fork_in)
+        latest = min(branch.end, allowed.stop)
         for position in branch.alternatives:
-            if branch.end - position > _REACH:
+            if position not in allowed or latest - position > _REACH:
                 continue
             p = branch.probabilities[position - branch.start]
             value = value_per_token(

@@ -161,6 +161,7 @@ class Rounds(ForkingTree):
 
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
+        self.check_thoughts(inputs)
         return RoundsRun(self, inputs)
 
 

@@ -2,7 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from et_agent.decoding.arithmetic import CodedRun
+from pydantic import Field
+
+from et_agent.decoding.arithmetic import CodedRun, is_one
 from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.family import CODED, CalibrationFamily
 from et_agent.decoding.schedules.base import EntropyTree
@@ -21,6 +23,12 @@ class Stratified(EntropyTree):
     schedule: Literal["stratified"] = "stratified"
     """When to fork."""
 
+    answers_per_thought: int = Field(default=1, ge=1, le=64, exclude_if=is_one)
+    """Answers from each thought of the roots. Each adds the tokens of an answer alone, so that several
+    cost little; thoughts are then fewer. Unbiased for any number."""
+
     def start(self, inputs: RunInputs) -> Run:
         """Begin decoding one question."""
-        return CodedRun(self, inputs, roots=self.leaves)
+        self.check_thoughts(inputs)
+        each = self.answers_per_thought
+        return CodedRun(self, inputs, roots=max(1, round(self.leaves / each)), answers=each)

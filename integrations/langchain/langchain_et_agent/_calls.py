@@ -17,6 +17,7 @@ from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation, question_of
+from et_agent.runnables.thinking import THINKING_FIELDS
 from et_agent.validation import explained
 from langchain_et_agent._replies import reply
 
@@ -35,7 +36,6 @@ CALL_ARGUMENTS: Final = frozenset(
         "kind",
         "leaves",
         "logprobs",
-        "max_thinking_tokens",
         "max_tokens",
         "model",
         "response_format",
@@ -43,11 +43,10 @@ CALL_ARGUMENTS: Final = frozenset(
         "stream",
         "system_prompt",
         "temperature",
-        "template_options",
-        "thinking",
         "timeout",
         "tool_choice",
         "tools",
+        *THINKING_FIELDS,
     }
 )
 # Checked as the chat model's own fields are; what decoders and `submit` check is left to them.
@@ -63,9 +62,7 @@ _FIELDS: Final = (
     "timeout",
     "choose",
     "logprobs",
-    "thinking",
-    "template_options",
-    "max_thinking_tokens",
+    *THINKING_FIELDS,
 )
 
 
@@ -117,9 +114,7 @@ class Call:
             tool_choice=tool_choice_of(given.get("tool_choice"), names),
             schema=_schema(given.get("response_format")),
             stop=stop,
-            thinking=self._setting("thinking"),
-            template_options=self._setting("template_options"),
-            max_thinking_tokens=self._setting("max_thinking_tokens"),
+            **self._settings.thinking_keywords,
         )
 
     def _question(self, messages: Sequence[BaseMessage]) -> tuple[Question, str | None]:

@@ -17,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     SecretStr,
     ValidationError,
     field_validator,
@@ -26,7 +25,7 @@ from pydantic import (
 
 from et_agent import EntropyTree, Greedy, MultiChain
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import Calibration, Chat, ThinkingMode
+from et_agent.asking.options import Calibration, Chat
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description
@@ -34,6 +33,7 @@ from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel, SampledModel
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
+from et_agent.runnables.thinking import THINKING_FIELDS, ThinkingSettings
 from et_agent.runnables.tree import calibrator_of
 from et_agent.validation import explained
 from et_agent.weights.catalog import default_model, is_address
@@ -58,7 +58,7 @@ def _of_trees(name: str) -> Any:
     return copy(EntropyTree.model_fields[name])
 
 
-class ChatEntropyTree(BaseChatModel):
+class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     """A local GGUF model that decodes an entropy tree over the conversation.
 
     The message is the text of the heaviest leaf of the most likely answer. Its
@@ -68,6 +68,9 @@ class ChatEntropyTree(BaseChatModel):
         chat = ChatEntropyTree(model="qwen2.5-coder-0.5b", leaves=8)
         message = chat.invoke("How many legs have 3 cats and 2 birds?")
         message.response_metadata["et_agent"]["share"]
+
+    A message's thought is in `additional_kwargs["reasoning_content"]` and in a reasoning block of its
+    `content_blocks`; its content is the answer.
 
     A conversation without a system message gets the instruction of its answer kind. It asks for a
     boxed answer, so that leaves can be compared. `system_prompt=""` leaves it out.
@@ -120,14 +123,6 @@ class ChatEntropyTree(BaseChatModel):
     chat: Chat = "model"
     """"model" for the model's own chat template. "plain" for a plain prompt, as base models need it; it
     takes one human message and no tools."""
-    thinking: ThinkingMode = "auto"
-    """Whether a model that can think does so: "on", "off", or "auto" for its template's own way. A
-    message's thought is in `additional_kwargs["reasoning_content"]`, and a reasoning block of its
-    `content_blocks`; its content is the answer."""
-    template_options: dict[str, JsonValue] = Field(default_factory=dict)
-    """Options of the chat template by name, such as {"reasoning_effort": "low"}."""
-    max_thinking_tokens: int | None = Field(default=None, ge=0)
-    """Tokens after which a thought is closed; None for 1,024. `max_tokens` counts the answer alone."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""
@@ -250,10 +245,9 @@ class ChatEntropyTree(BaseChatModel):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs")
-        thinking = ("thinking", "template_options", "max_thinking_tokens")
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
-            **{name: getattr(self, name) for name in (*named, *thinking)},
+            **{name: getattr(self, name) for name in (*named, *THINKING_FIELDS)},
             "calibrator": written["calibrator"],
             "decoder": described(self.decoder_for({})),
             **self._engine_params,
