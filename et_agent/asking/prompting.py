@@ -17,6 +17,7 @@ from et_agent.asking.passages import (
     question_with_passages,
     shown_passages,
 )
+from et_agent.asking.spoken import spoken
 from et_agent.asking.thinking import Thinking
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
@@ -64,6 +65,8 @@ class PreparedPrompt:
         tools: Names of the tools that were passed.
         template_options: Options that the chat template got.
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
+        spoken: The model as its replies are read: with texts for control tokens that calls consist of.
+        begun: The assistant's text that the reply goes on with; empty for none.
     """
 
     conversation: Conversation
@@ -82,6 +85,8 @@ class PreparedPrompt:
     tools: tuple[str, ...]
     template_options: Mapping[str, Any]
     thoughts: Thoughts | None
+    spoken: LanguageModel
+    begun: str
 
     @classmethod
     def of(cls, model: LanguageModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -100,6 +105,9 @@ class PreparedPrompt:
         thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
+        reads = spoken(model, form.format) if isinstance(form, CallForm) else model
+        if isinstance(form, CallForm) and not form.free:
+            thinking = thinking.before_calls()
         decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
@@ -126,7 +134,7 @@ class PreparedPrompt:
             )
         else:
             prompt = tokens_of(conversation.question)
-            thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
+            thoughts = thinking.thoughts(reads, prompt, decoder.max_tokens)
         constraint = None if form is None else form.constraint(model)
         if thoughts is not None:
             constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
@@ -148,11 +156,13 @@ class PreparedPrompt:
             lettered=lettered,
             template_options=thinking.template,
             thoughts=thoughts,
+            spoken=reads,
+            begun=conversation.begun,
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:
         """Tokens of the prompt with a text behind its last message; the reply follows at once."""
-        *earlier, last = self.conversation.messages
+        *earlier, last = self.conversation.without_beginning.messages
         asked: Message = {**last, "content": f"{last['content']}\n\n{text}"}
         return unthinking_tokens(model, [*earlier, asked], self.template_options)
 
