@@ -127,22 +127,22 @@ class _Reader:
             if not self._text.startswith(name, at):
                 continue
             behind = at + len(name)
-            for middle in (form.middle, *form.middles):
-                begins = self._match(filled(middle, name=name), behind)
-                if begins is None:
-                    continue
-                if form.parameters is None:
-                    value, end = read_json_at(self._text, begins)
-                    if not isinstance(value, dict):
-                        raise ValueError("the arguments are no object")
-                    rests = _filled_rests(form.between, form.closing, name)
-                    return ReadCall(name, value, begins), rests, end
-                return self._with_parameters(name, begins)
             bare = form.parameters
             if bare is not None and bare.bare_closing is not None:
                 rests = _filled_rests(bare.bare_between, bare.bare_closing, name)
                 if any(one is not None and self._match(one.rstrip(), behind) for one in rests):
                     return ReadCall(name, {}, None), rests, behind
+            for middle in (form.middle, *form.middles):
+                begins = self._match(filled(middle, name=name), behind)
+                if begins is None:
+                    continue
+                if bare is not None:
+                    return self._with_parameters(name, begins)
+                value, end = read_json_at(self._text, begins)
+                if not isinstance(value, dict):
+                    raise ValueError("the arguments are no object")
+                rests = _filled_rests(form.between, form.closing, name)
+                return ReadCall(name, value, begins), rests, end
         raise ValueError("no call of a tool follows")
 
     def _with_parameters(

@@ -5,14 +5,15 @@ rendering. Which of its characters the template wrote itself is known of each; a
 outside: messages, arguments of tool calls, what tools gave, descriptions of tools.
 """
 
+import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
 from et_agent.errors import SettingsError, UnsupportedModelError
-from et_agent.templates.messages import Message, Tool
+from et_agent.templates.messages import FunctionCall, Message, Tool
 from et_agent.templates.own_text import OwnText, joined, own
 from et_agent.templates.reasoning import ReasoningFormat, reasoning_format
 from et_agent.templates.rendering import Piece, Template, pieces_of
@@ -34,6 +35,8 @@ _NO_PREFILL: Final = (
     "the conversation ends with the assistant, and the model's chat template cannot go on with its "
     "text ({}): leave that message out"
 )
+_TOOLS_ARE: Final = "You may call these tools, each a JSON object with the schema of its arguments:\n"
+_CALLS_ARE: Final = "To call one, reply with:\n"
 _GIVEN: Final = frozenset(
     {
         "add_generation_prompt",
@@ -133,22 +136,24 @@ class ChatTemplate:
             raise UnsupportedModelError(_NO_PREFILL.format(error)) from error
         raise UnsupportedModelError(f"the model's chat template refused: {error}") from error
 
-    def _ways(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Any:
+    def _ways(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[Shown]:
+        """The ways to show messages and tools, the template's own first."""
         yield from ways_to_show(messages, tools)
+        form = self._tool_format
+        if form is None:
+            return
         if any(one.get("tool_calls") for one in messages):
-            try:
-                written = [self._with_written_calls(one) for one in messages]
-            except UnsupportedModelError:
-                return
-            yield from ways_to_show(written, tools)
+            yield from ways_to_show([self._with_written_calls(one) for one in messages], tools)
+        if tools:  # DeepSeek's templates write calls and show no tools
+            yield from ways_to_show(_with_described(messages, tools, form), ())
 
     def _with_written_calls(self, message: Message) -> Message:
         """A message whose calls stand in its text, as the model writes them."""
         calls = [one["function"] for one in message.get("tool_calls", ())]
-        if not calls:
+        if not calls or self._tool_format is None:
             return message
         said = [message["content"], "\n"] if message["content"] else []
-        text = joined([*said, self.tool_format().written(calls)])
+        text = joined([*said, self._tool_format.written(calls)])
         return {"role": message["role"], "content": text}
 
     def _prompt(self, shown: Shown, options: Mapping[str, Any]) -> OwnText:
@@ -158,34 +163,16 @@ class ChatTemplate:
             Exception: Any: it refuses them, or leaves one out.
         """
         messages, given = shown
-        rendered = self._render(messages, given, options, prompt=not _goes_on(messages))
-        left_out = [
-            number for number, one in enumerate(messages) if not _says(rendered, one)
-        ]
-        for number in left_out:
-            if self._leaves_out(number, messages, given, options):
-                raise ValueError("it leaves out a message")
-        if given["tools"] and not self._shows(given["tools"], rendered):
-            raise ValueError("it leaves out a tool")
-        return _cut_behind(rendered, messages[-1]) if _goes_on(messages) else rendered
-
-    def _shows(self, tools: Sequence[Tool], rendered: str) -> bool:
-        return all(one["function"]["name"] in rendered for one in tools)
-
-    def _leaves_out(
-        self, number: int, messages: list[dict[str, Any]], given: Any, options: Any
-    ) -> bool:
-        """Whether a message is not said, not even in another spelling: another one changes nothing."""
-        canary = secrets.token_hex(8)
-        copy = [dict(one) for one in messages]
-        if copy[number].get("tool_calls"):
-            copy[number]["tool_calls"] = [
-                {**one, "function": {**one["function"], "name": canary}}
-                for one in copy[number]["tool_calls"]
-            ]
-        else:
-            copy[number]["content"] = canary
-        return canary not in self._render(copy, given, options, prompt=not _goes_on(messages))
+        prompt = not _goes_on(messages)
+        rendered = self._render(messages, given, options, prompt=prompt)
+        probe = _Canaries(messages, given)
+        try:
+            told: str | None = self._render(probe.messages, probe.given, options, prompt=prompt)
+        except Exception:  # it looks at the texts themselves
+            told = None
+        if told is not None:
+            probe.check(told)
+        return rendered if prompt else _cut_behind(rendered, messages[-1])
 
     def _render(
         self,
@@ -276,11 +263,61 @@ def _cut_behind(rendered: OwnText, message: Mapping[str, Any]) -> OwnText:
     raise ValueError("it does not end with that text")
 
 
-def _says(rendered: str, message: Mapping[str, Any]) -> bool:
-    """Whether a message's text, or what it calls, stands in a rendered one."""
-    if calls := message.get("tool_calls"):
-        return all(one["function"]["name"] in rendered for one in calls)
-    return (message["content"] or "").strip() in rendered
+def _with_described(
+    messages: Sequence[Message], tools: Sequence[Tool], form: ToolFormat
+) -> list[Message]:
+    """Messages with a system text that tells of tools, and how to call them."""
+    functions = [json.dumps(one["function"], ensure_ascii=False) for one in tools]
+    example: FunctionCall = {"name": "NAME", "arguments": {"ARGUMENT": "VALUE"}}
+    said = [_TOOLS_ARE, *(f"{one}\n" for one in functions), _CALLS_ARE, form.written([example])]
+    head = messages[0] if messages[0]["role"] == "system" else None
+    if head is not None and head["content"]:
+        said = [head["content"], "\n\n", *said]
+    system: Message = {"role": "system", "content": joined(said)}
+    return [system, *messages[head is not None :]]
+
+
+class _Canaries:
+    """A conversation whose texts and names are others, to see whether a template says each of them.
+
+    What an assistant says beside a call may be left out: many templates do.
+    """
+
+    def __init__(self, messages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:
+        self._messages: list[str] = []
+        self._tools: list[str] = []
+        self.messages = [self._message(one) for one in messages]
+        self.given = {**given, "tools": [self._tool(one) for one in given["tools"] or ()] or None}
+
+    @staticmethod
+    def _new(said: list[str]) -> str:
+        said.append(secrets.token_hex(8))
+        return said[-1]
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        if not (calls := message.get("tool_calls")):
+            text = message["content"]
+            return {**message, "content": self._new(self._messages) if text else text}
+        named = [
+            {**one, "function": {**one["function"], "name": self._new(self._messages)}}
+            for one in calls
+        ]
+        return {**message, "tool_calls": named}
+
+    def _tool(self, tool: Mapping[str, Any]) -> dict[str, Any]:
+        name = self._new(self._tools)
+        flat = {"name": name} if "name" in tool else {}
+        return {**tool, **flat, "function": {**tool["function"], "name": name}}
+
+    def check(self, rendered: str) -> None:
+        """Raise for what was left out.
+
+        Raises:
+            ValueError: Something was.
+        """
+        for said, what in ((self._messages, "message"), (self._tools, "tool")):
+            if not all(one in rendered for one in said):
+                raise ValueError(f"it leaves out a {what}")
 
 
 def _copied(value: Any) -> Any:

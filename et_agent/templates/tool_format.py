@@ -113,7 +113,7 @@ class ToolFormat:
 
     def written(self, calls: Sequence[FunctionCall]) -> OwnText:
         """Calls as the model writes them; names and arguments are text from outside."""
-        parts: list[str] = [own(self.opening)]
+        parts: list[str] = [self._filled(self.opening, "", 0)]
         for number, call in enumerate(calls):
             last = number == len(calls) - 1
             name, arguments = call["name"], call["arguments"]

@@ -240,7 +240,8 @@ class ToolProbe:
                 assert read is not None
                 before, separator, closing = read
                 after = os.path.commonprefix([separator, closing])
-                after = after[: len(after) - len(_half(after))]
+                key_end = after.find(">", after.rfind(KEY)) + 1 if KEY in after else 0
+                after = after[: key_end or len(after) - len(_half(after))]
                 made = Value(before, after, encoding, quote if encoding == "bare" else "")
                 return _unquoted(made), separator[len(after) :], closing[len(after) :]
         return None

@@ -238,7 +238,7 @@ def test_a_template_without_tools_says_so() -> None:
 
 
 def test_a_template_with_calls_of_another_form_says_so() -> None:
-    other = QWEN.replace("{{- tool_call.name }}", "{{- tool_call.name | upper }}")
+    other = QWEN.replace("{{- tool_call.name }}", "{{- tool_call.name | reverse }}")
     with pytest.raises(UnsupportedModelError, match="cannot be read off it"):
         template(other).tool_format()
 
