@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,17 @@ from et_agent.answers.field_paths import Step
 from et_agent.answers.structured import canonical
 from et_agent.answers.text import normalised
 
-__all__ = ["ABSENT", "Body", "Span", "field_key", "fields_of", "spans_of", "value_at"]
+__all__ = [
+    "ABSENT",
+    "Body",
+    "Span",
+    "Steps",
+    "field_key",
+    "fields_of",
+    "spans_of",
+    "spans_within",
+    "value_at",
+]
 
 Steps = tuple[Step, ...]
 Span = tuple[int, int]
@@ -42,11 +52,13 @@ class Body:
         value: The JSON value.
         start: Where its text begins within the reply's, characters.
         tool: Name of the tool; None for a reply that is JSON itself.
+        spans: Where the fields stand in the reply's text, characters, where that is not one JSON.
     """
 
     value: Any
     start: int
     tool: str | None = None
+    spans: Mapping[Steps, Span] | None = None
 
     @property
     def whole(self) -> Any:
@@ -103,12 +115,21 @@ def spans_of(body: Body, text: str) -> dict[Steps, Span]:
         body: The reply's JSON.
         text: The reply.
     """
-    found: dict[Steps, Span] = {}
-    _scan(text, body.start, () if body.tool is None else (body.tool,), found)
+    if body.spans is not None:
+        found = dict(body.spans)
+    else:
+        found = spans_within(text, body.start, () if body.tool is None else (body.tool,))
     if text.isascii():
         return found
     byte = _byte_of_character(text)
     return {steps: (byte[start], byte[end]) for steps, (start, end) in found.items()}
+
+
+def spans_within(text: str, start: int, steps: Steps) -> dict[Steps, Span]:
+    """Where the fields of JSON that begins at a character stand, in characters."""
+    found: dict[Steps, Span] = {}
+    _scan(text, start, steps, found)
+    return found
 
 
 def _byte_of_character(text: str) -> list[int]:

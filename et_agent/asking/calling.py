@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
 
+from et_agent.answers.calls import ReadCall, read_calls, slotted
 from et_agent.answers.extraction import Extracted
-from et_agent.answers.fields import Body
+from et_agent.answers.fields import Body, Span, Steps, spans_within
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
+from et_agent.asking.spoken import as_generated, spoken
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
-from et_agent.grammar import GrammarConstraint, json_rule, literal
+from et_agent.grammar import GrammarConstraint, call_grammar, json_rule, literal
 from et_agent.results import ToolCall
-from et_agent.templates.messages import Tool, ToolFormat
+from et_agent.templates.messages import Tool
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
@@ -123,7 +126,7 @@ class JsonForm:
 
 @dataclass(frozen=True)
 class CallForm:
-    """A tool call as the model's template writes it.
+    """Tool calls as the model's template writes them.
 
     Where a reply may also be in words, small models tend to forget the template's tags: a reply that
     begins with the call's bare JSON, within a code fence or not, is a call too.
@@ -132,11 +135,18 @@ class CallForm:
         format: How the template writes calls.
         tools: Those that may be called.
         free: Whether a reply may also be, or begin with, other text.
+        several: Whether a reply may make several calls.
     """
 
     format: ToolFormat
     tools: tuple[Tool, ...]
     free: bool
+    several: bool = True
+
+    @cached_property
+    def _schemas(self) -> dict[str, Mapping[str, Any]]:
+        functions = [tool["function"] for tool in self.tools]
+        return {one["name"]: _parameters(one) for one in functions}
 
     def constraint(self, model: LanguageModel) -> Constraint:
         """The grammar of calls, which applies from the beginning, or once a call begins.
@@ -144,42 +154,46 @@ class CallForm:
         Raises:
             SettingsError: No grammar can express a tool's schema.
         """
-        form, rules = self.format, {}
-        for number, tool in enumerate(self.tools):
-            function = tool["function"]
-            try:
-                rules[function["name"]] = f"t{number}: {json_rule(_parameters(function))}"
-            except SettingsError as error:
-                raise SettingsError(f"tool {function['name']}: {error}") from error
-        ways = " | ".join(f"{literal(name + form.middle)} t{i}" for i, name in enumerate(rules))
-        opening = form.opening.removeprefix(form.marker) if self.free else form.opening
-        root = f"start: {literal(opening)} ({ways}) {literal(form.closing)}"
-        grammar = GrammarConstraint(model, "\n".join((root, *rules.values())))
+        form, schemas = self.format, self._schemas
+        opening = form.opening
+        if self.free and opening:
+            opening = opening.removeprefix(form.marker)
+        grammar = call_grammar(model, form, schemas, opening=opening, several=self.several)
         if not self.free:
             return grammar
-        triggers = [Trigger(re.compile(re.escape(form.marker.encode())), grammar)]
+        triggers = [Trigger(re.compile(self._marker.pattern.encode(), re.DOTALL), grammar)]
         bare = self._bare
-        for number, name in enumerate(rules) if bare is not None else ():
+        for name, schema in schemas.items() if bare is not None else ():
             assert bare is not None
             pattern = re.compile(f'{bare.opening}{re.escape(name)}"'.encode())
             key = literal(f'"{bare.arguments}"')
-            root = f'start: ws "," ws {key} ws ":" ws t{number} ws "}}"'
-            after = GrammarConstraint(model, "\n".join((root, _SPACES, rules[name])))
+            root = f'start: ws "," ws {key} ws ":" ws arguments ws "}}"'
+            rule = f"arguments: {json_rule(schema)}"
+            after = GrammarConstraint(model, "\n".join((root, _SPACES, rule)))
             triggers.append(Trigger(pattern, after))
-        return AfterTrigger(model, triggers)
+        return AfterTrigger(spoken(model, form), triggers)
+
+    @cached_property
+    def _marker(self) -> re.Pattern[str]:
+        """Where a call begins."""
+        if self.format.opening:
+            return re.compile(re.escape(self.format.marker))
+        # The prompt has the marker already: the reply begins with a tool's name.
+        names = "|".join(map(re.escape, self._schemas))
+        return re.compile(rf"\A(?=(?:{names}){re.escape(self.format.middle)})")
 
     @cached_property
     def _bare(self) -> "_Bare | None":
         """How a call looks without the template's tags; None if it is not a JSON object."""
         name, key = _NAME.search(self.format.opening), _KEY.search(self.format.middle)
-        if not self.free or name is None or key is None:
+        if not self.free or name is None or key is None or self.format.parameters is not None:
             return None
         opening = rf'\A\s*(?:```(?:json)?\s*)?\{{\s*"{name[1]}"\s*:\s*"'
         return _Bare(opening, name[1], key[1])
 
     def begins(self, text: str) -> bool:
         """Whether it calls a tool, or must."""
-        return not self.free or self.format.marker in text or self._begins_bare(text)
+        return not self.free or bool(self._marker.search(text)) or self._begins_bare(text)
 
     def _begins_bare(self, text: str) -> bool:
         bare = self._bare
@@ -187,16 +201,21 @@ class CallForm:
         if found is None:
             return False
         name, quote, _ = text[found.end() :].partition('"')
-        return bool(quote) and any(tool["function"]["name"] == name for tool in self.tools)
+        return bool(quote) and name in self._schemas
 
     def before(self, text: str) -> str:
         """What a reply says before it calls a tool."""
         if self._begins_bare(text):
             return ""
-        return text.partition(self.format.marker)[0].rstrip() if self.begins(text) else text
+        found = self._marker.search(text)
+        if found is None:
+            return "" if self.begins(text) else text
+        said = text[: found.start()].rstrip()
+        lead = next((one for one in self.format.leads if said.endswith(one)), "")
+        return said.removesuffix(lead).rstrip()
 
     def read(self, text: str) -> Extracted | None:
-        """The call, name and arguments in canonical form."""
+        """The calls, names and arguments in canonical form."""
         calls = self.calls(text)
         if not calls:
             return None
@@ -204,37 +223,54 @@ class CallForm:
         return Extracted(text.strip(), value, ("tool_call", value), "tool call")
 
     def calls(self, text: str) -> tuple[ToolCall, ...]:
-        """The call of a reply, one or none; () when it is cut off or outside its schema's bounds."""
-        body = self.body(text)
-        if body is None:
+        """The calls of a reply; () when one is cut off or outside its schema's bounds."""
+        try:
+            found = self._calls(text)
+        except ValueError:
             return ()
-        assert body.tool is not None
-        return (ToolCall(name=body.tool, arguments=body.value),)
+        return tuple(ToolCall(name=one.name, arguments=one.arguments) for one in found)
 
     def body(self, text: str) -> Body | None:
-        """The call's arguments; None when it is cut off or outside its schema's bounds."""
-        body = self._body(text)
-        return None if body is None or not self._within_bounds(body) else body
+        """The arguments; None when a call is cut off or outside its schema's bounds.
 
-    def _within_bounds(self, body: Body) -> bool:
-        functions = (tool["function"] for tool in self.tools)
-        return all(
-            within_bounds(body.value, _parameters(function))
-            for function in functions
-            if function["name"] == body.tool
-        )
-
-    def _body(self, text: str) -> Body | None:
-        """The call's arguments as they are written; None when it is cut off."""
+        Those of several calls are a list of objects, each with a tool's name and its arguments.
+        """
         try:
-            if self._begins_bare(text):
-                return self._read_bare(text)
-            at = text.find(self.format.marker)
-            return None if at < 0 else self._read_marked(text, at)
+            found = self._calls(text)
         except ValueError:
             return None
+        if len(found) == 1 and found[0].at is not None:
+            return Body(found[0].arguments, found[0].at, found[0].name)
+        spans: dict[Steps, Span] = {}
+        for number, one in enumerate(found):
+            steps: Steps = (one.name,) if len(found) == 1 else (number, one.name)
+            spans |= spans_within(text, one.at, steps) if one.at is not None else {}
+            spans |= {(*steps, key): span for key, span in one.spans.items()}
+        if len(found) == 1:
+            return Body(found[0].arguments, 0, found[0].name, spans)
+        return Body([{one.name: one.arguments} for one in found], 0, None, spans)
 
-    def _read_bare(self, text: str) -> Body:
+    def _calls(self, text: str) -> list[ReadCall]:
+        """The calls of a complete reply.
+
+        Raises:
+            ValueError: One is cut off, or outside its schema's bounds.
+        """
+        if self._begins_bare(text):
+            found = [self._read_bare(text)]
+        else:
+            marker = self._marker.search(text)
+            if marker is None:
+                raise ValueError("there is no call")
+            opening = re.compile(slotted(self.format.opening)).match(text, marker.start())
+            if opening is None:
+                raise ValueError("no call follows the marker")
+            found = read_calls(self.format, text, opening.end(), self._schemas)
+        if not all(within_bounds(one.arguments, self._schemas[one.name]) for one in found):
+            raise ValueError("arguments are outside their schema's bounds")
+        return found
+
+    def _read_bare(self, text: str) -> ReadCall:
         bare = self._bare
         assert bare is not None
         value, _ = read_json_at(text, text.index("{"))
@@ -244,24 +280,17 @@ class CallForm:
         assert opening is not None
         after_name = text.index('"', opening.end()) + 1
         colon = text.index(":", after_name)
-        return Body(value[bare.arguments], colon + 1, value[bare.name])
-
-    def _read_marked(self, text: str, at: int) -> Body:
-        form = self.format
-        if not text.startswith(form.opening, at):
-            raise ValueError("no call follows the marker")
-        at += len(form.opening)
-        name, middle, _ = text[at:].partition(form.middle)
-        at += len(name) + len(middle)
-        arguments, end = read_json_at(text, at)
-        rest = text[end:].lstrip(" ")  # the schema's grammar lets a space follow
-        if not isinstance(arguments, dict) or not rest.startswith(form.closing):
-            raise ValueError("the call does not end as the template writes it")
-        return Body(arguments, at, name)
+        return ReadCall(value[bare.name], value[bare.arguments], colon + 1)
 
     def ends(self, text: str) -> bool:
-        """Whether the call is complete: one per reply."""
-        return text.endswith(("}", self.format.closing)) and self._body(text) is not None
+        """Whether the reply is complete, so that nothing but spaces may follow."""
+        more = self.several and self.format.between is not None and not self._begins_bare(text)
+        if more or not text.rstrip().endswith(("}", self.format.closing.rstrip() or "}")):
+            return False
+        try:
+            return bool(self._calls(text))
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +328,11 @@ def call_form(
     if choice == "none":
         return (), None
     may = tuple(tool for tool in checked if choice in ("auto", "any", tool["function"]["name"]))
-    return checked, CallForm(model.tool_format(), may, free=choice == "auto")
+    form = model.tool_format()
+    if isinstance(model, LanguageModel):
+        form = as_generated(model, form)
+    # Who names a tool wants it to be called once.
+    return checked, CallForm(form, may, free=choice == "auto", several=choice in _CHOICES)
 
 
 def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:

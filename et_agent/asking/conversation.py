@@ -95,6 +95,18 @@ class Conversation:
         """Whether it is one question, with nothing said before."""
         return [one["role"] for one in self.messages if one["role"] != "system"] == ["user"]
 
+    @property
+    def begun(self) -> str:
+        """The assistant's text with which it ends and the reply goes on; empty for none."""
+        last = self.messages[-1]
+        begins = last["role"] == "assistant" and not last.get("tool_calls")
+        return last["content"] if begins else ""
+
+    @property
+    def without_beginning(self) -> "Conversation":
+        """The same without that text."""
+        return replace(self, messages=self.messages[:-1]) if self.begun else self
+
     def with_question(self, text: str) -> "Conversation":
         """With another text in its last user message."""
         last = max(at for at, one in enumerate(self.messages) if one["role"] == "user")

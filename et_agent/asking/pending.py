@@ -91,12 +91,13 @@ class PendingAnswer:
         self._model = model
         self._estimator = ConfidenceEstimator(model, prompt, decoder, options)
         self._reader = PathReader(
-            model,
+            prompt.spoken,
             self.question,
             prompt.kind,
             prompt.stops,
             prompt.form,
             SampledThoughts(model) if isinstance(model, SampledModel) else prompt.thoughts,
+            begun=prompt.begun,
             declining=bool(prompt.passages),
         )
         self._running = RunningReader(self._reader, prompt.reading_kind)
@@ -148,7 +149,7 @@ class PendingAnswer:
 
     def _leaves(self, tree: Tree, reading: TreeReading) -> LeafTable:
         classes = reading.classes.index_of_leaf
-        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+        return leaf_table(tree, classes, reading.answers, self._prompt.spoken.token_bytes)
 
     @property
     def ticket(self) -> Request:
@@ -246,7 +247,7 @@ class PendingAnswer:
         answerable = self.answerable(left)
         reading = self.reading()
         leaves = self.leaves(reading)
-        fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
+        fields = read_fields(run.tree, reading, leaves, self._prompt.spoken.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
         grounding = self.grounding(left)
         assessment = self._estimator.estimate(

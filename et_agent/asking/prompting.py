@@ -18,6 +18,7 @@ from et_agent.asking.passages import (
     shown_passages,
 )
 from et_agent.asking.sampled import chain_decoder, checked_form, sample_request
+from et_agent.asking.spoken import spoken
 from et_agent.asking.thinking import Thinking
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.constraint import Constraint
@@ -68,6 +69,8 @@ class PreparedPrompt:
         template_options: Options that the chat template got.
         max_thinking_tokens: Tokens after which a thought is closed; None where the model thinks not.
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
+        spoken: The model as its replies are read: with texts for control tokens that calls consist of.
+        begun: The assistant's text that the reply goes on with; empty for none.
     """
 
     conversation: Conversation
@@ -88,6 +91,8 @@ class PreparedPrompt:
     template_options: Mapping[str, Any]
     max_thinking_tokens: int | None
     thoughts: Thoughts | None
+    spoken: AnyModel
+    begun: str
 
     @classmethod
     def of(cls, model: AnyModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -104,12 +109,15 @@ class PreparedPrompt:
             if copied:  # numbers too
                 kind = reading_kind = AnswerKind.TEXT
         thinking = Thinking.of(model, options)
-        served = isinstance(model, SampledModel)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        if served:
+        reads: AnyModel = model
+        if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)
         else:
+            if isinstance(form, CallForm):
+                reads = spoken(model, form.format)
+                thinking = thinking if form.free else thinking.before_calls()
             decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
@@ -152,11 +160,13 @@ class PreparedPrompt:
             template_options=thinking.template,
             max_thinking_tokens=None if direct else thinking.limit,
             thoughts=tokens.thoughts,
+            spoken=reads,
+            begun=conversation.begun,
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:
         """Tokens of the prompt with a text behind its last message; the reply follows at once."""
-        *earlier, last = self.conversation.messages
+        *earlier, last = self.conversation.without_beginning.messages
         asked: Message = {**last, "content": f"{last['content']}\n\n{text}"}
         return unthinking_tokens(model, [*earlier, asked], self.template_options)
 
@@ -195,6 +205,8 @@ def _tokens(
     decoder: DecoderSettings,
     form: JsonForm | CallForm | None,
 ) -> _Tokens:
+    reads = spoken(model, form.format) if isinstance(form, CallForm) else model
+
     def tokens_of(text: str) -> list[int]:
         asked = conversation.with_question(text)
         return _prompt(model, asked, passages, shown, options.chat, thinking.template)
@@ -207,7 +219,7 @@ def _tokens(
         )
     else:
         prompt = tokens_of(conversation.question)
-        thoughts = thinking.thoughts(model, prompt, decoder.max_tokens)
+        thoughts = thinking.thoughts(reads, prompt, decoder.max_tokens)
     constraint = None if form is None else form.constraint(model)
     if thoughts is not None:
         constraint = ThinkingConstraint(model, thoughts, prompt, constraint)

@@ -82,6 +82,7 @@ class PathReader:
         form: The form that replies have, or may have; None for words only.
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts. What is said
             in a thought is no answer, and a path whose thought has not ended gives none.
+        begun: What the assistant has said already, which paths go on with.
         declining: Whether a path may say that the passages do not hold the answer.
     """
 
@@ -94,8 +95,10 @@ class PathReader:
         form: ReplyForm | None = None,
         thoughts: PartReader | None = None,
         *,
+        begun: str = "",
         declining: bool = False,
     ) -> None:
+        self._begun = begun
         self._thoughts = thoughts
         self._model, self._question, self._kind, self._form = model, question, kind, form
         self._stops = StopSequences(()) if stops is None else stops
@@ -157,7 +160,7 @@ class PathReader:
         if cut.read is None:
             return None
         return extract(
-            cut.read,
+            self._begun + cut.read,
             kind,
             question=self._question,
             finished=finished or cut.stopped,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from et_agent.answers.calls import ReadCall
 from et_agent.answers.fields import Body
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm
@@ -79,15 +80,12 @@ class _CheckedJson(JsonForm):
 class _CheckedCalls(CallForm):
     """Calls that no grammar of ours has kept to the schemas of their tools."""
 
-    def body(self, text: str) -> Body | None:
-        """The call's arguments; None if they do not fit, or if there are several calls."""
-        if text.count(self.format.opening) > 1:
-            return None
-        found = super().body(text)
-        tools = {tool["function"]["name"]: tool["function"] for tool in self.tools}
-        if found is None or found.tool not in tools:
-            return None
-        return found if fits(found.value, _schema(tools[found.tool])) else None
+    def _calls(self, text: str) -> list[ReadCall]:
+        """The calls of a complete reply; ValueError where one does not fit, too."""
+        found = super()._calls(text)
+        if not all(fits(one.arguments, self._schemas[one.name]) for one in found):
+            raise ValueError("arguments do not fit their schema")
+        return found
 
 
 def _schema(function: Any) -> dict[str, Any]:
@@ -108,7 +106,7 @@ def checked_form(form: JsonForm | CallForm | None) -> JsonForm | CallForm | None
         return None
     for tool in form.tools:
         fits(None, _schema(tool["function"]))
-    return _CheckedCalls(form.format, form.tools, form.free)
+    return _CheckedCalls(form.format, form.tools, form.free, form.several)
 
 
 def sample_request(

@@ -1,7 +1,7 @@
 """Whether the model thinks before it answers, as far as its chat template lets one choose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from et_agent.asking.options import AskOptions
@@ -65,6 +65,13 @@ class Thinking:
                 "thinking='on' too, or leave it out"
             )
         return cls(form, template, thinks, _limit(options) if thinks else None)
+
+    def before_calls(self) -> "Thinking":
+        """The same before a tool call, which has no header of an answer."""
+        form = self.form
+        if form is None or not form.answer:
+            return self
+        return replace(self, form=replace(form, answer=form.turn, answer_end=""))
 
     def thoughts(
         self, model: LanguageModel, prompt: Sequence[int], max_tokens: int

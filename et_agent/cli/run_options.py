@@ -33,8 +33,8 @@ MODEL_SHOWN: Final = "qwen2.5-coder-0.5b, or your setting"
 """What is said of the default: `et_agent.weights.catalog.default_model`."""
 MODEL_HELP: Final = (
     "A catalog name, a GGUF file, hf:owner/repo/file.gguf, a model of another program such as "
-    "ollama:llama3.2, or the address of an OpenAI-compatible server, http://HOST:PORT/v1#NAME; its key is "
-    "read from the environment variable ET_AGENT_API_KEY."
+    "ollama:llama3.2, or the address of an OpenAI-compatible server, http://HOST:PORT/v1#NAME; its key "
+    "is read from the environment variable ET_AGENT_API_KEY."
 )
 
 FAST_HELP: Final = "Take the small model, qwen2.5-coder-0.5b, whatever your setting is."

@@ -41,7 +41,7 @@ from et_agent.engines.sampled import (
     TokenTable,
 )
 from et_agent.errors import ModelClosedError, SettingsError
-from et_agent.templates.messages import ToolFormat
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["API_KEY_VARIABLE", "OpenAICompatibleModel"]
 

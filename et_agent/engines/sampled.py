@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from et_agent.engines.base import LanguageModel, ModelIdentity
-from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.messages import Message, Tool
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = [
     "END",
@@ -29,7 +30,12 @@ END: Final = 0
 """The token that ends a sample that the model ended by itself. It stands for no text."""
 THOUGHT_END: Final = 1
 """The token between a thought and the reply. It stands for no text."""
-SERVER_CALLS: Final = ToolFormat('<tool_call>{"name": "', '", "arguments": ', "}</tool_call>")
+SERVER_CALLS: Final = ToolFormat(
+    '<tool_call>{"name": "',
+    '", "arguments": ',
+    "}</tool_call>",
+    '}</tool_call><tool_call>{"name": "',
+)
 """How a sample's text has the calls that a server gave as data."""
 
 

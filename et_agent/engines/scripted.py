@@ -25,8 +25,9 @@ from et_agent.errors import (
     SettingsError,
     UnsupportedModelError,
 )
-from et_agent.templates.messages import Message, MessageCall, Tool, ToolFormat
+from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent.templates.reasoning import ReasoningFormat
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
 
@@ -38,7 +39,12 @@ TURN: Final = 257
 """Control token that begins each message of a chat prompt and the generation."""
 VOCABULARY: Final = 258
 
-TOOL_FORMAT: Final = ToolFormat('<tool_call>{"name": "', '", "arguments": ', "}</tool_call>")
+TOOL_FORMAT: Final = ToolFormat(
+    '<tool_call>{"name": "',
+    '", "arguments": ',
+    "}</tool_call>",
+    '}</tool_call><tool_call>{"name": "',
+)
 
 Script = Callable[[str, Sequence[int]], NDArray[np.float32]]
 """(prompt text, tokens generated so far) -> logits, float32 [258]."""
@@ -181,6 +187,8 @@ class ScriptedModel:
         tokens: list[int] = []
         for text in said:
             tokens += [TURN, *self.tokenize(text)]
+        if messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
+            return tokens  # it goes on with that text
         return [*tokens, TURN, *self.tokenize(self._begun_with(options or {}))]
 
     def _begun_with(self, options: Mapping[str, Any]) -> str:

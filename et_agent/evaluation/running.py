@@ -157,9 +157,7 @@ def begin_run(
     return store.begin(label, config, parameters=model.info.parameters)
 
 
-def _thinking(
-    model: LanguageModel, options: AskOptions, decoder: DecoderSettings
-) -> dict[str, Any]:
+def _thinking(model: AnyModel, options: AskOptions, decoder: DecoderSettings) -> dict[str, Any]:
     """What the template is told and how long thoughts may be; nothing for models without thoughts."""
     found = Thinking.of(model, options)
     limit = None if isinstance(decoder, Direct) else found.limit

@@ -1,65 +1,44 @@
 """Chat prompts in which text from outside can never become control tokens.
 
-The model's own Jinja template is rendered with a placeholder for every text that comes from outside:
-messages, arguments of tool calls, what tools gave, descriptions of tools. The parts of the template
-are tokenised with control tokens, the texts in between without. JSON that a template makes of such
-texts is outside text as a whole.
+The model's own Jinja template is rendered with the messages as they are, so the text is that of plain
+rendering. Which of its characters the template wrote itself is known of each; all others come from
+outside: messages, arguments of tool calls, what tools gave, descriptions of tools.
 """
 
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
 from et_agent.errors import SettingsError, UnsupportedModelError
-from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.messages import FunctionCall, Message, Tool
+from et_agent.templates.own_text import OwnText, joined, own
 from et_agent.templates.reasoning import ReasoningFormat, reasoning_format
+from et_agent.templates.rendering import Piece, Template, pieces_of
+from et_agent.templates.tool_format import ToolFormat
+from et_agent.templates.tool_probing import ToolProbe, format_of
+from et_agent.templates.variants import Shown, ways_to_show
 
 __all__ = ["ChatTemplate", "Piece"]
 
-_END: Final = "\ue002"
 _NO_TOOLS: Final = (
     "the model's chat template knows no tools: leave them out, or choose a model whose template does "
     "(of the catalog, the Qwen models)"
 )
 _OTHER_FORM: Final = (
-    "the model's chat template writes tool calls in a form that is not supported (not name and JSON "
-    "arguments): choose another model, of the catalog a Qwen model"
+    "the model's chat template knows tools, but in which form calls are written cannot be read off it: "
+    "choose another model, of the catalog a Qwen model"
 )
-# Words of OpenAI's form and of JSON Schema that templates look at. None can be a control token.
-_TOOL_WORDS: Final = frozenset(
-    {
-        "type",
-        "function",
-        "name",
-        "description",
-        "parameters",
-        "properties",
-        "required",
-        "items",
-        "enum",
-        "default",
-        "object",
-        "string",
-        "number",
-        "integer",
-        "boolean",
-        "array",
-        "null",
-        "anyOf",
-        "oneOf",
-        "allOf",
-        "additionalProperties",
-        "title",
-        "format",
-    }
+_NO_PREFILL: Final = (
+    "the conversation ends with the assistant, and the model's chat template cannot go on with its "
+    "text ({}): leave that message out"
 )
-
-
+_TOOLS_ARE: Final = (
+    "You may call these tools, each a JSON object with the schema of its arguments:\n"
+)
+_CALLS_ARE: Final = "To call one, reply with:\n"
 _GIVEN: Final = frozenset(
     {
         "add_generation_prompt",
@@ -76,84 +55,7 @@ _GIVEN: Final = frozenset(
 )
 """Names that templates look up and that are no options."""
 _PLAIN_OPTION: Final = re.compile(r"[\w .:/+-]*")
-"""Option values that no control token can hide in. Templates compare them, so they stay as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a rendered prompt; `control` says that it comes from the template."""
-
-    text: str
-    control: bool
-
-
-class _Held:
-    """The texts from outside that placeholders stand for while a template is rendered."""
-
-    def __init__(self) -> None:
-        # Private-use characters and a random number: no template and no user can have written it.
-        self._mark = f"\ue000{secrets.token_hex(8)}\ue001"
-        self._texts: list[str] = []
-        self._needed: set[int] = set()
-
-    def hold(self, text: str, *, needed: bool = True) -> str:
-        """A placeholder; `needed` if the prompt must hold the text."""
-        number = len(self._texts)
-        self._texts.append(text)
-        if needed:
-            self._needed.add(number)
-        return f"{self._mark}{number}{_END}"
-
-    def hold_all(self, value: Any, *, keep: Set[str] = frozenset(), needed: bool = True) -> Any:
-        """A copy with placeholders for all strings, keys included, but those in `keep`."""
-
-        def copy(one: Any) -> Any:
-            return self.hold_all(one, keep=keep, needed=needed)
-
-        if isinstance(value, str):
-            return value if value in keep else self.hold(value, needed=needed)
-        if isinstance(value, Mapping):
-            return {copy(str(key)): copy(one) for key, one in value.items()}
-        if isinstance(value, Sequence):
-            return [copy(one) for one in value]
-        return value
-
-    def tojson(self, value: Any, **how: Any) -> str:
-        """The template filter: JSON of a value, its texts put back, held as a whole."""
-        return self.hold(json.dumps(self._put_back(value), **{"ensure_ascii": False, **how}))
-
-    def _put_back(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return "".join(piece.text for piece in self.split(value))
-        if isinstance(value, Mapping):
-            return {self._put_back(key): self._put_back(one) for key, one in value.items()}
-        if isinstance(value, Sequence):
-            return [self._put_back(one) for one in value]
-        return value
-
-    def split(self, rendered: str) -> Iterator[Piece]:
-        """The pieces of a rendered text; their texts then count as said."""
-        while rendered:
-            before, found, rest = rendered.partition(self._mark)
-            if before:
-                yield Piece(before, control=True)
-            if found:
-                number, _, rest = rest.partition(_END)
-                self._needed.discard(int(number))
-                yield Piece(self._texts[int(number)], control=False)
-            rendered = rest
-
-    @property
-    def left_out(self) -> bool:
-        """Whether a text that the prompt must hold was not said."""
-        return bool(self._needed)
-
-
-_HELD: ContextVar[_Held] = ContextVar("held")
-
-
-def _tojson(value: Any, **how: Any) -> str:
-    return _HELD.get().tojson(value, **how)
+"""Option values that no control token can hide in; they may be parts of a template's own marks."""
 
 
 class ChatTemplate:
@@ -169,15 +71,11 @@ class ChatTemplate:
 
     def __init__(self, source: str, bos: str, eos: str) -> None:
         import jinja2
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
-        class Formatter(Jinja2ChatFormatter):  # type: ignore[misc]
-            tojson = staticmethod(_tojson)
 
         self._source = source
+        self._ends = {"bos_token": own(bos), "eos_token": own(eos)}
         try:
-            self._render = Formatter(template=source, eos_token=eos, bos_token=bos)
-            self._render_turns = Formatter(source, eos, bos, add_generation_prompt=False)
+            self._template = Template(source)
         except jinja2.TemplateError as error:
             raise UnsupportedModelError(
                 f"the chat template in the model file is not valid ({error}): use a plain prompt "
@@ -191,23 +89,14 @@ class ChatTemplate:
         def render(
             messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any], *, prompt: bool
         ) -> str:
-            formatter = self._render if prompt else self._render_turns
-            token = _HELD.set(_Held())
-            try:
-                return str(formatter(messages=messages, tools=None, **options).prompt)
-            finally:
-                _HELD.reset(token)
+            return self._render(messages, {"tools": None}, options, prompt=prompt)
 
         return reasoning_format(self._source, render)
 
     @cached_property
     def options(self) -> frozenset[str]:
         """Names of the options that the template looks at."""
-        import jinja2.meta
-
-        environment = self._render._environment.environment
-        names = jinja2.meta.find_undeclared_variables(environment.parse(self._source))
-        return frozenset(names) - _GIVEN
+        return self._template.names - _GIVEN
 
     def pieces(
         self,
@@ -215,11 +104,13 @@ class ChatTemplate:
         tools: Sequence[Tool] = (),
         options: Mapping[str, Any] | None = None,
     ) -> list[Piece]:
-        """Render messages; the prompt ends where the assistant begins to speak.
+        """Render messages; the prompt ends where the assistant begins to speak, or goes on.
 
-        A template that knows no system role gets the system text at the head of the first user
-        message. Thoughts of an assistant's message are given to the template apart from what it said,
-        also where they stand in its text; whether they are shown is the template's affair.
+        It goes on with the text of a last message of its own. A conversation that the template refuses
+        is shown in another way that says the same: neighbours of one role as one message, the system
+        text at the head of the first user message, calls one by one. Thoughts of an assistant's message
+        are given to the template apart from what it said, also where they stand in its text; whether
+        they are shown is the template's affair.
 
         Args:
             messages: The messages.
@@ -232,59 +123,74 @@ class ChatTemplate:
         """
         self._check_options(options or {})
         messages = [self._parted(one) for one in messages]
-        # A template is a program out of the model file: it may raise anything, and its
-        # raise_exception() raises ValueError.
         tried: list[Exception] = []
-        # Some refuse thoughts beside a text and a call.
-        variants = [messages, _merge_system(messages)]
-        if any("reasoning_content" in one for one in messages):
-            variants += [None if one is None else _without_thoughts(one) for one in variants]
-        for variant in variants:
-            for as_text in (False, True) if _calls(messages) else (False,):
-                if variant is None:
-                    continue
-                try:
-                    return self._split(variant, tools, options, arguments_as_text=as_text)
-                except Exception as error:
-                    tried.append(error)
-        if tools or _calls(messages) or any(one["role"] == "tool" for one in messages):
-            plain: list[Message] = [{"role": "user", "content": "Hello"}]
+        for shown in self._ways(messages, tools):
+            # A template is a program out of the model file: it may raise anything, and its
+            # raise_exception() raises ValueError.
             try:
-                self.tool_format()
-                self._split(plain, tools)
-            except UnsupportedModelError:
-                raise
+                return pieces_of(self._prompt(shown, options or {}))
             except Exception as error:
-                raise UnsupportedModelError(_NO_TOOLS) from error
-        raise UnsupportedModelError(f"the model's chat template refused: {tried[-1]}") from tried[
-            -1
-        ]
+                tried.append(error)
+        if tools or any("tool_calls" in one or one["role"] == "tool" for one in messages):
+            self._check_tools(tools)
+        error = tried[0]
+        if _goes_on(messages):
+            raise UnsupportedModelError(_NO_PREFILL.format(error)) from error
+        raise UnsupportedModelError(f"the model's chat template refused: {error}") from error
 
-    def _split(
+    def _ways(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[Shown]:
+        """The ways to show messages and tools, the template's own first."""
+        yield from ways_to_show(messages, tools)
+        form = self._tool_format
+        if form is None:
+            return
+        if any(one.get("tool_calls") for one in messages):
+            yield from ways_to_show([self._with_written_calls(one) for one in messages], tools)
+        if tools:  # DeepSeek's templates write calls and show no tools
+            yield from ways_to_show(_with_described(messages, tools, form), ())
+
+    def _with_written_calls(self, message: Message) -> Message:
+        """A message whose calls stand in its text, as the model writes them."""
+        calls = [one["function"] for one in message.get("tool_calls", ())]
+        if not calls or self._tool_format is None:
+            return message
+        said = [message["content"], "\n"] if message["content"] else []
+        text = joined([*said, self._tool_format.written(calls)])
+        return {"role": message["role"], "content": text}
+
+    def _prompt(self, shown: Shown, options: Mapping[str, Any]) -> OwnText:
+        """What a template makes of messages.
+
+        Raises:
+            Exception: Any: it refuses them, or leaves one out.
+        """
+        messages, given = shown
+        prompt = not _goes_on(messages)
+        rendered = self._render(messages, given, options, prompt=prompt)
+        probe = _Canaries(messages, given)
+        try:
+            told: str | None = self._render(probe.messages, probe.given, options, prompt=prompt)
+        except Exception:  # it looks at the texts themselves
+            told = None
+        if told is not None:
+            probe.check(told)
+        return rendered if prompt else _cut_behind(rendered, messages[-1])
+
+    def _render(
         self,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
+        messages: Sequence[Mapping[str, Any]],
+        given: Mapping[str, Any],
         options: Mapping[str, Any] | None = None,
         *,
-        arguments_as_text: bool = False,
-    ) -> list[Piece]:
-        held = _Held()
-        stand_ins = [_stand_in(one, held, as_text=arguments_as_text) for one in messages]
-        shown = [_tool_stand_in(tool, held) for tool in tools]
-        set_to = {name: _option(value, held) for name, value in (options or {}).items()}
-        pieces = list(held.split(self._rendered(stand_ins, held, shown or None, **set_to)))
-        if held.left_out:
-            raise ValueError("it leaves out a message" + (" or a tool" if tools else ""))
-        return pieces
-
-    def _rendered(
-        self, messages: Sequence[object], held: _Held, tools: object = None, **how: object
-    ) -> str:
-        token = _HELD.set(held)
-        try:
-            return str(self._render(messages=messages, tools=tools, **how).prompt)
-        finally:
-            _HELD.reset(token)
+        prompt: bool,
+    ) -> OwnText:
+        # A template may change what it gets, so it gets copies; roles are part of its own marks.
+        told = [{**_copied(one), "role": own(one["role"])} for one in messages]
+        values: dict[str, Any] = {"messages": told, "add_generation_prompt": prompt, **self._ends}
+        values |= _copied(given)
+        return self._template.render(
+            values | {name: _option(one) for name, one in (options or {}).items()}
+        )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         if unknown := sorted(set(options) - self.options if options else ()):
@@ -292,6 +198,18 @@ class ChatTemplate:
             raise SettingsError(
                 f"the model's chat template does not look at {', '.join(unknown)}: {known}"
             )
+
+    def _check_tools(self, tools: Sequence[Tool]) -> None:
+        """Say so where it is the tools that a template cannot show."""
+        plain: list[Message] = [{"role": "user", "content": "Hello"}]
+        self.tool_format()
+        for shown in ways_to_show(plain, tools):
+            try:
+                self._prompt(shown, {})
+                return
+            except Exception as error:
+                refused = error
+        raise UnsupportedModelError(_NO_TOOLS) from refused
 
     def _parted(self, message: Message) -> Message:
         """A message with its thoughts apart from what it says."""
@@ -305,114 +223,125 @@ class ChatTemplate:
         return {**message, "content": said, "reasoning_content": thought}
 
     def tool_format(self) -> ToolFormat:
-        """How the template writes a tool call, read off a message with one.
+        """How the template writes tool calls, read off messages with some.
 
         Raises:
-            UnsupportedModelError: The template knows no tools, or writes calls in a form of its own
-                that is not name and JSON arguments.
+            UnsupportedModelError: The template knows no tools, or writes calls in a form that cannot
+                be read.
         """
-        asked: Message = {"role": "user", "content": "ask"}
-        call: Message = {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [{"function": {"name": "NAME", "arguments": {"ARGUMENT": 1}}}],
-        }
-        try:
-            calling = _turn(self._split([asked, call]), {"NAME", '{"ARGUMENT": 1}'})
-            plain = _turn(self._split([asked, {"role": "assistant", "content": "SAID"}]), {"SAID"})
-        except Exception as error:
-            raise UnsupportedModelError(_NO_TOOLS) from error
-        if len(calling) != 3 or len(plain) != 2:
-            raise UnsupportedModelError(_OTHER_FORM)
-        (opening, middle, closing), (begin, end) = calling, plain
-        if not (opening.startswith(begin) and closing.endswith(end)):
-            raise UnsupportedModelError(_OTHER_FORM)
-        return ToolFormat(opening.removeprefix(begin), middle, closing.removesuffix(end))
+        if self._tool_format is None:
+            names = self._template.names | frozenset(re.findall(r"\w+", self._source))
+            raise UnsupportedModelError(
+                _OTHER_FORM if names & {"tools", "tool_calls", "functions"} else _NO_TOOLS
+            )
+        return self._tool_format
+
+    @cached_property
+    def _tool_format(self) -> ToolFormat | None:
+        def render(
+            messages: Sequence[Message], tools: Sequence[Tool], *, prompt: bool
+        ) -> str | None:
+            for shown, given in ways_to_show(messages, tools):
+                try:
+                    rendered = self._render(shown, given, prompt=prompt)
+                except Exception:  # a template may raise anything
+                    continue
+                calls = [
+                    one["function"]["name"] for m in messages for one in m.get("tool_calls", ())
+                ]
+                if all(name in rendered for name in calls):
+                    return str.__str__(rendered)
+            return None
+
+        return format_of(ToolProbe(render, self.reasoning), self._source)
 
 
-def _turn(pieces: Sequence[Piece], said: set[str]) -> list[str]:
-    """The template's texts around those `said` in the assistant's turn, the last before the prompt.
+def _goes_on(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a conversation ends with a text of the assistant, with which it goes on."""
+    last = messages[-1]
+    return bool(last["role"] == "assistant" and last["content"] and not last.get("tool_calls"))
 
-    Only what follows the user's message, "ask", is looked at.
+
+def _cut_behind(rendered: OwnText, message: Mapping[str, Any]) -> OwnText:
+    """The text up to the end of what the last message says."""
+    for said in (message["content"], message["content"].rstrip(), message["content"].strip()):
+        at = rendered.rfind(said)
+        if at >= 0 and all(rendered.mask[at + len(said) :]):
+            return rendered[: at + len(said)]
+    raise ValueError("it does not end with that text")
+
+
+def _with_described(
+    messages: Sequence[Message], tools: Sequence[Tool], form: ToolFormat
+) -> list[Message]:
+    """Messages with a system text that tells of tools, and how to call them."""
+    functions = [json.dumps(one["function"], ensure_ascii=False) for one in tools]
+    example: FunctionCall = {"name": "NAME", "arguments": {"ARGUMENT": "VALUE"}}
+    said = [_TOOLS_ARE, *(f"{one}\n" for one in functions), _CALLS_ARE, form.written([example])]
+    head = messages[0] if messages[0]["role"] == "system" else None
+    if head is not None and head["content"]:
+        said = [head["content"], "\n\n", *said]
+    system: Message = {"role": "system", "content": joined(said)}
+    return [system, *messages[head is not None :]]
+
+
+class _Canaries:
+    """A conversation whose texts and names are others, to see whether a template says each of them.
+
+    What an assistant says beside a call may be left out: many templates do.
     """
-    at = max(i for i, piece in enumerate(pieces) if not piece.control and piece.text == "ask")
-    found = [""]
-    for piece in pieces[at + 1 :]:
-        if piece.control:
-            found[-1] += piece.text
-        elif piece.text in said:
-            found.append("")
-        else:
-            raise ValueError(f"it says {piece.text!r}")
-    return found
+
+    def __init__(self, messages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:
+        self._messages: list[str] = []
+        self._tools: list[str] = []
+        self.messages = [self._message(one) for one in messages]
+        self.given = {**given, "tools": [self._tool(one) for one in given["tools"] or ()] or None}
+
+    @staticmethod
+    def _new(said: list[str]) -> str:
+        said.append(secrets.token_hex(8))
+        return said[-1]
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        if not (calls := message.get("tool_calls")):
+            text = message["content"]
+            return {**message, "content": self._new(self._messages) if text else text}
+        named = [
+            {**one, "function": {**one["function"], "name": self._new(self._messages)}}
+            for one in calls
+        ]
+        return {**message, "tool_calls": named}
+
+    def _tool(self, tool: Mapping[str, Any]) -> dict[str, Any]:
+        name = self._new(self._tools)
+        flat = {"name": name} if "name" in tool else {}
+        return {**tool, **flat, "function": {**tool["function"], "name": name}}
+
+    def check(self, rendered: str) -> None:
+        """Raise for what was left out.
+
+        Raises:
+            ValueError: Something was.
+        """
+        for said, what in ((self._messages, "message"), (self._tools, "tool")):
+            if not all(one in rendered for one in said):
+                raise ValueError(f"it leaves out a {what}")
 
 
-def _calls(messages: Sequence[Message]) -> bool:
-    return any(message.get("tool_calls") for message in messages)
-
-
-def _stand_in(message: Message, held: _Held, *, as_text: bool) -> dict[str, Any]:
-    calls = message.get("tool_calls") or ()
-    content = message["content"]
-    # Templates ask whether a caller also said something: no text must look like none to them.
-    made: dict[str, Any] = {"role": message["role"]}
-    made["content"] = held.hold(content) if content or not calls else ""
-    if message.get("reasoning_content"):
-        thought = held.hold(message["reasoning_content"], needed=False)
-        # What templates call it.
-        made |= {"reasoning_content": thought, "reasoning": thought, "thinking": thought}
-    if calls:
-        made["tool_calls"] = [_call_stand_in(call, held, as_text=as_text) for call in calls]
-    for key in ("tool_call_id", "name"):
-        if key in message:
-            made[key] = held.hold(str(message[key]), needed=False)
-    return made
-
-
-def _tool_stand_in(tool: Tool, held: _Held) -> dict[str, Any]:
-    function = dict(tool["function"])
-    name = held.hold(function.pop("name"))
-    shown = held.hold_all(function, keep=_TOOL_WORDS, needed=False)
-    return {"type": "function", "function": {"name": name, **shown}}
-
-
-def _call_stand_in(call: Any, held: _Held, *, as_text: bool) -> dict[str, Any]:
-    function = call["function"]
-    arguments: Any = function["arguments"]
-    if as_text:  # templates of some models want the arguments' JSON
-        arguments = held.hold(json.dumps(arguments, ensure_ascii=False))
-    else:
-        arguments = held.hold_all(arguments)
-    return {
-        "id": held.hold(str(call.get("id", "")), needed=False),
-        "type": "function",
-        "function": {"name": held.hold(function["name"]), "arguments": arguments},
-    }
-
-
-def _option(value: Any, held: _Held) -> Any:
-    """An option's value; a text that a control token could hide in is held."""
-    if isinstance(value, str):
-        return value if _PLAIN_OPTION.fullmatch(value) else held.hold(value, needed=False)
+def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_option(str(key), held): _option(one, held) for key, one in value.items()}
-    if isinstance(value, Sequence):
-        return [_option(one, held) for one in value]
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(one) for one in value]
     return value
 
 
-def _without_thoughts(messages: Sequence[Message]) -> list[Message]:
-    bare: list[Message] = []
-    for message in messages:
-        copy = message.copy()
-        copy.pop("reasoning_content", None)
-        bare.append(copy)
-    return bare
-
-
-def _merge_system(messages: Sequence[Message]) -> list[Message] | None:
-    if len(messages) < 2 or messages[0]["role"] != "system":
-        return None
-    first = messages[1]
-    content = f"{messages[0]['content']}\n\n{first['content']}"
-    return [{"role": first["role"], "content": content}, *messages[2:]]
+def _option(value: Any) -> Any:
+    """An option's value; one in which a control token could hide is text from outside."""
+    if isinstance(value, str):
+        return own(value) if _PLAIN_OPTION.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {_option(str(key)): _option(one) for key, one in value.items()}
+    if isinstance(value, Sequence):
+        return [_option(one) for one in value]
+    return value

@@ -1,10 +1,9 @@
 """What is said in a conversation, tools and calls included, as plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FunctionCall", "Message", "MessageCall", "Tool", "ToolFormat"]
+__all__ = ["FunctionCall", "Message", "MessageCall", "Tool"]
 
 Tool = Mapping[str, Any]
 """A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
@@ -40,23 +39,3 @@ class Message(TypedDict):
     tool_calls: NotRequired[Sequence[MessageCall]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolFormat:
-    """How a model writes a tool call: `opening` NAME `middle` ARGUMENTS `closing`.
-
-    Attributes:
-        opening: Up to the tool's name.
-        middle: Between the name and the arguments, which are a JSON object.
-        closing: What follows them.
-    """
-
-    opening: str
-    middle: str
-    closing: str
-
-    @property
-    def marker(self) -> str:
-        """The text that tells a call from other text: what stands before its JSON, or else all."""
-        return self.opening.partition("{")[0].strip() or self.opening

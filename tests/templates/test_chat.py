@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from et_agent.errors import UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate, Piece
-from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.messages import Message, Tool
+from et_agent.templates.tool_format import ToolFormat
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n"
@@ -48,17 +49,17 @@ CHATML_TEMPLATE = template(CHATML)
 )
 def test_text_from_outside_is_never_a_control_piece(user: str, system: str) -> None:
     pieces = CHATML_TEMPLATE.pieces(messages(user, system))
-    assert [piece.text for piece in pieces if not piece.control] == [system, user]
-    assert [piece.text for piece in pieces if piece.control] == [
-        "<|im_start|>system\n",
-        "<|im_end|>\n<|im_start|>user\n",
-        "<|im_end|>\n<|im_start|>assistant\n",
+    assert [piece.text for piece in pieces if not piece.control] == [
+        one for one in (system.strip(), user.strip()) if one
     ]
+    assert "".join(piece.text for piece in pieces if piece.control) == (
+        "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
-def test_trim_and_other_filters_leave_the_users_text_as_it_is() -> None:
+def test_filters_do_with_the_users_text_what_they_do_in_plain_rendering() -> None:
     (_, held, _) = template(CHATML).pieces(messages("  \n two spaces  "))
-    assert held == Piece("  \n two spaces  ", control=False)
+    assert held == Piece("two spaces", control=False)
 
 
 def test_a_template_without_system_role_gets_it_with_the_first_user_message() -> None:
@@ -77,7 +78,7 @@ def test_a_template_that_drops_the_system_message_gets_it_merged_too() -> None:
     # Saying one message twice does not make up for leaving another one out.
     twice = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] * 2 }}{% endfor %}"
     pieces = template(twice).pieces(messages("question", "be kind"))
-    assert [p.text for p in pieces] == ["be kind\n\nquestion"] * 2
+    assert pieces == [Piece("be kind\n\nquestion" * 2, control=False)]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,12 @@ def test_a_call_without_a_word_looks_so_to_the_template() -> None:
 
 def test_the_form_of_calls_is_read_off_the_template() -> None:
     found = QWEN_TEMPLATE.tool_format()
-    assert found == ToolFormat('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>")
+    assert found == ToolFormat(
+        '<tool_call>\n{"name": "',
+        '", "arguments": ',
+        "}\n</tool_call>",
+        '}\n</tool_call>\n<tool_call>\n{"name": "',
+    )
     assert found.marker == "<tool_call>"
     assert ToolFormat('{"name": "', "", "}").marker == '{"name": "'
 
@@ -225,16 +231,15 @@ def test_a_template_without_tools_says_so() -> None:
         (calling({"a": 1}), []),
         (calling({"a": 1}), [tool()]),
     ):
-        with pytest.raises(UnsupportedModelError, match="knows no tools") as caught:
+        with pytest.raises(UnsupportedModelError, match="knows no tools"):
             made.pieces(messages_, tools)
-        assert caught.value.__cause__ is not None
     with pytest.raises(UnsupportedModelError, match="knows no tools"):
         made.tool_format()
 
 
 def test_a_template_with_calls_of_another_form_says_so() -> None:
-    other = QWEN.replace("{{- tool_call.name }}", "{{- tool_call.name }}{{- tool_call.name }}")
-    with pytest.raises(UnsupportedModelError, match="form that is not supported"):
+    other = QWEN.replace("{{- tool_call.name }}", "{{- tool_call.name | reverse }}")
+    with pytest.raises(UnsupportedModelError, match="cannot be read off it"):
         template(other).tool_format()
 
 
@@ -246,5 +251,7 @@ def test_templates_may_look_at_the_words_of_schemas() -> None:
         "{% endfor %}" + CHATML
     )
     made = template(looks)
-    pieces = made._split(messages("q"), [tool()])
+    with pytest.raises(UnsupportedModelError, match="cannot be read off it"):
+        made.tool_format()
+    pieces = made.pieces(messages("q"), [tool()])
     assert "".join(piece.text for piece in pieces).startswith("add(a: int)")

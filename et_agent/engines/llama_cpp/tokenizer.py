@@ -11,14 +11,20 @@ from typing import Any, Final
 from et_agent.engines.base import ModelInfo
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.native import Native
+from et_agent.engines.marks import Marks
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
-from et_agent.templates.messages import Message, Tool, ToolFormat
+from et_agent.templates.messages import Message, Tool
 from et_agent.templates.reasoning import ReasoningFormat
+from et_agent.templates.rendering import Piece
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["HasTokenizer", "LlamaTokenizer", "stop_tokens", "template_text"]
 
-_SPM: Final = 1  # LLAMA_VOCAB_TYPE_SPM
+_SPACED: Final = frozenset({1, 4})
+"""Kinds of vocabulary that may put a space before a text: LLAMA_VOCAB_TYPE_SPM and _UGM."""
+_UNKNOWN, _CONTROL, _USER_DEFINED = 1, 8, 16
+"""Bits of LLAMA_TOKEN_ATTR."""
 _VOCABULARY_MARKS: Final = ("<think>", "</think>")
 """Marks of thoughts that vocabularies have as tokens of their own."""
 
@@ -30,9 +36,9 @@ def stop_tokens(vocabulary: Any) -> frozenset[int]:
     return frozenset(token for token in range(size) if ends(vocabulary, token))
 
 
-def template_text(model: Any) -> str:
-    """The chat template that a model file carries; empty without one."""
-    template = llama_cpp.llama_model_chat_template(model, None)
+def template_text(model: Any, name: str | None = None) -> str:
+    """A chat template that a model file carries, by default the one without a name; empty for none."""
+    template = llama_cpp.llama_model_chat_template(model, None if name is None else name.encode())
     return template.decode("utf-8", "replace") if template else ""
 
 
@@ -50,15 +56,39 @@ class LlamaTokenizer:
         self._vocab = vocab = llama_cpp.llama_model_get_vocab(native.model)
         self._pieces: dict[int, bytes] = {}
         self._template_text = template_text(native.model)
-        self._template: ChatTemplate | None = None
+        # Some models (Command R+, Hermes 2 and 3) have another template for tools.
+        self._tool_template_text = template_text(native.model, "tool_use")
+        self._templates: dict[str, ChatTemplate] = {}
+        self._marks: Marks | None = None
         self._thinks: ReasoningFormat | None = None
         self._bos = int(llama_cpp.llama_vocab_bos(vocab))
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(vocab)) and self._bos >= 0
-        self._is_spm = int(llama_cpp.llama_vocab_type(vocab)) == _SPM
+        self._is_spaced = int(llama_cpp.llama_vocab_type(vocab)) in _SPACED
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text; control-token text in it stays plain text."""
-        return self._tokenize(text, control=False)
+        """Tokens of plain text; text in it that looks like a special token stays plain text."""
+        return self._encode([Piece(text, control=False)])
+
+    def _encode(self, pieces: Sequence[Piece]) -> list[int]:
+        """The tokens that llama.cpp makes of a text, but for special ones that are from outside."""
+        first, *rest = self._special_marks().cut(pieces)
+        tokens = self._tokenize(first, control=True)
+        for part in rest:
+            tokens += self._continue_tokens(part)
+        return tokens
+
+    def _special_marks(self) -> Marks:
+        if self._marks is None:
+            control, defined = [], []
+            with self._native.vocabulary():
+                for token in range(self.info.vocabulary):
+                    kind = int(llama_cpp.llama_vocab_get_attr(self._vocab, token))
+                    if kind & (_UNKNOWN | _CONTROL):
+                        control.append(self._token_text(token))
+                    elif kind & _USER_DEFINED:
+                        defined.append(self._token_text(token))
+            self._marks = Marks(control, defined)
+        return self._marks
 
     def _tokenize(self, text: str, *, control: bool) -> list[int]:
         data = text.encode("utf-8")
@@ -96,17 +126,13 @@ class LlamaTokenizer:
         options: Mapping[str, Any] | None = None,
     ) -> list[int]:
         """Tokens of a chat prompt; see `Tokenizer.chat_tokens`."""
-        tokens: list[int] = []
-        for piece in self._chat_template().pieces(messages, tools, options):
-            if piece.control or not tokens:
-                tokens += self._tokenize(piece.text, control=piece.control)
-            else:
-                tokens += self._continue_tokens(piece.text)
+        template = self._chat_template(tools=bool(tools) or any(map(_is_of_tools, messages)))
+        tokens = self._encode(template.pieces(messages, tools, options))
         return self._with_bos(tokens)
 
     def tool_format(self) -> ToolFormat:
         """How the model's chat template writes a tool call; see `Tokenizer.tool_format`."""
-        return self._chat_template().tool_format()
+        return self._chat_template(tools=True).tool_format()
 
     def reasoning_format(self) -> ReasoningFormat | None:
         """How the model writes its thoughts; see `Tokenizer.reasoning_format`."""
@@ -122,24 +148,25 @@ class LlamaTokenizer:
 
     def template_tokens(self, text: str) -> list[int]:
         """Tokens of text as a chat template has it; see `Tokenizer.template_tokens`."""
-        return self._continue_tokens(text, control=True)
+        return self._continue_tokens(text)
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
         return self._with_bos(self.tokenize(text))
 
-    def _chat_template(self) -> ChatTemplate:
-        if not self._template_text:
+    def _chat_template(self, *, tools: bool = False) -> ChatTemplate:
+        text = (tools and self._tool_template_text) or self._template_text
+        if not text:
             raise UnsupportedModelError(
                 f"{self.info.name} carries no chat template (a base model?): pass --chat plain for a "
                 "plain prompt, or choose an instruct model (see `et-agent models list`)"
             )
-        if self._template is None:
+        if text not in self._templates:
             with self._native.vocabulary():
                 eos = int(llama_cpp.llama_vocab_eos(self._vocab))
                 bos_text, eos_text = self._token_text(self._bos), self._token_text(eos)
-            self._template = ChatTemplate(self._template_text, bos_text, eos_text)
-        return self._template
+            self._templates[text] = ChatTemplate(text, bos_text, eos_text)
+        return self._templates[text]
 
     def _token_text(self, token: int) -> str:
         if token < 0:
@@ -151,15 +178,19 @@ class LlamaTokenizer:
             return [self._bos, *tokens]
         return tokens
 
-    def _continue_tokens(self, text: str, *, control: bool = False) -> list[int]:
-        """Tokens of text that goes on a line: SentencePiece would put a space before it."""
-        if not self._is_spm:
-            return self._tokenize(text, control=control)
-        lead = self.tokenize("\n")
-        tokens = self._tokenize("\n" + text, control=control)
+    def _continue_tokens(self, text: str) -> list[int]:
+        """Tokens of text that goes on a line: some vocabularies would put a space before it."""
+        if not self._is_spaced:
+            return self._tokenize(text, control=True)
+        lead = self._tokenize("\n", control=True)
+        tokens = self._tokenize("\n" + text, control=True)
         if tokens[: len(lead)] == lead:
             return tokens[len(lead) :]
-        return self._tokenize(text, control=control)
+        return self._tokenize(text, control=True)
+
+
+def _is_of_tools(message: Message) -> bool:
+    return message["role"] == "tool" or bool(message.get("tool_calls"))
 
 
 class HasTokenizer:
