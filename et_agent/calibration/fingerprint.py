@@ -46,6 +46,8 @@ class Fingerprint(BaseModel):
     """Whether stop sequences end paths."""
     passages: bool = False
     """Whether answers are out of given passages."""
+    same: str = "words"
+    """Which answers are one: those of the same words, or those of the same "meaning"."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -72,6 +74,7 @@ class Fingerprint(BaseModel):
                 instructions={kind: own[kind] for kind in sorted(set(kinds))},
                 chat=config["chat"],
                 passages=config.get("passages", False),
+                same=config.get("same", "words"),
             )
         except (KeyError, TypeError) as error:
             raise CalibrationError(
@@ -94,6 +97,7 @@ class Fingerprint(BaseModel):
             single=result.get("single", True),
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
+            same=result.get("same", "words"),
         )
 
     @staticmethod
@@ -114,6 +118,7 @@ class Fingerprint(BaseModel):
         single: bool = True,
         stops: bool = False,
         passages: bool = False,
+        same: str = "words",
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = migrated(decoder)
@@ -127,13 +132,18 @@ class Fingerprint(BaseModel):
             single=single,
             stops=stops,
             passages=passages,
+            same=same,
         )
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
         # Without what earlier versions did not know, so that labels of theirs are known again.
-        new = None if self.passages else {"passages"}
+        new = {
+            name
+            for name, field in type(self).model_fields.items()
+            if name in ("passages", "same") and getattr(self, name) == field.default
+        }
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -195,6 +205,8 @@ class Fingerprint(BaseModel):
             yield "stop sequences" if other.stops else "no stop sequences"
         if self.passages != other.passages:
             yield "answers from passages" if other.passages else "no passages to answer from"
+        if self.same != other.same:
+            yield f"answers that are one by {other.same} instead of {self.same}"
 
     def _compared(self, other: Self) -> set[str]:
         """The settings in which a tree of `other` must be as one of this."""
