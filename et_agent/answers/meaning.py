@@ -72,6 +72,8 @@ _PASSIVE: Final = re.compile(
     r"\b(?:is|are|was|were|been|be)\s+(?:\w+ly\s+)?([a-z]+)\s+(?=by\b)", re.IGNORECASE
 )
 _ALTERNATIVES: Final = re.compile(r"\b(?:or|oder|ou|o|или|versus|vs)\b|还是|それとも|아니면", re.IGNORECASE)
+_SEVERAL: Final = re.compile(r"[,;&/]|\b(?:and|und|et|y|e|or|oder|ou|o)\b", re.IGNORECASE)
+_PARTICLES: Final = frozenset("al bin da de del della der di du ibn la le van von zu".split())
 _POSSESSIVE: Final = re.compile(r"['’]s\b")
 _NAME: Final = re.compile(r"(?<![\w.])[A-ZÀ-Þ][\w']*(?: [A-ZÀ-Þ][\w']*)+")
 _WORD: Final = re.compile(r"[^\W_]+(?:[.:/]\d+)*")
@@ -174,6 +176,7 @@ class _Told:
         mixed: Names that have words of both.
         names: Those of `words` that begin with a capital.
         negated: Whether it denies something that the question does not.
+        several: Whether it may name several.
     """
 
     words: tuple[str, ...]
@@ -182,6 +185,7 @@ class _Told:
     mixed: tuple[str, ...]
     names: frozenset[str]
     negated: bool
+    several: bool
 
 
 @lru_cache(1024)
@@ -208,6 +212,7 @@ def _told(answer: str, question: str) -> _Told:
         mixed=tuple(_mixed(text, set(words), set(kept) - set(words))),
         names=frozenset(words) & capitals,
         negated=bool(negations),
+        several=_SEVERAL.search(text) is not None,
     )
 
 
@@ -281,9 +286,9 @@ def _is_name_of(first: _Told, second: _Told, question: str) -> bool:
     if not _WHO.search(question) or len(short.words) != 1 or not 1 < len(long.words) <= 4:
         return False
     name = short.words[0]
-    if len(name) < 3 or not short.names or not set(long.words) <= long.names:
+    if len(name) < 3 or long.several or not short.names:
         return False
-    return name in (long.words[0], long.words[-1])
+    return set(long.words) <= long.names | _PARTICLES and name in (long.words[0], long.words[-1])
 
 
 def _are_alike(first: _Told, second: _Told) -> bool:

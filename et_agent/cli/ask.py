@@ -50,6 +50,13 @@ class ThinkingName(StrEnum):
     OFF = "off"
 
 
+class SameName(StrEnum):
+    """Which answers are one, as `et_agent.asking.options.Same`."""
+
+    MEANING = "meaning"
+    WORDS = "words"
+
+
 _PROMPT = "Question"
 _MODEL = "Model"
 _OUTPUT = "Output"
@@ -168,6 +175,14 @@ def ask(
             metavar="NAME=VALUE",
             help="An option of the model's chat template; repeat it for more.",
             show_default=False,
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
+    same: Annotated[
+        SameName | None,
+        typer.Option(
+            help="Which answers in words are one: those of the same meaning or the same words.",
+            show_default="meaning, words with --passage",
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -345,6 +360,7 @@ def ask(
                 thinking=thinking.value,
                 template_options=read_template_options(template_options or ()),
                 max_thinking_tokens=max_thinking_tokens,
+                same=None if same is None else same.value,
             ),
             context=context,
             threads=threads,

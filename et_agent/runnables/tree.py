@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -119,6 +119,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """Options of the chat template by name."""
     max_thinking_tokens: int | None = None
     """Tokens after which a thought is closed; None for 1,024."""
+    same: Literal["meaning", "words"] | None = None
+    """Which answers in words are one: those of the same "meaning" or of the same "words"; None for the
+    meaning, and for the words where answers are out of a context."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
@@ -338,6 +341,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
             thinking=self.thinking,
             template_options=self.template_options,
             max_thinking_tokens=self.max_thinking_tokens,
+            same=self.same,
         )
         pending = PendingAnswer(self.language_model(), question, options)
         return Watch(pending, send, follow=follow, include_tree=self.include_tree)

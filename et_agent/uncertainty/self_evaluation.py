@@ -45,6 +45,7 @@ ANSWERED: Final = (
 )
 """What follows passages and a question to ask whether they hold its answer."""
 _MOST_IDEAS: Final = 10
+_LEAST: Final = 1e-9
 _COMPARE: Final = (
     "You compare two answers to a question. Reply Yes if they give the same answer in other words, and No "
     "if they give different answers."
@@ -190,7 +191,8 @@ def equivalence_prompts(
 def equivalences(shares: Doubles) -> Doubles:
     """Probability that both of each pair say the same, from `equivalence_prompts` as they were read.
 
-    It is that of the direction that holds less, since both have to.
+    It is the mean of both directions in log-odds. Small models lean to the one or the other answer by the
+    order, which cancels out so, and does not if the lesser of both counts.
 
     Args:
         shares: Probability of "Yes" against "No", float64 [2 * pairs]; NaN counts as "No".
@@ -198,7 +200,9 @@ def equivalences(shares: Doubles) -> Doubles:
     Returns:
         float64 [pairs].
     """
-    found: Doubles = np.nan_to_num(shares.reshape(-1, 2), nan=0.0).min(axis=1)
+    sure = np.clip(np.nan_to_num(shares, nan=0.0), _LEAST, 1.0 - _LEAST).reshape(-1, 2)
+    odds = np.log(sure / (1.0 - sure)).mean(axis=1)
+    found: Doubles = 1.0 / (1.0 + np.exp(-odds))
     return found
 
 

@@ -39,6 +39,7 @@ CALL_ARGUMENTS: Final = frozenset(
         "max_tokens",
         "model",
         "response_format",
+        "same",
         "seed",
         "stream",
         "system_prompt",
@@ -66,6 +67,7 @@ _FIELDS: Final = (
     "thinking",
     "template_options",
     "max_thinking_tokens",
+    "same",
 )
 
 
@@ -120,6 +122,7 @@ class Call:
             thinking=self._setting("thinking"),
             template_options=self._setting("template_options"),
             max_thinking_tokens=self._setting("max_thinking_tokens"),
+            same=self._setting("same"),
         )
 
     def _question(self, messages: Sequence[BaseMessage]) -> tuple[Question, str | None]:

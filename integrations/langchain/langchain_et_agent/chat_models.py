@@ -76,8 +76,8 @@ class ChatEntropyTree(BaseChatModel):
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
     `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
-    `template_options` and `max_thinking_tokens` can also be given with a call, except `model` if there
-    is an `engine`.
+    `template_options`, `max_thinking_tokens` and `same` can also be given with a call, except `model` if
+    there is an `engine`.
 
     A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
     `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
@@ -124,6 +124,8 @@ class ChatEntropyTree(BaseChatModel):
     """Options of the chat template by name, such as {"reasoning_effort": "low"}."""
     max_thinking_tokens: int | None = Field(default=None, ge=0)
     """Tokens after which a thought is closed; None for 1,024. `max_tokens` counts the answer alone."""
+    same: Literal["meaning", "words"] | None = None
+    """Which answers in words are one: those of the same "meaning" (None too) or of the same "words"."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""
@@ -240,7 +242,7 @@ class ChatEntropyTree(BaseChatModel):
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
         named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs")
-        thinking = ("thinking", "template_options", "max_thinking_tokens")
+        thinking = ("thinking", "template_options", "max_thinking_tokens", "same")
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
             **{name: getattr(self, name) for name in (*named, *thinking)},
