@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from et_agent.answers.containing import numbers_in
 from et_agent.answers.dates import Moment, date_in_prose
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds import KINDS, AnswerKind
@@ -19,7 +20,7 @@ from et_agent.answers.lists import is_ordered, item_key, items_of, without_lead
 from et_agent.answers.text import normalised
 from et_agent.answers.yes_no import asks_yes_or_no, yes_or_no
 
-__all__ = ["same_meaning"]
+__all__ = ["same_meaning", "tells_all_of"]
 
 _MOST_CHARACTERS: Final = 2000
 """Of an answer and of a question; what is longer is compared by its normal form only."""
@@ -48,8 +49,8 @@ _TITLES: Final = frozenset(
     "colonel col major king queen prince princess pope saint st president senator herr frau señor".split()
 )
 _WHO: Final = re.compile(
-    r"\b(?:who|whom|whose|whos|wer|wen|wem|qui|quién|quien|chi|quem)\b|\bname of the \w+|кто|谁|誰|누구|من "
-    r"|किस",
+    r"^(?:(?!\b(?:what|which|when|where|how|why|if|do|does|is|are)\b).)*\b(?:who|whom|whose|whos)\b"
+    r"|\b(?:wer|wen|wem|qui|quién|quien|chi|quem)\b|кто|谁|誰|누구|من |किस",
     re.IGNORECASE,
 )
 _WHERE: Final = re.compile(
@@ -71,6 +72,20 @@ _ADVERBIAL: Final = re.compile(
 _PASSIVE: Final = re.compile(
     r"\b(?:is|are|was|were|been|be)\s+(?:\w+ly\s+)?([a-z]+)\s+(?=by\b)", re.IGNORECASE
 )
+_VAGUE: Final = re.compile(
+    r"\d0['’]?s\b|\b(?:early|mid|late|before|after|since|until|spring|summer|autumn|fall|winter|seasons?|"
+    r"century|centuries|about|around|circa)\b|\bca?\.",
+    re.IGNORECASE,
+)
+"""What is near a date, or beside it."""
+_WHEN: Final = re.compile(r"\b(?:when|(?:what|which) (?:year|date|day|month))\b", re.IGNORECASE)
+_OPPOSED: Final = frozenset("beaten defeated followed killed lost preceded replaced succeeded won".split())
+"""Of these, who does it and whom it happens to are different answers."""
+_SCALE: Final = re.compile(
+    r"\b(?:hundred|thousand|dozen|percent|\w*illions?|k|m|bn)\b|[%°$€£]|\d(?:k|m|bn)\b", re.IGNORECASE
+)
+_PLACE: Final = re.compile(r"(?:[A-ZÀ-Þ][\w.'-]*)(?: (?:of |the )?[A-ZÀ-Þ][\w.'-]*){0,3}")
+_ROMAN: Final = re.compile(r"[ivx]+|jr|sr")
 _ALTERNATIVES: Final = re.compile(r"\b(?:or|oder|ou|o|или|versus|vs)\b|还是|それとも|아니면", re.IGNORECASE)
 _SEVERAL: Final = re.compile(r"[,;&/]|\b(?:and|und|et|y|e|or|oder|ou|o)\b", re.IGNORECASE)
 _PARTICLES: Final = frozenset("al bin da de del della der di du ibn la le van von zu".split())
@@ -100,6 +115,36 @@ def same_meaning(one: str, other: str, question: str) -> bool | None:
         if found is not None:
             return found
     return None
+
+
+def tells_all_of(answer: str, accepted: str, question: str) -> bool:
+    """Whether an answer says the same as an accepted one and nothing less.
+
+    Of a name or a date, what the accepted answer tells of it must be there, and no more: neither "Albert"
+    nor "Albert Einstein Jr." is "Albert Einstein", and neither 1945 nor May 1945 is May 8, 1945, since what
+    one of them tells beyond the other may be wrong.
+
+    Args:
+        answer: The answer, as results show it.
+        accepted: An answer that is known to be right.
+        question: What both are answers to.
+    """
+    if same_meaning(answer, accepted, question) is not True:
+        return False
+    if normalised(answer) == normalised(accepted):
+        return True
+    if KINDS[AnswerKind.DATE].suggestion(question) is not None:
+        given, wanted = _date(answer, question), _date(accepted, question)
+        if given is not None and wanted is not None:
+            return given == wanted
+    if min(len(_parts(answer)), len(_parts(accepted))) > 1 or asks_yes_or_no(question):
+        return True
+    if _by_number(answer, accepted, question):
+        return True
+    first, second = _told(answer, question), _told(accepted, question)
+    if _WHERE.search(question) and len(_parts(answer)) > 1:
+        return set(second.words) <= set(first.words)
+    return _joined(first) == _joined(second)
 
 
 def _by_sense(one: str, other: str, question: str) -> bool | None:
@@ -136,17 +181,32 @@ def _by_date(one: str, other: str, question: str) -> bool | None:
 
 @lru_cache(1024)
 def _date(answer: str, question: str) -> Moment | None:
-    return date_in_prose(answer, question)
+    """The one date of an answer; None for several, and for what is no more than near one."""
+    if _VAGUE.search(answer):
+        return None
+    first = date_in_prose(answer, question, prefer_first=True)
+    return first if first == date_in_prose(answer, question) else None
 
 
 def _by_number(one: str, other: str, question: str) -> bool | None:
     """Numbers, where the question asks how many."""
-    for kind in (KINDS[AnswerKind.NUMBER], KINDS[AnswerKind.QUANTITY]):
-        if kind.suggestion(question) is not None:
-            read = [kind.read(Found(text, "last line"), question) for text in (one, other)]
-            if all(one is not None and one.key[0] != "text" for one in read):  # type: ignore[index]
-                return read[0].key == read[1].key  # type: ignore[union-attr]
-    return None
+    counted = KINDS[AnswerKind.NUMBER].suggestion(question) is not None
+    if not counted and KINDS[AnswerKind.QUANTITY].suggestion(question) is None:
+        return None
+    if _SCALE.search(one) or _SCALE.search(other):
+        kind = KINDS[AnswerKind.NUMBER if counted else AnswerKind.QUANTITY]
+        read = [kind.read(Found(text, "last line"), question) for text in (one, other)]
+        if read[0] is None or read[1] is None:
+            return None
+        return read[0].key == read[1].key
+    asked = numbers_in(question)
+    first, second = numbers_in(one) - asked, numbers_in(other) - asked
+    if len(first) != 1 or len(second) != 1:
+        return None
+    if first != second:
+        return False
+    units = [{w for w in _told(text, question).words if not w[0].isdigit()} for text in (one, other)]
+    return True if units[0] <= units[1] or units[1] <= units[0] else None
 
 
 def _by_list(one: str, other: str, question: str) -> bool | None:
@@ -157,7 +217,8 @@ def _by_list(one: str, other: str, question: str) -> bool | None:
         return True if keys[0] == keys[1] and not is_ordered(question) else None
     if _WHERE.search(question) and (len(first) > 1 or len(second) > 1):
         heads = [_told(items[0], question).words if items else () for items in (first, second)]
-        return True if heads[0] and heads[0] == heads[1] else None
+        places = all(_PLACE.fullmatch(item) for items in (first, second) for item in items[1:])
+        return True if places and heads[0] and heads[0] == heads[1] else None
     return None
 
 
@@ -191,15 +252,17 @@ class _Told:
 @lru_cache(1024)
 def _told(answer: str, question: str) -> _Told:
     asked = {_stem(word) for word in _words(question)}
-    when = KINDS[AnswerKind.DATE].suggestion(question) is not None
+    if _ALTERNATIVES.search(question):
+        asked = set()
+    when = _WHEN.search(question) or KINDS[AnswerKind.DATE].suggestion(question) is not None
     # Not where nothing else is left.
     shorter = answer if when else _ADVERBIAL.sub("", answer)
     text = shorter if _words(shorter) else answer
-    for verb in _PASSIVE.findall(text):
+    for verb in {*_PASSIVE.findall(text)} - _OPPOSED:
         text = re.sub(rf"\b{re.escape(verb)}(?=\s+by\b)", " ", text)
-    empty = _LIGHT | small_words("en") | small_words(language_of(question or answer))
+    empty = (_LIGHT | small_words("en") | small_words(language_of(question or answer))) - {"i"}
     said = _words(text)[:_MOST_WORDS]
-    negations = set(said) & _NEGATIONS - set(_words(question))
+    negations = {word for word in said if word in _NEGATIONS and _stem(word) not in asked}
     kept = [word for word in said if word not in empty and word not in _NEGATIONS]
     words = [word for word in kept if _stem(word) not in asked]
     if _WHO.search(question):
@@ -244,8 +307,13 @@ def _is_initials(word: str, words: list[str]) -> bool:
     return len(word) < 3 and word.isalpha() and word not in words
 
 
+def _joined(told: _Told) -> str:
+    return "".join(map(_singular, told.words))
+
+
 def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+    """A word without the "s" of a plural; "1980s" is no plural of 1980."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word[0].isdigit() else word
 
 
 def _stem(word: str) -> str:
@@ -257,8 +325,7 @@ def _by_words(one: str, other: str, question: str) -> bool | None:
     first, second = _told(one, question), _told(other, question)
     if not first.words or not second.words:
         return None
-    whole = [tuple(map(_singular, told.words)) for told in (first, second)]
-    if "".join(whole[0]) == "".join(whole[1]) or _is_name_of(first, second, question):
+    if _joined(first) == _joined(second) or _is_name_of(first, second, question):
         if first.negated != second.negated:
             return False
         return True if _may_leave_out(first, second, question) else None
@@ -286,7 +353,7 @@ def _is_name_of(first: _Told, second: _Told, question: str) -> bool:
     if not _WHO.search(question) or len(short.words) != 1 or not 1 < len(long.words) <= 4:
         return False
     name = short.words[0]
-    if len(name) < 3 or long.several or not short.names:
+    if len(name) < 3 or long.several or not short.names or _ROMAN.fullmatch(long.words[-1]):
         return False
     return set(long.words) <= long.names | _PARTICLES and name in (long.words[0], long.words[-1])
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from et_agent.answers.meaning import same_meaning
+from et_agent.answers.meaning import same_meaning, tells_all_of
 
 MONA_LISA = "Who painted the Mona Lisa?"
 CAPITAL = "What is the capital of Australia?"
@@ -85,6 +85,53 @@ def test_answers_that_differ(question: str, one: str, other: str) -> None:
 def test_what_words_do_not_tell_is_not_joined(question: str, one: str, other: str) -> None:
     assert same_meaning(one, other, question) is not True
     assert same_meaning(other, one, question) is not True
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "accepted"),
+    [
+        (MONA_LISA, "The Mona Lisa was painted by Leonardo da Vinci", "Leonardo da Vinci"),
+        (REVOLUTION, "The French Revolution began in 1789", "1789"),
+        ("Where is the stadium?", "It is in Houston, Texas", "Houston"),
+        ("How many seasons were made?", "three seasons", "3"),
+        (PRIME, "Yes, 7 is a prime number", "yes"),
+        (COLOURS, "blue, red and yellow", "red, yellow, blue"),
+        ("What does it contain?", "double bonds", "double bond"),
+    ],
+)
+def test_a_sentence_with_the_accepted_answer_is_right(
+    question: str, answer: str, accepted: str
+) -> None:
+    assert tells_all_of(answer, accepted, question)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "accepted"),
+    [
+        (MONA_LISA, "Leonardo da Vinci or Michelangelo", "Leonardo da Vinci"),
+        (MONA_LISA, "Leonardo", "Leonardo da Vinci"),
+        (MONA_LISA, "It was not painted by Leonardo da Vinci", "Leonardo da Vinci"),
+        ("Who founded Islam?", "Muhammad Ali", "Muhammad"),
+        ("Who was the ruler of England in 1616?", "James VI", "James I"),
+        ("When is the last season?", "7 October 2019", "2019"),
+        ("When did it become common?", "1980", "1980s"),
+        ("When did it air?", "1970", "late 1970s"),
+        ("When did the war start and end?", "It began in 1939 and ended in 1945", "1945"),
+        ("Is aluminium a ferrous or non ferrous metal?", "ferrous", "non-ferrous"),
+        ("How many episodes in series 7 are there?", "There are 6 episodes in series 7", "7"),
+        ("How far is it?", "5 km", "5 m"),
+        ("How many people live there?", "12 million", "12 billion"),
+        ("Where will the games be?", "In Beijing, China, they are held in Tokyo, Japan", "Beijing"),
+        ("Where are they?", "in the muscles, the heart and the legs", "the muscles"),
+        ("Who invented it and in what year?", "It was invented by Gutenberg in 1605", "Gutenberg"),
+        ("What do you call a person who officiates a wedding?", "wedding director", "officiant"),
+        ("Who was defeated in the war?", "The war was won by the Swedes", "the Swedes"),
+    ],
+)
+def test_an_answer_that_says_less_or_other_is_not(
+    question: str, answer: str, accepted: str
+) -> None:
+    assert not tells_all_of(answer, accepted, question)
 
 
 @pytest.mark.parametrize(
