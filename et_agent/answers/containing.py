@@ -11,7 +11,7 @@ from et_agent.answers.number import plain_number
 from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.text import normalised
 
-__all__ = ["contains", "words_beside"]
+__all__ = ["contains", "numbers_in", "words_beside"]
 
 _NUMERAL: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w]|[.,]\d)")
 _MONTHS: Final = (
@@ -52,7 +52,7 @@ def contains(text: str, answer: str) -> bool:
         return True
     number = _number(answer)
     if number is not None:
-        return number in _numbers(text)
+        return number in numbers_in(text)
     dates = _dates(wanted, whole=True)
     return bool(dates) and any(_same(dates[0], one) for one in _dates(held))
 
@@ -103,7 +103,8 @@ def _number(answer: str) -> Fraction | None:
     return None if value is None else Fraction(value)
 
 
-def _numbers(text: str) -> set[Fraction]:
+def numbers_in(text: str) -> set[Fraction]:
+    """The numbers that stand in a text, in digits or English words; "one" is left out."""
     numerals = (plain_number(one) for one in _NUMERAL.findall(text))
     words = (parse_number_words(one) for one in number_word_runs(text))
     # "one" is a pronoun more often than a number.

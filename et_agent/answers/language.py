@@ -5,7 +5,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["LANGUAGES", "language_of"]
+__all__ = ["LANGUAGES", "language_of", "small_words"]
 
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "pt", "zh", "ja", "ko", "ar", "hi", "ru")
 """Languages whose numbers, dates, cues and yes and no are read, by ISO 639 code."""
@@ -58,3 +58,8 @@ def language_of(text: str) -> str:
     words = _WORD.findall(beginning.casefold())
     counts = {name: sum(word in known for word in words) for name, known in _WORDS_OF.items()}
     return max(counts, key=lambda name: counts[name])
+
+
+def small_words(language: str) -> frozenset[str]:
+    """Words of a language that say nothing by themselves; none for those of other scripts."""
+    return _WORDS_OF.get(language, frozenset())

@@ -96,6 +96,7 @@ class ConfidenceEstimator:
             single=self._prompt.conversation.single,
             stops=self._prompt.own_stops,
             passages=bool(self._prompt.passages),
+            same=self._prompt.same_for(form),
         )
 
     def reads_attention(self) -> bool:

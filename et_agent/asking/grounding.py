@@ -12,6 +12,7 @@ from typing import Final
 from et_agent.answers import Extracted
 from et_agent.answers.containing import words_beside
 from et_agent.answers.declining import DECLINED
+from et_agent.asking.meaning import NOT_JUDGED, Judgement
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
 from et_agent.calibration.grounds import Grounds
@@ -77,13 +78,18 @@ class GroundingReader:
         if self._request is not None:
             self._request.cancel()
 
-    def begin(self, tree_request: Request) -> None:
-        """Queue the reading; called in the model's thread when the tree has ended."""
+    def begin(self, tree_request: Request, judgement: Judgement = NOT_JUDGED) -> None:
+        """Queue the reading; called in the model's thread when the tree has ended.
+
+        Args:
+            tree_request: The tree.
+            judgement: What was said of answers that may say the same.
+        """
         try:
             if tree_request.cancelled:
                 self._future.set_result(None)
                 return
-            answer = self._leading(tree_request.result().tree)
+            answer = self._leading(tree_request.result().tree, judgement)
             if answer is None:
                 self._future.set_result(None)
                 return
@@ -93,26 +99,34 @@ class GroundingReader:
         except BaseException as error:
             self._future.set_exception(error)
 
-    def _leading(self, tree: Tree) -> Extracted | None:
+    def _leading(self, tree: Tree, judgement: Judgement) -> Extracted | None:
         """The heaviest answer that does not decline, of equals as results have it.
 
-        Answers with equal keys count as one; no more is compared, for this is the model's thread.
+        Unless answers that say the same are one, those with equal keys are, and no more is compared, for
+        this is the model's thread.
         """
-        kind, reader = self._prompt.reading_kind, self._reader
-        answers = [reader.read_path(tree.path(branch.id), kind) for branch in tree.branches]
-        given = [one for one in answers if one is not None]
-        numbers: dict[Hashable, int] = {}
-        classes = [
-            None if one is None else numbers.setdefault(one.key, len(numbers)) for one in answers
-        ]
+        if self._reader.joining:
+            reading = self._reader.read_tree(tree, judgement.same)
+            answers, classes = reading.answers, list(reading.classes.index_of_leaf)
+            declined = reading.declined
+        else:
+            kind = self._prompt.reading_kind
+            paths = [tree.path(branch.id) for branch in tree.branches]
+            answers = [self._reader.read_path(path, kind) for path in paths]
+            numbers: dict[Hashable, int] = {}
+            classes = [
+                None if one is None else numbers.setdefault(one.key, len(numbers))
+                for one in answers
+            ]
+            declined = numbers.get(DECLINED)
         leaves = leaf_table(tree, classes, answers, self._model.token_bytes)
         shares = leaves.shares.copy()
-        if DECLINED in numbers:
-            shares[numbers[DECLINED]] = -1.0
+        if declined is not None:
+            shares[declined] = -1.0
         best = leaves.leading(shares)
         if best is None or shares[best] < 0:
             return None
-        return next(one for one in given if numbers[one.key] == best)
+        return answers[classes.index(best)]
 
     def _ask(self, leading: Extracted) -> None:
         model, answer = self._model, leading.value

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypedDict, Unpack, get_args
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.joining import Equivalence
 from et_agent.answers.kinds import answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.conversation import check_text
@@ -25,6 +26,7 @@ __all__ = [
     "Chat",
     "PilotKeywords",
     "PromptKeywords",
+    "Same",
     "ThinkingKeywords",
     "ThinkingMode",
 ]
@@ -35,6 +37,9 @@ Chat = Literal["model", "plain"]
 """The model's own chat template, or a plain prompt."""
 ThinkingMode = Literal["auto", "on", "off"]
 """Whether the model thinks before it answers; "auto" for what its chat template does by itself."""
+
+Same = Literal["meaning", "words"] | Equivalence
+"""Which answers are one: those that say the same, those of the same words, or what a judge takes for one."""
 
 
 class PilotKeywords(TypedDict, total=False):
@@ -71,6 +76,7 @@ class AskKeywords(PromptKeywords, total=False):
     stop: Sequence[str]
     attention: bool
     decides: DecisionRule | None
+    same: Same | None
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.
@@ -115,6 +121,11 @@ class AskOptions:
         template_options: Options of the chat template by name, such as {"reasoning_effort": "low"}.
         max_thinking_tokens: Tokens of a thought, after which it is closed as the template closes it; 0
             leaves it empty. None for 1,024. `max_tokens` of the decoder counts the answer alone.
+        same: Which answers of kind "text", "date", "list" and "yes_no" are one. "words": those that are
+            equal but for case, articles and punctuation. "meaning": also those that say the same in other
+            words, by tests of the words and, where these do not tell, by what the model says of them. An
+            `Equivalence` is asked in place of the model. None for "meaning" without a context and "words"
+            with one.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
@@ -140,6 +151,7 @@ class AskOptions:
     thinking: ThinkingMode = "auto"
     template_options: Mapping[str, Any] = field(default_factory=dict)
     max_thinking_tokens: int | None = None
+    same: Same | None = None
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -159,6 +171,11 @@ class AskOptions:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()
         StopSequences(self.stop)
+        if self.same not in (None, "meaning", "words") and not isinstance(self.same, Equivalence):
+            raise SettingsError(
+                f"same is {self.same!r}: use 'meaning', 'words', or an object with a name and "
+                "same(question, pairs) (et_agent.answers.joining.Equivalence)"
+            )
         _check_calibrator(self.calibrator)
         if self.decoder is not None and not isinstance(self.decoder, Decoder):
             raise SettingsError(

@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
@@ -12,6 +13,7 @@ from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
 from et_agent.asking.grounding import Grounding, GroundingReader, grounds_of
+from et_agent.asking.meaning import NOT_JUDGED, Judgement, MeaningReader
 from et_agent.asking.options import DEFAULTS, AskOptions
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
@@ -99,7 +101,9 @@ class PendingAnswer:
             SampledThoughts(model) if isinstance(model, SampledModel) else prompt.thoughts,
             begun=prompt.begun,
             declining=bool(prompt.passages),
+            joining=prompt.same != "words" and prompt.form is None,
         )
+        self._meaning = self._read_meaning(model, prompt)
         self._running = RunningReader(self._reader, prompt.reading_kind)
         served = isinstance(model, SampledModel)
         inputs = RunInputs(
@@ -119,6 +123,8 @@ class PendingAnswer:
         self.request = _prepared(model, prompt, inputs, told)
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
+        if self._meaning is not None:
+            self.request.add_done_callback(self._meaning.begin)
         self._grounds = self._read_grounds(model, prompt)
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
@@ -126,8 +132,25 @@ class PendingAnswer:
         if not prompt.passages or prompt.chat == "plain" or not isinstance(model, LanguageModel):
             return None
         grounds = GroundingReader(model, prompt, self._reader)
-        self.request.add_done_callback(grounds.begin)
+        meaning = self._meaning
+
+        def begin(tree: Request) -> None:
+            if meaning is None:
+                grounds.begin(tree)
+            else:  # which answer leads is known when it is known which say the same
+                meaning.future.add_done_callback(lambda said: grounds.begin(tree, _said(said)))
+
+        self.request.add_done_callback(begin)
         return grounds
+
+    def _read_meaning(self, model: AnyModel, prompt: PreparedPrompt) -> MeaningReader | None:
+        """What asks which answers say the same; None where words alone decide."""
+        if prompt.same == "words" or prompt.form is not None or prompt.chat == "plain":
+            return None
+        judge = None if isinstance(prompt.same, str) else prompt.same
+        if judge is None and isinstance(model, SampledModel):
+            return None  # its logits are out of reach: what can be told without a judge is
+        return MeaningReader(model, self.question, self._reader, judge)
 
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
@@ -164,21 +187,25 @@ class PendingAnswer:
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        grounded = self._grounds is None or self._grounds.future.done()
-        return grounded and all(request.done for request in self.requests)
+        return all(one.done() for one in self._after) and all(one.done for one in self.requests)
+
+    @property
+    def _after(self) -> "list[Future[Any]]":
+        """What is read when the tree has ended, in this order."""
+        readers = (self._meaning, self._grounds)
+        return [reader.future for reader in readers if reader is not None]
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
         tree, *beside = self.requests
         # One after the other, so that it is called once.
-        last = beside[0] if beside else tree
-        grounds = self._grounds
+        last, read = (beside[0] if beside else tree), self._after
 
         def after(_: Request) -> None:
-            if grounds is None:
+            if not read:
                 callback(self)
             else:
-                grounds.future.add_done_callback(lambda _: callback(self))
+                read[-1].add_done_callback(lambda _: callback(self))
 
         tree.add_done_callback(lambda _: last.add_done_callback(after))
 
@@ -191,21 +218,30 @@ class PendingAnswer:
         """Stop decoding within one step. `result` then returns what is known so far."""
         for request in self.requests:
             request.cancel()
-        if self._grounds is not None:
-            self._grounds.cancel()
+        for reader in (self._meaning, self._grounds):
+            if reader is not None:
+                reader.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
         form = self._prompt.form
         return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
 
-    def reading(self) -> TreeReading:
-        """Return the answers of the leaves of the finished tree.
+    def reading(self, timeout: float | None = None) -> TreeReading:
+        """Return the answers of the leaves of the finished tree, those that say the same in one class.
+
+        Args:
+            timeout: Seconds to wait for what is said of answers that may say the same.
 
         Raises:
+            TimeoutError: It took longer.
             EtAgentError: Decoding failed.
         """
-        return self._reader.read_tree(self.request.result().tree)
+        tree = self.request.result(timeout).tree
+        return self._reader.read_tree(tree, self._judgement(tree, timeout).same)
+
+    def _judgement(self, tree: Tree, timeout: float | None) -> Judgement:
+        return NOT_JUDGED if self._meaning is None else self._meaning.judgement(tree, timeout)
 
     def leaves(self, reading: TreeReading) -> LeafTable:
         """Return the leaf statistics of the finished tree, which estimators and calibrators use.
@@ -245,7 +281,7 @@ class PendingAnswer:
         run = self.request.result(timeout)
         left = None if timeout is None else max(0.0, timeout + began - time.perf_counter())
         answerable = self.answerable(left)
-        reading = self.reading()
+        reading = self.reading(left)
         leaves = self.leaves(reading)
         fields = read_fields(run.tree, reading, leaves, self._prompt.spoken.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
@@ -260,7 +296,12 @@ class PendingAnswer:
             fields=[field.leaves for field in fields.fields],
         )
         read = 0 if grounding is None else grounding.tokens
-        return result_of(self._decoded, reading, leaves, fields, assessment, read)
+        judgement = self._judgement(run.tree, left)
+        return result_of(self._decoded, reading, leaves, fields, assessment, read, judgement)
+
+
+def _said(future: "Future[Judgement]") -> Judgement:
+    return NOT_JUDGED if future.exception() is not None else future.result()
 
 
 def _prepared(

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.answers import AnswerKind, guess_kind, instruction
+from et_agent.answers.joining import JOINED_KINDS
 from et_agent.answers.kinds import ANSWER_MARKER, DIRECT_INSTRUCTION, answer_kind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.lettered import lettered_prompt
-from et_agent.asking.options import AskOptions, Chat
+from et_agent.asking.options import AskOptions, Chat, Same
 from et_agent.asking.passages import (
     checked_passages,
     passage_instruction,
@@ -71,6 +72,7 @@ class PreparedPrompt:
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts.
         spoken: The model as its replies are read: with texts for control tokens that calls consist of.
         begun: The assistant's text that the reply goes on with; empty for none.
+        same: Which answers are one.
     """
 
     conversation: Conversation
@@ -93,6 +95,7 @@ class PreparedPrompt:
     thoughts: Thoughts | None
     spoken: AnyModel
     begun: str
+    same: Same
 
     @classmethod
     def of(cls, model: AnyModel, question: Question, options: AskOptions) -> "PreparedPrompt":
@@ -162,6 +165,7 @@ class PreparedPrompt:
             thoughts=tokens.thoughts,
             spoken=reads,
             begun=conversation.begun,
+            same=options.same or ("words" if passages else "meaning"),
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:
@@ -178,6 +182,12 @@ class PreparedPrompt:
         if self.form is not None and not self.form.free:
             return "tool_call"
         return self.reading_kind.value
+
+    def same_for(self, form: str) -> str:
+        """Name of what makes answers of a form one; answers of most forms are compared by value."""
+        if self.form is not None or form not in JOINED_KINDS:
+            return "words"
+        return self.same if isinstance(self.same, str) else self.same.name
 
     @property
     def instruction(self) -> str:

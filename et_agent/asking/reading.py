@@ -1,6 +1,6 @@
 """What the paths of a tree say: texts, answers, classes of equal answers."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from et_agent.answers import (
@@ -14,6 +14,7 @@ from et_agent.answers import (
     mentions,
 )
 from et_agent.answers.fields import Body
+from et_agent.answers.joining import Joined, join_classes
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import ReplyForm
 from et_agent.decoding.thinking import PartReader, Parts
@@ -39,6 +40,7 @@ class TreeReading:
         thoughts: Thoughts of each; None without any.
         thinking: Tokens of each up to the end of its last thought.
         closed: Whether the last thought of each was closed by force.
+        undecided: Pairs of answers whose words do not tell whether they say the same, the heaviest first.
         offsets: Where each text begins in that of the whole path, bytes; None where a thought stands
             within it.
         answers: What each says; None for nothing.
@@ -57,6 +59,8 @@ class TreeReading:
     thinking: list[int]
     closed: list[bool]
     offsets: list[int | None]
+
+    undecided: tuple[tuple[str, str], ...] = ()
 
     @property
     def declined(self) -> int | None:
@@ -84,6 +88,7 @@ class PathReader:
             in a thought is no answer, and a path whose thought has not ended gives none.
         begun: What the assistant has said already, which paths go on with.
         declining: Whether a path may say that the passages do not hold the answer.
+        joining: Whether answers that say the same in other words are one.
     """
 
     def __init__(
@@ -97,8 +102,10 @@ class PathReader:
         *,
         begun: str = "",
         declining: bool = False,
+        joining: bool = False,
     ) -> None:
         self._begun = begun
+        self.joining = joining
         self._thoughts = thoughts
         self._model, self._question, self._kind, self._form = model, question, kind, form
         self._stops = StopSequences(()) if stops is None else stops
@@ -174,8 +181,15 @@ class PathReader:
     def _has_form(self, text: str) -> bool:
         return self._form is not None and self._form.begins(text)
 
-    def read_tree(self, tree: Tree) -> TreeReading:
-        """Read every leaf; `auto` is decided from the question and from what the leaves say."""
+    def read_tree(
+        self, tree: Tree, judged: Mapping[tuple[str, str], float] | None = None
+    ) -> TreeReading:
+        """Read every leaf; `auto` is decided from the question and from what the leaves say.
+
+        Args:
+            tree: The tree.
+            judged: What a judge says of pairs of answers (`TreeReading.undecided`).
+        """
         parts = [self._parts(tree.path(branch.id)) for branch in tree.branches]
         whole = ["" if one.open else one.answer for one in parts]
         texts = [self._shown(text) for text in whole]
@@ -190,18 +204,23 @@ class PathReader:
             None if answer is None else self._body(text)
             for text, answer in zip(whole, answers, strict=True)
         ]
-        classes = _classes(answers, words, kind.kind)
+        joined = Joined(_classes(answers, words, kind.kind))
+        if self.joining and all(words):
+            joined = join_classes(
+                joined.classes, tree.weights().tolist(), self._question, kind.kind, judged
+            )
         return TreeReading(
             kind,
             texts,
             answers,
-            classes,
+            joined.classes,
             calls,
             bodies,
             thoughts=[one.thought for one in parts],
             thinking=[0 if one.thought is None else one.start for one in parts],
             closed=[self._thoughts is not None and self._thoughts.reached(one) for one in parts],
             offsets=[one.offset for one in parts],
+            undecided=joined.undecided,
         )
 
     def _body(self, text: str) -> Body | None:

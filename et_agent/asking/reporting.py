@@ -10,6 +10,7 @@ from et_agent.answers.declining import NOT_THERE
 from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
+from et_agent.asking.meaning import NOT_JUDGED, Judgement
 from et_agent.asking.notes import run_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text
@@ -72,6 +73,7 @@ def result_of(
     fields: FieldReading,
     assessment: Assessment,
     tokens_read: int = 0,
+    judgement: Judgement = NOT_JUDGED,
 ) -> AskResult:
     """The result of a question.
 
@@ -82,6 +84,7 @@ def result_of(
         fields: The fields of the answer.
         assessment: What to think of the answer and its fields.
         tokens_read: Tokens that were read of the passages when the tree had ended.
+        judgement: What was said of answers that may say the same.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
@@ -134,9 +137,12 @@ def result_of(
             ),
             *thought_notes(prompt.thoughts, reading.closed, leaves.weight),
             *fields.notes,
+            *judgement.notes,
             *assessment.notes,
         ),
-        usage=_usage(request, decoded.asked, reading, tokens_read),
+        usage=_usage(
+            request, decoded.asked, reading, tokens_read + judgement.tokens, judgement.seconds
+        ),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,
@@ -148,6 +154,7 @@ def result_of(
         single=prompt.conversation.single,
         stops=prompt.own_stops,
         chat=prompt.chat,
+        same=prompt.same_for(kind),
         template_options=dict(prompt.template_options),
         max_thinking_tokens=prompt.max_thinking_tokens,
         seed=decoded.seed,
@@ -197,7 +204,9 @@ def _reasoning(report: TreeReport, answer: str | None) -> str | None:
     return next((leaf for leaf in leaves if leaf.answer == answer), leaves[0]).reasoning
 
 
-def _usage(request: Request, asked: Request | None, reading: TreeReading, read: int) -> Usage:
+def _usage(
+    request: Request, asked: Request | None, reading: TreeReading, read: int, judging: float
+) -> Usage:
     tree, seconds = request.run.tree, request.seconds
     if asked is not None and asked.started is not None:
         read += asked.prompt_tokens - asked.cached
@@ -220,7 +229,7 @@ def _usage(request: Request, asked: Request | None, reading: TreeReading, read: 
         tokens_recomputed=request.recomputed,
         leaves=tree.leaf_count(),
         steps=request.steps,
-        seconds=seconds,
+        seconds=seconds + judging,
         tokens_per_second=decoded / seconds if seconds else 0.0,
     )
 

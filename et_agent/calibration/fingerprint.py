@@ -48,6 +48,8 @@ class Fingerprint(BaseModel):
     """Whether answers are out of given passages."""
     max_thinking_tokens: int | None = None
     """Tokens after which a thought is closed; None where the model does not think."""
+    same: str = "words"
+    """Which answers are one: those of the same words, or those of the same "meaning"."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -75,6 +77,7 @@ class Fingerprint(BaseModel):
                 chat=cls.chat_style(config["chat"], config.get("template_options") or {}),
                 passages=config.get("passages", False),
                 max_thinking_tokens=config.get("max_thinking_tokens"),
+                same=config.get("same", "words"),
             )
         except (KeyError, TypeError) as error:
             raise CalibrationError(
@@ -98,6 +101,7 @@ class Fingerprint(BaseModel):
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
             max_thinking_tokens=result.get("max_thinking_tokens"),
+            same=result.get("same", "words"),
         )
 
     @staticmethod
@@ -119,6 +123,7 @@ class Fingerprint(BaseModel):
         stops: bool = False,
         passages: bool = False,
         max_thinking_tokens: int | None = None,
+        same: str = "words",
     ) -> Self:
         """Return the fingerprint of a decoder's settings, as in `AskResult.decoder`."""
         now = migrated(decoder)
@@ -133,6 +138,7 @@ class Fingerprint(BaseModel):
             stops=stops,
             passages=passages,
             max_thinking_tokens=max_thinking_tokens,
+            same=same,
         )
 
     @property
@@ -144,6 +150,11 @@ class Fingerprint(BaseModel):
             "max_thinking_tokens": self.max_thinking_tokens is not None,
         }
         new = {name for name, told in later.items() if not told}
+        new = {
+            name
+            for name, field in type(self).model_fields.items()
+            if name in ("passages", "same") and getattr(self, name) == field.default
+        }
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -207,6 +218,8 @@ class Fingerprint(BaseModel):
             yield f"{_thinking(other)} instead of {_thinking(self)}"
         if self.passages != other.passages:
             yield "answers from passages" if other.passages else "no passages to answer from"
+        if self.same != other.same:
+            yield f"answers that are one by {other.same} instead of {self.same}"
 
     def _compared(self, other: Self) -> set[str]:
         """The settings in which a tree of `other` must be as one of this."""

@@ -59,6 +59,13 @@ class ChatName(StrEnum):
     PLAIN = "plain"
 
 
+class SameName(StrEnum):
+    """Which answers are one, as `et_agent.asking.options.Same`."""
+
+    MEANING = "meaning"
+    WORDS = "words"
+
+
 _PROMPT = "Question"
 _MODEL = "Model"
 _OUTPUT = "Output"
@@ -155,6 +162,14 @@ def ask(
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
     template_options: TemplateOptions = None,
+    same: Annotated[
+        SameName | None,
+        typer.Option(
+            help="Which answers in words are one: those of the same meaning or the same words.",
+            show_default="meaning, words with --passage",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -331,6 +346,7 @@ def ask(
                 system_prompt=None if system is None else read_system(system),
                 chat="plain" if chat is ChatName.PLAIN else "model",
                 schema=None if schema is None else read_schema(schema),
+                same=None if same is None else same.value,
                 **thinking_keywords(thinking, max_thinking_tokens, template_options),
             ),
             context=context,

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from fractions import Fraction
 
 from et_agent.answers import AnswerKind, Extracted, answer_classes, read_value
+from et_agent.answers.meaning import tells_all_of
 from et_agent.errors import DataError
 from et_agent.evaluation.items import Item
 
@@ -31,7 +32,8 @@ def is_right(answer: str | None, item: Item) -> bool:
 
     Numbers: equal, or within the item's relative tolerance of the accepted one. Mathematics: equal
     by math-verify within its limits. Quantities: the same amount in base units. Choices: the same
-    letter. Text: SQuAD exact match with any accepted answer (Rajpurkar et al. 2016).
+    letter. Text: SQuAD exact match with any accepted answer (Rajpurkar et al. 2016), or a sentence that
+    says no more than one of them besides the question (`et_agent.answers.meaning.tells_all_of`).
     """
     if answer is None:
         return False
@@ -49,6 +51,8 @@ def _same(given: Extracted, gold: Extracted, item: Item) -> bool:
     if item.kind in (AnswerKind.MATH, AnswerKind.QUANTITY):
         index = answer_classes([given, gold], item.kind).index_of_leaf
         return index[0] == index[1]
+    if item.kind is AnswerKind.TEXT:
+        return tells_all_of(given.value, gold.value, item.question)
     return False
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -116,6 +116,9 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettin
     """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
+    same: Literal["meaning", "words"] | None = None
+    """Which answers in words are one: those of the same "meaning" or of the same "words"; None for the
+    meaning, and for the words where answers are out of a context."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False
@@ -339,6 +342,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettin
             system_prompt=self.system_prompt if system is None else system,
             chat=self.chat,
             calibrator=self.calibrator,
+            same=self.same,
             **self.thinking_keywords,
         )
         pending = PendingAnswer(self.language_model(), question, options)

@@ -5,10 +5,12 @@ common beginning is evaluated once.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 
+from et_agent.answers.joining import cliques
 from et_agent.arrays import Doubles
 from et_agent.decoding.base import Run, RunInputs
 from et_agent.decoding.continued import common_length
@@ -22,6 +24,8 @@ __all__ = [
     "ANSWERABLE",
     "ANSWERED",
     "YES_NO",
+    "equivalence_prompts",
+    "equivalences",
     "first_word_shares",
     "meaning_classes",
     "p_answerable",
@@ -41,6 +45,30 @@ ANSWERED: Final = (
 )
 """What follows passages and a question to ask whether they hold its answer."""
 _MOST_IDEAS: Final = 10
+_LEAST: Final = 1e-9
+_COMPARE: Final = (
+    "You compare two answers to a question. Reply Yes if they give the same answer in other words, and No "
+    "if they give different answers."
+)
+_COMPARED: Final = (
+    ("Where was the actor born?", "Boston, Massachusetts", "He was born in Boston", "Yes"),
+    (
+        "Where was the actor born?",
+        "He was born in New York City",
+        "He was born in New Jersey",
+        "No",
+    ),
+    ("What is the job of a notary?", "to witness signatures", "A notary writes laws", "No"),
+    (
+        "What is the job of a notary?",
+        "to witness signatures",
+        "A notary watches people sign documents",
+        "Yes",
+    ),
+    ("Who led the revolt?", "The farmers", "A group of farmers led the revolt", "Yes"),
+    ("Who led the revolt?", "John Reed", "John Miller was its leader", "No"),
+)
+"""Examples: question, two answers, and the reply. As many yes as no, for small models lean to one."""
 
 
 def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed: str) -> float:
@@ -117,9 +145,9 @@ def p_answerable(model: LanguageModel, questions: Sequence[str], instruction: st
 def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
     """Group answers that entail each other, as the model itself sees it.
 
-    The clustering of semantic entropy (Farquhar et al. 2024): an answer joins the first class whose
-    first member it entails and is entailed by; here with the model's own "Yes" against "No" in place
-    of a second model.
+    The classes of semantic entropy (Farquhar et al. 2024), with the model's own "Yes" against "No" in place
+    of a second model, and with answers that entail all others of their class instead of its first one only
+    (`et_agent.answers.joining.cliques`). All pairs are read in one batch.
 
     Args:
         model: A loaded model with a chat template.
@@ -133,24 +161,59 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
         UnsupportedModelError: The model has no chat template.
         QuestionError: The prompt does not fit the context.
     """
-    classes: list[int] = []
-    for at, answer in enumerate(answers):
-        first = sorted(set(classes))
-        pairs = [(answers[one], answer) for one in first]
-        texts = [
-            f"Question: {question}\n\nFirst answer: {a}\nSecond answer: {b}\n\n"
-            "Does the first answer imply the second one? Reply with one word, Yes or No."
-            for one, other in pairs
-            for a, b in ((one, other), (other, one))
-        ]
-        found = at
-        if texts:
-            implied = _shares(model, texts, YES_NO).reshape(-1, 2) > 0.5
-            same = np.flatnonzero(implied.all(axis=1))
-            if same.size:
-                found = first[int(same[0])]
-        classes.append(found)
-    return classes
+    pairs = list(combinations(range(len(answers)), 2))
+    links = np.full((len(answers), len(answers)), np.nan)
+    if pairs:
+        prompts = equivalence_prompts(
+            model, question, [(answers[one], answers[other]) for one, other in pairs]
+        )
+        links[tuple(zip(*pairs, strict=True))] = equivalences(_read(model, prompts, YES_NO))
+    return cliques(np.fmax(links, links.T))
+
+
+def equivalence_prompts(
+    model: LanguageModel, question: str, pairs: Sequence[tuple[str, str]]
+) -> list[list[int]]:
+    """Prompts that ask whether answers entail each other, two for each pair, one for each direction.
+
+    What all have in common, examples and the question, comes first and is evaluated once.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: What both answer.
+        pairs: Answers.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+    """
+    return [
+        unthinking_tokens(model, [*_EXAMPLES, _comparison(question, first, second)])
+        for pair in pairs
+        for first, second in (pair, pair[::-1])
+    ]
+
+
+def equivalences(shares: Doubles) -> Doubles:
+    """Probability that both of each pair say the same, from `equivalence_prompts` as they were read.
+
+    It is the mean of both directions in log-odds. Small models lean to the one or the other answer by the
+    order, which cancels out so, and does not if the lesser of both counts.
+
+    Args:
+        shares: Probability of "Yes" against "No", float64 [2 * pairs]; NaN counts as "No".
+
+    Returns:
+        float64 [pairs].
+    """
+    sure = np.clip(np.nan_to_num(shares, nan=0.0), _LEAST, 1.0 - _LEAST).reshape(-1, 2)
+    odds = np.log(sure / (1.0 - sure)).mean(axis=1)
+    found: Doubles = 1.0 / (1.0 + np.exp(-odds))
+    return found
+
+
+def _comparison(question: str, first: str, second: str) -> Message:
+    text = f"Question: {question}\nFirst answer: {first}\nSecond answer: {second}"
+    return {"role": "user", "content": text}
 
 
 def _shares(
@@ -161,12 +224,31 @@ def _shares(
     prompts = [
         unthinking_tokens(model, [*system, {"role": "user", "content": text}]) for text in texts
     ]
+    return _read(model, prompts, words)
+
+
+def _read(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], words: tuple[str, str]
+) -> Doubles:
+    """The same of prompts, tokens."""
     common = common_length(prompts)
     probe = word_probe(model, words, [prompt[common:] for prompt in prompts])
     inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-    return first_word_shares(
-        scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
-    )
+    run = scheduler_of(model).submit(list(prompts[0][:common]), probe, inputs).result()
+    return first_word_shares(run)
+
+
+_EXAMPLES: Final[tuple[Message, ...]] = (
+    {"role": "system", "content": _COMPARE},
+    *(
+        message
+        for question, first, second, reply in _COMPARED
+        for message in (
+            _comparison(question, first, second),
+            Message(role="assistant", content=reply),
+        )
+    ),
+)
 
 
 def word_probe(

@@ -10,9 +10,9 @@ def judging(prompt: str) -> Mapping[str, float]:
     if "true or false" in prompt:
         sure = 0.9 if "Proposed answer: Paris" in prompt else 0.2
         return {"True": sure / 2, "False": (1 - sure) / 2, "Perhaps": 0.5}
-    first = prompt.partition("First answer: ")[2].partition("\n")[0].lower()
-    second = prompt.partition("Second answer: ")[2].partition("\n")[0].lower()
-    return {"Yes": 0.9, "No": 0.1} if second in first else {"Yes": 0.3, "No": 0.7}
+    first = prompt.rpartition("First answer: ")[2].partition("\n")[0].lower()
+    second = prompt.rpartition("Second answer: ")[2].partition("\n")[0].lower()
+    return {"Yes": 0.9, "No": 0.1} if second in first else {"Yes": 0.05, "No": 0.95}
 
 
 def test_p_true_is_the_share_of_true_against_false() -> None:

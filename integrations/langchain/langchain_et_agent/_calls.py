@@ -39,6 +39,7 @@ CALL_ARGUMENTS: Final = frozenset(
         "max_tokens",
         "model",
         "response_format",
+        "same",
         "seed",
         "stream",
         "system_prompt",
@@ -63,6 +64,7 @@ _FIELDS: Final = (
     "choose",
     "logprobs",
     *THINKING_FIELDS,
+    "same",
 )
 
 
@@ -114,6 +116,7 @@ class Call:
             tool_choice=tool_choice_of(given.get("tool_choice"), names),
             schema=_schema(given.get("response_format")),
             stop=stop,
+            same=self._setting("same"),
             **self._settings.thinking_keywords,
         )
 

@@ -82,8 +82,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
     `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
-    `template_options` and `max_thinking_tokens` can also be given with a call, except `model` if there
-    is an `engine`.
+    `template_options`, `max_thinking_tokens` and `same` can also be given with a call, except `model` if
+    there is an `engine`.
 
     A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
     `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
@@ -123,6 +123,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     chat: Chat = "model"
     """"model" for the model's own chat template. "plain" for a plain prompt, as base models need it; it
     takes one human message and no tools."""
+    same: Literal["meaning", "words"] | None = None
+    """Which answers in words are one: those of the same "meaning" (None too) or of the same "words"."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""
@@ -244,7 +246,7 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs")
+        named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs", "same")
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
             **{name: getattr(self, name) for name in (*named, *THINKING_FIELDS)},

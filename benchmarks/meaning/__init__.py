@@ -1,0 +1,1 @@
+"""Answers that say the same in other words: decoded, labelled by hand, judged."""
