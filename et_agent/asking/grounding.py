@@ -16,7 +16,6 @@ from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
 from et_agent.calibration.grounds import Grounds
 from et_agent.decoding.base import RunInputs
-from et_agent.decoding.continued import common_length
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
@@ -24,7 +23,7 @@ from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
-from et_agent.uncertainty.self_evaluation import first_word_shares, word_probe
+from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of
 
 __all__ = ["Grounding", "GroundingReader", "grounds_of"]
 
@@ -123,10 +122,9 @@ class GroundingReader:
                 CHOSEN.format(first=_ABSENT, second=answer),
             )
         ]
-        common = common_length(prompts)
-        probe = word_probe(model, ("A", "B"), [one[common:] for one in prompts])
-        inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-        request = scheduler_of(model).prepare(prompts[0][:common], probe, inputs)
+        prompt, probe = probe_of(model, prompts, ("A", "B"))
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
+        request = scheduler_of(model).prepare(prompt, probe, inputs)
         self._request = request
 
         def ended(_: Request) -> None:

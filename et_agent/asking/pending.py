@@ -3,11 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from et_agent.answers import AnswerKind
 from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
+from et_agent.asking.claim_reports import assessed_claims
+from et_agent.asking.claims import CheckedReply, ClaimChecker, shown_leaf
 from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
@@ -121,6 +125,8 @@ class PendingAnswer:
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
         self._grounds = self._read_grounds(model, prompt)
+        self._claims = self._check_claims(model, prompt)
+        self._calibrates = options.calibrator is not None
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
     def _read_grounds(self, model: LanguageModel, prompt: PreparedPrompt) -> GroundingReader | None:
@@ -129,6 +135,14 @@ class PendingAnswer:
         grounds = GroundingReader(model, prompt, self._reader)
         self.request.add_done_callback(grounds.begin)
         return grounds
+
+    def _check_claims(self, model: LanguageModel, prompt: PreparedPrompt) -> ClaimChecker | None:
+        in_words = prompt.expected_form == AnswerKind.LONG
+        if not in_words or prompt.chat == "plain":
+            return None
+        claims = ClaimChecker(model, prompt)
+        self.request.add_done_callback(lambda request: claims.begin(request, self._reader))
+        return claims
 
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
@@ -150,7 +164,12 @@ class PendingAnswer:
 
     def _leaves(self, tree: Tree, reading: TreeReading) -> LeafTable:
         classes = reading.classes.index_of_leaf
-        return leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+        leaves = leaf_table(tree, classes, reading.answers, self._model.token_bytes)
+        shown = None
+        if reading.kind.kind is AnswerKind.LONG:
+            shown = shown_leaf(reading, leaves.weight)
+        top = None if shown is None else classes[shown]
+        return leaves if top is None else leaves.about(top)
 
     @property
     def ticket(self) -> Request:
@@ -165,23 +184,29 @@ class PendingAnswer:
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        grounded = self._grounds is None or self._grounds.future.done()
-        return grounded and all(request.done for request in self.requests)
+        read = all(reader.future.done() for reader in self._readers)
+        return read and all(request.done for request in self.requests)
+
+    @property
+    def _readers(self) -> "list[GroundingReader | ClaimChecker]":
+        """What begins when the tree has ended."""
+        return [one for one in (self._grounds, self._claims) if one is not None]
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
-        tree, *beside = self.requests
         # One after the other, so that it is called once.
-        last = beside[0] if beside else tree
-        grounds = self._grounds
+        waiting: list[Request | Future[Any]] = [
+            *self.requests,
+            *(reader.future for reader in self._readers),
+        ]
 
-        def after(_: Request) -> None:
-            if grounds is None:
+        def after(at: int) -> None:
+            if at == len(waiting):
                 callback(self)
             else:
-                grounds.future.add_done_callback(lambda _: callback(self))
+                waiting[at].add_done_callback(lambda _: after(at + 1))
 
-        tree.add_done_callback(lambda _: last.add_done_callback(after))
+        after(0)
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -192,8 +217,8 @@ class PendingAnswer:
         """Stop decoding within one step. `result` then returns what is known so far."""
         for request in self.requests:
             request.cancel()
-        if self._grounds is not None:
-            self._grounds.cancel()
+        for reader in self._readers:
+            reader.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
@@ -235,6 +260,14 @@ class PendingAnswer:
         """
         return None if self._grounds is None else self._grounds.future.result(timeout)
 
+    def checked_claims(self, timeout: float | None = None) -> CheckedReply | None:
+        """What was found of the claims of a long answer; None for another one, and without a check.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+        """
+        return None if self._claims is None else self._claims.future.result(timeout)
+
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
@@ -251,6 +284,16 @@ class PendingAnswer:
         fields = read_fields(run.tree, reading, leaves, self._model.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
         grounding = self.grounding(left)
+        if form == "long" and leaves.top is not None and not reading.declines(leaves.top):
+            checked = self.checked_claims(left)
+            claims, assessment = assessed_claims(
+                None if checked is None else checked.claims,
+                calibrated=self._calibrates and not run.cancelled,
+            )
+            read = 0 if checked is None else checked.tokens
+            return result_of(
+                self._decoded, reading, leaves, fields, assessment, read, claims=claims
+            )
         assessment = self._estimator.estimate(
             leaves,
             form,

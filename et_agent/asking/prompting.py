@@ -39,6 +39,9 @@ Question = str | Sequence[Message]
 
 PASSAGE_DECODER: Final = EntropyTree(leaves=8)
 """The default decoder of answers out of passages; their general map was fitted on such trees."""
+LONG_DECODER: Final = EntropyTree(leaves=6, schedule="stratified", temperature=0.5)
+"""The default decoder of long answers. Leaves that part late say the same in the same words, so
+nothing is forked."""
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 
@@ -190,8 +193,12 @@ def _decoder(
                 "Direct reads the letters of options, none of which can say that the passages do not "
                 "hold the answer: use another decoder, or leave out the context"
             )
-        return PASSAGE_DECODER if options.decoder is None else options.decoder
+        if options.decoder is None:
+            return LONG_DECODER if kind is AnswerKind.LONG else PASSAGE_DECODER
+        return options.decoder
     if options.decoder is None:
+        if kind is AnswerKind.LONG and form is None:
+            return LONG_DECODER
         own = options.system_prompt is not None or conversation.system
         direct = kind is AnswerKind.CHOICE and form is None and not own and not thinks
         return Direct() if direct else EntropyTree()

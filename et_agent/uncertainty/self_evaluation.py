@@ -4,6 +4,7 @@ All read the probabilities of two words after a chat prompt, so nothing is decod
 common beginning is evaluated once.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,7 +28,9 @@ __all__ = [
     "p_answerable",
     "p_true",
     "p_unclear",
+    "probe_of",
     "word_probe",
+    "word_shares",
 ]
 
 YES_NO: Final = ("Yes", "No")
@@ -161,31 +164,44 @@ def _shares(
     prompts = [
         unthinking_tokens(model, [*system, {"role": "user", "content": text}]) for text in texts
     ]
+    prompt, probe = probe_of(model, prompts, words)
+    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
+    return first_word_shares(scheduler_of(model).submit(prompt, probe, inputs).result())
+
+
+def probe_of(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], words: tuple[str, ...]
+) -> tuple[list[int], Probe]:
+    """What prompts have in common, and a `word_probe` that goes on from there with each of them.
+
+    Args:
+        model: The model.
+        prompts: Tokens, at least one prompt and none of them empty.
+        words: The words.
+    """
     common = common_length(prompts)
-    probe = word_probe(model, words, [prompt[common:] for prompt in prompts])
-    inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-    return first_word_shares(
-        scheduler_of(model).submit(prompts[0][:common], probe, inputs).result()
-    )
+    probe = word_probe(model, words, [one[common:] for one in prompts])
+    return list(prompts[0][:common]), probe
 
 
 def word_probe(
     model: LanguageModel,
-    words: tuple[str, str] = YES_NO,
+    words: tuple[str, ...] = YES_NO,
     continuations: Sequence[Sequence[int]] = (),
 ) -> Probe:
-    """A probe that reads which of two words the model would reply with.
+    """A probe that reads which of some words the model would reply with.
 
     Args:
         model: The model.
-        words: The words.
+        words: The words; tokens that several begin with count for none of them.
         continuations: What follows the common beginning of several prompts, tokens, none of them
             empty; nothing for one prompt.
     """
-    first, second = (_first_tokens(model, word) for word in words)
+    begun = [_first_tokens(model, word) for word in words]
+    counts = Counter(token for tokens in begun for token in tokens)
     return Probe(
         continuations=tuple(map(tuple, continuations)),
-        words=(tuple(first - second), tuple(second - first)),
+        words=tuple(tuple(one for one in tokens if counts[one] == 1) for tokens in begun),
     )
 
 
@@ -194,10 +210,18 @@ def first_word_shares(run: Run) -> Doubles:
 
     NaN where the model gives neither word any probability, and where nothing was read.
     """
+    first: Doubles = word_shares(run)[:, 0]
+    return first
+
+
+def word_shares(run: Run) -> Doubles:
+    """Probability of each of a `word_probe`'s words against the others, float64 [prompts, words].
+
+    NaN where the model gives none of them any probability, and where nothing was read.
+    """
     assert isinstance(run, ProbeRun)
-    first, second = run.probabilities.T
     with np.errstate(invalid="ignore"):
-        shares: Doubles = first / (first + second)
+        shares: Doubles = run.probabilities / run.probabilities.sum(axis=1, keepdims=True)
     return shares
 
 

@@ -1,0 +1,56 @@
+"""Decodes the questions; a series that is kept in one file per model."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.kept import Row, decode, head_of, read
+from et_agent.asking import ask
+from et_agent.asking.prompting import LONG_DECODER
+from et_agent.engines.base import LanguageModel
+from et_agent.results import AskResult
+
+__all__ = ["QUESTIONS", "decode_questions", "kept_path", "results_of"]
+
+_ROOT: Final = Path(__file__).parents[1]
+QUESTIONS: Final = [
+    json.loads(line)["question"]
+    for line in (_ROOT / "questions" / "long.jsonl").read_text().splitlines()
+]
+DECODER: Final = LONG_DECODER.model_copy(update={"max_tokens": 160})
+_AT_ONCE: Final = 4
+
+
+def kept_path(model: str) -> Path:
+    """Where a model's trees are kept."""
+    return _ROOT / "results" / "claims" / f"{model}.jsonl.xz"
+
+
+def decode_questions(model: LanguageModel, name: str, minutes: float | None) -> None:
+    """Decode what is missing."""
+
+    def decoded(numbers: Sequence[int]) -> Iterator[Row]:
+        questions = [QUESTIONS[number] for number in numbers]
+        for number, one in zip(numbers, ask(model, questions, kind="long", decoder=DECODER, calibrator=None), strict=True):
+            tree = one.model_dump(mode="json", exclude_defaults=True)
+            yield {"number": number, "tokens": one.usage.tokens_decoded, "result": tree}
+
+    decode(
+        kept_path(name),
+        head_of(model, DECODER, 0),
+        len(QUESTIONS),
+        decoded,
+        lambda rows: f"{len(rows)} replies",
+        at_once=_AT_ONCE,
+        minutes=minutes,
+    )
+
+
+def results_of(model: str) -> list[tuple[int, AskResult]]:
+    """Question numbers and results that were decoded."""
+    found = read(kept_path(model))
+    if found is None:
+        sys.exit(f"{kept_path(model)} is missing: decode first")
+    return [(row["number"], AskResult.model_validate(row["result"])) for row in found[1]]
