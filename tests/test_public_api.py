@@ -33,9 +33,11 @@ def test_the_public_names() -> None:
         "MultiChain",
         "PendingAnswer",
         "Progress",
+        "ScoreReport",
         "ScriptedModel",
         "ask",
         "load_model",
+        "score",
         "submit",
         "submit_all",
     ]

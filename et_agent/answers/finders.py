@@ -24,7 +24,9 @@ __all__ = [
     "join_boxes",
 ]
 
-FoundBy = Literal["boxed", "answer is", "last line", "first line", "code", "json", "tool call", "all"]
+FoundBy = Literal[
+    "boxed", "answer is", "last line", "first line", "code", "json", "tool call", "all"
+]
 """Name of the finder that a string came from; the last one for structured replies."""
 
 _MARKER = re.compile(

@@ -1,4 +1,4 @@
-"""How much of one text another has: by the beginnings of words, and by pairs of signs without spaces."""
+"""How much of one text another has: beginnings of words, or pairs of signs without spaces."""
 
 import re
 from typing import Final

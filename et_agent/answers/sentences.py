@@ -23,6 +23,7 @@ _TABLE_ROW: Final = re.compile(r"[ \t]*\|")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u9fff]")
 _STATES_NOTHING: Final = re.compile(r"[:：?？][\"'”’»)\]*]*$")
+_ENDED: Final = re.compile(r"[.!…。！।][\"'”’»)\]*]*$")
 _COURTESY: Final = re.compile(
     r"(?:i hope|hope (?:this|that)|let me know|please let me|if you have|is there anything else|"
     r"feel free|sure[,!.]|certainly[,!.]|of course[,!.]|here (?:is|are)\b[^.]*[:.]$)",
@@ -49,7 +50,7 @@ class Sentence:
     end: int
 
 
-def sentences(text: str) -> list[Sentence]:
+def sentences(text: str, *, finished: bool = True) -> list[Sentence]:
     """The sentences of a reply that state something, first to last.
 
     A line ends a sentence, and so does what ends one in the reply's language (the library sentencex).
@@ -58,6 +59,7 @@ def sentences(text: str) -> list[Sentence]:
 
     Args:
         text: The reply; what follows its first 100,000 characters is not read.
+        finished: False for a reply that was cut off, whose last words are then no sentence.
     """
     import sentencex
 
@@ -76,6 +78,9 @@ def sentences(text: str) -> list[Sentence]:
             shown = strip_markdown(stripped)
             if _states(shown):
                 found.append(Sentence(shown, begin, begin + len(stripped)))
+    last = found[-1] if found and found[-1].end == len(text.rstrip()) else None
+    if not finished and last is not None and not _ENDED.search(last.text):
+        found.pop()
     return found
 
 

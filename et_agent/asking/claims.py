@@ -24,7 +24,7 @@ from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.continued import ContinuedRun
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.decoding.tree import Tree
+from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.uncertainty.measuring import span_log_probs
@@ -62,13 +62,15 @@ class Reply:
         text: The reply.
         others: What else was said to the question, [others].
         weights: How much each of these counts, float64 [others].
-        log_probs: Mean log-probability of the tokens of sentences, nats, [sentences]; NaN where unknown.
+        log_probs: Mean log-probability of the tokens of sentences, nats; NaN where unknown.
+        finished: Whether it ended by itself.
     """
 
     text: str
     others: Sequence[str]
     weights: Doubles
     log_probs: Callable[[Sequence[Sentence]], Sequence[float]]
+    finished: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,7 @@ def shown_leaf(reading: TreeReading, weights: Doubles) -> int | None:
     return given[medoid([reading.texts[leaf] for leaf in given], weights[given])]
 
 
-def reply_of(
-    tree: Tree, reading: TreeReading, token_bytes: Callable[[int], bytes]
-) -> Reply | None:
+def reply_of(tree: Tree, reading: TreeReading, token_bytes: Callable[[int], bytes]) -> Reply | None:
     """The reply that a finished tree shows; None where it has none, or declines.
 
     Args:
@@ -156,7 +156,13 @@ def reply_of(
         found: list[float] = span_log_probs(tree, leaf, np.array(spans), token_bytes).tolist()
         return found
 
-    return Reply(answer.value, [reading.texts[at] for at in others], weights[others], log_probs)
+    return Reply(
+        answer.value,
+        [reading.texts[at] for at in others],
+        weights[others],
+        log_probs,
+        finished=tree.branches[leaf].finish is Finish.STOP,
+    )
 
 
 def byte_ends(text: str) -> Ints:
@@ -205,7 +211,7 @@ class ClaimChecker:
     def check(self, reply: Reply) -> None:
         """Begin to check the claims of a reply; may be called in the model's thread."""
         with self._failing():
-            said = sentences(reply.text)
+            said = sentences(reply.text, finished=reply.finished)
             several = [one for one in said[:MOST_CLAIMS] if holds_several(one.text)]
             if not said:
                 self._end(())
@@ -227,9 +233,7 @@ class ClaimChecker:
         return _Failing(self.future)
 
     def _prepared(self, prompt: Sequence[int], decoder: Decoder) -> Request:
-        inputs = RunInputs(
-            prompt_length=len(prompt), stop_tokens=self._model.info.stop_tokens
-        )
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=self._model.info.stop_tokens)
         request = scheduler_of(self._model).prepare(prompt, decoder, inputs)
         self._requests.append(request)
         if self._cancelled:
@@ -249,9 +253,7 @@ class ClaimChecker:
             one.start: stated_in(one.text, written.get(at, "")) for at, one in enumerate(several)
         }
 
-    def _ask(
-        self, reply: Reply, said: Sequence[Sentence], stated: dict[int, list[str]]
-    ) -> None:
+    def _ask(self, reply: Reply, said: Sequence[Sentence], stated: dict[int, list[str]]) -> None:
         """Ask about all claims at once: the leaves one by one, and whether they are true."""
         claims = [
             (text, sentence)
@@ -314,9 +316,7 @@ class ClaimChecker:
         for at, (text, sentence) in enumerate(claims):
             own = stems(text) - question
             words = float(weights @ [share_held(own, one) for one in held]) if held else math.nan
-            support, against, silent = (
-                found[at].tolist() if at < len(found) else (math.nan,) * 3
-            )
+            support, against, silent = found[at].tolist() if at < len(found) else (math.nan,) * 3
             evidence = ClaimEvidence(
                 support=support,
                 contradicted=against,

@@ -58,10 +58,12 @@ class GroundingReader:
     Args:
         model: The model.
         prompt: The question, with passages.
-        reader: Reads the leaves.
+        reader: Reads the leaves; None if `ask` is called in place of `begin`.
     """
 
-    def __init__(self, model: LanguageModel, prompt: PreparedPrompt, reader: PathReader) -> None:
+    def __init__(
+        self, model: LanguageModel, prompt: PreparedPrompt, reader: PathReader | None = None
+    ) -> None:
         self._model, self._prompt, self._reader = model, prompt, reader
         self._future: Future[Grounding | None] = Future()
         self._request: Request | None = None
@@ -86,7 +88,7 @@ class GroundingReader:
             if answer is None:
                 self._future.set_result(None)
                 return
-            self._ask(answer)
+            self.ask(answer)
         except EtAgentError:
             self._future.set_result(None)  # the tree can do without, and nothing must be lost to it
         except BaseException as error:
@@ -98,6 +100,7 @@ class GroundingReader:
         Answers with equal keys count as one; no more is compared, for this is the model's thread.
         """
         kind, reader = self._prompt.reading_kind, self._reader
+        assert reader is not None
         answers = [reader.read_path(tree.path(branch.id), kind) for branch in tree.branches]
         given = [one for one in answers if one is not None]
         numbers: dict[Hashable, int] = {}
@@ -113,7 +116,12 @@ class GroundingReader:
             return None
         return next(one for one in given if numbers[one.key] == best)
 
-    def _ask(self, leading: Extracted) -> None:
+    def ask(self, leading: Extracted) -> None:
+        """Queue the reading for an answer.
+
+        Raises:
+            EtAgentError: The prompt does not fit the context, or the model was closed.
+        """
         model, answer = self._model, leading.value
         prompts = [
             self._prompt.going_on_with(model, text)

@@ -103,7 +103,11 @@ def thought_notes(thoughts: Thoughts | None, closed: Sequence[bool], weights: Do
 
 
 def warnings(
-    distribution: Sequence[AnswerShare], cut_off_share: float, max_tokens: int, *, votes: bool = True
+    distribution: Sequence[AnswerShare],
+    cut_off_share: float,
+    max_tokens: int,
+    *,
+    votes: bool = True,
 ) -> list[str]:
     """What makes the numbers say less than they seem to.
 

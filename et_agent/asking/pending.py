@@ -73,6 +73,7 @@ class PendingAnswer:
         question: The question, or a conversation whose last user message is to be answered.
         options: How it is answered.
         on_progress: Called about ten times per second, in the model's thread.
+        checks_claims: Whether the claims of a long answer are checked.
 
     Raises:
         EtAgentError: As for `submit`.
@@ -85,6 +86,7 @@ class PendingAnswer:
         options: AskOptions = DEFAULTS,
         *,
         on_progress: ProgressCallback | None = None,
+        checks_claims: bool = True,
     ) -> None:
         prompt = self._prompt = PreparedPrompt.of(model, question, options)
         decoder = prompt.decoder
@@ -125,7 +127,7 @@ class PendingAnswer:
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
         self._grounds = self._read_grounds(model, prompt)
-        self._claims = self._check_claims(model, prompt)
+        self._claims = self._check_claims(model, prompt) if checks_claims else None
         self._calibrates = options.calibrator is not None
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
@@ -170,6 +172,16 @@ class PendingAnswer:
             shown = shown_leaf(reading, leaves.weight)
         top = None if shown is None else classes[shown]
         return leaves if top is None else leaves.about(top)
+
+    @property
+    def prompt(self) -> PreparedPrompt:
+        """The question as the model gets it."""
+        return self._prompt
+
+    @property
+    def estimator(self) -> ConfidenceEstimator:
+        """What gives its confidence."""
+        return self._estimator
 
     @property
     def ticket(self) -> Request:

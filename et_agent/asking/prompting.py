@@ -187,6 +187,8 @@ def _decoder(
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
     choices (docs/confidence.md). Models that were trained to think first do so before choices too.
     """
+    if kind is AnswerKind.LONG and options.decoder is not None:
+        _check_votes(options.decoder)
     if options.context is not None:
         if isinstance(options.decoder, Direct):
             raise SettingsError(
@@ -219,6 +221,16 @@ def _decoder(
                 "and max_thinking_tokens, or use another decoder"
             )
     return options.decoder
+
+
+def _check_votes(decoder: DecoderSettings) -> None:
+    """Refuse to stop by votes where there are none."""
+    given = [name for name in sorted(decoder.stopping) if getattr(decoder, name) is not None]
+    if given:
+        raise SettingsError(
+            f"long answers are not voted on, so nothing tells when to stop: leave out "
+            f"{', '.join(given)}, or use another kind"
+        )
 
 
 def _default_system(

@@ -14,7 +14,15 @@ from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
-__all__ = ["answer_tokens", "leaf_table", "rauq", "span_log_probs", "span_statistics", "traces", "windows"]
+__all__ = [
+    "answer_tokens",
+    "leaf_table",
+    "rauq",
+    "span_log_probs",
+    "span_statistics",
+    "traces",
+    "windows",
+]
 
 
 WINDOW: Final = 64
@@ -191,7 +199,7 @@ def span_statistics(
 def span_log_probs(
     tree: Tree, leaf: int, spans: Ints, token_bytes: Callable[[int], bytes]
 ) -> Doubles:
-    """Mean log-probability of the tokens of parts of a path's text, nats, [n]; see `span_statistics`."""
+    """Mean log-probability of the tokens of parts of a path, nats, [n]; see `span_statistics`."""
     total, tokens = _span_sums(tree, leaf, spans, token_bytes)
     return np.minimum(total[:, 0] / tokens, 0.0)
 

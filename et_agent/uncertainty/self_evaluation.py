@@ -54,7 +54,7 @@ def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed
     Args:
         model: A loaded model with a chat template.
         question: The question.
-        answers: Its sampled answers; the first ten are shown.
+        answers: Its sampled answers; the first ten are shown, if there are any.
         proposed: The one to judge.
 
     Returns:
@@ -65,8 +65,9 @@ def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed
         QuestionError: The prompt does not fit the context.
     """
     ideas = "\n".join(answers[:_MOST_IDEAS])
+    shown = f"Some ideas that came up:\n{ideas}\n\n" if ideas else ""
     text = (
-        f"Question: {question}\n\nSome ideas that came up:\n{ideas}\n\n"
+        f"Question: {question}\n\n{shown}"
         f"Proposed answer: {proposed}\n\n"
         "Is the proposed answer true or false? Reply with one word, True or False."
     )

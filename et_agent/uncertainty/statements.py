@@ -34,7 +34,8 @@ _SPLIT: Final = (
 )
 _EXAMPLES: Final = (
     (
-        "Ada Lovelace, who was born in London in 1815, was a mathematician and wrote the first program.",
+        "Ada Lovelace, who was born in London in 1815, was a mathematician and wrote the first "
+        "program.",
         "Ada Lovelace was born in London.\nAda Lovelace was born in 1815.\nAda Lovelace was a "
         "mathematician.\nAda Lovelace wrote the first program.",
     ),
@@ -49,7 +50,7 @@ _COLDEST: Final = 0.001
 def checked_by(
     model: LanguageModel, question: str, text: str, statements: Sequence[str]
 ) -> tuple[list[int], Probe]:
-    """A prompt, and a probe of whether a text says that statements are true, says otherwise, or neither.
+    """A prompt, and a probe of whether a text says that statements are true, or otherwise, or neither.
 
     The text is evaluated once for all statements.
 

@@ -50,6 +50,9 @@ class Kind(ABC):
     reads_unfinished: ClassVar[bool] = False
     """Whether a leaf that was cut off is read as far as it goes; others then need a closed box."""
 
+    voted: ClassVar[bool] = True
+    """Whether leaves vote for the answer. Else there is no right one that others could be graded by."""
+
     @abstractmethod
     def suggestion(self, question: str) -> Suggestion | None:
         """Why the question asks for this kind; None if nothing in it does."""

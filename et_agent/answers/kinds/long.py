@@ -1,5 +1,6 @@
 """The kind `long`: a reply of several sentences, which is judged claim by claim and not by votes."""
 
+import re
 from typing import Final
 
 from et_agent.answers.finders import Found, find_all
@@ -8,6 +9,8 @@ from et_agent.answers.text import normalised
 
 __all__ = ["LONG"]
 
+_WORD: Final = re.compile(r"[^\W\d_]")
+
 
 class _Long(Kind):
     instruction = "Answer in two or three complete sentences."
@@ -15,6 +18,7 @@ class _Long(Kind):
     finders = (find_all,)
     reads_code = True
     reads_unfinished = True
+    voted = False
 
     def suggestion(self, question: str) -> Suggestion | None:
         """None: whether sentences are wanted is for the caller to say."""
@@ -27,10 +31,11 @@ class _Long(Kind):
         return None
 
     def read(self, found: Found, question: str) -> Reading | None:
-        """The whole text. Only texts of the same words are equal."""
+        """The whole text, if it has any words. Only texts of the same words are equal."""
         del question
-        key = normalised(found.content)
-        return Reading(found.content, ("long", key)) if key else None
+        if not _WORD.search(found.content):
+            return None
+        return Reading(found.content, ("long", normalised(found.content)))
 
 
 LONG: Final = _Long()

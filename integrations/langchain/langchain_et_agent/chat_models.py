@@ -108,7 +108,8 @@ class ChatEntropyTree(BaseChatModel):
     """All settings of the decoder, instead of the three above: an `EntropyTree`, `MultiChain` or
     `Greedy`, or their fields with the class as `name`, as in `AskResult.decoder`."""
     kind: str = "auto"
-    """What an answer is: "number", "math", "choice", "text" or "auto"."""
+    """What an answer is, an `et_agent.AnswerKind` by name, or "auto". "long" is for replies of several
+    sentences: `response_metadata["et_agent"]["claims"]` then has a confidence for each claim."""
     seed: int = Field(default=0, ge=0)
     """Random seed. The same seed, model and machine give the same reply."""
     system_prompt: str | None = None
