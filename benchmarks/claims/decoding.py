@@ -1,4 +1,4 @@
-"""Decodes the questions; a series that is kept in one file per model."""
+"""Decodes the questions and checks the claims; a series that is kept in one file per model."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from et_agent.asking.prompting import LONG_DECODER
 from et_agent.engines.base import LanguageModel
 from et_agent.results import AskResult
 
-__all__ = ["QUESTIONS", "decode_questions", "kept_path", "results_of"]
+__all__ = ["QUESTIONS", "decode_questions", "head_of_series", "kept_path", "results_of"]
 
 _ROOT: Final = Path(__file__).parents[1]
 QUESTIONS: Final = [
@@ -54,7 +54,16 @@ def decode_questions(model: LanguageModel, name: str, minutes: float | None) -> 
 
 def results_of(model: str) -> list[tuple[int, AskResult]]:
     """Question numbers and results that were decoded."""
+    return [(row["number"], AskResult.model_validate(row["result"])) for row in _kept(model)[1]]
+
+
+def head_of_series(model: str) -> Row | None:
+    """How a model's series was decoded; None if it was not."""
+    return _kept(model)[0] if kept_path(model).exists() else None
+
+
+def _kept(model: str) -> tuple[Row, list[Row]]:
     found = read(kept_path(model))
     if found is None:
         sys.exit(f"{kept_path(model)} is missing: decode first")
-    return [(row["number"], AskResult.model_validate(row["result"])) for row in found[1]]
+    return found

@@ -44,14 +44,18 @@ __all__ = [
     "CheckedReply",
     "ClaimChecker",
     "Reply",
+    "byte_ends",
+    "distinct",
     "reply_of",
     "shown_leaf",
+    "words_held",
 ]
 
 MOST_CLAIMS: Final = 64
 """Claims that are checked; of a reply with more, the others get no confidence, nor does the reply."""
 _MOST_OTHERS: Final = 8
 """Other leaves that are asked, the heaviest."""
+_TINY: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class ClaimChecker:
             for text in stated.get(sentence.start, [sentence.text])
         ]
         texts = [text for text, _ in claims[:MOST_CLAIMS]]
-        others, weights = _distinct(reply)
+        others, weights = distinct(reply.others, reply.weights)
         asked = [self._checked_by(other, texts) for other in others]
         prompts = [
             self._prompt.going_on_with(self._model, WHETHER_TRUE.format(statement=text))
@@ -310,18 +314,15 @@ class ClaimChecker:
         told: Doubles,
     ) -> tuple[CheckedClaim, ...]:
         log_probs = dict(zip((one.start for one in said), reply.log_probs(said), strict=True))
-        held = [stems(other) for other in others]
-        question = stems(self._prompt.conversation.question)
+        question = self._prompt.conversation.question
         made = []
         for at, (text, sentence) in enumerate(claims):
-            own = stems(text) - question
-            words = float(weights @ [share_held(own, one) for one in held]) if held else math.nan
             support, against, silent = found[at].tolist() if at < len(found) else (math.nan,) * 3
             evidence = ClaimEvidence(
                 support=support,
                 contradicted=against,
                 told_true=float(told[at]) if at < len(told) else math.nan,
-                words=words,
+                words=words_held(text, question, others, weights),
                 log_prob=log_probs[sentence.start],
                 parameters=self._model.info.parameters,
             )
@@ -363,21 +364,43 @@ def _generated(request: Request) -> int:
     return request.run.tokens_generated if isinstance(request.run, ContinuedRun) else 0
 
 
-def _distinct(reply: Reply) -> tuple[list[str], Doubles]:
-    """The heaviest of the other texts, equal ones once, and their weights, which sum to 1."""
+def distinct(texts: Sequence[str], weights: Doubles) -> tuple[list[str], Doubles]:
+    """The heaviest of some texts, equal ones once, and their weights, which sum to 1.
+
+    Args:
+        texts: The texts; empty ones do not count.
+        weights: Their weights, float64 [texts].
+    """
     weight: dict[str, float] = {}
     shown: dict[str, str] = {}
-    for text, one in zip(reply.others, reply.weights.tolist(), strict=True):
+    for text, one in zip(texts, weights.tolist(), strict=True):
         if text.strip():
             key = normalised(text)
             weight[key] = weight.get(key, 0.0) + one
             shown.setdefault(key, text)
     kept = sorted(weight, key=lambda key: -weight[key])[:_MOST_OTHERS]
-    weights = np.array([weight[key] for key in kept], dtype=np.float64)
-    total = weights.sum()
-    if kept and not total:
-        weights, total = np.ones(len(kept)), float(len(kept))
-    return [shown[key] for key in kept], weights / total if kept else weights
+    found = np.array([weight[key] for key in kept], dtype=np.float64)
+    if kept and not found.sum():
+        found = np.ones(len(kept))
+    return [shown[key] for key in kept], found / max(found.sum(), _TINY)
+
+
+def words_held(claim: str, question: str, others: Sequence[str], weights: Doubles) -> float:
+    """Share of a claim's words that other texts have, those of the question aside.
+
+    Args:
+        claim: The claim.
+        question: The question.
+        others: The other texts.
+        weights: Their weights, which sum to 1, float64 [others].
+
+    Returns:
+        In [0, 1]; NaN without other texts.
+    """
+    own = stems(claim) - stems(question)
+    if not others:
+        return math.nan
+    return float(weights @ [share_held(own, stems(one)) for one in others])
 
 
 def _shares(

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.grounds import log_odds
-from et_agent.calibration.pooled import Gaussian, central, mean_of, predicted, updated
+from et_agent.calibration.pooled import Gaussian, central, mean_of, predicted, rising, updated
 from et_agent.calibration.shipped_file import ShippedFile
 
 __all__ = ["CLAIM_FEATURES", "ClaimEvidence", "ClaimMap"]
@@ -134,6 +134,13 @@ class ClaimMap(ShippedFile):
         )
         learnt = updated(prior, made._inputs(rows), right)
         return made.model_copy(update={"posterior": learnt})
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each feature at the posterior's mean, log-odds per unit, and the intercept."""
+        intercept, *others = self.posterior.mean
+        raised = rising(np.array(others)).tolist()
+        return {"intercept": intercept, **dict(zip(self.features, raised, strict=True))}
 
     def confidences(
         self, rows: Sequence[Mapping[str, float]]
