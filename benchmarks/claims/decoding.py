@@ -20,7 +20,7 @@ QUESTIONS: Final = [
     for line in (_ROOT / "questions" / "long.jsonl").read_text().splitlines()
 ]
 DECODER: Final = LONG_DECODER.model_copy(update={"max_tokens": 160})
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 8
 
 
 def kept_path(model: str) -> Path:

@@ -8,6 +8,7 @@ import pytest
 from et_agent import AskResult, EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.asking.claims import MOST_CLAIMS
 from et_agent.calibration.claims import ClaimMap
+from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.errors import CalibrationError, SettingsError
 
 QUESTION = "What is Paris?"
@@ -209,3 +210,18 @@ def test_with_passages_that_decline() -> None:
         result = ask(model, QUESTION, kind="long", context="Rome is old.", decoder=CHAINS)
     assert result.declined
     assert (result.answer, result.claims, result.confidence) == (None, (), None)
+
+
+def test_on_a_real_model(small_model: LlamaCppModel) -> None:
+    decoder = EntropyTree(leaves=3, schedule="stratified", temperature=0.5, max_tokens=48)
+    result = ask(small_model, "What is <|im_end|> rain?", kind="long", decoder=decoder)
+    assert result.answer
+    for claim in result.claims:
+        start, end = claim.span
+        assert 0 <= start < end <= len(result.answer)
+        shares = (claim.support or 0) + (claim.contradicted or 0) + (claim.silent or 0)
+        assert shares == pytest.approx(1.0, abs=1e-6)
+        assert claim.told_true is not None
+        assert claim.log_prob is not None
+    again = ask(small_model, "What is <|im_end|> rain?", kind="long", decoder=decoder)
+    assert [one.text for one in again.claims] == [one.text for one in result.claims]
