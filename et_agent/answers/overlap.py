@@ -18,7 +18,7 @@ def stems(text: str, *, least: int = 3) -> frozenset[str]:
     """The beginnings of a text's words, its numbers, and the pairs of signs where words have no spaces.
 
     Args:
-        text: The text, of any length.
+        text: The text, of any length; a million characters take seconds.
         least: Letters of the shortest word that counts; numbers count always, and whole.
     """
     found: set[str] = set()

@@ -15,7 +15,6 @@ import numpy as np
 
 from et_agent.answers.overlap import share_held, stems
 from et_agent.answers.sentences import Sentence, holds_several, sentences
-from et_agent.answers.text import normalised
 from et_agent.arrays import Doubles, Ints
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
@@ -55,6 +54,8 @@ MOST_CLAIMS: Final = 64
 """Claims that are checked; of a reply with more, the others get no confidence, nor does the reply."""
 _MOST_OTHERS: Final = 8
 """Other leaves that are asked, the heaviest."""
+_MOST_CHARACTERS: Final = 100_000
+_MOST_CHARACTERS_PER_TOKEN: Final = 16
 _TINY: Final = 1e-300
 
 
@@ -297,6 +298,8 @@ class ClaimChecker:
 
     def _checked_by(self, other: str, texts: Sequence[str]) -> Request | None:
         """What another leaf says of the claims; None where it does not fit into the context."""
+        if len(other) > _MOST_CHARACTERS_PER_TOKEN * self._model.info.context:
+            return None  # without minutes of tokenizing
         try:
             question = self._prompt.conversation.question
             return self._prepared(*checked_by(self._model, question, other, texts))
@@ -375,7 +378,7 @@ def distinct(texts: Sequence[str], weights: Doubles) -> tuple[list[str], Doubles
     shown: dict[str, str] = {}
     for text, one in zip(texts, weights.tolist(), strict=True):
         if text.strip():
-            key = normalised(text)
+            key = _words(text)
             weight[key] = weight.get(key, 0.0) + one
             shown.setdefault(key, text)
     kept = sorted(weight, key=lambda key: -weight[key])[:_MOST_OTHERS]
@@ -400,7 +403,7 @@ def words_held(claim: str, question: str, others: Sequence[str], weights: Double
     own = stems(claim) - stems(question)
     if not others:
         return math.nan
-    return float(weights @ [share_held(own, stems(one)) for one in others])
+    return float(weights @ [share_held(own, stems(one[:_MOST_CHARACTERS])) for one in others])
 
 
 def _shares(
@@ -413,11 +416,11 @@ def _shares(
     """Shares of the other leaves that say so, say otherwise and say neither, float64 [claims, 3]."""
     if not others:
         return np.full((claims, 3), np.nan)
-    own = normalised(reply.text)
+    own = _words(reply.text)
     cube = np.array(
         [
             # A copy of the reply says all that it says.
-            np.tile([1.0, 0.0, 0.0], (claims, 1)) if normalised(other) == own else one
+            np.tile([1.0, 0.0, 0.0], (claims, 1)) if _words(other) == own else one
             for other, one in zip(others, judged, strict=True)
         ]
     )
@@ -428,3 +431,8 @@ def _shares(
     with np.errstate(invalid="ignore"):
         found: Doubles = np.where(total[:, None] > 0, sums / total[:, None], np.nan)
     return found
+
+
+def _words(text: str) -> str:
+    """A text without its letter case and spacing."""
+    return " ".join(text.split()).casefold()

@@ -9,7 +9,7 @@ import pytest
 from et_agent import Greedy, MultiChain, ScoreReport, ScriptedModel, score
 from et_agent.asking.scoring import submit_score
 from et_agent.errors import ModelClosedError, QuestionError, SettingsError
-from et_agent.templates.messages import Tool
+from et_agent.templates.messages import Message, Tool
 
 QUESTION = "How many legs has a cat?"
 CHAINS = MultiChain(leaves=8, temperature=1)
@@ -43,7 +43,8 @@ def scored(answer: str, samples: Any = None, **options: Any) -> ScoreReport:
 def test_the_probability_is_that_after_the_bare_question() -> None:
     found = scored("4")
     assert found.log_prob == pytest.approx(math.log(0.5), abs=1e-6)
-    assert (found.tokens, found.mean_log_prob) == (1, pytest.approx(math.log(0.5), abs=1e-6))
+    assert found.tokens == 1
+    assert found.mean_log_prob == pytest.approx(math.log(0.5), abs=1e-6)
     longer = scored("It is 4")
     assert longer.log_prob == pytest.approx(math.log(0.25), abs=1e-6)
     assert longer.mean_log_prob == pytest.approx(math.log(0.25) / 7, abs=1e-6)
@@ -128,8 +129,12 @@ def test_with_passages() -> None:
 
 def test_a_conversation_is_scored_in_its_course() -> None:
     with ScriptedModel.from_texts(script) as model:
-        talk = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
-        found = score(model, [*talk, {"role": "user", "content": QUESTION}], "4", decoder=Greedy())
+        talk: list[Message] = [
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Hi"},
+            {"role": "user", "content": QUESTION},
+        ]
+        found = score(model, talk, "4", decoder=Greedy())
     assert found.question == QUESTION
 
 
@@ -158,6 +163,14 @@ def test_what_are_no_samples(samples: Any) -> None:
 def test_an_answer_longer_than_the_context() -> None:
     with pytest.raises(QuestionError, match="context"):
         scored("long " * 200_000)
+
+
+def test_a_sample_longer_than_the_context_is_left_out() -> None:
+    found = scored(SHOWN, ["Cats have four legs.", "Cats meow. " * 100_000], kind="long")
+    assert found.claims[0].support == pytest.approx(0.9, abs=1e-6)
+    alone = scored(SHOWN, ["Cats meow. " * 100_000], kind="long")
+    assert alone.claims[0].support is None
+    assert alone.agreement is None
 
 
 def test_settings_that_contradict_each_other() -> None:
