@@ -6,6 +6,6 @@
     python -m benchmarks.claims judge          # benchmarks/results/claims.json
 
 The questions are `benchmarks/questions/long.jsonl`. `labels.jsonl` beside this file says of each claim
-whether it is true, as it was read without its confidence; null where that cannot be said. Questions with
-an odd number fit the map, the others judge it.
+whether it is true, as it was read without its confidence; null where that cannot be said. Questions
+with an odd number fit the map, the others judge it.
 """

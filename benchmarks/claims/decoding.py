@@ -33,13 +33,11 @@ def decode_questions(model: LanguageModel, name: str, minutes: float | None) -> 
 
     def decoded(numbers: Sequence[int]) -> Iterator[Row]:
         questions = [QUESTIONS[number] for number in numbers]
-        for number, one in zip(
-            numbers,
-            ask(model, questions, kind="long", decoder=DECODER, calibrator=None),
-            strict=True,
-        ):
-            tree = one.model_dump(mode="json", exclude_defaults=True)
-            yield {"number": number, "tokens": one.usage.tokens_decoded, "result": tree}
+        results = ask(model, questions, kind="long", decoder=DECODER, calibrator=None)
+        for number, one in zip(numbers, results, strict=True):
+            result = one.model_dump(mode="json", exclude_defaults=True)
+            result["tree"]["nodes"] = []  # most of the file, and of no use here
+            yield {"number": number, "tokens": one.usage.tokens_decoded, "result": result}
 
     decode(
         kept_path(name),

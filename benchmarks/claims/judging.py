@@ -1,14 +1,15 @@
 """Fits the map of claims on one half of the questions, and judges it on the other."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.claims.decoding import head_of_series
+from benchmarks.claims.decoding import QUESTIONS, head_of_series
 from benchmarks.claims.labelled import MODELS, Labelled, labelled
+from benchmarks.documents import put
 from et_agent.arrays import Doubles
 from et_agent.calibration import finding
 from et_agent.calibration.claims import ClaimMap
@@ -19,7 +20,12 @@ __all__ = ["fit", "judge"]
 
 _OUT: Final = Path(__file__).parents[1] / "results" / "claims.json"
 _MAP: Final = Path(finding.__file__).parent / "shipped" / "general" / ClaimMap.file_name
-_ALONE: Final = ("log_prob", "support", "told_true", "words", "unopposed")
+_COLUMNS: Final = {
+    "log_prob": "of the token probability",
+    "support": "of the support",
+    "told_true": "of P(true)",
+}
+_ALONE: Final = (*_COLUMNS, "words", "unopposed")
 """Features that are judged by themselves; the first is the baseline."""
 _RESAMPLES: Final = 2000
 
@@ -47,7 +53,38 @@ def judge() -> None:
         "judged": {name: _figures(some) for name, some in groups.items() if some},
     }
     write_atomically(_OUT, json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found["judged"], indent=1))
+    put("docs/confidence.md", "claims", list(_table(found)))
+
+
+def _table(found: Mapping[str, Any]) -> Iterator[str]:
+    labelled, fitted = found["claims"]["labelled"], found["claims"]["fitted"]
+    both = found["judged"]["both"]
+    low, high = both["auroc_above_baseline"]
+    yield (
+        f"{len(QUESTIONS)} questions were answered by the 0.5B and the 1.5B model, and {labelled} "
+        "claims of the answers were labelled by hand, without a look at their confidences. Questions "
+        f"with odd numbers fitted the map ({fitted} claims), the others judge it. AUROC is the chance "
+        "that a true claim has more of it than a false one; the token probability is the mean "
+        "log-probability of the claim's sentence. Brackets hold 95 % bootstrap intervals over "
+        "questions. The confidence's AUROC is above that of the token probability by "
+        f"{low:.2f} to {high:.2f} (`python -m benchmarks.claims judge`, "
+        "[claims.json](../benchmarks/results/claims.json))."
+    )
+    yield ""
+    names = {"confidence": "AUROC", **_COLUMNS}
+    yield f"| model | claims | true | {' | '.join(names.values())} | mean confidence | ECE | Brier |"
+    yield "|---" * (len(names) + 6) + "|"
+    for model, one in found["judged"].items():
+        areas = [_shown(one["auroc"][name]) for name in names]
+        yield (
+            f"| {model} | {one['claims']} | {one['true']:.0%} | {' | '.join(areas)} | "
+            f"{one['mean_confidence']:.0%} | {one['ece']:.3f} | {one['brier']:.3f} |"
+        )
+
+
+def _shown(area: Mapping[str, Any]) -> str:
+    low, high = area["interval"]
+    return f"{area['value']:.3f} [{low:.2f}, {high:.2f}]"
 
 
 def _figures(claims: Sequence[Labelled]) -> dict[str, Any]:

@@ -73,11 +73,14 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _claims() -> Iterator[tuple[str, int, AskResult, ClaimReport]]:
+    """All claims, of one that a reply repeats the first."""
     for model in MODELS:
         if kept_path(model).exists():
             for number, result in results_of(model):
+                first = {claim.text: claim for claim in reversed(result.claims)}
                 for claim in result.claims:
-                    yield model, number, result, claim
+                    if first[claim.text] is claim:
+                        yield model, number, result, claim
 
 
 def _evidence(result: AskResult, claim: ClaimReport) -> ClaimEvidence:

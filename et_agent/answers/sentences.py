@@ -4,6 +4,7 @@
 # ruff: noqa: RUF001
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ _TABLE_ROW: Final = re.compile(r"[ \t]*\|")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u9fff]")
 _STATES_NOTHING: Final = re.compile(r"[:：?？][\"'”’»)\]*]*$")
+_NUMBER_POINT: Final = re.compile(r"(?<!\d)\d{1,3}\.\s*$")
 _ENDED: Final = re.compile(r"[.!…。！।][\"'”’»)\]*]*$")
 _COURTESY: Final = re.compile(
     r"(?:i hope|hope (?:this|that)|let me know|please let me|if you have|is there anything else|"
@@ -68,7 +70,7 @@ def sentences(text: str, *, finished: bool = True) -> list[Sentence]:
     found = []
     for start, line in _lines(text):
         at = start
-        for piece in sentencex.segment(language, line):
+        for piece in _joined(sentencex.segment(language, line)):
             begin = text.find(piece, at)
             if begin < 0:  # what the library changed has no place in the reply
                 continue
@@ -109,6 +111,17 @@ def _lines(text: str) -> list[tuple[int, str]]:
         skipped = 0 if mark is None else mark.end()
         # A line without end is no prose, and the library would look through it again and again.
         found.append((start + skipped, content[skipped:][:_MOST_IN_LINE]))
+    return found
+
+
+def _joined(pieces: Sequence[str]) -> list[str]:
+    """The same with numbers whole: models write "2. 7 billion"."""
+    found: list[str] = []
+    for piece in pieces:
+        if found and piece[:1].isdigit() and _NUMBER_POINT.search(found[-1]):
+            found[-1] += piece
+        else:
+            found.append(piece)
     return found
 
 

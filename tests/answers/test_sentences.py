@@ -27,6 +27,8 @@ def texts(reply: str) -> list[str]:
         ("パリはフランスの首都です。セーヌ川にあります。", 2),
         ("पेरिस फ्रांस की राजधानी है। यह सीन नदी पर है।", 2),
         ("It is one sentence without a full stop", 1),
+        ("It covers over 2. 7 million square kilometers. It is wet.", 2),
+        ("It was built in the year 1889. 300 workers were there.", 2),
         ("", 0),
         ("   \n\n", 0),
         ("Yes.", 0),
