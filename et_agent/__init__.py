@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from et_agent.asking import ask, submit, submit_all
     from et_agent.asking.options import AskOptions
     from et_agent.asking.pending import PendingAnswer, Progress
+    from et_agent.asking.scoring import score
     from et_agent.decoding import Direct, EntropyTree, Greedy, MultiChain
     from et_agent.engines.loading import load_model
     from et_agent.engines.openai_compatible import OpenAICompatibleModel
     from et_agent.engines.scripted import ScriptedModel
-    from et_agent.results import AnswerShare, AskResult
+    from et_agent.results import AnswerShare, AskResult, ScoreReport
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "OpenAICompatibleModel",
     "PendingAnswer",
     "Progress",
+    "ScoreReport",
     "ScriptedModel",
     "ask",
     "load_model",
+    "score",
     "submit",
     "submit_all",
 ]
@@ -58,9 +61,11 @@ _HOMES = {
     "OpenAICompatibleModel": "et_agent.engines.openai_compatible",
     "PendingAnswer": "et_agent.asking.pending",
     "Progress": "et_agent.asking.pending",
+    "ScoreReport": "et_agent.results",
     "ScriptedModel": "et_agent.engines.scripted",
     "ask": "et_agent.asking",
     "load_model": "et_agent.engines.loading",
+    "score": "et_agent.asking.scoring",
     "submit": "et_agent.asking",
     "submit_all": "et_agent.asking",
 }

@@ -18,12 +18,14 @@ __all__ = [
     "AskResult",
     "CalibrationReport",
     "CalibrationSource",
+    "ClaimReport",
     "ConfidencePart",
     "FieldReport",
     "FieldShare",
     "Leaf",
     "ModelId",
     "Node",
+    "ScoreReport",
     "ToolCall",
     "TreeReport",
     "Usage",
@@ -32,7 +34,7 @@ __all__ = [
 
 AnswerForm = Literal[
     "number", "math", "choice", "text", "date", "quantity", "range", "list", "yes_no", "json",
-    "code", "tool_call",
+    "code", "long", "tool_call",
 ]  # fmt: skip
 """The form of an answer: an answer kind, or structured output."""
 
@@ -110,6 +112,36 @@ class FieldReport(Frozen):
         return None if self.calibration is None else self.calibration.interval
 
 
+class ClaimReport(Frozen):
+    """A claim of a long answer: a sentence, or one of several statements of a sentence."""
+
+    text: str
+    """The claim, without the marks of lists and emphasis."""
+    span: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+    """Where its sentence begins and ends in the answer, characters."""
+    support: float | None = Field(default=None, ge=0, le=1)
+    """Share by path weight of the other leaves that say so, each as far as the model sees it; None if
+    there was none to ask. Support, `contradicted` and `silent` sum to 1."""
+    contradicted: float | None = Field(default=None, ge=0, le=1)
+    """The same of those that say otherwise."""
+    silent: float | None = Field(default=None, ge=0, le=1)
+    """The same of those that say neither."""
+    told_true: float | None = Field(default=None, ge=0, le=1)
+    """Probability that it is true, as the model says when it is asked; None if it was not."""
+    log_prob: float | None = None
+    """Mean log-probability of its sentence's tokens at temperature 1, nats; None if unknown."""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """P(true); None if none was wanted, or if the claim could not be checked."""
+    calibration: CalibrationReport | None = None
+    """What the confidence rests on; None without one."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "ClaimReport":
+        if self.span[0] > self.span[1]:
+            raise ValueError(f"the span {self.span} is upside down")
+        return self
+
+
 class Usage(Frozen):
     """What a question cost."""
 
@@ -119,8 +151,9 @@ class Usage(Frozen):
     """Tokens of the prompt that were not decoded for this question, because an earlier one, or one
     that was decoded beside it, begins with them."""
     probe_tokens: int = 0
-    """Tokens that were read to ask the model whether the question can be answered at all, and, with
-    passages, what the answer owes to them."""
+    """Tokens that were read to ask the model whether the question can be answered at all, with
+    passages, what the answer owes to them, and of a long answer, what its claims are and who says so;
+    with the tokens that spell out these claims."""
     tokens_decoded: int
     """Generated tokens; shared tokens count once."""
     tokens_as_chains: int
@@ -255,7 +288,8 @@ class AskResult(Frozen):
     """What it was to be answered from (`ask(…, context=…)`); empty if the model was asked alone."""
     answer: str | None
     """The answer with the largest share; None if no leaf gave an answer, or if it `declined`. JSON and
-    tool calls are in canonical form: keys sorted, no spaces."""
+    tool calls are in canonical form: keys sorted, no spaces. Of long answers, the one that is most like
+    all others (`et_agent.uncertainty.medoid`)."""
     declined: bool = False
     """Whether the largest share says that the passages do not hold the answer. The distribution has it
     as "not in the passages", whatever the words of the leaves."""
@@ -267,6 +301,9 @@ class AskResult(Frozen):
     """Fields of a structured answer by path, in the order in which the answer has them: "amount",
     "address.city", "lines[0].price"; of a tool call by name and argument, "pay.amount". At most 256,
     and empty for an answer in words."""
+    claims: tuple[ClaimReport, ...] = ()
+    """Claims of a long answer (`kind="long"`), in the order in which it makes them; empty for another
+    one. The answer's confidence is the mean of theirs."""
     tools: tuple[str, ...] = ()
     """Names of the tools that were passed."""
     confidence: float | None = Field(default=None, ge=0, le=1)
@@ -339,3 +376,56 @@ class AskResult(Frozen):
             return None
         leaves, wanted = self.tree.leaves, NOT_THERE if self.declined else self.answer
         return next((leaf for leaf in leaves if leaf.answer == wanted), leaves[0])
+
+
+class ScoreReport(Frozen):
+    """What is thought of an answer that was written elsewhere."""
+
+    question: str
+    """The question; of a conversation its last user message."""
+    answer: str
+    """The answer, as it was given."""
+    kind: AnswerForm
+    """Answer kind as which it was read."""
+    value: str | None
+    """What is read of the answer, as results show it; None if it says nothing of this kind."""
+    log_prob: float
+    """Log-probability of the answer's tokens after the question, temperature 1, nats."""
+    mean_log_prob: float
+    """The same per token."""
+    tokens: int
+    """Tokens of the answer."""
+    p_true: float | None = Field(ge=0, le=1)
+    """Probability that the answer is true, as the model says when it is shown the samples' answers
+    (arXiv 2207.05221); None for a model without a chat template, or that says neither."""
+    agreement: float | None = Field(ge=0, le=1)
+    """Share of the samples that say the same, by path weight; of a long answer, mean support of its
+    claims. None if nothing could be read or asked."""
+    samples: int
+    """Samples that it was compared with: leaves of a fresh tree, or those that were given."""
+    own_answer: str | None
+    """The answer with the largest share of the samples; of long ones, the one most like all others."""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """P(correct), from the same maps as that of an answer of the model's own. For given samples always
+    from the general map. None without agreement, or if none was wanted."""
+    calibration: CalibrationReport | None = None
+    """What the confidence rests on; None without one."""
+    claims: tuple[ClaimReport, ...] = ()
+    """Claims of a long answer (`kind="long"`)."""
+    notes: tuple[str, ...] = ()
+    """Notes for the user."""
+    tokens_decoded: int
+    """Tokens that were generated for it."""
+    seconds: float
+    """Wall time."""
+    model: ModelId
+    """The model that scored it."""
+    decoder: dict[str, str | int | float | bool | None] | None
+    """Name and settings of what decoded the tree; None if samples were given."""
+    seed: int
+    """Seed of the tree."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Central 90 % of what P(correct) may be; None without a confidence."""
+        return None if self.calibration is None else self.calibration.interval

@@ -34,9 +34,11 @@ def test_the_public_names() -> None:
         "OpenAICompatibleModel",
         "PendingAnswer",
         "Progress",
+        "ScoreReport",
         "ScriptedModel",
         "ask",
         "load_model",
+        "score",
         "submit",
         "submit_all",
     ]

@@ -9,6 +9,7 @@ from typing import Final
 
 from et_agent.answers.number import plain_number
 from et_agent.answers.number_words import number_word_runs, parse_number_words
+from et_agent.answers.overlap import share_held, stems
 from et_agent.answers.text import normalised
 
 __all__ = ["contains", "numbers_in", "words_beside"]
@@ -25,10 +26,7 @@ _DATES: Final = tuple(
     for order in (rf"{_DAY} (?:of )?{_MONTH}", rf"{_MONTH} {_DAY}")
 )
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？])|\n+")
-_WORD: Final = re.compile(r"\w+")
 _LEAST_LETTERS: Final = 4
-_STEM: Final = 5
-"""Letters by which words are compared: "interpolate" and "interpolation" are one."""
 _POSSESSIVE: Final = re.compile(r"['’]s\b")
 _Date = tuple[int, str, str | None]
 
@@ -73,18 +71,12 @@ def words_beside(text: str, answer: str, question: str) -> float:
         0 where the text does not hold the answer in one sentence; 1 where it does, and none of the
         question's words.
     """
-    asked = _stems(question) - _stems(answer)
+    asked = stems(question, least=_LEAST_LETTERS) - stems(answer, least=_LEAST_LETTERS)
     sentences = _SENTENCE_END.split(text)
-    told = asked & _stems(text)
+    told = asked & stems(text, least=_LEAST_LETTERS)
     holding = [one for one in sentences if contains(one, answer)]
-    shares = (len(told & _stems(one)) / len(told) if told else 1.0 for one in holding)
+    shares = (share_held(told, stems(one, least=_LEAST_LETTERS)) for one in holding)
     return max(shares, default=0.0)
-
-
-def _stems(text: str) -> set[str]:
-    words = _WORD.findall(normalised(text))
-    kept = (one for one in words if len(one) >= _LEAST_LETTERS or any(map(str.isdigit, one)))
-    return {one[:_STEM] for one in kept}
 
 
 def _is_unspaced(text: str) -> bool:

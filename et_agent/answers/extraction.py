@@ -127,7 +127,7 @@ def _told(text: str, question: str, *, finished: bool) -> str:
 
 def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
     own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, question)
-    if finished:
+    if finished or kind.reads_unfinished:
         for finder in kind.finders:
             found = finder(own)
             if found is not None:

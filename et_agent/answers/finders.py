@@ -15,6 +15,7 @@ __all__ = [
     "Finder",
     "Found",
     "FoundBy",
+    "find_all",
     "find_boxed",
     "find_denial",
     "find_first_line",
@@ -23,7 +24,9 @@ __all__ = [
     "join_boxes",
 ]
 
-FoundBy = Literal["boxed", "answer is", "last line", "first line", "code", "json", "tool call"]
+FoundBy = Literal[
+    "boxed", "answer is", "last line", "first line", "code", "json", "tool call", "all"
+]
 """Name of the finder that a string came from; the last one for structured replies."""
 
 _MARKER = re.compile(
@@ -179,6 +182,11 @@ def find_last_line(text: str) -> Found | None:
         if not _CHAT_CLOSING.match(line.strip()):
             return Found(line.strip(), "last line")
     return None
+
+
+def find_all(text: str) -> Found | None:
+    """The whole text, where it has any content."""
+    return Found(text.strip(), "all") if _has_content(text) else None
 
 
 FINDERS: tuple[Finder, ...] = (find_boxed, find_marked, find_last_line)

@@ -148,6 +148,25 @@ class ConfidenceEstimator:
             # A decoded tree must not be lost to a calibrator that does not fit it.
             return Assessment(features, notes=(f"no confidence: {error}",), fields=nothing)
 
+    def by_general_map(
+        self, leaves: LeafTable, form: AnswerForm, grounds: Grounds | None, why: str
+    ) -> Assessment:
+        """What the general map thinks of samples that no tree of this question has given.
+
+        Args:
+            leaves: Statistics of the samples, as far as they are known.
+            form: The form of the answer.
+            grounds: What is known of the answer and the passages; None without passages.
+            why: Why no other map is asked.
+        """
+        features = features_of(leaves, beside={} if grounds is None else grounds.features())
+        if self._calibrator is None:
+            return Assessment(features)
+        asked = self._fingerprint(form)
+        general = Calibrator.general(self._model.parameters, fingerprint=asked)
+        (found,) = _Ladder(asked, form, None, why, general).assessments([features])
+        return replace(found, features=features)
+
     def _assessed(
         self, features: FeatureValues, fields: Sequence[LeafTable], form: AnswerForm
     ) -> Assessment:

@@ -17,7 +17,6 @@ from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
 from et_agent.calibration.grounds import Grounds
 from et_agent.decoding.base import RunInputs
-from et_agent.decoding.continued import common_length
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
@@ -25,7 +24,7 @@ from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
-from et_agent.uncertainty.self_evaluation import first_word_shares, word_probe
+from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of
 
 __all__ = ["Grounding", "GroundingReader", "grounds_of"]
 
@@ -60,10 +59,12 @@ class GroundingReader:
     Args:
         model: The model.
         prompt: The question, with passages.
-        reader: Reads the leaves.
+        reader: Reads the leaves; None if `ask` is called in place of `begin`.
     """
 
-    def __init__(self, model: LanguageModel, prompt: PreparedPrompt, reader: PathReader) -> None:
+    def __init__(
+        self, model: LanguageModel, prompt: PreparedPrompt, reader: PathReader | None = None
+    ) -> None:
         self._model, self._prompt, self._reader = model, prompt, reader
         self._future: Future[Grounding | None] = Future()
         self._request: Request | None = None
@@ -93,7 +94,7 @@ class GroundingReader:
             if answer is None:
                 self._future.set_result(None)
                 return
-            self._ask(answer)
+            self.ask(answer)
         except EtAgentError:
             self._future.set_result(None)  # the tree can do without, and nothing must be lost to it
         except BaseException as error:
@@ -105,14 +106,16 @@ class GroundingReader:
         Unless answers that say the same are one, those with equal keys are, and no more is compared, for
         this is the model's thread.
         """
-        if self._reader.joining:
-            reading = self._reader.read_tree(tree, judgement.same)
+        reader = self._reader
+        assert reader is not None
+        if reader.joining:
+            reading = reader.read_tree(tree, judgement.same)
             answers, classes = reading.answers, list(reading.classes.index_of_leaf)
             declined = reading.declined
         else:
             kind = self._prompt.reading_kind
             paths = [tree.path(branch.id) for branch in tree.branches]
-            answers = [self._reader.read_path(path, kind) for path in paths]
+            answers = [reader.read_path(path, kind) for path in paths]
             numbers: dict[Hashable, int] = {}
             classes = [
                 None if one is None else numbers.setdefault(one.key, len(numbers))
@@ -128,7 +131,12 @@ class GroundingReader:
             return None
         return answers[classes.index(best)]
 
-    def _ask(self, leading: Extracted) -> None:
+    def ask(self, leading: Extracted) -> None:
+        """Queue the reading for an answer.
+
+        Raises:
+            EtAgentError: The prompt does not fit the context, or the model was closed.
+        """
         model, answer = self._model, leading.value
         prompts = [
             self._prompt.going_on_with(model, text)
@@ -137,10 +145,9 @@ class GroundingReader:
                 CHOSEN.format(first=_ABSENT, second=answer),
             )
         ]
-        common = common_length(prompts)
-        probe = word_probe(model, ("A", "B"), [one[common:] for one in prompts])
-        inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-        request = scheduler_of(model).prepare(prompts[0][:common], probe, inputs)
+        prompt, probe = probe_of(model, prompts, ("A", "B"))
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
+        request = scheduler_of(model).prepare(prompt, probe, inputs)
         self._request = request
 
         def ended(_: Request) -> None:

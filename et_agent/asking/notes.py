@@ -126,7 +126,11 @@ def thought_notes(thoughts: Thoughts | None, closed: Sequence[bool], weights: Do
 
 
 def warnings(
-    distribution: Sequence[AnswerShare], cut_off_share: float, max_tokens: int
+    distribution: Sequence[AnswerShare],
+    cut_off_share: float,
+    max_tokens: int,
+    *,
+    votes: bool = True,
 ) -> list[str]:
     """What makes the numbers say less than they seem to.
 
@@ -135,6 +139,7 @@ def warnings(
         cut_off_share: Weight of the leaves that did not end by themselves; 0 for an interrupted
             tree, which nothing has cut off.
         max_tokens: Longest path, tokens.
+        votes: Whether the answer is chosen by its share.
     """
     notes = []
     if cut_off_share >= _MUCH_CUT_OFF:
@@ -144,7 +149,7 @@ def warnings(
         )
     shares = [round(one.share, SHARE_DIGITS) for one in distribution if one.answer is not None]
     tied = shares.count(max(shares, default=0.0))
-    if tied > 1:
+    if votes and tied > 1:
         notes.append(
             f"{tied} answers tie: the first of them has the likeliest tokens or, where these tie too, "
             "more leaves, or came first"

@@ -7,8 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
+from et_agent.answers import AnswerKind
 from et_agent.asking.answerability import answerability_request, p_answerable_of
 from et_agent.asking.calling import CallForm
+from et_agent.asking.claim_reports import assessed_claims
+from et_agent.asking.claims import CheckedReply, ClaimChecker, shown_leaf
 from et_agent.asking.confidence import ConfidenceEstimator
 from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
@@ -74,6 +77,7 @@ class PendingAnswer:
         question: The question, or a conversation whose last user message is to be answered.
         options: How it is answered.
         on_progress: Called about ten times per second, in the model's thread.
+        checks_claims: Whether the claims of a long answer are checked.
 
     Raises:
         EtAgentError: As for `submit`.
@@ -86,6 +90,7 @@ class PendingAnswer:
         options: AskOptions = DEFAULTS,
         *,
         on_progress: ProgressCallback | None = None,
+        checks_claims: bool = True,
     ) -> None:
         prompt = self._prompt = PreparedPrompt.of(model, question, options)
         decoder = prompt.decoder
@@ -101,7 +106,7 @@ class PendingAnswer:
             SampledThoughts(model) if isinstance(model, SampledModel) else prompt.thoughts,
             begun=prompt.begun,
             declining=bool(prompt.passages),
-            joining=prompt.same != "words" and prompt.form is None,
+            joining=_joins(prompt),
         )
         self._meaning = self._read_meaning(model, prompt)
         self._running = RunningReader(self._reader, prompt.reading_kind)
@@ -126,6 +131,8 @@ class PendingAnswer:
         if self._meaning is not None:
             self.request.add_done_callback(self._meaning.begin)
         self._grounds = self._read_grounds(model, prompt)
+        self._claims = self._check_claims(model, prompt) if checks_claims else None
+        self._calibrates = options.calibrator is not None
         self._decoded = Decoded(self.request, prompt, decoder, options.seed, self.asked)
 
     def _read_grounds(self, model: AnyModel, prompt: PreparedPrompt) -> GroundingReader | None:
@@ -145,12 +152,20 @@ class PendingAnswer:
 
     def _read_meaning(self, model: AnyModel, prompt: PreparedPrompt) -> MeaningReader | None:
         """What asks which answers say the same; None where words alone decide."""
-        if prompt.same == "words" or prompt.form is not None or prompt.chat == "plain":
+        if not _joins(prompt) or prompt.chat == "plain":
             return None
         judge = None if isinstance(prompt.same, str) else prompt.same
         if judge is None and isinstance(model, SampledModel):
             return None  # its logits are out of reach: what can be told without a judge is
         return MeaningReader(model, self.question, self._reader, judge)
+
+    def _check_claims(self, model: AnyModel, prompt: PreparedPrompt) -> ClaimChecker | None:
+        in_words = prompt.expected_form == AnswerKind.LONG
+        if not in_words or prompt.chat == "plain" or isinstance(model, SampledModel):
+            return None
+        claims = ClaimChecker(model, prompt)
+        self.request.add_done_callback(lambda request: claims.begin(request, self._reader))
+        return claims
 
     def _stopping_rule(self, decoder: DecoderSettings, options: AskOptions) -> StoppingRule | None:
         if getattr(decoder, "stop_risk", None) is None:
@@ -172,7 +187,22 @@ class PendingAnswer:
 
     def _leaves(self, tree: Tree, reading: TreeReading) -> LeafTable:
         classes = reading.classes.index_of_leaf
-        return leaf_table(tree, classes, reading.answers, self._prompt.spoken.token_bytes)
+        leaves = leaf_table(tree, classes, reading.answers, self._prompt.spoken.token_bytes)
+        shown = None
+        if reading.kind.kind is AnswerKind.LONG:
+            shown = shown_leaf(reading, leaves.weight)
+        top = None if shown is None else classes[shown]
+        return leaves if top is None else leaves.about(top)
+
+    @property
+    def prompt(self) -> PreparedPrompt:
+        """The question as the model gets it."""
+        return self._prompt
+
+    @property
+    def estimator(self) -> ConfidenceEstimator:
+        """What gives its confidence."""
+        return self._estimator
 
     @property
     def ticket(self) -> Request:
@@ -187,27 +217,30 @@ class PendingAnswer:
     @property
     def done(self) -> bool:
         """Whether decoding has ended."""
-        return all(one.done() for one in self._after) and all(one.done for one in self.requests)
+        read = all(reader.future.done() for reader in self._readers)
+        return read and all(request.done for request in self.requests)
 
     @property
-    def _after(self) -> "list[Future[Any]]":
-        """What is read when the tree has ended, in this order."""
-        readers = (self._meaning, self._grounds)
-        return [reader.future for reader in readers if reader is not None]
+    def _readers(self) -> "list[MeaningReader | GroundingReader | ClaimChecker]":
+        """What begins when the tree has ended."""
+        readers = (self._meaning, self._grounds, self._claims)
+        return [one for one in readers if one is not None]
 
     def add_done_callback(self, callback: Callable[["PendingAnswer"], None]) -> None:
         """Call `callback` in the model's thread when decoding ends, or now if it has ended."""
-        tree, *beside = self.requests
         # One after the other, so that it is called once.
-        last, read = (beside[0] if beside else tree), self._after
+        waiting: list[Request | Future[Any]] = [
+            *self.requests,
+            *(reader.future for reader in self._readers),
+        ]
 
-        def after(_: Request) -> None:
-            if not read:
+        def after(at: int) -> None:
+            if at == len(waiting):
                 callback(self)
             else:
-                read[-1].add_done_callback(lambda _: callback(self))
+                waiting[at].add_done_callback(lambda _: after(at + 1))
 
-        tree.add_done_callback(lambda _: last.add_done_callback(after))
+        after(0)
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -218,9 +251,8 @@ class PendingAnswer:
         """Stop decoding within one step. `result` then returns what is known so far."""
         for request in self.requests:
             request.cancel()
-        for reader in (self._meaning, self._grounds):
-            if reader is not None:
-                reader.cancel()
+        for reader in self._readers:
+            reader.cancel()
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
@@ -270,6 +302,14 @@ class PendingAnswer:
         """
         return None if self._grounds is None else self._grounds.future.result(timeout)
 
+    def checked_claims(self, timeout: float | None = None) -> CheckedReply | None:
+        """What was found of the claims of a long answer; None for another one, and without a check.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds.
+        """
+        return None if self._claims is None else self._claims.future.result(timeout)
+
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
@@ -286,6 +326,16 @@ class PendingAnswer:
         fields = read_fields(run.tree, reading, leaves, self._prompt.spoken.token_bytes)
         form, _ = form_of_answer(self._prompt, reading, leaves.top)
         grounding = self.grounding(left)
+        if form == "long" and leaves.top is not None and not reading.declines(leaves.top):
+            checked = self.checked_claims(left)
+            claims, assessment = assessed_claims(
+                None if checked is None else checked.claims,
+                calibrated=self._calibrates and not run.cancelled,
+            )
+            read = 0 if checked is None else checked.tokens
+            return result_of(
+                self._decoded, reading, leaves, fields, assessment, read, claims=claims
+            )
         assessment = self._estimator.estimate(
             leaves,
             form,
@@ -298,6 +348,12 @@ class PendingAnswer:
         read = 0 if grounding is None else grounding.tokens
         judgement = self._judgement(run.tree, left)
         return result_of(self._decoded, reading, leaves, fields, assessment, read, judgement)
+
+
+def _joins(prompt: PreparedPrompt) -> bool:
+    """Whether answers that say the same in other words are one. Long ones are read claim by claim."""
+    in_words = prompt.form is None and prompt.reading_kind is not AnswerKind.LONG
+    return in_words and prompt.same != "words"
 
 
 def _said(future: "Future[Judgement]") -> Judgement:

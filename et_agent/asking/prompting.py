@@ -43,6 +43,9 @@ Question = str | Sequence[Message]
 
 PASSAGE_DECODER: Final = EntropyTree(leaves=8)
 """The default decoder of answers out of passages; their general map was fitted on such trees."""
+LONG_DECODER: Final = EntropyTree(leaves=6, schedule="stratified", temperature=0.5)
+"""The default decoder of long answers. Leaves that part late say the same in the same words, so
+nothing is forked."""
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 
@@ -249,14 +252,20 @@ def _decoder(
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
     choices (docs/confidence.md). Models that were trained to think first do so before choices too.
     """
+    if kind is AnswerKind.LONG and options.decoder is not None:
+        _check_votes(options.decoder)
     if options.context is not None:
         if isinstance(options.decoder, Direct):
             raise SettingsError(
                 "Direct reads the letters of options, none of which can say that the passages do not "
                 "hold the answer: use another decoder, or leave out the context"
             )
-        return PASSAGE_DECODER if options.decoder is None else options.decoder
+        if options.decoder is None:
+            return LONG_DECODER if kind is AnswerKind.LONG else PASSAGE_DECODER
+        return options.decoder
     if options.decoder is None:
+        if kind is AnswerKind.LONG and form is None:
+            return LONG_DECODER
         own = options.system_prompt is not None or conversation.system
         direct = kind is AnswerKind.CHOICE and form is None and not own and not thinks
         return Direct() if direct else EntropyTree()
@@ -277,6 +286,16 @@ def _decoder(
                 "and max_thinking_tokens, or use another decoder"
             )
     return options.decoder
+
+
+def _check_votes(decoder: DecoderSettings) -> None:
+    """Refuse to stop by votes where there are none."""
+    given = [name for name in sorted(decoder.stopping) if getattr(decoder, name) is not None]
+    if given:
+        raise SettingsError(
+            f"long answers are not voted on, so nothing tells when to stop: leave out "
+            f"{', '.join(given)}, or use another kind"
+        )
 
 
 def _default_system(

@@ -22,6 +22,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.results import (
     AnswerForm,
     AskResult,
+    ClaimReport,
     ConfidencePart,
     FieldReport,
     Leaf,
@@ -74,6 +75,7 @@ def result_of(
     assessment: Assessment,
     tokens_read: int = 0,
     judgement: Judgement = NOT_JUDGED,
+    claims: tuple[ClaimReport, ...] = (),
 ) -> AskResult:
     """The result of a question.
 
@@ -83,17 +85,17 @@ def result_of(
         leaves: Their statistics.
         fields: The fields of the answer.
         assessment: What to think of the answer and its fields.
-        tokens_read: Tokens that were read of the passages when the tree had ended.
+        tokens_read: Tokens that were read when the tree had ended.
         judgement: What was said of answers that may say the same.
+        claims: The claims of a long answer.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
     distribution = answer_distribution(
         checked, labels=reading.classes.labels, answer_logprobs=leaves.answer_logprobs
     )
-    answered = [one for one in distribution if one.answer is not None]
     declined = reading.declines(leaves.top)
-    answer = answered[0].answer if answered and not declined else None
+    answer = None if leaves.top is None or declined else reading.classes.labels[leaves.top]
     cut_off = cut_off_share(leaves.finish != 0, checked)
     report = tree_report(request.model, run.tree, reading)
     kind, calls = form_of_answer(prompt, reading, leaves.top)
@@ -107,6 +109,7 @@ def result_of(
         reasoning=_reasoning(report, NOT_THERE if declined else answer),
         tool_calls=calls,
         fields=field_reports(fields, assessment.fields),
+        claims=claims,
         tools=prompt.tools,
         confidence=None if confidence is None else confidence.value,
         calibrated=calibration is not None and calibration.source != "general",
@@ -115,7 +118,7 @@ def result_of(
         if confidence is None
         else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
         features=assessment.features,
-        share=0.0 if declined else max((one.share for one in answered), default=0.0),
+        share=0.0 if leaves.top is None or declined else checked.shares[leaves.top],
         distribution=distribution,
         predictive_entropy=predictive_entropy(checked),
         predictive_entropy_normalised=normalised_predictive_entropy(checked),
@@ -134,6 +137,7 @@ def result_of(
                 distribution,
                 cut_off if complete else 0.0,
                 min(run.max_tokens, decoded.decoder.max_tokens),
+                votes=kind != "long",
             ),
             *thought_notes(prompt.thoughts, reading.closed, leaves.weight),
             *fields.notes,

@@ -18,7 +18,7 @@ from et_agent.arrays import Doubles
 from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
-__all__ = ["Gaussian", "Pooled", "central", "logistic", "predicted", "rising", "updated"]
+__all__ = ["Gaussian", "Pooled", "central", "logistic", "mean_of", "predicted", "rising", "updated"]
 
 _DRAWS: Final = 256
 _INTERVAL: Final = (0.05, 0.95)
@@ -153,6 +153,13 @@ def predicted(posterior: Gaussian, inputs: Doubles) -> Doubles:
 def central(posterior: Gaussian, inputs: Doubles) -> Doubles:
     """Central 90 % of P(correct), [n, 2]; arguments as for `predicted`."""
     return np.quantile(_possible(posterior, inputs), _INTERVAL, axis=1).T
+
+
+def mean_of(posterior: Gaussian, inputs: Doubles) -> tuple[float, tuple[float, float]]:
+    """Mean P(correct) of several things, and the central 90 % of it; arguments as for `predicted`."""
+    means = _possible(posterior, inputs).mean(axis=0)
+    low, high = np.quantile(means, _INTERVAL).tolist()
+    return float(means.mean()), (low, high)
 
 
 def _possible(posterior: Gaussian, inputs: Doubles) -> Doubles:

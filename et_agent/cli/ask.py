@@ -49,6 +49,7 @@ class KindName(StrEnum):
     YES_NO = "yes_no"
     JSON = "json"
     CODE = "code"
+    LONG = "long"
     AUTO = "auto"
 
 
@@ -130,7 +131,8 @@ def ask(
         typer.Option(
             metavar="KIND",
             help="Kind of answer: number, math, choice, text, date, quantity, range, list, yes_no, "
-            "json, code, or auto, which decides by the question.",
+            "json, code, long for several sentences that are judged claim by claim, or auto, which "
+            "decides among the others by the question.",
             rich_help_panel=_PROMPT,
         ),
     ] = KindName.AUTO,
@@ -327,6 +329,11 @@ def ask(
         given["seed"] = seed
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
+    if learn and kind is KindName.LONG:
+        raise SettingsError(
+            "--learn asks whether the answer is right, and a long answer may be right in parts: leave "
+            "out one of them"
+        )
     source = call.get_parameter_source("decoder")
     named = source is not None and source.name == "COMMANDLINE"
     spec = chosen_model(model, fast=fast)

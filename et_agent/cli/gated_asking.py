@@ -55,6 +55,13 @@ class LeastCalibration(StrEnum):
     OWN = "own"
 
 
+class DoubtfulClaims(StrEnum):
+    """What becomes of doubtful claims, as `GatePolicy.claims`."""
+
+    MARK = "mark"
+    DROP = "drop"
+
+
 @command
 def gated_ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
@@ -89,6 +96,15 @@ def gated_ask(
         ),
     ] = None,
     cautious: Cautious = None,
+    claims: Annotated[
+        DoubtfulClaims | None,
+        typer.Option(
+            metavar="HOW",
+            help="What becomes of the claims of a long answer (--kind long) below --answer-at: mark "
+            "them, or drop their sentences.",
+            show_default="the whole is given or not",
+        ),
+    ] = None,
     escalate_to: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH|hf:…", help="Model that questions are escalated to."),
@@ -176,6 +192,7 @@ def gated_ask(
         "uncalibrated": "share" if share else None,
         "least_calibration": None if least_calibration is None else least_calibration.value,
         "cautious": cautious,
+        "claims": None if claims is None else claims.value,
         "clarify": clarify or None,
     }
     rules = _policy(policy, {name: one for name, one in changes.items() if one is not None})
@@ -269,20 +286,23 @@ def _how_sure(decision: "Decision", confidence: float) -> str:
 def _print(decision: "Decision") -> None:
     from rich.text import Text
 
-    from et_agent.cli.terminal import output_console, visible
+    from et_agent.cli.claims import claims_table
+    from et_agent.cli.terminal import output_console, print_block, visible
 
     console = output_console()
     action = decision.action.value
     head = Text(action, style=f"bold {_COLOURS[action]}")
     if decision.answer is not None:
-        head.append(f"  {visible(decision.answer)}", style="bold default")
+        head.append("  " + visible(decision.answer, keep="\n"), style="bold default")
     if decision.confidence is not None:
         head.append(f"  {_how_sure(decision, decision.confidence)}", style="default")
     console.print(head)
     if decision.clarifying_question is not None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))
     console.print(Text(visible(decision.reason), style="dim"))
-    for one in decision.alternatives:
+    if decision.claims:
+        print_block(console, claims_table(decision.claims, decision.doubtful_claims))
+    for one in decision.alternatives if not decision.claims else ():
         said = "(none)" if one.answer is None else visible(one.answer)
         console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
     for note in decision.notes:

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Final
 
+from et_agent.cli.claims import SUPPORT, claims_table, coloured
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
@@ -36,8 +37,13 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
         console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
         console.print(Text(one_line(result.question), style="italic"))
     print_block(console, _answer(result))
-    print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
-    console.print(Text(f" {_CAVEAT}", style="dim"))
+    if result.kind == "long":
+        if result.claims:
+            print_block(console, Padding(claims_table(result.claims), (0, 0, 0, 1)))
+            console.print(Text(f" {SUPPORT}", style="dim"))
+    else:
+        print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
+        console.print(Text(f" {_CAVEAT}", style="dim"))
     console.print()
     if result.fields:
         print_block(console, Padding(_fields(result), (0, 0, 0, 1)))
@@ -86,7 +92,7 @@ def _answer(result: AskResult) -> "RenderableType":
     elif result.answer is None:
         text = Text("no leaf gave an answer", style="yellow")
     else:
-        text = Text(visible(result.answer, keep="\n"), style="bold green")
+        text = coloured(result.answer, result.claims)
     if result.complete:
         return Panel.fit(
             text, title="answer", title_align="left", padding=(0, 2), border_style="green"
@@ -191,14 +197,17 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     rows = []
     if result.confidence is not None:
         rows.append(("confidence", _confidence(result.confidence, result.calibration)))
+    if result.kind != "long":
+        rows += [
+            (
+                "predictive entropy",
+                f"{result.predictive_entropy:.3f} nats, "
+                f"normalised {result.predictive_entropy_normalised:.3f}",
+            ),
+            ("effective samples", f"{result.ess:.1f} of {usage.leaves} leaves (ESS)"),
+            ("margin", f"{result.margin:.1%} between the first and the second answer"),
+        ]
     rows += [
-        (
-            "predictive entropy",
-            f"{result.predictive_entropy:.3f} nats, "
-            f"normalised {result.predictive_entropy_normalised:.3f}",
-        ),
-        ("effective samples", f"{result.ess:.1f} of {usage.leaves} leaves (ESS)"),
-        ("margin", f"{result.margin:.1%} between the first and the second answer"),
         ("cut off", _cut_off(result)),
         ("tokens", _tokens(result)),
         (
@@ -272,6 +281,8 @@ def _tokens(result: AskResult) -> str:
     if usage.leaves > 1 and usage.tokens_as_chains:
         saved = 1 - usage.tokens_decoded / usage.tokens_as_chains
         text += f"; {usage.leaves} separate chains: {usage.tokens_as_chains:,} ({saved:.0%} saved)"
+    if result.claims:
+        text += f"; {usage.probe_tokens:,} read to check the claims"
     return text
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.kinds import KINDS
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import Item, sample
@@ -46,7 +47,7 @@ def chosen_kinds(names: str) -> tuple[AnswerKind, ...]:
     Raises:
         SettingsError: One is unknown or "auto", or there is none.
     """
-    known = [kind for kind in AnswerKind if kind is not AnswerKind.AUTO]
+    known = [kind for kind, reader in KINDS.items() if reader.voted]
     given = [name.strip().lower() for name in names.split(",") if name.strip()]
     if unknown := [name for name in given if name not in known]:
         raise SettingsError(

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from et_agent.results import AnswerShare, CalibrationReport
+from et_agent.results import AnswerShare, CalibrationReport, ClaimReport
 
 __all__ = ["Action", "Cost", "Decision", "ReadingOption", "Review", "ReviewedCall"]
 
@@ -107,6 +107,11 @@ class Decision(_Model):
     doubtful_fields: tuple[str, ...] = ()
     """Paths of the answer's fields that are below their own threshold (`GatePolicy.fields`), and those
     that the policy names and the answer lacks, as the policy writes them."""
+    claims: tuple[ClaimReport, ...] = ()
+    """Claims of the long answer that was judged, all of them; empty for another one."""
+    doubtful_claims: tuple[int, ...] = ()
+    """Numbers of the claims that are below `threshold`, from 0. `GatePolicy.claims` says what becomes
+    of them in `answer`."""
     alternatives: tuple[AnswerShare, ...] = ()
     """Answers with their shares, heaviest first."""
     notes: tuple[str, ...] = ()

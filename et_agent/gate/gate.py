@@ -18,7 +18,7 @@ from et_agent.gate.judging import Verdict, judged
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
-from et_agent.results import AskResult
+from et_agent.results import AskResult, ClaimReport
 
 __all__ = ["Gate"]
 
@@ -133,7 +133,7 @@ class Gate:
         asks = clarification is not None and Action.CLARIFY in (action, would)
         return Decision(
             action=action,
-            answer=result.answer if action is Action.ANSWER else None,
+            answer=_given(result, verdict, policy) if action is Action.ANSWER else None,
             confidence=verdict.confidence,
             calibrated=verdict.calibrated,
             calibration=verdict.calibration,
@@ -141,6 +141,8 @@ class Gate:
             threshold=policy.answer_at,
             reason=reason,
             doubtful_fields=verdict.doubtful_fields,
+            claims=result.claims,
+            doubtful_claims=verdict.doubtful_claims,
             alternatives=result.distribution[:_MOST_ALTERNATIVES],
             notes=result.notes,
             question=result.question,
@@ -233,6 +235,9 @@ class Gate:
             return None
         if judged(result, policy).answers:
             return None
+        # Other sentences are no sign of another reading.
+        if result.kind == "long":
+            return None
         # What was said before, or a passage, may have made a question clear that is none by itself.
         left = Limits.of(policy, _cost(result, spent))
         if left.spent or not result.single or result.passages:
@@ -273,26 +278,29 @@ class Gate:
                 }
             )
         if found.answer is None:
-            answers = policy.fallback == "answer" and result.answer is not None
+            doubtful = judged(result, policy).text
+            answers = policy.fallback == "answer" and doubtful is not None
             then = "the doubtful answer is given" if answers else "no answer is given"
             return decision.model_copy(
                 update={
                     "action": Action.ANSWER if answers else Action.ABSTAIN,
-                    "answer": result.answer if answers else None,
+                    "answer": doubtful if answers else None,
                     "reason": f"{decision.reason} But {found.failure}; {then}.",
                     "cost": cost,
                 }
             )
         if found.result is None:
-            verdict = Verdict(True, "its answer has no confidence")
+            verdict = Verdict(True, "its answer has no confidence", text=found.answer)
             shares, notes = decision.alternatives, tuple[str, ...]()
+            claims = tuple[ClaimReport, ...]()
         else:
             verdict = judged(found.result, policy)
             shares, notes = found.result.distribution, found.result.notes
+            claims = found.result.claims
         return decision.model_copy(
             update={
                 "action": Action.ANSWER if verdict.answers else Action.ABSTAIN,
-                "answer": found.answer if verdict.answers else None,
+                "answer": verdict.text if verdict.answers else None,
                 "confidence": verdict.confidence,
                 "calibrated": verdict.calibrated,
                 "calibration": verdict.calibration,
@@ -300,6 +308,8 @@ class Gate:
                 "reason": f"{decision.reason} The target answered, "
                 f"{'and' if verdict.answers else 'but'} {verdict.why}.",
                 "doubtful_fields": verdict.doubtful_fields,
+                "claims": claims,
+                "doubtful_claims": verdict.doubtful_claims,
                 "declined": False,
                 "alternatives": shares[:_MOST_ALTERNATIVES],
                 "notes": notes,
@@ -376,6 +386,11 @@ class Gate:
             spent=decision.cost,
             on_progress=on_progress,
         )
+
+
+def _given(result: AskResult, verdict: Verdict, policy: GatePolicy) -> str | None:
+    """The answer to give: in a dry run the whole."""
+    return result.answer if policy.observe else verdict.text
 
 
 def _cost(result: AskResult, spent: Cost | None) -> Cost:

@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final, NamedTuple
 
+from et_agent.gate.claims import kept_text, marked_text
 from et_agent.gate.fields import HeldField, held_fields, missing_fields
 from et_agent.gate.policy import GatePolicy
-from et_agent.results import AskResult, CalibrationReport, CalibrationSource, FieldReport
+from et_agent.results import (
+    AskResult,
+    CalibrationReport,
+    CalibrationSource,
+    ClaimReport,
+    FieldReport,
+)
 
 __all__ = ["Verdict", "judged"]
 
@@ -28,6 +36,9 @@ class Verdict:
         compared: What was compared with the threshold; None if nothing was.
         calibration: What the confidence rests on; None for a share, and without a confidence.
         doubtful_fields: Fields below their own threshold, and those that are missing.
+        doubtful_claims: Numbers of the claims of a long answer below the threshold.
+        text: What is given of the answer, whether or not it reaches the threshold: with marks or
+            without its doubtful claims, where the policy says so. None if nothing may be.
     """
 
     answers: bool
@@ -36,6 +47,8 @@ class Verdict:
     compared: float | None = None
     calibration: CalibrationReport | None = None
     doubtful_fields: tuple[str, ...] = ()
+    doubtful_claims: tuple[int, ...] = ()
+    text: str | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -53,8 +66,11 @@ def judged(result: AskResult, policy: GatePolicy) -> Verdict:
     if result.answer is None:
         return Verdict(False, "no path gave an answer", 0.0, 0.0)
     if not result.complete:
-        return Verdict(False, "decoding was stopped before the tree was complete")
-    return _with_fields(_whole(result, policy), result, policy)
+        why = "decoding was stopped before the tree was complete"
+        return Verdict(False, why, text=result.answer)
+    whole = replace(_whole(result, policy), text=result.answer)
+    claimed = _with_claims(whole, result, policy) if result.claims else whole
+    return _with_fields(claimed, result, policy)
 
 
 def _whole(result: AskResult, policy: GatePolicy) -> Verdict:
@@ -90,6 +106,48 @@ def _with_fields(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Ver
     link = ", but " if verdict.answers else "; also, "
     why = f"{verdict.why}{link}{_joined(list(told.values()))}"
     return replace(verdict, answers=False, why=why, doubtful_fields=tuple(told))
+
+
+def _with_claims(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Verdict:
+    """The same after a look at each claim of a long answer."""
+    measured = [_measured(claim, policy) for claim in result.claims]
+    doubtful = tuple(
+        number
+        for number, one in enumerate(measured)
+        if one is None or one.compared < policy.answer_at
+    )
+    verdict = replace(verdict, doubtful_claims=doubtful)
+    if policy.claims is None:
+        return verdict
+    assert result.answer is not None
+    if policy.claims == "mark":
+        return replace(verdict, text=marked_text(result.answer, result.claims, doubtful))
+    text = kept_text(result.answer, result.claims, doubtful)
+    held = {result.claims[number].span for number in doubtful}
+    given = zip(result.claims, measured, strict=True)
+    kept = [one for claim, one in given if one is not None and claim.span not in held]
+    most = _threshold(policy.answer_at)
+    if text is None:
+        why = f"no sentence has only claims that reach the threshold of {most}"
+        return replace(verdict, answers=False, why=why, text=None)
+    return replace(
+        verdict,
+        answers=True,
+        why=f"{len(kept)} of {len(measured)} claims reach the threshold of {most} in sentences without "
+        "others, and only these are given",
+        confidence=fmean(one.confidence for one in kept),
+        compared=fmean(one.compared for one in kept),
+        calibration=_mean([one.calibration for one in kept if one.calibration is not None]),
+        text=text,
+    )
+
+
+def _mean(reports: Sequence[CalibrationReport]) -> CalibrationReport | None:
+    """What the mean of several confidences rests on; None without any."""
+    if not reports:
+        return None
+    interval = (fmean(one.low for one in reports), fmean(one.interval[1] for one in reports))
+    return reports[0].model_copy(update={"interval": interval})
 
 
 def _doubt(field: HeldField, result: AskResult, policy: GatePolicy) -> str | None:
@@ -133,12 +191,13 @@ class _Measured(NamedTuple):
     calibration: CalibrationReport | None = None
 
 
-def _measured(one: AskResult | FieldReport, policy: GatePolicy) -> _Measured | None:
+def _measured(one: AskResult | FieldReport | ClaimReport, policy: GatePolicy) -> _Measured | None:
     """What is compared with a threshold; None if nothing counts."""
     confidence, calibration = one.confidence, one.calibration
     compared = policy.compared(None if confidence is None else calibration)
     if compared == "share":
-        return _Measured(one.share, one.share)
+        share = one.support if isinstance(one, ClaimReport) else one.share
+        return None if share is None else _Measured(share, share)
     if compared is None or confidence is None or calibration is None:
         return None
     if compared == "confidence":

@@ -96,6 +96,11 @@ class GatePolicy(BaseModel):
     {"pay.amount": 0.95, "*.iban": 0.9, "lines[*].price": 0.8}. `*` and `[*]` stand for one step of a
     path; of several that match, the highest counts. The answer is not given either if it lacks a field
     that is named here, other than one of a tool that it does not call."""
+    claims: Literal["mark", "drop"] | None = None
+    """What to do with the claims of a long answer (`kind="long"`) that are below `answer_at`. `mark`
+    gives a long answer whose mean reaches it, with a mark in each sentence that makes such a claim.
+    `drop` gives the sentences that make none, whatever the mean, and nothing that was not checked. None
+    gives the whole of a long answer whose mean reaches it."""
     observe: bool = False
     """Dry run: always answer, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -14,7 +14,15 @@ from et_agent.arrays import Doubles, Ints
 from et_agent.decoding.tree import Branch, Finish, Tree
 from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 
-__all__ = ["answer_tokens", "leaf_table", "rauq", "span_statistics", "traces", "windows"]
+__all__ = [
+    "answer_tokens",
+    "leaf_table",
+    "rauq",
+    "span_log_probs",
+    "span_statistics",
+    "traces",
+    "windows",
+]
 
 
 WINDOW: Final = 64
@@ -184,6 +192,22 @@ def span_statistics(
     Returns:
         Log-probability of the tokens of each part, nats, [n]; mean of p1 - p2 over them, [n].
     """
+    total, tokens = _span_sums(tree, leaf, spans, token_bytes)
+    return np.minimum(total[:, 0], 0.0), total[:, 1] / tokens
+
+
+def span_log_probs(
+    tree: Tree, leaf: int, spans: Ints, token_bytes: Callable[[int], bytes]
+) -> Doubles:
+    """Mean log-probability of the tokens of parts of a path, nats, [n]; see `span_statistics`."""
+    total, tokens = _span_sums(tree, leaf, spans, token_bytes)
+    return np.minimum(total[:, 0] / tokens, 0.0)
+
+
+def _span_sums(
+    tree: Tree, leaf: int, spans: Ints, token_bytes: Callable[[int], bytes]
+) -> tuple[Doubles, Ints]:
+    """Sums over the tokens of each part of log-probability and p1 - p2, [n, 2]; how many these are."""
     pieces = tree.segments(leaf)
     log_probs = np.array(_along(pieces, lambda piece: piece.log_probs), dtype=np.float64)
     leads = np.array([one.lead for one in _along(pieces, lambda piece: piece.statistics)])
@@ -191,8 +215,7 @@ def span_statistics(
     first, after = _tokens_of(ends, spans).T
     sums = np.cumsum(np.column_stack([log_probs, leads]), axis=0)
     before = np.vstack([np.zeros(2), sums])
-    total = before[after] - before[first]
-    return np.minimum(total[:, 0], 0.0), total[:, 1] / (after - first)
+    return before[after] - before[first], after - first
 
 
 @functools.lru_cache(256)

@@ -4,6 +4,7 @@ All read the probabilities of two words after a chat prompt, so nothing is decod
 common beginning is evaluated once.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
@@ -31,7 +32,9 @@ __all__ = [
     "p_answerable",
     "p_true",
     "p_unclear",
+    "probe_of",
     "word_probe",
+    "word_shares",
 ]
 
 YES_NO: Final = ("Yes", "No")
@@ -79,7 +82,7 @@ def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed
     Args:
         model: A loaded model with a chat template.
         question: The question.
-        answers: Its sampled answers; the first ten are shown.
+        answers: Its sampled answers; the first ten are shown, if there are any.
         proposed: The one to judge.
 
     Returns:
@@ -90,8 +93,9 @@ def p_true(model: LanguageModel, question: str, answers: Sequence[str], proposed
         QuestionError: The prompt does not fit the context.
     """
     ideas = "\n".join(answers[:_MOST_IDEAS])
+    shown = f"Some ideas that came up:\n{ideas}\n\n" if ideas else ""
     text = (
-        f"Question: {question}\n\nSome ideas that came up:\n{ideas}\n\n"
+        f"Question: {question}\n\n{shown}"
         f"Proposed answer: {proposed}\n\n"
         "Is the proposed answer true or false? Reply with one word, True or False."
     )
@@ -167,7 +171,7 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
         prompts = equivalence_prompts(
             model, question, [(answers[one], answers[other]) for one, other in pairs]
         )
-        links[tuple(zip(*pairs, strict=True))] = equivalences(_read(model, prompts, YES_NO))
+        links[tuple(zip(*pairs, strict=True))] = equivalences(_shares_after(model, prompts, YES_NO))
     return cliques(np.fmax(links, links.T))
 
 
@@ -224,18 +228,31 @@ def _shares(
     prompts = [
         unthinking_tokens(model, [*system, {"role": "user", "content": text}]) for text in texts
     ]
-    return _read(model, prompts, words)
+    return _shares_after(model, prompts, words)
 
 
-def _read(
+def _shares_after(
     model: LanguageModel, prompts: Sequence[Sequence[int]], words: tuple[str, str]
 ) -> Doubles:
     """The same of prompts, tokens."""
+    prompt, probe = probe_of(model, prompts, words)
+    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
+    return first_word_shares(scheduler_of(model).submit(prompt, probe, inputs).result())
+
+
+def probe_of(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], words: tuple[str, ...]
+) -> tuple[list[int], Probe]:
+    """What prompts have in common, and a `word_probe` that goes on from there with each of them.
+
+    Args:
+        model: The model.
+        prompts: Tokens, at least one prompt and none of them empty.
+        words: The words.
+    """
     common = common_length(prompts)
-    probe = word_probe(model, words, [prompt[common:] for prompt in prompts])
-    inputs = RunInputs(prompt_length=common, stop_tokens=model.info.stop_tokens)
-    run = scheduler_of(model).submit(list(prompts[0][:common]), probe, inputs).result()
-    return first_word_shares(run)
+    probe = word_probe(model, words, [one[common:] for one in prompts])
+    return list(prompts[0][:common]), probe
 
 
 _EXAMPLES: Final[tuple[Message, ...]] = (
@@ -253,21 +270,22 @@ _EXAMPLES: Final[tuple[Message, ...]] = (
 
 def word_probe(
     model: LanguageModel,
-    words: tuple[str, str] = YES_NO,
+    words: tuple[str, ...] = YES_NO,
     continuations: Sequence[Sequence[int]] = (),
 ) -> Probe:
-    """A probe that reads which of two words the model would reply with.
+    """A probe that reads which of some words the model would reply with.
 
     Args:
         model: The model.
-        words: The words.
+        words: The words; tokens that several begin with count for none of them.
         continuations: What follows the common beginning of several prompts, tokens, none of them
             empty; nothing for one prompt.
     """
-    first, second = (_first_tokens(model, word) for word in words)
+    begun = [_first_tokens(model, word) for word in words]
+    counts = Counter(token for tokens in begun for token in tokens)
     return Probe(
         continuations=tuple(map(tuple, continuations)),
-        words=(tuple(first - second), tuple(second - first)),
+        words=tuple(tuple(one for one in tokens if counts[one] == 1) for tokens in begun),
     )
 
 
@@ -276,10 +294,18 @@ def first_word_shares(run: Run) -> Doubles:
 
     NaN where the model gives neither word any probability, and where nothing was read.
     """
+    first: Doubles = word_shares(run)[:, 0]
+    return first
+
+
+def word_shares(run: Run) -> Doubles:
+    """Probability of each of a `word_probe`'s words against the others, float64 [prompts, words].
+
+    NaN where the model gives none of them any probability, and where nothing was read.
+    """
     assert isinstance(run, ProbeRun)
-    first, second = run.probabilities.T
     with np.errstate(invalid="ignore"):
-        shares: Doubles = first / (first + second)
+        shares: Doubles = run.probabilities / run.probabilities.sum(axis=1, keepdims=True)
     return shares
 
 

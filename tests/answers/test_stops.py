@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from et_agent.answers.kinds import ANSWER_MARKER, AnswerKind, instruction
+from et_agent.answers.kinds import ANSWER_MARKER, KINDS, AnswerKind, instruction
 from et_agent.answers.stops import Cut, StopSequences
 from et_agent.errors import SettingsError
 
@@ -55,8 +55,8 @@ def test_what_leaves_the_marker_alone(stop: str) -> None:
     assert StopSequences([stop]).within_marker() is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in AnswerKind if kind is not AnswerKind.AUTO])
-def test_every_kind_asks_for_the_marker(kind: AnswerKind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind, reader in KINDS.items() if reader.voted])
+def test_every_kind_with_votes_asks_for_the_marker(kind: AnswerKind) -> None:
     assert ANSWER_MARKER in instruction(kind)
 
 

@@ -11,6 +11,7 @@ from et_agent.answers.kinds.code import CODE
 from et_agent.answers.kinds.date import DATE
 from et_agent.answers.kinds.json import JSON
 from et_agent.answers.kinds.list import LIST
+from et_agent.answers.kinds.long import LONG
 from et_agent.answers.kinds.math import MATH
 from et_agent.answers.kinds.number import NUMBER
 from et_agent.answers.kinds.quantity import QUANTITY
@@ -67,6 +68,9 @@ class AnswerKind(StrEnum):
     CODE = "code"
     """A program or a piece of one, compared by its tokens."""
 
+    LONG = "long"
+    """Several sentences, judged claim by claim; `auto` never takes it."""
+
     AUTO = "auto"
     """One of the others, guessed from the question and then from what the leaves say."""
 
@@ -84,6 +88,7 @@ KINDS: Final[Mapping[AnswerKind, Kind]] = MappingProxyType(
         AnswerKind.YES_NO: YES_NO,
         AnswerKind.JSON: JSON,
         AnswerKind.CODE: CODE,
+        AnswerKind.LONG: LONG,
     }
 )
 """Every kind but `auto`: one module each."""

@@ -47,6 +47,11 @@ class Kind(ABC):
     """Where in a leaf the answer is looked for, in this order."""
     reads_code: ClassVar[bool] = False
     """Whether blocks of code are looked at; for other kinds they are no part of what a leaf says."""
+    reads_unfinished: ClassVar[bool] = False
+    """Whether a leaf that was cut off is read as far as it goes; others then need a closed box."""
+
+    voted: ClassVar[bool] = True
+    """Whether leaves vote for the answer. Else there is no right one that others could be graded by."""
 
     @abstractmethod
     def suggestion(self, question: str) -> Suggestion | None:

@@ -119,8 +119,9 @@ def _kind(row: Row, fallback: AnswerKind | None) -> AnswerKind:
         kind = AnswerKind(str(named).strip().lower())
     except ValueError:
         kind = AnswerKind.AUTO
-    if kind is AnswerKind.AUTO:
-        raise row.damaged(f"'kind' is {named!r:.40}: use {', '.join(KINDS)}")
+    graded = [one for one, reader in KINDS.items() if reader.voted]
+    if kind not in graded:
+        raise row.damaged(f"'kind' is {named!r:.40}: use {', '.join(graded)}")
     return kind
 
 

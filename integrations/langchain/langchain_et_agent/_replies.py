@@ -98,6 +98,7 @@ def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
         "reasoning": leaf.reasoning,
         "tool_calls": leaf.tool_calls,
         "fields": {},
+        "claims": (),
         "confidence": None,
         "calibrated": False,
         "calibration": None,

@@ -115,7 +115,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     """All settings of the decoder, instead of the three above: an `EntropyTree`, `MultiChain` or
     `Greedy`, or their fields with the class as `name`, as in `AskResult.decoder`."""
     kind: str = "auto"
-    """What an answer is: "number", "math", "choice", "text" or "auto"."""
+    """What an answer is, an `et_agent.AnswerKind` by name, or "auto". "long" is for replies of several
+    sentences: `response_metadata["et_agent"]["claims"]` then has a confidence for each claim."""
     seed: int = Field(default=0, ge=0)
     """Random seed. The same seed, model and machine give the same reply."""
     system_prompt: str | None = None
@@ -246,7 +247,17 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        named = ("model", "kind", "seed", "system_prompt", "chat", "stop", "choose", "logprobs", "same")
+        named = (
+            "model",
+            "kind",
+            "seed",
+            "system_prompt",
+            "chat",
+            "stop",
+            "choose",
+            "logprobs",
+            "same",
+        )
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
             **{name: getattr(self, name) for name in (*named, *THINKING_FIELDS)},

@@ -1,0 +1,294 @@
+"""`et-agent score`: answers that were written elsewhere."""
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from et_agent.cli.ask import KindName, Passages
+from et_agent.cli.guard import command
+
+if TYPE_CHECKING:
+    from et_agent.asking.options import AskOptions
+    from et_agent.asking.scoring import PendingScore
+    from et_agent.cli.scored_files import AnswerRow
+    from et_agent.engines.base import LanguageModel
+    from et_agent.results import ScoreReport
+
+__all__ = ["score"]
+
+_AT_ONCE: Final = 4
+"""Rows of a file that share the model's batches."""
+
+
+@command
+def score(
+    question: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The question.", show_default=False)
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The answer to score.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What else was answered, in place of a fresh tree; repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help='Score a whole file: JSON Lines with "question", "answer" and, if you like, "samples" '
+            'and "id", or CSV. - reads standard input.',
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the scores of --file here, one line of JSON per row, in their order. The same "
+            "call goes on where it was stopped.",
+            show_default="standard output",
+        ),
+    ] = None,
+    passages: Passages = None,
+    kind: Annotated[
+        KindName,
+        typer.Option(
+            metavar="KIND", help="As for `et-agent ask`; long judges the answer claim by claim."
+        ),
+    ] = KindName.AUTO,
+    system: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|@FILE", help="System prompt that the answer was given under."),
+    ] = None,
+    leaves: Annotated[
+        int | None, typer.Option(help="Leaves of the fresh tree.", show_default="as for ask")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH|hf:…", help="The model.", show_default="qwen2.5-coder-0.5b"
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="the cores")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the tree.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
+) -> int:
+    """Score answers of any system: their probability, who agrees with them, and a confidence."""
+    from et_agent.asking.options import AskOptions
+    from et_agent.cli import loading
+    from et_agent.cli.prompts import read_passages, read_system
+    from et_agent.cli.scored_files import AnswerRow, read_answers
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.decoding import EntropyTree
+    from et_agent.errors import SettingsError
+    from et_agent.weights.catalog import DEFAULT_MODEL
+
+    if (file is None) == (question is None and answer is None):
+        raise SettingsError("pass --question and --answer, or --file")
+    if file is None and (question is None or answer is None):
+        raise SettingsError("--question and --answer go together: pass both")
+    if file is None and out is not None:
+        raise SettingsError("--out is for the scores of a --file: leave it out, or use --json")
+    if file is not None and sample:
+        raise SettingsError('samples of a --file stand in its rows, under "samples"')
+    if sample and leaves is not None:
+        raise SettingsError(
+            "--leaves are those of a tree, and samples take its place: leave out one"
+        )
+    loading.check_load_settings(context=None, threads=threads)
+    options = AskOptions(
+        context=read_passages(passages),
+        decoder=None if leaves is None else EntropyTree(leaves=leaves),
+        kind=kind.value,
+        seed=seed,
+        system_prompt=None if system is None else read_system(system),
+    )
+    if file is not None:
+        rows = read_answers(file)
+    else:
+        rows = [AnswerRow(1, "the answer", str(question), str(answer), _given(sample))]
+    with shown_transfer() as progress:
+        opened = loading.open_model(model or DEFAULT_MODEL, threads=threads, progress=progress)
+    with opened as loaded:
+        if file is not None:
+            return _score_file(loaded, rows, None if out is None else Path(out), options)
+        (row,) = rows
+        found = _submitted(loaded, row, options).result()
+    _print_json(found) if as_json else _print(found)
+    return 0
+
+
+def _given(sample: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(sample) if sample else None
+
+
+def _submitted(model: "LanguageModel", row: "AnswerRow", options: "AskOptions") -> "PendingScore":
+    from et_agent.asking.scoring import submit_score
+
+    if row.samples is not None:
+        options = options.changed(decoder=None)
+    return submit_score(model, row.question, row.answer, row.samples, options)
+
+
+def _score_file(
+    model: "LanguageModel", rows: "list[AnswerRow]", out: Path | None, options: "AskOptions"
+) -> int:
+    from et_agent.cli.guard import USER_ERROR
+    from et_agent.cli.scored_files import ScoreFile
+    from et_agent.cli.terminal import say
+    from et_agent.errors import EtAgentError, ModelClosedError
+
+    settings = _settings(model, options)
+    failed = 0
+    waiting: deque[PendingScore | EtAgentError] = deque()
+
+    with ScoreFile(None if out is None else out.expanduser(), rows, settings) as kept:
+        if kept.done:
+            say(f"{kept.done} of {len(rows)} are scored already")
+        coming = iter(rows[kept.done :])
+
+        def fill() -> None:
+            for row in coming:
+                try:
+                    waiting.append(_submitted(model, row, options))
+                except ModelClosedError:
+                    raise
+                except EtAgentError as error:
+                    waiting.append(error)
+                if len(waiting) == _AT_ONCE:
+                    return
+
+        with _Meter(len(rows), kept.done) as meter:
+            try:
+                fill()
+                while waiting:
+                    row, one = rows[kept.done], waiting.popleft()
+                    found = _found(one)
+                    if "error" in found:
+                        failed += 1
+                        say(f"error: {row.where}: {found['error']}")
+                    kept.add(found)
+                    meter.move(kept.done)
+                    fill()
+            finally:
+                for left in waiting:
+                    if not isinstance(left, EtAgentError):
+                        left.cancel()
+    return USER_ERROR if failed else 0
+
+
+def _found(one: "PendingScore | Exception") -> dict[str, Any]:
+    from et_agent.errors import EtAgentError, ModelClosedError
+
+    try:
+        if isinstance(one, Exception):
+            raise one
+        return {"score": one.result().model_dump(mode="json")}
+    except ModelClosedError:
+        raise
+    except EtAgentError as error:
+        return {"error": str(error)}
+
+
+def _settings(model: "LanguageModel", options: "AskOptions") -> dict[str, Any]:
+    """What a score depends on beside its row."""
+    from et_agent.decoding.naming import described
+
+    return {
+        "model": model.info.fingerprint,
+        "kind": str(options.kind),
+        "seed": options.seed,
+        "system": options.system_prompt,
+        "passages": options.context,
+        "decoder": None if options.decoder is None else described(options.decoder),
+    }
+
+
+def _print_json(found: "ScoreReport") -> None:
+    from et_agent.cli.terminal import write_line
+
+    write_line(json.dumps(found.model_dump(mode="json"), allow_nan=False, indent=2))
+
+
+def _print(found: "ScoreReport") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from et_agent.cli.claims import SUPPORT, claims_table, coloured
+    from et_agent.cli.report import basis
+    from et_agent.cli.terminal import one_line, output_console, print_block, visible
+
+    console = output_console()
+    print_block(console, coloured(found.answer, found.claims))
+    console.print()
+    if found.claims:
+        print_block(console, claims_table(found.claims))
+        console.print(Text(SUPPORT, style="dim"))
+        console.print()
+    sure, agreement = found.confidence, found.agreement
+    rows = []
+    if sure is not None and found.calibration is not None:
+        rows.append(("confidence", f"{sure:.1%}, {basis(found.calibration)}"))
+    if agreement is not None:
+        what = "support of its claims" if found.claims else "of the weight"
+        rows.append(("agreement", f"{agreement:.1%} {what}, {found.samples} samples"))
+    if found.p_true is not None:
+        rows.append(("P(true)", f"{found.p_true:.1%}, as the model says when it is asked"))
+    rows += [
+        (
+            "log-probability",
+            f"{found.log_prob:.2f} nats, {found.mean_log_prob:.2f} per token, {found.tokens} tokens",
+        ),
+        ("own answer", "(none)" if found.own_answer is None else one_line(found.own_answer)),
+        ("kind", found.kind),
+        ("model", one_line(found.model.name)),
+        ("time", f"{found.seconds:.1f} s, {found.tokens_decoded:,} tokens decoded"),
+    ]
+    rows += [("note", visible(note)) for note in found.notes]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value, style="yellow" if name == "note" else ""))
+    print_block(console, table)
+
+
+class _Meter:
+    """A bar on standard error while a file is scored; nothing if that is not a terminal."""
+
+    def __init__(self, total: int, done: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        from et_agent.cli.terminal import error_console
+
+        console = error_console()
+        self._bars = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bars.add_task("scored", total=total, completed=done)
+
+    def __enter__(self) -> "_Meter":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def move(self, done: int) -> None:
+        """Show how far it is."""
+        self._bars.update(self._task, completed=done)
