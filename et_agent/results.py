@@ -26,6 +26,7 @@ __all__ = [
     "ModelId",
     "Node",
     "ScoreReport",
+    "TokenChoice",
     "ToolCall",
     "TreeReport",
     "Usage",
@@ -241,6 +242,15 @@ class Leaf(Frozen):
     """Tool calls of the path."""
 
 
+class TokenChoice(Frozen):
+    """A token that could have come."""
+
+    text: str
+    """Its text; empty for tokens that stand for none, such as the end of a reply."""
+    probability: float
+    """Its probability at temperature 1."""
+
+
 class Node(Frozen):
     """A run of tokens between two forks."""
 
@@ -268,6 +278,12 @@ class Node(Frozen):
     (`ask(…, attention=True)`)."""
     prompt_attention: tuple[float, ...] | None
     """Share of attention on the prompt when each token was decided; None unless it was read."""
+    pieces: tuple[str, ...] | None = None
+    """Text of each token, together `text`; a character of several tokens belongs to the last of them.
+    None unless `ask(…, alternatives=…)` was given."""
+    alternatives: tuple[tuple[TokenChoice, ...], ...] | None = None
+    """The most likely tokens of each position, largest probability first, the one that came included.
+    None unless `ask(…, alternatives=…)` was given."""
 
 
 class TreeReport(Frozen):
@@ -376,6 +392,12 @@ class AskResult(Frozen):
             return None
         leaves, wanted = self.tree.leaves, NOT_THERE if self.declined else self.answer
         return next((leaf for leaf in leaves if leaf.answer == wanted), leaves[0])
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from et_agent.pages import notebook_html
+
+        return notebook_html(self)
 
 
 class ScoreReport(Frozen):

@@ -21,6 +21,7 @@ FLOORS = (
     ("answers",),
     ("grammar", "uncertainty"),
     ("calibration",),
+    ("pages",),
     ("results",),
     ("asking",),
     ("gate",),

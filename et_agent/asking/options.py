@@ -20,6 +20,7 @@ from et_agent.templates.messages import Tool
 
 __all__ = [
     "DEFAULTS",
+    "MOST_ALTERNATIVES",
     "AskKeywords",
     "AskOptions",
     "Calibration",
@@ -31,6 +32,8 @@ __all__ = [
     "ThinkingMode",
 ]
 
+MOST_ALTERNATIVES: Final = 50
+"""The most `alternatives` per token."""
 Calibration = Calibrator | Literal["auto"] | None
 """A calibrator; "auto" for one that matches model, decoder and prompt, if there is one; or None."""
 Chat = Literal["model", "plain"]
@@ -77,6 +80,7 @@ class AskKeywords(PromptKeywords, total=False):
     attention: bool
     decides: DecisionRule | None
     same: Same | None
+    alternatives: int
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.
@@ -126,6 +130,8 @@ class AskOptions:
             words, by tests of the words and, where these do not tell, by what the model says of them. An
             `Equivalence` is asked in place of the model. None for "meaning" without a context and "words"
             with one.
+        alternatives: Most likely tokens that the tree carries for every token, with the tokens' texts,
+            for `Node.alternatives` and `Node.pieces`; at most 50. 0 carries neither.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
@@ -152,6 +158,7 @@ class AskOptions:
     template_options: Mapping[str, Any] = field(default_factory=dict)
     max_thinking_tokens: int | None = None
     same: Same | None = None
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -176,6 +183,7 @@ class AskOptions:
                 f"same is {self.same!r}: use 'meaning', 'words', or an object with a name and "
                 "same(question, pairs) (et_agent.answers.joining.Equivalence)"
             )
+        _check_alternatives(self.alternatives)
         _check_calibrator(self.calibrator)
         if self.decoder is not None and not isinstance(self.decoder, Decoder):
             raise SettingsError(
@@ -228,6 +236,13 @@ def _check_template_options(options: object) -> None:
 def _check_seed(seed: object) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+
+
+def _check_alternatives(count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_ALTERNATIVES:
+        raise SettingsError(
+            f"alternatives is {count!r}: use a whole number from 0 to {MOST_ALTERNATIVES}"
+        )
 
 
 def _check_calibrator(calibrator: object) -> None:

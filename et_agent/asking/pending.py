@@ -123,6 +123,7 @@ class PendingAnswer:
             lettered=prompt.lettered,
             stopping_rule=self._stopping_rule(decoder, options),
             thoughts=prompt.thoughts,
+            alternatives=options.alternatives,
         )
         told = None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer)
         self.request = _prepared(model, prompt, inputs, told)
