@@ -19,6 +19,7 @@ from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, SettingsError
 from et_agent.uncertainty.self_evaluation import (
     equivalence_prompts,
@@ -77,7 +78,7 @@ class MeaningReader:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         question: str,
         reader: PathReader,
         judge: Equivalence | None = None,
@@ -144,6 +145,7 @@ class MeaningReader:
         return Judgement(dict(zip(pairs, said, strict=True)), left=len(undecided) - len(pairs))
 
     def _ask(self, pairs: Pairs, left: int) -> None:
+        assert isinstance(self._model, LanguageModel)  # others need a judge of the caller's own
         prompts = equivalence_prompts(self._model, self._question, pairs)
         common = common_length(prompts)
         probe = word_probe(self._model, continuations=[one[common:] for one in prompts])

@@ -31,7 +31,7 @@ def path_text(model: AnyModel, tokens: Sequence[int]) -> str:
     return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
 
 
-def token_texts(model: LanguageModel, tokens: Sequence[int]) -> tuple[str, ...]:
+def token_texts(model: AnyModel, tokens: Sequence[int]) -> tuple[str, ...]:
     """Text of each token, together that of `path_text`; a character goes to the token that ends it."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     last = len(tokens) - 1

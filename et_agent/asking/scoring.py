@@ -29,7 +29,8 @@ from et_agent.decoding.naming import described
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thinking import thought_ending
-from et_agent.engines.base import LanguageModel
+from et_agent.engines.opening import needing_logits
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError, UnsupportedModelError
 from et_agent.results import AnswerForm, ClaimReport, ModelId, ScoreReport
 from et_agent.uncertainty.leaf_table import LeafTable
@@ -60,14 +61,15 @@ class PendingScore:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: AnyModel,
         question: Question,
         answer: str,
         samples: Sequence[str] | None = None,
         options: AskOptions = DEFAULTS,
     ) -> None:
         self._began = time.perf_counter()
-        self._model, self._options = model, options
+        model = self._model = needing_logits(model, "a score")
+        self._options = options
         self._answer = check_text(answer, "the answer")
         self._samples = None if samples is None else _checked_samples(samples)
         if options.tools or options.schema is not None:
@@ -359,7 +361,7 @@ def _with_half_a_leaf(leaves: LeafTable, member: int) -> LeafTable:
 
 
 def submit_score(
-    model: LanguageModel,
+    model: AnyModel,
     question: Question,
     answer: str,
     samples: Sequence[str] | None = None,
@@ -371,7 +373,7 @@ def submit_score(
 
 
 def score(
-    model: LanguageModel,
+    model: AnyModel,
     question: Question,
     answer: str,
     samples: Sequence[str] | None = None,

@@ -9,12 +9,13 @@ import typer
 
 from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.guard import command
+from et_agent.cli.run_options import Fast, ModelSpec
 
 if TYPE_CHECKING:
     from et_agent.asking.options import AskOptions
     from et_agent.asking.scoring import PendingScore
     from et_agent.cli.scored_files import AnswerRow
-    from et_agent.engines.base import LanguageModel
+    from et_agent.engines.sampled import AnyModel
     from et_agent.results import ScoreReport
 
 __all__ = ["score"]
@@ -71,12 +72,8 @@ def score(
     leaves: Annotated[
         int | None, typer.Option(help="Leaves of the fresh tree.", show_default="as for ask")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…", help="The model.", show_default="qwen2.5-coder-0.5b"
-        ),
-    ] = None,
+    model: ModelSpec = None,
+    fast: Fast = False,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="the cores")
     ] = None,
@@ -91,7 +88,6 @@ def score(
     from et_agent.cli.transfer import shown_transfer
     from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
-    from et_agent.weights.catalog import DEFAULT_MODEL
 
     if (file is None) == (question is None and answer is None):
         raise SettingsError("pass --question and --answer, or --file")
@@ -118,7 +114,9 @@ def score(
     else:
         rows = [AnswerRow(1, "the answer", str(question), str(answer), _given(sample))]
     with shown_transfer() as progress:
-        opened = loading.open_model(model or DEFAULT_MODEL, threads=threads, progress=progress)
+        opened = loading.open_model(
+            loading.chosen_model(model, fast=fast), threads=threads, progress=progress
+        )
     with opened as loaded:
         if file is not None:
             return _score_file(loaded, rows, None if out is None else Path(out), options)
@@ -132,7 +130,7 @@ def _given(sample: list[str] | None) -> tuple[str, ...] | None:
     return tuple(sample) if sample else None
 
 
-def _submitted(model: "LanguageModel", row: "AnswerRow", options: "AskOptions") -> "PendingScore":
+def _submitted(model: "AnyModel", row: "AnswerRow", options: "AskOptions") -> "PendingScore":
     from et_agent.asking.scoring import submit_score
 
     if row.samples is not None:
@@ -141,7 +139,7 @@ def _submitted(model: "LanguageModel", row: "AnswerRow", options: "AskOptions") 
 
 
 def _score_file(
-    model: "LanguageModel", rows: "list[AnswerRow]", out: Path | None, options: "AskOptions"
+    model: "AnyModel", rows: "list[AnswerRow]", out: Path | None, options: "AskOptions"
 ) -> int:
     from et_agent.cli.guard import USER_ERROR
     from et_agent.cli.scored_files import ScoreFile
@@ -200,7 +198,7 @@ def _found(one: "PendingScore | Exception") -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def _settings(model: "LanguageModel", options: "AskOptions") -> dict[str, Any]:
+def _settings(model: "AnyModel", options: "AskOptions") -> dict[str, Any]:
     """What a score depends on beside its row."""
     from et_agent.decoding.naming import described
 
