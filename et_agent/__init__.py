@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from et_agent.engines.loading import load_model
     from et_agent.engines.openai_compatible import OpenAICompatibleModel
     from et_agent.engines.scripted import ScriptedModel
-    from et_agent.results import AnswerShare, AskResult, ScoreReport
+    from et_agent.results import AnswerShare, AskResult
     from et_agent.runnables import EntropyTreeRunnable, GateRunnable
+    from et_agent.scores import ScoreReport
 
 __all__ = [
     "AnswerKind",
@@ -61,7 +62,7 @@ _HOMES = {
     "OpenAICompatibleModel": "et_agent.engines.openai_compatible",
     "PendingAnswer": "et_agent.asking.pending",
     "Progress": "et_agent.asking.pending",
-    "ScoreReport": "et_agent.results",
+    "ScoreReport": "et_agent.scores",
     "ScriptedModel": "et_agent.engines.scripted",
     "ask": "et_agent.asking",
     "load_model": "et_agent.engines.loading",

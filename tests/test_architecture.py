@@ -23,6 +23,7 @@ FLOORS = (
     ("calibration",),
     ("pages",),
     ("results",),
+    ("scores",),
     ("asking",),
     ("gate",),
     ("runnables",),

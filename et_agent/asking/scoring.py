@@ -32,7 +32,8 @@ from et_agent.decoding.thinking import thought_ending
 from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError, UnsupportedModelError
-from et_agent.results import AnswerForm, ClaimReport, ModelId, ScoreReport
+from et_agent.results import AnswerForm, ClaimReport, ModelId
+from et_agent.scores import ScoreReport
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table, span_log_probs
 from et_agent.uncertainty.medoid import medoid

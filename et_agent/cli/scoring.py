@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from et_agent.asking.scoring import PendingScore
     from et_agent.cli.scored_files import AnswerRow
     from et_agent.engines.sampled import AnyModel
-    from et_agent.results import ScoreReport
+    from et_agent.scores import ScoreReport
 
 __all__ = ["score"]
 
