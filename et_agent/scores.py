@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from et_agent.results import AnswerForm, CalibrationReport, ClaimReport, Frozen, ModelId
+from et_agent.results import AnswerForm, CalibrationReport, ClaimReport, ModelId
+from et_agent.validation import Frozen
 
 __all__ = ["ScoreReport"]
 
