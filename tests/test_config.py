@@ -125,6 +125,18 @@ def test_the_folder_is_that_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> 
     assert config_file().parent.name == "et-agent"
 
 
+def test_runnables_without_a_model_take_the_setting(file: Path) -> None:
+    from et_agent.runnables import EntropyTreeRunnable
+
+    assert EntropyTreeRunnable().model == DEFAULT_MODEL
+    write(file, "model = 'ollama:mine'")
+    assert EntropyTreeRunnable().model == "ollama:mine"
+    assert EntropyTreeRunnable(model="x.gguf").model == "x.gguf"
+    write(file, "modle = 'ollama:mine'")
+    with pytest.raises(SettingsError, match=r"config\.toml: there is no setting 'modle'"):
+        EntropyTreeRunnable()
+
+
 def test_every_environment_variable_is_listed() -> None:
     """In the one table of the code and of the page, and nothing else is."""
     used = set()

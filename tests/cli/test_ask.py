@@ -16,7 +16,6 @@ from et_agent.decoding.naming import CLASSES
 from et_agent.decoding.schedules import EntropyTree, Online
 from et_agent.decoding.schedules.keywords import ForkValue, Importance
 from et_agent.decoding.schedules.legacy import FORMER_SETTINGS
-from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message, Tool
@@ -439,7 +438,7 @@ def test_options_of_the_prefix_cache_reach_the_model(monkeypatch: pytest.MonkeyP
         with loading.open_model("a", **given):
             pass
     kept = [(settings["prefix_memory"], settings["prefix_file"]) for settings in loaded]
-    assert kept == [(PREFIX_MEMORY, None), (3 << 20, "f"), (-1 << 20, None)]
+    assert kept == [(None, None), (3 << 20, "f"), (-1 << 20, None)]
 
 
 INVOICE = {

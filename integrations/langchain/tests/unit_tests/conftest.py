@@ -1,4 +1,4 @@
-"""A scripted chat model, and no pilots or calibrators of the user's own."""
+"""A scripted chat model, and no settings, pilots or calibrators of the user's own."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +14,7 @@ from .support import TEXTS
 @pytest.fixture(autouse=True)
 def _no_pilots(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
+    monkeypatch.setenv("ET_AGENT_CONFIG", str(tmp_path / "config.toml"))
 
 
 @pytest.fixture
