@@ -52,7 +52,9 @@ async def test_a_cancelled_task_closes_the_connection() -> None:
 
 def test_a_gate_over_a_server(server: OpenAIServer) -> None:
     tree = EntropyTreeRunnable(model=server.url, leaves=3)
-    assert (tree | GateRunnable(gate=Gate(GatePolicy()))).invoke(QUESTION).action == "abstain"
+    assert (tree | GateRunnable(gate=Gate(GatePolicy(answer_at=0.9)))).invoke(
+        QUESTION
+    ).action == "abstain"
 
 
 def test_what_is_for_models_in_this_process_is_refused(server: OpenAIServer) -> None:
