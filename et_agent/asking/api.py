@@ -48,8 +48,13 @@ def start(*pending: PendingAnswer) -> None:
     if decoded:
         assert isinstance(decoded[0].model, LanguageModel)
         scheduler_of(decoded[0].model).queue(*decoded)
-    for one in sampled:
-        one.begin()
+    try:
+        for one in sampled:
+            one.begin()
+    except BaseException:
+        for one in sampled:
+            one.cancel()
+        raise
 
 
 def submit(

@@ -3,14 +3,25 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from et_agent import Direct, EntropyTree, MultiChain, OpenAICompatibleModel, ask
+from et_agent import Direct, EntropyTree, Greedy, MultiChain, OpenAICompatibleModel, ask
 from et_agent.errors import EtAgentError, SettingsError, UnsupportedModelError
 from et_agent.gate import Clarifier, Gate, GatePolicy
-from tests.engines.openai_server import Body, OpenAIServer, Respond, choice, completion, serving
+from tests.engines.openai_server import (
+    Body,
+    OpenAIServer,
+    Respond,
+    choice,
+    completion,
+    model_behind,
+    serving,
+)
+
+if TYPE_CHECKING:
+    from et_agent.engines.llama_cpp.model import LlamaCppModel
 
 CHAINS = MultiChain(leaves=2)
 WEATHER = {
@@ -268,3 +279,24 @@ def test_readings_of_a_question_need_logits(behind: Behind) -> None:
     _, model = behind(choice("x"))
     with pytest.raises(UnsupportedModelError, match="needs logits"):
         Clarifier(model)
+
+
+@pytest.mark.model
+def test_a_model_behind_a_server_says_what_it_says_here(small_model: "LlamaCppModel") -> None:
+    question, greedy = "Tom has 3 boxes with 4 pens each. How many pens?", Greedy(max_tokens=40)
+    chains = MultiChain(leaves=3, max_tokens=40)
+    with (
+        serving(model_behind(small_model)) as server,
+        OpenAICompatibleModel(server.url) as model,
+    ):
+        here, there = (ask(one, question, decoder=greedy, seed=0) for one in (small_model, model))
+        assert here.tree is not None
+        assert there.tree is not None
+        assert there.tree.leaves[0].text == here.tree.leaves[0].text
+        assert there.answer == here.answer
+        known = [one for one in here.tree.nodes[0].log_probs if one is not None]
+        told = [one for one in there.tree.nodes[0].log_probs if one is not None]
+        assert told[:-1] == pytest.approx(known[: len(told) - 1], abs=0.05)
+        sampled = ask(model, question, decoder=chains)
+        assert sampled.usage.leaves == 3
+        assert sampled.features.keys() == here.features.keys()

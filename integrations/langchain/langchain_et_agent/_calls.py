@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from et_agent import AskResult, PendingAnswer, submit
 from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
+from et_agent.engines.sampled import is_address
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
@@ -131,10 +132,12 @@ class Call:
         return question, f"{system}\n\n{system_prompt}" if system_prompt else system
 
     def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
+        model = self._setting("model")
         return reply(
             pending,
             result,
-            model=self._setting("model"),
+            # Where a server is, is nothing that messages should carry.
+            model=result.model.name if is_address(model) else model,
             choose=self._setting("choose"),
             logprobs=self._setting("logprobs"),
             include_tree=self._setting("include_tree"),

@@ -279,6 +279,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
         stops = cast(list[str], self._stops(stop))
         params = super()._get_ls_params(stop=stops or None, **kwargs)
         params["ls_provider"] = "et_agent"
+        if is_address(named := params.get("ls_model_name") or ""):
+            params["ls_model_name"] = named.partition("#")[2] or "server"
         return params
 
     # --- Decoding

@@ -1,0 +1,75 @@
+"""The command line over a server."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from et_agent import load_model
+from et_agent.errors import SettingsError
+from tests.cli.conftest import Run
+from tests.engines.openai_server import OpenAIServer, Raw, choice, completion, serving
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with serving(lambda _: completion(choice("\\boxed{5}"))) as made:
+        yield made
+
+
+def test_ask_takes_the_address_of_a_server(run: Run, server: OpenAIServer) -> None:
+    done = run("ask", "--model", f"{server.url}#tiny", "--leaves", "3", "--json", "2 + 3?")
+    assert done.code == 0
+    result = json.loads(done.out)
+    assert result["answer"] == "5"
+    assert result["decoder"]["name"] == "MultiChain"
+    assert server.url not in done.out  # where a model is served is nobody else's concern
+    assert "127.0.0.1" not in done.out
+
+
+def test_the_tree_is_drawn_without_entropies(run: Run, server: OpenAIServer) -> None:
+    done = run("ask", "--model", server.url, "--leaves", "3", "2 + 3?")
+    assert done.code == 0
+    assert "nan" not in done.out.lower()
+    assert "4 leaves" in done.out or "3 leaves" in done.out
+
+
+def test_a_gate_and_a_pilot(run: Run, server: OpenAIServer, tmp_path: object) -> None:
+    assert run("gate", "ask", "--model", server.url, "2 + 3?").code == 3
+    questions = f"{tmp_path}/questions.txt"
+    with open(questions, "w") as file:  # noqa: PTH123
+        file.write("2 + 3?\n")
+    done = run("pilot", "--model", server.url, "--questions", questions)
+    assert done.code == 2
+    assert "needs logits" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--threads", "2"], "--threads"),
+        (["--context", "4096"], "--context"),
+        (["--dequantize"], "--dequantize"),
+        (["--decoder", "entropy-tree"], "use MultiChain or Greedy"),
+        (["--chat", "plain"], "chat='model'"),
+        (["--thinking", "off"], "template_options"),
+    ],
+)
+def test_what_servers_cannot_do_is_told(
+    run: Run, server: OpenAIServer, options: list[str], told: str
+) -> None:
+    done = run("ask", "--model", server.url, *options, "2 + 3?")
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_errors_of_a_server_are_one_line(run: Run) -> None:
+    with serving(lambda _: Raw(400, b'{"error": {"message": "no\\nway"}}')) as server:
+        done = run("ask", "--model", server.url, "2 + 3?")
+    assert done.code == 2
+    assert done.err.strip() == "error: the server refuses the request (400: no way)"
+
+
+def test_load_model_names_the_class_for_servers() -> None:
+    with pytest.raises(SettingsError, match="OpenAICompatibleModel"):
+        load_model("http://localhost:8080/v1")
