@@ -102,8 +102,8 @@ class GroundingReader:
     def _leading(self, tree: Tree, judgement: Judgement) -> Extracted | None:
         """The heaviest answer that does not decline, of equals as results have it.
 
-        Unless answers that say the same are one, those with equal keys are, and no more is compared, for
-        this is the model's thread.
+        Unless answers that say the same are one, those with equal keys are, and no more is compared,
+        for this is the model's thread.
         """
         if self._reader.joining:
             reading = self._reader.read_tree(tree, judgement.same)

@@ -1,8 +1,8 @@
 """Which answers of a tree say the same in other words, where their words alone do not tell.
 
 When the tree has ended, the model that gave the answers is asked about the pairs that the tests of
-`et_agent.answers.meaning` leave open, in both directions, in one batch. Nothing is decoded. A judge of the
-caller's own (`Equivalence`) is asked in its place, in the thread that waits for the result.
+`et_agent.answers.meaning` leave open, in both directions, in one batch. Nothing is decoded. A judge of
+the caller's own (`Equivalence`) is asked in its place, in the thread that waits for the result.
 """
 
 import threading
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from et_agent.answers.joining import Equivalence
-from et_agent.asking.reading import PathReader, TreeReading
+from et_agent.asking.reading import PathReader
 from et_agent.decoding.base import RunInputs
 from et_agent.decoding.continued import common_length
 from et_agent.decoding.request import Request

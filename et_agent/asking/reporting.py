@@ -140,7 +140,9 @@ def result_of(
             *judgement.notes,
             *assessment.notes,
         ),
-        usage=_usage(request, decoded.asked, reading, tokens_read + judgement.tokens, judgement.seconds),
+        usage=_usage(
+            request, decoded.asked, reading, tokens_read + judgement.tokens, judgement.seconds
+        ),
         model=ModelId(
             name=info.name,
             fingerprint=info.fingerprint,

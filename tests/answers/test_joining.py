@@ -57,7 +57,9 @@ def test_hundreds_of_answers_are_bounded() -> None:
     assert len(found.classes.labels) == 400
 
 
-@given(st.integers(1, 7).flatmap(lambda n: st.lists(st.floats(0, 1), min_size=n * n, max_size=n * n)))
+@given(
+    st.integers(1, 7).flatmap(lambda n: st.lists(st.floats(0, 1), min_size=n * n, max_size=n * n))
+)
 def test_no_class_holds_two_that_differ(values: list[float]) -> None:
     count = int(len(values) ** 0.5)
     links = np.array(values).reshape(count, count)
