@@ -1,9 +1,11 @@
 """Sentence-long answers to the questions of NQ-open, kept with what their leaves say.
 
-    ET_AGENT_DATA=…/raw python -m benchmarks.meaning.decode qwen2.5-coder-0.5b [--count 60] [--minutes 20]
+    ET_AGENT_DATA=…/raw python -m benchmarks.meaning.decode qwen2.5-coder-0.5b [--count 60]
+    [--minutes 20]
 
-Questions of both splits alternate: those of `nq-open:train` are there to choose prompts and thresholds on,
-those of `nq-open` to judge them. Each file is decoded in parts, and the same call goes on.
+Questions of both splits alternate: those of `nq-open:train` are there to choose prompts and
+thresholds on, those of `nq-open` to judge them. Each file is decoded in parts, and the same call
+goes on.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Answers that say the same in other words become one class, and none that differ is in a class with another."""
+"""Answers that say the same in other words become one class; two that differ are never in one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,9 +78,9 @@ def join_classes(
 ) -> Joined:
     """Join the classes of answers that say the same.
 
-    The clustering of semantic entropy (Farquhar et al. 2024) asks for the first member of a class only,
-    so that a vague answer joins two that differ. Here an answer joins a class if it says the same as each of
-    its members, and of several such classes the one that it is closest to.
+    The clustering of semantic entropy (Farquhar et al. 2024) asks for the first member of a class
+    only, so that a vague answer joins two that differ. Here an answer joins a class if it says the same
+    as each of its members, and of several such classes the one that it is closest to.
 
     Args:
         classes: Classes of answers that are equal word by word.
@@ -124,8 +124,8 @@ def cliques(links: Doubles) -> list[int]:
     """Put items into classes within which all pairs are linked, the first items first.
 
     Args:
-        links: Probability that two items are the same, symmetric float64 `[items, items]`; NaN where it is
-            not known, which does not link.
+        links: Probability that two items are the same, symmetric float64 `[items, items]`; NaN where it
+            is not known, which does not link.
 
     Returns:
         For each item the first one of its class, `[items]`.

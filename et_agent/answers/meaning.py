@@ -1,9 +1,13 @@
-"""Whether two answers to a question say the same: tests of their words, which decide what they safely can.
+"""Whether two answers to a question say the same: tests of words decide what they safely can.
 
-What a test leaves open is for a judge (`et_agent.asking.meaning`). Dates and numbers are compared by what
-the question asks for, yes and no by their sense, lists without their order, and sentences by what they
-say beyond the question: of "The capital of Australia is Canberra" only "Canberra" is left.
+What a test leaves open is for a judge (`et_agent.asking.meaning`). Dates and numbers are compared
+by what the question asks for, yes and no by their sense, lists without their order, and sentences
+by what they say beyond the question: of "The capital of Australia is Canberra" only "Canberra" is
+left.
 """
+
+# Unicode look-alikes are what models write.
+# ruff: noqa: RUF001
 
 import re
 from collections.abc import Callable
@@ -22,190 +26,38 @@ from et_agent.answers.yes_no import asks_yes_or_no, yes_or_no
 
 __all__ = ["same_meaning", "tells_all_of"]
 
+
+def _words_in(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _MOST_CHARACTERS: Final = 2000
 """Of an answer and of a question; what is longer is compared by its normal form only."""
 _MOST_WORDS: Final = 60
 _STEM: Final = 5
 _SHORT: Final = 5
 """Words of an answer that names something; a longer one describes, and may do so in other words."""
-_NEGATIONS: Final = frozenset(
-    [
-        "not",
-        "never",
-        "no",
-        "none",
-        "nor",
-        "neither",
-        "without",
-        "cannot",
-        "cant",
-        "isnt",
-        "arent",
-        "wasnt",
-        "werent",
-        "doesnt",
-        "dont",
-        "didnt",
-        "wont",
-        "nicht",
-        "kein",
-        "keine",
-        "nie",
-        "ne",
-        "pas",
-        "jamais",
-        "nunca",
-        "não",
-        "nao",
-        "non",
-        "mai",
-        "не",
-        "нет",
-        "никогда",
-    ]
+_NEGATIONS: Final = _words_in(
+    "not never no none nor neither without cannot cant isnt arent wasnt werent doesnt dont "
+    "didnt wont nicht kein keine nie ne pas jamais nunca não nao non mai не нет никогда"
 )
-_LIGHT: Final = frozenset(
-    [
-        "also",
-        "be",
-        "been",
-        "being",
-        "but",
-        "called",
-        "does",
-        "it",
-        "its",
-        "known",
-        "located",
-        "located",
-        "likely",
-        "made",
-        "named",
-        "she",
-        "simply",
-        "so",
-        "such",
-        "than",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "thing",
-        "this",
-        "those",
-        "to",
-        "very",
-        "were",
-        "which",
-        "with",
-        "would",
-        "your",
-        "will",
-        "would",
-        "may",
-        "just",
-        "like",
-        "or",
-        "s",
-        "named",
-        "referred",
-        "considered",
-        "typically",
-        "originally",
-        "currently",
-    ]
+_LIGHT: Final = _words_in(
+    "also be been being but called does it its known located located likely made named she "
+    "simply so such than their them then there these they thing this those to very were which "
+    "with would your will would may just like or s named referred considered typically "
+    "originally currently"
 )
-_ROLES: Final = frozenset(
-    [
-        "actor",
-        "actress",
-        "artist",
-        "author",
-        "band",
-        "british",
-        "american",
-        "english",
-        "french",
-        "german",
-        "italian",
-        "spanish",
-        "russian",
-        "canadian",
-        "australian",
-        "composer",
-        "director",
-        "emperor",
-        "famous",
-        "group",
-        "king",
-        "mathematician",
-        "musician",
-        "painter",
-        "philosopher",
-        "physicist",
-        "player",
-        "poet",
-        "politician",
-        "president",
-        "prime",
-        "minister",
-        "producer",
-        "queen",
-        "scientist",
-        "singer",
-        "singersongwriter",
-        "songwriter",
-        "writer",
-        "legendary",
-        "man",
-        "woman",
-        "person",
-        "song",
-        "movie",
-        "film",
-        "show",
-        "book",
-        "character",
-    ]
+_ROLES: Final = _words_in(
+    "actor actress artist author band british american english french german italian spanish "
+    "russian canadian australian composer director emperor famous group king mathematician "
+    "musician painter philosopher physicist player poet politician president prime minister "
+    "producer queen scientist singer singersongwriter songwriter writer legendary man woman "
+    "person song movie film show book character"
 )
-_TITLES: Final = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "dr",
-        "prof",
-        "professor",
-        "sir",
-        "lord",
-        "lady",
-        "dame",
-        "general",
-        "gen",
-        "captain",
-        "capt",
-        "lieutenant",
-        "lieut",
-        "lt",
-        "colonel",
-        "col",
-        "major",
-        "king",
-        "queen",
-        "prince",
-        "princess",
-        "pope",
-        "saint",
-        "st",
-        "president",
-        "senator",
-        "herr",
-        "frau",
-        "señor",
-    ]
+_TITLES: Final = _words_in(
+    "mr mrs ms miss dr prof professor sir lord lady dame general gen captain capt lieutenant "
+    "lieut lt colonel col major king queen prince princess pope saint st president senator "
+    "herr frau señor"
 )
 _WHO: Final = re.compile(
     r"^(?:(?!\b(?:what|which|when|where|how|why|if|do|does|is|are)\b).)*\b(?:who|whom|whose|whos)\b"
@@ -213,7 +65,8 @@ _WHO: Final = re.compile(
     re.IGNORECASE,
 )
 _WHERE: Final = re.compile(
-    r"\b(?:where|wheres|(?:which|what) (?:city|town|place|village)|wo|où|dónde|dove|onde)\b|где|哪里|どこ|어디",
+    r"\b(?:where|wheres|(?:which|what) (?:city|town|place|village)|wo|où|dónde|dove|onde)\b"
+    r"|где|哪里|どこ|어디",
     re.IGNORECASE,
 )
 _YEAR: Final = re.compile(
@@ -238,9 +91,7 @@ _VAGUE: Final = re.compile(
 )
 """What is near a date, or beside it."""
 _WHEN: Final = re.compile(r"\b(?:when|(?:what|which) (?:year|date|day|month))\b", re.IGNORECASE)
-_OPPOSED: Final = frozenset(
-    ["beaten", "defeated", "followed", "killed", "lost", "preceded", "replaced", "succeeded", "won"]
-)
+_OPPOSED: Final = _words_in("beaten defeated followed killed lost preceded replaced succeeded won")
 """Of these, who does it and whom it happens to are different answers."""
 _SCALE: Final = re.compile(
     r"\b(?:hundred|thousand|dozen|percent|\w*illions?|k|m|bn)\b|[%°$€£]|\d(?:k|m|bn)\b",
@@ -252,25 +103,7 @@ _ALTERNATIVES: Final = re.compile(
     r"\b(?:or|oder|ou|o|или|versus|vs)\b|还是|それとも|아니면", re.IGNORECASE
 )
 _SEVERAL: Final = re.compile(r"[,;&/]|\b(?:and|und|et|y|e|or|oder|ou|o)\b", re.IGNORECASE)
-_PARTICLES: Final = frozenset(
-    [
-        "al",
-        "bin",
-        "da",
-        "de",
-        "del",
-        "della",
-        "der",
-        "di",
-        "du",
-        "ibn",
-        "la",
-        "le",
-        "van",
-        "von",
-        "zu",
-    ]
-)
+_PARTICLES: Final = _words_in("al bin da de del della der di du ibn la le van von zu")
 _POSSESSIVE: Final = re.compile(r"['’]s\b")
 _NAME: Final = re.compile(r"(?<![\w.])[A-ZÀ-Þ][\w']*(?: [A-ZÀ-Þ][\w']*)+")
 _WORD: Final = re.compile(r"[^\W_]+(?:[.:/]\d+)*")
@@ -290,7 +123,7 @@ def same_meaning(one: str, other: str, question: str) -> bool | None:
     """
     if max(len(one), len(other), len(question)) > _MOST_CHARACTERS:
         return True if one == other else None
-    if normalised(one) == normalised(other):
+    if _normal(one) == _normal(other):
         return True
     for test in _TESTS:
         found = test(one, other, question)
@@ -302,9 +135,9 @@ def same_meaning(one: str, other: str, question: str) -> bool | None:
 def tells_all_of(answer: str, accepted: str, question: str) -> bool:
     """Whether an answer says the same as an accepted one and nothing less.
 
-    Of a name or a date, what the accepted answer tells of it must be there, and no more: neither "Albert"
-    nor "Albert Einstein Jr." is "Albert Einstein", and neither 1945 nor May 1945 is May 8, 1945, since what
-    one of them tells beyond the other may be wrong.
+    Of a name or a date, what the accepted answer tells of it must be there, and no more: neither
+    "Albert" nor "Albert Einstein Jr." is "Albert Einstein", and neither 1945 nor May 1945 is May
+    8, 1945, since what one of them tells beyond the other may be wrong.
 
     Args:
         answer: The answer, as results show it.
@@ -313,13 +146,13 @@ def tells_all_of(answer: str, accepted: str, question: str) -> bool:
     """
     if same_meaning(answer, accepted, question) is not True:
         return False
-    if normalised(answer) == normalised(accepted):
+    if _normal(answer) == _normal(accepted):
         return True
-    if KINDS[AnswerKind.DATE].suggestion(question) is not None:
+    if _asks_for(AnswerKind.DATE, question):
         given, wanted = _date(answer, question), _date(accepted, question)
         if given is not None and wanted is not None:
             return given == wanted
-    if min(len(_parts(answer)), len(_parts(accepted))) > 1 or asks_yes_or_no(question):
+    if min(len(_parts(answer)), len(_parts(accepted))) > 1 or _asks_yes_or_no(question):
         return True
     if _by_number(answer, accepted, question):
         return True
@@ -329,9 +162,19 @@ def tells_all_of(answer: str, accepted: str, question: str) -> bool:
     return _joined(first) == _joined(second)
 
 
+@lru_cache(256)
+def _asks_for(kind: AnswerKind, question: str) -> bool:
+    return KINDS[kind].suggestion(question) is not None
+
+
+_asks_yes_or_no: Final = lru_cache(256)(asks_yes_or_no)
+_normal: Final = lru_cache(1024)(normalised)
+_numbers: Final = lru_cache(1024)(numbers_in)
+
+
 def _by_sense(one: str, other: str, question: str) -> bool | None:
     """Yes and no, and what restates the question or denies it."""
-    if not asks_yes_or_no(question):
+    if not _asks_yes_or_no(question):
         return None
     senses = _sense(one, question), _sense(other, question)
     return None if None in senses else senses[0] == senses[1]
@@ -347,8 +190,8 @@ def _sense(answer: str, question: str) -> bool | None:
 
 
 def _by_date(one: str, other: str, question: str) -> bool | None:
-    """Dates, where the question asks for one: equal in all parts that both tell and that are asked for."""
-    if KINDS[AnswerKind.DATE].suggestion(question) is None:
+    """Dates, where the question asks for one: equal in all asked parts that both tell."""
+    if not _asks_for(AnswerKind.DATE, question):
         return None
     first, second = _date(one, question), _date(other, question)
     if first is None or second is None:
@@ -372,8 +215,8 @@ def _date(answer: str, question: str) -> Moment | None:
 
 def _by_number(one: str, other: str, question: str) -> bool | None:
     """Numbers, where the question asks how many."""
-    counted = KINDS[AnswerKind.NUMBER].suggestion(question) is not None
-    if not counted and KINDS[AnswerKind.QUANTITY].suggestion(question) is None:
+    counted = _asks_for(AnswerKind.NUMBER, question)
+    if not counted and not _asks_for(AnswerKind.QUANTITY, question):
         return None
     if _SCALE.search(one) or _SCALE.search(other):
         kind = KINDS[AnswerKind.NUMBER if counted else AnswerKind.QUANTITY]
@@ -381,8 +224,8 @@ def _by_number(one: str, other: str, question: str) -> bool | None:
         if read[0] is None or read[1] is None:
             return None
         return read[0].key == read[1].key
-    asked = numbers_in(question)
-    first, second = numbers_in(one) - asked, numbers_in(other) - asked
+    asked = _numbers(question)
+    first, second = _numbers(one) - asked, _numbers(other) - asked
     if len(first) != 1 or len(second) != 1:
         return None
     if first != second:
@@ -406,6 +249,7 @@ def _by_list(one: str, other: str, question: str) -> bool | None:
     return None
 
 
+@lru_cache(1024)
 def _parts(text: str) -> list[str]:
     return items_of(without_lead(text)) if "," in text or " and " in text else [text]
 
@@ -438,7 +282,7 @@ def _told(answer: str, question: str) -> _Told:
     asked = {_stem(word) for word in _words(question)}
     if _ALTERNATIVES.search(question):
         asked = set()
-    when = _WHEN.search(question) or KINDS[AnswerKind.DATE].suggestion(question) is not None
+    when = _WHEN.search(question) or _asks_for(AnswerKind.DATE, question)
     # Not where nothing else is left.
     shorter = answer if when else _ADVERBIAL.sub("", answer)
     text = shorter if _words(shorter) else answer
@@ -519,7 +363,7 @@ def _by_words(one: str, other: str, question: str) -> bool | None:
 
 
 def _may_leave_out(first: _Told, second: _Told, question: str) -> bool:
-    """Whether what they repeat of the question tells nothing apart, as "Ali won" and "Frazier won" do.
+    """Whether what they repeat of the question tells nothing apart; "Ali won", "Frazier won" do.
 
     A name with a word of the question in it must be the other's as well: "Indian Association".
     """

@@ -103,8 +103,8 @@ class GroundingReader:
     def _leading(self, tree: Tree, judgement: Judgement) -> Extracted | None:
         """The heaviest answer that does not decline, of equals as results have it.
 
-        Unless answers that say the same are one, those with equal keys are, and no more is compared, for
-        this is the model's thread.
+        Unless answers that say the same are one, those with equal keys are, and no more is compared,
+        for this is the model's thread.
         """
         reader = self._reader
         assert reader is not None

@@ -1,8 +1,8 @@
 """Which answers of a tree say the same in other words, where their words alone do not tell.
 
 When the tree has ended, the model that gave the answers is asked about the pairs that the tests of
-`et_agent.answers.meaning` leave open, in both directions, in one batch. Nothing is decoded. A judge of the
-caller's own (`Equivalence`) is asked in its place, in the thread that waits for the result.
+`et_agent.answers.meaning` leave open, in both directions, in one batch. Nothing is decoded. A judge of
+the caller's own (`Equivalence`) is asked in its place, in the thread that waits for the result.
 """
 
 import threading

@@ -42,7 +42,7 @@ ThinkingMode = Literal["auto", "on", "off"]
 """Whether the model thinks before it answers; "auto" for what its chat template does by itself."""
 
 Same = Literal["meaning", "words"] | Equivalence
-"""Which answers are one: those that say the same, those of the same words, or what a judge takes for one."""
+"""Which answers are one: those that say the same, those of the same words, or what a judge joins."""
 
 
 class PilotKeywords(TypedDict, total=False):
@@ -126,10 +126,10 @@ class AskOptions:
         max_thinking_tokens: Tokens of a thought, after which it is closed as the template closes it; 0
             leaves it empty. None for 1,024. `max_tokens` of the decoder counts the answer alone.
         same: Which answers of kind "text", "date", "list" and "yes_no" are one. "words": those that are
-            equal but for case, articles and punctuation. "meaning": also those that say the same in other
-            words, by tests of the words and, where these do not tell, by what the model says of them. An
-            `Equivalence` is asked in place of the model. None for "meaning" without a context and "words"
-            with one.
+            equal but for case, articles and punctuation. "meaning": also those that say the same in
+            other words, by tests of the words and, where these do not tell, by what the model says of
+            them. An `Equivalence` is asked in place of the model. None for "meaning" without a context
+            and "words" with one.
         alternatives: Most likely tokens that the tree carries for every token, with the tokens' texts,
             for `Node.alternatives` and `Node.pieces`; at most 50. 0 carries neither.
 

@@ -50,7 +50,8 @@ class TreeReading:
         thoughts: Thoughts of each; None without any.
         thinking: Tokens of each up to the end of its last thought.
         closed: Whether the last thought of each was closed by force.
-        undecided: Pairs of answers whose words do not tell whether they say the same, the heaviest first.
+        undecided: Pairs of answers of which words do not tell whether they say the same, the heaviest
+            first.
         offsets: Where each text begins in that of the whole path, bytes; None where a thought stands
             within it.
         answers: What each says; None for nothing.

@@ -28,6 +28,7 @@ __all__ = [
     "equivalence_prompts",
     "equivalences",
     "first_word_shares",
+    "judged_equivalences",
     "meaning_classes",
     "p_answerable",
     "p_true",
@@ -50,8 +51,8 @@ ANSWERED: Final = (
 _MOST_IDEAS: Final = 10
 _LEAST: Final = 1e-9
 _COMPARE: Final = (
-    "You compare two answers to a question. Reply Yes if they give the same answer in other words, and No "
-    "if they give different answers."
+    "You compare two answers to a question. Reply Yes if they give the same answer in other words, and "
+    "No if they give different answers."
 )
 _COMPARED: Final = (
     ("Where was the actor born?", "Boston, Massachusetts", "He was born in Boston", "Yes"),
@@ -149,9 +150,9 @@ def p_answerable(model: LanguageModel, questions: Sequence[str], instruction: st
 def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str]) -> list[int]:
     """Group answers that entail each other, as the model itself sees it.
 
-    The classes of semantic entropy (Farquhar et al. 2024), with the model's own "Yes" against "No" in place
-    of a second model, and with answers that entail all others of their class instead of its first one only
-    (`et_agent.answers.joining.cliques`). All pairs are read in one batch.
+    The classes of semantic entropy (Farquhar et al. 2024), with the model's own "Yes" against "No" in
+    place of a second model, and with answers that entail all others of their class instead of its first
+    one only (`et_agent.answers.joining.cliques`). All pairs are read in one batch.
 
     Args:
         model: A loaded model with a chat template.
@@ -168,11 +169,31 @@ def meaning_classes(model: LanguageModel, question: str, answers: Sequence[str])
     pairs = list(combinations(range(len(answers)), 2))
     links = np.full((len(answers), len(answers)), np.nan)
     if pairs:
-        prompts = equivalence_prompts(
-            model, question, [(answers[one], answers[other]) for one, other in pairs]
-        )
-        links[tuple(zip(*pairs, strict=True))] = equivalences(_shares_after(model, prompts, YES_NO))
+        given = [(answers[one], answers[other]) for one, other in pairs]
+        links[tuple(zip(*pairs, strict=True))] = judged_equivalences(model, question, given)
     return cliques(np.fmax(links, links.T))
+
+
+def judged_equivalences(
+    model: LanguageModel, question: str, pairs: Sequence[tuple[str, str]]
+) -> Doubles:
+    """Probability that the answers of each pair say the same, as the model itself sees it.
+
+    Args:
+        model: A loaded model with a chat template.
+        question: What all of them answer.
+        pairs: Answers, at least one pair.
+
+    Returns:
+        float64 [pairs].
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+        QuestionError: The prompt does not fit the context.
+    """
+    return equivalences(
+        _shares_after(model, equivalence_prompts(model, question, pairs), YES_NO)
+    )
 
 
 def equivalence_prompts(
@@ -200,8 +221,8 @@ def equivalence_prompts(
 def equivalences(shares: Doubles) -> Doubles:
     """Probability that both of each pair say the same, from `equivalence_prompts` as they were read.
 
-    It is the mean of both directions in log-odds. Small models lean to the one or the other answer by the
-    order, which cancels out so, and does not if the lesser of both counts.
+    It is the mean of both directions in log-odds. Small models lean to the one or the other answer by
+    the order, which cancels out so, and does not if the lesser of both counts.
 
     Args:
         shares: Probability of "Yes" against "No", float64 [2 * pairs]; NaN counts as "No".

@@ -27,7 +27,8 @@ def script(prompt: str) -> Mapping[str, float]:
 
 def asked(question: Any = QUESTION, script: Any = script, **options: Any) -> AskResult:
     with ScriptedModel.from_texts(script) as model:
-        return ask(model, question, **{"decoder": CHAINS, "kind": "text", **options})
+        result: AskResult = ask(model, question, **{"decoder": CHAINS, "kind": "text", **options})
+        return result
 
 
 def test_the_model_judges_what_words_do_not_tell() -> None:
@@ -140,9 +141,15 @@ def test_answers_out_of_passages_are_compared_by_words_unless_said_otherwise() -
 
 
 def test_calibrators_tell_meaning_from_words() -> None:
-    known = {"model": "0" * 64, "decoder": {"name": "EntropyTree"}, "instructions": {"text": ""}}
-    words = Fingerprint.of(**known, chat="model")
-    meaning = Fingerprint.of(**known, chat="model", same="meaning")
+    words, meaning = (
+        Fingerprint.of(
+            model="0" * 64,
+            decoder={"name": "EntropyTree"},
+            instructions={"text": ""},
+            chat="model",
+            same=same,
+        )
+        for same in ("words", "meaning")
+    )
     assert words.problems(meaning) == ["answers that are one by meaning instead of words"]
-    assert words.digest == Fingerprint.of(**known, chat="model", same="words").digest
     assert words.digest != meaning.digest
