@@ -93,9 +93,7 @@ def result_of(
     declined = reading.declines(leaves.top)
     answer = answered[0].answer if answered and not declined else None
     cut_off = cut_off_share(leaves.finish != 0, checked)
-    report = tree_report(
-        request.model, run.tree, reading, detailed=bool(run.inputs.alternatives)
-    )
+    report = tree_report(request.model, run.tree, reading, detailed=bool(run.inputs.alternatives))
     kind, calls = form_of_answer(prompt, reading, leaves.top)
     confidence, info = assessment.confidence, request.model.info
     calibration = assessment.calibration
@@ -332,9 +330,7 @@ class _NodeBuilder:
         )
         return len(self.nodes) - 1
 
-    def _likely(
-        self, branch: Branch, low: int, high: int
-    ) -> tuple[tuple[TokenChoice, ...], ...]:
+    def _likely(self, branch: Branch, low: int, high: int) -> tuple[tuple[TokenChoice, ...], ...]:
         return tuple(
             tuple(
                 TokenChoice(

@@ -87,7 +87,7 @@ function moved(parts) {
       made("td", { class: "number" }, `${part.log_odds < 0 ? "−" : "+"}${number(Math.abs(part.log_odds))}`));
   });
   return made("details", { open: "" }, made("summary", {}, "What moved it"),
-    table("What moved the confidence", [["feature"], ["value", true], ["", false], ["log-odds", true]], rows));
+    table("What moved the confidence", [["feature"], ["value", true], ["moved"], ["log-odds", true]], rows));
 }
 
 function sharesCard(result, answers, onPick) {
