@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -175,7 +174,7 @@ def test_answers_tree_and_decision_are_seen(page: str, open_page: Open) -> None:
     assert seen.get_by_role("treeitem").count() == 6
     assert "gate: abstain" in seen.inner_text("main")
     assert seen.locator(".rungs [aria-current]").inner_text() == "general map"
-    assert seen.locator(".shares .key").all_inner_texts() == ["A", "B", "C", "–"]
+    assert seen.locator(".shares .key").all_inner_texts() == ["A", "B", "C", "\N{EN DASH}"]
     assert "answer A, 72" in seen.locator(".path h3").inner_text()
 
 
@@ -243,9 +242,7 @@ def test_the_page_fits_and_nothing_is_inaccessible(
     assert seen.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.Axe().run(seen)
     wrong = [
-        (one["id"], node["target"])
-        for one in found.response["violations"]
-        for node in one["nodes"]
+        (one["id"], node["target"]) for one in found.response["violations"] for node in one["nodes"]
     ]
     assert wrong == []
 
@@ -282,21 +279,23 @@ def wide_tree(result: AskResult, leaves: int, tokens: int) -> AskResult:
 
 
 def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
-    large = result_page(wide_tree(result, leaves=64, tokens=500))
-    began = time.perf_counter()
-    seen = open_page(large)
-    loaded = time.perf_counter() - began
+    """In seconds of the page's own thread, since others may use the machine."""
+    seen = open_page("<title>empty</title>")
+    session = seen.context.new_cdp_session(seen)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+    seen.set_content(result_page(wide_tree(result, leaves=64, tokens=500)))
     assert seen.get_by_role("treeitem").count() == 127
-    steps = seen.evaluate(
-        """() => {
-          const items = [...document.querySelectorAll(".item")].slice(0, 40);
-          return items.map((item) => {
-            const began = performance.now();
-            item.focus();
-            document.body.offsetHeight;
-            return performance.now() - began;
-          }).sort((a, b) => a - b);
-        }"""
-    )
-    assert loaded < 10
-    assert steps[len(steps) // 2] < 100  # milliseconds; a shared machine is slower than a phone
+    assert busy() < 4
+    steps = 40
+    seen.locator(".item[tabindex='0']").focus()
+    seen.keyboard.press("Home")
+    before = busy()
+    for _ in range(steps):
+        seen.keyboard.press("ArrowDown")
+    assert seen.locator(".item[aria-selected='true']").get_attribute("aria-level") != "1"
+    assert (busy() - before) / steps < 0.1
