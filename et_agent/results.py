@@ -293,6 +293,19 @@ class TreeReport(Frozen):
     leaves: tuple[Leaf, ...]
     """All leaves, heaviest first."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "TreeReport":
+        for place, node in enumerate(self.nodes):
+            if node.parent is None if place else node.parent is not None:
+                raise ValueError("the first node, and no other one, has no parent")
+            if place and node.parent not in range(place):
+                raise ValueError(f"node {place} stands before its parent")
+            if len(node.log_probs) != len(node.entropies):
+                raise ValueError(f"the columns of node {place} differ in length")
+        if any(leaf.node not in range(len(self.nodes)) for leaf in self.leaves):
+            raise ValueError("a leaf ends in a node that is not there")
+        return self
+
 
 class AskResult(Frozen):
     """An answer, the distribution over answers, and what they cost."""

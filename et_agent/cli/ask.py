@@ -15,6 +15,7 @@ from et_agent.cli.decoders import (
 )
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
+from et_agent.cli.pages import ALTERNATIVES, Html, PageFiles, Png, Svg
 from et_agent.cli.run_options import (
     FAST_HELP,
     MODEL_HELP,
@@ -274,6 +275,19 @@ def ask(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    html: Html = None,
+    svg: Svg = None,
+    png: Png = None,
+    alternatives: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Keep the N most likely tokens at each token of the tree, for --json --tree and "
+            "for pages.",
+            show_default="5 with --html, else 0",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     calibrator: Annotated[
         str | None,
         typer.Option(
@@ -334,6 +348,9 @@ def ask(
             "--learn asks whether the answer is right, and a long answer may be right in parts: leave "
             "out one of them"
         )
+    files = PageFiles(html, svg, png)
+    if alternatives is None:
+        alternatives = 0 if html is None else ALTERNATIVES
     source = call.get_parameter_source("decoder")
     named = source is not None and source.name == "COMMANDLINE"
     spec = chosen_model(model, fast=fast)
@@ -354,6 +371,7 @@ def ask(
                 chat="plain" if chat is ChatName.PLAIN else "model",
                 schema=None if schema is None else read_schema(schema),
                 same=None if same is None else same.value,
+                alternatives=alternatives,
                 **thinking_keywords(thinking, max_thinking_tokens, template_options),
             ),
             context=context,
@@ -369,6 +387,7 @@ def ask(
             learn=learn,
             as_json=as_json,
             tree=tree,
+            files=files,
             lines=questions_file is not None,
         )
     )

@@ -41,7 +41,7 @@ def result_page(result: "AskResult", decision: "Decision | None" = None) -> str:
         "decision": None if decision is None else decision.model_dump(mode="json"),
     }
     style, script = _style(), _script()
-    title = " ".join(result.question.split())
+    title = "".join(one if one.isprintable() else " " for one in result.question)
     parts = {
         "policy": "; ".join(
             (
@@ -52,7 +52,7 @@ def result_page(result: "AskResult", decision: "Decision | None" = None) -> str:
                 "form-action 'none'",
             )
         ),
-        "title": html.escape(title[:_LONGEST_TITLE]),
+        "title": html.escape(" ".join(title.split())[:_LONGEST_TITLE]),
         "style": style,
         "script": script,
         "data": _block(data),

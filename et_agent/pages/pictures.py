@@ -100,7 +100,7 @@ def _places(nodes: Sequence["Node"], leaves: Sequence["Leaf"]) -> list[_Place]:
 
 
 def _draw_paths(axes: "Axes", places: Sequence[_Place], answers: Sequence[str | None]) -> None:
-    grey = {"color": "#9aa5b5", "solid_capstyle": "butt", "zorder": 1}
+    grey: dict[str, Any] = {"color": "#9aa5b5", "solid_capstyle": "butt", "zorder": 1}
     forks: list[tuple[int, float, float]] = []
     for place in places:
         width = max(0.6, _WIDEST * place.node.weight)

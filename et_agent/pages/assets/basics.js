@@ -30,11 +30,27 @@ function made(tag, { vars = {}, ...attributes } = {}, ...children) {
   return element;
 }
 
-const number = (value, digits = 2) =>
-  value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 2) });
-const whole = (value) => value.toLocaleString("en");
-const percent = (value) =>
-  value.toLocaleString("en", { style: "percent", maximumFractionDigits: value > 0 && value < 0.1 ? 1 : 0 });
+/** A text in full; a long one in a box of its own that the keyboard can scroll. */
+function prose(string, tag, name) {
+  const element = text(string, tag, name);
+  if (string.length > 500) {
+    element.classList.add("long");
+    element.tabIndex = 0;
+  }
+  return element;
+}
+
+// Made once: a formatter takes far longer to make than to use, and a path has hundreds of numbers.
+const formatter = (options) => {
+  const format = new Intl.NumberFormat("en", options);
+  return (value) => format.format(value);
+};
+const number = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const tenths = formatter({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const whole = formatter({ maximumFractionDigits: 0 });
+const wholePercent = formatter({ style: "percent" });
+const finePercent = formatter({ style: "percent", maximumFractionDigits: 1 });
+const percent = (value) => (value > 0 && value < 0.1 ? finePercent : wholePercent)(value);
 const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
 const heat = (entropy) => Math.min(1, Math.max(0, entropy / HOTTEST));
 const HOTTEST = 2.5; // nats at which the colour of entropy is full

@@ -14,7 +14,7 @@ function table(caption, heads, rows) {
 
 function answerCard(result, decision) {
   const said = result.declined ? "The passages do not say." : "No path gave an answer.";
-  const answer = result.answer === null ? made("p", { class: "answer soft" }, said) : text(result.answer, "p", "answer text");
+  const answer = result.answer === null ? made("p", { class: "answer soft" }, said) : prose(result.answer, "p", "answer text");
   return card("Answer", false,
     answer,
     result.complete ? null : made("p", { class: "soft" }, "Incomplete: decoding was stopped before the tree was done."),
@@ -87,7 +87,7 @@ function moved(parts) {
       made("td", { class: "number" }, `${part.log_odds < 0 ? "−" : "+"}${number(Math.abs(part.log_odds))}`));
   });
   return made("details", { open: "" }, made("summary", {}, "What moved it"),
-    table("What moved the confidence", [["feature"], ["value", true], ["", false], ["log-odds", true]], rows));
+    table("What moved the confidence", [["feature"], ["value", true], ["moved"], ["log-odds", true]], rows));
 }
 
 function sharesCard(result, answers, onPick) {
@@ -140,9 +140,9 @@ function costCard(result) {
   const saved = usage.tokens_as_chains ? 1 - usage.tokens_decoded / usage.tokens_as_chains : 0;
   const rows = [
     ["predictive entropy", `${number(result.predictive_entropy)} nats, margin ${percent(result.margin)}`],
-    ["effective samples", `${number(result.ess, 1)} of ${plural(usage.leaves, "leaf", "leaves")}`],
+    ["effective samples", `${tenths(result.ess)} of ${plural(usage.leaves, "leaf", "leaves")}`],
     ["tokens", `${whole(usage.tokens_decoded)} decoded; separate chains ${whole(usage.tokens_as_chains)} (${percent(saved)} saved)`],
-    ["time", `${number(usage.seconds, 1)} s, ${whole(Math.round(usage.tokens_per_second))} tokens/s`],
+    ["time", `${tenths(usage.seconds)} s, ${whole(usage.tokens_per_second)} tokens/s`],
     ["decoder", Object.entries(result.decoder).map(([name, value]) => `${name} ${value}`).join(", ")],
     ["model", result.model.name],
     ["seed", String(result.seed)],

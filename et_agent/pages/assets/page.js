@@ -5,7 +5,7 @@ const page = document.getElementById("page");
 const answers = new Answers(result.distribution);
 let tree = null;
 
-page.append(text(result.question, "h1"));
+page.append(prose(result.question, "h1", "text"));
 const cards = made("div", { class: "cards" },
   made("div", { class: "stack" }, answerCard(result, decision), sharesCard(result, answers, (answer) => tree?.only(answer))),
   confidenceCard(result, decision),

@@ -5,7 +5,7 @@ class Tip {
     this.box = box;
     this.answers = answers;
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
-    addEventListener("scroll", () => this.hide(), { capture: true, passive: true });
+    addEventListener("scroll", () => this.follow(), { capture: true, passive: true });
   }
 
   hide() {
@@ -13,9 +13,21 @@ class Tip {
   }
 
   show(anchor, ...children) {
+    this.anchor = anchor;
     this.box.replaceChildren(...children.filter(Boolean));
     this.box.hidden = false;
-    const at = anchor.getBoundingClientRect(), own = this.box.getBoundingClientRect();
+    this.place();
+  }
+
+  /** Stay beside what has the keyboard, which is scrolled into view; leave what the pointer has left. */
+  follow() {
+    if (this.box.hidden) return;
+    if (this.anchor === document.activeElement) this.place();
+    else this.hide();
+  }
+
+  place() {
+    const at = this.anchor.getBoundingClientRect(), own = this.box.getBoundingClientRect();
     const below = at.bottom + own.height + 10 < innerHeight;
     this.box.style.left = `${Math.max(8, Math.min(at.left, innerWidth - own.width - 8))}px`;
     this.box.style.top = `${Math.max(8, below ? at.bottom + 6 : at.top - own.height - 6)}px`;

@@ -78,7 +78,7 @@ class TreeMap {
     this.order = [];
     this.root.eachBefore((one) => this.order.push(one));
     this.order.forEach((one, place) => { one.id = place; });
-    this.box = made("div", { class: "map" });
+    this.box = made("div", { class: "map", role: "group", tabindex: "0", "aria-label": "Map of the tree" });
     this.draw(tip);
   }
 
