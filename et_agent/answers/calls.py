@@ -145,9 +145,7 @@ class _Reader:
                 return ReadCall(name, value, begins), rests, end
         raise ValueError("no call of a tool follows")
 
-    def _with_parameters(
-        self, name: str, at: int
-    ) -> tuple[ReadCall, tuple[str | None, str], int]:
+    def _with_parameters(self, name: str, at: int) -> tuple[ReadCall, tuple[str | None, str], int]:
         form, schema = self._form, self._schemas[name]
         assert form.parameters is not None
         properties = schema.get("properties") or {}
@@ -161,7 +159,10 @@ class _Reader:
             rests = _filled_rests(form.between, form.closing, name, key)
             separator = filled(form.parameters.separator, name=name, key=key)
             value, span, at = self._value(
-                at + len(key), key, kinds_of(properties[key], schema), [separator, *filter(None, rests)]
+                at + len(key),
+                key,
+                kinds_of(properties[key], schema),
+                [separator, *filter(None, rests)],
             )
             arguments[key], spans[key] = value, span
             more = self._match(separator, at) if separator else None
@@ -197,7 +198,6 @@ def _filled_rests(
 ) -> tuple[str | None, str]:
     more = None if between is None else filled(between, name=name, key=key)
     return more, filled(closing, name=name, key=key)
-
 
 
 def slotted(text: str) -> str:

@@ -19,7 +19,17 @@ from et_agent.answers.field_paths import Step
 from et_agent.answers.structured import canonical
 from et_agent.answers.text import normalised
 
-__all__ = ["ABSENT", "Body", "Span", "Steps", "field_key", "fields_of", "spans_of", "spans_within", "value_at"]
+__all__ = [
+    "ABSENT",
+    "Body",
+    "Span",
+    "Steps",
+    "field_key",
+    "fields_of",
+    "spans_of",
+    "spans_within",
+    "value_at",
+]
 
 Steps = tuple[Step, ...]
 Span = tuple[int, int]

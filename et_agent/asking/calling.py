@@ -11,10 +11,10 @@ from et_agent.answers.calls import ReadCall, read_calls, slotted
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.fields import Body, Span, Steps, spans_within
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
+from et_agent.asking.spoken import as_generated, spoken
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
-from et_agent.asking.spoken import as_generated, spoken
 from et_agent.grammar import GrammarConstraint, call_grammar, json_rule, literal
 from et_agent.results import ToolCall
 from et_agent.templates.messages import Tool

@@ -27,10 +27,10 @@ class _Spoken:
 
 def spoken(model: LanguageModel, form: ToolFormat) -> LanguageModel:
     """The model with texts for the control tokens of a tool format; itself where it has none."""
+    parts = (form.opening, form.closing, form.between, form.middle, *form.middles, *form.leads)
     texts = {
         token: said.encode()
-        for text in (form.opening, form.closing, form.between, form.middle, *form.middles, *form.leads)
-        + _parameter_texts(form)
+        for text in (*parts, *_parameter_texts(form))
         for token, said in _control_tokens(model, text or "")
         if token not in model.info.stop_tokens
     }
@@ -44,7 +44,9 @@ def as_generated(model: LanguageModel, form: ToolFormat) -> ToolFormat:
         at = None if text is None else _stop_in(model, text)
         return text if at is None or text is None else text[:at]
 
-    between = None if form.between is None or _stop_in(model, form.between) is not None else form.between
+    between = (
+        None if form.between is None or _stop_in(model, form.between) is not None else form.between
+    )
     changed = replace(form, closing=said(form.closing) or "", between=between)
     parameters = form.parameters
     if parameters is not None:

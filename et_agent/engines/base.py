@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from et_agent.arrays import Bytes
 from et_agent.engines.prefix_store import PrefixStore
 from et_agent.templates.messages import Message, Tool
-from et_agent.templates.tool_format import ToolFormat
 from et_agent.templates.reasoning import ReasoningFormat
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = [
     "DEFAULT_WIDTH",

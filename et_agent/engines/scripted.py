@@ -26,8 +26,8 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 from et_agent.templates.messages import Message, MessageCall, Tool
-from et_agent.templates.tool_format import ToolFormat
 from et_agent.templates.reasoning import ReasoningFormat
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
 
@@ -40,7 +40,10 @@ TURN: Final = 257
 VOCABULARY: Final = 258
 
 TOOL_FORMAT: Final = ToolFormat(
-    '<tool_call>{"name": "', '", "arguments": ', "}</tool_call>", '}</tool_call><tool_call>{"name": "'
+    '<tool_call>{"name": "',
+    '", "arguments": ',
+    "}</tool_call>",
+    '}</tool_call><tool_call>{"name": "',
 )
 
 Script = Callable[[str, Sequence[int]], NDArray[np.float32]]

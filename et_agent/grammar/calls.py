@@ -114,7 +114,9 @@ class _Rules:
             except SettingsError as error:
                 raise SettingsError(f"tool {name}: {error}") from error
         start = f"start: {self._spelled(opening)} call"
-        python = [_PYTHON] if any("PY_STRING" in one or " py_" in one for one in self._rules) else []
+        python = (
+            [_PYTHON] if any("PY_STRING" in one or " py_" in one for one in self._rules) else []
+        )
         return "\n".join((start, f"call: {' | '.join(ways)}", *self._rules, *python))
 
     def _rule(self, name: str, right: str) -> str:
@@ -203,7 +205,7 @@ class _Rules:
         self, rule: str, kind: str, schema: Any, root: Mapping[str, Any], how: Value, key: str
     ) -> str:
         whole = _resolved(schema, root)
-        chosen = [one for one in whole.get("enum", [whole["const"]] if "const" in whole else ())]
+        chosen = list(whole.get("enum", [whole["const"]] if "const" in whole else ()))
         if kind in ("string", "boolean", "null") and chosen:
             chosen = [one for one in chosen if type_of(one) == kind]
             if chosen:

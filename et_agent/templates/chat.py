@@ -35,7 +35,9 @@ _NO_PREFILL: Final = (
     "the conversation ends with the assistant, and the model's chat template cannot go on with its "
     "text ({}): leave that message out"
 )
-_TOOLS_ARE: Final = "You may call these tools, each a JSON object with the schema of its arguments:\n"
+_TOOLS_ARE: Final = (
+    "You may call these tools, each a JSON object with the schema of its arguments:\n"
+)
 _CALLS_ARE: Final = "To call one, reply with:\n"
 _GIVEN: Final = frozenset(
     {
@@ -186,7 +188,9 @@ class ChatTemplate:
         told = [{**_copied(one), "role": own(one["role"])} for one in messages]
         values: dict[str, Any] = {"messages": told, "add_generation_prompt": prompt, **self._ends}
         values |= _copied(given)
-        return self._template.render(values | {name: _option(one) for name, one in (options or {}).items()})
+        return self._template.render(
+            values | {name: _option(one) for name, one in (options or {}).items()}
+        )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         if unknown := sorted(set(options) - self.options if options else ()):
@@ -234,13 +238,17 @@ class ChatTemplate:
 
     @cached_property
     def _tool_format(self) -> ToolFormat | None:
-        def render(messages: Sequence[Message], tools: Sequence[Tool], *, prompt: bool) -> str | None:
+        def render(
+            messages: Sequence[Message], tools: Sequence[Tool], *, prompt: bool
+        ) -> str | None:
             for shown, given in ways_to_show(messages, tools):
                 try:
                     rendered = self._render(shown, given, prompt=prompt)
                 except Exception:  # a template may raise anything
                     continue
-                calls = [one["function"]["name"] for m in messages for one in m.get("tool_calls", ())]
+                calls = [
+                    one["function"]["name"] for m in messages for one in m.get("tool_calls", ())
+                ]
                 if all(name in rendered for name in calls):
                     return str.__str__(rendered)
             return None

@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (methods do what those of `str` do)
 """Text that knows which of its characters a chat template wrote itself, through all string operations.
 
 A text of which that is not known counts as text from outside. So an operation that forgets where its
@@ -98,9 +99,7 @@ class OwnText(str):
         whole = self._parts(super().splitlines(keepends=True))
         if keepends:
             return whole
-        return [
-            one[: len(bare)] for one, bare in zip(whole, super().splitlines(), strict=True)
-        ]
+        return [one[: len(bare)] for one, bare in zip(whole, super().splitlines(), strict=True)]
 
     def partition(self, sep: str, /) -> "tuple[OwnText, OwnText, OwnText]":
         return self._three(self.find(sep), sep, missing=len(self))

@@ -15,9 +15,9 @@ from et_agent.engines.marks import Marks
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message, Tool
-from et_agent.templates.tool_format import ToolFormat
 from et_agent.templates.reasoning import ReasoningFormat
 from et_agent.templates.rendering import Piece
+from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["HasTokenizer", "LlamaTokenizer", "stop_tokens", "template_text"]
 
@@ -155,7 +155,7 @@ class LlamaTokenizer:
         return self._with_bos(self.tokenize(text))
 
     def _chat_template(self, *, tools: bool = False) -> ChatTemplate:
-        text = tools and self._tool_template_text or self._template_text
+        text = (self._tool_template_text if tools else "") or self._template_text
         if not text:
             raise UnsupportedModelError(
                 f"{self.info.name} carries no chat template (a base model?): pass --chat plain for a "
