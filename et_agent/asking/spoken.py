@@ -27,17 +27,10 @@ class _Spoken:
 
 def spoken(model: LanguageModel, form: ToolFormat) -> LanguageModel:
     """The model with texts for the control tokens of a tool format; itself where it has none."""
+    parts = (form.opening, form.closing, form.between, form.middle, *form.middles, *form.leads)
     texts = {
         token: said.encode()
-        for text in (
-            form.opening,
-            form.closing,
-            form.between,
-            form.middle,
-            *form.middles,
-            *form.leads,
-        )
-        + _parameter_texts(form)
+        for text in (*parts, *_parameter_texts(form))
         for token, said in _control_tokens(model, text or "")
         if token not in model.info.stop_tokens
     }

@@ -1,5 +1,6 @@
 """Texts of special tokens, which text from outside must not become."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -49,4 +50,4 @@ class Marks:
                         cuts.add(max(given, at + 1))
                     at = text.find(mark, at + 1)
         bounds = [0, *sorted(cuts), len(text)]
-        return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [text[a:b] for a, b in itertools.pairwise(bounds)]

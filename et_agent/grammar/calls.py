@@ -205,7 +205,7 @@ class _Rules:
         self, rule: str, kind: str, schema: Any, root: Mapping[str, Any], how: Value, key: str
     ) -> str:
         whole = _resolved(schema, root)
-        chosen = [one for one in whole.get("enum", [whole["const"]] if "const" in whole else ())]
+        chosen = list(whole.get("enum", [whole["const"]] if "const" in whole else ()))
         if kind in ("string", "boolean", "null") and chosen:
             chosen = [one for one in chosen if type_of(one) == kind]
             if chosen:

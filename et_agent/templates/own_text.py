@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (methods do what those of `str` do)
 """Text that knows which of its characters a chat template wrote itself, through all string operations.
 
 A text of which that is not known counts as text from outside. So an operation that forgets where its

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import jinja2
 import jinja2.ext
@@ -132,7 +132,7 @@ def _join(value: Any, d: str = "", attribute: str | int | None = None) -> OwnTex
 class _Generation(jinja2.ext.Extension):
     """The tag around what an assistant says, which matters in training only."""
 
-    tags = {"generation"}
+    tags: ClassVar = {"generation"}
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         parser.stream.skip(1)
@@ -145,14 +145,14 @@ class _OwnTexts(CodeGenerator):
     def _output_const_repr(self, group: Any) -> str:
         return f"environment.own({''.join(group)!r})"
 
-    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:
+    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
         value = node.as_const(frame.eval_ctx)
         if isinstance(value, str):
             self.write(f"environment.own({value!r})")
         else:
             super().visit_Const(node, frame)
 
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         self.write("environment.concat(map(str, (")
         for one in node.nodes:
             self.visit(one, frame)

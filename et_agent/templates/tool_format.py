@@ -38,8 +38,8 @@ ID_LENGTH: Final = 9
 """Characters of an identifier; Mistral's models know no other length."""
 
 Encoding = Literal["raw", "json", "python", "bare"]
-"""How a value is written: as it is; as JSON; as in Python; as JSON whose keys have no quotation marks and
-whose texts have marks of the template's own."""
+"""How a value is written: as it is; as JSON; as in Python; as JSON whose keys have no quotation
+marks and whose texts have marks of the template's own."""
 
 _WORDS: Final = ("true", "false", "null")
 _CALLING_TAG: Final = re.compile(
@@ -66,7 +66,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How arguments are written one by one: NAME `before` VALUE `after` `separator` NAME …
+    """How arguments are written one by one: NAME `before` VALUE `after` `separator`, and so on.
 
     Attributes:
         values: By JSON type, of those that can be written.
@@ -91,7 +91,7 @@ class ToolFormat:
         opening: Up to the first tool's name.
         middle: Between the name and the arguments, which are a JSON object, or to the first one's name.
         closing: What follows the arguments of the last call.
-        between: What follows those of another call, up to the next name; None if one turn makes one call.
+        between: What follows those of another call, up to the next name; None if one turn makes one.
         parameters: How arguments are written; None for a JSON object.
         middles: Other ways to write `middle`.
         leads: What the model may write right before `opening` that is no text.

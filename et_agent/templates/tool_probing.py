@@ -1,18 +1,19 @@
-"""Reads off a chat template how tool calls are written, by rendering some. No model's name is known here."""
+"""Reads off a chat template how tool calls are written, by rendering some.
 
+No model's name is known here.
+"""
+
+import itertools
 import json
-import os.path
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any, Final, Protocol
 
 from et_agent.templates.messages import Message, Tool
 from et_agent.templates.reasoning import ReasoningFormat
 from et_agent.templates.tool_format import (
     ID,
-    ID_LENGTH,
     INDEX,
     KEY,
     NAME,
@@ -31,7 +32,9 @@ class Render(Protocol):
 
     def __call__(
         self, messages: Sequence[Message], tools: Sequence[Tool], *, prompt: bool
-    ) -> str | None: ...
+    ) -> str | None:
+        """The text, which ends where the assistant begins to speak if it is to be a prompt."""
+        ...
 
 
 _ASKED: Final = "ASKED7"
@@ -50,6 +53,7 @@ _PROBES: Final[Mapping[str, tuple[Any, ...]]] = {
     "object": ({"field7": "VALUE7", "other7": [False]},),
 }
 _ENCODINGS: Final[tuple[Encoding, ...]] = ("json", "python", "raw", "bare")
+_IDENTIFIER: Final = re.compile(r"callid\d\d\d")
 _HALF_TAG: Final = re.compile(r"(?:<[^<>]*|\[[^\[\]\n]*)\Z")
 _HARMONY: Final = "<|channel|>commentary json<|message|>"
 _IN_TEXT: Final = (
@@ -168,7 +172,7 @@ class ToolProbe:
                 found = found.removeprefix(f"{thought.answer}{thought.answer_end}")
         if found is None:
             plain = self._said()
-            shared = os.path.commonprefix([before, start if plain is None else plain[0]])
+            shared = _shared([before, start if plain is None else plain[0]])
             if plain is None or shared != plain[0]:
                 shared = shared[: len(shared) - len(_half(shared))]
             found = before[len(shared) :]
@@ -237,12 +241,12 @@ class ToolProbe:
 
     def _value(self, probes: Sequence[Any]) -> tuple[Value, str, str] | None:
         """How values of a type are written, what separates them, and what ends the last."""
-        for encoding, quote in product(_ENCODINGS, ('<|"|>', "")):
+        for encoding, quote in itertools.product(_ENCODINGS, ('<|"|>', "")):
             value = Value("", "", encoding, quote)
             if all((read := self._written(one, value)) is not None for one in probes):
                 assert read is not None
                 before, separator, closing = read
-                after = os.path.commonprefix([separator, closing])
+                after = _shared([separator, closing])
                 key_end = after.find(">", after.rfind(KEY)) + 1 if KEY in after else 0
                 after = after[: key_end or len(after) - len(_half(after))]
                 made = Value(before, after, encoding, quote if encoding == "bare" else "")
@@ -290,7 +294,7 @@ def _numbered(first: str, second: str) -> str:
     first, second = _identified(first), _identified(second)
     if first == second:
         return first
-    start = len(os.path.commonprefix([first, second]))
+    start = len(_shared([first, second]))
     end = len(_shared_end(first[start:], second[start:]))
     a, b = first[start : len(first) - end], second[start : len(second) - end]
     return (
@@ -300,8 +304,14 @@ def _numbered(first: str, second: str) -> str:
     )
 
 
+def _shared(texts: Sequence[str]) -> str:
+    """The longest beginning of all texts."""
+    columns = itertools.takewhile(lambda one: len(set(one)) == 1, zip(*texts, strict=False))
+    return texts[0][: sum(1 for _ in columns)]
+
+
 def _shared_end(first: str, second: str) -> str:
-    return os.path.commonprefix([first[::-1], second[::-1]])[::-1]
+    return _shared([first[::-1], second[::-1]])[::-1]
 
 
 def _unquoted(value: Value) -> Value:
@@ -313,7 +323,7 @@ def _unquoted(value: Value) -> Value:
 
 
 def _identified(text: str) -> str:
-    return re.sub(r"callid\d{%d}" % (ID_LENGTH - 6), ID, text)
+    return _IDENTIFIER.sub(ID, text)
 
 
 def _harmony(form: ToolFormat) -> ToolFormat:

@@ -4,12 +4,15 @@ Templates are strict about different things: the order of roles, texts beside ca
 arguments, the form of tools. Each way says the same; the first that a template takes is used.
 """
 
+import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from et_agent.templates.messages import Message, Tool
+from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent.templates.own_text import OwnText
+from et_agent.templates.tool_format import ID_LENGTH
 
 __all__ = ["Shown", "ways_to_show"]
 
@@ -22,9 +25,11 @@ def ways_to_show(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator
     orders = _distinct(_orders(list(messages)))
     details = _details(messages)
     for order in orders:
-        for detail in details:
-            for given in _tools(tools):
-                yield [detail(dict(one)) for one in order], given
+        named = [order, _named(order)]
+        for given, detail, said in itertools.product(
+            _tools(tools), details, _distinct(iter(named))
+        ):
+            yield [detail(dict(one)) for one in said], given
 
 
 def _orders(messages: list[Message]) -> Iterator[list[Message]]:
@@ -46,6 +51,32 @@ def _distinct(orders: Iterator[list[Message]]) -> list[list[Message]]:
         if one not in found:
             found.append(one)
     return found
+
+
+def _named(messages: list[Message]) -> list[Message]:
+    """With identifiers of nine letters and digits: Mistral's templates take no others."""
+    found: list[Message] = []
+    open_calls: list[str] = []
+    for message in messages:
+        if calls := message.get("tool_calls"):
+            ids = [str(one.get("id", f"{len(found)}.{at}")) for at, one in enumerate(calls)]
+            open_calls = list(ids)
+            short: list[MessageCall] = [
+                {**one, "id": _short(name)} for one, name in zip(calls, ids, strict=True)
+            ]
+            message = {**message, "tool_calls": short}
+        elif message["role"] == "tool":
+            given = message.get("tool_call_id") or (open_calls[0] if open_calls else "")
+            open_calls = [one for one in open_calls if one != given]
+            message = {**message, "tool_call_id": _short(given)}
+        found.append(message)
+    return found
+
+
+def _short(identifier: str) -> str:
+    if len(identifier) == ID_LENGTH and identifier.isalnum():
+        return identifier
+    return hashlib.sha256(identifier.encode()).hexdigest()[:ID_LENGTH]
 
 
 def _asked(message: Message) -> Message:

@@ -155,7 +155,7 @@ class LlamaTokenizer:
         return self._with_bos(self.tokenize(text))
 
     def _chat_template(self, *, tools: bool = False) -> ChatTemplate:
-        text = (tools and self._tool_template_text) or self._template_text
+        text = (self._tool_template_text if tools else "") or self._template_text
         if not text:
             raise UnsupportedModelError(
                 f"{self.info.name} carries no chat template (a base model?): pass --chat plain for a "

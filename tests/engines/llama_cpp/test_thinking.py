@@ -9,7 +9,6 @@ from et_agent import EntropyTree, MultiChain, ask
 from et_agent.asking.options import AskKeywords, AskOptions
 from et_agent.decoding.thinking import Thoughts, thought_ending
 from et_agent.results import AskResult
-from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message
 from tests.templates.thinking import CASES
 
@@ -33,8 +32,7 @@ def thinker(
     request: pytest.FixtureRequest, small_model: "LlamaCppModel", monkeypatch: pytest.MonkeyPatch
 ) -> "LlamaCppModel":
     """The small model, whose own turns have the same marks."""
-    template = ChatTemplate(CASES[request.param].source, "", "<|im_end|>")
-    monkeypatch.setattr(small_model._tokenizer, "_template", template)
+    monkeypatch.setattr(small_model._tokenizer, "_template_text", CASES[request.param].source)
     return small_model
 
 
