@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.claims.decoding import QUESTIONS, head_of_series
+from benchmarks.claims.decoding import head_of_series
 from benchmarks.claims.labelled import MODELS, Labelled, labelled
 from benchmarks.documents import put
 from et_agent.arrays import Doubles
@@ -62,14 +62,13 @@ def judge() -> None:
 def _table(found: Mapping[str, Any]) -> Iterator[str]:
     labelled, fitted = found["claims"]["labelled"], found["claims"]["fitted"]
     both = found["judged"]["both"]
-    answered = ", ".join(
-        f"{model} answered {count} of {len(QUESTIONS)} questions"
-        for model, count in found["questions"].items()
+    answered = " and ".join(
+        f"{count} replies by {model}" for model, count in found["questions"].items()
     )
     low, high = both["auroc_above_baseline"]
     yield (
-        f"{answered} and {labelled} claims of the answers were labelled by hand, without a look at "
-        "their confidences. Questions "
+        f"{labelled} claims were labelled by hand, without a look at their confidences: those of "
+        f"{answered}. Questions "
         f"with odd numbers fitted the map ({fitted} claims), the others judge it. AUROC is the chance "
         "that a true claim has more of it than a false one; the token probability is the mean "
         "log-probability of the claim's sentence. Brackets hold 95 % bootstrap intervals over "
