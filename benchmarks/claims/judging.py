@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.claims.decoding import QUESTIONS, head_of_series
+from benchmarks.claims.decoding import head_of_series
 from benchmarks.claims.labelled import MODELS, Labelled, labelled
 from benchmarks.documents import put
 from et_agent.arrays import Doubles
@@ -49,6 +49,9 @@ def judge() -> None:
     groups = {"both": unseen, **{m: [one for one in unseen if one.model == m] for m in MODELS}}
     found = {
         "series": {model: head_of_series(model) for model in MODELS},
+        "questions": {
+            model: len({one.number for one in every if one.model == model}) for model in MODELS
+        },
         "claims": {"labelled": len(every), "fitted": len(every) - len(unseen)},
         "judged": {name: _figures(some) for name, some in groups.items() if some},
     }
@@ -59,10 +62,13 @@ def judge() -> None:
 def _table(found: Mapping[str, Any]) -> Iterator[str]:
     labelled, fitted = found["claims"]["labelled"], found["claims"]["fitted"]
     both = found["judged"]["both"]
+    answered = " and ".join(
+        f"{count} replies by {model}" for model, count in found["questions"].items()
+    )
     low, high = both["auroc_above_baseline"]
     yield (
-        f"{len(QUESTIONS)} questions were answered by the 0.5B and the 1.5B model, and {labelled} "
-        "claims of the answers were labelled by hand, without a look at their confidences. Questions "
+        f"{labelled} claims were labelled by hand, without a look at their confidences: those of "
+        f"{answered}. Questions "
         f"with odd numbers fitted the map ({fitted} claims), the others judge it. AUROC is the chance "
         "that a true claim has more of it than a false one; the token probability is the mean "
         "log-probability of the claim's sentence. Brackets hold 95 % bootstrap intervals over "
