@@ -111,7 +111,7 @@ def table() -> None:
         error = "none" if found is None else f"{found:.2f}"
         print(
             f"| {way} | {len(rows)} | {sum(row['right'] for row in rows)} | "
-            f"{confidence.mean():.2f} | {error} | {sum(row['tokens'] for row in rows):,} | "
+            f"{confidence.mean() if given else 0.0:.2f} | {error} | {sum(row['tokens'] for row in rows):,} | "
             f"{np.mean([row['seconds'] for row in rows]):.1f} |"
         )
     one, other = ({row["id"]: row["answer"] for row in held["runs"][way]} for way in held["runs"])
