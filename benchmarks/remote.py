@@ -109,9 +109,10 @@ def table() -> None:
         confidence = np.array([row["confidence"] for row in given])
         found = value_of(ece, right, confidence)
         error = "none" if found is None else f"{found:.2f}"
+        mean = confidence.mean() if given else 0.0
         print(
             f"| {way} | {len(rows)} | {sum(row['right'] for row in rows)} | "
-            f"{confidence.mean():.2f} | {error} | {sum(row['tokens'] for row in rows):,} | "
+            f"{mean:.2f} | {error} | {sum(row['tokens'] for row in rows):,} | "
             f"{np.mean([row['seconds'] for row in rows]):.1f} |"
         )
     one, other = ({row["id"]: row["answer"] for row in held["runs"][way]} for way in held["runs"])

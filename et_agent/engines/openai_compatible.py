@@ -103,6 +103,10 @@ class OpenAICompatibleModel:
         if not (0 < timeout < math.inf and 0 < connect_timeout < math.inf):
             raise SettingsError("timeout and connect_timeout are seconds above 0")
         self._extra = dict(extra_body or {})
+        try:
+            json.dumps(self._extra, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SettingsError(f"extra_body cannot be written as JSON: {error}") from error
         self._connection = Connection(
             address,
             key_env=api_key_env,

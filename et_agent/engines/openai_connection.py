@@ -86,6 +86,7 @@ class Connection:
             headers=headers,
             timeout=httpx.Timeout(timeout, connect=connect_timeout),
             transport=transport,
+            limits=httpx.Limits(max_connections=None),
             # A proxy cannot reach this machine's own servers.
             trust_env=not _is_loopback(self._address.host),
         )
@@ -108,7 +109,7 @@ class Connection:
                     f"no reply from the server within {self._timeout:g} s: allow more (timeout), or "
                     "ask for fewer tokens"
                 ) from None
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if last:
                     raise ServerError(
                         f"the server at {self._address} cannot be reached or broke off "
@@ -151,8 +152,11 @@ class Connection:
         if isinstance(said, Mapping):
             kinds = [str(said[key]) for key in ("type", "code", "param") if said.get(key)]
             said = said.get("message") or said
-        message = " ".join(str(said).split()).encode("utf-8", "replace").decode()[:_TOLD]
-        return Refusal(status, self._safe(message), self._safe(" ".join(kinds)), _pause_of(headers))
+        message = " ".join(str(said).split()).encode("utf-8", "replace").decode()
+        kind = " ".join(kinds)
+        return Refusal(
+            status, self._safe(message)[:_TOLD], self._safe(kind)[:_TOLD], _pause_of(headers)
+        )
 
     def _safe(self, text: str) -> str:
         """A server's text without the key, should it give that back."""

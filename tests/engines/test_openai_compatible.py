@@ -252,7 +252,7 @@ def test_a_key_is_sent_and_told_nowhere(
 
     def respond(body: Body) -> Reply:
         if failing:
-            return Raw(401, json.dumps({"error": f"wrong key {key}"}).encode())
+            return Raw(401, json.dumps({"error": f"{'wrong' * 57} key {key}"}).encode())
         return answers("\\boxed{5}")(body)
 
     server, model = behind(respond, api_key_env="MY_KEY")
@@ -313,6 +313,7 @@ def test_failures_that_last_are_told(behind: Behind) -> None:
         (Raw(body=b'{"choices": [{"message": {}}], "usage": {"prompt_tokens": -1}}'),
          ServerError, "usage"),
         (Raw(cut=True, body=b'{"choices": []}' * 99), ServerError, "broke off"),
+        (Raw(body=b"no gzip", headers={"Content-Encoding": "gzip"}), ServerError, "broke off"),
         (Raw(302, headers={"Location": "/elsewhere"}), ServerError, "302"),
         (Raw(404, b'{"error": {"message": "no such model"}}'), UnsupportedModelError, "no such"),
         (Raw(400, b'{"error": {"message": "bad messages"}}'), UnsupportedModelError, "bad messages"),
@@ -481,7 +482,9 @@ def test_addresses_that_are_none(address: str) -> None:
         OpenAICompatibleModel(address)
 
 
-@pytest.mark.parametrize("settings", [{"retries": -1}, {"parallel": 0}, {"timeout": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"retries": -1}, {"parallel": 0}, {"timeout": 0}, {"extra_body": {"x": {1}}}]
+)
 def test_settings_out_of_range(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         OpenAICompatibleModel("http://localhost/v1", **settings)
