@@ -146,7 +146,8 @@ class PendingAnswer:
 
     def _read_meaning(self, model: LanguageModel, prompt: PreparedPrompt) -> MeaningReader | None:
         """What asks which answers say the same; None where words alone decide."""
-        if prompt.same == "words" or prompt.form is not None or prompt.chat == "plain":
+        by_words = prompt.same in ("words", "tests")
+        if by_words or prompt.form is not None or prompt.chat == "plain":
             return None
         judge = None if isinstance(prompt.same, str) else prompt.same
         return MeaningReader(model, self.question, self._reader, judge)

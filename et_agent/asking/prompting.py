@@ -151,7 +151,7 @@ class PreparedPrompt:
             lettered=lettered,
             template_options=thinking.template,
             thoughts=thoughts,
-            same=options.same or ("words" if passages else "meaning"),
+            same=options.same or ("words" if passages else "tests"),
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:

@@ -119,9 +119,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult]):
     """Options of the chat template by name."""
     max_thinking_tokens: int | None = None
     """Tokens after which a thought is closed; None for 1,024."""
-    same: Literal["meaning", "words"] | None = None
-    """Which answers in words are one: those of the same "meaning" or of the same "words"; None for the
-    meaning, and for the words where answers are out of a context."""
+    same: Literal["meaning", "tests", "words"] | None = None
+    """Which answers in words are one, as for `ask`."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False

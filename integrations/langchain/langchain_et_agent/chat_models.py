@@ -124,8 +124,9 @@ class ChatEntropyTree(BaseChatModel):
     """Options of the chat template by name, such as {"reasoning_effort": "low"}."""
     max_thinking_tokens: int | None = Field(default=None, ge=0)
     """Tokens after which a thought is closed; None for 1,024. `max_tokens` counts the answer alone."""
-    same: Literal["meaning", "words"] | None = None
-    """Which answers in words are one: those of the same "meaning" (None too) or of the same "words"."""
+    same: Literal["meaning", "tests", "words"] | None = None
+    """Which answers in words are one: those of one "meaning", by "tests" of their words alone (None
+    too), or of the same "words"."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""
