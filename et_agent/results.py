@@ -390,8 +390,9 @@ class AskResult(Frozen):
     max_thinking_tokens: int | None = None
     """Tokens after which a thought was closed; None where the model was not to think."""
     same: str = "words"
-    """Which answers are one: those of the same "words", those of the same "meaning", or those that a
-    judge of this name takes for one. Answers of kinds that are compared by value are one by "words"."""
+    """Which answers are one: those of the same "words", those of one meaning by "tests" of their words,
+    those of one "meaning" as the model says too, or those that a judge of this name takes for one.
+    Answers of kinds that are compared by value are one by "words"."""
     seed: int
     """Seed of the run."""
     tree: TreeReport | None = None

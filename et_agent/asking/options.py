@@ -41,8 +41,8 @@ Chat = Literal["model", "plain"]
 ThinkingMode = Literal["auto", "on", "off"]
 """Whether the model thinks before it answers; "auto" for what its chat template does by itself."""
 
-Same = Literal["meaning", "words"] | Equivalence
-"""Which answers are one: those that say the same, those of the same words, or what a judge joins."""
+Same = Literal["meaning", "tests", "words"] | Equivalence
+"""Which answers are one: of one meaning, by tests of words alone, of the same words, or by a judge."""
 
 
 class PilotKeywords(TypedDict, total=False):
@@ -128,8 +128,8 @@ class AskOptions:
         same: Which answers of kind "text", "date", "list" and "yes_no" are one. "words": those that are
             equal but for case, articles and punctuation. "meaning": also those that say the same in
             other words, by tests of the words and, where these do not tell, by what the model says of
-            them. An `Equivalence` is asked in place of the model. None for "meaning" without a context
-            and "words" with one.
+            them. An `Equivalence` is asked in place of the model. "tests" asks neither. None for
+            "tests" without a context and "words" with one.
         alternatives: Most likely tokens that the tree carries for every token, with the tokens' texts,
             for `Node.alternatives` and `Node.pieces`; at most 50. 0 carries neither.
 
@@ -178,9 +178,11 @@ class AskOptions:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()
         StopSequences(self.stop)
-        if self.same not in (None, "meaning", "words") and not isinstance(self.same, Equivalence):
+        if self.same not in (None, "meaning", "tests", "words") and not isinstance(
+            self.same, Equivalence
+        ):
             raise SettingsError(
-                f"same is {self.same!r}: use 'meaning', 'words', or an object with a name and "
+                f"same is {self.same!r}: use 'meaning', 'tests', 'words', or an object with a name and "
                 "same(question, pairs) (et_agent.answers.joining.Equivalence)"
             )
         _check_alternatives(self.alternatives)

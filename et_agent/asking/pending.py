@@ -153,7 +153,7 @@ class PendingAnswer:
 
     def _read_meaning(self, model: AnyModel, prompt: PreparedPrompt) -> MeaningReader | None:
         """What asks which answers say the same; None where words alone decide."""
-        if not _joins(prompt) or prompt.chat == "plain":
+        if not _joins(prompt) or prompt.same == "tests" or prompt.chat == "plain":
             return None
         judge = None if isinstance(prompt.same, str) else prompt.same
         if judge is None and isinstance(model, SampledModel):

@@ -168,7 +168,7 @@ class PreparedPrompt:
             thoughts=tokens.thoughts,
             spoken=reads,
             begun=conversation.begun,
-            same=options.same or ("words" if passages else "meaning"),
+            same=options.same or ("words" if passages else "tests"),
         )
 
     def going_on_with(self, model: LanguageModel, text: str) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from et_agent.answers.joining import JOINED_KINDS
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.family import CalibrationFamily
 from et_agent.decoding.multi_chain import MultiChain
@@ -49,7 +50,7 @@ class Fingerprint(BaseModel):
     max_thinking_tokens: int | None = None
     """Tokens after which a thought is closed; None where the model does not think."""
     same: str = "words"
-    """Which answers are one: those of the same words, or those of the same "meaning"."""
+    """What makes answers one, as `AskResult.same` has it."""
 
     @field_validator("decoder", mode="before")
     @classmethod
@@ -180,6 +181,7 @@ class Fingerprint(BaseModel):
                     max(self.leaves[1], other.leaves[1]),
                 ),
                 "instructions": {**self.instructions, **other.instructions},
+                "same": self.same if self._joins else other.same,
             }
         )
 
@@ -218,8 +220,13 @@ class Fingerprint(BaseModel):
             yield f"{_thinking(other)} instead of {_thinking(self)}"
         if self.passages != other.passages:
             yield "answers from passages" if other.passages else "no passages to answer from"
-        if self.same != other.same:
+        if self.same != other.same and self._joins and other._joins:
             yield f"answers that are one by {other.same} instead of {self.same}"
+
+    @property
+    def _joins(self) -> bool:
+        """Whether it covers answers that may say the same in other words."""
+        return any(kind in JOINED_KINDS for kind in self.instructions)
 
     def _compared(self, other: Self) -> set[str]:
         """The settings in which a tree of `other` must be as one of this."""

@@ -65,6 +65,7 @@ class SameName(StrEnum):
     """Which answers are one, as `et_agent.asking.options.Same`."""
 
     MEANING = "meaning"
+    TESTS = "tests"
     WORDS = "words"
 
 
@@ -168,8 +169,9 @@ def ask(
     same: Annotated[
         SameName | None,
         typer.Option(
-            help="Which answers in words are one: those of the same meaning or the same words.",
-            show_default="meaning, words with --passage",
+            help="Which answers are one: by meaning, as the model says too; by tests of their words; "
+            "or those of the same words.",
+            show_default="tests, and words with --passage",
             rich_help_panel=_PROMPT,
         ),
     ] = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Unpack
 
 from et_agent.answers import AnswerKind, instruction
+from et_agent.answers.joining import JOINED_KINDS
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.asking.thinking import Thinking
@@ -149,6 +150,8 @@ def begin_run(
         "instructions": _instructions(decoder, kinds) if options.system_prompt is None else None,
         "attention_layers": list(model.info.attention_layers),
         "decoder": described(decoder),
+        # Of other kinds nothing is joined, and their runs are those of earlier versions.
+        **({"same": "tests"} if JOINED_KINDS.intersection(kinds) else {}),
     }
     config |= _thinking(model, options, decoder)
     # A file of the user's own goes by its name.

@@ -116,9 +116,8 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettin
     """Replaces the answer kind's instruction; "" for none."""
     chat: Chat = "model"
     """"model" for the model's own chat template, "plain" for a plain prompt."""
-    same: Literal["meaning", "words"] | None = None
-    """Which answers in words are one: those of the same "meaning" or of the same "words"; None for the
-    meaning, and for the words where answers are out of a context."""
+    same: Literal["meaning", "tests", "words"] | None = None
+    """Which answers in words are one, as for `ask`."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence; "auto" finds the calibrator that matches model, decoder and prompt."""
     include_tree: bool = False

@@ -158,8 +158,8 @@ def test_an_answer_that_says_less_or_other_is_not(
     ids=lambda text: text[:8],
 )
 def test_long_and_hostile_answers_are_bounded(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for question in (MONA_LISA, PRIME, COLOURS, REVOLUTION, "How many?", text[:2000]):
         assert same_meaning(text, "Canberra", question) is not True
         assert same_meaning(text, text + " x", question) in (None, False, True)
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3  # of this process: others may be at work

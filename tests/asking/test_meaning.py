@@ -32,7 +32,7 @@ def asked(question: Any = QUESTION, script: Any = script, **options: Any) -> Ask
 
 
 def test_the_model_judges_what_words_do_not_tell() -> None:
-    by_words, by_meaning = asked(same="words"), asked()
+    by_words, by_meaning = asked(same="words"), asked(same="meaning")
     assert {one.answer for one in by_words.distribution} == {WEAK, STRONG, WIND}
     assert len(by_meaning.distribution) == 2
     assert by_meaning.answer == WEAK
@@ -43,7 +43,7 @@ def test_the_model_judges_what_words_do_not_tell() -> None:
 
 
 def test_what_it_reads_is_counted() -> None:
-    by_words, by_meaning = asked(same="words"), asked()
+    by_words, by_meaning = asked(same="words"), asked(same="meaning")
     assert by_meaning.usage.probe_tokens > by_words.usage.probe_tokens
     assert by_meaning.usage.tokens_decoded == by_words.usage.tokens_decoded
 
@@ -53,7 +53,7 @@ def test_no_token_is_read_where_words_tell() -> None:
         assert "First answer: " not in prompt
         return {"\\boxed{Paris}": 0.4, "\\boxed{The capital is Paris}": 0.3, "\\boxed{Rome}": 0.3}
 
-    result = asked("What is the capital?", told)
+    result = asked("What is the capital?", told, same="meaning")
     assert {one.answer for one in result.distribution} == {"Paris", "Rome"}
 
 
@@ -62,7 +62,7 @@ def test_other_kinds_are_compared_by_value(kind: str) -> None:
     def told(prompt: str) -> Mapping[str, float]:
         return {"\\boxed{3 m}": 0.5, "\\boxed{4 m}": 0.5}
 
-    result = asked("How long is it?\nA) 3 m\nB) 4 m", told, kind=kind)
+    result = asked("How long is it?\nA) 3 m\nB) 4 m", told, kind=kind, same="meaning")
     assert result.same == "words"
 
 
@@ -104,7 +104,7 @@ def test_a_judge_has_to_give_probabilities(said: float) -> None:
 
 
 def test_other_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="use 'meaning', 'words'"):
+    with pytest.raises(SettingsError, match="use 'meaning', 'tests', 'words'"):
         asked(same="sense")
 
 
@@ -114,14 +114,14 @@ def test_many_distinct_answers_are_bounded() -> None:
             return {"Yes": 0.1, "No": 0.9}
         return {f"\\boxed{{the weak steel of beam {chr(97 + n)}x}}": 1 / 20 for n in range(20)}
 
-    result = asked(script=told)
+    result = asked(script=told, same="meaning")
     assert len(result.distribution) > 8
     assert any(f"more than {MOST_PAIRS}" in note for note in result.notes)
 
 
 def test_a_question_that_is_cancelled_is_compared_by_its_words() -> None:
     with ScriptedModel.from_texts(script) as model:
-        pending = submit(model, QUESTION, decoder=CHAINS, kind="text")
+        pending = submit(model, QUESTION, decoder=CHAINS, kind="text", same="meaning")
         pending.cancel()
         assert pending.result().usage.probe_tokens >= 0
         assert pending.done
@@ -132,12 +132,19 @@ def test_a_plain_prompt_asks_no_judge() -> None:
         assert "First answer: " not in prompt
         return {f" {WEAK}": 0.5, f" {STRONG}": 0.5}
 
-    assert asked(script=told, chat="plain").answer in (WEAK, STRONG)
+    assert asked(script=told, chat="plain", same="meaning").answer in (WEAK, STRONG)
 
 
 def test_answers_out_of_passages_are_compared_by_words_unless_said_otherwise() -> None:
     assert asked(context="The bridge fell.").same == "words"
     assert asked(context="The bridge fell.", same="meaning").same == "meaning"
+
+
+def test_without_being_told_so_only_tests_of_words_join() -> None:
+    by_tests = asked()
+    assert by_tests.same == "tests"
+    assert {one.answer for one in by_tests.distribution} == {WEAK, STRONG, WIND}
+    assert by_tests.usage.probe_tokens == asked(same="words").usage.probe_tokens
 
 
 def test_calibrators_tell_meaning_from_words() -> None:
@@ -153,3 +160,20 @@ def test_calibrators_tell_meaning_from_words() -> None:
     )
     assert words.problems(meaning) == ["answers that are one by meaning instead of words"]
     assert words.digest != meaning.digest
+
+
+def test_calibrators_of_numbers_do_not_ask_which_words_are_one() -> None:
+    def known(kind: str, same: str) -> Fingerprint:
+        return Fingerprint.of(
+            model="0" * 64,
+            decoder={"name": "EntropyTree"},
+            instructions={kind: ""},
+            chat="model",
+            same=same,
+        )
+
+    both = known("number", "words").joined(known("text", "meaning"))
+    assert both.same == "meaning"
+    assert not both.problems(known("number", "words"))
+    assert not both.problems(known("text", "meaning"))
+    assert both.problems(known("text", "words"))

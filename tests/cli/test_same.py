@@ -11,7 +11,7 @@ TEXTS = {"\\boxed{Paris}": 0.5, "\\boxed{The capital is Paris}": 0.5}
 
 @pytest.mark.parametrize(
     ("options", "same", "answers"),
-    [([], "meaning", 1), (["--same", "meaning"], "meaning", 1), (["--same", "words"], "words", 2)],
+    [([], "tests", 1), (["--same", "meaning"], "meaning", 1), (["--same", "words"], "words", 2)],
 )
 def test_answers_that_say_the_same_are_one(
     run: Run, install: Install, options: list[str], same: str, answers: int

@@ -124,8 +124,9 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     chat: Chat = "model"
     """"model" for the model's own chat template. "plain" for a plain prompt, as base models need it; it
     takes one human message and no tools."""
-    same: Literal["meaning", "words"] | None = None
-    """Which answers in words are one: those of the same "meaning" (None too) or of the same "words"."""
+    same: Literal["meaning", "tests", "words"] | None = None
+    """Which answers in words are one: those of one "meaning", by "tests" of their words alone (None
+    too), or of the same "words"."""
     calibrator: Annotated[Calibration, BeforeValidator(calibrator_of)] = "auto"
     """Gives the confidence. "auto" takes the best that applies: your own, a shipped one, or the general
     map. A calibrator that is given has to apply to every call. None gives no confidence."""

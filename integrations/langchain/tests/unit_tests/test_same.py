@@ -15,7 +15,7 @@ QUESTION = "What is the capital?"
 def test_the_setting_reaches_the_question() -> None:
     with ScriptedModel.from_texts(TEXTS) as engine:
         model = ChatEntropyTree(engine=engine, temperature=1)
-        for same, answers in ((None, 1), ("meaning", 1), ("words", 2)):
+        for same, answers in ((None, 1), ("tests", 1), ("meaning", 1), ("words", 2)):
             reply = model.invoke(QUESTION, same=same)
             assert len(result_of(reply).distribution) == answers
         with pytest.raises(SettingsError, match="same"):
