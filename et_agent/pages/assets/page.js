@@ -31,3 +31,4 @@ if (result.tree === null || !result.tree.nodes.length) {
   tree.select(tree.root.leaves().reduce((best, leaf) => (worth(leaf) > worth(best) ? leaf : best)), false);
 }
 cards.append(costCard(result));
+tree?.reveal(tree.root);

@@ -180,6 +180,13 @@ class TreeMap {
     this.bars.classed("dim", (bar) => answer !== undefined && bar.data.answer !== answer);
     const best = this.root.leaves().find((leaf) => leaf.data.leaf?.answer === answer);
     if (best) this.select(best, false);
+    if (best && answer !== undefined) this.reveal(best);
+  }
+
+  /** Scroll the map, and nothing else, to a segment. */
+  reveal(one) {
+    const { clientWidth: width, clientHeight: height } = this.box;
+    this.box.scrollTo(one.y + this.before - width / 2, one.x - this.top - height / 2);
   }
 
   move(event, one) {
