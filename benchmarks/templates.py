@@ -95,8 +95,8 @@ def plain(source: str, messages: Sequence[Message], tools: Sequence[Tool]) -> st
 
     render = Jinja2ChatFormatter(template=source, eos_token="</s>", bos_token="<s>")
     try:
-        given: Any = copy.deepcopy(list(messages))
-        return str(render(messages=given, tools=copy.deepcopy(list(tools)) or None).prompt)  # type: ignore[arg-type]
+        given, shown = copy.deepcopy(list(messages)), copy.deepcopy(list(tools))
+        return str(render(messages=given, tools=shown or None).prompt)
     except Exception:  # a template may raise anything
         return None
 
@@ -210,8 +210,8 @@ def main() -> None:
     tools = sum(one["calls"] is not None for one in found.values())
     more = counts["only here"] + counts["shows more"]
     head = (
-        f"Of {sum(counts.values())} cells, {counts['equal']} have the text of plain rendering (`=`). In "
-        f"{more} plain rendering refuses the conversation or leaves out a part of it, and et-agent "
+        f"Of {sum(counts.values())} cells, {counts['equal']} have the text of plain rendering (`=`). "
+        f"In {more} plain rendering refuses the conversation or leaves out a part of it, and et-agent "
         f"shows it (`+`). {counts['refused']} are refused by name (`-`), {counts['differs']} differ "
         f"otherwise. How calls are written is read for {tools} of {len(found)} templates; the others "
         "know no tools."

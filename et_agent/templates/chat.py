@@ -133,10 +133,10 @@ class ChatTemplate:
                 tried.append(error)
         if tools or any("tool_calls" in one or one["role"] == "tool" for one in messages):
             self._check_tools(tools)
-        error = tried[0]
+        first = tried[0]
         if _goes_on(messages):
-            raise UnsupportedModelError(_NO_PREFILL.format(error)) from error
-        raise UnsupportedModelError(f"the model's chat template refused: {error}") from error
+            raise UnsupportedModelError(_NO_PREFILL.format(first)) from first
+        raise UnsupportedModelError(f"the model's chat template refused: {first}") from first
 
     def _ways(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[Shown]:
         """The ways to show messages and tools, the template's own first."""
@@ -144,10 +144,12 @@ class ChatTemplate:
         form = self._tool_format
         if form is None:
             return
+        ways = [messages]
         if any(one.get("tool_calls") for one in messages):
-            yield from ways_to_show([self._with_written_calls(one) for one in messages], tools)
-        if tools:  # DeepSeek's templates write calls and show no tools
-            yield from ways_to_show(_with_described(messages, tools, form), ())
+            ways.append([self._with_written_calls(one) for one in messages])
+            yield from ways_to_show(ways[1], tools)
+        for said in ways if tools else ():  # DeepSeek's templates write calls and show no tools
+            yield from ways_to_show(_with_described(said, tools, form), ())
 
     def _with_written_calls(self, message: Message) -> Message:
         """A message whose calls stand in its text, as the model writes them."""

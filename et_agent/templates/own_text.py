@@ -112,7 +112,7 @@ class OwnText(str):
         at = missing if at < 0 else at
         return self[:at], self[at:end], self[end:]
 
-    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> "OwnText":  # type: ignore[override]
+    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> "OwnText":
         if not old:
             return OwnText(super().replace(old, new, count))
         return joined(_between(new, self.split(old, count)))

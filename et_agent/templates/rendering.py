@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import jinja2
 import jinja2.ext
@@ -132,7 +132,7 @@ def _join(value: Any, d: str = "", attribute: str | int | None = None) -> OwnTex
 class _Generation(jinja2.ext.Extension):
     """The tag around what an assistant says, which matters in training only."""
 
-    tags: ClassVar = {"generation"}
+    tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         parser.stream.skip(1)
@@ -164,7 +164,7 @@ class _Environment(SandboxedEnvironment):
     """The environment of Transformers' chat templates, for `OwnText`."""
 
     code_generator_class = _OwnTexts
-    concat = staticmethod(joined)  # type: ignore[assignment]
+    concat = staticmethod(joined)
     own = staticmethod(lru_cache(None)(own))
 
     def __init__(self) -> None:

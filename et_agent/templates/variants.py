@@ -134,7 +134,7 @@ def _details(
     messages: Sequence[Message],
 ) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
     """What of a message can be given in another form."""
-    found = [_plain]
+    found: list[Callable[[dict[str, Any]], dict[str, Any]]] = [_plain]
     if any(one.get("tool_calls") for one in messages):
         found += [
             _with_text,
@@ -142,8 +142,14 @@ def _details(
             lambda one: _silent(_with_text(one)),
         ]
     if any("reasoning_content" in one for one in messages):  # some refuse thoughts beside a call
-        found += [lambda one, way=way: way(_unthought(one)) for way in tuple(found)]
+        found += [_unthinking(way) for way in tuple(found)]
     return found
+
+
+def _unthinking(
+    way: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda one: way(_unthought(one))
 
 
 def _plain(message: dict[str, Any]) -> dict[str, Any]:

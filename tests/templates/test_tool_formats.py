@@ -23,9 +23,19 @@ WITHOUT_TOOLS = {
     "llama-cpp-rwkv-world",
     "microsoft-Phi-3.5-mini-instruct",
 }
-ENDS = ("<|call|>", "<|calls|>", "<|END_OF_TURN_TOKEN|>", "<｜end▁of▁sentence｜>", "<|eom_id|>")  # noqa: RUF001
-ENDS += ("<|eot_id|>", "<|end_of_msg|>", "<SPECIAL_12>", "<|tool_response>", "</s>", "<|eom|>")
-ENDS += ("<｜hy_eos:opensource｜>",)  # noqa: RUF001
+ENDS: tuple[str, ...] = (
+    *(
+        "<|call|>",
+        "<|calls|>",
+        "<|END_OF_TURN_TOKEN|>",
+        "<|eom_id|>",
+        "<|eot_id|>",
+        "<|eom|>",
+        "</s>",
+    ),
+    *("<|end_of_msg|>", "<SPECIAL_12>", "<|tool_response>"),
+    *("<｜end▁of▁sentence｜>", "<｜hy_eos:opensource｜>"),  # noqa: RUF001
+)
 TAG = re.compile(r"<[^<>\s]*>|\[[A-Z_]+\]|\]<\]minimax\[>\[")
 
 

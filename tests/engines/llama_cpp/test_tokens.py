@@ -67,12 +67,11 @@ class Vocabulary:
         self._native.model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
         self.vocab = llama_cpp.llama_model_get_vocab(self._native.model)
         size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
-        self.info: Any = SimpleNamespace(
-            vocabulary=size, stop_tokens=stop_tokens(self.vocab), name=path.stem
-        )
+        stops = stop_tokens(self.vocab)
+        info: Any = SimpleNamespace(vocabulary=size, stop_tokens=stops, name=path.stem)
         self.bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         self.adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab)) and self.bos >= 0
-        self.tokenizer = LlamaTokenizer(self._native, self.info)
+        self.tokenizer = LlamaTokenizer(self._native, info)
         self.special = {token for token in range(size) if self._attributes(token) & 0b11001}
 
     def _attributes(self, token: int) -> int:
@@ -100,9 +99,7 @@ class Vocabulary:
 
 @pytest.fixture(scope="module", params=sorted(VOCABULARIES))
 def vocabulary(request: pytest.FixtureRequest) -> Iterator[Vocabulary]:
-    @llama_cpp.llama_log_callback
-    def silent(*_: object) -> None: ...
-
+    silent = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
     found = Vocabulary(VOCABULARIES[request.param])
     yield found
