@@ -94,6 +94,7 @@ class PendingAnswer:
             prompt.stops,
             prompt.form,
             prompt.thoughts,
+            given=prompt.conversation.given,
             declining=bool(prompt.passages),
         )
         self._running = RunningReader(self._reader, prompt.reading_kind)

@@ -21,8 +21,8 @@ from et_agent.decoding.tree import Alternatives, Branch, Finish, ForkKind, Side
 __all__ = ["Overlapped", "OverlappedRun"]
 
 _REACH: Final = 64
-"""Forks are made at most so many tokens before the end of a path, or of its thought if they are to be in
-it. Earlier ones delay the end of the tree and were worth less than a chain (docs/experiments.md)."""
+"""Forks are made at most so many tokens before the end of a path, or of its thought if they are to be
+in it. Earlier ones delay the end of the tree and were worth less than a chain (docs/experiments.md)."""
 
 
 class Overlapped(EntropyTree):

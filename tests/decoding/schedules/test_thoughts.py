@@ -41,7 +41,7 @@ def test_thoughts_are_decoded_once_for_all_their_answers() -> None:
     shared = play(decoder, toy, thoughts=ToyThoughts(9)).tree
     apart = play(EntropyTree(schedule="stratified", leaves=16), toy).tree
     assert shared.leaf_count() == apart.leaf_count() == 16
-    assert shared.tokens_decoded < apart.tokens_decoded / 2
+    assert shared.tokens_decoded < 0.6 * apart.tokens_decoded
     for fork in shared.forks:
         assert fork.position < 3 or fork.position >= 9
 
