@@ -60,12 +60,12 @@ def says_none(text: str, question: str, *, whole: bool) -> bool:
     if _WHOLE.fullmatch(said) or _EASTERN.fullmatch(said):
         return True
     asked = _plain(question)
-    stems = {_stem(word) for word in _WORD.findall(asked)}
+    words = _WORD.findall(asked)
     for found in _NO.finditer(said):
         noun = _plain(found["noun"] or found["noun2"])
         if found["noun2"] is not None and any(noun[:size] in asked for size in (1, 2)):
             return True
-        if found["noun"] is not None and _stem(noun) in stems:
+        if found["noun"] is not None and any(word.startswith(_stem(noun)) for word in words):
             return True
     return not whole and _NONE_IS_LEFT.search(said) is not None
 

@@ -27,7 +27,7 @@ KINDS = {
     "range": (r"\boxed{1 to 2}", r"\boxed{5 to 10}", "5 to 10", "What range?"),
     "list": (r"\boxed{red, green}", r"\boxed{red, blue}", "red, blue", "Name two colours."),
     "yes_no": (r"\boxed{No}? Hm.", r"\boxed{Yes}", "Yes", "Is 7 prime?"),
-    "json": ('{"total": 5}', '{"total": 7}', '{"total": 7}', "Give the total as JSON."),
+    "json": ('{"total": 5}', '{"total": 7}', '{"total":7}', "Give the total as JSON."),
     "code": ("```python\nx = 5\n```", "```python\nx = 7\n```", "x = 7", "Write Python code."),
 }
 """What is thought, what is said, the answer, and the question."""

@@ -19,7 +19,7 @@ from tests.decoding.play import (
     uneven,
 )
 
-SEEDS = 1_500
+SEEDS = 800
 
 
 @pytest.mark.parametrize(("leaves", "answers"), [(4, 2), (6, 3), (8, 8), (5, 2)])
