@@ -6,6 +6,7 @@ import pytest
 
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.naming import described
+from et_agent.decoding.schedules.keywords import ForkPart
 from et_agent.decoding.schedules.overlapped import Overlapped
 from et_agent.errors import SettingsError
 from tests.decoding.play import (
@@ -64,7 +65,7 @@ def test_forks_are_added_to_several_answers_up_to_the_leaves() -> None:
         {"schedule": "breadth_first", "tau": 0.1, "importance": "none"},
     ],
 )
-def test_forks_are_in_the_part_that_is_asked_for(settings: dict[str, Any], part: str) -> None:
+def test_forks_are_in_the_part_that_is_asked_for(settings: dict[str, Any], part: ForkPart) -> None:
     decoder = EntropyTree(leaves=8, fork_in=part, temperature=1, **settings)
     forked = 0
     for seed in range(20):
