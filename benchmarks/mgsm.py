@@ -55,7 +55,10 @@ class Asked:
 @cache
 def lines_of(language: str) -> tuple[tuple[str, str], ...]:
     """Question and answer of each line."""
-    text = (data_folder() / "mgsm" / f"mgsm_{language}.tsv").read_text(encoding="utf-8")
+    folder = data_folder()
+    if folder is None:
+        raise SystemExit("set ET_AGENT_DATA to the folder of the data sets")
+    text = (folder / "mgsm" / f"mgsm_{language}.tsv").read_text(encoding="utf-8")
     parted = (line.rpartition("\t") for line in text.splitlines())
     return tuple((question, answer) for question, _, answer in parted)
 

@@ -155,6 +155,7 @@ class Case:
     question: str
     text: str
     shown: str
+    given: str
 
 
 def cases() -> Iterator[Case]:
@@ -163,7 +164,8 @@ def cases() -> Iterator[Case]:
         for group in tomllib.loads(path.read_text(encoding="utf-8")).get("cases", []):
             for text, shown, *_ in group["read"]:
                 leaf = f"\\boxed{{{text}}}" if group.get("boxed") else text
-                yield Case(group["fault"], group["kind"], group.get("question", ""), leaf, shown)
+                asked, given = group.get("question", ""), group.get("given", "")
+                yield Case(group["fault"], group["kind"], asked, leaf, shown, given)
 
 
 def corpus(earlier: Path | None) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _tally(
 
 
 def _ours(case: Case) -> bool:
-    extracted = extract(case.text, case.kind, question=case.question)
+    extracted = extract(case.text, case.kind, question=case.question, given=case.given)
     return (extracted.value if extracted else "") == case.shown
 
 

@@ -19,7 +19,7 @@ from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 from et_agent.answers.locales import month_names, weekday_names
 from et_agent.answers.numerals import convention_of
 
-__all__ = ["Moment", "date_in_prose", "date_in_value"]
+__all__ = ["Moment", "date_in_prose", "date_in_value", "written_date"]
 
 _MOST_CHARACTERS: Final = 400
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -111,7 +111,7 @@ class Moment:
 
     @property
     def iso(self) -> str:
-        """The date as ISO 8601 writes it; without a year as `--07-20`."""
+        """The date as ISO 8601 writes it; without a year as `--07-20`, which people do not write."""
         if self.unclear is not None:
             parts = [self.unclear]
         elif self.month is None and self.year is None:
@@ -154,6 +154,19 @@ def date_in_prose(text: str, question: str = "", *, prefer_first: bool = False) 
     language = convention_of(question or text).language
     found = _first_moment(part, question, language, last=not prefer_first)
     return None if found is None else found[0]
+
+
+def written_date(text: str, question: str = "", *, prefer_first: bool = False) -> str | None:
+    """The words of the date that `date_in_prose` reads; None where they cannot be told."""
+    cleaned = _clean(text)
+    part = cleaned[:_MOST_CHARACTERS] if prefer_first else cleaned[-_MOST_CHARACTERS:]
+    dates = list(_dates(part, question, convention_of(question or text).language))
+    if not dates:
+        return None
+    start, end, _ = dates[0 if prefer_first else -1]
+    words = r"\s+".join(map(re.escape, part[start:end].split()))
+    found = re.search(words, text[: 10 * _MOST_CHARACTERS], re.IGNORECASE)
+    return None if found is None else found.group().strip(" ,.")
 
 
 def _clean(text: str) -> str:

@@ -47,6 +47,7 @@ def extract(
     question: str | None = None,
     finished: bool = True,
     declining: bool = False,
+    given: str = "",
 ) -> Extracted | None:
     r"""Return the answer in a leaf's text, or None if it gives none.
 
@@ -65,17 +66,19 @@ def extract(
             whose line is complete counts, since the cut may have gone through the answer.
         declining: whether the model may say that the passages it was given do not say it. Whatever
             the kind, all such answers are one (`answers.declining`).
+        given: what else the leaf may quote: passages, results of tools, earlier messages.
 
     Raises:
         SettingsError: if `kind` is unknown.
     """
     if kind == AnswerKind.AUTO:
-        decided = decide_kind(question or "", [text]).kind
+        decided = decide_kind(question or "", [text], given=given).kind
     else:
         decided = require_decided(kind)
     box_seen, reader = False, KINDS[decided]
-    refused = _refusal(_told(text, question or "", finished=finished)) if declining else None
-    for found in _candidates(text, question or "", reader, finished=finished):
+    quotable = f"{given}\n{question or ''}"
+    refused = _refusal(_told(text, quotable, finished=finished)) if declining else None
+    for found in _candidates(text, quotable, reader, finished=finished):
         if found.found_by in ("last line", "first line") and box_seen:
             return None
         if refused is not None and found.found_by != "boxed":
@@ -90,7 +93,9 @@ def extract(
         return refused
     if declining and decided is not AnswerKind.TEXT:
         # Words that decline are no candidate of a kind that looks for JSON or code.
-        words = extract(text, AnswerKind.TEXT, question=question, finished=finished, declining=True)
+        words = extract(
+            text, AnswerKind.TEXT, question=question, finished=finished, declining=True, given=given
+        )
         return words if words is not None and words.declined else None
     return None
 
@@ -120,13 +125,13 @@ def _refusal(own: str) -> Extracted | None:
     return Extracted(denied.content, NOT_THERE, DECLINED, denied.found_by)
 
 
-def _told(text: str, question: str, *, finished: bool) -> str:
+def _told(text: str, quotable: str, *, finished: bool) -> str:
     """A leaf's own words in lines that are complete."""
-    return own_words(text if finished else text.rpartition("\n")[0], question)
+    return own_words(text if finished else text.rpartition("\n")[0], quotable)
 
 
-def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
-    own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, question)
+def _candidates(text: str, quotable: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
+    own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, quotable)
     if finished or kind.reads_unfinished:
         for finder in kind.finders:
             found = finder(own)
@@ -135,5 +140,5 @@ def _candidates(text: str, question: str, kind: Kind, *, finished: bool) -> Iter
         return
     # A box is closed as long as its leaf, a marker's line only when the next one has begun.
     closed = [box for box in boxes(own) if box.closed and box.content.strip()]
-    boxed, marked = join_boxes(own, closed), find_marked(_told(text, question, finished=False))
+    boxed, marked = join_boxes(own, closed), find_marked(_told(text, quotable, finished=False))
     yield from (found for found in (boxed, marked) if found is not None)

@@ -42,7 +42,11 @@ def guess_kind(question: str) -> KindGuess:
 
 
 def decide_kind(
-    question: str, leaves: Sequence[str], weights: Sequence[float] | None = None
+    question: str,
+    leaves: Sequence[str],
+    weights: Sequence[float] | None = None,
+    *,
+    given: str = "",
 ) -> KindGuess:
     r"""Refine the guess by what the leaves' boxes and "answer is" say.
 
@@ -55,12 +59,13 @@ def decide_kind(
         question: the question as asked.
         leaves: the text of each leaf.
         weights: the path weight of each leaf; all alike if not given.
+        given: what else leaves may quote.
     """
     guess = guess_kind(question)
     shares: dict[AnswerKind, list[float]] = {}
     each = [1.0] * len(leaves) if weights is None else weights
     for leaf, weight in zip(leaves, each, strict=True):
-        found = _sort_of_answer(leaf, question)
+        found = _sort_of_answer(leaf, question, given)
         if found is not None:
             shares.setdefault(found, []).append(weight)
     # fsum: the order of the leaves must not decide between equals.
@@ -76,8 +81,8 @@ def decide_kind(
     return KindGuess(sort, f"{reason}{guess.kind.value}.")
 
 
-def _sort_of_answer(leaf: str, question: str) -> AnswerKind | None:
-    own = own_words(leaf, question)
+def _sort_of_answer(leaf: str, question: str, given: str) -> AnswerKind | None:
+    own = own_words(leaf, f"{given}\n{question}")
     found = find_boxed(own)
     if found is not None:
         return _sort_of_value(found.content, question)

@@ -41,6 +41,17 @@ _CONJUNCTION: Final = re.compile(
 _STRONG: Final = re.compile(r"\s*[;\n|]\s*|\s*\\\\\s*")
 _WEAK: Final = re.compile(r"\s*[,，、،]\s+|\s*[、，،]\s*|,(?=[^\d\s])|(?<=\D),(?=\d)|,\s+(?=\d)")
 _NARROW: Final = re.compile(r"\s*,\s*")
+_SUFFIX: Final = re.compile(
+    r"(?:Jr|Sr|Inc|Ltd|Corp|Co|Esq|LLC|LLP|PLC|S\.?A|Ph\.?\s?D|M\.?D|M\.?A|MBA|CPA|GmbH)\.?"
+)
+_CAPITAL: Final = re.compile(r"D\.?C\.?")
+_NAMED: Final = re.compile(r"[A-ZÀ-Þ][\w.&'’-]*$")
+_PLACE: Final = re.compile(r"(?:[A-Z][a-z]+\.? ?){1,4}")
+_STATE: Final = re.compile(
+    "A[KLRZ]|C[AOT]|DE|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|"
+    "UT|V[AT]|W[AIVY]"
+)
+"""Codes of the United States' states, behind a town."""
 _BRACKETS: Final = (("{", "}"), ("[", "]"), ("(", ")"), (r"\{", r"\}"))
 
 
@@ -83,7 +94,26 @@ def _parts(text: str) -> list[str]:
     last = re.sub(r"^(?:and|und|et|y|e|ed|и|or)\s+", "", last, flags=re.IGNORECASE)
     # "salt and pepper, oil and vinegar" has its pairs; only before the last part "and" divides.
     ends = _CONJUNCTION.split(last)
-    return [*front, *(ends if len(ends) == 2 or not front else [last])]
+    return _with_suffixes([*front, *(ends if len(ends) == 2 or not front else [last])])
+
+
+def _with_suffixes(parts: Sequence[str]) -> list[str]:
+    """The parts, "D.C.", "Jr." and their like joined to the name before them."""
+    joined: list[str] = []
+    for part in parts:
+        name = joined[-1] if joined else ""
+        state = _STATE.fullmatch(part) and _PLACE.fullmatch(name)
+        if name and ", " not in name and (state or (_NAMED.search(name) and _suffix(part, name))):
+            joined[-1] = f"{name}, {part}"
+        else:
+            joined.append(part)
+    return joined
+
+
+def _suffix(part: str, name: str) -> bool:
+    if _CAPITAL.fullmatch(part):
+        return name.endswith("Washington")
+    return _SUFFIX.fullmatch(part) is not None and _SUFFIX.fullmatch(name) is None
 
 
 def item_key(item: str, question: str) -> Hashable:

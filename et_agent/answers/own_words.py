@@ -28,6 +28,13 @@ _NOT_A_NEWLINE: Final = re.compile(r"[^\n]")
 _LEAST_QUOTE: Final = 12
 """Characters about a box or a marker that make a copy of the question's a quotation."""
 _SENTENCE: Final = re.compile(r"[^\n.!?。！？]*(?:[.!?。！？](?=\S)[^\n.!?。！？]*)*[.!?。！？]?")
+_IN_QUOTES: Final = re.compile(r"[\"“„«「]([^\"“”„«»「」\n]{12,600})[\"”“»」]")
+_AFTER_SAYING: Final = re.compile(
+    r"(?:\b(?:sa(?:ys|id)|reads?|states?|wr(?:ites|ote|itten)|told|tells|quotes?|sagt|steht|schreibt|lautet|"
+    r"dit|dice|diz|говорит|написано|сказано)\b|说|写|書|言|라고|يقول|कहता)(?:[^:：\n]{0,40}[:：]\s*|\s+(?:that\s+)?)([^\n]{12,600})",
+    re.IGNORECASE,
+)
+_BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{[^{}]*\}?")
 _MOST_CHARACTERS: Final = 200_000
 _KEPT_CHARACTERS: Final = 100_000
 
@@ -63,7 +70,11 @@ def code_blocks(text: str) -> list[CodeBlock]:
 
 
 def own_words(text: str, question: str = "") -> str:
-    """Blank out what looks like an answer in code, in quoted lines and in copies of the question.
+    """Blank out what looks like an answer in code, in quoted lines and in copies of what was given.
+
+    Args:
+        text: A leaf.
+        question: The question, and whatever else the leaf may quote.
 
     The text keeps its length. A block of code counts where it has no programming language and holds
     no box, or nothing but one: that is the leaf's own way of setting it off. Of a text beyond 200,000
@@ -103,13 +114,15 @@ def _blanked(match: re.Match[str]) -> str:
 
 def _without_quotations(text: str, question: str) -> str:
     asked = " ".join(question.split())
+    for quoted in (_IN_QUOTES, _AFTER_SAYING):
+        text = quoted.sub(lambda found: _without_quoted(found, asked), text)
     parts, at = list[str](), 0
     for match in _SENTENCE.finditer(text):
         if match.start() < at or not _SAYS.search(match.group()):
             continue
         words = " ".join(match.group().split()).strip("\"'“”‘’«»*_` ")
         if len(words) >= _LEAST_QUOTE and words in asked:
-            parts += [text[at : match.start()], _blanked(match)]
+            parts += [text[at : match.start()], _blank(_BOX.sub(_spaces, match.group()))]
             at = match.end()
         else:
             parts.append(text[at : match.start()])
@@ -129,4 +142,23 @@ def _without_copies(sentence: str, asked: str) -> str:
         quoted = len(before) >= _LEAST_QUOTE and f"{before} {after}" in asked
         return " " * len(found.group()) if quoted else found.group()
 
-    return _SAYS.sub(copied, sentence)
+    return _SAYS.sub(copied, _BOX.sub(copied, sentence))
+
+
+def _spaces(match: re.Match[str]) -> str:
+    return " " * len(match.group())
+
+
+def _without_quoted(match: re.Match[str], asked: str) -> str:
+    """Blank out as much of a quotation, from its beginning on, as was given, if it says an answer."""
+    quoted = match[1]
+    low, high = 0, len(quoted)
+    while low < high:  # a beginning of what was given was given too
+        middle = (low + high + 1) // 2
+        given = " ".join(quoted[:middle].split()) in asked
+        low, high = (middle, high) if given else (low, middle - 1)
+    if low < _LEAST_QUOTE or _SAYS.search(quoted[:low]) is None:
+        return match.group()
+    start = match.start(1) - match.start()
+    whole = match.group()
+    return f"{whole[:start]}{' ' * low}{whole[start + low :]}"

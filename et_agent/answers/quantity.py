@@ -5,6 +5,7 @@
 
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -15,9 +16,18 @@ from et_agent.answers.number import prepared_number
 from et_agent.answers.numerals import Convention, convention_of
 from et_agent.answers.units import in_base_units, unit_called
 
-__all__ = ["Quantity", "asked_unit", "number_in_unit", "quantity_in_prose", "quantity_in_value"]
+__all__ = [
+    "Quantity",
+    "asked_unit",
+    "endings",
+    "number_in_unit",
+    "quantity_in_prose",
+    "quantity_in_value",
+]
 
 _MOST_CHARACTERS: Final = 300
+_MOST_PARTS: Final = 4
+_FIGURES: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _CURRENCY: Final = r"(?:US|CA|A|R|CN)?[$€£¥₹₽₩]"
 _LITERAL: Final = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _AMOUNT: Final = (
@@ -26,7 +36,7 @@ _AMOUNT: Final = (
 )
 _UNIT: Final = (
     r"(?P<unit>%|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
-    r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|"
+    r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|in\s+[^\W\d_]|"
     r"or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
 )
 _QUANTITY: Final = re.compile(rf"(?<![\w.^]){_AMOUNT}\s*-?{_UNIT}?")
@@ -137,6 +147,12 @@ def quantity_in_prose(text: str, question: str = "", *, prefer_first: bool) -> Q
             one, at = (one, at) if whole is None else (whole, following.end())
         found.append(one)
     return None if not found else found[0 if prefer_first else -1]
+
+
+def endings(text: str) -> Iterator[str]:
+    """The ends of a sentence from each of its last numbers on, the longest first."""
+    starts = [match.start() for match in _FIGURES.finditer(text[-_MOST_CHARACTERS:])]
+    yield from (text[-_MOST_CHARACTERS:][start:] for start in starts[-_MOST_PARTS:])
 
 
 def _plain_units(text: str) -> str:

@@ -15,6 +15,8 @@ from et_agent.answers.quantity import Quantity, quantity_in_value
 __all__ = ["Range", "range_in_prose", "range_in_value"]
 
 _MOST_CHARACTERS: Final = 200
+_LONGEST_OVER_A_CENTURY: Final = 50
+"""Years: "1998-02" are four, but "2020-05" is a month."""
 _TO: Final = (
     r"(?:-|–|—|‒|−|~|\bto\b|\bthrough\b|\buntil\b|\bbis\b|\bà\b|\ba\b|\bal\b|\baté\b|\bдо\b|"
     r"至|到|から|에서|\bإلى\b|\bसे\b)"
@@ -31,6 +33,11 @@ _FROM: Final = re.compile(
 _BETWEEN: Final = re.compile(
     r"^(?:between|zwischen|entre|tra|fra|между|بين)\s+(.+?)\s+(?:and|und|et|y|e|и|و)\s+(.+)$"
     r"|^(?:在|介于)?(.+?)(?:和|与|と|と)(.+?)(?:之间|の間)$",
+    re.IGNORECASE,
+)
+_LEAD: Final = re.compile(
+    r"^(?:(?:it is|it's|usually|typically|normally|generally|anywhere|somewhere|about|approximately|"
+    r"around|roughly|etwa|ungefähr|environ|circa|примерно|约|約)\s*)+",
     re.IGNORECASE,
 )
 _TAIL: Final = re.compile(r"\s*(?:まで|까지|之间|तक)\s*$")
@@ -63,6 +70,7 @@ def range_in_value(text: str, question: str = "") -> Range | None:
         return None
     cleaned = _TAIL.sub("", plain_characters(strip_delimiters(unwrap_text(strip_markdown(text)))))
     cleaned = _YEAR_SIGN.sub("", " ".join(cleaned.split())).strip(" .")
+    cleaned = _LEAD.sub("", cleaned)
     interval = _INTERVAL.match(cleaned)
     if interval is not None:
         return _between(interval[1], interval[2], question)
@@ -82,7 +90,18 @@ def range_in_prose(text: str, question: str = "", *, prefer_first: bool) -> Rang
     return None if not known else known[0 if prefer_first else -1]
 
 
+def _whole_year(first: str, last: str) -> str:
+    """The last year of `1914-18` or `1998-02` in four digits; anything else as it is."""
+    if re.fullmatch(r"[12]\d{3}", first) is None or re.fullmatch(r"\d\d", last) is None:
+        return last
+    year = int(first[:2] + last)
+    if year > int(first):
+        return str(year)
+    return str(year + 100) if year + 100 - int(first) < _LONGEST_OVER_A_CENTURY else last
+
+
 def _between(low: str, high: str, question: str) -> Range | None:
+    high = _whole_year(low.strip(), high.strip())
     first, second = quantity_in_value(low, question), quantity_in_value(high, question)
     if first is None or second is None:
         return None

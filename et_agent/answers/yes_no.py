@@ -117,7 +117,7 @@ _OPEN: Final = re.compile(
     r"cuándo|dónde|cómo|cuántos?|cuántas?|quel(?:le)?s?|qui|quand|où|comment|combien|che cosa|"
     r"quale|quali|chi|quando|"
     r"quanto|quanti|quante|dove|qual|quais|quem|onde|quantos|quantas)\b"
-    r"|什么|哪|谁|多少|几|何時|何|誰|どこ|いつ|どれ|どの|いくつ|いくら|무엇|누구|언제|어디|몇|"
+    r"|什么|哪|谁|多少|几|何時|何|誰|どこ|いつ|どれ|どの|いくつ|幾つ|いくら|무엇|누구|언제|어디|몇|"
     r"얼마|어느|كم|ما هو|ما هي|متى|أين|कौन|कब|कहाँ|कितन|"
     r"сколько|кто|когда|где|какой|какая|какие|что",
     re.IGNORECASE,

@@ -114,6 +114,12 @@ class Conversation:
         messages = (*self.messages[:last], changed, *self.messages[last + 1 :])
         return replace(self, messages=messages, question=text)
 
+    @property
+    def given(self) -> str:
+        """What a reply may quote: all messages, passages among them, but for those of the assistant."""
+        others = (one for one in self.messages if one["role"] != "assistant")
+        return "\n".join(one["content"] for one in others if one["content"])
+
     def shown_as(self, text: str) -> "Conversation":
         """The same question, with another text in the last user message for the model to see."""
         return replace(self.with_question(text), question=self.question)

@@ -105,6 +105,7 @@ class PendingAnswer:
             prompt.form,
             SampledThoughts(model) if isinstance(model, SampledModel) else prompt.thoughts,
             begun=prompt.begun,
+            given=prompt.conversation.given,
             declining=bool(prompt.passages),
             joining=_joins(prompt),
         )

@@ -98,6 +98,7 @@ class PathReader:
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts. What is said
             in a thought is no answer, and a path whose thought has not ended gives none.
         begun: What the assistant has said already, which paths go on with.
+        given: What else paths may quote: passages, results of tools, earlier messages.
         declining: Whether a path may say that the passages do not hold the answer.
         joining: Whether answers that say the same in other words are one.
     """
@@ -112,6 +113,7 @@ class PathReader:
         thoughts: PartReader | None = None,
         *,
         begun: str = "",
+        given: str = "",
         declining: bool = False,
         joining: bool = False,
     ) -> None:
@@ -121,7 +123,7 @@ class PathReader:
         self._model, self._question, self._kind, self._form = model, question, kind, form
         self._stops = StopSequences(()) if stops is None else stops
         self._end_tokens = model.info.stop_tokens
-        self._declining = declining
+        self._given, self._declining = given, declining
 
     def ends(self, tokens: Sequence[int]) -> bool:
         """Whether a path has ended although its last token ends no generation.
@@ -183,6 +185,7 @@ class PathReader:
             question=self._question,
             finished=finished or cut.stopped,
             declining=self._declining,
+            given=self._given,
         )
 
     def _shown(self, text: str) -> str:
@@ -242,7 +245,9 @@ class PathReader:
             return KindGuess(self._kind, "asked for")
         said = [leaf for leaf, in_words in enumerate(words) if in_words]
         weights = tree.weights()[said].tolist()
-        return decide_kind(self._question, [texts[leaf] for leaf in said], weights)
+        return decide_kind(
+            self._question, [texts[leaf] for leaf in said], weights, given=self._given
+        )
 
 
 class RunningReader:

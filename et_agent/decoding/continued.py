@@ -39,7 +39,6 @@ class ContinuedRun(CodedRun):
 
     def __init__(self, settings: Continued, inputs: RunInputs) -> None:
         super().__init__(settings, inputs, roots=1)
-        self._spacing = 1.0 / settings.leaves
 
     def _take(self, branch: Branch, distribution: Distribution) -> None:
         if branch.id == 0:
@@ -54,7 +53,7 @@ class ContinuedRun(CodedRun):
             child.codes = leaves
             if leaves > 1:
                 codes = np.sort([self.uniform(child.id) for _ in range(leaves)])
-                self._coded[child.id] = Coded(codes, 1.0)
+                self._coded[child.id] = Coded(codes, 1.0, 1.0 / leaves)
 
     def given(self, branch: int) -> int:
         """The continuation that a branch other than the first goes on from."""

@@ -1,8 +1,8 @@
 """The corpus of readings: what leaves say, and which of them say the same.
 
 Files in `corpus/` hold, per fault, `read` (text, answer shown, and the class where it is not the answer
-shown), `classes` (partitions of contents of boxes), `apart` (two that differ whatever a third equals),
-and what `auto` decides.
+shown), `given` (what else leaves may quote), `classes` (partitions of contents of boxes), `apart` (two
+that differ whatever a third equals), and what `auto` decides.
 """
 
 import time
@@ -46,6 +46,7 @@ CASES = [
         leaf(text, group),
         shown,
         *(one_class or [None]),
+        group.get("given", ""),
         id=f"{group['fault']}: {text}"[:90],
     )
     for group in groups("cases")
@@ -82,11 +83,11 @@ def decimal(value: Fraction) -> str:
     return f"{float(value):.12f}".rstrip("0")
 
 
-@pytest.mark.parametrize(("kind", "question", "text", "shown", "one_class"), CASES)
+@pytest.mark.parametrize(("kind", "question", "text", "shown", "one_class", "given"), CASES)
 def test_a_leaf_is_read(
-    kind: str, question: str, text: str, shown: str, one_class: str | None
+    kind: str, question: str, text: str, shown: str, one_class: str | None, given: str
 ) -> None:
-    extracted = extract(text, kind, question=question)
+    extracted = extract(text, kind, question=question, given=given)
     assert (extracted.value if extracted else "") == shown
     if extracted is not None and one_class is not None:
         assert spelled(extracted) == one_class

@@ -420,9 +420,9 @@ def test_a_thought_of_two_is_left_out_where_the_first_answer_has_closed_its_code
 
 
 def test_the_limit_is_told_and_calibrators_hold_for_it() -> None:
-    model = ScriptedModel.from_texts({"<think>a</think>4": 1.0}, reasoning=FREE)
+    texts = {"<think>a</think>4": 1.0}
     results = [
-        ask(model, "How many?", decoder=Greedy(), thinking=mode, max_thinking_tokens=limit)
+        asked(texts, decoder=Greedy(), thinking=mode, max_thinking_tokens=limit)
         for mode, limit in (("auto", None), ("on", 5), ("off", None))
     ]
     assert [one.max_thinking_tokens for one in results] == [1024, 5, None]

@@ -3,10 +3,11 @@
 import re
 from typing import Final
 
-from et_agent.answers.dates import date_in_prose, date_in_value
+from et_agent.answers.dates import date_in_prose, date_in_value, written_date
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
 from et_agent.answers.kinds.text import read_words
+from et_agent.answers.text import readable
 
 __all__ = ["DATE"]
 
@@ -61,7 +62,18 @@ class _Date(Kind):
             moment = date_in_prose(found.content, question, prefer_first=first)
         if moment is None:
             return read_words(found)
-        return Reading(moment.iso, ("date", moment.iso))
+        shown = moment.iso
+        if moment.month is not None and moment.year is None:
+            shown = _without_year(found, question) or shown
+        return Reading(shown, ("date", moment.iso))
+
+
+def _without_year(found: Found, question: str) -> str | None:
+    """A date without a year as the leaf has it."""
+    if found.found_by == "boxed":
+        return readable(found.content)
+    first = found.found_by == "answer is"
+    return written_date(readable(found.content), question, prefer_first=first)
 
 
 DATE: Final = _Date()

@@ -4,12 +4,14 @@
 # ruff: noqa: RUF001
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
 from et_agent.answers.dates import date_in_value
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
+from et_agent.answers.none import says_none
 from et_agent.answers.number import (
     display_number,
     number_in_prose,
@@ -17,7 +19,8 @@ from et_agent.answers.number import (
     plain_number,
 )
 from et_agent.answers.numerals import convention_of
-from et_agent.answers.quantity import asked_unit, number_in_unit, quantity_in_value
+from et_agent.answers.quantity import asked_unit, endings, number_in_unit, quantity_in_value
+from et_agent.answers.text import first_sentence
 
 __all__ = ["NUMBER", "asks_for_number"]
 
@@ -29,7 +32,10 @@ _QUANTITY_WORDS = re.compile(
     r"calculate|compute|find the (?:total|number|sum|value|average|cost|area|volume)|"
     r"wie (?:oft|alt|lange?|weit|hoch|schwer|schnell|groß)|quel (?:âge|(?:est|serait|"
     r"sera) .{0,20}(?:prix|montant|total))|"
-    r"(?:calcule[rz]?|calcula|calcola|berechne|рассчитайте|вычислите|найдите)|насколько|"
+    r"(?:was|welche[nrs]?) .{0,40}(?:summe|gesamt\\w*|anzahl|durchschnitt\\w*)|"
+    r"quel(?:le)?s? (?:est|sont|était|sera(?:it)?|quantité|nombre|somme)|"
+    r"как(?:ов[аоы]?|ая|ой|ое|ую) .{0,20}(?:сумма|количеств\\w*|цена|стоимость|число)|"
+    r"(?:calcule[rz]?|calcula|calcola|berechnen?|(?:рас|под|по)считайте|вычислите|найдите)|насколько|"
     r"как (?:долго|далеко|часто))\b"
     r"|多[长远旧大高重少久]|能.{0,2}几|[^\s]几[个只包本条岁次天年]|计算|何[^\s]{1,2}(?:必要|"
     r"でしょう|です|あり|かか)|計算|求め|얼마나|احسب",
@@ -43,13 +49,17 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT_WORDS = re.compile(
-    r"\b(?:total|combined|average|sum|number of|amount|price|cost|salary|age|measure of)\b",
+    r"\b(?:total|combined|average|sum|number of|amount|price|cost|salary|age|measure of|"
+    r"gesamt\w*|summe|anzahl|preis|kosten|betrag|alter|somme|quantité|nombre|prix|coût|âge|bénéfice|"
+    r"probabilité|suma|número|cantidad|precio|coste|edad|somma|numero|quantità|prezzo|costo|età|soma|"
+    r"quantidade|preço|custo|idade|сумма|количество|число|цена|стоимость|возраст)\b",
     re.IGNORECASE,
 )
 _FIGURES_OF_A_WORD_PROBLEM = 2
 _COUNT_WORDS = re.compile(
-    r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?|combien|cu[aá]nt[oa]s?|quant[oiae]|quant[oa]s|"
+    r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?|wie oft|combien|cu[aá]nt[oa]s?|quant[oiae]|quant[oa]s|"
     r"сколько|скольки)\b|多少|几[个只本条岁次天年人块元]|幾|いくつ|いくら|"
+    r"どれ(?:だけ|くらい|ぐらい|ほど)|何(?:フィート|メートル|キロ|ドル|インチ|リットル|ポンド|グラム|セント)|"
     r"何[個人本枚回匹円歳日分]|何パーセント|"
     r"몇|얼마|كم\s|कितन[ेाी]",
     re.IGNORECASE,
@@ -67,6 +77,16 @@ _MOST_WORDS_BESIDE: Final = 3
 _MOST_CHARACTERS: Final = 200
 _NONE: Final = Fraction(0, 1)
 """Stands for "names no one number"; told from a zero by its identity."""
+_MOST_CHARACTERS_OF_PROSE: Final = 2000
+_BETWEEN: Final = re.compile(
+    r"\b(?:between|zwischen|entre|tra|fra|между)\s+[$€£]?\d[\d.,]*(?:\s[^\W\d_]+)?\s+"
+    r"(?:and|und|et|y|e|и)\s+[$€£]?\d[\d.,]*(?<![.,])"
+    r"|(?:在|介于)?\d[\d.,]*[^\W\d]{0,3}(?:和|到|与|と|から)\d[\d.,]*[^\W\d]{0,3}(?:之间|の間)"
+    r"|\d[\d.,]*(?:와|과|에서) ?\d[\d.,]* ?사이"
+    r"|بين \d[\d.,]* و ?\d[\d.,]*|\d[\d.,]* (?:और|से) \d[\d.,]* के बीच",
+    re.IGNORECASE,
+)
+"""A range in a sentence; neither end is the number that the sentence gives."""
 _RATIO: Final = re.compile(r"\d+\s?/\s?\d+")
 _CODE: Final = re.compile(r"0\d+|\+\d+")
 _LETTERS: Final = re.compile(r"[^\W\d_]")
@@ -131,11 +151,16 @@ class _Number(Kind):
             if found.found_by == "boxed":
                 number = number_in_value(found.content, convention)
             else:
+                first = found.found_by == "answer is"
+                most = _MOST_CHARACTERS_OF_PROSE
+                line = found.content[:most] if first else found.content[-most:]
                 number = number_in_prose(
-                    found.content,
-                    prefer_first=found.found_by == "answer is",
-                    convention=convention,
+                    _BETWEEN.sub(" ", line), prefer_first=first, convention=convention
                 )
+        if number is None and _COUNT_WORDS.search(question):
+            whole = found.found_by == "boxed"
+            content = found.content if whole else first_sentence(found.content)
+            number = Fraction(0) if says_none(content, question, whole=whole) else None
         if number is None or number is _NONE:
             return None
         return Reading(display_number(number), ("number", number))
@@ -158,11 +183,19 @@ def _several_parts(found: Found, question: str) -> Fraction | None:
             asked = _YEAR_ASKED.search(question)
             return Fraction(moment.year) if asked and moment.year is not None else _NONE
     if _COMPOUND.search(content):
-        amount = quantity_in_value(content, question)
-        if amount is not None and amount.is_compound:
-            number = number_in_unit(content, question)
-            return _NONE if number is None else number
+        for amount in _amounts(found):
+            told = quantity_in_value(amount, question)
+            if told is not None and told.is_compound:
+                number = number_in_unit(amount, question)
+                return _NONE if number is None else number
     return None
+
+
+def _amounts(found: Found) -> Iterator[str]:
+    """What may be an amount: all of it, and the end of a sentence from each of its last numbers on."""
+    yield found.content
+    if found.found_by == "last line":
+        yield from endings(found.content)
 
 
 NUMBER: Final = _Number()

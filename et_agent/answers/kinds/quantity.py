@@ -15,6 +15,7 @@ from et_agent.answers.number import display_number
 from et_agent.answers.quantity import (
     Quantity,
     asked_unit,
+    endings,
     quantity_in_prose,
     quantity_in_value,
 )
@@ -87,6 +88,11 @@ class _Quantity(Kind):
             whole = quantity_in_value(readable(found.content), question)
             amount = whole or quantity_in_prose(found.content, question, prefer_first=first)
             shown = "" if whole is None else readable(found.content)
+            if not shown and amount is not None and amount.is_compound:
+                parts = (readable(one) for one in endings(found.content))
+                shown = next(
+                    (one for one in parts if quantity_in_value(one, question) == amount), ""
+                )
         if amount is None:
             return None
         wanted = asked_unit(question)

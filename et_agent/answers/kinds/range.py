@@ -24,7 +24,8 @@ _ASKED: Final = re.compile(
     r"de cuándo a cuándo|entre qué|qué rango|da quando a quando|tra quali|de quando a quando|"
     r"entre quais|"
     r"с какого по какой|между какими|в каком диапазоне)\b"
-    r"|从哪年到哪年|什么范围|範囲|何年から何年|범위|몇 년부터|نطاق|بين أي|कितने से कितने|किस सीमा",
+    r"|从哪年到哪年|什么范围|範囲(?=は|を|で答|[?？。]|$)|"
+    r"何年から何年|범위|몇 년부터|نطاق|بين أي|कितने से कितने|किस सीमा",
     re.IGNORECASE,
 )
 

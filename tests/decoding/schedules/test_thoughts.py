@@ -6,6 +6,7 @@ import pytest
 
 from et_agent.decoding import EntropyTree
 from et_agent.decoding.naming import described
+from et_agent.decoding.schedules.keywords import ForkPart
 from et_agent.decoding.schedules.overlapped import Overlapped
 from et_agent.errors import SettingsError
 from tests.decoding.play import (
@@ -19,7 +20,7 @@ from tests.decoding.play import (
     uneven,
 )
 
-SEEDS = 1_500
+SEEDS = 800
 
 
 @pytest.mark.parametrize(("leaves", "answers"), [(4, 2), (6, 3), (8, 8), (5, 2)])
@@ -41,7 +42,7 @@ def test_thoughts_are_decoded_once_for_all_their_answers() -> None:
     shared = play(decoder, toy, thoughts=ToyThoughts(9)).tree
     apart = play(EntropyTree(schedule="stratified", leaves=16), toy).tree
     assert shared.leaf_count() == apart.leaf_count() == 16
-    assert shared.tokens_decoded < apart.tokens_decoded / 2
+    assert shared.tokens_decoded < 0.6 * apart.tokens_decoded
     for fork in shared.forks:
         assert fork.position < 3 or fork.position >= 9
 
@@ -64,7 +65,7 @@ def test_forks_are_added_to_several_answers_up_to_the_leaves() -> None:
         {"schedule": "breadth_first", "tau": 0.1, "importance": "none"},
     ],
 )
-def test_forks_are_in_the_part_that_is_asked_for(settings: dict[str, Any], part: str) -> None:
+def test_forks_are_in_the_part_that_is_asked_for(settings: dict[str, Any], part: ForkPart) -> None:
     decoder = EntropyTree(leaves=8, fork_in=part, temperature=1, **settings)
     forked = 0
     for seed in range(20):

@@ -1,0 +1,100 @@
+"""Every reasoning format in every answer kind: what is thought is no answer, what follows is."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from et_agent import AskResult, MultiChain, ScriptedModel, ask
+from et_agent.answers import AnswerKind
+from et_agent.asking.options import AskOptions
+from et_agent.asking.prompting import PreparedPrompt
+from et_agent.asking.reading import PathReader
+from et_agent.decoding.greedy import Greedy
+from et_agent.engines.scripted import END
+from et_agent.templates.chat import ChatTemplate
+from et_agent.templates.reasoning import ReasoningFormat
+from tests.templates.thinking import ANSWER, CASES, THOUGHT
+
+KINDS = {
+    "number": (r"Try \boxed{5}. Wrong.", r"\boxed{7}", "7", "How many?"),
+    "math": (r"\boxed{\frac{1}{3}}", r"\boxed{\frac12}", r"\frac12", "How much?"),
+    "choice": (r"\boxed{A}? No.", r"\boxed{B}", "B", "Which?\nA) one\nB) two"),
+    "text": (r"\boxed{Sydney}? No.", r"\boxed{Canberra}", "Canberra", "Which capital?"),
+    "date": (r"\boxed{1968-01-01}", r"\boxed{July 20, 1969}", "1969-07-20", "When?"),
+    "quantity": (r"\boxed{5 cm}", r"\boxed{5 km}", "5 km", "How far is it?"),
+    "range": (r"\boxed{1 to 2}", r"\boxed{5 to 10}", "5 to 10", "What range?"),
+    "list": (r"\boxed{red, green}", r"\boxed{red, blue}", "red, blue", "Name two colours."),
+    "yes_no": (r"\boxed{No}? Hm.", r"\boxed{Yes}", "Yes", "Is 7 prime?"),
+    "json": ('{"total": 5}', '{"total": 7}', '{"total":7}', "Give the total as JSON."),
+    "code": ("```python\nx = 5\n```", "```python\nx = 7\n```", "x = 7", "Write Python code."),
+}
+"""What is thought, what is said, the answer, and the question."""
+SCHEMA: Any = {
+    "type": "object",
+    "properties": {"total": {"type": "integer"}},
+    "required": ["total"],
+    "additionalProperties": False,
+}
+
+
+def form_of(name: str) -> ReasoningFormat:
+    """The format as its template says it, of a model that thinks."""
+    form = ChatTemplate(CASES[name].source, "", "<|im_end|>").reasoning
+    assert form is not None
+    opened = CASES[name].reply.startswith(form.opening)
+    return replace(form, prompt="free" if opened else "open", thinks=True)
+
+
+def reply(name: str, thought: str, said: str) -> str:
+    return CASES[name].reply.replace(THOUGHT, thought).replace(ANSWER, said)
+
+
+def asked(name: str, text: str, question: str, **options: Any) -> AskResult:
+    with ScriptedModel.from_texts({text: 1}, reasoning=form_of(name)) as model:
+        decoder = options.pop("decoder", MultiChain(leaves=2, temperature=1))
+        result = ask(model, question, decoder=decoder, calibrator=None, **options)
+        assert isinstance(result, AskResult)
+        return result
+
+
+def test_every_kind_is_here_and_more_than_twelve_formats() -> None:
+    assert KINDS.keys() == {*AnswerKind} - {"auto"}
+    assert len(CASES) > 12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CASES)
+def test_the_answer_is_read_after_the_thought(name: str, kind: str) -> None:
+    thought, said, answer, question = KINDS[kind]
+    result = asked(name, reply(name, thought, said), question, kind=kind)
+    assert (result.answer, result.share) == (answer, 1)
+    assert result.reasoning == thought
+    assert result.tree is not None
+    assert result.tree.leaves[0].text.strip() == said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CASES)
+def test_a_thought_that_did_not_end_is_no_answer(name: str, kind: str) -> None:
+    thought, _, _, question = KINDS[kind]
+    whole = CASES[name].reply
+    with ScriptedModel.from_texts({"7": 1}, reasoning=form_of(name)) as model:
+        options = AskOptions(decoder=Greedy(), kind=kind)
+        prompt = PreparedPrompt.of(model, question, options)
+        reader = PathReader(
+            model, question, prompt.kind, prompt.stops, prompt.form, prompt.thoughts
+        )
+        path = [*model.tokenize(whole[: whole.index(THOUGHT)] + thought), END]
+        assert reader.read_path(path, prompt.reading_kind) is None
+        assert not reader.ends(path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_schema_holds_after_the_thought(name: str) -> None:
+    text = reply(name, 'Is it {"total": 5}?', '{"total": 7}')
+    result = asked(name, text, "How many?", schema=SCHEMA, decoder=Greedy())
+    assert result.answer is not None
+    assert json.loads(result.answer) == {"total": 7}
+    assert result.reasoning == 'Is it {"total": 5}?'
