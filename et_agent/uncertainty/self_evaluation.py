@@ -191,9 +191,7 @@ def judged_equivalences(
         UnsupportedModelError: The model has no chat template.
         QuestionError: The prompt does not fit the context.
     """
-    return equivalences(
-        _shares_after(model, equivalence_prompts(model, question, pairs), YES_NO)
-    )
+    return equivalences(_shares_after(model, equivalence_prompts(model, question, pairs), YES_NO))
 
 
 def equivalence_prompts(
