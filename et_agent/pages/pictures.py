@@ -109,7 +109,8 @@ def _draw_paths(axes: "Axes", places: Sequence[_Place], answers: Sequence[str | 
             axes.plot([place.end] * 2, [place.row, below.row], linewidth=0.8, **grey)
         if len(place.below) > 1:
             entropies = place.below[0].node.entropies
-            forks.append((place.end, place.row, entropies[0] if entropies else 0.0))
+            first = entropies[0] if entropies else None
+            forks.append((place.end, place.row, 0.0 if first is None else first))
         for at, leaf in enumerate(place.leaves):
             row = place.row + at - (len(place.leaves) - 1) / 2
             axes.scatter(

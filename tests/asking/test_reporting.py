@@ -155,6 +155,7 @@ def test_alternatives_stand_beside_every_token(decoder: EntropyTree | MultiChain
         assert "".join(node.pieces) == node.text
         assert len(node.pieces) == len(node.alternatives or ()) == len(node.tokens)
         for log_prob, choices in zip(node.log_probs, node.alternatives or (), strict=True):
+            assert log_prob is not None
             chances = [one.probability for one in choices]
             assert chances == sorted(chances, reverse=True)
             assert 0 < len(chances) <= 3

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from et_agent import AskResult, PendingAnswer, submit
 from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
-from et_agent.engines.sampled import is_address
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
 from et_agent.validation import explained
+from et_agent.weights.catalog import is_address
 from langchain_et_agent._replies import reply
 
 if TYPE_CHECKING:

@@ -181,7 +181,7 @@ def test_whatever_is_done_a_path_has_the_logits_of_its_tokens(
         elif action == "restore" and parked and free:
             kept, rows = parked[random.integers(len(parked))]
             start = int(random.integers(1, len(kept) + 1))
-            if model.free_cells < start + 200:
+            if model.free_positions < start + 200:
                 continue
             sequence = free[0]
             if not model.submit(partial(model.restore, sequence, rows[:start])).result():
@@ -191,7 +191,7 @@ def test_whatever_is_done_a_path_has_the_logits_of_its_tokens(
         elif free and random.random() < 0.3:
             sequence, start = free[0], 0
         grown = some_tokens(int(random.integers(1, 2 * WINDOW)), 100 * seed + turn)
-        if start + len(grown) > 500 or model.free_cells < len(grown):
+        if start + len(grown) > 500 or model.free_positions < len(grown):
             release(model, *paths)
             paths.clear()
             continue
