@@ -115,7 +115,8 @@ def agreement() -> dict[str, Any]:
         "same": int(labels.sum()),
         "undecided by tests": sum(one is None for one in tested),
         "wrongly decided by tests": sum(
-            one is not None and one != label for one, label in zip(tested, labels, strict=True)
+            one is not None and one != bool(label)
+            for one, label in zip(tested, labels, strict=True)
         ),
         "by": found,
     }

@@ -2,8 +2,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.scripted import ScriptedModel
-from et_agent.uncertainty.self_evaluation import meaning_classes, p_answerable, p_true, p_unclear
+from et_agent.uncertainty.self_evaluation import (
+    judged_equivalences,
+    meaning_classes,
+    p_answerable,
+    p_true,
+    p_unclear,
+)
 
 
 def judging(prompt: str) -> Mapping[str, float]:
@@ -49,3 +56,10 @@ def test_p_answerable_asks_each_question_with_the_same_instruction() -> None:
     with ScriptedModel.from_texts(script) as model:
         found = p_answerable(model, ["What is 2 + 2?", "What is in my pocket?"], "Be brief.")
     assert found.tolist() == pytest.approx([0.9, 0.25], abs=1e-6)
+
+
+@pytest.mark.model
+def test_the_real_model_tells_alike_from_unlike(small_model: LlamaCppModel) -> None:
+    pairs = [("muscles", "It is found in the muscles"), ("muscles", "It is found in the bones")]
+    alike, unlike = judged_equivalences(small_model, "Where is it found?", pairs)
+    assert 0 < unlike < alike < 1
