@@ -18,10 +18,7 @@ from et_agent.results import AskResult
 
 RESULT: Final = Path(__file__).parent / "results" / "tree_page.json"
 DOCS: Final = Path(__file__).parent.parent / "docs"
-QUESTION: Final = (
-    "A shop sells pens at 3 dollars and notebooks at 5 dollars. Mia buys 4 pens and some notebooks "
-    "and pays 37 dollars. How many notebooks does she buy?"
-)
+QUESTION: Final = "How many legs have 3 cats and 2 birds?"
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 SIZE: Final = (1160, 1060)
 
@@ -31,7 +28,7 @@ def decode() -> None:
     from et_agent import EntropyTree, ask, load_model
 
     with load_model("qwen2.5-coder-0.5b") as model:
-        decoder = EntropyTree(leaves=10, max_tokens=160)
+        decoder = EntropyTree(leaves=8, max_tokens=200)
         result = ask(model, QUESTION, decoder=decoder, alternatives=5)
     RESULT.write_text(result.model_dump_json() + "\n", encoding="utf-8")
 

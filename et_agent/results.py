@@ -300,7 +300,8 @@ class TreeReport(Frozen):
                 raise ValueError("the first node, and no other one, has no parent")
             if place and node.parent not in range(place):
                 raise ValueError(f"node {place} stands before its parent")
-            if len(node.log_probs) != len(node.entropies):
+            columns = (node.log_probs, node.pieces, node.alternatives)
+            if any(one is not None and len(one) != len(node.entropies) for one in columns):
                 raise ValueError(f"the columns of node {place} differ in length")
         if any(leaf.node not in range(len(self.nodes)) for leaf in self.leaves):
             raise ValueError("a leaf ends in a node that is not there")

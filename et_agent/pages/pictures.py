@@ -138,7 +138,7 @@ def _draw_shares(axes: "Axes", result: "AskResult") -> None:
     )
     axes.bar_label(bars, [f"{one.share:.0%}" for one in shown], padding=3, fontsize=8)
     axes.set_yticks(rows, [_named(one.answer) for one in shown], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(shown), 5) - 0.5, -0.5)
     title = "p(a|x)"
     if result.confidence is not None:
         title += f"; P(correct) {result.confidence:.0%}"

@@ -229,7 +229,7 @@ def test_fields_are_coloured_by_confidence(result: AskResult, open_page: Open) -
     }
     seen = open_page(result_page(result.model_copy(update={"fields": fields})))
     styles = seen.locator("td .sure").evaluate_all("all => all.map(one => one.style.cssText)")
-    assert styles == ["--part: 40%;", ""]
+    assert styles == ["--part: 40.00%;", ""]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -299,3 +299,12 @@ def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
         seen.keyboard.press("ArrowDown")
     assert seen.locator(".item[aria-selected='true']").get_attribute("aria-level") != "1"
     assert (busy() - before) / steps < 0.1
+
+
+def test_claims_are_coloured_where_a_result_has_them(page: str, open_page: Open) -> None:
+    claims = '"fields":{},"claims":[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
+    assert page.count('"fields":{}') == 1
+    seen = open_page(page.replace('"fields":{}', claims))
+    assert seen.locator(".claims li").all_inner_texts() == ["It rains. 25%", "So. not checked"]
+    styles = seen.locator(".claims .sure").evaluate_all("all => all.map(one => one.style.cssText)")
+    assert styles == ["--part: 25.00%;", ""]

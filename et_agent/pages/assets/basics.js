@@ -50,7 +50,10 @@ const tenths = formatter({ minimumFractionDigits: 1, maximumFractionDigits: 1 })
 const whole = formatter({ maximumFractionDigits: 0 });
 const wholePercent = formatter({ style: "percent" });
 const finePercent = formatter({ style: "percent", maximumFractionDigits: 1 });
-const percent = (value) => (value > 0 && value < 0.1 ? finePercent : wholePercent)(value);
+const percent = (value) =>
+  value > 0 && value < 0.0005 ? "<0.1%" : (value > 0 && value < 0.1 ? finePercent : wholePercent)(value);
+/** A share as a length of CSS. */
+const length = (value) => `${(100 * value).toFixed(2)}%`;
 const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
 const heat = (entropy) => Math.min(1, Math.max(0, entropy / HOTTEST));
 const HOTTEST = 2.5; // nats at which the colour of entropy is full

@@ -48,19 +48,19 @@ function scale(value, interval, limit) {
   const told = [`P(correct) ${percent(value)}`];
   if (interval) {
     const band = made("span", { class: "band" });
-    band.style.left = `${100 * interval[0]}%`;
-    band.style.width = `${100 * (interval[1] - interval[0])}%`;
+    band.style.left = length(interval[0]);
+    band.style.width = length(interval[1] - interval[0]);
     box.append(band);
     told.push(`90% interval ${percent(interval[0])} to ${percent(interval[1])}`);
   }
   if (limit !== null) {
     const line = made("span", { class: "limit" });
-    line.style.left = `${100 * limit}%`;
+    line.style.left = length(limit);
     box.append(line);
     told.push(`the gate answers from ${percent(limit)} (dashed)`);
   }
   const mark = made("span", { class: "mark" });
-  mark.style.left = `${100 * value}%`;
+  mark.style.left = length(value);
   box.append(mark);
   box.setAttribute("aria-label", told.join(", "));
   return made("div", {}, box, made("p", { class: "soft" }, told.slice(1).join(" · ")));
@@ -79,7 +79,7 @@ function moved(parts) {
   const most = Math.max(...parts.map((part) => Math.abs(part.log_odds)), 1e-9);
   const rows = parts.map((part) => {
     const bar = made("b", { class: part.log_odds < 0 ? "down" : null });
-    bar.style.width = `${100 * Math.abs(part.log_odds) / most}%`;
+    bar.style.width = length(Math.abs(part.log_odds) / most);
     return made("tr", {},
       made("td", { title: visible(part.meaning) }, text(part.feature)),
       made("td", { class: "number" }, number(part.value)),
@@ -93,7 +93,7 @@ function moved(parts) {
 function sharesCard(result, answers, onPick) {
   const rows = result.distribution.map((one) => {
     const fill = made("i");
-    fill.style.width = `${100 * one.share}%`;
+    fill.style.width = length(one.share);
     return made("li", {}, made("button", { type: "button", "aria-pressed": "false", vars: { "--own": answers.colour(one.answer) } },
       made("span", { class: "key" }, answers.letter(one.answer)),
       one.answer === null ? made("span", { class: "soft" }, "no answer") : text(short(one.answer, 200)),
@@ -113,7 +113,7 @@ function sharesCard(result, answers, onPick) {
 /** A value whose left edge is coloured by its confidence. */
 function sure(confidence, ...children) {
   const known = typeof confidence === "number";
-  return made("div", { class: known ? "sure" : "sure unknown", vars: known ? { "--part": percent(confidence) } : {} }, children);
+  return made("div", { class: known ? "sure" : "sure unknown", vars: known ? { "--part": length(confidence) } : {} }, children);
 }
 
 function fieldsCard(fields) {

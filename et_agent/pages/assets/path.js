@@ -60,7 +60,7 @@ const tokenWords = (token) =>
 function choiceTable(caption, choices) {
   const rows = choices.map((choice) => {
     const fill = made("i");
-    fill.style.width = percent(choice.probability);
+    fill.style.width = length(choice.probability);
     return made("tr", { class: choice.came ? "came" : null }, made("td", { dir: "auto" }, quoted(choice.text)),
       made("td", { class: "bar", "aria-hidden": "true" }, fill), made("td", { class: "number" }, percent(choice.probability)));
   });
@@ -111,7 +111,7 @@ class PathView {
 
   words(name, tokens) {
     const spans = tokens.map((token, place) => made("span", {
-      class: "token", role: "option", tabindex: place ? -1 : 0, "aria-label": tokenWords(token), vars: { "--heat": percent(0.65 * heat(token.entropy)) },
+      class: "token", role: "option", tabindex: place ? -1 : 0, "aria-label": tokenWords(token), vars: { "--heat": length(0.65 * heat(token.entropy)) },
     }, visible(token.text) || "∎"));
     const list = made("div", { class: "words text", dir: "auto", role: "listbox", "aria-label": `${name}; arrow keys move` });
     tokens.forEach((token, place) => {

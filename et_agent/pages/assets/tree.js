@@ -151,7 +151,7 @@ class TreeMap {
   marks() {
     const forks = this.items.filter((one) => !one.data.leaf);
     forks.append("circle").attr("class", "dot").attr("r", (one) => (forkEntropy(one) === null ? 4 : 9))
-      .style("--heat", (one) => percent(heat(forkEntropy(one) ?? 0)));
+      .style("--heat", (one) => length(heat(forkEntropy(one) ?? 0)));
     const leaves = this.items.filter((one) => one.data.leaf).style("--own", (one) => this.answers.colour(one.data.leaf.answer));
     leaves.append("rect").attr("class", "leaf").attr("x", -10).attr("y", -10).attr("width", 20).attr("height", 20).attr("rx", 4);
     leaves.append("text").attr("class", "letter").attr("dy", "0.36em").text((one) => this.answers.letter(one.data.leaf.answer));
