@@ -44,7 +44,7 @@ class Config(Frozen):
     """The settings and what they mean; None where the built-in default holds."""
 
     model: str | None = Field(default=None, min_length=1)
-    """The model where none is named: a catalog name, a path, `hf:…`, `ollama:…`."""
+    """The model where none is named: a catalog name, a path, `hf:…`, `ollama:…`, a server's address."""
     threads: int | None = Field(default=None, ge=1, le=512)
     """CPU threads; otherwise what `et-agent tune` found, or all cores."""
     prefix_memory: int | None = Field(default=None, ge=0, le=2**20)

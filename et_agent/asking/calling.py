@@ -144,7 +144,8 @@ class CallForm:
     several: bool = True
 
     @cached_property
-    def _schemas(self) -> dict[str, Mapping[str, Any]]:
+    def schemas(self) -> dict[str, Mapping[str, Any]]:
+        """The schema of each tool's arguments, by the tool's name."""
         functions = [tool["function"] for tool in self.tools]
         return {one["name"]: _parameters(one) for one in functions}
 
@@ -154,7 +155,7 @@ class CallForm:
         Raises:
             SettingsError: No grammar can express a tool's schema.
         """
-        form, schemas = self.format, self._schemas
+        form, schemas = self.format, self.schemas
         opening = form.opening
         if self.free and opening:
             opening = opening.removeprefix(form.marker)
@@ -179,7 +180,7 @@ class CallForm:
         if self.format.opening:
             return re.compile(re.escape(self.format.marker))
         # The prompt has the marker already: the reply begins with a tool's name.
-        names = "|".join(map(re.escape, self._schemas))
+        names = "|".join(map(re.escape, self.schemas))
         return re.compile(rf"\A(?=(?:{names}){re.escape(self.format.middle)})")
 
     @cached_property
@@ -201,7 +202,7 @@ class CallForm:
         if found is None:
             return False
         name, quote, _ = text[found.end() :].partition('"')
-        return bool(quote) and name in self._schemas
+        return bool(quote) and name in self.schemas
 
     def before(self, text: str) -> str:
         """What a reply says before it calls a tool."""
@@ -265,8 +266,8 @@ class CallForm:
             opening = re.compile(slotted(self.format.opening)).match(text, marker.start())
             if opening is None:
                 raise ValueError("no call follows the marker")
-            found = read_calls(self.format, text, opening.end(), self._schemas)
-        if not all(within_bounds(one.arguments, self._schemas[one.name]) for one in found):
+            found = read_calls(self.format, text, opening.end(), self.schemas)
+        if not all(within_bounds(one.arguments, self.schemas[one.name]) for one in found):
             raise ValueError("arguments are outside their schema's bounds")
         return found
 
@@ -354,7 +355,7 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
             raise SettingsError(f"two tools are called {name}: give each a name of its own")
         names.add(name)
         try:
-            json.dumps(tool, allow_nan=False)
+            json.dumps(tool, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
             raise SettingsError(f"tool {name} is not valid JSON: {error}") from error
         except RecursionError as error:

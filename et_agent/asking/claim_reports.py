@@ -14,8 +14,9 @@ from et_agent.results import CalibrationReport, ClaimReport
 __all__ = ["assessed_claims", "claim_reports"]
 
 _NOT_CHECKED: Final = (
-    "no confidence: the claims of a long answer could not be checked, which needs a chat template and "
-    "room in the context for a leaf, a claim and a question"
+    "no confidence: the claims of a long answer could not be checked, which needs logits (a model in "
+    "this process, no server), a chat template, and room in the context for a leaf, a claim and a "
+    "question"
 )
 _NOTHING_STATED: Final = "no confidence: the answer states nothing that could be checked"
 

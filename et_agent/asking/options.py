@@ -109,7 +109,8 @@ class AskOptions:
             one answer.
         tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
             "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
-            forks among valid continuations only. One call per reply.
+            forks among valid continuations only. A reply may make several calls, unless a tool is
+            named.
         schema: A JSON schema that the reply has to fit; equal JSON is one answer.
         stop: Texts that end a path in words and are cut off it. One that ends a path within
             `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
@@ -230,7 +231,7 @@ def _check_template_options(options: object) -> None:
             f"template_options is {options!r}: pass a dict of the chat template's options by name"
         )
     try:
-        json.dumps(dict(options), allow_nan=False)
+        json.dumps(dict(options), allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(f"template_options cannot be written as JSON: {error}") from error
 

@@ -157,8 +157,6 @@ class PendingAnswer:
         if not _joins(prompt) or prompt.same == "tests" or prompt.chat == "plain":
             return None
         judge = None if isinstance(prompt.same, str) else prompt.same
-        if judge is None and isinstance(model, SampledModel):
-            return None  # its logits are out of reach: what can be told without a judge is
         return MeaningReader(model, self.question, self._reader, judge)
 
     def _check_claims(self, model: AnyModel, prompt: PreparedPrompt) -> ClaimChecker | None:

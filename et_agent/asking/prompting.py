@@ -120,6 +120,8 @@ class PreparedPrompt:
         reads: AnyModel = model
         if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)
+            if reading_kind is AnswerKind.LONG and form is None:
+                _check_votes(decoder)
         else:
             if isinstance(form, CallForm):
                 reads = spoken(model, form.format)
@@ -252,7 +254,7 @@ def _decoder(
     Letters are read directly where the prompt is et-agent's own: reasoning makes small models worse at
     choices (docs/confidence.md). Models that were trained to think first do so before choices too.
     """
-    if kind is AnswerKind.LONG and options.decoder is not None:
+    if kind is AnswerKind.LONG and form is None and options.decoder is not None:
         _check_votes(options.decoder)
     if options.context is not None:
         if isinstance(options.decoder, Direct):

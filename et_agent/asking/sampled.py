@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from et_agent.answers.calls import ReadCall
 from et_agent.answers.fields import Body
@@ -33,11 +33,12 @@ _BOX_END: Final = "}"
 
 
 def check_options(options: AskOptions) -> None:
-    """Refuse what takes the model's own template or tokens.
+    """Refuse what takes the model's own template, tokens or logits.
 
     Raises:
         SettingsError: A plain prompt was asked for.
-        UnsupportedModelError: Thoughts were to be switched.
+        UnsupportedModelError: Thoughts were to be switched, the model was to say which answers are one,
+            or attention was to be read.
     """
     if options.chat == "plain":
         raise SettingsError(
@@ -49,6 +50,15 @@ def check_options(options: AskOptions) -> None:
             f"thinking={options.thinking!r}, and a server does not tell how its template switches "
             "thoughts: set the template's own option, such as "
             'template_options={"enable_thinking": False}'
+        )
+    if options.same == "meaning":
+        raise UnsupportedModelError(
+            "same='meaning' reads the model's logits, and a server gives whole replies: use "
+            "same='tests', or a judge of your own (et_agent.answers.joining.Equivalence)"
+        )
+    if options.attention:
+        raise UnsupportedModelError(
+            "attention is read in this process, and the model is behind a server: leave it out"
         )
 
 
@@ -78,19 +88,16 @@ class _CheckedJson(JsonForm):
 
 
 class _CheckedCalls(CallForm):
-    """Calls that no grammar of ours has kept to the schemas of their tools."""
+    """Calls that no grammar of ours has kept to their number and the schemas of their tools."""
 
     def _calls(self, text: str) -> list[ReadCall]:
         """The calls of a complete reply; ValueError where one does not fit, too."""
         found = super()._calls(text)
-        if not all(fits(one.arguments, self._schemas[one.name]) for one in found):
+        if len(found) > 1 and not self.several:
+            raise ValueError("there are several calls")
+        if not all(fits(one.arguments, self.schemas[one.name]) for one in found):
             raise ValueError("arguments do not fit their schema")
         return found
-
-
-def _schema(function: Any) -> dict[str, Any]:
-    given = dict(function.get("parameters") or {"properties": {}})
-    return {**given, "type": "object"}
 
 
 def checked_form(form: JsonForm | CallForm | None) -> JsonForm | CallForm | None:
@@ -104,9 +111,10 @@ def checked_form(form: JsonForm | CallForm | None) -> JsonForm | CallForm | None
         return _CheckedJson(form.schema)
     if form is None:
         return None
-    for tool in form.tools:
-        fits(None, _schema(tool["function"]))
-    return _CheckedCalls(form.format, form.tools, form.free, form.several)
+    checked = _CheckedCalls(form.format, form.tools, form.free, form.several)
+    for schema in checked.schemas.values():
+        fits(None, schema)
+    return checked
 
 
 def sample_request(

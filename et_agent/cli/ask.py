@@ -338,7 +338,7 @@ def ask(
     from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
-    from et_agent.weights.catalog import is_address
+    from et_agent.weights.addresses import is_address
 
     given = given_settings(call)
     if seed is not None:

@@ -35,10 +35,11 @@ def set_(
     from et_agent.storage import config_file
     from et_agent.weights.catalog import settled
 
-    kept = settled(value) if key.lower() == "model" else value
-    config.set_value(key, kept)
-    write_line(f"{key.lower()} = {visible(kept)}  ({visible(str(config_file()))})")
-    variable = config.variable_of(key.replace("-", "_"))
+    name = config.known_key(key)
+    kept = settled(value) if name == "model" else value
+    config.set_value(name, kept)
+    write_line(f"{name} = {visible(kept)}  ({visible(str(config_file()))})")
+    variable = config.variable_of(name)
     if os.environ.get(variable):
         say(f"note: {variable} is set and goes before it")
     return 0

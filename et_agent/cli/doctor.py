@@ -115,6 +115,13 @@ def _checks(
     yield from settings
     if any(check.status == "fail" for check in settings):
         return
+    from et_agent.weights.addresses import is_address
+    from et_agent.weights.catalog import default_model
+
+    spec = model or default_model()
+    if is_address(spec):
+        yield _served(spec, threads, gpu)
+        return
     located, found = _find_model(model, pull=pull)
     yield from found
     if located is None:
@@ -123,6 +130,19 @@ def _checks(
     yield from capabilities
     if usable:
         yield from run_self_test(located, threads, gpu)
+
+
+def _served(spec: str, threads: int | None, gpu: "GpuSettings") -> "Check":
+    """Whether a server can be reached and has the model."""
+    from et_agent.cli.loading import open_model
+    from et_agent.cli.self_test import Check
+    from et_agent.errors import EtAgentError
+
+    try:
+        with open_model(spec, threads=threads, gpu=gpu) as model:
+            return Check("model", "ok", f"{model.info.name}, behind a server")
+    except EtAgentError as error:
+        return Check("model", "fail", str(error))
 
 
 def _installation(threads: int | None) -> "Iterator[Check]":

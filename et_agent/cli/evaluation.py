@@ -12,6 +12,7 @@ from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
     Dequantize,
+    Fast,
     GpuLayers,
     LeavesPerQuestion,
     MainGpu,
@@ -72,6 +73,7 @@ def run(
         typer.Option(metavar="NAME[:SPLIT]|FILE", help="Data set; see `et-agent eval data`."),
     ],
     model: ModelSpec = None,
+    fast: Fast = False,
     decoder: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,7 +119,6 @@ def run(
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate
-    from et_agent.weights.catalog import default_model
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
@@ -127,7 +128,7 @@ def run(
     items = sample(load_items(data), questions, seed=sample_seed)
     with open_store(store) as runs, shown_transfer() as progress:
         opened = loading.open_model(
-            model or default_model(),
+            loading.chosen_model(model, fast=fast),
             context=context,
             threads=threads,
             width=width,

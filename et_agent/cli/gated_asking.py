@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,7 +13,14 @@ from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
 from et_agent.cli.policies import policy_of
-from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.cli.run_options import (
+    MODEL_METAVAR,
+    Fast,
+    GpuLayers,
+    MainGpu,
+    ModelSpec,
+    SplitMode,
+)
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
     TemplateOptions,
@@ -107,7 +114,7 @@ def gated_ask(
     ] = None,
     escalate_to: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH|hf:…", help="Model that questions are escalated to."),
+        typer.Option(metavar=MODEL_METAVAR, help="Model that questions are escalated to."),
     ] = None,
     clarify: Annotated[
         bool, typer.Option("--clarify", metavar="", help="Ask back when the question is unclear.")
@@ -180,7 +187,7 @@ def gated_ask(
     from et_agent.decoding import EntropyTree, MultiChain
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
-    from et_agent.weights.catalog import is_address
+    from et_agent.weights.addresses import is_address
 
     loading.check_load_settings(context=None, threads=threads)
     if seed < 0:
@@ -204,11 +211,14 @@ def gated_ask(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     spec = loading.chosen_model(model, fast=fast)
-    default = MultiChain if is_address(spec) else EntropyTree
-    decoder = default(**chosen) if chosen else None
+
+    def decoder_of(name: str) -> EntropyTree | MultiChain | None:
+        default = MultiChain if is_address(name) else EntropyTree
+        return default(**chosen) if chosen else None
+
     options = AskOptions(
         context=read_passages(passages),
-        decoder=decoder,
+        decoder=decoder_of(spec),
         kind=kind.value,
         seed=seed,
         **thinking_keywords(thinking, max_thinking_tokens, template_options),
@@ -216,15 +226,18 @@ def gated_ask(
     with ExitStack() as stack:
         board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
 
+        here: dict[str, Any] = {
+            "threads": threads,
+            "dequantize": loading.dequantizes(dequantize, unpack),
+            "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+        }
+        served = {name: is_address(name) for name in (spec, escalate_to or spec)}
+
         def opened(name: str) -> "AnyModel":
+            # What is set for a model in this process does not concern the other one.
+            settings = {} if served[name] and not all(served.values()) else here
             return stack.enter_context(
-                loading.open_model(
-                    name,
-                    threads=threads,
-                    dequantize=loading.dequantizes(dequantize, unpack),
-                    gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
-                    progress=board.transfer,
-                )
+                loading.open_model(name, **settings, progress=board.transfer)
             )
 
         loaded = opened(spec)
@@ -234,7 +247,9 @@ def gated_ask(
         target = None
         if escalate_to is not None:
             larger = escalate_to
-            target = ModelTarget(lambda: opened(larger), options)
+            target = ModelTarget(
+                lambda: opened(larger), options.changed(decoder=decoder_of(larger))
+            )
         gate = Gate(
             rules,
             escalate=target,

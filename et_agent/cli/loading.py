@@ -10,7 +10,7 @@ from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import ContextError, SettingsError
 from et_agent.kernels.threads import cores
-from et_agent.weights.catalog import is_address
+from et_agent.weights.addresses import is_address, shown_address
 from et_agent.weights.progress import TransferProgress
 
 __all__ = [
@@ -110,8 +110,9 @@ def open_model(
         }
         if of_process := [name for name, value in given.items() if value is not None]:
             raise SettingsError(
-                f"{', '.join(of_process)}: for models in this process, and {spec} is a server's "
-                "address: leave it out, and set it where the server is started"
+                f"{', '.join(of_process)}: for models in this process, and "
+                f"{shown_address(spec)} is a server's address: leave it out, and set it where "
+                "the server is started"
             )
         return closing(engines.open_model(spec))
     from et_agent.engines.loading import load_model

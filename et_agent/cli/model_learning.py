@@ -16,6 +16,7 @@ from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
     Dequantize,
+    Fast,
     GpuLayers,
     LeavesPerQuestion,
     MainGpu,
@@ -55,6 +56,7 @@ _BAR: Final = 24
 @command
 def learn_model(
     model: ModelSpec = None,
+    fast: Fast = False,
     minutes: Annotated[
         float, typer.Option(help="Time for decoding. A later call goes on from there.")
     ] = 30.0,
@@ -120,7 +122,6 @@ def learn_model(
     from et_agent.errors import SettingsError
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.learning import ModelLearning
-    from et_agent.weights.catalog import default_model
 
     if not 0 < minutes < math.inf:
         raise SettingsError(f"--minutes is {minutes:g}: use a number above 0, such as 30")
@@ -132,7 +133,7 @@ def learn_model(
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     settings = parse_decoder(decoder, **shared)
     sets = _sets(kinds, data, seed)
-    spec = model or default_model()
+    spec = loading.chosen_model(model, fast=fast)
     with shown_transfer() as progress:
         opened = loading.open_model(
             spec,

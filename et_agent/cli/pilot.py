@@ -7,7 +7,7 @@ import typer
 
 from et_agent.cli.ask import ChatName
 from et_agent.cli.guard import be_verbose, command
-from et_agent.cli.run_options import GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
@@ -29,6 +29,7 @@ def pilot(
         ),
     ],
     model: ModelSpec = None,
+    fast: Fast = False,
     chains: Annotated[int, typer.Option(help="Chains per question.")] = 4,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
@@ -64,7 +65,6 @@ def pilot(
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
-    from et_agent.weights.catalog import default_model
 
     if not 1 <= chains <= 256:
         raise SettingsError(f"--chains is {chains}: use 1 to 256 (default 4)")
@@ -76,7 +76,7 @@ def pilot(
     target = None if output is None else _writable(output)
     with shown_transfer() as progress:
         opened = loading.open_model(
-            model or default_model(),
+            loading.chosen_model(model, fast=fast),
             threads=threads,
             gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,

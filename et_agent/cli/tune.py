@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from et_agent.cli.guard import command
-from et_agent.cli.run_options import GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 
 __all__ = ["tune"]
 
@@ -15,6 +15,7 @@ __all__ = ["tune"]
 @command
 def tune(
     model: ModelSpec = None,
+    fast: Fast = False,
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
@@ -26,23 +27,28 @@ def tune(
     Takes some seconds on an idle machine. What is kept belongs to the model, the CPU, the
     kernels and the layers on a GPU.
     """
-    from et_agent.cli.loading import GpuSettings
+    from et_agent.cli.loading import GpuSettings, chosen_model
     from et_agent.cli.terminal import say, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.engines.llama_cpp.tuning import Rate, Tuning, keep_tuning
     from et_agent.engines.llama_cpp.tuning import tune as measure
     from et_agent.engines.loading import load_model
-    from et_agent.weights.catalog import default_model
+    from et_agent.errors import SettingsError
+    from et_agent.weights.addresses import is_address, shown_address
 
     def show(rate: Rate) -> None:
         threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
         say(f"{threads}, {rate.width:2} rows: {rate.tokens_per_second:5.0f} tokens per second")
 
+    spec = chosen_model(model, fast=fast)
+    if is_address(spec):
+        raise SettingsError(
+            f"models are tuned in this process, and {shown_address(spec)} is a server's address: name "
+            "a model file with --model"
+        )
     gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
     with shown_transfer() as progress:
-        loaded = load_model(
-            model or default_model(), attention=False, progress=progress, **gpu.given()
-        )
+        loaded = load_model(spec, attention=False, progress=progress, **gpu.given())
     with loaded:
         rates = measure(loaded, on_rate=show)
         found = Tuning.of(rates)

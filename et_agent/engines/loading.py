@@ -12,7 +12,8 @@ from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
-from et_agent.weights.catalog import default_model, fingerprint_of, is_address, locate
+from et_agent.weights.addresses import is_address, shown_address
+from et_agent.weights.catalog import default_model, fingerprint_of, locate
 from et_agent.weights.gguf import read_gguf
 from et_agent.weights.progress import TransferProgress
 
@@ -82,7 +83,8 @@ def load_model(
     spec = spec or default_model()
     if is_address(spec):
         raise SettingsError(
-            f"{spec} is the address of a server, not a model file: use OpenAICompatibleModel({spec!r})"
+            f"{shown_address(spec)} is the address of a server, not a model file: use "
+            "OpenAICompatibleModel, or a command that takes servers too"
         )
     if unpack is not None:
         warn_of_old_name("load_model(unpack=…)", "dequantize")

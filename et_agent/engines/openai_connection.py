@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from et_agent.errors import QuestionError, ServerError, SettingsError, UnsupportedModelError
+from et_agent.weights.addresses import check_address, shown_address
 
 __all__ = ["REFUSING", "SMALL", "Connection", "LoopThread", "Refusal"]
 
@@ -28,6 +29,7 @@ _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses of failures that may pass."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
+_JSON: Final = {"Content-Type": "application/json"}
 _TOLD: Final = 300
 """Characters of a server's own message that errors have."""
 
@@ -126,9 +128,10 @@ class Connection:
         self, method: str, path: str, body: Mapping[str, Any] | None, limit: int
     ) -> "bytes | Refusal":
         text = bytearray()
+        content = None if body is None else _written(body)
         async with (
             asyncio.timeout(self._timeout),
-            self._client.stream(method, path, json=body) as response,
+            self._client.stream(method, path, content=content, headers=_JSON) as response,
         ):
             failed = response.status_code != 200
             async for chunk in response.aiter_bytes():
@@ -186,18 +189,23 @@ class Connection:
 
 
 def _checked(address: str) -> httpx.URL:
+    check_address(address)
     try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, TypeError, ValueError) as error:
-        raise SettingsError(f"{address!r} is no address: use http://HOST:PORT/v1") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise SettingsError(f"{address!r} is no address: use http://HOST:PORT/v1")
-    if url.userinfo or url.query:
+        return httpx.URL(address)
+    except (httpx.InvalidURL, ValueError) as error:
         raise SettingsError(
-            "the address holds a password or a query: leave them out, and put the key into an "
-            "environment variable"
-        )
-    return url
+            f"{shown_address(address)!r} is no address: use http://HOST:PORT/v1"
+        ) from error
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            "a text of the request is not valid UTF-8: convert the tools, the stop sequences, the "
+            "template's options and the model's name to UTF-8"
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

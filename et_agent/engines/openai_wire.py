@@ -23,7 +23,7 @@ from et_agent.engines.sampled import (
     TokenTable,
 )
 from et_agent.errors import ServerError
-from et_agent.templates.messages import Message
+from et_agent.templates.messages import Message, MessageCall
 
 __all__ = [
     "Choice",
@@ -42,6 +42,8 @@ MOST_ALTERNATIVES: Final = 20
 _WORD: Final = re.compile(r"\s*\S+|\s+")
 _FEWEST_COPIES: Final = 3
 _LEAST_OF_COPIES: Final = -5.0
+_NOT_TOLD: Final = -9999.0
+"""What OpenAI's interface says of tokens that are not among the likeliest."""
 _ENDED: Final = frozenset({"stop", "tool_calls", "function_call"})
 
 
@@ -54,7 +56,7 @@ class Dialect:
         logprobs: How many alternatives it tells at each place; 0 without log-probabilities.
         seed: Whether it takes a seed.
         top_p: Whether it takes `top_p`, which is sent so that nothing is cut off the distribution.
-        parallel_tool_calls: Whether it can be told to make one call per reply.
+        parallel_tool_calls: Whether it can be told how many calls a reply may make.
         max_tokens: Its name for the limit.
     """
 
@@ -99,7 +101,7 @@ def body_of(
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(one) for one in request.messages],
+        "messages": list(_messages(request.messages)),
         "temperature": request.temperature,
         dialect.max_tokens: request.max_tokens,
         "stream": False,
@@ -118,7 +120,8 @@ def body_of(
     if request.tools:
         body |= {"tools": list(request.tools), "tool_choice": _choice(request.tool_choice)}
         if dialect.parallel_tool_calls:
-            body["parallel_tool_calls"] = False
+            # Who names a tool wants it to be called once.
+            body["parallel_tool_calls"] = request.tool_choice in ("auto", "any")
     if request.schema is not None:
         body["response_format"] = _format(request.schema)
     if request.template_options:
@@ -126,24 +129,34 @@ def body_of(
     return body
 
 
-def _message(message: Message) -> dict[str, Any]:
-    made: dict[str, Any] = dict(message)
-    if calls := message.get("tool_calls"):
-        # Every call has an id there; a conversation may leave out those that it does not need.
-        made["tool_calls"] = [
-            {
-                "id": call.get("id") or f"call_{number}",
-                "type": "function",
-                "function": {
-                    "name": call["function"]["name"],
-                    "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False),
-                },
-            }
-            for number, call in enumerate(calls)
-        ]
-    if message["role"] == "tool":
-        made.setdefault("tool_call_id", "call_0")
-    return made
+def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    """Messages with an id for every call; a conversation may leave out those that it does not need.
+
+    Results without an id answer the calls in their order.
+    """
+    made = 0
+    waiting: list[str] = []
+    for message in messages:
+        sent: dict[str, Any] = dict(message)
+        if calls := message.get("tool_calls"):
+            ids = [call.get("id") or f"call_{made + at}" for at, call in enumerate(calls)]
+            sent["tool_calls"] = list(map(_sent_call, calls, ids))
+            made += len(calls)
+            waiting = ids
+        if message["role"] == "tool":
+            answered = sent.setdefault("tool_call_id", waiting[0] if waiting else "call_0")
+            waiting = [one for one in waiting if one != answered]
+        yield sent
+
+
+def _sent_call(call: MessageCall, number: str) -> dict[str, Any]:
+    function = call["function"]
+    arguments = json.dumps(function["arguments"], ensure_ascii=False)
+    return {
+        "id": number,
+        "type": "function",
+        "function": {"name": function["name"], "arguments": arguments},
+    }
 
 
 def _choice(choice: str) -> Any:
@@ -256,8 +269,8 @@ class _Meta(_Shape):
 class ServedModel(_Shape):
     """A model as a server lists it; `root` is vLLM's, `meta` is llama-server's."""
 
-    id: str
-    root: str | None = None
+    id: Annotated[str, BeforeValidator(_text)]
+    root: Text = None
     meta: _Meta | None = None
 
 
@@ -333,11 +346,16 @@ def sample_of(choice: Choice, table: TokenTable) -> Sample:
 
 
 def _written(call: _Call) -> str:
+    """A call in a sample's text. What is no JSON is a quoted text, so that it can end no call."""
     given = call.function.arguments
     if isinstance(given, dict):
         given = json.dumps(given, ensure_ascii=False)
-    form = SERVER_CALLS
-    return f"{form.opening}{call.function.name}{form.middle}{given or '{}'}{form.closing}"
+    try:
+        json.loads(given or "{}")
+    except (ValueError, RecursionError):
+        given = json.dumps(given, ensure_ascii=False)
+    form, name = SERVER_CALLS, json.dumps(call.function.name, ensure_ascii=False)[1:-1]
+    return f"{form.opening}{name}{form.middle}{given or '{}'}{form.closing}"
 
 
 def _spelled(
@@ -355,11 +373,13 @@ def _spelled(
     for piece, one in pieces:
         low, high = max(begin, at), min(end, at + len(piece))
         if low < high:
-            top = sorted(
-                (min(0.0, other.logprob) for other in one.top_logprobs or ()), reverse=True
-            )
-            cut = piece[low - at : high - at]
-            yield Token(number(cut), min(0.0, one.logprob), tuple(top))
+            listed = (min(0.0, other.logprob) for other in one.top_logprobs or ())
+            top = tuple(sorted((other for other in listed if other > _NOT_TOLD), reverse=True))
+            log_prob = min(0.0, one.logprob)
+            if log_prob <= _NOT_TOLD:
+                # It is less likely than all that are listed.
+                log_prob = top[-1] if top else math.nan
+            yield Token(number(piece[low - at : high - at]), log_prob, top)
         at += len(piece)
 
 

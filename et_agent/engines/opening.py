@@ -5,7 +5,7 @@ from typing import Any
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError, UnsupportedModelError
-from et_agent.weights.catalog import is_address
+from et_agent.weights.addresses import is_address, shown_address
 
 __all__ = ["needing_logits", "open_model"]
 
@@ -30,8 +30,9 @@ def open_model(spec: str, **options: Any) -> AnyModel:
         return load_model(spec, **options)
     if options:
         raise SettingsError(
-            f"{', '.join(sorted(options))} are for models in this process, and {spec} is a server's "
-            "address: leave them out, and set them where the server is started"
+            f"{', '.join(sorted(options))} are for models in this process, and "
+            f"{shown_address(spec)} is a server's address: leave them out, and set them where "
+            "the server is started"
         )
     from et_agent.engines.openai_compatible import OpenAICompatibleModel
 

@@ -38,7 +38,8 @@ from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
 from et_agent.runnables.thinking import ThinkingSettings
 from et_agent.runnables.watching import Send, Watch
-from et_agent.weights.catalog import default_model, is_address
+from et_agent.weights.addresses import is_address
+from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeRunnable", "calibrator_of"]
 

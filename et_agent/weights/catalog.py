@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from et_agent.config import read_config
 from et_agent.errors import ModelFileError
 from et_agent.storage import cache_dir
+from et_agent.weights.addresses import check_address, is_address
 from et_agent.weights.download import fetch, is_complete
 from et_agent.weights.entries import ENTRIES, CatalogEntry
 from et_agent.weights.files import file_sha256, recorded_sha256
@@ -41,7 +42,6 @@ __all__ = [
     "default_model",
     "file_sha256",
     "fingerprint_of",
-    "is_address",
     "list_models",
     "locate",
     "settled",
@@ -170,11 +170,6 @@ def fingerprint_of(
     return hashlib.sha256("".join(each).encode()).hexdigest()
 
 
-def is_address(spec: str) -> bool:
-    """Whether a model is named by the address of its server."""
-    return spec.startswith(("http://", "https://"))
-
-
 def settled(spec: str) -> str:
     """A spec that names the same model in every folder, for a setting; a path becomes absolute.
 
@@ -182,6 +177,7 @@ def settled(spec: str) -> str:
 
     Raises:
         ModelFileError: It names no model, or a file that is not there.
+        SettingsError: It is no address of a server, or one that holds a password.
     """
     if spec.lower() in CATALOG:
         return spec.lower()
@@ -189,6 +185,7 @@ def settled(spec: str) -> str:
         _hub_parts(spec)
         return spec
     if is_address(spec):
+        check_address(spec)
         return spec
     located = locate(spec, download=False)
     return spec if store_of(spec) else str(located.path.absolute())

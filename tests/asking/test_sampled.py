@@ -82,6 +82,8 @@ def test_decoders_that_need_logits_are_refused_with_those_that_do_not(
         ({"chat": "plain"}, SettingsError, "chat='model'"),
         ({"thinking": "on"}, UnsupportedModelError, "template_options"),
         ({"thinking": "off"}, UnsupportedModelError, "template_options"),
+        ({"same": "meaning"}, UnsupportedModelError, "same='tests'"),
+        ({"attention": True}, UnsupportedModelError, "attention"),
     ],
 )
 def test_options_that_need_the_template_are_refused(
@@ -167,15 +169,70 @@ def test_a_tool_by_name_and_none(behind: Behind) -> None:
         [call({"city": "Oslo", "days": 2}, name="other")],
         [call('{"city": "Oslo", ')],
         [call("[]")],
-        [call({"city": "Oslo", "days": 2}), call({"city": "Rome", "days": 2})],
+        [call({"city": "Oslo", "days": 2}), call({"city": "Rome"})],
+        [call('{"city": "a", "days": 1}}</tool_call><tool_call>{"name": "weather", "arguments": '
+              '{"city": "b", "days": 2}')],
+        [call({"city": "b", "days": 2}, name='weather", "arguments": {"city": "a", "days": 1}}'
+              '</tool_call><tool_call>{"name": "weather')],
     ],
-)
+)  # fmt: skip
 def test_calls_that_do_not_fit_are_no_answers(behind: Behind, calls: list[Body]) -> None:
     _, model = behind(calling(*calls))
     result = ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="any")
     assert result.tool_calls == ()
     assert result.answer is None
     assert result.confidence is None
+
+
+def test_a_reply_may_make_several_calls_unless_a_tool_is_named(behind: Behind) -> None:
+    both = [call({"city": city, "days": 2}) for city in ("Oslo", "Rome")]
+    server, model = behind(calling(*both))
+    for choice_of_tool, count in (("auto", 2), ("any", 2), ("weather", 0)):
+        server.requests.clear()
+        result = ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice=choice_of_tool)
+        assert len(result.tool_calls) == count
+        assert server.requests[0]["parallel_tool_calls"] is (count == 2)
+
+
+def test_results_without_ids_answer_the_calls_in_their_order(behind: Behind) -> None:
+    server, model = behind(choice("\\boxed{dry}"))
+    cities = ("Oslo", "Rome")
+    made = [{"function": {"name": "weather", "arguments": {"city": one}}} for one in cities]
+    turn = [
+        {"role": "assistant", "content": "", "tool_calls": made},
+        {"role": "tool", "content": "rain"},
+        {"role": "tool", "content": "sun"},
+    ]
+    said: list[Any] = [{"role": "user", "content": "Weather?"}, *turn, *turn]
+    ask(model, said, decoder=CHAINS, tools=[WEATHER])
+    sent = [one for one in server.requests[0]["messages"] if one["role"] != "system"]
+    ids = [one["id"] for message in sent for one in message.get("tool_calls", ())]
+    assert len(set(ids)) == 4
+    assert [one["tool_call_id"] for one in sent if one["role"] == "tool"] == ids
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tools": [{"type": "function", "function": {"name": "x", "description": "\ud800"}}]},
+        {"template_options": {"x": "\ud800"}},
+        {"stop": ["\ud800"]},
+    ],
+)
+def test_halves_of_surrogate_pairs_are_refused(behind: Behind, options: Any) -> None:
+    server, model = behind(choice("x"))
+    with pytest.raises(SettingsError, match=r"JSON|UTF-8"):
+        ask(model, "2 + 3?", **options)
+    assert not server.requests
+
+
+def test_long_answers_have_no_confidence_and_no_votes(behind: Behind) -> None:
+    _, model = behind(choice("Oslo is a city. It lies in Norway."))
+    result = ask(model, "Tell me about Oslo.", kind="long", decoder=CHAINS)
+    assert result.confidence is None
+    assert any("no server" in note for note in result.notes)
+    with pytest.raises(SettingsError, match="stop_risk"):
+        ask(model, "Oslo?", kind="long", decoder=MultiChain(leaves=2, stop_risk=0.1))
 
 
 def test_arguments_in_another_order_are_the_same_call(behind: Behind) -> None:

@@ -39,6 +39,12 @@ def test_a_path_is_kept_absolute(run: Run, tmp_path: Path, monkeypatch: pytest.M
     assert run("config", "get", "model").out == f"{tmp_path / 'my.gguf'}\n"
 
 
+def test_keys_are_told_as_they_are_kept(run: Run, file: Path) -> None:
+    assert run("config", "set", "Prefix-Memory", "8").out.startswith("prefix_memory = 8 ")
+    assert run("config", "set", "MODEL", "http://localhost:8080/v1#tiny").code == 0
+    assert run("config", "get", "model").out == "http://localhost:8080/v1#tiny\n"
+
+
 def test_a_variable_that_goes_before_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ET_AGENT_THREADS", "1")
     assert "ET_AGENT_THREADS is set" in run("config", "set", "threads", "2").err
@@ -52,6 +58,8 @@ def test_a_variable_that_goes_before_is_told(run: Run, monkeypatch: pytest.Monke
         (("set", "model", "./nosuch.gguf"), "No such file"),
         (("set", "model", "ollama:nosuch"), "ollama:nosuch is not there"),
         (("set", "model", "hf:nothing"), "does not name a file on the hub"),
+        (("set", "model", "http://"), "is no address"),
+        (("set", "model", "http://me:secret@host/v1"), "holds a password"),
         (("set", "modle", "x"), "Did you mean model?"),
         (("get", "modle"), "Did you mean model?"),
         (("set", "threads", "0"), "threads"),

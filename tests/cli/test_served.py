@@ -63,6 +63,15 @@ def test_what_servers_cannot_do_is_told(
     assert told in done.err
 
 
+def test_doctor_asks_the_server_and_tune_refuses_it(run: Run, server: OpenAIServer) -> None:
+    found = json.loads(run("doctor", "--model", f"{server.url}#tiny", "--json").out)
+    (model,) = [one for one in found["checks"] if one["name"] == "model"]
+    assert (model["status"], model["detail"]) == ("ok", "tiny, behind a server")
+    done = run("tune", "--model", server.url)
+    assert done.code == 2
+    assert "tuned in this process" in done.err
+
+
 def test_errors_of_a_server_are_one_line(run: Run) -> None:
     with serving(lambda _: Raw(400, b'{"error": {"message": "no\\nway"}}')) as server:
         done = run("ask", "--model", server.url, "2 + 3?")

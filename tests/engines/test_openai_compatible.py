@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from et_agent import AskResult, Greedy, MultiChain, ask, submit
+from et_agent import AskResult, Greedy, MultiChain, ask, load_model, submit
 from et_agent.engines import openai_connection
 from et_agent.engines.openai_compatible import OpenAICompatibleModel
+from et_agent.engines.opening import open_model
 from et_agent.engines.sampled import SampledModel
 from et_agent.errors import (
     EtAgentError,
@@ -475,11 +476,43 @@ def test_the_fingerprint_is_that_of_the_model_wherever_it_is_served(behind: Behi
 
 
 @pytest.mark.parametrize(
-    "address", ["localhost:8080/v1", "ftp://host/v1", "http://", "http://me:secret@host/v1"]
+    "address",
+    [
+        "localhost:8080/v1",
+        "ftp://host/v1",
+        "http://",
+        "http://[::1",
+        "http://\ud800/v1",
+        "http://host:99999/v1",
+        "http://host:-1/v1",
+        "http://me:secret@host/v1",
+        "http://me:secret@host:x/v1",
+        "http://host/v1?key=secret",
+    ],
 )
 def test_addresses_that_are_none(address: str) -> None:
-    with pytest.raises(SettingsError, match="address"):
+    with pytest.raises(SettingsError, match="address") as raised:
         OpenAICompatibleModel(address)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["http://me:secret@host/v1", "HTTPS://host/v1?key=secret#a"])
+def test_no_message_carries_what_an_address_should_not_hold(address: str) -> None:
+    for refused in (lambda: open_model(address, context=4096), lambda: load_model(address)):
+        with pytest.raises(SettingsError, match="server") as raised:
+            refused()
+        assert "secret" not in str(raised.value)
+
+
+def test_a_token_that_is_not_among_the_listed_is_less_likely_than_these(behind: Behind) -> None:
+    said = choice("ab", logprob=-2.0)
+    first, second = said["logprobs"]["content"]
+    first["logprob"] = second["logprob"] = -9999.0
+    second["top_logprobs"] = [{"token": "", "logprob": -9999.0}]
+    _, model = behind(lambda _: completion(said))
+    tree = ask(model, QUESTION, decoder=Greedy()).tree
+    assert tree is not None
+    assert tree.nodes[0].log_probs[:2] == (-2.0, None)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
 from et_agent.validation import explained
-from et_agent.weights.catalog import is_address
+from et_agent.weights.addresses import is_address
 from langchain_et_agent._replies import reply
 
 if TYPE_CHECKING:

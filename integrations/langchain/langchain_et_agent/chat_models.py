@@ -36,7 +36,8 @@ from et_agent.renaming import warn_of_old_name
 from et_agent.runnables.thinking import THINKING_FIELDS, ThinkingSettings
 from et_agent.runnables.tree import calibrator_of
 from et_agent.validation import explained
-from et_agent.weights.catalog import default_model, is_address
+from et_agent.weights.addresses import is_address
+from et_agent.weights.catalog import default_model
 from langchain_et_agent._calls import (
     CALL_ARGUMENTS,
     Call,
@@ -149,7 +150,7 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     max_retries: int | None = None
     """Not used: the same seed gives the same reply, so a retry would not help."""
     api_key: SecretStr | None = Field(default=None, exclude=True)
-    """Not used: the model runs in this process."""
+    """Not used: a model in this process needs none, and a server's is read from the environment."""
     context: int = 8192
     """Cells of the model's cache, shared by all calls."""
     threads: int | None = None
@@ -409,7 +410,7 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Let the model call tools, one call per reply.
+        """Let the model call tools, several per reply unless one is named.
 
         Arguments fit the tool's schema. A grammar cannot enforce everything, such as `uniqueItems`. A
         call that breaks such a rule is not an answer and is returned as an invalid tool call.
