@@ -32,12 +32,14 @@ __all__ = [
     "known_key",
     "read_config",
     "set_value",
+    "shown_variable",
     "source_of",
     "unset_value",
     "variable_of",
 ]
 
 _MOST_BYTES: Final = 1024 * 1024
+_PASSWORD: Final = re.compile(r"//[^/\s]*@")
 
 
 class Config(Frozen):
@@ -56,6 +58,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "ET_AGENT_MODEL": "the setting `model`",
         "ET_AGENT_THREADS": "the setting `threads`",
         "ET_AGENT_PREFIX_MEMORY": "the setting `prefix_memory`, MiB",
+        "ET_AGENT_API_KEY": "the key of models behind servers",
         "ET_AGENT_CONFIG": "the file of the settings",
         "ET_AGENT_CACHE": "the folder of models and of what is compiled, measured or fitted for them",
         "ET_AGENT_DATA": "the folder of evaluation data sets",
@@ -71,6 +74,14 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 def variable_of(key: str) -> str:
     """The environment variable of a setting."""
     return f"ET_AGENT_{key.upper()}"
+
+
+def shown_variable(name: str) -> str | None:
+    """What an environment variable holds, for eyes: without keys and passwords; None if unset."""
+    value = os.environ.get(name)
+    if value and name.endswith("_KEY"):
+        return "(a key)"
+    return None if value is None else _PASSWORD.sub("//…@", value)
 
 
 def read_config() -> Config:
@@ -138,8 +149,28 @@ def unset_value(key: str) -> bool:
         if names & _parsed(lines).keys():
             raise SettingsError(f"{config_file()}: {key} spans several lines; remove it by hand")
         return False
+    if not _is_kept(lines, kept, names):
+        raise _by_hand()
     _write_lines(kept)
     return True
+
+
+def _is_kept(lines: list[str], kept: list[str], names: set[str]) -> bool:
+    """Whether all other keys mean what they did: a line may stand in a text of several."""
+    try:
+        found = _parsed(lines)
+    except SettingsError:
+        return True  # it may be TOML without this line
+    try:
+        return _parsed(kept) == {key: one for key, one in found.items() if key not in names}
+    except SettingsError:
+        return False
+
+
+def _by_hand() -> SettingsError:
+    return SettingsError(
+        f"{config_file()} is written in a way that is not changed: edit it by hand"
+    )
 
 
 def _in_environment() -> dict[str, str]:
@@ -157,12 +188,14 @@ def _in_file() -> dict[str, Any]:
 def _lines() -> list[str]:
     path = config_file()
     try:
-        return read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
+        text = read_regular(path, most=_MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or error
         raise SettingsError(f"the settings in {path} cannot be read: {said}") from None
+    # Not `splitlines`: a text may hold other ends of lines.
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
 def _parsed(lines: list[str]) -> dict[str, Any]:
@@ -207,9 +240,7 @@ def _toml(value: str | int) -> str:
 def _write(lines: list[str], expected: Mapping[str, Any]) -> Config:
     """Write lines that must mean `expected`: a key may stand in a text of several lines."""
     if _parsed(lines) != expected:
-        raise SettingsError(
-            f"{config_file()} is written in a way that is not changed: edit it by hand"
-        )
+        raise _by_hand()
     _write_lines(lines)
     return _checked(expected, str(config_file()))
 

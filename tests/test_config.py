@@ -148,3 +148,30 @@ def test_every_environment_variable_is_listed() -> None:
     page = (ROOT / "docs" / "settings.md").read_text("utf-8")
     assert [name for name in VARIABLES if f"`{name}`" not in page] == []
     assert [key for key in Config.model_fields if f"`{key}`" not in page] == []
+
+
+def test_a_line_within_a_text_is_not_taken_for_a_setting(file: Path) -> None:
+    text = 'model = """a\\\nthreads = 3\n"""\n'
+    write(file, text)
+    with pytest.raises(SettingsError, match="by hand"):
+        unset_value("threads")
+    assert file.read_text() == text
+
+
+def test_what_is_no_toml_can_be_mended(file: Path) -> None:
+    write(file, "threads = \nmodel = 'x'\n")
+    assert unset_value("threads")
+    assert read_config().model == "x"
+
+
+@pytest.mark.parametrize("model", ["a\u2028b", "a\x85b", "a\x0bb"])
+def test_a_text_may_hold_other_ends_of_lines(file: Path, model: str) -> None:
+    set_value("model", model)
+    set_value("threads", "2")
+    assert (read_config().model, read_config().threads) == (model, 2)
+
+
+def test_a_file_may_begin_with_a_mark_and_have_the_line_ends_of_windows(file: Path) -> None:
+    write(file, "")
+    file.write_bytes(b"\xef\xbb\xbfthreads = 3\r\nmodel = 'x'\r\n")
+    assert (read_config().model, read_config().threads) == ("x", 3)

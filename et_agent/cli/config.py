@@ -85,8 +85,6 @@ def path() -> int:
 @command
 def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     """List the settings with their values and where those come from, and all environment variables."""
-    import os
-
     from et_agent import config
     from et_agent.cli.terminal import visible, write_line
 
@@ -97,7 +95,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
             "settings": {
                 key: {"value": value, "from": where} for key, (value, where) in rows.items()
             },
-            "variables": {name: os.environ.get(name) for name in config.VARIABLES},
+            "variables": {name: config.shown_variable(name) for name in config.VARIABLES},
         }
         write_line(json.dumps(found, indent=2))
         return 0
@@ -116,7 +114,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     for name in ("environment variable", "what it sets"):
         variables.add_column(name, overflow="fold", no_wrap=name.startswith("environment"))
     for name, what in config.VARIABLES.items():
-        value = os.environ.get(name)
+        value = config.shown_variable(name)
         now = Text("") if value is None else Text(f"\nnow {visible(value)}", style="green")
         variables.add_row(name, Text(what) + now)
     console = output_console()

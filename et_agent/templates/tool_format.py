@@ -193,18 +193,20 @@ def decoded(text: str, how: Value) -> Any:
     Raises:
         ValueError: It writes none.
     """
-    match how.encoding:
-        case "raw":
-            return text
-        case "json":
-            return json.loads(text)
-        case "python":
-            try:
-                return json.loads(text) if text in _WORDS else ast.literal_eval(text.strip())
-            except (SyntaxError, MemoryError, RecursionError) as error:
-                raise ValueError(f"{text[:40]!r} is no value of Python") from error
-        case "bare":
-            return json.loads(_quoted(text, how.quote))
+    try:
+        match how.encoding:
+            case "raw":
+                return text
+            case "json":
+                value = json.loads(text)
+            case "python":
+                value = json.loads(text) if text in _WORDS else ast.literal_eval(text.strip())
+            case "bare":
+                value = json.loads(_quoted(text, how.quote))
+        # Neither sets nor infinite numbers are values of a call.
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{text[:40]!r} is no value of a call") from error
 
 
 def _quoted(text: str, quote: str) -> str:

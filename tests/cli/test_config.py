@@ -39,6 +39,16 @@ def test_a_path_is_kept_absolute(run: Run, tmp_path: Path, monkeypatch: pytest.M
     assert run("config", "get", "model").out == f"{tmp_path / 'my.gguf'}\n"
 
 
+def test_the_list_tells_no_key_and_no_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ET_AGENT_API_KEY", "secret")
+    monkeypatch.setenv("ET_AGENT_INDEX", "https://me:secret@index.example/simple /folder")
+    for options in ((), ("--json",)):
+        shown = run("config", "list", *options).out
+        assert "secret" not in shown
+        assert "index.example/simple" in shown
+        assert "(a key)" in shown
+
+
 def test_keys_are_told_as_they_are_kept(run: Run, file: Path) -> None:
     assert run("config", "set", "Prefix-Memory", "8").out.startswith("prefix_memory = 8 ")
     assert run("config", "set", "MODEL", "http://localhost:8080/v1#tiny").code == 0
@@ -96,6 +106,40 @@ def test_a_broken_file_is_an_error_of_every_command(
 def test_help_names_the_default_and_the_small_model() -> None:
     assert MODEL_SHOWN.startswith(f"{DEFAULT_MODEL},")
     assert SMALL_MODEL in FAST_HELP
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("ask",),
+        ("gate", "ask"),
+        ("eval", "run"),
+        ("calibrate", "model"),
+        ("pilot",),
+        ("score",),
+        ("tune",),
+    ],
+)
+def test_every_command_with_a_model_takes_the_small_one(
+    run: Run, file: Path, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / "questions.txt").write_text("2 + 3?\n")
+    monkeypatch.chdir(file.parent)
+    given = {
+        ("ask",): ("2 + 3?",),
+        ("gate", "ask"): ("2 + 3?",),
+        ("eval", "run"): ("--data", "own.jsonl"),
+        ("calibrate", "model"): ("--data", "own.jsonl"),
+        ("pilot",): ("--questions", "questions.txt"),
+        ("score",): ("--question", "2 + 3?", "--answer", "5"),
+        ("tune",): (),
+    }[path]
+    (file.parent / "own.jsonl").write_text(
+        "".join(f'{{"question": "{n} + 3?", "answer": "{n + 3}"}}\n' for n in range(8))
+    )
+    shown = run(*path, *given, "--fast", "--model", "x.gguf")
+    assert shown.code == 2
+    assert "leave out --fast or --model" in shown.err
 
 
 @pytest.mark.parametrize("command", [("ask",), ("gate", "ask")])

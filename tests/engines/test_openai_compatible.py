@@ -498,10 +498,12 @@ def test_addresses_that_are_none(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["http://me:secret@host/v1", "HTTPS://host/v1?key=secret#a"])
 def test_no_message_carries_what_an_address_should_not_hold(address: str) -> None:
-    for refused in (lambda: open_model(address, context=4096), lambda: load_model(address)):
-        with pytest.raises(SettingsError, match="server") as raised:
-            refused()
-        assert "secret" not in str(raised.value)
+    with pytest.raises(SettingsError, match="server") as raised:
+        open_model(address, context=4096)
+    assert "secret" not in str(raised.value)
+    with pytest.raises(SettingsError, match="server") as raised:
+        load_model(address)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_token_that_is_not_among_the_listed_is_less_likely_than_these(behind: Behind) -> None:
