@@ -342,6 +342,8 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     Raises:
         SettingsError: One is not in that form, or two have the same name.
     """
+    if not isinstance(tools, Sequence):
+        raise SettingsError(f"tools is a {type(tools).__name__}: pass a list of tools")
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
         function = tool.get("function") if isinstance(tool, Mapping) else None

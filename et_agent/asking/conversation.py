@@ -167,6 +167,10 @@ def _message(given: Any, number: int) -> Message:
             raise QuestionError(
                 f"{what} has tool_calls, which only an assistant's message may have: remove them"
             )
+        if not isinstance(calls, Sequence) or isinstance(calls, str | bytes):
+            raise QuestionError(
+                f"the tool_calls of {what} are a {type(calls).__name__}: pass a list of calls"
+            )
         made["tool_calls"] = [_call(call, what) for call in calls]
     if given.get("reasoning_content") and role == "assistant":
         what_thought = f"the reasoning_content of {what}"
@@ -182,8 +186,9 @@ def _call(given: Any, what: str) -> MessageCall:
         function = given["function"]
         name, arguments = function["name"], function["arguments"]
     except (KeyError, TypeError) as error:
+        lacking = error if isinstance(error, KeyError) else "a function"
         raise QuestionError(
-            f"a tool call of {what} lacks {error}: use {{'id': …, 'function': {{'name': …, "
+            f"a tool call of {what} lacks {lacking}: use {{'id': …, 'function': {{'name': …, "
             "'arguments': {…}}}"
         ) from error
     if not isinstance(arguments, Mapping):

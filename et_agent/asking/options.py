@@ -96,7 +96,7 @@ class AskOptions:
         decoder: An `EntropyTree`, `MultiChain`, `Greedy` or `Direct`. If None, `EntropyTree(leaves=8)`
             with a context, `Direct()` for a question with lettered options and without a system
             prompt, else `EntropyTree()`.
-        kind: What an answer is: "number", "math", "choice", "text" or "auto".
+        kind: What an answer is, an `AnswerKind` by its name, or "auto".
         seed: Random seed, at least 0. The same seed, model and machine give the same tree.
         system_prompt: Replaces the default instruction; "" for none. The default is the instruction of
             the answer kind, or the schema if there is one. A conversation with a system message or
@@ -175,6 +175,10 @@ class AskOptions:
             raise SettingsError(f"chat is {self.chat!r}: use 'model' or 'plain'")
         if self.chat == "plain" and self.tools:
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
+        if self.schema is not None and not isinstance(self.schema, Mapping):
+            raise SettingsError(
+                f"schema is a {type(self.schema).__name__}: pass a JSON schema as a dict"
+            )
         if self.schema is not None and self.tools:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()

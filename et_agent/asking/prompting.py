@@ -117,15 +117,13 @@ class PreparedPrompt:
         thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
         form = calls if options.schema is None else JsonForm(options.schema)
-        reads: AnyModel = model
         if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)
             if reading_kind is AnswerKind.LONG and form is None:
                 _check_votes(decoder)
         else:
-            if isinstance(form, CallForm):
-                reads = spoken(model, form.format)
-                thinking = thinking if form.free else thinking.before_calls()
+            if isinstance(form, CallForm) and not form.free:
+                thinking = thinking.before_calls()
             decoder = _decoder(options, conversation, reading_kind, form, thinks=thinking.thinks)
         direct = isinstance(decoder, Direct)
         system_prompt = options.system_prompt
@@ -168,7 +166,7 @@ class PreparedPrompt:
             template_options=thinking.template,
             max_thinking_tokens=None if direct else thinking.limit,
             thoughts=tokens.thoughts,
-            spoken=reads,
+            spoken=tokens.spoken or model,
             begun=conversation.begun,
             same=options.same or ("words" if passages else "tests"),
         )
@@ -205,6 +203,7 @@ class _Tokens:
     """A prompt in tokens, with what holds for the tokens that follow it; see `PreparedPrompt`."""
 
     prompt: list[int]
+    spoken: LanguageModel | None = None
     constraint: Constraint | None = None
     lettered: Lettered | None = None
     thoughts: Thoughts | None = None
@@ -238,7 +237,7 @@ def _tokens(
     constraint = None if form is None else form.constraint(model)
     if thoughts is not None:
         constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
-    return _Tokens(prompt, constraint, lettered, thoughts)
+    return _Tokens(prompt, reads, constraint, lettered, thoughts)
 
 
 def _decoder(

@@ -110,7 +110,7 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettin
     max_tokens: int | None = None
     """Longest path in generated tokens; None for the decoder's setting."""
     kind: AnswerKind = AnswerKind.AUTO
-    """What an answer is: "number", "math", "choice", "text" or "auto"."""
+    """What an answer is, an `AnswerKind` by its name, or "auto"."""
     seed: int = Field(default=0, ge=0)
     """Random seed. The same seed, model and machine give the same tree."""
     system_prompt: str | None = None

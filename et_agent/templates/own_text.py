@@ -93,7 +93,14 @@ class OwnText(str):
         return found
 
     def rsplit(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> "list[OwnText]":  # type: ignore[override]
-        return self._parts(super().rsplit(sep, maxsplit), backwards=True)
+        if sep is None:
+            return self._parts(super().rsplit(None, maxsplit), backwards=True)
+        found: list[OwnText] = []
+        end = len(self)
+        for part in reversed(super().rsplit(sep, maxsplit)):
+            found.insert(0, self._part(end - len(part), len(part)))
+            end -= len(part) + len(sep)
+        return found
 
     def splitlines(self, keepends: bool = False) -> "list[OwnText]":  # type: ignore[override]
         whole = self._parts(super().splitlines(keepends=True))

@@ -80,7 +80,9 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
         ([said("user"), CALLING, said("tool", tool_call_id="2")], "the call '2'"),
         ([said("user"), CALLING, said("user"), said("tool", tool_call_id="1")], "the call '1'"),
         ([said("user"), said("assistant", "", tool_calls=[{}])], "lacks 'function'"),
-        ([said("user"), said("assistant", "", tool_calls=["x"])], "lacks"),
+        ([said("user"), said("assistant", "", tool_calls=["x"])], "lacks a function"),
+        ([said("user"), said("assistant", "", tool_calls=5)], "pass a list of calls"),
+        ([said("user"), said("assistant", "", tool_calls="ab")], "pass a list of calls"),
         (
             called("", {}),
             "tool's name in message 2 is empty",

@@ -34,6 +34,7 @@ def test_options_are_frozen_and_changed_in_a_copy() -> None:
         ({"chat": "Plain"}, SettingsError, "chat is 'Plain': use 'model' or 'plain'"),
         ({"chat": "plain", "tools": [{}]}, SettingsError, "use chat='model'"),
         ({"schema": {}, "tools": [{}]}, SettingsError, "exclude each other: pass one of them"),
+        ({"schema": True}, SettingsError, "pass a JSON schema as a dict"),
         ({"stop": "Q"}, SettingsError, "pass a list of stop sequences"),
         ({"calibrator": "best"}, SettingsError, "calibrator is 'best': pass a Calibrator"),
         ({"decoder": DecoderSettings()}, SettingsError, "DecoderSettings is not a decoder"),

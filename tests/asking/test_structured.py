@@ -262,6 +262,7 @@ def test_parameters_in_several_ways_hold_what_these_name() -> None:
         ({"tools": [ADD, ADD]}, "two tools are called add"),
         ({"tools": [{"name": "add"}]}, "tool 1 has no name"),
         ({"tools": ["add"]}, "tool 1 has no name"),
+        ({"tools": 5}, "pass a list of tools"),
         ({"tools": [{"function": {"name": "a", "x": {1}}}]}, "tool a is not valid JSON"),
         (
             {"tools": [{"function": {"name": "a", "parameters": {"not": {}}}}]},
@@ -292,7 +293,7 @@ def test_parameters_in_several_ways_hold_what_these_name() -> None:
         ({"tools": [ADD], "schema": {}}, "exclude each other"),
         ({"tools": [ADD], "chat": "plain"}, "need the chat template"),
         ({"schema": {"not": {}}}, "at #, not: nothing enforces"),
-        ({"schema": 3}, "3 is not a schema"),
+        ({"schema": 3}, "pass a JSON schema as a dict"),
         ({"stop": [""]}, "stop sequence is ''"),
         ({"stop": "}"}, "pass a list"),
         ({"stop": ["Done", "\\boxed{"]}, "'.*boxed{' would end paths before the answer"),
