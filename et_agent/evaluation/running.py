@@ -17,6 +17,7 @@ from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.direct import Direct
 from et_agent.decoding.naming import described
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
+from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.grading import gold_answers
@@ -104,7 +105,8 @@ def evaluate(
     for item in items:
         gold_answers(item)
     thresholds = _thresholds(model, thresholds)
-    options = AskOptions(thresholds=thresholds, calibrator=None, attention=True, **prompt)
+    reads = isinstance(model, LanguageModel)
+    options = AskOptions(thresholds=thresholds, calibrator=None, attention=reads, **prompt)
     evaluation = _Evaluation(model, store, options, on_progress)
     if len({(type(one).__name__, one.model_dump_json()) for one in decoders.values()}) < len(
         decoders

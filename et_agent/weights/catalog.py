@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from et_agent.config import read_config
 from et_agent.errors import ModelFileError
 from et_agent.storage import cache_dir
-from et_agent.weights.addresses import check_address, is_address
+from et_agent.weights.addresses import check_address, is_address, shown_address
 from et_agent.weights.download import fetch, is_complete
 from et_agent.weights.entries import ENTRIES, CatalogEntry
 from et_agent.weights.files import file_sha256, recorded_sha256
@@ -131,8 +131,8 @@ def locate(
         progress: Told what happens; silent by default.
 
     Raises:
-        ModelFileError: the name is unknown, the path does not exist, or the file is not cached and
-            `download` is False.
+        ModelFileError: the name is unknown or a server's, the path does not exist, or the file is not
+            cached and `download` is False.
         ModelDownloadError: no source could deliver the file.
     """
     text = os.fspath(spec)
@@ -144,6 +144,11 @@ def locate(
         if (named := store_of(text)) is not None:
             stored = find_local(*named)
             return LocatedModel(path=stored.path, name=text, sha256=recorded_sha256(stored.path))
+        if is_address(text):
+            raise ModelFileError(
+                f"{shown_address(text)} is a server's address, which has no model file here: "
+                "ask it with `et-agent ask --model`, or OpenAICompatibleModel"
+            )
         if not _is_path(text):
             raise _unknown_name(text)
     return _locate_path(Path(text).expanduser())

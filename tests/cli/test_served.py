@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,24 @@ def test_doctor_asks_the_server_and_tune_refuses_it(run: Run, server: OpenAIServ
     done = run("tune", "--model", server.url)
     assert done.code == 2
     assert "tuned in this process" in done.err
+
+
+def test_evaluations_ask_servers_too(run: Run, server: OpenAIServer, tmp_path: Path) -> None:
+    data = tmp_path / "own.jsonl"
+    data.write_text('{"question": "2 + 3?", "answer": "5"}\n')
+    store = str(tmp_path / "runs.db")
+    common = ("eval", "run", "--data", str(data), "--store", store, "--model", server.url)
+    done = run(*common, "--decoder", "multi-chain", "--leaves", "2")
+    assert done.code == 0
+    assert "1 questions" in done.out
+    assert "use MultiChain or Greedy" in run(*common).err
+
+
+def test_a_server_has_no_file(run: Run, server: OpenAIServer) -> None:
+    for command in ("pull", "info"):
+        done = run("models", command, server.url)
+        assert done.code == 2
+        assert "is a server's address, which has no model file" in done.err
 
 
 def test_errors_of_a_server_are_one_line(run: Run) -> None:

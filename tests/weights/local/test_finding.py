@@ -231,7 +231,7 @@ def test_a_split_model_is_one(tmp_path: Path, here: Surroundings) -> None:
     [
         ({"general.architecture": "bert"}, None, "embedding"),
         ({"general.architecture": "clip"}, None, "companion"),
-        ({"general.type": "mmproj"}, None, "companion"),
+        ({"general.type": "mmproj"}, None, "a projector"),
         ({"general.type": "adapter"}, None, "LoRA adapter"),
         ({"general.type": "imatrix"}, None, "importance matrix"),
         ({}, {}, "vocabulary without weights"),
