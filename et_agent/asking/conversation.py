@@ -116,8 +116,11 @@ class Conversation:
 
     @property
     def given(self) -> str:
-        """What a reply may quote: all messages, passages among them, but for those of the assistant."""
-        others = (one for one in self.messages if one["role"] != "assistant")
+        """What a reply may quote: what users and tools said, passages among it.
+
+        System messages say how to reply, with the very words that answers are then written in.
+        """
+        others = (one for one in self.messages if one["role"] in ("user", "tool"))
         return "\n".join(one["content"] for one in others if one["content"])
 
     def shown_as(self, text: str) -> "Conversation":

@@ -98,7 +98,7 @@ class PathReader:
         thoughts: Tells thoughts and answers apart; None where the model has no thoughts. What is said
             in a thought is no answer, and a path whose thought has not ended gives none.
         begun: What the assistant has said already, which paths go on with.
-        given: What else paths may quote: passages, results of tools, earlier messages.
+        given: What else paths may quote: passages, results of tools, earlier messages of the user.
         declining: Whether a path may say that the passages do not hold the answer.
         joining: Whether answers that say the same in other words are one.
     """

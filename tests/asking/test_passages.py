@@ -248,3 +248,9 @@ def test_an_interrupted_question_has_no_confidence() -> None:
         pending.cancel()
         result = pending.result(timeout=10)
     assert (result.complete, result.confidence, result.features) == (False, None, {})
+
+
+def test_the_words_of_the_instruction_decline() -> None:
+    """They stand in the prompt, and are the model's own all the same."""
+    with ScriptedModel.from_texts(lambda _: {"\\boxed{not in the passages}": 1.0}) as model:
+        assert ask(model, "Who built the boat?", context=["Rollo led the men."]).declined
