@@ -331,7 +331,8 @@ def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
 
 
 def test_claims_are_coloured_where_a_result_has_them(page: str, open_page: Open) -> None:
-    claims = '"fields":{},"claims":[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
+    made = '[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
+    claims = f'"fields":{{}},"claims":{made}'
     assert page.count('"fields":{}') == 1
     seen = open_page(page.replace('"fields":{}', claims))
     assert seen.locator(".claims li").all_inner_texts() == ["It rains. 25%", "So. not checked"]
