@@ -250,7 +250,7 @@ def _by_words(one: str, other: str, question: str) -> bool | None:
     if first.joined == second.joined or _is_name_of(first, second, question):
         if first.negated != second.negated:
             return False
-        if any(map(str.isdigit, first.joined)) and limits(one) != limits(other):
+        if any(map(str.isdigit, first.joined)) and limits(one, question) != limits(other, question):
             return None
         if signs(one) != signs(other) or offers_several(one) != offers_several(other):
             return None

@@ -116,8 +116,11 @@ class Conversation:
 
     @property
     def given(self) -> str:
-        """What a reply may quote: all messages, passages among them, but for those of the assistant."""
-        others = (one for one in self.messages if one["role"] != "assistant")
+        """What a reply may quote: messages of the user and of tools, passages among them.
+
+        What the system tells a model to reply is its own when it does.
+        """
+        others = (one for one in self.messages if one["role"] not in ("assistant", "system"))
         return "\n".join(one["content"] for one in others if one["content"])
 
     def shown_as(self, text: str) -> "Conversation":
