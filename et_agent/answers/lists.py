@@ -20,11 +20,13 @@ _MOST_IN_AN_ITEM: Final = 120
 _MOST_LINES: Final = 200
 _ORDER_SAID: Final = re.compile(
     r"\b(?:in (?:\w+ ){0,2}order|order(?:ed)?\b|sort(?:ed)?|arrange|rank(?:ed|ing)?|sequence|"
-    r"steps?|chronolog\w+|"
+    r"steps?|chronolog\w+|respective(?:ly)?|first\b.{1,60}\b(?:second|last)|"
+    r"from where to where|who\b.{1,60}\bwho|"
+    r"jeweils|beziehungsweise|respectiv\w+|rispettiv\w+|соответственно|"
     r"(?:ascending|descending)|from (?:the )?\w+est to|smallest to|largest to|first to last|"
     r"reihenfolge|sortier\w+|ordne|geordnet|dans l'ordre|ordre|trie[rz]?|en orden|ordena|orden|"
     r"in ordine|ordina|em ordem|ordene|по порядку|в порядке|упорядоч\w+|отсортируй\w*)(?!\w)"
-    r"|顺序|排序|排列|順番|順に|並べ|순서|정렬|بالترتيب|رتب|क्रम",
+    r"|分别|それぞれ|각각|顺序|排序|排列|順番|順に|並べ|순서|정렬|بالترتيب|رتب|क्रम",
     re.IGNORECASE,
 )
 _BULLET: Final = re.compile(r"^[ \t]*(?:[-*•+–]|\(?\d{1,2}[.)、]|\(?[a-hA-H][.)])[ \t]*(?=\S)")

@@ -35,7 +35,15 @@ _NO: Final = re.compile(
     re.IGNORECASE,
 )
 """What there is none of."""
-_NONE_IS_LEFT: Final = re.compile(r"\bnone\b(?! of the (?:above|options|answers))", re.IGNORECASE)
+_NONE_IS_LEFT: Final = re.compile(
+    r"\bnone\b(?! of (?:your|my|our|his|her|their)\b)(?: of the (?P<noun>[^\W\d_]{3,}))?",
+    re.IGNORECASE,
+)
+_NOT_TOLD: Final = re.compile(
+    r"\b(?:knows?|says?|tells?|cannot|can['’]t|mentioned|given|stated|specified|told|unclear|unknown)\b",
+    re.IGNORECASE,
+)
+"""What there is none of is then a number, or somebody who knows it."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _STEM: Final = 4
 """Letters by which words are compared, one less than short ones have: "mela" is in "mele"."""
@@ -59,6 +67,8 @@ def says_none(text: str, question: str, *, whole: bool) -> bool:
         return False
     if _WHOLE.fullmatch(said) or _EASTERN.fullmatch(said):
         return True
+    if _NOT_TOLD.search(said):
+        return False
     asked = _plain(question)
     words = _WORD.findall(asked)
     for found in _NO.finditer(said):
@@ -67,7 +77,10 @@ def says_none(text: str, question: str, *, whole: bool) -> bool:
             return True
         if found["noun"] is not None and any(word.startswith(_stem(noun)) for word in words):
             return True
-    return not whole and _NONE_IS_LEFT.search(said) is not None
+    left = None if whole else _NONE_IS_LEFT.search(said)
+    if left is None or left["noun"] is None:
+        return left is not None
+    return any(word.startswith(_stem(_plain(left["noun"]))) for word in words)
 
 
 def _stem(word: str) -> str:

@@ -22,6 +22,7 @@ _SAYS: Final = re.compile(
 )
 """What a finder would take for the place of an answer."""
 _ONLY_A_BOX: Final = re.compile(r"\s*(?:\$+|\\\[|\\\()?\s*\\boxed\b[^\n]*\s*")
+_A_BOX: Final = re.compile(r"\s*\$*\\boxed\s*\{[^{}\n]*\}\$*\.?\s*")
 _PROSE_FENCES: Final = frozenset({"", "latex", "tex", "math", "markdown", "md", "text", "txt"})
 _QUOTED_LINE: Final = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _NOT_A_NEWLINE: Final = re.compile(r"[^\n]")
@@ -113,6 +114,8 @@ def _blanked(match: re.Match[str]) -> str:
 
 
 def _without_quotations(text: str, question: str) -> str:
+    if _A_BOX.fullmatch(text):
+        return text  # as it was told to: "reply \\boxed{true} or \\boxed{false}"
     asked = " ".join(question.split())
     for quoted in (_IN_QUOTES, _AFTER_SAYING):
         text = quoted.sub(lambda found: _without_quoted(found, asked), text)

@@ -13,16 +13,16 @@ __all__ = ["MAX_ANSWER_CHARACTERS", "first_sentence", "normalised", "readable"]
 MAX_ANSWER_CHARACTERS = 160
 """A longer line is reasoning, not an answer of a few words."""
 
-_ARTICLES = re.compile("\\b(?:a|an|the)\\b(?![\ue000-\ue006])")
+_ARTICLES = re.compile("\\b(?:a|an|the)\\b(?![\ue000-\ue007])")
 _AS_ASCII = re.compile("[‐‑‒–—−﹣－](?=\\s?[$€£¥]?\\d)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _MEANING = re.compile(
-    r"(?<=\d)[.,:/-](?=\d)|(?:(?<=[\s(\[])|^)-(?=[$€£]?\.?\d)|(?<![^\W_])\.(?=\d)"
-    r"|(?<=\b[A-Za-z])(?:\#|\+{1,2}|-(?=[\s.,;]|$))|(?<=\bAB)-(?=\W|$)"
+    r"(?<=\d)[.,:/-](?=\d)|(?:(?<=[\s(\[^{])|^)-(?=[$€£]?\.?\d)|(?<![^\W_])\.(?=\d)"
+    r"|(?<=[^\W_])\^(?=[\w({-])|(?<=\b[A-Za-z])(?:\#|\+{1,2}|-(?=[\s.,;]|$))|(?<=\bAB)-(?=\W|$)"
 )
-_MARKED = str.maketrans(".,:/-#+", "\ue000\ue001\ue002\ue003\ue004\ue005\ue006")
+_MARKED = str.maketrans(".,:/-#+^", "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007")
 """Private characters, which are no punctuation, for signs that stay."""
-_UNMARKED = str.maketrans("\ue000\ue001\ue002\ue003\ue004\ue005\ue006", ".,:/-#+")
+_UNMARKED = str.maketrans("\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007", ".,:/-#+^")
 _LATEX_SPACES = re.compile(r"\\[,;:!> ]|~")
 _QUOTES = "\"'“”‘’«»"
 _LEAD = re.compile(r"^(?:(?:final )?answer\s*(?:is|:)\s*:?\s*)", re.IGNORECASE)
@@ -44,8 +44,9 @@ def normalised(text: str) -> str:
 
     NFKC, casefold, punctuation and articles removed, white space collapsed. Unlike there, signs that
     carry meaning stay: a minus before a number, points, colons, slashes and hyphens between digits,
-    `#`, `+` and `-` behind a letter that stands alone ("C#", "A+", blood group "O-"). A text of nothing
-    but articles or punctuation keeps its casefolded characters, so that it still equals itself.
+    `^` before an exponent, `#`, `+` and `-` behind a letter that stands alone ("C#", "A+", blood group
+    "O-"). A text of nothing but articles or punctuation keeps its casefolded characters, so that it
+    still equals itself.
     """
     text = text if text.isascii() else _AS_ASCII.sub("-", text)
     marked = _MEANING.sub(_kept_sign, _THOUSANDS.sub("", text))

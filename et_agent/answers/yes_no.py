@@ -47,10 +47,19 @@ _BOTH: Final = re.compile(
     r"\W*(?:yes and no|ja und nein|jein|oui et non|sí y no|sì e no|sim e não|(?:и )?да и нет)\b",
     re.IGNORECASE,
 )
+_OFFERED: Final = re.compile(
+    r"^\W*(?:(?:yes|true|right|correct)\s*(?:or|/)\s*(?:no|false|wrong|incorrect)"
+    r"|(?:no|false|wrong|incorrect)\s*(?:or|/)\s*(?:yes|true|right|correct)"
+    r"|ja\s*(?:oder|/)\s*nein|wahr\s*(?:oder|/)\s*falsch|oui\s*(?:ou|/)\s*non|vrai\s*(?:ou|/)\s*faux"
+    r"|sí\s*(?:o|/)\s*no|sì\s*(?:o|/)\s*no|sim\s*(?:ou|/)\s*não|да\s*(?:или|/)\s*нет)\b\W*",
+    re.IGNORECASE,
+)
+"""The choice itself, repeated before the answer or in place of one."""
 _NOT_AN_ANSWER: Final = re.compile(
     r"^\s*(?:one|answer|idea|way|solution|information|and no\b|or no\b|number|more|longer|such|"
     r"matter|doubt|"
-    r"problem|/|und nein|oder nein|y no|o no|et non|ou non|angles?|triangle|now|side|hand|up\b|"
+    r"problem|question|/|und nein|oder nein|y no|o no|et non|ou non|angles?|triangle|now|side|hand|"
+    r"up\b|"
     r"away\b)",
     re.IGNORECASE,
 )
@@ -151,6 +160,7 @@ def yes_or_no(text: str, *, at_end: bool = False) -> tuple[bool, str] | None:
         return None
     cleaned = strip_markdown(strip_delimiters(unwrap_text(strip_delimiters(text))))
     cleaned = plain_characters(cleaned)[:_MOST_CHARACTERS].strip()
+    cleaned = _OFFERED.sub("", cleaned)
     if _BOTH.match(cleaned):
         return None
     found = _LEADING.match(cleaned)

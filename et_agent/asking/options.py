@@ -96,7 +96,7 @@ class AskOptions:
         decoder: An `EntropyTree`, `MultiChain`, `Greedy` or `Direct`. If None, `EntropyTree(leaves=8)`
             with a context, `Direct()` for a question with lettered options and without a system
             prompt, else `EntropyTree()`.
-        kind: What an answer is, an `AnswerKind` by its name, or "auto".
+        kind: What an answer is, an `AnswerKind` by its name: "number", "text", "long"; "auto" guesses.
         seed: Random seed, at least 0. The same seed, model and machine give the same tree.
         system_prompt: Replaces the default instruction; "" for none. The default is the instruction of
             the answer kind, or the schema if there is one. A conversation with a system message or

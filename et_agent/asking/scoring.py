@@ -10,6 +10,7 @@ import numpy as np
 
 from et_agent.answers import AnswerKind, Extracted, answer_classes, decide_kind, extract
 from et_agent.answers.containing import words_beside
+from et_agent.answers.joining import join_classes
 from et_agent.answers.sentences import Sentence
 from et_agent.arrays import Doubles
 from et_agent.asking.api import start
@@ -185,6 +186,10 @@ class PendingScore:
     def _by_share(self, said: "_Said", given: Extracted | None) -> "_Found":
         """Agreement and confidence by the share of the samples that say the same."""
         classes = answer_classes([*said.answers, given], said.kind)
+        if self._bare.same_for(said.form) != "words":
+            question = self._bare.conversation.question
+            weights = [*said.weights.tolist(), 0.0]
+            classes = join_classes(classes, weights, question, said.kind).classes
         *index, member = classes.index_of_leaf
         leaves = self._table(said, index)
         own = None if leaves.top is None else classes.labels[leaves.top]

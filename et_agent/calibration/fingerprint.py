@@ -146,16 +146,9 @@ class Fingerprint(BaseModel):
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
         # Without what earlier versions did not know, so that labels of theirs are known again.
-        later = {
-            "passages": self.passages,
-            "max_thinking_tokens": self.max_thinking_tokens is not None,
-        }
-        new = {name for name, told in later.items() if not told}
-        new = {
-            name
-            for name, field in type(self).model_fields.items()
-            if name in ("passages", "same") and getattr(self, name) == field.default
-        }
+        later = ("passages", "max_thinking_tokens", "same")
+        fields = type(self).model_fields
+        new = {name for name in later if getattr(self, name) == fields[name].default}
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

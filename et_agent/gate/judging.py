@@ -65,11 +65,11 @@ def judged(result: AskResult, policy: GatePolicy) -> Verdict:
         return Verdict(False, "the passages do not say")
     if result.answer is None:
         return Verdict(False, "no path gave an answer", 0.0, 0.0)
+    whole = replace(_whole(result, policy), text=result.answer)
+    claimed = _with_claims(whole, result, policy) if result.kind == "long" else whole
     if not result.complete:
         why = "decoding was stopped before the tree was complete"
-        return Verdict(False, why, text=result.answer)
-    whole = replace(_whole(result, policy), text=result.answer)
-    claimed = _with_claims(whole, result, policy) if result.claims else whole
+        return Verdict(False, why, text=claimed.text)
     return _with_fields(claimed, result, policy)
 
 
@@ -129,6 +129,8 @@ def _with_claims(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Ver
     most = _threshold(policy.answer_at)
     if text is None:
         why = f"no sentence has only claims that reach the threshold of {most}"
+        if not result.claims:
+            why = "none of its claims was checked, and the policy gives only what was"
         return replace(verdict, answers=False, why=why, text=None)
     return replace(
         verdict,

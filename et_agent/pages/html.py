@@ -75,8 +75,8 @@ def _slim(result: "AskResult") -> dict[str, Any]:
     for node in (data["tree"] or {}).get("nodes", ()):
         for name in _UNUSED:
             del node[name]
-        node["entropies"] = [round(one, _DIGITS) for one in node["entropies"]]
-        node["log_probs"] = [round(one, _DIGITS) for one in node["log_probs"]]
+        for name in ("entropies", "log_probs"):
+            node[name] = [None if one is None else round(one, _DIGITS) for one in node[name]]
         for choices in node["alternatives"] or ():
             for choice in choices:
                 choice["probability"] = round(choice["probability"], _DIGITS)

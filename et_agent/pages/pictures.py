@@ -117,9 +117,9 @@ def _draw_paths(axes: "Axes", places: Sequence[_Place], answers: Sequence[str | 
                 [place.end], [row], s=34, marker="s", zorder=3, color=_colour(answers, leaf.answer)
             )
     if forks:
-        columns, rows, entropies = zip(*forks, strict=True)
+        columns, rows, known = zip(*forks, strict=True)
         shown: Any = axes.scatter(
-            columns, rows, c=entropies, cmap="cividis_r", vmin=0, vmax=_HOTTEST, s=36, zorder=2
+            columns, rows, c=known, cmap="cividis_r", vmin=0, vmax=_HOTTEST, s=36, zorder=2
         )
         figure = axes.get_figure(root=True)
         assert figure is not None

@@ -24,6 +24,9 @@ SAME = [
     ),
     (CAPITAL, "Canberra", "The capital of Australia is Canberra."),
     (CAPITAL, "Canberra", "the capital is called Canberra"),
+    (CAPITAL, "The capital of Australia is Canberra", "Australia's capital is Canberra"),
+    ("Who killed Abel?", "Cain killed Abel", "Abel was killed by Cain"),
+    ("What is the heart made of?", "The heart is made of muscle", "muscle"),
     (
         "Who wrote Hamlet?",
         "William Shakespeare",
@@ -46,6 +49,9 @@ SAME = [
     # numbers
     ("How many seasons were made?", "3", "3 seasons of the glades were made"),
     ("How many legs has a spider?", "eight", "A spider has 8 legs"),
+    ("How many people live there?", "12 million", "12,000,000 people"),
+    ("How much does it cost?", "$5", "5 dollars"),
+    ("How cold is it?", "-5 °C", "minus 5 °C"),
     # lists in another order
     (COLOURS, "Red, Green, Blue", "Red, Blue, Green"),
     (COLOURS, "red, yellow and blue", "The primary colours are blue, red and yellow"),
@@ -74,6 +80,42 @@ OPEN = [
     ("List them in order of size", "Red, Green, Blue", "Red, Blue, Green"),
     ("Why did it fail?", "because the bridge was too weak", "it was not strong enough"),
     (CAPITAL, "Not Canberra", "Canberra"),
+    # a sign, a limit or a unit makes another answer of the same words
+    ("Which language?", "C", "C++"),
+    ("Which language?", "C#", "C++"),
+    ("What is the charge?", "Na+", "Na-"),
+    ("What is the formula?", "x + 1", "x - 1"),
+    ("What is the result?", "10^5", "105"),
+    ("What is the result?", "10^-3", "10^3"),
+    ("What is the result?", "1,5", "15"),
+    ("What is the point?", "(3, 4)", "(4, 3)"),
+    ("How many?", "more than 3", "3"),
+    ("How many?", "not 3", "3"),
+    ("How many?", "-3", "3"),
+    ("Wie viele?", "mehr als 3", "3"),
+    ("How many days?", "3", "3 weeks"),
+    ("How much does it cost?", "$5", "5 cents"),
+    ("How much does it cost?", "£5", "$5"),
+    # near a date, or not on it
+    ("When did the wall fall?", "not in 1989", "1989"),
+    ("Wann fiel die Mauer?", "nach 1989", "1989"),
+    ("¿Cuándo?", "antes de 1990", "después de 1990"),
+    ("什么时候?", "1990年以前", "1990年"),
+    ("Which event did he win?", "the Olympics in 1990", "the Olympics in 1994"),
+    # who does something, and whom it is done to
+    ("What happened between Cain and Abel?", "Cain killed Abel", "Abel killed Cain"),
+    ("What happened between Cain and Abel?", "Cain killed Abel", "Cain was killed by Abel"),
+    ("What was the result of England against France?", "England won", "France won"),
+    ("Do cats like dogs?", "Cats like dogs", "Dogs like cats"),
+    ("Did Rome hate Carthage?", "Rome was hated by Carthage", "Rome hated Carthage"),
+    ("Does it lack iron?", "It lacks iron", "It has iron"),
+    ("Who was the teacher of Plato?", "the teacher of Socrates", "Socrates"),
+    ("Who was president before Lincoln?", "the president before Buchanan", "Buchanan"),
+    ("Where does he go?", "to London", "from London"),
+    # a choice, and parts in an order
+    (CAPITAL, "Canberra or Sydney", "Canberra and Sydney"),
+    ("Who scored, who assisted?", "Ali, Bob", "Bob, Ali"),
+    ("Which teams won first and second?", "Lions, Bears", "Bears, Lions"),
 ]
 
 

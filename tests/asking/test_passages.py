@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from et_agent import AskResult, Direct, EntropyTree, MultiChain, ScriptedModel, ask
-from et_agent.answers import AnswerKind
+from et_agent.answers import AnswerKind, extract
 from et_agent.answers.declining import NOT_THERE
 from et_agent.asking import submit
 from et_agent.asking.passages import checked_passages, passage_instruction, shown_passages
@@ -250,7 +250,13 @@ def test_an_interrupted_question_has_no_confidence() -> None:
     assert (result.complete, result.confidence, result.features) == (False, None, {})
 
 
-def test_the_words_of_the_instruction_decline() -> None:
-    """They stand in the prompt, and are the model's own all the same."""
-    with ScriptedModel.from_texts(lambda _: {"\\boxed{not in the passages}": 1.0}) as model:
-        assert ask(model, "Who built the boat?", context=["Rollo led the men."]).declined
+def test_what_the_instruction_says_to_reply_is_no_quotation() -> None:
+    told = "\\boxed{not in the passages}"
+    with ScriptedModel.from_texts({told: 1.0}) as model:
+        result = ask(model, "Who built the boat?", context="Rollo led the men.")
+    assert result.declined
+    said = extract(
+        "\\boxed{true}", "yes_no", question="Is it? Reply \\boxed{true} or \\boxed{false}."
+    )
+    assert said is not None
+    assert said.value == "True"

@@ -196,3 +196,12 @@ def test_several_share_the_models_batches_and_can_be_cancelled() -> None:
 def test_scores_survive_json() -> None:
     found = scored("4")
     assert ScoreReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_samples_that_say_the_same_in_other_words_agree() -> None:
+    asked, said = "What is the capital of Australia?", "The capital of Australia is Canberra"
+    with ScriptedModel.from_texts({"x": 1.0}) as model:
+        found = score(model, asked, "Canberra", [said, said, "Sydney"], kind="text")
+        apart = score(model, asked, "Canberra", [said, said, "Sydney"], kind="text", same="words")
+    assert found.agreement == pytest.approx(2 / 3)
+    assert apart.agreement == pytest.approx(0.0)

@@ -104,6 +104,28 @@ def test_a_share_that_stands_in_is_the_support(long: AskResult) -> None:
     assert decided(long, 0.95, **settings).action is Action.ABSTAIN
 
 
+def test_drop_gives_nothing_where_no_claim_was_checked(long: AskResult) -> None:
+    unchecked = long.model_copy(update={"claims": (), "share": 1.0})
+    given = decided(unchecked, 0.5, claims="drop")
+    assert (given.action, given.answer) == (Action.ABSTAIN, None)
+    assert "None of its claims was checked" in given.reason
+    by_share = {"least_calibration": "own", "uncalibrated": "share", "claims": "drop"}
+    assert decided(unchecked, 0.5, **by_share).action is Action.ABSTAIN
+
+
+def test_drop_falls_back_on_nothing_unchecked_of_a_stopped_tree(long: AskResult) -> None:
+    def failing(_: str) -> str:
+        raise OSError("no network")
+
+    def fallen_back(result: AskResult) -> Any:
+        settings: Any = {"fallback": "answer", "retries": 0, "cautious": False, "claims": "drop"}
+        return Gate(GatePolicy(answer_at=0.9, **settings), escalate=failing).resolve(result)
+
+    stopped = long.model_copy(update={"complete": False})
+    assert fallen_back(stopped).answer == "Paris is in France.\nIt is old."
+    assert fallen_back(stopped.model_copy(update={"claims": ()})).answer is None
+
+
 def test_a_dry_run_gives_the_whole(long: AskResult) -> None:
     given = decided(long, 0.9, claims="drop", observe=True)
     assert (given.answer, given.would) == (ANSWER, None)

@@ -51,6 +51,14 @@ def open_page(browser: "Browser", tmp_path: Path) -> Iterator[Open]:
     complaints: list[str] = []
     pages: list[Any] = []
 
+    def dismissed(dialog: Any) -> None:
+        complaints.append("a dialog")
+        dialog.dismiss()
+
+    def requested(url: str, own: str) -> None:
+        if url != own:
+            complaints.append(url)
+
     def opened(html: str, **settings: Any) -> "Page":
         file = tmp_path / f"page{len(pages)}.html"
         file.write_text(html, encoding="utf-8")
@@ -58,11 +66,8 @@ def open_page(browser: "Browser", tmp_path: Path) -> Iterator[Open]:
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append("a dialog"), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda request: request.url == file.as_uri() or complaints.append(request.url),
-        )
+        page.on("dialog", dismissed)
+        page.on("request", lambda request: requested(request.url, file.as_uri()))
         page.goto(file.as_uri())
         return page
 

@@ -151,6 +151,35 @@ def test_no_text_becomes_markup(text: str, result: AskResult) -> None:
     assert json.loads(data)["result"]["answer"] == text
 
 
+@pytest.fixture
+def sampled(result: AskResult) -> AskResult:
+    """A result of a server, which tells neither entropies nor probabilities."""
+    tree = result.tree
+    assert tree is not None
+    unknown = [
+        {"entropies": (None,) * len(node.entropies), "log_probs": (None,) * len(node.entropies)}
+        for node in tree.nodes
+    ]
+    nodes = tuple(
+        node.model_copy(update={**one, "pieces": None, "alternatives": None})
+        for node, one in zip(tree.nodes, unknown, strict=True)
+    )
+    return result.model_copy(update={"tree": TreeReport(nodes=nodes, leaves=tree.leaves)})
+
+
+def test_what_a_server_does_not_tell_is_left_open(sampled: AskResult) -> None:
+    data = json.loads(Parsed(result_page(sampled)).raw["script"][0])
+    assert {one for node in data["result"]["tree"]["nodes"] for one in node["entropies"]} == {None}
+
+
+def test_an_unknown_entropy_is_not_shown_as_zero(sampled: AskResult, open_page: Open) -> None:
+    page = open_page(result_page(sampled))
+    labels = [one.get_attribute("aria-label") or "" for one in page.get_by_role("treeitem").all()]
+    assert any("entropy unknown" in label for label in labels)
+    assert not any("nats" in label for label in labels)
+    assert "0.00 nats" not in (page.locator(".token").first.get_attribute("aria-label") or "")
+
+
 def test_a_notebook_gets_the_page_in_a_closed_frame(result: AskResult) -> None:
     shown = result._repr_html_()
     ((tag, attributes),) = Parsed(shown).tags
@@ -302,7 +331,8 @@ def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
 
 
 def test_claims_are_coloured_where_a_result_has_them(page: str, open_page: Open) -> None:
-    claims = '"fields":{},"claims":[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
+    made = '[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
+    claims = f'"fields":{{}},"claims":{made}'
     assert page.count('"fields":{}') == 1
     seen = open_page(page.replace('"fields":{}', claims))
     assert seen.locator(".claims li").all_inner_texts() == ["It rains. 25%", "So. not checked"]

@@ -55,7 +55,9 @@ const percent = (value) =>
 /** A share as a length of CSS. */
 const length = (value) => `${(100 * value).toFixed(2)}%`;
 const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
-const heat = (entropy) => Math.min(1, Math.max(0, entropy / HOTTEST));
+const heat = (entropy) => Math.min(1, Math.max(0, (entropy || 0) / HOTTEST));
+/** An entropy in words; a server that samples only does not tell it. */
+const nats = (entropy) => (Number.isFinite(entropy) ? `entropy ${number(entropy)} nats` : "entropy unknown");
 const HOTTEST = 2.5; // nats at which the colour of entropy is full
 
 /** Letters and colours of the answers, by their order in the distribution. */

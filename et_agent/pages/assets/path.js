@@ -55,7 +55,7 @@ class Tip {
 const firstWords = (one) => one.data.node.pieces?.[0] || short(one.data.node.text, 24) || "";
 const quoted = (string) => (string ? `“${visible(string).replace(/\n/g, "⏎")}”` : "(end)");
 const tokenWords = (token) =>
-  `${quoted(short(token.text, 60) || token.text)}: ${token.log_prob === null ? "" : `probability ${percent(Math.exp(token.log_prob))}, `}entropy ${number(token.entropy)} nats`;
+  `${quoted(short(token.text, 60) || token.text)}: ${token.log_prob === null ? "" : `probability ${percent(Math.exp(token.log_prob))}, `}${nats(token.entropy)}`;
 
 function choiceTable(caption, choices) {
   const rows = choices.map((choice) => {
@@ -73,7 +73,8 @@ function tokensOf(one) {
   if (node === null) return [];
   const { pieces, entropies, log_probs: logProbs, alternatives } = node;
   if (!pieces) {
-    const mean = entropies.reduce((sum, value) => sum + value, 0) / (entropies.length || 1);
+    const known = entropies.filter((value) => value !== null);
+    const mean = known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
     return node.text ? [{ one, place: 0, at: node.start, text: node.text, entropy: mean, log_prob: null, alternatives: null }] : [];
   }
   return pieces.map((piece, place) => ({

@@ -28,9 +28,9 @@ function hierarchyOf(tree, answers) {
 }
 
 const sides = (one) => (one.children ?? []).filter((child) => child.data.node);
-/** Entropy where a segment ends in a fork, nats; null elsewhere. */
+/** Entropy where a segment ends in a fork, nats, NaN if it is not known; null elsewhere. */
 function forkEntropy(one) {
-  return sides(one).length > 1 ? sides(one)[0].data.node.entropies[0] ?? 0 : null;
+  return sides(one).length > 1 ? sides(one)[0].data.node.entropies[0] ?? NaN : null;
 }
 const isThought = (one) => one.data.node !== null && one.thinking < Infinity
   && one.data.node.start + one.data.node.entropies.length <= one.thinking && one.thinking > 0;
@@ -46,7 +46,7 @@ function spoken(one, answers) {
   if (one.parent && one.data.node) parts.push(`${percent(one.data.node.share)} of its fork`);
   parts.push(`path weight ${percent(one.weight)}`);
   const entropy = forkEntropy(one);
-  if (entropy !== null) parts.push(`fork into ${sides(one).length}, entropy ${number(entropy)} nats`);
+  if (entropy !== null) parts.push(`fork into ${sides(one).length}, ${nats(entropy)}`);
   if (one.data.leaf) parts.push(`leaf: answer ${answers.letter(one.data.leaf.answer)}, ${answers.named(one.data.leaf.answer)}`, ENDS[one.data.leaf.finish]);
   return parts.filter(Boolean).join("; ");
 }
