@@ -24,6 +24,7 @@ __all__ = [
     "Leaf",
     "ModelId",
     "Node",
+    "TokenChoice",
     "ToolCall",
     "TreeReport",
     "Usage",
@@ -208,6 +209,15 @@ class Leaf(Frozen):
     """Tool calls of the path."""
 
 
+class TokenChoice(Frozen):
+    """A token that could have come."""
+
+    text: str
+    """Its text; empty for tokens that stand for none, such as the end of a reply."""
+    probability: float
+    """Its probability at temperature 1."""
+
+
 class Node(Frozen):
     """A run of tokens between two forks."""
 
@@ -234,6 +244,12 @@ class Node(Frozen):
     (`ask(…, attention=True)`)."""
     prompt_attention: tuple[float, ...] | None
     """Share of attention on the prompt when each token was decided; None unless it was read."""
+    pieces: tuple[str, ...] | None = None
+    """Text of each token, together `text`; a character of several tokens belongs to the last of them.
+    None unless `ask(…, alternatives=…)` was given."""
+    alternatives: tuple[tuple[TokenChoice, ...], ...] | None = None
+    """The most likely tokens of each position, largest probability first, the one that came included.
+    None unless `ask(…, alternatives=…)` was given."""
 
 
 class TreeReport(Frozen):
@@ -243,6 +259,20 @@ class TreeReport(Frozen):
     """All nodes, parents before children."""
     leaves: tuple[Leaf, ...]
     """All leaves, heaviest first."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TreeReport":
+        for place, node in enumerate(self.nodes):
+            if node.parent is None if place else node.parent is not None:
+                raise ValueError("the first node, and no other one, has no parent")
+            if place and node.parent not in range(place):
+                raise ValueError(f"node {place} stands before its parent")
+            columns = (node.log_probs, node.pieces, node.alternatives)
+            if any(one is not None and len(one) != len(node.entropies) for one in columns):
+                raise ValueError(f"the columns of node {place} differ in length")
+        if any(leaf.node not in range(len(self.nodes)) for leaf in self.leaves):
+            raise ValueError("a leaf ends in a node that is not there")
+        return self
 
 
 class AskResult(Frozen):
@@ -333,3 +363,9 @@ class AskResult(Frozen):
             return None
         leaves, wanted = self.tree.leaves, NOT_THERE if self.declined else self.answer
         return next((leaf for leaf in leaves if leaf.answer == wanted), leaves[0])
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from et_agent.pages import notebook_html
+
+        return notebook_html(self)

@@ -19,6 +19,7 @@ from et_agent.templates.messages import Tool
 
 __all__ = [
     "DEFAULTS",
+    "MOST_ALTERNATIVES",
     "AskKeywords",
     "AskOptions",
     "Calibration",
@@ -27,6 +28,8 @@ __all__ = [
     "ThinkingMode",
 ]
 
+MOST_ALTERNATIVES: Final = 50
+"""The most `alternatives` per token."""
 Calibration = Calibrator | Literal["auto"] | None
 """A calibrator; "auto" for one that matches model, decoder and prompt, if there is one; or None."""
 Chat = Literal["model", "plain"]
@@ -60,6 +63,7 @@ class AskKeywords(PromptKeywords, total=False):
     thinking: ThinkingMode
     template_options: Mapping[str, Any]
     max_thinking_tokens: int | None
+    alternatives: int
 
 
 # A dataclass, since `schema` would hide a method of pydantic's models.
@@ -104,6 +108,8 @@ class AskOptions:
         template_options: Options of the chat template by name, such as {"reasoning_effort": "low"}.
         max_thinking_tokens: Tokens of a thought, after which it is closed as the template closes it; 0
             leaves it empty. None for 1,024. `max_tokens` of the decoder counts the answer alone.
+        alternatives: Most likely tokens that the tree carries for every token, with the tokens' texts,
+            for `Node.alternatives` and `Node.pieces`; at most 50. 0 carries neither.
 
     Raises:
         SettingsError: One of them is out of range or contradicts another one, whatever the question
@@ -129,6 +135,7 @@ class AskOptions:
     thinking: ThinkingMode = "auto"
     template_options: Mapping[str, Any] = field(default_factory=dict)
     max_thinking_tokens: int | None = None
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -148,6 +155,7 @@ class AskOptions:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()
         StopSequences(self.stop)
+        _check_alternatives(self.alternatives)
         _check_calibrator(self.calibrator)
         if self.decoder is not None and not isinstance(self.decoder, Decoder):
             raise SettingsError(
@@ -200,6 +208,13 @@ def _check_template_options(options: object) -> None:
 def _check_seed(seed: object) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+
+
+def _check_alternatives(count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_ALTERNATIVES:
+        raise SettingsError(
+            f"alternatives is {count!r}: use a whole number from 0 to {MOST_ALTERNATIVES}"
+        )
 
 
 def _check_calibrator(calibrator: object) -> None:

@@ -109,6 +109,7 @@ class PendingAnswer:
             lettered=prompt.lettered,
             stopping_rule=self._stopping_rule(decoder, options),
             thoughts=prompt.thoughts,
+            alternatives=options.alternatives,
         )
         assert isinstance(decoder, Decoder)  # the options have seen to it
         self.request: Request = scheduler_of(model).prepare(

@@ -1,5 +1,6 @@
 """What the paths of a tree say: texts, answers, classes of equal answers."""
 
+import codecs
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +22,21 @@ from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.results import ToolCall
 
-__all__ = ["PathReader", "RunningReader", "TreeReading", "path_text"]
+__all__ = ["PathReader", "RunningReader", "TreeReading", "path_text", "token_texts"]
 
 
 def path_text(model: LanguageModel, tokens: Sequence[int]) -> str:
     """Text of generated tokens; bytes that do not form a character become U+FFFD."""
     return b"".join(map(model.token_bytes, tokens)).decode("utf-8", "replace")
+
+
+def token_texts(model: LanguageModel, tokens: Sequence[int]) -> tuple[str, ...]:
+    """Text of each token, together that of `path_text`; a character goes to the token that ends it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    last = len(tokens) - 1
+    return tuple(
+        decoder.decode(model.token_bytes(token), at == last) for at, token in enumerate(tokens)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
 from et_agent.asking.notes import run_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
-from et_agent.asking.reading import TreeReading, path_text
+from et_agent.asking.reading import TreeReading, path_text, token_texts
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.request import Request
@@ -26,6 +26,7 @@ from et_agent.results import (
     Leaf,
     ModelId,
     Node,
+    TokenChoice,
     ToolCall,
     TreeReport,
     Usage,
@@ -92,7 +93,7 @@ def result_of(
     declined = reading.declines(leaves.top)
     answer = answered[0].answer if answered and not declined else None
     cut_off = cut_off_share(leaves.finish != 0, checked)
-    report = tree_report(request.model, run.tree, reading)
+    report = tree_report(request.model, run.tree, reading, detailed=bool(run.inputs.alternatives))
     kind, calls = form_of_answer(prompt, reading, leaves.top)
     confidence, info = assessment.confidence, request.model.info
     calibration = assessment.calibration
@@ -218,9 +219,18 @@ def _usage(request: Request, asked: Request | None, reading: TreeReading, read: 
     )
 
 
-def tree_report(model: LanguageModel, tree: Tree, reading: TreeReading) -> TreeReport:
-    """Nodes and leaves of a tree."""
-    builder = _NodeBuilder(model, tree)
+def tree_report(
+    model: LanguageModel, tree: Tree, reading: TreeReading, *, detailed: bool = False
+) -> TreeReport:
+    """Nodes and leaves of a tree.
+
+    Args:
+        model: What decoded it.
+        tree: The tree.
+        reading: What its leaves say.
+        detailed: Whether nodes carry the texts of their tokens and the most likely ones.
+    """
+    builder = _NodeBuilder(model, tree, detailed=detailed)
     builder.add(tree.branches[0], 0, None)
     leaves = [_leaf(branch, builder, reading) for branch in tree.branches]
     leaves.sort(key=lambda leaf: (-leaf.weight, leaf.node))
@@ -253,8 +263,8 @@ def _leaf(branch: Branch, builder: "_NodeBuilder", reading: TreeReading) -> Leaf
 class _NodeBuilder:
     """Cuts branches into nodes at their forks."""
 
-    def __init__(self, model: LanguageModel, tree: Tree) -> None:
-        self.model, self.tree = model, tree
+    def __init__(self, model: LanguageModel, tree: Tree, *, detailed: bool) -> None:
+        self.model, self.tree, self._detailed = model, tree, detailed
         self.weights = tree.weights()
         self.nodes: list[Node] = []
         self.last_node: dict[int, int] = {}
@@ -314,6 +324,20 @@ class _NodeBuilder:
                 log_probs=tuple(branch.log_probs[cut]),
                 received=importance,
                 prompt_attention=to_prompt,
+                pieces=token_texts(self.model, tokens) if self._detailed else None,
+                alternatives=self._likely(branch, low, high) if self._detailed else None,
             )
         )
         return len(self.nodes) - 1
+
+    def _likely(self, branch: Branch, low: int, high: int) -> tuple[tuple[TokenChoice, ...], ...]:
+        return tuple(
+            tuple(
+                TokenChoice(
+                    text=path_text(self.model, (one.token,)),
+                    probability=math.exp(one.log_prob),
+                )
+                for one in self.tree.likely(branch.id, position)
+            )
+            for position in range(low, high)
+        )

@@ -107,6 +107,7 @@ class RunInputs:
         stopping_rule: Tells runs with `stop_risk` what more leaves may change; None never stops them.
         thoughts: Tells thoughts and answers apart, where the model thinks. `max_tokens` then counts the
             answer.
+        alternatives: Most likely tokens that the tree keeps for every position; 0 keeps none.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class RunInputs:
         lettered: "Lettered | None" = None,
         stopping_rule: StoppingRule | None = None,
         thoughts: "Thoughts | None" = None,
+        alternatives: int = 0,
     ) -> None:
         self.prompt_length = prompt_length
         self.stop_tokens = frozenset(stop_tokens)
@@ -137,6 +139,7 @@ class RunInputs:
         self.lettered = lettered
         self.stopping_rule = stopping_rule
         self.thoughts = thoughts
+        self.alternatives = alternatives
 
 
 @runtime_checkable
@@ -233,6 +236,9 @@ class Run:
         """
         if attention is not None and self.tree.attention is not None:
             self.tree.attention.note(branch, attention, near)
+        if self.inputs.alternatives:
+            likely = distribution.top(self.inputs.alternatives)
+            self.tree.note_likely(branch, [side(token, distribution) for token in likely])
         self._take(self._running[branch], distribution)
         while not self._running and self._fork_more():
             pass

@@ -188,6 +188,7 @@ class Tree:
         self.branches: list[Branch] = [Branch(id=0, parent=None, start=0)]
         self.forks: list[Fork] = []
         self.attention: AttentionSums | None = None
+        self._likely: dict[tuple[int, int], tuple[Side, ...]] = {}
         self._forks_of: dict[int, list[Fork]] = {}
         self._fork_into: dict[int, tuple[Fork, float]] = {}
 
@@ -196,6 +197,19 @@ class Tree:
         if self.attention is None:
             self.attention = AttentionSums(self.prompt_length, self.branches)
         return self.attention
+
+    def note_likely(self, branch: int, likely: Sequence[Side]) -> None:
+        """Keep the most likely tokens of a branch's next position."""
+        self._likely[branch, self.branches[branch].end] = tuple(likely)
+
+    def likely(self, branch: int, position: int) -> tuple[Side, ...]:
+        """The most likely tokens of a position that a branch owns; empty if they were not kept."""
+        current: Branch | None = self.branches[branch]
+        # The sides of a fork were decoded as one token of the branch that was there.
+        while current is not None and (current.id, position) not in self._likely:
+            above = current.parent if position == current.start else None
+            current = None if above is None else self.branches[above]
+        return () if current is None else self._likely[current.id, position]
 
     def fork(
         self,

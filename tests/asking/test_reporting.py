@@ -1,10 +1,12 @@
 import math
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from et_agent.answers import AnswerKind
+from et_agent.asking import ask
 from et_agent.asking.reading import PathReader, TreeReading, path_text
 from et_agent.asking.reporting import tree_report
 from et_agent.decoding import EntropyTree, Finish, MultiChain, Run
@@ -136,3 +138,29 @@ def test_auto_is_decided_from_the_question_and_the_leaves() -> None:
 def test_bytes_that_are_no_whole_character_are_marked() -> None:
     assert path_text(MODEL, [0xC3, 0xA9, 256]) == "é"
     assert path_text(MODEL, [0xC3]) == "�"
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_alternatives_stand_beside_every_token(decoder: EntropyTree | MultiChain) -> None:
+    texts = {"so €72": 0.4, "so €24": 0.3, "twice 9é": 0.2, "no": 0.1}
+    with closing(ScriptedModel.from_texts(texts)) as model:
+        asked = ask(model, "How many?", decoder=decoder, alternatives=3, calibrator=None)
+        plain = ask(model, "How many?", decoder=decoder, calibrator=None)
+        names = {model.token_bytes(token).decode("utf-8", "replace") for token in range(256)}
+    tree = asked.tree
+    assert tree is not None
+    for node in tree.nodes:
+        assert node.pieces is not None
+        assert "".join(node.pieces) == node.text
+        assert len(node.pieces) == len(node.alternatives or ()) == len(node.tokens)
+        for log_prob, choices in zip(node.log_probs, node.alternatives or (), strict=True):
+            chances = [one.probability for one in choices]
+            assert chances == sorted(chances, reverse=True)
+            assert 0 < len(chances) <= 3
+            assert math.fsum(chances) <= 1 + 1e-6
+            assert chances[0] >= math.exp(log_prob) - 1e-9
+            assert {one.text for one in choices} <= names | {""}
+    bare = {"pieces": None, "alternatives": None}
+    assert plain.tree == tree.model_copy(
+        update={"nodes": tuple(node.model_copy(update=bare) for node in tree.nodes)}
+    )

@@ -18,7 +18,7 @@ def node(
         share=share,
         fork=None if parent is None else "distinct",
         entropies=(entropy,) * max(1, len(text)),
-        log_probs=(0.0,),
+        log_probs=(0.0,) * max(1, len(text)),
         received=None,
         prompt_attention=None,
     )
