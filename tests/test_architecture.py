@@ -20,6 +20,7 @@ FLOORS = (
     ("answers",),
     ("grammar", "uncertainty"),
     ("calibration",),
+    ("pages",),
     ("results",),
     ("asking",),
     ("gate",),
