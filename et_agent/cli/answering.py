@@ -14,6 +14,7 @@ from et_agent.cli import labelling, loading
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
+from et_agent.cli.pages import PageFiles, decision_about
 from et_agent.cli.questions import SourcedQuestion
 from et_agent.cli.report import print_result
 from et_agent.cli.terminal import is_watched, write_line
@@ -45,6 +46,7 @@ class AskSettings:
     learn: bool
     as_json: bool
     tree: bool | None
+    files: PageFiles
     lines: bool
 
 
@@ -148,6 +150,10 @@ def _print_all(
             board.close()
         with board.paused():
             _print(settings, result, index, total)
+            if settings.files.wanted:
+                decision = decision_about(result)
+                number = index + 1 if total > 1 else 0
+                settings.files.write(result, number=number, decision=decision)
             if settings.learn and not interrupts.happened:
                 with interrupts.raising():
                     code = max(code, labelling.ask_whether_right(result))

@@ -14,6 +14,7 @@ from et_agent.cli.decoders import (
 )
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
+from et_agent.cli.pages import ALTERNATIVES, Html, PageFiles, Png, Svg
 
 __all__ = ["AskCommand", "Passages", "ask"]
 
@@ -267,6 +268,19 @@ def ask(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    html: Html = None,
+    svg: Svg = None,
+    png: Png = None,
+    alternatives: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Keep the N most likely tokens at each token of the tree, for --json --tree and "
+            "for pages.",
+            show_default="5 with --html, else 0",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     calibrator: Annotated[
         str | None,
         typer.Option(
@@ -326,6 +340,9 @@ def ask(
         given["seed"] = seed
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
+    files = PageFiles(html, svg, png)
+    if alternatives is None:
+        alternatives = 0 if html is None else ALTERNATIVES
     settings = decoder_settings(decoder, given, attention=attention is not False)
     source = call.get_parameter_source("decoder")
     named = source is not None and source.name == "COMMANDLINE"
@@ -345,6 +362,7 @@ def ask(
                 thinking=thinking.value,
                 template_options=read_template_options(template_options or ()),
                 max_thinking_tokens=max_thinking_tokens,
+                alternatives=alternatives,
             ),
             context=context,
             threads=threads,
@@ -358,6 +376,7 @@ def ask(
             learn=learn,
             as_json=as_json,
             tree=tree,
+            files=files,
             lines=questions_file is not None,
         )
     )

@@ -1,22 +1,22 @@
 """`et-agent gate ask`: a question in, a decision out."""
 
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from et_agent.cli.ask import KindName, Passages
 from et_agent.cli.decoders import TREE
 from et_agent.cli.guard import command
+from et_agent.cli.policies import policy_of
 
 if TYPE_CHECKING:
     from et_agent.engines.base import LanguageModel
-    from et_agent.gate import Decision, GatePolicy
+    from et_agent.gate import Decision
 
 __all__ = ["Cautious", "gated_ask"]
 
@@ -170,7 +170,7 @@ def gated_ask(
         "cautious": cautious,
         "clarify": clarify or None,
     }
-    rules = _policy(policy, {name: one for name, one in changes.items() if one is not None})
+    rules = policy_of(policy, {name: one for name, one in changes.items() if one is not None})
     given = {
         "leaves": leaves,
         "max_tokens": max_tokens,
@@ -230,18 +230,6 @@ def gated_ask(
         else:
             _print(decision)
     return 0 if decision.action is Action.ANSWER else UNANSWERED
-
-
-def _policy(file: str | None, changes: Mapping[str, Any]) -> "GatePolicy":
-    """The policy of a file, or of the environment, with what the options say on top."""
-    import os
-
-    from et_agent.gate import GatePolicy
-
-    if file is not None:
-        return GatePolicy.from_toml(Path(file).expanduser()).changed(**changes)
-    given = {"ET_AGENT_GATE_ANSWER_AT": "0.8", **os.environ}
-    return GatePolicy.from_environment(given).changed(**changes)
 
 
 def _how_sure(decision: "Decision", confidence: float) -> str:
