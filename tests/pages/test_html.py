@@ -224,7 +224,7 @@ def test_thoughts_are_folded(result: AskResult, open_page: Open) -> None:
     said = seen.locator(".path .words").inner_text()
     assert "First half" not in said
     seen.locator(".path summary").click()
-    assert seen.locator(".path details .words").is_visible()
+    seen.locator(".path details .words").wait_for(timeout=10_000)  # the fold opens a little later
 
 
 def test_fields_are_coloured_by_confidence(result: AskResult, open_page: Open) -> None:
