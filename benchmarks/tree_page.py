@@ -28,7 +28,7 @@ def decode() -> None:
     from et_agent import EntropyTree, ask, load_model
 
     with load_model("qwen2.5-coder-0.5b") as model:
-        decoder = EntropyTree(leaves=8, max_tokens=200)
+        decoder = EntropyTree(leaves=8)
         result = ask(model, QUESTION, decoder=decoder, alternatives=5)
     RESULT.write_text(result.model_dump_json() + "\n", encoding="utf-8")
 

