@@ -30,5 +30,6 @@ def test_alternatives_are_those_of_the_model(small_model: "LlamaCppModel") -> No
             assert len(choices) == 4
             # What came is among them, or less likely than all of them.
             chances = [one.probability for one in choices]
+            assert log_prob is not None
             came = math.exp(log_prob)
             assert came < chances[-1] + 1e-6 or any(abs(came - one) < 1e-6 for one in chances)
