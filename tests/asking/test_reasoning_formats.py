@@ -99,9 +99,10 @@ def test_a_thought_that_did_not_end_is_no_answer(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_schema_holds_after_the_thought(name: str) -> None:
-    text = reply(name, 'Is it {"total": 5}?', '{"total": 7}')
-    if not form_of(name).after_closing:  # the grammar then begins right behind the thought
-        text = text.replace('\n{"total": 7}', '{"total": 7}')
+    form, whole = form_of(name), CASES[name].reply
+    begun = whole[: whole.index(THOUGHT)]
+    # The grammar begins right behind the end of the thought, as the template writes it.
+    text = f'{begun}Is it {{"total": 5}}?{form.closing_text}{{"total": 7}}'
     result = asked(name, text, "How many?", schema=SCHEMA, decoder=Greedy())
     assert result.answer is not None
     assert json.loads(result.answer) == {"total": 7}
