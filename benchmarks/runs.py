@@ -105,7 +105,6 @@ PLANS: Final = (
     Plan("math500", "math500", _both(50), max_tokens=512),
     Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
-    Plan("aime25", "aime25", _both(30), leaves=8, max_tokens=512),
     Plan("svamp-1.5b", "svamp", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
     Plan("mmlu-1.5b", "mmlu", {"direct": 300, _TREE: 150}, model=LARGER, leaves=12),

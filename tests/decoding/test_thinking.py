@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,12 +140,7 @@ def is_free(rule: ThinkingConstraint, path: Sequence[int]) -> bool:
 
 def sized(model: Marked) -> LanguageModel:
     """The model with a vocabulary that has its control tokens."""
-    model._info = cast(Any, model.info).__class__(
-        **{
-            **{name: getattr(model.info, name) for name in model.info.__slots__},
-            "vocabulary": FIRST_CONTROL + len(model._names),
-        }
-    )
+    model._info = replace(model.info, vocabulary=FIRST_CONTROL + len(model._names))
     return model
 
 
