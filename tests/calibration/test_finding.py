@@ -47,6 +47,7 @@ def what_users_ask(path: Path) -> Fingerprint:
         decoder=described(Direct() if direct else EntropyTree()),
         instructions={kind: DIRECT_INSTRUCTION if direct else instruction(AnswerKind(kind))},
         chat="model",
+        same="tests",
     )
 
 
@@ -99,6 +100,7 @@ def test_a_shipped_calibrator_holds_for_trees_that_stop_where_it_has_seen_whole_
                 instructions=asked.instructions,
                 chat=asked.chat,
                 passages=asked.passages,
+                same=asked.same,
             )
         )
         assert (found is not None) == holds
