@@ -1,7 +1,6 @@
 """Prompts to the token, on real vocabularies: llama.cpp's, and no special token from outside."""
 
 import contextlib
-import ctypes
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -99,8 +98,6 @@ class Vocabulary:
 
 @pytest.fixture(scope="module", params=sorted(VOCABULARIES))
 def vocabulary(request: pytest.FixtureRequest) -> Iterator[Vocabulary]:
-    silent = llama_cpp.llama_log_callback(lambda *_: None)
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
     found = Vocabulary(VOCABULARIES[request.param])
     yield found
     found.free()
