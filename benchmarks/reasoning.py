@@ -10,7 +10,6 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,27 +84,23 @@ def _code(text: str) -> str:
     return "`" + text.replace("|", "\\|") + "`"
 
 
-@contextmanager
-def templates(given: Path | None) -> Iterator[Path]:
-    """The folder of templates."""
-    if given is not None:
-        yield given
-        return
+def templates(given: Path | None) -> dict[str, str]:
+    """Texts of the templates by name: those of a folder, or those of llama.cpp."""
     with tempfile.TemporaryDirectory() as temporary:
-        yield llama_cpp_source(Path(temporary)) / "models" / "templates"
+        folder = given or llama_cpp_source(Path(temporary)) / "models" / "templates"
+        found = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.jinja"))}
+    if not found:
+        raise SystemExit(f"{folder} holds no templates")
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
-    with templates(parser.parse_args().folder) as folder:
-        paths = sorted(folder.glob("*.jinja"))
-        if not paths:
-            raise SystemExit(f"{folder} holds no templates")
-        found = {
-            path.stem: described(ChatTemplate(path.read_text("utf-8"), "<s>", "</s>"))
-            for path in paths
-        }
+    found = {
+        name: described(ChatTemplate(text, "<s>", "</s>"))
+        for name, text in templates(parser.parse_args().folder).items()
+    }
     known = sum(one is not None for one in found.values())
     switched = sum(one is not None and one["off"] is not None for one in found.values())
     head = (

@@ -196,11 +196,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
-    with templates(parser.parse_args().folder) as folder:
-        paths = sorted(folder.glob("*.jinja"))
-        if not paths:
-            raise SystemExit(f"{folder} holds no templates")
-        found = {path.stem: row(path.read_text("utf-8")) for path in paths}
+    found = {name: row(text) for name, text in templates(parser.parse_args().folder).items()}
     counts = Counter(
         one[case]
         for one in found.values()
