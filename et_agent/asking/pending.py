@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.answerability import answerability_request, p_answerable_of
-from et_agent.asking.calling import CallForm
 from et_agent.asking.claim_reports import assessed_claims
 from et_agent.asking.claims import CheckedReply, ClaimChecker, shown_leaf
 from et_agent.asking.confidence import ConfidenceEstimator
@@ -256,8 +255,11 @@ class PendingAnswer:
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
-        form = self._prompt.form
-        return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
+        return self._reader.content(leaf.text)
+
+    def said(self, tokens: Sequence[int], *, ended: bool) -> tuple[str, str]:
+        """The thought and the text of a path, as far as they are certain if it has not ended."""
+        return self._reader.said(tokens, ended=ended)
 
     def reading(self, timeout: float | None = None) -> TreeReading:
         """Return the answers of the leaves of the finished tree, those that say the same in one class.
