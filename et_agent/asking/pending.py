@@ -23,7 +23,7 @@ from et_agent.asking.reporting import Decoded, form_of_answer, result_of
 from et_agent.asking.sampled import SampledThoughts
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.request import Request, StepCallback
-from et_agent.decoding.sampled import ChainDecoder, prepare_samples
+from et_agent.decoding.sampled import ChainDecoder, SampledRequest, prepare_samples
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
@@ -36,7 +36,7 @@ from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
 
-__all__ = ["PendingAnswer", "Progress", "ProgressCallback"]
+__all__ = ["PendingAnswer", "Progress", "ProgressCallback", "start"]
 
 _LEADING: Final = 5
 _PAUSE: Final = 0.1
@@ -380,6 +380,27 @@ def _thresholds(model: AnyModel, options: AskOptions) -> Thresholds | None:
     if options.thresholds is None and model.info.fingerprint:
         return find_thresholds(model.info.fingerprint)
     return options.thresholds
+
+
+def start(*pending: PendingAnswer) -> None:
+    """Let prepared questions of one model be decoded, from the same batch on, all or none.
+
+    Raises:
+        ModelClosedError: The model was closed.
+    """
+    requests = [request for one in pending for request in one.requests]
+    sampled = [one for one in requests if isinstance(one, SampledRequest)]
+    decoded = [one for one in requests if not isinstance(one, SampledRequest)]
+    if decoded:
+        assert isinstance(decoded[0].model, LanguageModel)
+        scheduler_of(decoded[0].model).queue(*decoded)
+    try:
+        for one in sampled:
+            one.begin()
+    except BaseException:
+        for one in sampled:
+            one.cancel()
+        raise
 
 
 class _ProgressTeller:

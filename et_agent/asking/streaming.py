@@ -12,18 +12,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Literal, Self, Unpack
+from typing import Literal, Self
 
-from et_agent.asking.api import start
-from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.pending import PendingAnswer
-from et_agent.asking.prompting import Question
+from et_agent.asking.pending import PendingAnswer, start
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Tree
-from et_agent.engines.sampled import AnyModel
 from et_agent.results import AskResult, Leaf
 
-__all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta", "stream"]
+__all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +219,8 @@ class AnswerStream:
     def _reply(self, result: AskResult) -> tuple[Leaf, bool]:
         """The leaf that is the reply: the heaviest of the answer that goes on with what was shown."""
         best = result.best_leaf
-        assert result.tree is not None and best is not None  # a finished question has a tree
+        assert result.tree is not None  # a finished question has one
+        assert best is not None
         for leaf in result.tree.leaves:
             goes_on = (leaf.reasoning or "").startswith(self._shown["thought"]) and (
                 self.pending.content(leaf).startswith(self._shown["answer"])
@@ -231,35 +228,3 @@ class AnswerStream:
             if leaf.answer == best.answer and goes_on:
                 return leaf, True
         return best, False
-
-
-def stream(
-    model: AnyModel,
-    question: Question,
-    options: AskOptions = DEFAULTS,
-    *,
-    timeout: float | None = None,
-    **changes: Unpack[AskKeywords],
-) -> AnswerStream:
-    """Answer a question and show the text of its leading path while it is decoded.
-
-        for event in stream(model, "How many legs have 3 cats and 2 birds?"):
-            if isinstance(event, TextDelta):
-                print(event.text, end="", flush=True)
-            elif not event.agrees:
-                print(f"\\nInstead: {event.answer}")
-
-    Args:
-        model: A loaded model.
-        question: The question, or a conversation whose last user message is to be answered.
-        options: How it is answered.
-        timeout: Seconds in which the last event has to come; None for no limit.
-        changes: Fields of `AskOptions` by name.
-
-    Returns:
-        An iterator, and an asynchronous one, over `TextDelta`s and one `StreamEnd`.
-
-    Raises:
-        EtAgentError: As for `submit`.
-    """
-    return AnswerStream(PendingAnswer(model, question, options.changed(**changes)), timeout=timeout)
