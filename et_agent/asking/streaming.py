@@ -169,8 +169,8 @@ class AnswerStream:
                 for event in self._deltas(step):
                     yield event
             # Reading the leaves may take a while: formulas are compared.
-            for event in await asyncio.to_thread(lambda: list(self._end())):
-                yield event
+            for last in await asyncio.to_thread(lambda: list(self._end())):
+                yield last
 
     def _follow(self, request: Request) -> None:
         """Called in the model's thread: what a path says is read by who iterates."""

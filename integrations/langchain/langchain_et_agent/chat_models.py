@@ -82,8 +82,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
     `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
-    `template_options`, `max_thinking_tokens`, `same` and `streams` can also be given with a call, except
-    `model` if there is an `engine`.
+    `template_options`, `max_thinking_tokens`, `same` and `streams` can also be given with a call,
+    except `model` if there is an `engine`.
 
     A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
     `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
