@@ -458,7 +458,9 @@ def test_of_sides_that_weigh_the_same_the_first_is_followed() -> None:
     ],
 )
 def test_every_schedule_streams_a_path_of_its_tree(schedule: Any) -> None:
-    texts = {f"{word} so it is \\boxed{{{n}}}": 0.25 for n, word in enumerate(("A", "An", "B", "Ah"))}
+    texts = {
+        f"{word} so it is \\boxed{{{n}}}": 0.25 for n, word in enumerate(("A", "An", "B", "Ah"))
+    }
     for seed in range(4):
         decoder = EntropyTree(**schedule, leaves=6, temperature=1)
         events = streamed(texts, decoder=decoder, seed=seed)
