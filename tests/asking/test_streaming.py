@@ -1,9 +1,10 @@
 """Streams: what is shown while a tree is decoded is the reply, or the last event says otherwise."""
 
 import asyncio
+import contextlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from et_agent.engines.base import Batch, Step
 from et_agent.engines.scripted import END, TOOL_FORMAT, VOCABULARY
 from et_agent.errors import DecodeError, EtAgentError, SettingsError
 from et_agent.results import AskResult
+from et_agent.templates.messages import Message
 from et_agent.templates.reasoning import ReasoningFormat
 from tests.asking.test_reasoning_formats import form_of
 from tests.asking.test_reasoning_formats import reply as reply_in
@@ -141,22 +143,28 @@ class Gated(ScriptedModel):
         return super().decode(batch)
 
 
-def gated(batch: int, texts: Mapping[str, float] = TEXTS) -> Gated:
-    model = Gated.from_texts(texts)
-    assert isinstance(model, Gated)
-    model.hold_before(batch)
-    return model
+@contextlib.contextmanager
+def gated(batch: int) -> Iterator[Gated]:
+    with Gated.from_texts(TEXTS) as model:
+        assert isinstance(model, Gated)
+        model.hold_before(batch)
+        try:
+            yield model
+        finally:
+            model.open.set()
 
 
 def test_the_first_token_leaves_when_it_is_decoded() -> None:
-    with gated(1) as model:
-        # One decode call has been, that of the prompt. The next one waits.
-        with stream(model, "How?", system_prompt="", decoder=TWO_CHAINS) as answer:
-            first = next(iter(answer))
-            assert isinstance(first, TextDelta)
-            assert first.text in "SW"
-            assert not answer.pending.request.done
-            model.open.set()
+    # One decode call has been, that of the prompt. The next one waits.
+    with (
+        gated(1) as model,
+        stream(model, "How?", system_prompt="", decoder=TWO_CHAINS) as answer,
+    ):
+        first = next(iter(answer))
+        assert isinstance(first, TextDelta)
+        assert first.text in "SW"
+        assert not answer.pending.request.done
+        model.open.set()
 
 
 def test_leaving_the_loop_stops_decoding_within_a_step() -> None:
@@ -195,12 +203,11 @@ def broken_after(tokens: int) -> ScriptedModel:
 
 
 def test_an_error_follows_what_was_shown_before() -> None:
-    shown: list[StreamEvent] = []
     with broken_after(4) as model:
         events = iter(stream(model, "How?", decoder=Greedy()))
+        shown = [next(events) for _ in range(4)]
         with pytest.raises(DecodeError, match="device is gone"):
-            while True:
-                shown.append(next(events))
+            next(events)
     assert joined(shown, "answer") == "xxxx"
 
 
@@ -470,7 +477,9 @@ def test_every_schedule_streams_a_path_of_its_tree(schedule: Any) -> None:
 
 
 def test_a_real_model_streams_what_it_says(small_model: "LlamaCppModel") -> None:
-    conversation = [{"role": "user", "content": "Erzähle von Österreich und übe Umlaute."}]
+    conversation: list[Message] = [
+        {"role": "user", "content": "Erzähle von Österreich und übe Umlaute."}
+    ]
     decoder = EntropyTree(leaves=4, max_tokens=48)
     events: list[StreamEvent] = []
     with stream(small_model, conversation, decoder=decoder, seed=1) as answer:
