@@ -18,6 +18,7 @@ from et_agent import (
     Greedy,
     MultiChain,
     OpenAICompatibleModel,
+    Progress,
     ScriptedModel,
     StreamEnd,
     TextDelta,
@@ -227,6 +228,14 @@ def test_what_is_refused_is_refused_before_anything_is_decoded() -> None:
         with pytest.raises(SettingsError, match="options is a dict"):
             stream(model, "How?", {})  # type: ignore[arg-type]
         assert model.decoded == 0
+
+
+def test_progress_is_told_beside_the_text() -> None:
+    told: list[Progress] = []
+    with ScriptedModel.from_texts(TEXTS) as model:
+        events = list(stream(model, "How?", decoder=TWO_CHAINS, on_progress=told.append))
+    assert told[-1].leaves_done == 3
+    assert len(end_of(events).answer) > 10
 
 
 def test_an_event_loop_gets_the_same_events() -> None:
