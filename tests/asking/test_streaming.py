@@ -336,7 +336,7 @@ def test_thoughts_are_shown_as_such_in_every_format(name: str) -> None:
     assert len(kinds) > 20
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["<think>", "</think>", "<", "</th", "`", "```", "a", "é", " ", "\n"]),

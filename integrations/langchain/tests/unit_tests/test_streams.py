@@ -256,9 +256,9 @@ def test_other_models_are_seen_where_they_pass(without_confidence: Any, seen: bo
 
 
 def test_escalation_to_a_chat_model_of_ours_is_not_seen_either() -> None:
-    weak, strong = leading({r"So \boxed{4}": 0.5, r"So \boxed{5}": 0.5}), leading({r"\boxed{6}": 1})
+    unsure = {"\\boxed{1}": 0.4, "\\boxed{2}": 0.3, "\\boxed{3}": 0.3}
+    weak, strong = leading(unsure, decoder=None), leading({r"\boxed{6}": 1}, decoder=None)
     gate = ConfidenceGateMiddleware(
-        GatePolicy(answer_at=0.6), escalate=strong, abstention="I do not know."
+        GatePolicy(answer_at=0.4), escalate=strong, abstention="I do not know."
     )
-    found = told(create_agent(weak, middleware=[gate]))
-    assert found == [r"\boxed{6}"]
+    assert told(create_agent(weak, middleware=[gate])) == [r"\boxed{6}"]
