@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk
@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from et_agent import AskResult, PendingAnswer, submit
 from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
+from et_agent.asking.tool_choice import chosen_tool
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
+from et_agent.templates.messages import ToolChoice
 from et_agent.validation import explained
 from et_agent.weights.addresses import is_address
 from langchain_et_agent._replies import reply
@@ -260,20 +262,12 @@ def _function_tool(tool: Any) -> dict[str, Any]:
     return made
 
 
-def tool_choice_of(given: object, names: Sequence[str]) -> str:
+def tool_choice_of(given: object, names: Sequence[str]) -> ToolChoice:
     """OpenAI's and LangChain's ways to say it, as `et_agent.submit` says it."""
     if given is None or given is False:
         return "auto"
-    if given is True or given == "required":
-        return "any"
-    if isinstance(given, Mapping):
-        function = given.get("function")
-        given = function.get("name") if isinstance(function, Mapping) else given.get("name")
-    if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
-        return given
-    raise SettingsError(
-        f"tool_choice is {given!r}: use one of {', '.join(('auto', 'any', 'none', *names))}"
-    )
+    choice = "any" if given is True else given
+    return chosen_tool(cast("ToolChoice", choice), names).choice
 
 
 def _schema(given: object) -> Mapping[str, Any] | None:
