@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.kept import Row, decode, head_of, read
 from et_agent.asking import ask
@@ -52,7 +52,21 @@ def decode_questions(model: LanguageModel, name: str, minutes: float | None) -> 
 
 def results_of(model: str) -> list[tuple[int, AskResult]]:
     """Question numbers and results that were decoded."""
-    return [(row["number"], AskResult.model_validate(row["result"])) for row in _kept(model)[1]]
+    rows = _kept(model)[1]
+    for row in rows:
+        _give_leaves_a_node(row["result"]["tree"])
+    return [(row["number"], AskResult.model_validate(row["result"])) for row in rows]
+
+
+def _give_leaves_a_node(tree: dict[str, Any]) -> None:
+    """Let all leaves of a tree that was kept without nodes end in an empty one."""
+    if not tree["nodes"]:
+        empty = dict.fromkeys(("parent", "fork", "received", "prompt_attention"))
+        root = {"start": 0, "text": "", "weight": 1.0, "share": 1.0}
+        root |= {"tokens": [], "entropies": [], "log_probs": []}
+        tree["nodes"] = [empty | root]
+        for leaf in tree["leaves"]:
+            leaf["node"] = 0
 
 
 def head_of_series(model: str) -> Row | None:

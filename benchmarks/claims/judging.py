@@ -35,7 +35,8 @@ def fit() -> None:
     claims = [one for one in labelled() if one.number % 2]
     rows, right = _rows(claims)
     models = sorted({one.model for one in claims})
-    made = ClaimMap.fit(rows, right, models=models)
+    replies = [(one.model, one.number) for one in claims]
+    made = ClaimMap.fit(rows, right, models=models, replies=replies)
     made.save(_MAP)
     ClaimMap.shipped.cache_clear()
     print(f"{made.labels} claims, {right.mean():.1%} true")

@@ -19,6 +19,7 @@ from et_agent.answers.finders import Found
 from et_agent.answers.kinds import KINDS, AnswerKind
 from et_agent.answers.language import language_of
 from et_agent.answers.lists import is_ordered, item_key, items_of, without_lead
+from et_agent.answers.marking import is_formula
 from et_agent.answers.number_words import parse_number_words
 from et_agent.answers.text import normalised
 from et_agent.answers.told import (
@@ -244,6 +245,8 @@ def _parts(text: str) -> list[str]:
 
 def _by_words(one: str, other: str, question: str) -> bool | None:
     """What both say beyond the question."""
+    if is_formula(one) and is_formula(other) and signs(one) and signs(other):
+        return None  # "a" is no article there, and no test of words computes
     first, second = told_by(one, question), told_by(other, question)
     if not first.words or not second.words:
         return None

@@ -7,23 +7,14 @@ import re
 import unicodedata
 
 from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
+from et_agent.answers.marking import ARTICLES, marked_text, unmarked
 
 __all__ = ["MAX_ANSWER_CHARACTERS", "first_sentence", "normalised", "readable"]
 
 MAX_ANSWER_CHARACTERS = 160
 """A longer line is reasoning, not an answer of a few words."""
 
-_ARTICLES = re.compile("\\b(?:a|an|the)\\b(?![\ue000-\ue007])")
-_AS_ASCII = re.compile("[‐‑‒–—−﹣－](?=\\s?[$€£¥]?\\d)")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_MEANING = re.compile(
-    r"(?<=\d)[.,:/-](?=\d)|(?:(?<=[\s(\[^{])|^)-(?=[$€£]?\.?\d)|(?<![^\W_])\.(?=\d)"
-    r"|(?<=[^\W_])\^(?=[\w({-])|(?<=\b[A-Za-z])(?:\#|\+{1,2}|-(?=[\s.,;]|$))|(?<=\bAB)-(?=\W|$)"
-)
-_MARKED = str.maketrans(".,:/-#+^", "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007")
-"""Private characters, which are no punctuation, for signs that stay."""
-_UNMARKED = str.maketrans("\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007", ".,:/-#+^")
-_LATEX_SPACES = re.compile(r"\\[,;:!> ]|~")
+_LATEX_SPACES = re.compile(r"\\[,;:!> ]|(?<=\w)~(?=\w)")
 _QUOTES = "\"'“”‘’«»"
 _LEAD = re.compile(r"^(?:(?:final )?answer\s*(?:is|:)\s*:?\s*)", re.IGNORECASE)
 # A full stop after an initial or a short capitalised word ends no sentence: "Dr. No", "J. K."
@@ -42,22 +33,15 @@ _GERMAN_MONTH = re.compile(
 def normalised(text: str) -> str:
     """Return the SQuAD exact-match form of `text` (Rajpurkar et al. 2016), for comparison only.
 
-    NFKC, casefold, punctuation and articles removed, white space collapsed. Unlike there, signs that
-    carry meaning stay: a minus before a number, points, colons, slashes and hyphens between digits,
-    `^` before an exponent, `#`, `+` and `-` behind a letter that stands alone ("C#", "A+", blood group
-    "O-"). A text of nothing but articles or punctuation keeps its casefolded characters, so that it
-    still equals itself.
+    NFKC, casefold, punctuation and articles removed, white space collapsed. Unlike there, signs and
+    capitals that carry meaning stay (`et_agent.answers.marking`). A text of nothing but articles or
+    punctuation keeps its casefolded characters, so that it still equals itself.
     """
-    text = text if text.isascii() else _AS_ASCII.sub("-", text)
-    marked = _MEANING.sub(_kept_sign, _THOUSANDS.sub("", text))
+    marked, formula = marked_text(text)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", marked).casefold())
     kept = "".join(character for character in folded if not _is_punctuation(character))
-    without_articles = " ".join(_ARTICLES.sub(" ", kept).split()).translate(_UNMARKED)
-    return without_articles or " ".join(folded.split()).translate(_UNMARKED)
-
-
-def _kept_sign(match: re.Match[str]) -> str:
-    return match.group().translate(_MARKED)
+    words = kept if formula else ARTICLES.sub(" ", kept)
+    return unmarked(" ".join(words.split()) or " ".join(folded.split()))
 
 
 def readable(text: str) -> str:

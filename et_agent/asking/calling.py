@@ -12,6 +12,7 @@ from et_agent.answers.extraction import Extracted
 from et_agent.answers.fields import Body, Span, Steps, spans_within
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.asking.spoken import as_generated, spoken
+from et_agent.asking.tool_choice import chosen_tool
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
 from et_agent.decoding.marks import without_begun
 from et_agent.engines.base import LanguageModel
@@ -19,13 +20,12 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.grammar import GrammarConstraint, call_grammar, json_rule, literal
 from et_agent.results import ToolCall
-from et_agent.templates.messages import Tool
+from et_agent.templates.messages import Tool, ToolChoice
 from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
-_CHOICES: Final = ("auto", "any", "none")
 _ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "const", "enum"})
 """Keywords that say what an object holds, in place of its properties."""
 _SPACES: Final = "ws: /[ \\t\\n]{1,20}/?"
@@ -327,14 +327,14 @@ class _Bare:
 
 
 def call_form(
-    model: AnyModel, tools: Sequence[Tool], choice: str
+    model: AnyModel, tools: Sequence[Tool], choice: ToolChoice
 ) -> tuple[tuple[Tool, ...], CallForm | None]:
     """The tools that the model is shown and the form that calls have.
 
     Args:
         model: The model.
         tools: Tools in OpenAI's form.
-        choice: "auto", "any", "none" or a tool's name.
+        choice: As for `chosen_tool`.
 
     Raises:
         SettingsError: A tool is not in that form, or the choice is not one of these.
@@ -342,21 +342,18 @@ def call_form(
     """
     checked = check_tools(tools)
     names = [tool["function"]["name"] for tool in checked]
-    if choice not in _CHOICES and choice not in names:
-        named = ", ".join((*_CHOICES, *names))
-        raise SettingsError(f"tool_choice is {choice!r}: use one of {named}")
-    if not checked:
-        if choice in ("auto", "none"):
-            return (), None
+    chosen = chosen_tool(choice, names)
+    if not checked and chosen.way == "any":
         raise SettingsError(f"tool_choice is {choice!r} and there are no tools: pass tools")
-    if choice == "none":
+    if not checked or chosen.way == "none":
         return (), None
-    may = tuple(tool for tool in checked if choice in ("auto", "any", tool["function"]["name"]))
+    may = tuple(tool for tool in checked if chosen.name in (None, tool["function"]["name"]))
     form = model.tool_format()
     if isinstance(model, LanguageModel):
         form = as_generated(model, form)
     # Who names a tool wants it to be called once.
-    return checked, CallForm(form, may, free=choice == "auto", several=choice in _CHOICES)
+    several = chosen.name is None
+    return checked, CallForm(form, may, free=chosen.way == "auto", several=several)
 
 
 def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:

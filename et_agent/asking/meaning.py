@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, SupportsFloat
 
 from et_agent.answers.joining import Equivalence
 from et_agent.asking.reading import PathReader
@@ -124,7 +124,8 @@ class MeaningReader:
 
         Raises:
             TimeoutError: It took longer.
-            SettingsError: A judge of the caller's own does not give one probability for each pair.
+            SettingsError: A judge of the caller's own failed, or does not give one probability for each
+                pair.
         """
         if self._judge is None:
             return self._future.result(timeout)
@@ -136,12 +137,7 @@ class MeaningReader:
     def _by_judge(self, judge: Equivalence, tree: Tree) -> Judgement:
         undecided = self._reader.read_tree(tree).undecided
         pairs = undecided[:MOST_PAIRS]
-        said = [float(one) for one in judge.same(self._question, pairs)] if pairs else []
-        if len(said) != len(pairs) or not all(0.0 <= one <= 1.0 for one in said):
-            raise SettingsError(
-                f"{judge.name}.same gives {said!r} for {len(pairs)} pairs: return one probability for "
-                "each, 0 to 1"
-            )
+        said = _asked(judge, self._question, pairs) if pairs else []
         return Judgement(dict(zip(pairs, said, strict=True)), left=len(undecided) - len(pairs))
 
     def _ask(self, pairs: Pairs, left: int) -> None:
@@ -166,3 +162,32 @@ class MeaningReader:
 
         request.add_done_callback(ended)
         scheduler_of(self._model).queue(request)
+
+
+def _asked(judge: Equivalence, question: str, pairs: Pairs) -> list[float]:
+    """What a judge of the caller's own says, checked."""
+    try:
+        given = judge.same(question, pairs)
+        found = [_probability(one) for one in given]
+    except EtAgentError:
+        raise
+    except Exception as error:
+        raise SettingsError(
+            f"the judge {judge.name!r} failed on {len(pairs)} pairs of answers "
+            f"({type(error).__name__}: {error}): mend its same(question, pairs), which returns one "
+            "probability for each pair, or ask with another `same`"
+        ) from error
+    if len(found) != len(pairs) or None in found:
+        raise SettingsError(
+            f"the judge {judge.name!r} gives {given!r:.200} for {len(pairs)} pairs of answers: return "
+            "one probability for each, 0 to 1"
+        )
+    return [one for one in found if one is not None]
+
+
+def _probability(said: object) -> float | None:
+    """A number from 0 to 1 as a float, numpy's too; None for anything else."""
+    if isinstance(said, str | bytes) or not isinstance(said, SupportsFloat):
+        return None
+    number = float(said)
+    return number if 0.0 <= number <= 1.0 else None

@@ -16,7 +16,7 @@ from et_agent.calibration import Calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.errors import SettingsError
-from et_agent.templates.messages import Tool
+from et_agent.templates.messages import Tool, ToolChoice
 
 __all__ = [
     "DEFAULTS",
@@ -74,7 +74,7 @@ class AskKeywords(PromptKeywords, total=False):
     thresholds: Thresholds | None
     calibrator: Calibration
     tools: Sequence[Tool]
-    tool_choice: str
+    tool_choice: ToolChoice
     schema: Mapping[str, Any] | None
     stop: Sequence[str]
     attention: bool
@@ -107,10 +107,11 @@ class AskOptions:
             prompt, if there is any. Calibrators apply to single questions answered in words.
         tools: Tools that the model may call, in OpenAI's form. Equal calls with equal arguments are
             one answer.
-        tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
-            "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
-            forks among valid continuations only. A reply may make several calls, unless a tool is
-            named.
+        tool_choice: "auto" lets the model call a tool or answer in words, "any" or "required" makes it
+            call one, "none" hides them, a tool's name makes it call that. The four words are never
+            names: `{"type": "function", "function": {"name": "any"}}` names such a tool. Calls
+            fit the tool's schema: the tree forks among valid continuations only. A reply may make
+            several calls, unless a tool is named.
         schema: A JSON schema that the reply has to fit; equal JSON is one answer.
         stop: Texts that end a path in words and are cut off it. One that ends a path within
             `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
@@ -150,7 +151,7 @@ class AskOptions:
     thresholds: Thresholds | None = None
     calibrator: Calibration = "auto"
     tools: Sequence[Tool] = ()
-    tool_choice: str = "auto"
+    tool_choice: ToolChoice = "auto"
     schema: Mapping[str, Any] | None = None
     stop: Sequence[str] = ()
     attention: bool = False

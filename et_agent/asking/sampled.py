@@ -10,6 +10,7 @@ from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.options import AskOptions
+from et_agent.asking.tool_choice import chosen_tool
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.sampled import ChainDecoder
@@ -17,7 +18,7 @@ from et_agent.decoding.thinking import Parts
 from et_agent.engines.sampled import THOUGHT_END, SampledModel, SampleRequest
 from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.grammar.fitting import fits
-from et_agent.templates.messages import Message, Tool
+from et_agent.templates.messages import Message, Tool, ToolChoice
 
 __all__ = [
     "SampledThoughts",
@@ -146,9 +147,15 @@ def sample_request(
         # so are all of them where replies may have a form, in which none counts.
         stop=[one for one in stops.texts if _BOX_END not in one] if form is None else [],
         tools=tools,
-        tool_choice=options.tool_choice,
+        tool_choice=_choice(options.tool_choice, tools),
         schema=form.schema if isinstance(form, JsonForm) else None,
         template_options=dict(options.template_options),
+    )
+
+
+def _choice(given: ToolChoice, tools: Sequence[Tool]) -> ToolChoice:
+    return (
+        chosen_tool(given, [tool["function"]["name"] for tool in tools]).choice if tools else "auto"
     )
 
 

@@ -5,7 +5,7 @@ and its posterior is a Gaussian.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, Self
 
@@ -17,11 +17,12 @@ from et_agent.calibration.grounds import log_odds
 from et_agent.calibration.pooled import Gaussian, central, mean_of, predicted, rising, updated
 from et_agent.calibration.shipped_file import ShippedFile
 
-__all__ = ["CLAIM_FEATURES", "ClaimEvidence", "ClaimMap"]
+__all__ = ["CLAIM_FEATURES", "ClaimEvidence", "ClaimMap", "design_effect"]
 
 _REFERENCE: Final = 5e8
 """Parameters of the model at which the feature `size` is 0."""
 _LEAST_SPREAD: Final = 1e-3
+_RESAMPLES: Final = 2000
 
 CLAIM_FEATURES: Final[Mapping[str, tuple[str, float]]] = {
     "support": ("log-odds of the share of other leaves that say so", 0.5),
@@ -70,6 +71,33 @@ class ClaimEvidence:
         }
 
 
+def design_effect(right: Doubles, predicted: Doubles, replies: Sequence[Hashable]) -> float:
+    """How many times the variance of independent claims that of claims in replies is, at least 1.
+
+    1 + (m - 1) r (Kish 1965), with m the size of the reply of an average claim and r the correlation of
+    what the map leaves unexplained of two claims of one reply: the upper end of its bootstrap over
+    replies (95 %, one-sided), since few replies hardly tell it, and at least 0.
+
+    Args:
+        right: 1 for a claim that is true, else 0, float64 [claims].
+        predicted: P(true) of each, as the map says, float64 [claims].
+        replies: The reply of each claim.
+    """
+    left = (right - predicted) / np.sqrt(np.maximum(predicted * (1 - predicted), _LEAST_SPREAD))
+    numbers = {one: at for at, one in enumerate(dict.fromkeys(replies))}
+    of_reply = np.array([numbers[one] for one in replies])
+    sizes = np.bincount(of_reply).astype(np.float64)
+    sums, squares = np.bincount(of_reply, left), np.bincount(of_reply, left**2)
+    pairs = sizes * (sizes - 1)
+    if not pairs.any():
+        return 1.0
+    drawn = np.random.default_rng(0).integers(0, len(sizes), (_RESAMPLES, len(sizes)))
+    products = (sums**2 - squares)[drawn].sum(axis=1) / np.maximum(pairs[drawn].sum(axis=1), 1.0)
+    alike = products / (squares[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    upper = min(max(float(np.quantile(alike, 0.95)), 0.0), 1.0)
+    return 1.0 + (float((sizes**2).sum() / sizes.sum()) - 1.0) * upper
+
+
 class ClaimMap(ShippedFile):
     """Mean P(true) over a posterior of rising logistic maps, from features of a claim."""
 
@@ -107,14 +135,20 @@ class ClaimMap(ShippedFile):
         right: Doubles,
         features: Sequence[str] = tuple(CLAIM_FEATURES),
         models: Sequence[str] = (),
+        replies: Sequence[Hashable] | None = None,
     ) -> Self:
         """Fit the map on labelled claims.
+
+        Claims of one reply stand or fall together, so that they tell less than as many of different
+        replies. The posterior's covariance is therefore that of independent claims times their design
+        effect (`design_effect`); its mean stays.
 
         Args:
             rows: Features of each claim.
             right: 1 for a claim that is true, else 0, float64 [claims].
             features: Names of those that are to be read.
             models: Whose claims they are.
+            replies: The reply of each claim; None if each is of another one.
         """
         values = np.array([[row[name] for name in features] for row in rows], dtype=np.float64)
         centres = np.nanmean(values, axis=0)
@@ -132,7 +166,10 @@ class ClaimMap(ShippedFile):
             labels=len(rows),
             models=tuple(models),
         )
-        learnt = updated(prior, made._inputs(rows), right)
+        inputs = made._inputs(rows)
+        learnt = updated(prior, inputs, right)
+        if replies is not None:
+            learnt = learnt.widened(design_effect(right, predicted(learnt, inputs), replies))
         return made.model_copy(update={"posterior": learnt})
 
     @property

@@ -43,6 +43,7 @@ class _Line:
     lasts: tuple[bool, ...]
     fork: float | None
     sides: int
+    chains: bool
     leaves: tuple[Leaf, ...]
 
 
@@ -78,14 +79,16 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
     """Draw a tree in lines of at most `width` columns; trunks are shortened to fit.
 
     A side of a fork shows its share there and its first words. At the right edge stands what ends
-    the stretch: a fork with its token entropy, or a leaf with answer, path weight and tokens.
+    the stretch: a fork with its token entropy, where that is known, or a leaf with answer, path weight
+    and tokens. Chains that were drawn independently part without a fork.
     """
     from rich.text import Text
 
     guides = _PLAIN if ascii_only else _FINE
     width = min(width, _MOST_WIDTH)
     lines = list(_lines(tree))
-    forks = sum(line.fork is not None for line in lines)
+    forks = sum(line.sides > 1 and not line.chains for line in lines)
+    drawn_apart = any(line.chains for line in lines)
     counted = any(leaf.count > 1 for leaf in tree.leaves)
     answers = [_answer(leaf, guides) for leaf in tree.leaves]
     column = min(max(map(len, [*answers, "answer"])), _LONGEST_ANSWER)
@@ -94,7 +97,11 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
     step = 2 if 2 * max(line.depth for line in lines) <= left // 2 else 1
 
     found = sum(leaf.count for leaf in tree.leaves)
-    title = f"{found} {_s(found, 'leaf', 'leaves')}, {forks} {_s(forks, 'fork', 'forks')}"
+    title = f"{found} {_s(found, 'leaf', 'leaves')}, "
+    if drawn_apart and not forks:
+        title += "independent chains"
+    else:
+        title += f"{forks} {_s(forks, 'fork', 'forks')}"
     head = Text.assemble(("Tree", "bold"), f"  {shorten(title, left - 6, dots=guides.dots)}")
     head.append(" " * max(2, width - head.cell_len - edge.width) + edge.header(), "dim")
     drawn = [head]
@@ -102,8 +109,10 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
         text = _left(line, left, step, guides)
         text.append(" " * max(2, width - text.cell_len - edge.width))
         ends = [edge.leaf(leaf) for leaf in line.leaves]
-        if line.fork is not None:
-            ends.append(edge.fork(line.fork, line.sides))
+        if line.sides > 1:
+            ends.append(
+                edge.chains(line.sides) if line.chains else edge.fork(line.fork, line.sides)
+            )
         drawn.append(text + ends[0] if ends else text)
         drawn += [Text(" " * (width - edge.width)) + more for more in ends[1:]]
     for text in drawn:
@@ -136,11 +145,16 @@ def _lines(tree: TreeReport) -> Iterator[_Line]:
             node=tree.nodes[index],
             depth=len(lasts),
             lasts=lasts,
-            fork=(entropies[0] if entropies else 0.0) if len(below) > 1 else None,
+            fork=entropies[0] if entropies else None,
             sides=len(below),
+            chains=len(below) > 1 and not tree.nodes[index].tokens and _are_chains(tree, below),
             leaves=tuple(leaves.get(index, ())),
         )
         waiting += [(child, (*lasts, place == 0)) for place, child in enumerate(reversed(below))]
+
+
+def _are_chains(tree: TreeReport, nodes: Sequence[int]) -> bool:
+    return all(tree.nodes[index].fork == "independent" for index in nodes)
 
 
 def _left(line: _Line, width: int, step: int, guides: _Guides) -> "Text":
@@ -215,11 +229,18 @@ class _Edge:
         drawn.stylize(style, 0, len(text))
         return drawn
 
-    def fork(self, entropy: float, sides: int) -> "Text":
+    def fork(self, entropy: float | None, sides: int) -> "Text":
         """A fork's columns."""
         from rich.text import Text
 
-        return Text(f"fork {entropy:.2f} nats, {sides} sides", style="magenta")
+        known = "" if entropy is None else f" {entropy:.2f} nats"
+        return Text(f"fork{known}, {sides} sides", style="magenta")
+
+    def chains(self, count: int) -> "Text":
+        """The columns where chains begin that were drawn independently."""
+        from rich.text import Text
+
+        return Text(f"{count} independent chains", style="magenta")
 
 
 def leaf_states(leaves: Sequence[Leaf]) -> str:

@@ -23,7 +23,7 @@ from et_agent.engines.sampled import (
     TokenTable,
 )
 from et_agent.errors import ServerError
-from et_agent.templates.messages import Message, MessageCall
+from et_agent.templates.messages import Message, MessageCall, ToolChoice
 
 __all__ = [
     "Choice",
@@ -159,7 +159,9 @@ def _sent_call(call: MessageCall, number: str) -> dict[str, Any]:
     }
 
 
-def _choice(choice: str) -> Any:
+def _choice(choice: ToolChoice) -> Any:
+    if isinstance(choice, Mapping):
+        return dict(choice)
     if choice in ("auto", "none"):
         return choice
     if choice == "any":

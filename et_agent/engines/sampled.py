@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from et_agent.engines.base import LanguageModel, ModelIdentity
-from et_agent.templates.messages import Message, Tool
+from et_agent.templates.messages import Message, Tool, ToolChoice
 from et_agent.templates.tool_format import ToolFormat
 
 __all__ = [
@@ -98,7 +98,8 @@ class SampleRequest:
         seed: Seed of the first chain; chain k has a seed of its own that follows from it.
         stop: Texts that end a reply.
         tools: Tools that the model may call.
-        tool_choice: "auto", "any", or the name of a tool.
+        tool_choice: "auto", "any", or the name of a tool; for a tool that is called "auto", "any",
+            "required" or "none" `{"type": "function", "function": {"name": …}}`.
         schema: A JSON schema that the reply has to fit; None for words.
         template_options: Options of the server's chat template.
     """
@@ -109,7 +110,7 @@ class SampleRequest:
     seed: int = 0
     stop: Sequence[str] = ()
     tools: Sequence[Tool] = ()
-    tool_choice: str = "auto"
+    tool_choice: ToolChoice = "auto"
     schema: Mapping[str, Any] | None = None
     template_options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from pydantic import (
 from et_agent.answers import AnswerKind
 from et_agent.asking.options import AskOptions, Calibration, Chat
 from et_agent.asking.pending import PendingAnswer
+from et_agent.asking.prompting import LONG_DECODER
 from et_agent.calibration import Calibrator
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
@@ -157,8 +158,12 @@ class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettin
         if not given:
             return self.decoder
         if self.decoder is None:
-            return MultiChain(**given) if self._served else EntropyTree(**given)
-        return type(self.decoder)(**{**self.decoder.model_dump(), **given})
+            if self._served:
+                return MultiChain(**given)
+            if self.kind is not AnswerKind.LONG:
+                return EntropyTree(**given)
+        base = self.decoder or LONG_DECODER
+        return type(base)(**{**base.model_dump(), **given})
 
     @property
     def _served(self) -> bool:

@@ -5,9 +5,12 @@ rendering. Which of its characters the template wrote itself is known of each; a
 outside: messages, arguments of tool calls, what tools gave, descriptions of tools.
 """
 
+import hashlib
+import itertools
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -56,6 +59,11 @@ _GIVEN: Final = frozenset(
 """Names that templates look up and that are no options."""
 _PLAIN_OPTION: Final = re.compile(r"[\w .:/+-]*")
 """Option values that no control token can hide in; they may be parts of a template's own marks."""
+
+MOST_WAYS: Final = 500
+"""Ways in which a conversation is shown at most; no known template takes one behind the first 30."""
+MOST_SECONDS: Final = 10.0
+"""Time after which a template that refuses a conversation is asked no more."""
 
 
 class ChatTemplate:
@@ -110,7 +118,7 @@ class ChatTemplate:
         is shown in another way that says the same: neighbours of one role as one message, the system
         text at the head of the first user message, calls one by one. Thoughts of an assistant's message
         are given to the template apart from what it said, also where they stand in its text; whether
-        they are shown is the template's affair.
+        they are shown is the template's affair. At most 500 ways are tried, for 10 seconds.
 
         Args:
             messages: The messages.
@@ -124,7 +132,10 @@ class ChatTemplate:
         self._check_options(options or {})
         messages = [self._parted(one) for one in messages]
         tried: list[Exception] = []
-        for shown in self._ways(messages, tools):
+        began = time.monotonic()
+        for shown in itertools.islice(_distinct(self._ways(messages, tools)), MOST_WAYS):
+            if tried and time.monotonic() - began > MOST_SECONDS:
+                break
             # A template is a program out of the model file: it may raise anything, and its
             # raise_exception() raises ValueError.
             try:
@@ -256,6 +267,16 @@ class ChatTemplate:
             return None
 
         return format_of(ToolProbe(render, self.reasoning), self._source)
+
+
+def _distinct(ways: Iterator[Shown]) -> Iterator[Shown]:
+    """Ways without those in which the template would see what it has seen."""
+    seen: set[bytes] = set()
+    for shown in ways:
+        digest = hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield shown
 
 
 def _goes_on(messages: Sequence[Mapping[str, Any]]) -> bool:

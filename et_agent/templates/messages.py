@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FunctionCall", "Message", "MessageCall", "Tool"]
+__all__ = ["FunctionCall", "Message", "MessageCall", "Tool", "ToolChoice"]
 
 Tool = Mapping[str, Any]
 """A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
 "description": …, "parameters": JSON schema}}`."""
+ToolChoice = str | Mapping[str, Any]
+"""Whether tools are called, and which, in OpenAI's form."""
 
 
 class FunctionCall(TypedDict):

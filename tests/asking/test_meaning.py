@@ -1,8 +1,9 @@
 """Answers of a tree that say the same in other words are one, by tests of words and by a judge."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask, submit
@@ -97,10 +98,45 @@ def test_a_judge_may_be_plugged_in() -> None:
         assert len(judge.asked) == len(set(judge.asked))  # once, however often it is looked at
 
 
-@pytest.mark.parametrize("said", [1.5, float("nan")])
-def test_a_judge_has_to_give_probabilities(said: float) -> None:
-    with pytest.raises(SettingsError, match="one probability for each"):
-        asked(same=Judge(said))
+class Says(Judge):
+    """Says one thing of all pairs together."""
+
+    def __init__(self, of_pairs: Callable[[int], Any]) -> None:
+        super().__init__()
+        self._of_pairs = of_pairs
+
+    def same(self, question: str, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        return cast("Sequence[float]", self._of_pairs(len(pairs)))
+
+
+def failing(count: int) -> list[float]:
+    raise ValueError("no weights")
+
+
+@pytest.mark.parametrize(
+    "of_pairs",
+    [
+        lambda count: [1.5] * count,
+        lambda count: [float("nan")] * count,
+        lambda count: [-0.1] * count,
+        lambda count: ["0.9"] * count,
+        lambda count: [None] * count,
+        lambda count: [0.5] * (count + 1),
+        lambda count: [],
+        lambda count: np.full((count, 2), 0.5),
+        lambda count: None,
+        lambda count: 0.5,
+        failing,
+    ],
+)
+def test_a_judge_that_gives_no_probabilities_is_named(of_pairs: Callable[[int], Any]) -> None:
+    with pytest.raises(SettingsError, match=r"the judge 'all' .*one probability for each"):
+        asked(same=Says(of_pairs))
+
+
+@pytest.mark.parametrize("made", [list, tuple, np.array, lambda given: map(np.float32, given)])
+def test_a_judge_may_give_any_numbers(made: Callable[[list[float]], Any]) -> None:
+    assert asked(same=Says(lambda count: made([0.0] * count))).same == "all"
 
 
 def test_other_settings_are_refused() -> None:

@@ -157,6 +157,13 @@ def test_a_tool_by_name_and_none(behind: Behind) -> None:
     ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="weather")
     assert server.requests[0]["tool_choice"]["function"]["name"] == "weather"
     server.requests.clear()
+    function: Any = WEATHER["function"]
+    called = {**WEATHER, "function": {**function, "name": "any"}}
+    wanted = {"type": "function", "function": {"name": "any"}}
+    ask(model, "Weather?", decoder=CHAINS, tools=[called, WEATHER], tool_choice=wanted)
+    assert server.requests[0]["tool_choice"] == wanted
+    assert not server.requests[0].get("parallel_tool_calls")
+    server.requests.clear()
     ask(model, "Weather?", decoder=CHAINS, tools=[WEATHER], tool_choice="none")
     assert "tools" not in server.requests[0]
 

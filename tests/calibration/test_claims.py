@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from et_agent.calibration.claims import CLAIM_FEATURES, ClaimEvidence, ClaimMap
+from et_agent.calibration.claims import (
+    CLAIM_FEATURES,
+    ClaimEvidence,
+    ClaimMap,
+    design_effect,
+)
 from et_agent.errors import CalibrationError
 
 
@@ -85,3 +90,27 @@ def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"schema_version": 1, "features": ["nothing"]}')
     with pytest.raises(CalibrationError, match="damaged"):
         ClaimMap.load(tmp_path / "other.json")
+
+
+def test_claims_of_one_reply_tell_less_than_as_many_of_others() -> None:
+    rng = np.random.default_rng(0)
+    replies = np.repeat(np.arange(60), 5)
+    alike = (np.repeat(rng.random(60), 5) < 0.5).astype(np.float64)
+    alone = (rng.random(300) < 0.5).astype(np.float64)
+    half = np.full(300, 0.5)
+    assert design_effect(alike, half, replies.tolist()) == pytest.approx(5.0, abs=0.1)
+    assert design_effect(alone, half, replies.tolist()) == pytest.approx(1.0, abs=0.4)
+    assert design_effect(alike, half, list(range(300))) == 1.0
+
+
+def test_intervals_are_as_wide_as_those_of_so_many_replies() -> None:
+    rng = np.random.default_rng(1)
+    replies = np.repeat(np.arange(40), 6).tolist()
+    right = np.repeat(rng.random(40) < 0.5, 6).astype(np.float64)
+    rows = [evidence(support=support).features() for support in rng.uniform(0.2, 0.8, 240)]
+    asked = [evidence().features()]
+    (low, high), (least, most) = (
+        ClaimMap.fit(rows, right, replies=given).confidences(asked)[0][1]
+        for given in (None, replies)
+    )
+    assert most - least == pytest.approx(math.sqrt(6) * (high - low), rel=0.25)

@@ -1,12 +1,14 @@
 """The command line over a server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from et_agent import load_model
+from et_agent.cli.display import Board
 from et_agent.errors import SettingsError
 from tests.cli.conftest import Run
 from tests.engines.openai_server import OpenAIServer, Raw, choice, completion, serving
@@ -32,7 +34,25 @@ def test_the_tree_is_drawn_without_entropies(run: Run, server: OpenAIServer) -> 
     done = run("ask", "--model", server.url, "--leaves", "3", "2 + 3?")
     assert done.code == 0
     assert "nan" not in done.out.lower()
-    assert "4 leaves" in done.out or "3 leaves" in done.out
+    assert "3 leaves, independent chains" in done.out
+
+
+@pytest.mark.parametrize("command", [("ask",), ("gate", "ask")])
+def test_the_display_names_the_decoder_of_servers(
+    run: Run, server: OpenAIServer, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = []
+
+    class NotedBoard(Board):
+        def __init__(self, questions: Sequence[str], **named: Any) -> None:
+            titles.append(named["decoder"])
+            super().__init__(questions, **named)
+
+    monkeypatch.setattr("et_agent.cli.display.Board", NotedBoard)
+    monkeypatch.setattr("et_agent.cli.answering.Board", NotedBoard)
+    run(*command, "--model", server.url, "--leaves", "3", "2 + 3?")
+    run(*command, "--model", server.url, "--decoder", "greedy", "2 + 3?")
+    assert titles == ["multi-chain", "greedy"]
 
 
 def test_a_gate_and_a_pilot(run: Run, server: OpenAIServer, tmp_path: object) -> None:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -99,6 +100,42 @@ def test_a_tree_of_one_leaf() -> None:
     tree = TreeReport(nodes=(node(None, "It is 4."),), leaves=(leaf(0, "4", 1.0),))
     assert "It is 4." in lines(tree, 80)[1]
     assert "1 leaf, 0 forks" in lines(tree, 80)[0]
+
+
+def chains(entropies: tuple[float | None, ...]) -> TreeReport:
+    """Three that were drawn independently, the last with a fork of its own."""
+    began = node(None, "").model_copy(update={"tokens": (), "entropies": (), "log_probs": ()})
+    apart = [
+        node(0, text, share=1 / 3, weight=1 / 3).model_copy(
+            update={"fork": "independent", "entropies": entropies, "log_probs": entropies}
+        )
+        for text in ("It is 4.", "It is 5.", "Is it")
+    ]
+    leaves = [leaf(1, "4", 1 / 3), leaf(2, "5", 1 / 3), leaf(3, "6", 1 / 3)]
+    return TreeReport(nodes=(began, *apart), leaves=tuple(leaves))
+
+
+@pytest.mark.parametrize("entropies", [(None,), (0.5,)])
+def test_independent_chains_are_no_forks(entropies: tuple[float | None, ...]) -> None:
+    head, first, *rest = lines(chains(entropies), 80)
+    assert head.startswith("Tree  3 leaves, independent chains ")
+    assert first.split() == ["(start)", "3", "independent", "chains"]
+    assert len(rest) == 3
+
+
+@pytest.mark.parametrize(("entropy", "told"), [(None, "fork, 2"), (0.5, "fork 0.50 nats, 2")])
+def test_a_fork_whose_entropy_is_not_known_is_one(entropy: float | None, told: str) -> None:
+    tree = chains((0.5,))
+    sides = [
+        node(3, text, share=0.5, weight=1 / 6).model_copy(
+            update={"entropies": (entropy,), "log_probs": (entropy,)}
+        )
+        for text in (" 6", " 7")
+    ]
+    forked = TreeReport(nodes=(*tree.nodes, *sides), leaves=(*tree.leaves[:2], leaf(4, "6", 1 / 3)))
+    drawn = lines(forked, 80)
+    assert "3 leaves, 1 fork " in drawn[0]
+    assert any(f"{told} sides" in line for line in drawn)
 
 
 @st.composite

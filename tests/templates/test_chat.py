@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from et_agent.errors import UnsupportedModelError
-from et_agent.templates.chat import ChatTemplate, Piece
-from et_agent.templates.messages import Message, Tool
+from et_agent.templates.chat import MOST_WAYS, ChatTemplate, Piece
+from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent.templates.tool_format import ToolFormat
 
 CHATML = (
@@ -255,3 +255,57 @@ def test_templates_may_look_at_the_words_of_schemas() -> None:
         made.tool_format()
     pieces = made.pieces(messages("q"), [tool()])
     assert "".join(piece.text for piece in pieces).startswith("add(a: int)")
+
+
+def hard_to_show() -> list[Message]:
+    """Everything that templates are strict about, in one conversation."""
+    calls: list[MessageCall] = [
+        {"id": name, "function": {"name": "add", "arguments": {"a": 1}}} for name in ("one", "two")
+    ]
+    turn: list[Message] = [
+        {"role": "assistant", "content": "Hm", "reasoning_content": "So", "tool_calls": calls},
+        {"role": "tool", "content": "1", "tool_call_id": "one"},
+        {"role": "tool", "content": "2", "tool_call_id": "two"},
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "and now?"},
+        {"role": "user", "content": "well?"},
+    ]
+    return [{"role": "system", "content": "s"}, {"role": "assistant", "content": "Hi"}, *turn * 3]
+
+
+TOOLS: list[Tool] = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+QWEN_CALLS = (
+    "{% for m in messages %}{% if m.tool_calls %}{% for c in m.tool_calls %}<tool_call>\n"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n</tool_call>'
+    "{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools }}"
+)
+
+
+def shown_ways(source: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ways in which a refused conversation was shown."""
+    chat = template(source)
+    assert chat.tool_format()  # found out before, with renderings of its own
+    shown = []
+
+    def refusing(way: tuple[object, object], _options: object) -> None:
+        shown.append(repr(way))
+        raise ValueError("never")
+
+    monkeypatch.setattr(chat, "_prompt", refusing)
+    with pytest.raises(UnsupportedModelError):
+        chat.pieces(hard_to_show(), TOOLS)
+    return shown
+
+
+def test_a_template_that_refuses_all_is_asked_so_often_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = shown_ways(QWEN_CALLS, monkeypatch)
+    checked = 4  # the tools alone, to say whether they are refused
+    assert 100 < len(shown) <= MOST_WAYS + checked
+    assert len(set(shown)) >= len(shown) - checked
+
+
+def test_a_slow_template_is_asked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("et_agent.templates.chat.MOST_SECONDS", 0.0)
+    assert len(shown_ways(QWEN_CALLS, monkeypatch)) <= 1 + 4

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -15,10 +15,12 @@ from et_agent.asking import start
 from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
 from et_agent.asking.streaming import AnswerStream, StreamEnd, TextDelta
+from et_agent.asking.tool_choice import chosen_tool
 from et_agent.errors import SettingsError, TimeLimitError
 from et_agent.results import Leaf
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
+from et_agent.templates.messages import ToolChoice
 from et_agent.validation import explained
 from et_agent.weights.addresses import is_address
 from langchain_et_agent._chunks import STREAMED, chunk_of, chunks_of, last_chunk
@@ -291,20 +293,12 @@ def _function_tool(tool: Any) -> dict[str, Any]:
     return made
 
 
-def tool_choice_of(given: object, names: Sequence[str]) -> str:
+def tool_choice_of(given: object, names: Sequence[str]) -> ToolChoice:
     """OpenAI's and LangChain's ways to say it, as `et_agent.submit` says it."""
     if given is None or given is False:
         return "auto"
-    if given is True or given == "required":
-        return "any"
-    if isinstance(given, Mapping):
-        function = given.get("function")
-        given = function.get("name") if isinstance(function, Mapping) else given.get("name")
-    if isinstance(given, str) and (given in ("auto", "any", "none") or given in names):
-        return given
-    raise SettingsError(
-        f"tool_choice is {given!r}: use one of {', '.join(('auto', 'any', 'none', *names))}"
-    )
+    choice = "any" if given is True else given
+    return chosen_tool(cast("ToolChoice", choice), names).choice
 
 
 def _schema(given: object) -> Mapping[str, Any] | None:

@@ -2,10 +2,21 @@
 
 from collections.abc import Mapping
 
+import pytest
+from langchain_core.load import dumps, loads
 from langchain_core.runnables import RunnableLambda
 from langchain_et_agent import ChatEntropyTree
 
-from et_agent import EntropyTreeRunnable, GateRunnable, MultiChain, ScriptedModel
+from et_agent import (
+    EntropyTree,
+    EntropyTreeRunnable,
+    GateRunnable,
+    Greedy,
+    MultiChain,
+    ScriptedModel,
+    ask,
+)
+from et_agent.asking.prompting import LONG_DECODER
 from et_agent.gate import GatePolicy
 
 from .support import merged, result_of
@@ -57,3 +68,29 @@ def test_a_chain_of_tree_and_gate_drops_doubtful_claims() -> None:
         policy = GatePolicy(answer_at=between, claims="drop", cautious=False)
         chain = tree | GateRunnable(gate=policy, answer=RunnableLambda(lambda one: one.answer))
         assert chain.invoke("What are cats?") == "Cats have four legs."
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_the_decoder_is_that_of_ask() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        asked = ask(model, "What are cats?", kind="long").decoder
+        chat = ChatEntropyTree(engine=model, kind="long")
+        again = loads(
+            dumps(chat),
+            allowed_objects=[ChatEntropyTree],
+            valid_namespaces=["langchain_et_agent"],
+        )
+        again.engine = model
+        for one in (chat, again, ChatEntropyTree(engine=model)):
+            assert result_of(one.invoke("What are cats?", kind="long")).decoder == asked
+        tree = EntropyTreeRunnable(model=model, kind="long")
+        assert tree.invoke("What are cats?").decoder == asked
+    assert chat.decoder_for({}) == LONG_DECODER
+    assert chat.decoder_for({"leaves": 4}) == LONG_DECODER.model_copy(update={"leaves": 4})
+    assert tree.model_copy(update={"leaves": 4}).decoder_settings() == chat.decoder_for(
+        {"leaves": 4}
+    )
+    assert chat.decoder_for({"temperature": 0}) == Greedy()
+    assert chat.decoder_for({"kind": "auto"}) == EntropyTree()
+    # Calls and JSON are voted on.
+    assert chat.decoder_for({"response_format": {"type": "json_object"}}) == EntropyTree()

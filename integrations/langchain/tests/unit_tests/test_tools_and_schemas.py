@@ -34,6 +34,12 @@ from .support import (
     scripted,
 )
 
+ADD_SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+    "required": ["a", "b"],
+}
+
 
 @pytest.mark.parametrize("choice", ["any", "required", True, "add", {"function": {"name": "add"}}])
 def test_forced_calls(choice: Any) -> None:
@@ -47,6 +53,17 @@ def test_forced_calls(choice: Any) -> None:
     found = result_of(message)
     assert found.tool_calls[0].arguments == {"a": 1, "b": 2}
     assert found.share == pytest.approx(1)
+
+
+def test_a_tool_that_is_called_like_a_way_to_choose() -> None:
+    tools = [{"name": "any", "description": "", "parameters": ADD_SCHEMA}, add]
+    texts = {CALL.replace('"add"', '"any"'): 0.5, CALL: 0.5}
+    chat = scripted(texts, decoder=MultiChain(leaves=6, temperature=1))
+    named = {"type": "function", "function": {"name": "any"}}
+    both = chat.bind_tools(tools, tool_choice="any").invoke(QUESTION)
+    assert len(result_of(both).distribution) == 2
+    one = chat.bind_tools(tools, tool_choice=named).invoke(QUESTION)
+    assert [share.answer for share in result_of(one).distribution] == ['any({"a":1,"b":2})']
 
 
 def test_the_model_may_call_or_say() -> None:
