@@ -36,6 +36,7 @@ from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
+from et_agent.waiting import outcome
 
 __all__ = ["PendingAnswer", "Progress", "ProgressCallback"]
 
@@ -300,7 +301,7 @@ class PendingAnswer:
         Raises:
             TimeoutError: It took longer than `timeout` seconds.
         """
-        return None if self._grounds is None else self._grounds.future.result(timeout)
+        return None if self._grounds is None else outcome(self._grounds.future, timeout)
 
     def checked_claims(self, timeout: float | None = None) -> CheckedReply | None:
         """What was found of the claims of a long answer; None for another one, and without a check.
@@ -308,13 +309,15 @@ class PendingAnswer:
         Raises:
             TimeoutError: It took longer than `timeout` seconds.
         """
-        return None if self._claims is None else self._claims.future.result(timeout)
+        return None if self._claims is None else outcome(self._claims.future, timeout)
 
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds. You may call `result` again.
+            InputError: This is a model's own thread, such as that of `on_progress`, and decoding goes on.
+            ModelClosedError: The question was asked before this process was forked.
             EtAgentError: Decoding failed.
         """
         began = time.perf_counter()

@@ -39,6 +39,7 @@ from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table, span_log_probs
 from et_agent.uncertainty.medoid import medoid
 from et_agent.uncertainty.self_evaluation import p_true
+from et_agent.waiting import outcome
 
 __all__ = ["PendingScore", "score", "submit_score"]
 
@@ -241,7 +242,7 @@ class PendingScore:
             return known
         reader = GroundingReader(self._model, self._bare)
         reader.ask(given)
-        found = reader.future.result()
+        found = outcome(reader.future)
         return known if found is None else Grounds(known.beside, found.chosen)
 
     def _by_claims(self, said: "_Said") -> "_Found":
@@ -251,7 +252,7 @@ class PendingScore:
         if self._bare.chat == "model":
             checker = ClaimChecker(self._model, self._bare)
             checker.check(Reply(self._answer, said.texts, said.weights, self._log_probs))
-            checked = checker.future.result()
+            checked = outcome(checker.future)
         claims, assessment = assessed_claims(
             None if checked is None else checked.claims,
             calibrated=self._options.calibrator is not None,

@@ -28,6 +28,7 @@ from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
 from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
+from et_agent.waiting import Birthplace, model_thread
 
 __all__ = ["Scheduler", "scheduler_of"]
 
@@ -67,6 +68,7 @@ class Scheduler:
         self._cache = PrefixCache(self._living)
         self._width = min(width or info.best_width, info.max_outputs, info.max_sequences)
         self._lock = threading.Lock()
+        self._birthplace = Birthplace(f"{info.name} was loaded", "load it in this process")
         self._arriving: list[Request] = []
         self._arrivals = 0
         self._requests: list[Request] = []
@@ -150,6 +152,7 @@ class Scheduler:
         Raises:
             ModelClosedError: The model was closed.
         """
+        self._birthplace.require()
         with self._lock:
             if not self._running:
                 self._model.submit(self._serve)
@@ -160,6 +163,10 @@ class Scheduler:
 
     def _serve(self) -> None:
         """The loop, in the model's owner thread, until no question is left."""
+        with model_thread():
+            self._serve_all()
+
+    def _serve_all(self) -> None:
         while True:
             with self._lock:
                 newcomers, idle = self._arriving, not self._requests
@@ -221,7 +228,7 @@ class Scheduler:
             try:
                 if request.on_step is not None:
                     request.on_step(request)
-            except Exception as error:
+            except BaseException as error:  # sys.exit() too: it ends this question alone
                 self._retire(request, error)
             if request.run.finished:
                 self._retire(request)

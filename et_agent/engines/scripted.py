@@ -28,6 +28,7 @@ from et_agent.errors import (
 from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent.templates.reasoning import ReasoningFormat
 from et_agent.templates.tool_format import ToolFormat
+from et_agent.waiting import Birthplace, in_model_thread
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
 
@@ -108,6 +109,7 @@ class ScriptedModel:
         self._tools = tools
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-scripted")
         self._closed = False
+        self._birthplace = Birthplace("this model was made", "make it again in this process")
         longest_path = context if longest_path is None else longest_path
         self._cells = CellTable(context, max_sequences, longest_path)
         self._tokens: list[list[int]] = [[] for _ in range(max_sequences)]
@@ -314,13 +316,15 @@ class ScriptedModel:
             raise ModelClosedError("this model was closed: load it again") from error
 
     def _require_open(self) -> None:
+        self._birthplace.require()
         if self._closed:
             raise ModelClosedError("this model was closed: load it again")
 
     def close(self) -> None:
-        """End the owner thread; safe to call twice."""
+        """End the owner thread; safe to call twice, and from a callback in that thread."""
         self._closed = True
-        self._owner.shutdown(wait=True)
+        if not self._birthplace.left:
+            self._owner.shutdown(wait=not in_model_thread())
 
     def __enter__(self) -> "ScriptedModel":
         return self
