@@ -1,11 +1,40 @@
-"""Data that is checked once and stays as it is, messages for what pydantic rejects, foreign JSON."""
+"""What comes from outside: data that is checked once, texts, JSON and seconds within limits.
+
+Every public function passes what it is given through here first, so that one place says how long, how
+deep and how large it may be.
+"""
 
 import json
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Frozen", "explained", "parsed_json"]
+from et_agent.errors import InputError, SettingsError
+
+__all__ = [
+    "DEEPEST",
+    "LONGEST",
+    "MOST_VALUES",
+    "Frozen",
+    "explained",
+    "parsed_json",
+    "plain_json",
+    "text_fault",
+    "wait_seconds",
+]
+
+DEEPEST: Final = 200
+"""Levels of JSON from outside: what is rendered, written or compared goes down by calls."""
+MOST_VALUES: Final = 100_000
+"""Values of JSON from outside, counted as often as they stand in it."""
+MOST_CHARACTERS: Final = 2**24
+"""Characters of JSON from outside."""
+LONGEST: Final = 86_400.0
+"""Seconds that a time limit or a pause may have: a day."""
+_LONGEST_NUMBER: Final = 10**300
+"""Whole numbers of JSON from outside; floats end there too."""
 
 
 class Frozen(BaseModel):
@@ -37,3 +66,125 @@ def parsed_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def text_fault(text: str) -> str | None:
+    """What makes a text unfit for files, models and terminals; None if nothing does."""
+    if "\0" in text:
+        return "contains a NUL byte: remove it"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"is not valid UTF-8 (character {error.start + 1}): convert it to UTF-8"
+    return None
+
+
+def plain_json(
+    value: object,
+    what: str,
+    *,
+    error: type[InputError] = SettingsError,
+    deepest: int = DEEPEST,
+    most: int = MOST_VALUES,
+) -> Any:
+    """A copy of a value in plain JSON types, if it is JSON of a moderate size.
+
+    Values that stand in it several times count several times, and are several in the copy.
+
+    Args:
+        value: The value; mappings and tuples are taken for objects and arrays.
+        what: What it is, for messages.
+        error: What is raised.
+        deepest: Most levels.
+        most: Most values, those of arrays and objects included.
+
+    Raises:
+        InputError: The error that was named, with the place and the fix.
+    """
+    copier = _Copier(what, error, deepest, most)
+    try:
+        return copier.copied(value, ())
+    except RecursionError:
+        raise error(f"{what} is nested too deeply: use a flatter one") from None
+
+
+class _Copier:
+    def __init__(self, what: str, error: type[InputError], deepest: int, most: int) -> None:
+        self._what, self._error = what, error
+        self._deepest, self._most = deepest, most
+        self._values = self._characters = 0
+
+    def copied(self, value: object, place: tuple[object, ...]) -> Any:
+        self._values += 1
+        if self._values > self._most:
+            raise self._error(
+                f"{self._what} is too large: {self._at(place[:-1])} it has more than {self._most} values; "
+                "use a shorter one"
+            )
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value, place)
+        if isinstance(value, int | float):
+            return self._number(value, place)
+        if not isinstance(value, Mapping | list | tuple):
+            kind = type(value).__name__
+            raise self._invalid(f"an object of type {kind} is not JSON serializable", place)
+        if len(place) >= self._deepest:
+            raise self._error(f"{self._what} is nested too deeply: use a flatter one")
+        if isinstance(value, Mapping):
+            made = {}
+            for key, one in value.items():
+                made[self._key(key, place)] = self.copied(one, (*place, key))
+            return made
+        listed = []
+        for at, one in enumerate(value):
+            listed.append(self.copied(one, (*place, at)))
+        return listed
+
+    def _key(self, key: object, place: tuple[object, ...]) -> str:
+        if isinstance(key, str):
+            return self._text(key, place)
+        if key is None or isinstance(key, int | float):
+            return json.dumps(self.copied(key, place))
+        raise self._invalid(f"a key of type {type(key).__name__} is no text", place)
+
+    def _text(self, text: str, place: tuple[object, ...]) -> str:
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS:
+            raise self._error(
+                f"{self._what} is too large: it has more than {MOST_CHARACTERS} characters; use a "
+                "shorter one"
+            )
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as fault:
+            reason = f"a text is not valid UTF-8 (character {fault.start + 1})"
+            raise self._invalid(reason, place) from fault
+        return str.__str__(text)
+
+    def _number(self, number: float, place: tuple[object, ...]) -> float:
+        if not -_LONGEST_NUMBER <= number <= _LONGEST_NUMBER:  # NaN is not between them either
+            raise self._invalid("a number is not finite, or too large", place)
+        return float(number) if isinstance(number, float) else int(number)
+
+    def _invalid(self, reason: str, place: tuple[object, ...]) -> InputError:
+        return self._error(f"{self._what} is not valid JSON: {self._at(place)} {reason}")
+
+    @staticmethod
+    def _at(place: tuple[object, ...]) -> str:
+        steps = [str(one)[:40].encode("utf-8", "replace").decode() for one in place[:12]]
+        return f"at #/{'/'.join(steps)}{'/…' if len(place) > 12 else ''}".removesuffix("/")
+
+
+def wait_seconds(timeout: object) -> float | None:
+    """Seconds to wait, as the system can; None for any time.
+
+    Raises:
+        SettingsError: They are no number.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):
+        raise SettingsError(f"the timeout is {timeout!r}: use seconds, or None for no limit")
+    return max(0.0, min(timeout, LONGEST * 365))

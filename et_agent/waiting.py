@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Final, TypeVar
 
 from et_agent.errors import EtAgentError, InputError, ModelClosedError
+from et_agent.validation import wait_seconds
 
 __all__ = ["Birthplace", "in_model_thread", "model_thread", "outcome"]
 
@@ -75,7 +76,7 @@ def outcome(future: "Future[T]", timeout: float | None = None) -> T:
         timeout: Seconds; None for any time.
 
     Raises:
-        InputError: It is not there yet, and this is a model's own thread.
+        InputError: It is not there yet, and this is a model's own thread; or the timeout is no number.
         TimeoutError: It took longer.
     """
     if in_model_thread() and not future.done():
@@ -83,4 +84,4 @@ def outcome(future: "Future[T]", timeout: float | None = None) -> T:
             "a callback in a model's thread cannot wait for an answer, since this thread has to decode "
             "it: use submit there and wait elsewhere, or ask from another thread"
         )
-    return future.result(timeout)
+    return future.result(wait_seconds(timeout))

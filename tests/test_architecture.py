@@ -13,7 +13,7 @@ ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "renaming"),
-    ("validation", "arrays", "storage", "made_once", "waiting"),
+    ("validation", "arrays", "storage", "made_once", "waiting", "limited_process"),
     ("config",),
     ("weights", "templates", "kernels"),
     ("engines",),

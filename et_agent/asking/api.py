@@ -84,6 +84,7 @@ def submit(
         ModelClosedError: The model was closed.
     """
     asked = _checked(options).changed(**changes)
+    _check_model(model)
     pending = PendingAnswer(model, question, asked, on_progress=on_progress)
     start(pending)
     return pending
@@ -113,12 +114,17 @@ def submit_all(
         What is pending, in the order of the questions.
 
     Raises:
-        SettingsError: There are not as many names as questions.
+        SettingsError: There are not as many names as questions, or the model is none.
         EtAgentError: As for `submit`; a `QuestionError` names the question, of several.
     """
     options = _checked(options).changed(**changes)
+    _check_model(model)
     if isinstance(questions, str | bytes):
         raise QuestionError("the questions are one text: pass a list of them, or use submit")
+    if not isinstance(questions, Sequence):
+        raise QuestionError(
+            f"the questions are a {type(questions).__name__}: pass a list of texts or conversations"
+        )
     questions = list(questions)
     if names is not None and len(names) != len(questions):
         raise SettingsError(f"there are {len(questions)} questions and {len(names)} names for them")
@@ -142,6 +148,14 @@ def _checked(options: object) -> AskOptions:
             f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
         )
     return options
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, AnyModel):
+        raise SettingsError(
+            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with the "
+            "methods of LanguageModel or SampledModel"
+        )
 
 
 def _told(on_progress: Callable[[int, Progress], None], index: int) -> ProgressCallback:
@@ -186,7 +200,8 @@ def ask(
     Raises:
         EtAgentError: As for `submit_all`; nothing is decoded when one question is refused.
     """
-    alone = isinstance(question, str | bytes) or is_conversation(question)
+    several = isinstance(question, Sequence) and not isinstance(question, str | bytes)
+    alone = not several or is_conversation(question)
     questions = cast("Sequence[Question]", [question] if alone else question)
     pending = submit_all(model, questions, options, **changes)
     try:
@@ -228,6 +243,7 @@ def run_pilot(
         EtAgentError: As for `submit`.
     """
     options = AskOptions(kind=kind, **prompt)
+    _check_model(model)
     measured = needing_logits(model, "a pilot")
     prompts = []
     for number, question in enumerate(questions, 1):

@@ -1,6 +1,5 @@
 """What can be set when a question is asked: one frozen object, handed on whole."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypedDict, Unpack, get_args
@@ -17,6 +16,7 @@ from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Tool
+from et_agent.validation import DEEPEST, plain_json
 
 __all__ = [
     "DEFAULTS",
@@ -30,6 +30,7 @@ __all__ = [
     "Same",
     "ThinkingKeywords",
     "ThinkingMode",
+    "checked_schema",
 ]
 
 MOST_ALTERNATIVES: Final = 50
@@ -179,6 +180,8 @@ class AskOptions:
             raise SettingsError(
                 f"schema is a {type(self.schema).__name__}: pass a JSON schema as a dict"
             )
+        if self.schema is not None:
+            checked_schema(self.schema)
         if self.schema is not None and self.tools:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()
@@ -229,15 +232,22 @@ class AskOptions:
         return replace(self, **changes) if changes else self
 
 
+def checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a JSON schema, in plain types.
+
+    Raises:
+        SettingsError: It is not JSON, or too large.
+    """
+    copied: dict[str, Any] = plain_json(schema, "the JSON schema", deepest=2 * DEEPEST)
+    return copied
+
+
 def _check_template_options(options: object) -> None:
     if not isinstance(options, Mapping) or not all(isinstance(one, str) for one in options):
         raise SettingsError(
             f"template_options is {options!r}: pass a dict of the chat template's options by name"
         )
-    try:
-        json.dumps(dict(options), allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SettingsError(f"template_options cannot be written as JSON: {error}") from error
+    plain_json(options, "template_options")
 
 
 def _check_seed(seed: object) -> None:

@@ -11,7 +11,7 @@ from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.lettered import lettered_prompt
-from et_agent.asking.options import AskOptions, Chat, Same
+from et_agent.asking.options import AskOptions, Chat, Same, checked_schema
 from et_agent.asking.passages import (
     checked_passages,
     passage_instruction,
@@ -116,7 +116,7 @@ class PreparedPrompt:
                 kind = reading_kind = AnswerKind.TEXT
         thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
-        form = calls if options.schema is None else JsonForm(options.schema)
+        form = calls if options.schema is None else JsonForm(checked_schema(options.schema))
         if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)
             if reading_kind is AnswerKind.LONG and form is None:

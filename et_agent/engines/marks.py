@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from et_agent.templates.rendering import Piece
+from et_agent.templates.own_text import Piece
 
 __all__ = ["Marks"]
 

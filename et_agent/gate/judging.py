@@ -195,17 +195,22 @@ class _Measured(NamedTuple):
 
 def _measured(one: AskResult | FieldReport | ClaimReport, policy: GatePolicy) -> _Measured | None:
     """What is compared with a threshold; None if nothing counts."""
-    confidence, calibration = one.confidence, one.calibration
+    confidence, calibration = _probability(one.confidence), one.calibration
     compared = policy.compared(None if confidence is None else calibration)
     if compared == "share":
-        share = one.support if isinstance(one, ClaimReport) else one.share
+        share = _probability(one.support if isinstance(one, ClaimReport) else one.share)
         return None if share is None else _Measured(share, share)
     if compared is None or confidence is None or calibration is None:
         return None
     if compared == "confidence":
         return _Measured(confidence, confidence, calibration.largest, calibration)
-    low = min(confidence, calibration.low)
+    low = min(confidence, _probability(calibration.low) or 0.0)
     return _Measured(confidence, low, calibration.largest_low, calibration)
+
+
+def _probability(value: float | None) -> float | None:
+    """A probability; None for what is none, such as NaN in a result that was copied with it."""
+    return value if value is not None and 0.0 <= value <= 1.0 else None
 
 
 def _against(compared: float, threshold: float) -> tuple[bool, str]:

@@ -324,4 +324,10 @@ class DecisionLog:
 
     def _run(self, statement: str, *values: Any) -> int:
         with self._lock, database_errors(self.path):
-            return self._connection.execute(statement, values).rowcount
+            kept = [_readable(one) if isinstance(one, str) else one for one in values]
+            return self._connection.execute(statement, kept).rowcount
+
+
+def _readable(text: str) -> str:
+    """A text that a file can hold, with escapes for what is not valid Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -15,8 +15,8 @@ from et_agent.engines.marks import Marks
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message, Tool
+from et_agent.templates.own_text import Piece
 from et_agent.templates.reasoning import ReasoningFormat
-from et_agent.templates.rendering import Piece
 from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["HasTokenizer", "LlamaTokenizer", "stop_tokens", "template_text"]
