@@ -5,7 +5,6 @@ deep and how large it may be.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from et_agent.errors import InputError, SettingsError
 __all__ = [
     "DEEPEST",
     "LONGEST",
+    "MOST_CHARACTERS",
     "MOST_VALUES",
     "Frozen",
     "explained",
@@ -185,6 +185,8 @@ def wait_seconds(timeout: object) -> float | None:
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or timeout != timeout:  # NaN
         raise SettingsError(f"the timeout is {timeout!r}: use seconds, or None for no limit")
+    assert isinstance(timeout, int | float)
     return max(0.0, min(timeout, LONGEST * 365))

@@ -36,6 +36,7 @@ from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
+from et_agent.validation import wait_seconds
 from et_agent.waiting import outcome
 
 __all__ = ["PendingAnswer", "Progress", "ProgressCallback"]
@@ -320,6 +321,7 @@ class PendingAnswer:
             ModelClosedError: The question was asked before this process was forked.
             EtAgentError: Decoding failed.
         """
+        timeout = wait_seconds(timeout)
         began = time.perf_counter()
         run = self.request.result(timeout)
         left = None if timeout is None else max(0.0, timeout + began - time.perf_counter())

@@ -250,7 +250,7 @@ def _basis(calibration: CalibrationReport) -> str:
 
 def _missing(result: AskResult, policy: GatePolicy) -> str:
     """Why no confidence counts, and what to do about it."""
-    if result.confidence is None:
+    if _probability(result.confidence) is None:
         return "the answer has no confidence (ask for one, or let the policy use the share)"
     named = f"the confidence of {result.confidence:.0%}"
     if result.calibration is None:

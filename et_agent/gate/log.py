@@ -271,7 +271,7 @@ class DecisionLog:
             rows = self._connection.execute(
                 "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
                 "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
-                (trace_id,),
+                (trace_id and _readable(trace_id),),
             ).fetchall()
         try:
             return [
@@ -287,7 +287,7 @@ class DecisionLog:
         Raises:
             StoreError: The log cannot be read.
         """
-        where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
+        where, values = ("", ()) if topic is None else (" WHERE topic=?", (_readable(topic),))
         with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
