@@ -119,6 +119,8 @@ def evaluate(
         )
         for name, decoder in decoders.items()
     }
+    for run in runs.values():
+        store.discard_damaged(run)
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
     return [store.again(run) for run in runs.values()], skipped
 
