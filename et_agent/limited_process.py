@@ -29,7 +29,7 @@ class ProcessFailedError(Exception):
 
 
 class LimitedProcess:
-    """Such a process: started at the first request, again after it was killed. For one thread at a time.
+    """Such a process: started at the first request, and again after it was killed; for one thread.
 
     It ends with `close()` or the interpreter. A fork leaves it to the parent; the child starts its own.
 

@@ -5,6 +5,7 @@ deep and how large it may be.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -33,8 +34,8 @@ MOST_CHARACTERS: Final = 2**24
 """Characters of JSON from outside."""
 LONGEST: Final = 86_400.0
 """Seconds that a time limit or a pause may have: a day."""
-_LONGEST_NUMBER: Final = 10**300
-"""Whole numbers of JSON from outside; floats end there too."""
+_LARGEST_INTEGER: Final = 10**4000
+"""Python reads no number of more than 4,300 digits."""
 
 
 class Frozen(BaseModel):
@@ -118,8 +119,8 @@ class _Copier:
         self._values += 1
         if self._values > self._most:
             raise self._error(
-                f"{self._what} is too large: {self._at(place[:-1])} it has more than {self._most} values; "
-                "use a shorter one"
+                f"{self._what} is too large: {self._at(place[:-1])} it has more than {self._most} "
+                "values; use a shorter one"
             )
         if value is None or isinstance(value, bool):
             return value
@@ -164,9 +165,13 @@ class _Copier:
         return str.__str__(text)
 
     def _number(self, number: float, place: tuple[object, ...]) -> float:
-        if not -_LONGEST_NUMBER <= number <= _LONGEST_NUMBER:  # NaN is not between them either
-            raise self._invalid("a number is not finite, or too large", place)
-        return float(number) if isinstance(number, float) else int(number)
+        if isinstance(number, float):
+            if not math.isfinite(number):
+                raise self._invalid(f"{number} is no number of JSON", place)
+            return float(number)
+        if abs(number) > _LARGEST_INTEGER:
+            raise self._invalid("a number has more than 4000 digits", place)
+        return int(number)
 
     def _invalid(self, reason: str, place: tuple[object, ...]) -> InputError:
         return self._error(f"{self._what} is not valid JSON: {self._at(place)} {reason}")

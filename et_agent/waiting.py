@@ -30,10 +30,10 @@ class Birthplace:
         error: What is raised there.
     """
 
-    def __init__(
-        self, what: str, fix: str, error: type[EtAgentError] = ModelClosedError
-    ) -> None:
-        self._said = f"{what} before this process was forked, and a fork takes no threads along: {fix}"
+    def __init__(self, what: str, fix: str, error: type[EtAgentError] = ModelClosedError) -> None:
+        self._said = (
+            f"{what} before this process was forked, and a fork takes no threads along: {fix}"
+        )
         self._error = error
         self._process = os.getpid()
 

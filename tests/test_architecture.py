@@ -13,8 +13,8 @@ ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "renaming"),
-    ("validation", "arrays", "storage", "made_once", "waiting", "limited_process"),
-    ("config",),
+    ("validation", "arrays", "storage", "made_once"),
+    ("config", "arguments", "waiting", "limited_process"),
     ("weights", "templates", "kernels"),
     ("engines",),
     ("models", "decoding"),

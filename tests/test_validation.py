@@ -56,7 +56,9 @@ NO_JSON: dict[str, Any] = {
 
 @pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JSON)
 def test_what_is_no_json_of_moderate_size_is_refused(value: Any) -> None:
-    with pytest.raises(QuestionError, match="^the value is (not valid JSON: at #|too large|nested)"):
+    with pytest.raises(
+        QuestionError, match="^the value is (not valid JSON: at #|too large|nested)"
+    ):
         plain_json(value, "the value", error=QuestionError)
 
 
@@ -155,5 +157,3 @@ def test_a_text_that_no_context_holds_is_refused_before_it_is_read(
         ):
             with pytest.raises(QuestionError, match="context of 512 tokens"):
                 ask(model, question, **changes)  # type: ignore[call-overload]
-
-

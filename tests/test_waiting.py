@@ -180,7 +180,8 @@ class OwnError(BaseException):
 
 
 @pytest.mark.parametrize(
-    "raised", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), OwnError()]
+    "raised",
+    [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), OwnError()],
 )
 def test_what_a_callback_raises_ends_its_own_question_alone(
     model: ScriptedModel, raised: BaseException

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from et_agent.answers.braces import nesting_depth
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.limited_process import LimitedProcess, ProcessFailedError
 
@@ -49,6 +50,7 @@ class MathWorker:
         SettingsError: if a limit is not a positive finite number.
     """
 
+    @checks_arguments
     def __init__(
         self, *, seconds: float = 2.0, startup_seconds: float = 60.0, memory_mib: int = 512
     ) -> None:
@@ -72,6 +74,7 @@ class MathWorker:
         self._verdicts: OrderedDict[tuple[str, ...], bool | None] = OrderedDict()
         _workers.add(self)
 
+    @checks_arguments
     def equal(self, left: str, right: str) -> bool | None:
         """Return whether two LaTeX expressions are equal; None if that cannot be decided in time.
 

@@ -153,8 +153,8 @@ def _checked(options: object) -> AskOptions:
 def _check_model(model: object) -> None:
     if not isinstance(model, AnyModel):
         raise SettingsError(
-            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with the "
-            "methods of LanguageModel or SampledModel"
+            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with "
+            "the methods of LanguageModel or SampledModel"
         )
 
 

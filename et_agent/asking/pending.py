@@ -317,7 +317,7 @@ class PendingAnswer:
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds. You may call `result` again.
-            InputError: This is a model's own thread, such as that of `on_progress`, and decoding goes on.
+            InputError: This is a model's own thread, as in `on_progress`, and decoding goes on.
             ModelClosedError: The question was asked before this process was forked.
             EtAgentError: Decoding failed.
         """

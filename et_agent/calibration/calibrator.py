@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
 from et_agent.calibration.confidence import Confidence, Part, parts_of
@@ -92,6 +93,7 @@ class Calibrator:
         classes_: The labels, 0 and 1.
     """
 
+    @checks_arguments
     def __init__(
         self,
         method: str = AUTO,

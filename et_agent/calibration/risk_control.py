@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Bools, Doubles
 from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
@@ -80,6 +81,7 @@ class RiskControl:
         threshold_: The threshold that was found.
     """
 
+    @checks_arguments
     def __init__(
         self, target_error: float = 0.05, confidence: float = 0.95, *, start: float | None = None
     ) -> None:
@@ -250,6 +252,7 @@ class Costs(BaseModel):
     ask: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Cost of asking the user back; None if that is not possible."""
 
+    @checks_arguments
     def __init__(self, **values: Any) -> None:
         """Check the costs.
 

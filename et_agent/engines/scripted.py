@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Bytes
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
@@ -56,6 +57,7 @@ AttentionScript = Callable[[Sequence[int]], NDArray[np.float32]]
 class ScriptedAttention:
     """Attention rows that a script gave."""
 
+    @checks_arguments
     def __init__(self, rows: list[NDArray[np.float32]]) -> None:
         self._rows = rows
 
@@ -87,6 +89,7 @@ class ScriptedModel:
             such as an opened thought, counts as generated: scripts get it, and texts begin with it.
     """
 
+    @checks_arguments
     def __init__(
         self,
         script: Script,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from et_agent.arguments import checks_arguments
 from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.plots import draw_all
 from et_agent.evaluation.records import QuestionRecord
@@ -26,6 +27,7 @@ def shown(one: Interval, *, digits: int = 3) -> str:
     return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
 
 
+@checks_arguments
 def write_report(
     runs: Mapping[str, Sequence[QuestionRecord]],
     folder: Path,

@@ -10,6 +10,7 @@ from typing import Any, Final, Unpack
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.joining import JOINED_KINDS
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.asking.thinking import Thinking
 from et_agent.decoding import EntropyTree
@@ -66,6 +67,7 @@ class EvaluationProgress:
     seconds_left: float | None
 
 
+@checks_arguments
 def evaluate(
     model: AnyModel,
     items: Sequence[Item],

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
@@ -114,6 +115,7 @@ class RunStore:
         StoreError: It is not a store of runs, is of a later version, or cannot be opened.
     """
 
+    @checks_arguments(error=StoreError)
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(
@@ -124,6 +126,7 @@ class RunStore:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
+    @checks_arguments(error=StoreError)
     def begin(self, name: str, config: Mapping[str, Any], *, parameters: int = 0) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.
 
@@ -180,6 +183,7 @@ class RunStore:
                 _log.warning("%s: the run %s is damaged: %s", self.path, name, error)
         return found
 
+    @checks_arguments(error=StoreError)
     def run(self, name: str) -> RunInfo:
         """A run by its name, or by a beginning of it that no other run has.
 
@@ -253,6 +257,7 @@ class RunStore:
                 [(run.id, record.item, k, json.dumps(v)) for k, v in record.extras.items()],
             )
 
+    @checks_arguments(error=StoreError)
     def add_extra(self, run: RunInfo, item: str, name: str, value: object) -> None:
         """Keep the value of an estimator that needed the model."""
         with self._transaction() as connection:
@@ -318,6 +323,7 @@ class RunStore:
                     damaged[item] = str(error)
         return records, damaged
 
+    @checks_arguments(error=StoreError)
     def texts(self, run: RunInfo, item: str) -> list[str]:
         """Texts of a question's leaves, in the order of its `LeafTable`."""
         packed = self._blob(run, item, "texts")
@@ -325,6 +331,7 @@ class RunStore:
             texts: list[str] = json.loads(zlib.decompress(packed))
         return texts
 
+    @checks_arguments(error=StoreError)
     def traces(self, run: RunInfo, item: str) -> dict[str, NDArray[Any]]:
         """Arrays along the tokens of a question's tree."""
         packed = self._blob(run, item, "traces")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, Unpack, runtime_checkable
 
 from et_agent.answers.declining import declines
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.passages import instructed_question
 from et_agent.engines.sampled import AnyModel
@@ -63,6 +64,7 @@ class ModelTarget:
         SettingsError: See `AskOptions`.
     """
 
+    @checks_arguments
     def __init__(
         self,
         model: AnyModel | Callable[[], AnyModel],

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from et_agent.arguments import checks_arguments
 from et_agent.calibration import DriftMonitor, Example
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
@@ -144,6 +145,7 @@ class DecisionLog:
         StoreError: The file is not a decision log, is from a later version, or cannot be opened.
     """
 
+    @checks_arguments(error=StoreError)
     def __init__(self, path: str | Path, *, keep_texts: bool = False) -> None:
         self.path = Path(path)
         self._keep_texts = keep_texts
@@ -167,6 +169,7 @@ class DecisionLog:
         with self._lock:
             self._connection.close()
 
+    @checks_arguments(error=StoreError)
     def record(self, decision: Decision, result: AskResult | None = None) -> None:
         """Store a decision. A later one with the same trace id replaces it.
 
@@ -221,6 +224,7 @@ class DecisionLog:
         example = Example.of(result)
         return (example if self._keep_texts else example.without_texts()).model_dump_json()
 
+    @checks_arguments(error=StoreError)
     def claim(self, trace_id: str) -> bool:
         """Claim, for all who share the file, the tool calls that wait for a decision by a person.
 
@@ -239,6 +243,7 @@ class DecisionLog:
         self._run("UPDATE claims SET late = late + 1 WHERE trace=?", trace_id)
         return False
 
+    @checks_arguments(error=StoreError)
     def release(self, trace_id: str) -> None:
         """Give a claim back, of calls about which nothing has been done; late replies are forgotten.
 
@@ -258,6 +263,7 @@ class DecisionLog:
         if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
 
+    @checks_arguments(error=StoreError)
     def labels(self, trace_id: str | None = None) -> list[LoggedLabel]:
         """Labels of answers that the gated model gave, for `et_agent.calibration.learn`.
 
@@ -281,6 +287,7 @@ class DecisionLog:
         except ValidationError as error:
             raise StoreError(f"{self.path} is damaged: {explained('decision', error)}") from error
 
+    @checks_arguments(error=StoreError)
     def report(self, topic: str | None = None) -> LogReport:
         """Return rates, realised error, cost and drift, for one topic or for all.
 

@@ -76,8 +76,8 @@ class GatePolicy(BaseModel):
     """Largest share of its decisions that a gate may escalate; None for no limit. Unless it is 0, one
     escalation is always allowed. A topic that sets one of the two budgets is counted separately."""
     timeout: float | None = Field(default=60.0, gt=0, le=LONGEST, allow_inf_nan=False)
-    """Seconds that one call of the escalation target may take, at most a day; None for no limit. It does
-    not apply to a `ModelTarget`."""
+    """Seconds that one call of the escalation target may take, at most a day; None for no limit. It
+    does not apply to a `ModelTarget`."""
     retries: int = Field(default=1, ge=0, le=10)
     """How often a target that failed is called again."""
     backoff: float = Field(default=0.5, ge=0, le=LONGEST, allow_inf_nan=False)

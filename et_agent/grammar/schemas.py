@@ -9,7 +9,7 @@ Keywords: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.m
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 

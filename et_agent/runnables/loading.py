@@ -70,7 +70,6 @@ class SharedModel:
                 self._model.close()
             self._model = None
 
-
     def forget(self) -> None:
         """Leave the model to the process that loaded it; the next `get` loads another one."""
         self._lock = threading.Lock()

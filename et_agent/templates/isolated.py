@@ -44,8 +44,8 @@ class IsolatedTemplate:
         """The rendered text.
 
         Args:
-            values: What the template gets, by name: plain JSON types. Texts are from outside unless they
-                are `OwnText`.
+            values: What the template gets, by name: plain JSON types. Texts are from outside unless
+                they are `OwnText`.
 
         Raises:
             ValueError: The template raised something, or made a text that no model can read.

@@ -253,7 +253,9 @@ def test_a_damaged_question_is_named_and_the_others_stay(tmp_path: Path, stateme
     run = store_of_three(path)
     damaged_by(path, statement)
     with RunStore(path) as store:
-        with pytest.raises(StoreError, match=r"runs.sqlite: 1 of 3 questions of the run a .*: x/1 \("):
+        with pytest.raises(
+            StoreError, match=r"runs.sqlite: 1 of 3 questions of the run a .*: x/1 \("
+        ):
             store.records(run)
         assert store.texts(run, "x/0") == ["text 0"]
         assert store.discard_damaged(run) == ("x/1",)

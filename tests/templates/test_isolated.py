@@ -58,7 +58,9 @@ def test_a_template_that_does_not_work_is_an_error(source: str) -> None:
 
 @pytest.mark.posix
 def test_a_template_that_hangs_at_some_messages_only_harms_their_question_alone() -> None:
-    source = "{% if 'now' in messages[0].content %}" + GREEDY["nested loops"] + "{% endif %}" + SOUND
+    source = (
+        "{% if 'now' in messages[0].content %}" + GREEDY["nested loops"] + "{% endif %}" + SOUND
+    )
     template = ChatTemplate(source, "", "")
     assert len(template.pieces(ASKED)) == 3
     with pytest.raises(UnsupportedModelError, match="more time"):
@@ -72,7 +74,11 @@ def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
     template.pieces(ASKED)
     assert _process.pid is not None
     os.kill(_process.pid, 9)
-    while _process.pid is not None and _process._process is not None and _process._process.poll() is None:
+    while (
+        _process.pid is not None
+        and _process._process is not None
+        and _process._process.poll() is None
+    ):
         time.sleep(0.01)
     assert len(template.pieces(ASKED)) == 3
 

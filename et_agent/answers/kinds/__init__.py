@@ -18,6 +18,7 @@ from et_agent.answers.kinds.quantity import QUANTITY
 from et_agent.answers.kinds.range import RANGE
 from et_agent.answers.kinds.text import TEXT
 from et_agent.answers.kinds.yes_no import YES_NO
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 
 __all__ = [
@@ -94,6 +95,7 @@ KINDS: Final[Mapping[AnswerKind, Kind]] = MappingProxyType(
 """Every kind but `auto`: one module each."""
 
 
+@checks_arguments
 def instruction(kind: AnswerKind | str) -> str:
     """Return the default instruction of a kind, one sentence for the system prompt.
 
