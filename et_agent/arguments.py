@@ -80,8 +80,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=False)
     except NameError:  # types that are imported for type checkers alone
-        given = inspect.get_annotations(function)
-        return {name: hint for name, hint in given.items() if not isinstance(hint, str)}
+        return inspect.get_annotations(function)
 
 
 def _nothing(_: object) -> None:
@@ -109,6 +108,8 @@ def _check(hint: Any) -> Check:
         return lambda value: (
             None if isinstance(value, kind) and not isinstance(value, bool) else _other(value, name)
         )
+    if isinstance(hint, str):
+        return _named_class(hint)
     if typing.is_typeddict(hint):
         return lambda value: None if isinstance(value, Mapping) else _other(value, "a dict")
     if isinstance(origin, type):
@@ -128,6 +129,19 @@ def _container(origin: type, inner: tuple[Any, ...]) -> Check:
     if issubclass(origin, Callable):  # type: ignore[arg-type]
         return lambda value: None if callable(value) else _other(value, "a function")
     return _instance(origin)
+
+
+def _named_class(hint: str) -> Check:
+    """A check by the names of classes, which are not imported here."""
+    names = {one.strip() for one in hint.split("|")}
+    if not all(one.isidentifier() for one in names):
+        return _nothing
+    return lambda value: (
+        None
+        if any(one.__name__ in names for one in type(value).__mro__)
+        or (value is None and "None" in names)
+        else _other(value, hint)
+    )
 
 
 def _instance(kind: type) -> Check:

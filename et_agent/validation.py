@@ -19,6 +19,7 @@ __all__ = [
     "MOST_CHARACTERS",
     "MOST_VALUES",
     "Frozen",
+    "Record",
     "explained",
     "parsed_json",
     "plain_json",
@@ -38,7 +39,23 @@ _LARGEST_INTEGER: Final = 10**4000
 """Python reads no number of more than 4,300 digits."""
 
 
-class Frozen(BaseModel):
+class _Refusing(type(BaseModel)):  # type: ignore[misc]
+    """Makes records whose constructor raises our own error; pydantic's own functions raise its own."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise InputError(explained(cls.__name__, error)) from error
+        except RecursionError as error:
+            raise InputError(f"{cls.__name__}: it is nested too deeply") from error
+
+
+class Record(BaseModel, metaclass=_Refusing):
+    """Data that is checked; what cannot be used is an `InputError`."""
+
+
+class Frozen(Record):
     """Data that cannot change, without unknown fields, NaN or infinities."""
 
     model_config = ConfigDict(
@@ -51,10 +68,17 @@ def explained(name: str, error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
-        got = f" (got {item['input']!r})" if where and item["type"] != "missing" else ""
+        got = f" (got {_shown(item['input'])})" if where and item["type"] != "missing" else ""
         message = str(item["msg"]).removeprefix("Value error, ")
         parts.append(f"{where}: {message}{got}" if where else message)
     return f"{name}: " + "; ".join(parts)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # nested too deeply, or an object's own affair
+        return f"a {type(value).__name__}"
 
 
 def parsed_json(text: str | bytes) -> Any:

@@ -57,7 +57,7 @@ NO_JSON: dict[str, Any] = {
 @pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JSON)
 def test_what_is_no_json_of_moderate_size_is_refused(value: Any) -> None:
     with pytest.raises(
-        QuestionError, match="^the value is (not valid JSON: at #|too large|nested)"
+        QuestionError, match=r"^the value is (not valid JSON: at #|too large|nested)"
     ):
         plain_json(value, "the value", error=QuestionError)
 
@@ -132,7 +132,7 @@ def test_any_time_can_be_waited(seconds: float) -> None:
 @pytest.mark.parametrize("model", [None, 4, "smollm2-135m", object(), ScriptedModel])
 @pytest.mark.parametrize("question", [QUESTION, [QUESTION]])
 def test_a_model_has_to_be_one(model: Any, question: Any) -> None:
-    with pytest.raises(SettingsError, match="the model is a .*load_model"):
+    with pytest.raises(SettingsError, match=r"the model is a .*load_model"):
         ask(model, question)
 
 

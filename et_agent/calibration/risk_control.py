@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from et_agent.arguments import checks_arguments
-from et_agent.arrays import Bools, Doubles
+from et_agent.arrays import Bools, Doubles, doubles
 from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
@@ -205,7 +205,10 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
         CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], or a label is none
             (`checked_label`).
     """
-    scores, labels = np.asarray(confidences, dtype=np.float64), checked_labels(right)
+    scores, labels = (
+        doubles(confidences, "the confidences", CalibrationError),
+        checked_labels(right),
+    )
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise CalibrationError(
             f"there are {scores.size} confidences but {labels.size} labels: pass as many labels"
@@ -215,6 +218,7 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     return scores, labels
 
 
+@checks_arguments
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     """Return the highest threshold at which at least a given share of the questions is answered.
 

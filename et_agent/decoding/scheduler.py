@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.prefix_cache import PrefixCache
@@ -375,6 +376,7 @@ def _batch(rows: list[_Row]) -> Batch:
 _SCHEDULERS: MadeOnce[LanguageModel, Scheduler] = MadeOnce(Scheduler)
 
 
+@checks_arguments
 def scheduler_of(model: LanguageModel) -> Scheduler:
     """The one scheduler of a model, so that all callers share its batches."""
     return _SCHEDULERS.of(model)

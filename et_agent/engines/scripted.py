@@ -105,6 +105,8 @@ class ScriptedModel:
         prefix_memory: int = 0,
         reasoning: ReasoningFormat | None = None,
     ) -> None:
+        if min(context, max_sequences, max_batch, best_width) < 1 or prefix_memory < 0:
+            raise SettingsError("context, max_sequences, max_batch and best_width are 1 or more")
         self._script = script
         self._reasoning = reasoning
         self._attention = attention
