@@ -125,66 +125,70 @@ HOSTILE: Final = st.one_of(
 )
 
 
+def sound_arguments(folder: Path) -> dict[str, Any]:
+    """Sound arguments by their names."""
+    model = ScriptedModel.from_texts({"So \\boxed{4}": 0.7, "So \\boxed{5}": 0.3})
+    store = RunStore(folder / "runs.sqlite")
+    question = "How many legs has a cat?"
+    result = ask(model, question, decoder=MultiChain(leaves=4, temperature=1))
+    leaves = check_leaves([0, 0, 1], [0.5, 0.25, 0.25])
+    item = Item(id="1", question=question, kind=AnswerKind.NUMBER, golds=("4",))
+    run = store.begin("a", {"seed": 1})
+    return {
+        "model": model,
+        "question": question,
+        "questions": [question],
+        "options": AskOptions(decoder=Greedy()),
+        "answer": "4",
+        "answers": [extract("So \\boxed{4}", "number")],
+        "text": "So \\boxed{4}",
+        "kind": "number",
+        "pieces": ["So ", "4"],
+        "leaves": leaves,
+        "result": result,
+        "decision": Gate(GatePolicy(answer_at=0.8)).decide(result),
+        "policy": GatePolicy(answer_at=0.8),
+        "answer_at": 0.8,
+        "right": True,
+        "reply": "1",
+        "items": [item],
+        "count": 1,
+        "records": [],
+        "first": [],
+        "second": [],
+        "caps": [1],
+        "store": store,
+        "run": run,
+        "runs": {},
+        "path": folder / "file",
+        "folder": folder / "report",
+        "decoders": {"greedy": Greedy()},
+        "data": "data",
+        "sets": [],
+        "schema": {"type": "integer"},
+        "rules": 'start: "a"',
+        "script": lambda _prompt, _tokens: np.zeros(258, dtype=np.float32),
+        "features": dict.fromkeys(result.features),
+        "confidences": [0.5, 0.9],
+        "coverage": 0.5,
+        "wrong": 2.0,
+        "key": "model",
+        "value": "smollm2-135m",
+        "index": [0, 0, 1],
+        "weights": [0.5, 0.25, 0.25],
+        "cut_off": [False, False, True],
+        "spec": "/nowhere/model.gguf",
+    }
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Sound arguments by their names."""
     folder = tmp_path_factory.mktemp("boundary")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        ScriptedModel.from_texts({"So \\boxed{4}": 0.7, "So \\boxed{5}": 0.3}) as model,
-        RunStore(folder / "runs.sqlite") as store,
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ET_AGENT_CACHE", str(folder / "cache"))
-        question = "How many legs has a cat?"
-        result = ask(model, question, decoder=MultiChain(leaves=4, temperature=1))
-        leaves = check_leaves([0, 0, 1], [0.5, 0.25, 0.25])
-        item = Item(id="1", question=question, kind=AnswerKind.NUMBER, golds=("4",))
-        run = store.begin("a", {"seed": 1})
-        yield {
-            "model": model,
-            "question": question,
-            "questions": [question],
-            "options": AskOptions(decoder=Greedy()),
-            "answer": "4",
-            "answers": [extract("So \\boxed{4}", "number")],
-            "text": "So \\boxed{4}",
-            "kind": "number",
-            "pieces": ["So ", "4"],
-            "leaves": leaves,
-            "result": result,
-            "decision": Gate(GatePolicy(answer_at=0.8)).decide(result),
-            "policy": GatePolicy(answer_at=0.8),
-            "answer_at": 0.8,
-            "right": True,
-            "reply": "1",
-            "items": [item],
-            "count": 1,
-            "records": [],
-            "first": [],
-            "second": [],
-            "caps": [1],
-            "store": store,
-            "run": run,
-            "runs": {},
-            "path": folder / "file",
-            "folder": folder / "report",
-            "decoders": {"greedy": Greedy()},
-            "data": "data",
-            "sets": [],
-            "schema": {"type": "integer"},
-            "rules": 'start: "a"',
-            "script": lambda _prompt, _tokens: np.zeros(258, dtype=np.float32),
-            "features": dict.fromkeys(result.features),
-            "confidences": [0.5, 0.9],
-            "coverage": 0.5,
-            "wrong": 2.0,
-            "key": "model",
-            "value": "smollm2-135m",
-            "index": [0, 0, 1],
-            "weights": [0.5, 0.25, 0.25],
-            "cut_off": [False, False, True],
-            "spec": "/nowhere/model.gguf",
-        }
+        found = sound_arguments(folder)
+        with found["model"], found["store"]:
+            yield found
 
 
 def leaves_cleanly(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
