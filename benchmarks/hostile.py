@@ -28,6 +28,7 @@ import numpy as np
 from et_agent.errors import EtAgentError
 
 RESULTS: Final = Path(__file__).parent / "results" / "hostile.json"
+PAGE: Final = Path(__file__).parent.parent / "docs" / "reliability.md"
 HANG: Final = 5.0
 """Seconds."""
 _SHARES: Final = {
@@ -326,6 +327,21 @@ def main() -> None:
     total = {name: sum(one.get(name, 0) for one in results.values()) for name in names}
     RESULTS.write_text(json.dumps({"total": total, "surfaces": results}, indent=1) + "\n")
     print(total)
+    _write_table(results, total)
+
+
+def _write_table(results: dict[str, dict[str, Any]], total: dict[str, int]) -> None:
+    begin, end = "<!-- hostile: made by benchmarks/hostile.py -->", "<!-- hostile: end -->"
+    lines = [
+        "| surface | inputs | refused | crashes | hangs | raw exceptions |",
+        "|---|" + "---:|" * 5,
+    ]
+    for name, one in [*results.items(), ("all", total)]:
+        keys = ("inputs", "refused", "crashes", "hangs", "raw exceptions")
+        lines.append(f"| {name} | " + " | ".join(f"{one.get(key, 0):,}" for key in keys) + " |")
+    before, _, rest = PAGE.read_text("utf-8").partition(begin)
+    table = "\n".join(lines)
+    PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}", "utf-8")
 
 
 if __name__ == "__main__":

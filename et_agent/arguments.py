@@ -104,10 +104,7 @@ def _check(hint: Any) -> Check:
     if hint is bool:
         return lambda value: None if isinstance(value, bool) else _other(value, "True or False")
     if hint in (int, float):
-        kind, name = (Integral, "a whole number") if hint is int else (Real, "a number")
-        return lambda value: (
-            None if isinstance(value, kind) and not isinstance(value, bool) else _other(value, name)
-        )
+        return _number(*((Integral, "a whole number") if hint is int else (Real, "a number")))
     if isinstance(hint, str):
         return _named_class(hint)
     if typing.is_typeddict(hint):
@@ -188,6 +185,14 @@ def _one_of(checks: list[Check], hint: Any) -> Check:
         # The most telling one: about a part of it, or its text, and not its kind.
         inner = [one for one in faults if one and not one.startswith("is a ")]
         return inner[0] if inner else _other(value, _named(hint))
+
+    return check
+
+
+def _number(kind: type, name: str) -> Check:
+    def check(value: object) -> str | None:
+        number = isinstance(value, kind) and type(value) is not bool
+        return None if number else _other(value, name)
 
     return check
 

@@ -7,7 +7,7 @@ deep and how large it may be.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,7 +39,13 @@ _LARGEST_INTEGER: Final = 10**4000
 """Python reads no number of more than 4,300 digits."""
 
 
-class _Refusing(type(BaseModel)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _Refusing(ModelMetaclass):
     """Makes records whose constructor raises our own error; pydantic's own functions raise its own."""
 
     def __call__(cls, *args: Any, **values: Any) -> Any:
@@ -188,8 +194,8 @@ class _Copier:
             raise self._invalid(reason, place) from fault
         return str.__str__(text)
 
-    def _number(self, number: float, place: tuple[object, ...]) -> float:
-        if isinstance(number, float):
+    def _number(self, number: int | float, place: tuple[object, ...]) -> int | float:
+        if not isinstance(number, int):
             if not math.isfinite(number):
                 raise self._invalid(f"{number} is no number of JSON", place)
             return float(number)

@@ -338,7 +338,8 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     Raises:
         SettingsError: One is not in that form, or two have the same name.
     """
-    if not isinstance(tools, Sequence) or isinstance(tools, str | bytes):
+    given: object = tools
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise SettingsError(f"tools is a {type(tools).__name__}: pass a list of tools")
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):

@@ -330,7 +330,7 @@ def test_a_target_ends_nothing_but_its_call(target: Any, timeout: float | None) 
 @pytest.mark.parametrize("text", ["x\ud800y", "4\udfff", "\ud83d", "nul\0"])
 def test_a_target_whose_text_no_file_can_hold_gave_no_answer(text: str) -> None:
     for value in (text, AIMessage(content=text), [{"type": "text", "text": text}]):
-        found = call_target(lambda question, value=value: value, QUESTION, POLICY)
+        found = call_target(RunnableLambda(lambda _, said=value: said), QUESTION, POLICY)
         assert found.answer is None
         assert isinstance(found.failure, EscalationError)
 
