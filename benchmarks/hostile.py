@@ -137,7 +137,8 @@ def public_functions(folder: Path) -> Work:
         for one in taken:
             if one.name != hostile and one.default is one.empty:
                 arguments[one.name] = sound.get(one.name) or value(draw)
-        return leaves_cleanly(name, callables[name], arguments)
+        leaves_cleanly(name, callables[name], arguments)
+        return name
 
     return work
 

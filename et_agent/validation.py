@@ -48,13 +48,13 @@ else:
 class _Refusing(ModelMetaclass):
     """Makes records whose constructor raises our own error; pydantic's own functions raise its own."""
 
-    def __call__(cls, *args: Any, **values: Any) -> Any:
+    def __call__(self, *args: Any, **values: Any) -> Any:
         try:
             return super().__call__(*args, **values)
         except ValidationError as error:
-            raise InputError(explained(cls.__name__, error)) from error
+            raise InputError(explained(self.__name__, error)) from error
         except RecursionError as error:
-            raise InputError(f"{cls.__name__}: it is nested too deeply") from error
+            raise InputError(f"{self.__name__}: it is nested too deeply") from error
 
 
 class Record(BaseModel, metaclass=_Refusing):

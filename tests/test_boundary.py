@@ -39,7 +39,7 @@ INTERNAL: Final = {
     "et_agent.validation",
     "et_agent.waiting",
 }
-NETWORKED: Final = {"OpenAICompatibleModel", "public_sets", "load_items", "own_sets"}
+NETWORKED: Final = {"OpenAICompatibleModel", "load_model", "public_sets", "load_items", "own_sets"}
 """These would ask servers and indexes for what they are named; their own tests are hostile too."""
 VALUES: Final = {"Branch", "Fork", "Request", "Run", "RunInputs", "Scheduler", "Clarification"}
 """Parts of a decoder's protocol that carry state of the engine."""
@@ -119,7 +119,7 @@ HOSTILE: Final = st.one_of(
             [{"role": "user", "content": None}],
             {1, 2},
             range(5),
-            (x for x in ()),
+            iter(()),
         ]
     ),
 )

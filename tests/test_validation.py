@@ -82,7 +82,7 @@ def test_no_part_of_a_question_may_be_such(value: Any) -> None:
             (QUESTION, {"template_options": {"a": value}}),
         ):
             with pytest.raises(InputError):
-                ask(model, question, **ask_with, **changes)
+                ask(model, question, **ask_with, **changes)  # type: ignore[arg-type]
 
 
 @given(

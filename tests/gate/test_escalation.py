@@ -327,10 +327,14 @@ def test_a_target_ends_nothing_but_its_call(target: Any, timeout: float | None) 
     assert "failed 2 times" in str(found.failure)
 
 
+def _given(value: object, question: str) -> object:
+    return value
+
+
 @pytest.mark.parametrize("text", ["x\ud800y", "4\udfff", "\ud83d", "nul\0"])
 def test_a_target_whose_text_no_file_can_hold_gave_no_answer(text: str) -> None:
     for value in (text, AIMessage(content=text), [{"type": "text", "text": text}]):
-        found = call_target(RunnableLambda(lambda _, said=value: said), QUESTION, POLICY)
+        found = call_target(partial(_given, value), QUESTION, POLICY)
         assert found.answer is None
         assert isinstance(found.failure, EscalationError)
 
