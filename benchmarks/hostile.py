@@ -137,7 +137,9 @@ def public_functions(folder: Path) -> Work:
         for one in taken:
             if one.name != hostile and one.default is one.empty:
                 arguments[one.name] = sound.get(one.name) or value(draw)
-        leaves_cleanly(name, callables[name], arguments)
+        told = leaves_cleanly(name, callables[name], arguments)
+        if told is not None:
+            raise EtAgentError(told)
         return name
 
     return work
@@ -260,10 +262,11 @@ def thrown(surface: str, count: int, seed: int, seconds: float) -> dict[str, Any
     warnings.simplefilter("ignore")
     draw, raw, hangs = random.Random(seed), collections.Counter[str](), 0
     done = refused = 0
-    longest, last = 0.0, time.perf_counter() + seconds
+    longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"ET_AGENT_CACHE": folder, "ET_AGENT_CONFIG": f"{folder}/config.toml"}
         work = SURFACES[surface](Path(folder))
+        last = time.perf_counter() + seconds
         while done < count and time.perf_counter() < last:
             began = time.perf_counter()
             try:

@@ -23,6 +23,7 @@ __all__ = [
     "explained",
     "parsed_json",
     "plain_json",
+    "shown",
     "text_fault",
     "wait_seconds",
 ]
@@ -74,13 +75,14 @@ def explained(name: str, error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
-        got = f" (got {_shown(item['input'])})" if where and item["type"] != "missing" else ""
+        got = f" (got {shown(item['input'])})" if where and item["type"] != "missing" else ""
         message = str(item["msg"]).removeprefix("Value error, ")
         parts.append(f"{where}: {message}{got}" if where else message)
     return f"{name}: " + "; ".join(parts)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value for a message, whatever it is."""
     try:
         return repr(value)
     except Exception:  # nested too deeply, or an object's own affair

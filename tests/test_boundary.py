@@ -191,7 +191,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def leaves_cleanly(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+def leaves_cleanly(
+    name: str, function: Callable[..., Any], arguments: dict[str, Any]
+) -> str | None:
+    """Call it; returns the message of an error of ours."""
     try:
         made = function(**arguments)
         if inspect.isgenerator(made):
@@ -205,9 +208,10 @@ def leaves_cleanly(name: str, function: Callable[..., Any], arguments: dict[str,
     except EtAgentError as error:
         told = str(error)
     else:
-        return
+        return None
     assert told, name
     told.encode("utf-8")
+    return told
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))

@@ -222,7 +222,7 @@ def _operator(pattern: str) -> str:
 def _is_bound(key: str, value: Any) -> bool:
     """Whether the value of a keyword can be compared with; any value of another keyword."""
     if key in _LIMITS:
-        return _is_number(value) and math.isfinite(value)
+        return _is_number(value) and -math.inf < value < math.inf
     if key == "multipleOf":
         return _is_number(value) and 0 < value < math.inf
     if key in _COUNTS:
