@@ -23,6 +23,8 @@ Check = Callable[[object], str | None]
 """Says what is wrong with a value; None if nothing is."""
 
 _GROUPS: Final = (Sequence, Collection, Iterable, list, set, frozenset)
+_MOST_BITS: Final = 13_000
+"""Python writes no number of more than 4,300 digits."""
 _UNIONS: Final = (Union, types.UnionType)
 
 
@@ -191,6 +193,8 @@ def _one_of(checks: list[Check], hint: Any) -> Check:
 
 def _number(kind: type, name: str) -> Check:
     def check(value: object) -> str | None:
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            return "has more than 4000 digits: use a smaller one"
         number = isinstance(value, kind) and type(value) is not bool
         return None if number else _other(value, name)
 

@@ -14,7 +14,8 @@ LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "renaming"),
     ("validation", "arrays", "storage", "made_once"),
-    ("config", "arguments", "waiting", "limited_process"),
+    ("arguments", "waiting", "limited_process"),
+    ("config",),
     ("weights", "templates", "kernels"),
     ("engines",),
     ("models", "decoding"),

@@ -164,7 +164,7 @@ class AskOptions:
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
-        if self.system_prompt:
+        if self.system_prompt is not None and not _is_one_of(self.system_prompt, ("",)):
             check_text(self.system_prompt, "the system prompt")
         given: object = self.tools
         if not isinstance(given, Sequence) or isinstance(given, str | bytes):

@@ -441,9 +441,8 @@ class Calibrator:
         found = parsed(text, where)
         made = cls(fingerprint=found.fingerprint, data=found.data)
         made._set(found.mapping, found.method, found.limits, found.domain)
-        made.losses_, made.metrics_ = found.losses, found.held_out
+        made.losses_, made.metrics_, made.learnt_ = found.losses, found.held_out, found.learnt
         made.reliability_, made.created_ = found.reliability, found.created
-        made.learnt_ = found.learnt
         return made
 
     def _fitted_map(self) -> CalibrationMap:
