@@ -108,8 +108,7 @@ class Calibrator:
         self.features = None if features is None else renamed_features(features)
         self.fingerprint = fingerprint
         self.data = data
-        self.seed = seed
-        self.parameters = parameters
+        self.seed, self.parameters = seed, parameters
 
     @classmethod
     def general(cls, parameters: int = 0, *, fingerprint: Fingerprint | None = None) -> Self:
