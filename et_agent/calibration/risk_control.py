@@ -231,7 +231,8 @@ def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     Raises:
         CalibrationError: No questions, NaN, or a share outside [0, 1].
     """
-    scores, _ = checked_pairs(confidences, np.zeros(np.size(confidences)))
+    scores = doubles(confidences, "the confidences", CalibrationError)
+    scores, _ = checked_pairs(scores, np.zeros(scores.size, dtype=np.bool_))
     if not scores.size:
         raise CalibrationError(
             "there are no confidences: pass those of questions like the ones you expect"
