@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.storage import config_file, read_regular, write_atomically
 from et_agent.validation import Frozen, explained
@@ -71,11 +72,13 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 """Every environment variable of et-agent, and what it sets."""
 
 
+@checks_arguments
 def variable_of(key: str) -> str:
     """The environment variable of a setting."""
     return f"ET_AGENT_{key.upper()}"
 
 
+@checks_arguments
 def shown_variable(name: str) -> str | None:
     """What an environment variable holds, for eyes: without keys and passwords; None if unset."""
     value = os.environ.get(name)
@@ -98,6 +101,7 @@ def read_config() -> Config:
     return in_file.model_copy(update=in_environment)
 
 
+@checks_arguments
 def source_of(key: str) -> str | None:
     """Where a setting comes from: the name of a variable or the path of the file; None if unset."""
     if key in _in_environment():
@@ -105,6 +109,7 @@ def source_of(key: str) -> str | None:
     return str(config_file()) if key in _in_file() else None
 
 
+@checks_arguments
 def known_key(key: str) -> str:
     """The name of a setting as it is written in the file.
 
@@ -114,6 +119,7 @@ def known_key(key: str) -> str:
     return _known(key)
 
 
+@checks_arguments
 def set_value(key: str, value: str) -> Config:
     """Write a setting to the user's file, whose other lines stay as they are.
 
@@ -136,6 +142,7 @@ def set_value(key: str, value: str) -> Config:
     return _write(lines, {**_parsed(_lines()), known: getattr(checked, known)})
 
 
+@checks_arguments
 def unset_value(key: str) -> bool:
     """Remove a key from the user's file, known or not; tells whether it was there.
 

@@ -58,6 +58,10 @@ __all__ = [
 class EtAgentError(Exception):
     """Base class of all errors that et-agent raises on purpose."""
 
+    def __str__(self) -> str:
+        """The message, which can be shown and stored whatever names of files or texts are in it."""
+        return super().__str__().encode("utf-8", "backslashreplace").decode("utf-8")
+
 
 class InputError(EtAgentError, ValueError):
     """Raised when something that the caller passed in cannot be used."""

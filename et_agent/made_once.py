@@ -1,5 +1,6 @@
 """What is made once per object and kept as long as that lives."""
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -21,6 +22,11 @@ class MadeOnce(Generic[Owner, Made]):
     def __init__(self, make: Callable[[Owner], Made]) -> None:
         self._make = make
         self._made: weakref.WeakKeyDictionary[Owner, Made] = weakref.WeakKeyDictionary()
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):  # another thread may have held it while this one forked
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def of(self, owner: Owner) -> Made:

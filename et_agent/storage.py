@@ -193,7 +193,8 @@ def open_database(
         _check(connection, path, application, len(migrations), what)
         _use_wal(connection)
         _migrate(connection, application, migrations)
-    except (OSError, sqlite3.Error, StoreError) as error:
+    # A damaged file may hold what sqlite3 cannot even put into its message.
+    except (OSError, sqlite3.Error, UnicodeDecodeError, StoreError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, StoreError):
@@ -209,7 +210,7 @@ def database_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about a file of the package into `StoreError`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         fix = "call again; if it stays, choose another file"
         if "full" in str(error):
             fix = "free some space and call again: what is finished is kept"

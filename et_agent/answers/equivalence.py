@@ -8,6 +8,7 @@ from et_agent.answers.declining import DECLINED
 from et_agent.answers.extraction import Extracted
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
 from et_agent.answers.worker import MathWorker
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 
 __all__ = ["AnswerClasses", "answer_classes", "equivalence_classes"]
@@ -25,6 +26,7 @@ class AnswerClasses:
     """For each leaf the index of its class in `labels`, None if it gave no answer."""
 
 
+@checks_arguments
 def answer_classes(
     answers: Sequence[Extracted | None],
     kind: AnswerKind | str,
@@ -67,6 +69,7 @@ def answer_classes(
     return AnswerClasses(tuple(_label(members) for members in values), index_of_leaf)
 
 
+@checks_arguments
 def equivalence_classes(
     answers: Sequence[Extracted | None], kind: AnswerKind | str
 ) -> list[int | None]:

@@ -11,6 +11,7 @@ from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
 from et_agent.answers.kinds.base import Kind
 from et_agent.answers.own_words import own_words
+from et_agent.arguments import checks_arguments
 
 __all__ = ["Extracted", "extract", "read_value"]
 
@@ -40,6 +41,7 @@ class Extracted:
         return self.key == DECLINED
 
 
+@checks_arguments
 def extract(
     text: str,
     kind: AnswerKind | str,
@@ -100,6 +102,7 @@ def extract(
     return None
 
 
+@checks_arguments
 def read_value(
     text: str, kind: AnswerKind | str, *, question: str | None = None
 ) -> Extracted | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from et_agent.answers.braces import Group, boxes
+from et_agent.arguments import checks_arguments
 
 __all__ = [
     "FINDERS",
@@ -100,6 +101,7 @@ Finder = Callable[[str], Found | None]
 """Looks for an answer in a leaf's text; None if its pattern does not occur."""
 
 
+@checks_arguments
 def find_boxed(text: str) -> Found | None:
     r"""Find the content of the last box that holds anything: `\boxed{}`, `\fbox{}`, `\boxed 5`.
 
@@ -139,6 +141,7 @@ def _belong_together(text: str, start: int, end: int) -> bool:
     return near and _BETWEEN_BOXES.fullmatch(text, start, end) is not None
 
 
+@checks_arguments
 def find_marked(text: str) -> Found | None:
     """Find what follows the last "answer is", "Answer:" or a closing "####" line (GSM8K).
 
@@ -174,6 +177,7 @@ def find_first_line(text: str) -> Found | None:
     return None
 
 
+@checks_arguments
 def find_last_line(text: str) -> Found | None:
     """Find the last line with content, closing courtesies such as "I hope this helps" aside."""
     for line in reversed(_lines(text)):

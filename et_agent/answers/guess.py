@@ -8,6 +8,7 @@ from et_agent.answers.finders import find_boxed, find_marked
 from et_agent.answers.kinds import KINDS, AnswerKind
 from et_agent.answers.own_words import own_words
 from et_agent.answers.text import first_sentence
+from et_agent.arguments import checks_arguments
 
 __all__ = ["KindGuess", "decide_kind", "guess_kind"]
 
@@ -28,6 +29,7 @@ _MIN_READABLE_SHARE = 0.5
 """Leaves overrule the question only if more than this share of those with an answer agree."""
 
 
+@checks_arguments
 def guess_kind(question: str) -> KindGuess:
     """Guess the kind of answer from the question alone.
 
@@ -41,6 +43,7 @@ def guess_kind(question: str) -> KindGuess:
     return KindGuess(name, best.reason)
 
 
+@checks_arguments
 def decide_kind(
     question: str,
     leaves: Sequence[str],

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from et_agent.arguments import checks_arguments
+
 __all__ = ["mentions"]
 
 _WORDS = re.compile(r"[^\W_]+")
@@ -10,6 +12,7 @@ _SHORT_WORD = 3
 """Small words of this length or less, such as "of the", are in too many texts to tell anything."""
 
 
+@checks_arguments
 def mentions(pieces: Sequence[str], answer: str | None) -> list[bool]:
     """Tell of each piece whether it holds a digit or begins a word of the answer.
 

@@ -15,6 +15,7 @@ from et_agent.answers.braces import boxes
 from et_agent.answers.kinds import ANSWER_MARKER
 from et_agent.decoding.marks import without_begun
 from et_agent.errors import SettingsError
+from et_agent.validation import shown
 
 __all__ = ["Cut", "StopSequences"]
 
@@ -45,11 +46,14 @@ class StopSequences:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        if isinstance(texts, str):
-            raise SettingsError(f"stop is the text {texts!r}: pass a list of stop sequences")
+        given: object = texts
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise SettingsError(f"stop is {shown(given)}: pass a list of stop sequences")
         for text in texts:
             if not isinstance(text, str) or not text:
-                raise SettingsError(f"a stop sequence is {text!r}: use texts that are not empty")
+                raise SettingsError(
+                    f"a stop sequence is {shown(text)}: use texts that are not empty"
+                )
         self.texts = tuple(dict.fromkeys(texts))
         self._bytes = [text.encode("utf-8", "surrogatepass") for text in self.texts]
         self.longest = max(map(len, self._bytes), default=0)

@@ -4,9 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Unpack, cast, overload
 
 from et_agent.answers import AnswerKind
+from et_agent.arguments import checks_arguments
 from et_agent.asking.conversation import check_text, is_conversation
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PilotKeywords
-from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback, start
+from et_agent.asking.pending import (
+    PendingAnswer,
+    Progress,
+    ProgressCallback,
+    check_model,
+    checked_options,
+    start,
+)
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.streaming import AnswerStream
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
@@ -61,7 +69,8 @@ def submit(
         UnsupportedModelError: The model has no chat template, or one that knows no tools.
         ModelClosedError: The model was closed.
     """
-    asked = _checked(options).changed(**changes)
+    asked = checked_options(options).changed(**changes)
+    check_model(model)
     pending = PendingAnswer(model, question, asked, on_progress=on_progress)
     start(pending)
     return pending
@@ -98,7 +107,8 @@ def stream(
     Raises:
         EtAgentError: As for `submit`.
     """
-    asked = _checked(options).changed(**changes)
+    asked = checked_options(options).changed(**changes)
+    check_model(model)
     pending = PendingAnswer(model, question, asked, on_progress=on_progress)
     return AnswerStream(pending, timeout=timeout)
 
@@ -127,13 +137,20 @@ def submit_all(
         What is pending, in the order of the questions.
 
     Raises:
-        SettingsError: There are not as many names as questions.
+        SettingsError: There are not as many names as questions, or the model is none.
         EtAgentError: As for `submit`; a `QuestionError` names the question, of several.
     """
-    options = _checked(options).changed(**changes)
+    options = checked_options(options).changed(**changes)
+    check_model(model)
     if isinstance(questions, str | bytes):
         raise QuestionError("the questions are one text: pass a list of them, or use submit")
+    if not isinstance(questions, Sequence):
+        raise QuestionError(
+            f"the questions are a {type(questions).__name__}: pass a list of texts or conversations"
+        )
     questions = list(questions)
+    if names is not None and not isinstance(names, Sequence):
+        raise SettingsError(f"names is a {type(names).__name__}: pass a list of texts")
     if names is not None and len(names) != len(questions):
         raise SettingsError(f"there are {len(questions)} questions and {len(names)} names for them")
     pending = []
@@ -148,14 +165,6 @@ def submit_all(
             raise QuestionError(f"{name}: {error}") from error
     start(*pending)
     return pending
-
-
-def _checked(options: object) -> AskOptions:
-    if not isinstance(options, AskOptions):
-        raise SettingsError(
-            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
-        )
-    return options
 
 
 def _told(on_progress: Callable[[int, Progress], None], index: int) -> ProgressCallback:
@@ -200,7 +209,8 @@ def ask(
     Raises:
         EtAgentError: As for `submit_all`; nothing is decoded when one question is refused.
     """
-    alone = isinstance(question, str | bytes) or is_conversation(question)
+    several = isinstance(question, Sequence) and not isinstance(question, str | bytes)
+    alone = not several or is_conversation(question)
     questions = cast("Sequence[Question]", [question] if alone else question)
     pending = submit_all(model, questions, options, **changes)
     try:
@@ -212,6 +222,7 @@ def ask(
     return results[0] if alone else results
 
 
+@checks_arguments
 def run_pilot(
     model: AnyModel,
     questions: Sequence[str],
@@ -242,6 +253,7 @@ def run_pilot(
         EtAgentError: As for `submit`.
     """
     options = AskOptions(kind=kind, **prompt)
+    check_model(model)
     measured = needing_logits(model, "a pilot")
     prompts = []
     for number, question in enumerate(questions, 1):

@@ -22,6 +22,7 @@ from et_agent.grammar import GrammarConstraint, call_grammar, json_rule, literal
 from et_agent.results import ToolCall
 from et_agent.templates.messages import Tool, ToolChoice
 from et_agent.templates.tool_format import ToolFormat
+from et_agent.validation import plain_json
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
@@ -72,12 +73,7 @@ class JsonForm:
         """What the system prompt says of it."""
         if self.schema == ANY_OBJECT:
             return "Answer with a JSON object, and nothing else."
-        try:
-            schema = json.dumps(self.schema, ensure_ascii=False)
-        except RecursionError as error:
-            raise SettingsError(
-                "the JSON schema is nested too deeply: use a flatter one"
-            ) from error
+        schema = json.dumps(self.schema, ensure_ascii=False)
         return f"Answer with JSON that fits this JSON schema, and nothing else:\n{schema}"
 
     def constraint(self, model: LanguageModel) -> Constraint:
@@ -362,7 +358,8 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     Raises:
         SettingsError: One is not in that form, or two have the same name.
     """
-    if not isinstance(tools, Sequence):
+    given: object = tools
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise SettingsError(f"tools is a {type(tools).__name__}: pass a list of tools")
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
@@ -376,12 +373,7 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
         if name in names:
             raise SettingsError(f"two tools are called {name}: give each a name of its own")
         names.add(name)
-        try:
-            json.dumps(tool, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"tool {name} is not valid JSON: {error}") from error
-        except RecursionError as error:
-            raise SettingsError(f"tool {name} is nested too deeply: use a flatter one") from error
+        plain_json(tool, f"tool {name}")
         if not _is_of_objects(tool["function"].get("parameters")):
             raise SettingsError(
                 f"tool {name}: its parameters are not the schema of an object: use "

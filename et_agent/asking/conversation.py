@@ -1,12 +1,12 @@
 """Conversations: checked before a model sees them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from et_agent.errors import QuestionError
 from et_agent.templates.messages import Message, MessageCall
+from et_agent.validation import plain_json, text_fault
 
 __all__ = ["Conversation", "check_text", "is_conversation"]
 
@@ -28,14 +28,8 @@ def check_text(text: object, what: str = "the question") -> str:
 def _readable(text: object, what: str) -> str:
     if not isinstance(text, str):
         raise QuestionError(f"{what} is a {type(text).__name__}: pass a string")
-    if "\0" in text:
-        raise QuestionError(f"{what} contains a NUL byte: remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise QuestionError(
-            f"{what} is not valid UTF-8 (character {error.start + 1}): convert it to UTF-8"
-        ) from error
+    if (fault := text_fault(text)) is not None:
+        raise QuestionError(f"{what} {fault}")
     return text
 
 
@@ -199,18 +193,12 @@ def _call(given: Any, what: str) -> MessageCall:
             f"the arguments of a tool call of {what} are a {type(arguments).__name__}: pass a dict of "
             "arguments by name"
         )
-    try:
-        written = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise QuestionError(
-            f"the arguments of a tool call of {what} cannot be written as JSON: {error}"
-        ) from error
-    _readable(written, f"an argument of a tool call of {what}")
+    plain = plain_json(arguments, f"a tool call of {what}", error=QuestionError)
     made: MessageCall = {
         "type": "function",
         "function": {
             "name": check_text(name, f"the tool's name in {what}"),
-            "arguments": arguments,
+            "arguments": plain,
         },
     }
     if given.get("id") is not None:

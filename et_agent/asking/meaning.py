@@ -27,6 +27,7 @@ from et_agent.uncertainty.self_evaluation import (
     first_word_shares,
     word_probe,
 )
+from et_agent.waiting import outcome
 
 __all__ = ["MOST_PAIRS", "NOT_JUDGED", "Judgement", "MeaningReader"]
 
@@ -128,7 +129,7 @@ class MeaningReader:
                 pair.
         """
         if self._judge is None:
-            return self._future.result(timeout)
+            return outcome(self._future, timeout)
         with self._lock:
             if self._own is None:
                 self._own = self._by_judge(self._judge, tree)

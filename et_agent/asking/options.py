@@ -1,6 +1,5 @@
 """What can be set when a question is asked: one frozen object, handed on whole."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypedDict, Unpack, get_args
@@ -17,6 +16,7 @@ from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Tool, ToolChoice
+from et_agent.validation import DEEPEST, plain_json, shown
 
 __all__ = [
     "DEFAULTS",
@@ -30,6 +30,7 @@ __all__ = [
     "Same",
     "ThinkingKeywords",
     "ThinkingMode",
+    "checked_schema",
 ]
 
 MOST_ALTERNATIVES: Final = 50
@@ -164,32 +165,36 @@ class AskOptions:
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
-        if self.system_prompt:
+        if self.system_prompt is not None and not _is_one_of(self.system_prompt, ("",)):
             check_text(self.system_prompt, "the system prompt")
+        given: object = self.tools
+        if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+            raise SettingsError(f"tools is a {type(given).__name__}: pass a list of tools")
         if checked_passages(self.context) and (self.tools or self.schema is not None):
             raise SettingsError(
                 "a context is for answers in words: leave out the tools or the schema, or write the "
                 "passages into the question"
             )
         answer_kind(self.kind)
-        if self.chat not in get_args(Chat):
-            raise SettingsError(f"chat is {self.chat!r}: use 'model' or 'plain'")
+        if not _is_one_of(self.chat, get_args(Chat)):
+            raise SettingsError(f"chat is {shown(self.chat)}: use 'model' or 'plain'")
         if self.chat == "plain" and self.tools:
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
         if self.schema is not None and not isinstance(self.schema, Mapping):
             raise SettingsError(
                 f"schema is a {type(self.schema).__name__}: pass a JSON schema as a dict"
             )
+        if self.schema is not None:
+            checked_schema(self.schema)
         if self.schema is not None and self.tools:
             raise SettingsError("tools and a schema exclude each other: pass one of them")
         self._check_thinking()
         StopSequences(self.stop)
-        if self.same not in (None, "meaning", "tests", "words") and not isinstance(
-            self.same, Equivalence
-        ):
+        known = self.same is None or _is_one_of(self.same, ("meaning", "tests", "words"))
+        if not known and not isinstance(self.same, Equivalence):
             raise SettingsError(
-                f"same is {self.same!r}: use 'meaning', 'tests', 'words', or an object with a name and "
-                "same(question, pairs) (et_agent.answers.joining.Equivalence)"
+                f"same is {shown(self.same)}: use 'meaning', 'tests', 'words', or an object with a "
+                "name and same(question, pairs) (et_agent.answers.joining.Equivalence)"
             )
         _check_alternatives(self.alternatives)
         _check_calibrator(self.calibrator)
@@ -199,15 +204,15 @@ class AskOptions:
             )
 
     def _check_thinking(self) -> None:
-        if self.thinking not in get_args(ThinkingMode):
-            raise SettingsError(f"thinking is {self.thinking!r}: use 'auto', 'on' or 'off'")
+        if not _is_one_of(self.thinking, get_args(ThinkingMode)):
+            raise SettingsError(f"thinking is {shown(self.thinking)}: use 'auto', 'on' or 'off'")
         _check_template_options(self.template_options)
         limit = self.max_thinking_tokens
         if limit is not None and (
             isinstance(limit, bool) or not isinstance(limit, int) or limit < 0
         ):
             raise SettingsError(
-                f"max_thinking_tokens is {limit!r}: use a whole number of 0 or more, or None"
+                f"max_thinking_tokens is {shown(limit)}: use a whole number of 0 or more, or None"
             )
         if limit is not None and self.thinking == "off":
             raise SettingsError(
@@ -230,33 +235,45 @@ class AskOptions:
         return replace(self, **changes) if changes else self
 
 
+def checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a JSON schema, in plain types.
+
+    Raises:
+        SettingsError: It is not JSON, or too large.
+    """
+    copied: dict[str, Any] = plain_json(schema, "the JSON schema", deepest=2 * DEEPEST)
+    return copied
+
+
 def _check_template_options(options: object) -> None:
     if not isinstance(options, Mapping) or not all(isinstance(one, str) for one in options):
         raise SettingsError(
-            f"template_options is {options!r}: pass a dict of the chat template's options by name"
+            f"template_options is {shown(options)}: pass a dict of the chat template's options by name"
         )
-    try:
-        json.dumps(dict(options), allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SettingsError(f"template_options cannot be written as JSON: {error}") from error
+    plain_json(options, "template_options")
+
+
+def _is_one_of(value: object, names: tuple[str, ...]) -> bool:
+    return isinstance(value, str) and value in names
 
 
 def _check_seed(seed: object) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SettingsError(f"seed is {seed!r}: use a whole number of 0 or more")
+        raise SettingsError(f"seed is {shown(seed)}: use a whole number of 0 or more")
 
 
 def _check_alternatives(count: object) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_ALTERNATIVES:
         raise SettingsError(
-            f"alternatives is {count!r}: use a whole number from 0 to {MOST_ALTERNATIVES}"
+            f"alternatives is {shown(count)}: use a whole number from 0 to {MOST_ALTERNATIVES}"
         )
 
 
 def _check_calibrator(calibrator: object) -> None:
-    if not isinstance(calibrator, Calibrator) and calibrator not in ("auto", None):
+    known = calibrator is None or _is_one_of(calibrator, ("auto",))
+    if not isinstance(calibrator, Calibrator) and not known:
         raise SettingsError(
-            f"calibrator is {calibrator!r}: pass a Calibrator (Calibrator.load reads a file), "
+            f"calibrator is {shown(calibrator)}: pass a Calibrator (Calibrator.load reads a file), "
             "'auto' or None"
         )
 

@@ -30,13 +30,23 @@ from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.decoding.tree import Tree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel, SampledModel
+from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AnswerForm, AskResult, Leaf
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
+from et_agent.validation import wait_seconds
+from et_agent.waiting import outcome
 
-__all__ = ["PendingAnswer", "Progress", "ProgressCallback", "start"]
+__all__ = [
+    "PendingAnswer",
+    "Progress",
+    "ProgressCallback",
+    "check_model",
+    "checked_options",
+    "start",
+]
 
 _LEADING: Final = 5
 _PAUSE: Final = 0.1
@@ -91,6 +101,10 @@ class PendingAnswer:
         on_progress: ProgressCallback | None = None,
         checks_claims: bool = True,
     ) -> None:
+        check_model(model)
+        checked_options(options)
+        if on_progress is not None and not callable(on_progress):
+            raise SettingsError(f"on_progress is a {type(on_progress).__name__}: pass a function")
         prompt = self._prompt = PreparedPrompt.of(model, question, options)
         decoder = prompt.decoder
         self.question = prompt.conversation.question
@@ -302,7 +316,7 @@ class PendingAnswer:
         Raises:
             TimeoutError: It took longer than `timeout` seconds.
         """
-        return None if self._grounds is None else self._grounds.future.result(timeout)
+        return None if self._grounds is None else outcome(self._grounds.future, timeout)
 
     def checked_claims(self, timeout: float | None = None) -> CheckedReply | None:
         """What was found of the claims of a long answer; None for another one, and without a check.
@@ -310,15 +324,18 @@ class PendingAnswer:
         Raises:
             TimeoutError: It took longer than `timeout` seconds.
         """
-        return None if self._claims is None else self._claims.future.result(timeout)
+        return None if self._claims is None else outcome(self._claims.future, timeout)
 
     def result(self, timeout: float | None = None) -> AskResult:
         """Wait for the answer.
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds. You may call `result` again.
+            InputError: This is a model's own thread, as in `on_progress`, and decoding goes on.
+            ModelClosedError: The question was asked before this process was forked.
             EtAgentError: Decoding failed.
         """
+        timeout = wait_seconds(timeout)
         began = time.perf_counter()
         run = self.request.result(timeout)
         left = None if timeout is None else max(0.0, timeout + began - time.perf_counter())
@@ -350,6 +367,32 @@ class PendingAnswer:
         read = 0 if grounding is None else grounding.tokens
         judgement = self._judgement(run.tree, left)
         return result_of(self._decoded, reading, leaves, fields, assessment, read, judgement)
+
+
+def checked_options(options: object) -> AskOptions:
+    """Options, if they are.
+
+    Raises:
+        SettingsError: They are something else.
+    """
+    if not isinstance(options, AskOptions):
+        raise SettingsError(
+            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
+        )
+    return options
+
+
+def check_model(model: object) -> None:
+    """Refuse what is no model.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if not isinstance(model, AnyModel):
+        raise SettingsError(
+            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with "
+            "the methods of LanguageModel or SampledModel"
+        )
 
 
 def _joins(prompt: PreparedPrompt) -> bool:

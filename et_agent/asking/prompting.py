@@ -11,7 +11,7 @@ from et_agent.answers.stops import StopSequences
 from et_agent.asking.calling import CallForm, JsonForm, call_form
 from et_agent.asking.conversation import Conversation
 from et_agent.asking.lettered import lettered_prompt
-from et_agent.asking.options import AskOptions, Chat, Same
+from et_agent.asking.options import AskOptions, Chat, Same, checked_schema
 from et_agent.asking.passages import (
     checked_passages,
     passage_instruction,
@@ -33,8 +33,9 @@ from et_agent.decoding.thinking import (
 )
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel, SampledModel, SampleRequest
-from et_agent.errors import SettingsError
+from et_agent.errors import QuestionError, SettingsError
 from et_agent.templates.messages import Message, Tool
+from et_agent.validation import MOST_CHARACTERS
 
 __all__ = ["PreparedPrompt", "Question"]
 
@@ -46,6 +47,8 @@ PASSAGE_DECODER: Final = EntropyTree(leaves=8)
 LONG_DECODER: Final = EntropyTree(leaves=6, schedule="stratified", temperature=0.5)
 """The default decoder of long answers. Leaves that part late say the same in the same words, so
 nothing is forked."""
+_LONGEST_TOKEN: Final = 32
+"""Characters per token that no text has on average; words have four."""
 PLAIN_STOP: Final = "\nQuestion:"
 """Where a base model, done with its answer, begins another question of its own."""
 
@@ -107,6 +110,7 @@ class PreparedPrompt:
         if options.chat == "plain" and not isinstance(question, str):
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
         passages = checked_passages(options.context)
+        _check_length(model, conversation, passages)
         kind = reading_kind = answer_kind(options.kind)
         copied = False
         if kind is AnswerKind.AUTO:
@@ -116,7 +120,7 @@ class PreparedPrompt:
                 kind = reading_kind = AnswerKind.TEXT
         thinking = Thinking.of(model, options)
         shown, calls = call_form(model, options.tools, options.tool_choice)
-        form = calls if options.schema is None else JsonForm(options.schema)
+        form = calls if options.schema is None else JsonForm(checked_schema(options.schema))
         if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)
             if reading_kind is AnswerKind.LONG and form is None:
@@ -238,6 +242,21 @@ def _tokens(
     if thoughts is not None:
         constraint = ThinkingConstraint(model, thoughts, prompt, constraint)
     return _Tokens(prompt, reads, constraint, lettered, thoughts)
+
+
+def _check_length(model: AnyModel, conversation: Conversation, passages: Sequence[str]) -> None:
+    """Refuse what no context holds before anything reads it: kinds are guessed, templates rendered."""
+    size = sum(len(one["content"]) for one in conversation.messages) + sum(map(len, passages))
+    if not isinstance(model, LanguageModel):
+        if size > MOST_CHARACTERS:
+            raise QuestionError(
+                f"the question has {size} characters: shorten it to {MOST_CHARACTERS} or fewer"
+            )
+    elif size > model.info.context * _LONGEST_TOKEN:
+        raise QuestionError(
+            f"the question has {size} characters, more than the context of {model.info.context} tokens "
+            "can hold: shorten it, or use a larger context"
+        )
 
 
 def _decoder(

@@ -12,6 +12,7 @@ from et_agent.answers import AnswerKind, Extracted, answer_classes, decide_kind,
 from et_agent.answers.containing import words_beside
 from et_agent.answers.joining import join_classes
 from et_agent.answers.sentences import Sentence
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.asking.api import start
 from et_agent.asking.claim_reports import assessed_claims
@@ -39,6 +40,7 @@ from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table, span_log_probs
 from et_agent.uncertainty.medoid import medoid
 from et_agent.uncertainty.self_evaluation import p_true
+from et_agent.waiting import outcome
 
 __all__ = ["PendingScore", "score", "submit_score"]
 
@@ -241,7 +243,7 @@ class PendingScore:
             return known
         reader = GroundingReader(self._model, self._bare)
         reader.ask(given)
-        found = reader.future.result()
+        found = outcome(reader.future)
         return known if found is None else Grounds(known.beside, found.chosen)
 
     def _by_claims(self, said: "_Said") -> "_Found":
@@ -251,7 +253,7 @@ class PendingScore:
         if self._bare.chat == "model":
             checker = ClaimChecker(self._model, self._bare)
             checker.check(Reply(self._answer, said.texts, said.weights, self._log_probs))
-            checked = checker.future.result()
+            checked = outcome(checker.future)
         claims, assessment = assessed_claims(
             None if checked is None else checked.claims,
             calibrated=self._options.calibrator is not None,
@@ -366,6 +368,7 @@ def _with_half_a_leaf(leaves: LeafTable, member: int) -> LeafTable:
     return LeafTable(**columns)
 
 
+@checks_arguments
 def submit_score(
     model: AnyModel,
     question: Question,
@@ -378,6 +381,7 @@ def submit_score(
     return PendingScore(model, question, answer, samples, options.changed(**changes)).start()
 
 
+@checks_arguments
 def score(
     model: AnyModel,
     question: Question,

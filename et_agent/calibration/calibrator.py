@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
 from et_agent.calibration.confidence import Confidence, Part, parts_of
@@ -92,6 +93,7 @@ class Calibrator:
         classes_: The labels, 0 and 1.
     """
 
+    @checks_arguments
     def __init__(
         self,
         method: str = AUTO,
@@ -106,8 +108,7 @@ class Calibrator:
         self.features = None if features is None else renamed_features(features)
         self.fingerprint = fingerprint
         self.data = data
-        self.seed = seed
-        self.parameters = parameters
+        self.seed, self.parameters = seed, parameters
 
     @classmethod
     def general(cls, parameters: int = 0, *, fingerprint: Fingerprint | None = None) -> Self:
@@ -439,9 +440,8 @@ class Calibrator:
         found = parsed(text, where)
         made = cls(fingerprint=found.fingerprint, data=found.data)
         made._set(found.mapping, found.method, found.limits, found.domain)
-        made.losses_, made.metrics_ = found.losses, found.held_out
+        made.losses_, made.metrics_, made.learnt_ = found.losses, found.held_out, found.learnt
         made.reliability_, made.created_ = found.reliability, found.created
-        made.learnt_ = found.learnt
         return made
 
     def _fitted_map(self) -> CalibrationMap:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from et_agent.answers import AnswerKind
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.calibration.grounds import PASSAGE_FEATURES, log_odds
 from et_agent.errors import CalibrationError
@@ -215,6 +216,7 @@ class FeatureValues(dict[str, float | None]):
         return self[_OLD_NAMES[name]]
 
 
+@checks_arguments
 def features_of(
     leaves: LeafTable,
     names: Collection[str] | None = None,
@@ -250,6 +252,7 @@ def features_of(
     )
 
 
+@checks_arguments
 def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
     """Return the features of a tree as a row, float64 [columns]; NaN for one that was not measured.
 

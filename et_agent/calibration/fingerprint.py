@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import ConfigDict, field_validator
 
 from et_agent.answers.joining import JOINED_KINDS
 from et_agent.decoding.base import DecoderSettings
@@ -14,11 +14,12 @@ from et_agent.decoding.multi_chain import MultiChain
 from et_agent.decoding.naming import from_description, migrated, settings_class
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
+from et_agent.validation import Record
 
 __all__ = ["Fingerprint"]
 
 
-class Fingerprint(BaseModel):
+class Fingerprint(Record):
     """What the confidence of a tree depends on besides the question.
 
     The decoder's class declares which settings matter (`DecoderSettings`). Of those, only the ones

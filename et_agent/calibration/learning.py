@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from et_agent.arguments import checks_arguments
 from et_agent.calibration.calibrator import Calibrator
 from et_agent.calibration.example import Example
 from et_agent.calibration.finding import (
@@ -40,6 +41,7 @@ class Learnt:
     is_new: bool
 
 
+@checks_arguments
 def learn(result: "AskResult | Example", right: bool) -> Learnt:
     """Let a label move the user's own calibrator, which `ask` finds from then on.
 

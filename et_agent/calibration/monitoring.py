@@ -6,6 +6,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.calibration.risk_control import checked_pairs
 from et_agent.errors import CalibrationError
@@ -41,6 +42,7 @@ class DriftMonitor:
         questions: Number of labels seen.
     """
 
+    @checks_arguments
     def __init__(self, alpha: float = 0.05) -> None:
         if not 0.0 < alpha < 1.0:
             raise CalibrationError(f"alpha is {alpha}: use a number between 0 and 1")

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from et_agent.arrays import Bools, Doubles
+from et_agent.arguments import checks_arguments
+from et_agent.arrays import Bools, Doubles, doubles
 from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
@@ -80,6 +81,7 @@ class RiskControl:
         threshold_: The threshold that was found.
     """
 
+    @checks_arguments
     def __init__(
         self, target_error: float = 0.05, confidence: float = 0.95, *, start: float | None = None
     ) -> None:
@@ -203,7 +205,10 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
         CalibrationError: Lengths differ, a confidence is NaN or outside [0, 1], or a label is none
             (`checked_label`).
     """
-    scores, labels = np.asarray(confidences, dtype=np.float64), checked_labels(right)
+    scores, labels = (
+        doubles(confidences, "the confidences", CalibrationError),
+        checked_labels(right),
+    )
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise CalibrationError(
             f"there are {scores.size} confidences but {labels.size} labels: pass as many labels"
@@ -213,6 +218,7 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     return scores, labels
 
 
+@checks_arguments
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     """Return the highest threshold at which at least a given share of the questions is answered.
 
@@ -225,7 +231,8 @@ def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     Raises:
         CalibrationError: No questions, NaN, or a share outside [0, 1].
     """
-    scores, _ = checked_pairs(confidences, np.zeros(np.size(confidences)))
+    scores = doubles(confidences, "the confidences", CalibrationError)
+    scores, _ = checked_pairs(scores, np.zeros(scores.size, dtype=np.bool_))
     if not scores.size:
         raise CalibrationError(
             "there are no confidences: pass those of questions like the ones you expect"
@@ -250,6 +257,7 @@ class Costs(BaseModel):
     ask: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Cost of asking the user back; None if that is not possible."""
 
+    @checks_arguments
     def __init__(self, **values: Any) -> None:
         """Check the costs.
 

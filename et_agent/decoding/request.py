@@ -1,5 +1,6 @@
 """A question on its way through the scheduler, and what the cache has to know of its paths."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,8 +10,12 @@ from et_agent.decoding.base import Run
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.tree import Tree
 from et_agent.engines.sampled import AnyModel
+from et_agent.errors import DecodeError
+from et_agent.waiting import Birthplace, outcome
 
-__all__ = ["BranchPath", "Request", "StepCallback"]
+__all__ = ["BranchPath", "Request", "StepCallback", "harmless"]
+
+_log = logging.getLogger("et_agent.decoding")
 
 StepCallback = Callable[["Request"], None]
 
@@ -76,6 +81,9 @@ class Request:
     _future: "Future[Run]" = field(default_factory=Future)
     _cancel: bool = False
     _paths: dict[int, BranchPath] = field(default_factory=dict)
+    _birthplace: Birthplace = field(
+        default_factory=lambda: Birthplace("this question was asked", "ask it in this process")
+    )
 
     @property
     def seconds(self) -> float:
@@ -102,9 +110,13 @@ class Request:
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds.
+            InputError: This is a model's own thread, and the run has not ended.
+            ModelClosedError: The question was asked before this process was forked.
             EtAgentError: Decoding failed.
         """
-        return self._future.result(timeout)
+        if not self.done:
+            self._birthplace.require()
+        return outcome(self._future, timeout)
 
     @property
     def prompt_tokens(self) -> int:
@@ -147,7 +159,23 @@ class Request:
     def end(self, error: BaseException | None = None) -> None:
         """Tell those who wait that the run has ended, or what stopped it."""
         self.ended = time.perf_counter()
-        if error is None:
-            self._future.set_result(self.run)
-        else:
-            self._future.set_exception(error)
+        try:
+            if error is None:
+                self._future.set_result(self.run)
+            else:
+                self._future.set_exception(harmless(error))
+        except BaseException as raised:
+            # A callback of the caller's own: it must not stop the thread that serves all questions.
+            _log.warning("a callback at the end of a question raised %r", raised)
+
+
+def harmless(error: BaseException) -> Exception:
+    """An error as one that ends no thread, task or process of whoever waits for a question."""
+    if isinstance(error, Exception):
+        return error
+    found = DecodeError(
+        f"decoding was stopped by {type(error).__name__}, which a callback or a script raised: raise "
+        "an exception that is an error, or cancel the question"
+    )
+    found.__cause__ = error
+    return found

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from et_agent.decoding.base import DecoderSettings, Run, RunInputs
-from et_agent.decoding.request import Request, StepCallback
+from et_agent.decoding.request import Request, StepCallback, harmless
 from et_agent.decoding.sampling import TokenStatistics
 from et_agent.decoding.stopping import ToCome
 from et_agent.decoding.tree import Branch, Finish, ForkKind
 from et_agent.engines.sampled import Sample, SampledModel, SampleRequest, SampleUsage, Token
+from et_agent.waiting import model_thread
 
 __all__ = ["ChainDecoder", "SampledRequest", "SampledRun", "prepare_samples"]
 
@@ -207,7 +208,15 @@ class SampledRequest(Request):
             if not self._over and not self.cancelled:
                 self.sampled_run.take(number, sample)
                 if self.on_step is not None:
-                    self.on_step(self)
+                    with model_thread():
+                        self._step()
+
+    def _step(self) -> None:
+        assert self.on_step is not None
+        try:
+            self.on_step(self)
+        except BaseException as error:  # sys.exit() would end the thread that serves all questions
+            raise harmless(error) from error
 
     def _ended(self, sampling: "Future[SampleUsage]") -> None:
         try:

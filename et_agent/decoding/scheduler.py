@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.prefix_cache import PrefixCache
@@ -28,6 +29,7 @@ from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
 from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
+from et_agent.waiting import Birthplace, model_thread
 
 __all__ = ["Scheduler", "scheduler_of"]
 
@@ -67,6 +69,7 @@ class Scheduler:
         self._cache = PrefixCache(self._living)
         self._width = min(width or info.best_width, info.max_outputs, info.max_sequences)
         self._lock = threading.Lock()
+        self._birthplace = Birthplace(f"{info.name} was loaded", "load it in this process")
         self._arriving: list[Request] = []
         self._arrivals = 0
         self._requests: list[Request] = []
@@ -150,6 +153,7 @@ class Scheduler:
         Raises:
             ModelClosedError: The model was closed.
         """
+        self._birthplace.require()
         with self._lock:
             if not self._running:
                 self._model.submit(self._serve)
@@ -160,6 +164,10 @@ class Scheduler:
 
     def _serve(self) -> None:
         """The loop, in the model's owner thread, until no question is left."""
+        with model_thread():
+            self._serve_all()
+
+    def _serve_all(self) -> None:
         while True:
             with self._lock:
                 newcomers, idle = self._arriving, not self._requests
@@ -221,7 +229,7 @@ class Scheduler:
             try:
                 if request.on_step is not None:
                     request.on_step(request)
-            except Exception as error:
+            except BaseException as error:  # sys.exit() too: it ends this question alone
                 self._retire(request, error)
             if request.run.finished:
                 self._retire(request)
@@ -368,6 +376,7 @@ def _batch(rows: list[_Row]) -> Batch:
 _SCHEDULERS: MadeOnce[LanguageModel, Scheduler] = MadeOnce(Scheduler)
 
 
+@checks_arguments
 def scheduler_of(model: LanguageModel) -> Scheduler:
     """The one scheduler of a model, so that all callers share its batches."""
     return _SCHEDULERS.of(model)

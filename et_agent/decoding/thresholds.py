@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from et_agent.errors import SettingsError
 from et_agent.storage import cache_dir, data_dir, read_regular, write_atomically
-from et_agent.validation import parsed_json
+from et_agent.validation import Record, parsed_json
 
 __all__ = ["Thresholds", "find_thresholds", "save_thresholds", "thresholds_folder"]
 
@@ -24,7 +24,7 @@ _LARGEST: Final = 4 << 20
 """A larger file is no pilot, bytes."""
 
 
-class Thresholds(BaseModel):
+class Thresholds(Record):
     """Percentiles 0 to 100 of what a pilot saw in a model's generated tokens."""
 
     model_config = ConfigDict(

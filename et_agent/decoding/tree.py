@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.decoding.attention import AttentionSums
 from et_agent.decoding.sampling import TokenStatistics
 
@@ -183,6 +184,7 @@ class Tree:
         attention: What its branches attended to; None unless `read_attention` was called.
     """
 
+    @checks_arguments
     def __init__(self, prompt_length: int) -> None:
         self.prompt_length = prompt_length
         self.branches: list[Branch] = [Branch(id=0, parent=None, start=0)]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from et_agent.arguments import checks_arguments
 from et_agent.config import read_config
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.devices import Placement, devices
@@ -20,6 +21,7 @@ from et_agent.weights.progress import TransferProgress
 __all__ = ["load_model"]
 
 
+@checks_arguments
 def load_model(
     spec: str | None = None,
     *,

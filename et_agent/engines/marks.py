@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from et_agent.templates.rendering import Piece
+from et_agent.templates.own_text import Piece
 
 __all__ = ["Marks"]
 
+_SIGN: Final = re.compile(r"[^\w\s]")
 _TAG: Final = re.compile(r"[<\[>][^\s]*[>\]<]")
 
 
@@ -17,12 +18,13 @@ class Marks:
 
     Args:
         control: Texts of control tokens.
-        defined: Texts of tokens that a vocabulary takes out of any text. Those that look like tags are
-            marks; words and runs of spaces are ordinary text.
+        defined: Texts of tokens that a vocabulary takes out of any text. Those that look like tags, or
+            that a template writes, are marks; words and runs of spaces are ordinary text.
+        written: What templates write.
     """
 
-    def __init__(self, control: Iterable[str], defined: Iterable[str]) -> None:
-        tags = (one for one in defined if len(one) > 2 and _TAG.fullmatch(one))
+    def __init__(self, control: Iterable[str], defined: Iterable[str], written: str = "") -> None:
+        tags = (one for one in defined if _is_mark(one, written))
         self._texts = frozenset(one for one in (*control, *tags) if len(one) > 1)
         heads: dict[str, list[str]] = {}
         for text in self._texts:
@@ -51,3 +53,9 @@ class Marks:
                     at = text.find(mark, at + 1)
         bounds = [0, *sorted(cuts), len(text)]
         return [text[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def _is_mark(text: str, written: str) -> bool:
+    if len(text) > 2 and _TAG.fullmatch(text):
+        return True
+    return text in written and _SIGN.search(text) is not None

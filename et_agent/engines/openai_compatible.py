@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 
+from et_agent.arguments import checks_arguments
 from et_agent.engines.base import ModelIdentity
 from et_agent.engines.openai_connection import REFUSING, SMALL, Connection, LoopThread, Refusal
 from et_agent.engines.openai_wire import (
@@ -82,6 +83,7 @@ class OpenAICompatibleModel:
         ServerError: The server cannot be reached or refuses the key.
     """
 
+    @checks_arguments
     def __init__(
         self,
         base_url: str,

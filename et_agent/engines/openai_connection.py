@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from et_agent.errors import QuestionError, ServerError, SettingsError, UnsupportedModelError
+from et_agent.waiting import Birthplace
 from et_agent.weights.addresses import check_address, shown_address
 
 __all__ = ["REFUSING", "SMALL", "Connection", "LoopThread", "Refusal"]
@@ -228,6 +229,7 @@ class LoopThread:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
+        self._birthplace = Birthplace("this model was made", "make it again in this process")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._serve, args=(self._loop,), name="et-agent-server", daemon=True
@@ -242,12 +244,21 @@ class LoopThread:
             loop.close()
 
     def call(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine."""
+        """Run a coroutine.
+
+        Raises:
+            ModelClosedError: The thread was begun before this process was forked.
+        """
+        try:
+            self._birthplace.require()
+        except BaseException:
+            work.close()
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         """Cancel what runs, then run `last`, and end. Waits unless it is called in the thread."""
-        if self._loop.is_closed():
+        if self._loop.is_closed() or self._birthplace.left:
             return
         asyncio.run_coroutine_threadsafe(self._ended(last), self._loop)
         if threading.current_thread() is not self._thread:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Bytes
 from et_agent.engines.base import DEFAULT_WIDTH, Batch, Capacity, ModelInfo, Step
 from et_agent.engines.cells import CellTable
@@ -28,6 +29,7 @@ from et_agent.errors import (
 from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent.templates.reasoning import ReasoningFormat
 from et_agent.templates.tool_format import ToolFormat
+from et_agent.waiting import Birthplace, in_model_thread
 
 __all__ = ["ScriptedAttention", "ScriptedModel"]
 
@@ -55,6 +57,7 @@ AttentionScript = Callable[[Sequence[int]], NDArray[np.float32]]
 class ScriptedAttention:
     """Attention rows that a script gave."""
 
+    @checks_arguments
     def __init__(self, rows: list[NDArray[np.float32]]) -> None:
         self._rows = rows
 
@@ -86,6 +89,7 @@ class ScriptedModel:
             such as an opened thought, counts as generated: scripts get it, and texts begin with it.
     """
 
+    @checks_arguments
     def __init__(
         self,
         script: Script,
@@ -101,6 +105,8 @@ class ScriptedModel:
         prefix_memory: int = 0,
         reasoning: ReasoningFormat | None = None,
     ) -> None:
+        if min(context, max_sequences, max_batch, best_width) < 1 or prefix_memory < 0:
+            raise SettingsError("context, max_sequences, max_batch and best_width are 1 or more")
         self._script = script
         self._reasoning = reasoning
         self._attention = attention
@@ -108,6 +114,7 @@ class ScriptedModel:
         self._tools = tools
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="et-agent-scripted")
         self._closed = False
+        self._birthplace = Birthplace("this model was made", "make it again in this process")
         longest_path = context if longest_path is None else longest_path
         self._cells = CellTable(context, max_sequences, longest_path)
         self._tokens: list[list[int]] = [[] for _ in range(max_sequences)]
@@ -314,13 +321,15 @@ class ScriptedModel:
             raise ModelClosedError("this model was closed: load it again") from error
 
     def _require_open(self) -> None:
+        self._birthplace.require()
         if self._closed:
             raise ModelClosedError("this model was closed: load it again")
 
     def close(self) -> None:
-        """End the owner thread; safe to call twice."""
+        """End the owner thread; safe to call twice, and from a callback in that thread."""
         self._closed = True
-        self._owner.shutdown(wait=True)
+        if not self._birthplace.left:
+            self._owner.shutdown(wait=not in_model_thread())
 
     def __enter__(self) -> "ScriptedModel":
         return self

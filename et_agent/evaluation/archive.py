@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.exchange import add_questions, import_run
 from et_agent.evaluation.records import QuestionRecord
@@ -54,6 +55,7 @@ class RunArchive(Mapping[str, ArchivedRun]):
         DataError: The file cannot be read or is not an archive; a run, once asked for, is damaged.
     """
 
+    @checks_arguments(error=DataError)
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines = _read(path)
@@ -158,6 +160,7 @@ def _tables(columns: Mapping[str, list[Any]], sizes: Sequence[int]) -> list[dict
     ]
 
 
+@checks_arguments(error=DataError)
 def import_runs(store: RunStore, path: Path) -> list[RunInfo]:
     """Put the runs of a file into a store, of an exported run or of an archive.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
@@ -21,6 +22,7 @@ __all__ = ["add_questions", "export_run", "import_run", "read_run"]
 _FORMAT: Final = "et-agent run 1"
 
 
+@checks_arguments(error=DataError)
 def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
     """Write a run; returns the number of questions.
 
@@ -35,6 +37,7 @@ def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
     return len(records)
 
 
+@checks_arguments(error=DataError)
 def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
     """A file's run: name, configuration, questions.
 
@@ -66,6 +69,7 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
     return head["name"], head["config"], records
 
 
+@checks_arguments(error=DataError)
 def import_run(store: RunStore, path: Path) -> RunInfo:
     """Put a file's questions into a store; those that are there already stay as they are.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from et_agent.answers import AnswerKind
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 
 __all__ = ["Item", "sample"]
@@ -38,6 +39,7 @@ class Item:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
+@checks_arguments
 def sample(items: Sequence[Item], count: int | None, *, seed: int = 0) -> list[Item]:
     """The first `count` items of a seeded shuffle, the same whatever order the file has them in.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Unpack
 
 from et_agent.answers import AnswerKind
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.calibration import Calibrator, Fingerprint
 from et_agent.calibration.rows import MIN_QUESTIONS
@@ -94,6 +95,7 @@ class ModelLearning:
         SettingsError: There are no questions, or a setting is out of range.
     """
 
+    @checks_arguments
     def __init__(
         self,
         model: AnyModel,

@@ -7,6 +7,7 @@ from typing import Final
 
 from et_agent.answers import AnswerKind
 from et_agent.answers.kinds import KINDS
+from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.items import Item, sample
@@ -58,6 +59,7 @@ def chosen_kinds(names: str) -> tuple[AnswerKind, ...]:
     return tuple(AnswerKind(name) for name in dict.fromkeys(given))
 
 
+@checks_arguments
 def public_sets(
     kinds: Sequence[AnswerKind], *, seed: int = 0, tell: Callable[[str], None]
 ) -> list[LearningSet]:
@@ -97,6 +99,7 @@ def _public(
     return _set(name, kind, items, seed)
 
 
+@checks_arguments
 def own_sets(
     specs: Sequence[str], kinds: Collection[AnswerKind] | None = None, *, seed: int = 0
 ) -> list[LearningSet]:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from et_agent.arguments import checks_arguments
+from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.plots import draw_all
 from et_agent.evaluation.records import QuestionRecord
@@ -26,6 +28,7 @@ def shown(one: Interval, *, digits: int = 3) -> str:
     return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
 
 
+@checks_arguments
 def write_report(
     runs: Mapping[str, Sequence[QuestionRecord]],
     folder: Path,
@@ -49,6 +52,8 @@ def write_report(
         DataError: A run has no finished questions.
         SettingsError: matplotlib is not installed.
     """
+    if not runs:
+        raise DataError("there are no runs to report on: name some")
     summaries = {
         name: summarise(records, resamples=resamples, seed=seed) for name, records in runs.items()
     }
@@ -58,7 +63,10 @@ def write_report(
         "summaries": {name: asdict(summary) for name, summary in summaries.items()},
         "curves": {name: [asdict(point) for point in points] for name, points in curves.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written to: {error.strerror}") from error
     write_atomically(folder / "report.json", json.dumps(content, indent=1) + "\n")
 
     def write_tables(pictures: list[Path]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Unpack
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.joining import JOINED_KINDS
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import AskOptions, PromptKeywords
 from et_agent.asking.thinking import Thinking
 from et_agent.decoding import EntropyTree
@@ -66,6 +67,7 @@ class EvaluationProgress:
     seconds_left: float | None
 
 
+@checks_arguments
 def evaluate(
     model: AnyModel,
     items: Sequence[Item],
@@ -119,6 +121,8 @@ def evaluate(
         )
         for name, decoder in decoders.items()
     }
+    for run in runs.values():
+        store.discard_damaged(run)
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
     return [store.again(run) for run in runs.values()], skipped
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from et_agent.arguments import checks_arguments
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import DataError, SettingsError
 from et_agent.evaluation.items import Item
@@ -23,6 +24,7 @@ def needed_extras(estimators: Sequence[str]) -> list[str]:
     return [_NEEDS[name] for name in estimators if name in _NEEDS]
 
 
+@checks_arguments
 def ask_the_model(
     store: RunStore,
     run: RunInfo,

@@ -1,11 +1,16 @@
-"""Runs in a SQLite file, one transaction per question, so that nothing finished is ever lost."""
+"""Runs in a SQLite file, one transaction per question, so that nothing finished is ever lost.
+
+Each question has a digest. One that was damaged afterwards is found and named, and the others stay.
+"""
 
 import contextlib
 import hashlib
 import io
 import json
+import logging
 import os
 import sqlite3
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +22,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.records import QuestionRecord
@@ -25,6 +31,7 @@ from et_agent.storage import data_dir, database_errors, open_database, try_locke
 
 __all__ = ["RunInfo", "RunStore", "default_store_path"]
 
+_log = logging.getLogger("et_agent.evaluation")
 _APPLICATION: Final = 0x65744167  # "etAg": tells our files from other SQLite files
 
 
@@ -54,8 +61,15 @@ def _first_schema(connection: sqlite3.Connection) -> None:
     )
 
 
+def _with_digests(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE questions ADD COLUMN digest TEXT")  # NULL for those of before
+
+
 # Numbered by position; never change one that was released, append instead.
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first_schema,)
+_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _first_schema,
+    _with_digests,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +115,18 @@ class RunStore:
         StoreError: It is not a store of runs, is of a later version, or cannot be opened.
     """
 
+    @checks_arguments(error=StoreError)
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(
             path, application=_APPLICATION, migrations=_MIGRATIONS, what="a store of runs"
         )
+        # Damaged text is found by its digest, not by whoever decodes it.
+        self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
 
+    @checks_arguments(error=StoreError)
     def begin(self, name: str, config: Mapping[str, Any], *, parameters: int = 0) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.
 
@@ -121,13 +139,22 @@ class RunStore:
         """
         made_with = {**_versions(), **({"parameters": str(parameters)} if parameters else {})}
         text = json.dumps(config, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = _digest(text)
         with self._transaction() as connection:
-            configs = dict(connection.execute("SELECT name, config FROM runs ORDER BY id"))
+            # One whose configuration was damaged is known by its digest, and mended.
+            connection.execute("UPDATE runs SET config = ? WHERE digest = ?", (text, digest))
+            configs = {
+                one: kept
+                for one, kept, said in connection.execute(
+                    "SELECT name, config, digest FROM runs ORDER BY id"
+                )
+                if _digest(kept) == said
+            }
             wanted = _migrated(text)
             known = next((one for one, kept in configs.items() if _migrated(kept) == wanted), None)
             if known is None:
-                known = next(one for one in _names(name) if one not in configs)
+                taken = {one for (one,) in connection.execute("SELECT name FROM runs")}
+                known = next(one for one in _names(name) if one not in taken)
                 connection.execute(
                     "INSERT INTO runs (name, digest, config, created, made_with) "
                     "VALUES (?, ?, ?, ?, ?)",
@@ -136,18 +163,27 @@ class RunStore:
         return next(run for run in self.runs() if run.name == known)
 
     def runs(self) -> list[RunInfo]:
-        """All runs, oldest first."""
+        """All runs, oldest first; one whose configuration was damaged is left out, with a warning."""
         with database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, config, created, "
-                "(SELECT count(*) FROM questions WHERE run = runs.id), made_with "
+                "(SELECT count(*) FROM questions WHERE run = runs.id), made_with, digest "
                 "FROM runs ORDER BY id"
             ).fetchall()
-        return [
-            RunInfo(number, name, json.loads(config), created, questions, json.loads(made_with))
-            for number, name, config, created, questions, made_with in rows
-        ]
+        found = []
+        for number, name, config, created, questions, made_with, digest in rows:
+            try:
+                if _digest(config) != digest:
+                    raise ValueError("its configuration is another one")
+                versions = json.loads(made_with)
+                found.append(
+                    RunInfo(number, name, json.loads(config), created, questions, versions)
+                )
+            except (ValueError, RecursionError) as error:
+                _log.warning("%s: the run %s is damaged: %s", self.path, name, error)
+        return found
 
+    @checks_arguments(error=StoreError)
     def run(self, name: str) -> RunInfo:
         """A run by its name, or by a beginning of it that no other run has.
 
@@ -212,12 +248,16 @@ class RunStore:
             _now(),
         )
         with self._transaction() as connection:
-            connection.execute("INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?)", values)
+            connection.execute(
+                "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*values, _digest(*values[1:5])),
+            )
             connection.executemany(
                 "INSERT INTO extras VALUES (?, ?, ?, ?)",
                 [(run.id, record.item, k, json.dumps(v)) for k, v in record.extras.items()],
             )
 
+    @checks_arguments(error=StoreError)
     def add_extra(self, run: RunInfo, item: str, name: str, value: object) -> None:
         """Keep the value of an estimator that needed the model."""
         with self._transaction() as connection:
@@ -227,31 +267,86 @@ class RunStore:
             )
 
     def records(self, run: RunInfo) -> list[QuestionRecord]:
-        """All finished questions of a run, by id."""
+        """All finished questions of a run, by id.
+
+        Raises:
+            StoreError: Some are damaged; it names them.
+        """
+        records, damaged = self._read(run)
+        if damaged:
+            named = "; ".join(f"{item} ({why})" for item, why in list(damaged.items())[:5])
+            raise StoreError(
+                f"{self.path}: {len(damaged)} of {len(damaged) + len(records)} questions of the run "
+                f"{run.name} are damaged: {named}. Evaluate it again: they are decoded anew, and the "
+                "others stay"
+            )
+        return records
+
+    def discard_damaged(self, run: RunInfo) -> tuple[str, ...]:
+        """Remove a run's damaged questions, so that they are decoded anew; returns their ids.
+
+        Raises:
+            StoreError: The file cannot be read or written.
+        """
+        _, damaged = self._read(run)
+        if damaged:
+            with self._transaction() as connection:
+                for table in ("questions", "extras"):
+                    connection.executemany(
+                        f"DELETE FROM {table} WHERE run = ? AND item = ?",
+                        [(run.id, item) for item in damaged],
+                    )
+            told = ", ".join(damaged)
+            _log.warning("%s: damaged questions of %s were removed: %s", self.path, run.name, told)
+        return tuple(damaged)
+
+    def _read(self, run: RunInfo) -> tuple[list[QuestionRecord], dict[str, str]]:
+        """The sound questions of a run, and what is wrong with the others."""
         extras: dict[str, dict[str, Any]] = {}
         with database_errors(self.path):
             for item, name, value in self._connection.execute(
                 "SELECT item, name, value FROM extras WHERE run = ?", (run.id,)
             ):
-                extras.setdefault(item, {})[name] = json.loads(value)
+                extras.setdefault(item, {})[name] = value
             rows = self._connection.execute(
-                "SELECT item, record FROM questions WHERE run = ? ORDER BY item", (run.id,)
-            ).fetchall()
-        return [
-            QuestionRecord.from_json(json.loads(text), extras.get(item, {})) for item, text in rows
-        ]
+                "SELECT item, record, texts, traces, digest FROM questions WHERE run = ? ORDER BY item",
+                (run.id,),
+            )
+            records, damaged = [], {}
+            for item, text, texts, traces, digest in rows:
+                try:
+                    if digest is not None and _digest(item, text, texts, traces) != digest:
+                        raise StoreError("it is not what was stored")
+                    own = {name: json.loads(said) for name, said in extras.get(item, {}).items()}
+                    records.append(QuestionRecord.from_json(json.loads(text), own))
+                except (ValueError, RecursionError) as error:  # all of ours are ValueErrors too
+                    damaged[item] = str(error)
+        return records, damaged
 
+    @checks_arguments(error=StoreError)
     def texts(self, run: RunInfo, item: str) -> list[str]:
         """Texts of a question's leaves, in the order of its `LeafTable`."""
         packed = self._blob(run, item, "texts")
-        texts: list[str] = json.loads(zlib.decompress(packed))
+        with self._damage(run, item):
+            texts: list[str] = json.loads(zlib.decompress(packed))
         return texts
 
+    @checks_arguments(error=StoreError)
     def traces(self, run: RunInfo, item: str) -> dict[str, NDArray[Any]]:
         """Arrays along the tokens of a question's tree."""
         packed = self._blob(run, item, "traces")
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+        with self._damage(run, item), np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+
+    @contextlib.contextmanager
+    def _damage(self, run: RunInfo, item: str) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise StoreError(
+                f"{self.path}: question {item} of the run {run.name} is damaged ({error}): evaluate it "
+                "again, so that it is decoded anew"
+            ) from error
 
     def _blob(self, run: RunInfo, item: str, column: str) -> bytes:
         with database_errors(self.path):
@@ -261,7 +356,8 @@ class RunStore:
             ).fetchone()
         if row is None:
             raise StoreError(f"run {run.name} has no finished question {item!r}")
-        return bytes(row[0])
+        kept = row[0]
+        return kept.encode() if isinstance(kept, str) else bytes(kept or b"")
 
     @contextlib.contextmanager
     def working_on(self, run: RunInfo) -> Iterator[None]:
@@ -322,6 +418,14 @@ def _versions() -> dict[str, str]:
             found[name] = version(name)
     found["kernels"] = attach().name
     return found
+
+
+def _digest(*parts: object) -> str:
+    found = hashlib.sha256()
+    for number, part in enumerate(parts):
+        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
+        found.update(b"%d " % len(data) * bool(number) + data)
+    return found.hexdigest()
 
 
 def _names(name: str) -> Iterator[str]:

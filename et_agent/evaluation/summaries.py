@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Bools, Doubles
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval, resampled_means
@@ -78,6 +79,7 @@ class RunSummary:
     estimators: list[EstimatorSummary]
 
 
+@checks_arguments
 def summarise(
     records: Sequence[QuestionRecord],
     *,
@@ -186,6 +188,7 @@ class CurvePoint:
     auroc: Interval
 
 
+@checks_arguments
 def curve(
     records: Sequence[QuestionRecord],
     caps: Sequence[int],
@@ -332,6 +335,7 @@ class Comparison:
     at_equal_cost: list[EqualCost]
 
 
+@checks_arguments
 def compare(
     first: Sequence[QuestionRecord],
     second: Sequence[QuestionRecord],

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from et_agent.answers import AnswerKind, answer_classes, extract, guess_kind, instruction
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles, Ints
 from et_agent.asking.reading import path_text
 from et_agent.decoding import MultiChain
@@ -79,6 +80,7 @@ def meant(reply: str, readings: Sequence[str]) -> str:
     return reply if number is None else readings[number]
 
 
+@checks_arguments
 def question_after(decision: Decision, reply: str) -> str:
     """Combine the question with the user's reply to a question back.
 
@@ -191,6 +193,7 @@ class Clarifier:
         UnsupportedModelError: The model gives no logits.
     """
 
+    @checks_arguments
     def __init__(
         self,
         model: AnyModel,

@@ -2,14 +2,15 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from et_agent.results import AnswerShare, CalibrationReport, ClaimReport
+from et_agent.validation import Record
 
 __all__ = ["Action", "Cost", "Decision", "ReadingOption", "Review", "ReviewedCall"]
 
 
-class _Model(BaseModel):
+class _Model(Record):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )

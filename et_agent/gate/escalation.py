@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, Unpack, runtime_checkable
 
 from et_agent.answers.declining import declines
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.passages import instructed_question
 from et_agent.engines.sampled import AnyModel
@@ -21,6 +22,7 @@ from et_agent.gate.decision import Cost
 from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
+from et_agent.validation import LONGEST, text_fault
 
 __all__ = ["Escalated", "ModelTarget", "Target", "call_target", "is_interrupt"]
 
@@ -62,6 +64,7 @@ class ModelTarget:
         SettingsError: See `AskOptions`.
     """
 
+    @checks_arguments
     def __init__(
         self,
         model: AnyModel | Callable[[], AnyModel],
@@ -161,12 +164,12 @@ def call_target(
     limits = limits or Limits()
     began = time.perf_counter()
     calls, tokens = 0, 0
-    failure: Exception = EscalationError("the decision has used up its limits")
+    failure: BaseException = EscalationError("the decision has used up its limits")
     # The same question, model and seed give the same tree: asking again would change nothing.
     retries = 0 if isinstance(target, ModelTarget) else policy.retries
     for attempt in range(retries + 1):
         if attempt:
-            wait = policy.backoff * 2 ** (attempt - 1)
+            wait = min(policy.backoff * 2 ** (attempt - 1), LONGEST)
             left = _remaining(limits, tokens, time.perf_counter() - began + wait)
             if left.spent:
                 break
@@ -180,7 +183,7 @@ def call_target(
             if isinstance(value, AskResult):
                 tokens += value.usage.tokens_decoded
             answer, result = _read(value, passages)
-        except Exception as error:
+        except BaseException as error:  # a target may call sys.exit(), and a task be cancelled
             if is_interrupt(error):
                 raise
             failure = error
@@ -202,7 +205,7 @@ def _remaining(limits: Limits, tokens: int, seconds: float) -> Limits:
     )
 
 
-def _failed(calls: int, failure: Exception) -> EscalationError:
+def _failed(calls: int, failure: BaseException) -> EscalationError:
     if not calls:
         return EscalationError(f"the escalation target was not called: {failure}")
     # Only our own words: what others raise may hold the question, addresses or keys, and reasons are
@@ -308,6 +311,8 @@ def _read(value: Any, passages: Sequence[str]) -> tuple[str, AskResult | None]:
         found = result.answer
     if not _can_be_seen(found):
         raise EscalationError("the target gave no answer")
+    if (fault := text_fault(found)) is not None:
+        raise EscalationError(f"the target's answer {fault}")
     if passages and declines(found):
         raise _DeclinedError
     return found, result
@@ -334,6 +339,8 @@ def _can_be_seen(text: str) -> bool:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether LangGraph stops here, for example to ask a person: that is not a failure."""
+    """Whether somebody stops here: a person, by Ctrl-C, or LangGraph, for example to ask a person."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
     graph = sys.modules.get("langgraph.errors")
     return graph is not None and isinstance(error, graph.GraphBubbleUp)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Unpack, assert_never
 
 from et_agent.answers import AnswerKind
+from et_agent.arguments import checks_arguments
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.engines.sampled import AnyModel
@@ -65,6 +66,7 @@ class Gate:
         PolicyError: The policy asks back and there is no clarifier.
     """
 
+    @checks_arguments
     def __init__(
         self,
         policy: GatePolicy,
@@ -90,6 +92,7 @@ class Gate:
         """Questions escalated so far. In a dry run, those that would have been."""
         return sum(count.escalations for count in self._counts.values())
 
+    @checks_arguments
     def decide(
         self,
         result: AskResult,
@@ -167,6 +170,7 @@ class Gate:
         key = topic if own.keys() & {"escalations", "escalation_share"} else None
         return self._counts.setdefault(key, _Count())
 
+    @checks_arguments
     def resolve(
         self,
         result: AskResult,

@@ -195,17 +195,22 @@ class _Measured(NamedTuple):
 
 def _measured(one: AskResult | FieldReport | ClaimReport, policy: GatePolicy) -> _Measured | None:
     """What is compared with a threshold; None if nothing counts."""
-    confidence, calibration = one.confidence, one.calibration
+    confidence, calibration = _probability(one.confidence), one.calibration
     compared = policy.compared(None if confidence is None else calibration)
     if compared == "share":
-        share = one.support if isinstance(one, ClaimReport) else one.share
+        share = _probability(one.support if isinstance(one, ClaimReport) else one.share)
         return None if share is None else _Measured(share, share)
     if compared is None or confidence is None or calibration is None:
         return None
     if compared == "confidence":
         return _Measured(confidence, confidence, calibration.largest, calibration)
-    low = min(confidence, calibration.low)
+    low = min(confidence, _probability(calibration.low) or 0.0)
     return _Measured(confidence, low, calibration.largest_low, calibration)
+
+
+def _probability(value: float | None) -> float | None:
+    """A probability; None for what is none, such as NaN in a result that was copied with it."""
+    return value if value is not None and 0.0 <= value <= 1.0 else None
 
 
 def _against(compared: float, threshold: float) -> tuple[bool, str]:
@@ -245,7 +250,7 @@ def _basis(calibration: CalibrationReport) -> str:
 
 def _missing(result: AskResult, policy: GatePolicy) -> str:
     """Why no confidence counts, and what to do about it."""
-    if result.confidence is None:
+    if _probability(result.confidence) is None:
         return "the answer has no confidence (ask for one, or let the policy use the share)"
     named = f"the confidence of {result.confidence:.0%}"
     if result.calibration is None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from et_agent.arguments import checks_arguments
 from et_agent.calibration import DriftMonitor, Example
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
@@ -144,6 +145,7 @@ class DecisionLog:
         StoreError: The file is not a decision log, is from a later version, or cannot be opened.
     """
 
+    @checks_arguments(error=StoreError)
     def __init__(self, path: str | Path, *, keep_texts: bool = False) -> None:
         self.path = Path(path)
         self._keep_texts = keep_texts
@@ -167,6 +169,7 @@ class DecisionLog:
         with self._lock:
             self._connection.close()
 
+    @checks_arguments(error=StoreError)
     def record(self, decision: Decision, result: AskResult | None = None) -> None:
         """Store a decision. A later one with the same trace id replaces it.
 
@@ -221,6 +224,7 @@ class DecisionLog:
         example = Example.of(result)
         return (example if self._keep_texts else example.without_texts()).model_dump_json()
 
+    @checks_arguments(error=StoreError)
     def claim(self, trace_id: str) -> bool:
         """Claim, for all who share the file, the tool calls that wait for a decision by a person.
 
@@ -239,6 +243,7 @@ class DecisionLog:
         self._run("UPDATE claims SET late = late + 1 WHERE trace=?", trace_id)
         return False
 
+    @checks_arguments(error=StoreError)
     def release(self, trace_id: str) -> None:
         """Give a claim back, of calls about which nothing has been done; late replies are forgotten.
 
@@ -258,6 +263,7 @@ class DecisionLog:
         if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
 
+    @checks_arguments(error=StoreError)
     def labels(self, trace_id: str | None = None) -> list[LoggedLabel]:
         """Labels of answers that the gated model gave, for `et_agent.calibration.learn`.
 
@@ -271,7 +277,7 @@ class DecisionLog:
             rows = self._connection.execute(
                 "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
                 "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
-                (trace_id,),
+                (trace_id and _readable(trace_id),),
             ).fetchall()
         try:
             return [
@@ -281,13 +287,14 @@ class DecisionLog:
         except ValidationError as error:
             raise StoreError(f"{self.path} is damaged: {explained('decision', error)}") from error
 
+    @checks_arguments(error=StoreError)
     def report(self, topic: str | None = None) -> LogReport:
         """Return rates, realised error, cost and drift, for one topic or for all.
 
         Raises:
             StoreError: The log cannot be read.
         """
-        where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
+        where, values = ("", ()) if topic is None else (" WHERE topic=?", (_readable(topic),))
         with self._lock, database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
@@ -324,4 +331,10 @@ class DecisionLog:
 
     def _run(self, statement: str, *values: Any) -> int:
         with self._lock, database_errors(self.path):
-            return self._connection.execute(statement, values).rowcount
+            kept = [_readable(one) if isinstance(one, str) else one for one in values]
+            return self._connection.execute(statement, kept).rowcount
+
+
+def _readable(text: str) -> str:
+    """A text that a file can hold, with escapes for what is not valid Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -22,7 +22,7 @@ from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
 from et_agent.results import CalibrationReport, CalibrationSource
-from et_agent.validation import explained
+from et_agent.validation import LONGEST, explained
 
 __all__ = ["GatePolicy"]
 
@@ -75,20 +75,20 @@ class GatePolicy(BaseModel):
     escalation_share: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """Largest share of its decisions that a gate may escalate; None for no limit. Unless it is 0, one
     escalation is always allowed. A topic that sets one of the two budgets is counted separately."""
-    timeout: float | None = Field(default=60.0, gt=0, allow_inf_nan=False)
-    """Seconds that one call of the escalation target may take; None for no limit. It does not apply
-    to a `ModelTarget`."""
+    timeout: float | None = Field(default=60.0, gt=0, le=LONGEST, allow_inf_nan=False)
+    """Seconds that one call of the escalation target may take, at most a day; None for no limit. It
+    does not apply to a `ModelTarget`."""
     retries: int = Field(default=1, ge=0, le=10)
     """How often a target that failed is called again."""
-    backoff: float = Field(default=0.5, ge=0, allow_inf_nan=False)
-    """Seconds before the first retry. They double before each further one."""
+    backoff: float = Field(default=0.5, ge=0, le=LONGEST, allow_inf_nan=False)
+    """Seconds before the first retry, at most a day. They double before each further one."""
     fallback: Literal["abstain", "answer"] = "abstain"
     """What to do if the target fails: abstain, or give the doubtful answer."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens that a decision may generate in total, for the tree, the readings and an escalation to a
     local model. Each is stopped when the limit is reached. None for no limit."""
-    max_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds that a decision may take in total; None for no limit."""
+    max_seconds: float | None = Field(default=None, gt=0, le=LONGEST, allow_inf_nan=False)
+    """Seconds that a decision may take in total, at most a day; None for no limit."""
     fields: dict[str, Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]] = (
         Field(default_factory=dict)
     )

@@ -12,6 +12,7 @@ import numpy as np
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
+from et_agent.arguments import checks_arguments
 from et_agent.engines.base import Tokenizer
 from et_agent.errors import DecodeError, SettingsError
 from et_agent.made_once import MadeOnce
@@ -40,6 +41,7 @@ class GrammarConstraint:
         ModelClosedError: The model was closed.
     """
 
+    @checks_arguments
     def __init__(self, model: Tokenizer, rules: str) -> None:
         self._stop = np.array(sorted(model.info.stop_tokens), dtype=np.int64)
         self._size = model.info.vocabulary
@@ -87,6 +89,7 @@ class GrammarConstraint:
         return state
 
 
+@checks_arguments
 def literal(text: str) -> str:
     """A text as a literal of the grammar."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

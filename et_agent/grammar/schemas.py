@@ -9,7 +9,7 @@ Keywords: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.m
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from llguidance import LLMatcher
 
 from et_agent.answers.structured import canonical, exact, referred
 from et_agent.errors import SettingsError
+from et_agent.validation import plain_json
 
 __all__ = ["json_rule"]
 
@@ -29,10 +30,9 @@ _STYLE: Final = {
     # Whether exactly one of them fits is checked when the value is complete.
     "coerce_one_of": True,
 }
-_MOST_VALUES: Final = 100_000
-"""Values in a schema: llguidance takes half a second for as many."""
 _DEEPEST: Final = 200
 """Schemas within schemas, along references too: beyond 1000, llguidance may overflow the stack."""
+_DEEPEST_JSON: Final = 2 * _DEEPEST
 _LARGEST_DIVISOR: Final = 10_000
 """As an integer, the decimal point aside: llguidance has a state per remainder."""
 _CLASSES: Final = re.compile(r"\\.|\[\^?(?P<inside>(?:\\.|[^\]\\])*)\]", re.DOTALL)
@@ -71,23 +71,15 @@ def json_rule(schema: Any) -> str:
             grammar nor a check of the complete value enforces. The message names place and keyword.
     """
     try:
-        return _rule(_copy(schema))
+        return _rule(plain_json(schema, "the JSON schema", deepest=_DEEPEST_JSON))
     except RecursionError as error:
         raise SettingsError("the JSON schema is nested too deeply: use a flatter one") from error
-
-
-def _copy(schema: Any) -> Any:
-    try:
-        return json.loads(json.dumps(schema, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise _refusal("", "", f"it is not valid JSON ({error})") from error
 
 
 def _rule(schema: Any) -> str:
     root = {} if schema is True else schema
     if not isinstance(root, dict):
         raise _refusal("", "", f"{json.dumps(schema)[:80]} is not a schema that a value can match")
-    _check_size(root)
     places = _places(root)
     _check_depth(root)
     for place, node in places:
@@ -190,25 +182,6 @@ def _links(node: Schema, root: Schema) -> Iterator[tuple[str, Schema]]:
             yield "$ref", target
 
 
-def _check_size(root: Schema) -> None:
-    count = 0
-    todo: list[tuple[str, Any]] = [("#", root)]
-    while todo:
-        place, value = todo.pop()
-        inner: Sequence[tuple[Any, Any]] = ()
-        if isinstance(value, dict):
-            inner = tuple(value.items())
-        elif isinstance(value, list):
-            inner = tuple(enumerate(value))
-        count += len(inner)
-        if count > _MOST_VALUES:
-            raise SettingsError(
-                f"the JSON schema is too large for a grammar: at {place} it has more than "
-                f"{_MOST_VALUES} values; use a shorter one, or a pattern"
-            )
-        todo += ((f"{place}/{key}", one) for key, one in inner if isinstance(one, dict | list))
-
-
 def _check(place: str, node: Schema) -> None:
     """Refuse what llguidance would ignore or mistake, and bounds no value can be compared with.
 
@@ -249,7 +222,7 @@ def _operator(pattern: str) -> str:
 def _is_bound(key: str, value: Any) -> bool:
     """Whether the value of a keyword can be compared with; any value of another keyword."""
     if key in _LIMITS:
-        return _is_number(value) and math.isfinite(value)
+        return _is_number(value) and -math.inf < value < math.inf
     if key == "multipleOf":
         return _is_number(value) and 0 < value < math.inf
     if key in _COUNTS:

@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from et_agent.arguments import checks_arguments
+
 if TYPE_CHECKING:
     from et_agent.gate import Decision
     from et_agent.results import AskResult
@@ -29,6 +31,7 @@ _LONGEST_TITLE: Final = 80
 _DIGITS: Final = 5
 
 
+@checks_arguments
 def result_page(result: "AskResult", decision: "Decision | None" = None) -> str:
     """The page of a result.
 
@@ -60,6 +63,7 @@ def result_page(result: "AskResult", decision: "Decision | None" = None) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("assets", "page.html"))
 
 
+@checks_arguments
 def notebook_html(result: "AskResult") -> str:
     """The page in a frame that can reach neither the notebook nor the network."""
     page = html.escape(result_page(result))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.extras import install_hint
 
@@ -37,6 +38,7 @@ class _Place:
     below: list["_Place"] = field(default_factory=list)
 
 
+@checks_arguments
 def draw_tree_picture(result: "AskResult", path: Path) -> Path:
     """Draw a result's tree and its p(a|x); the ending of the file says as what.
 

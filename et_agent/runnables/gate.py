@@ -28,7 +28,7 @@ __all__ = ["GateRunnable"]
 def _gate(value: object) -> object:
     """A gate from a policy, or from a policy's fields as serialised runnables have them."""
     if isinstance(value, Mapping):
-        value = GatePolicy(**value)
+        value = GatePolicy(**{str(name): one for name, one in value.items()})
     return Gate(value) if isinstance(value, GatePolicy) else value
 
 

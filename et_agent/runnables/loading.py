@@ -7,6 +7,7 @@ model is freed.
 """
 
 import json
+import os
 import threading
 import weakref
 from collections.abc import Mapping
@@ -69,9 +70,26 @@ class SharedModel:
                 self._model.close()
             self._model = None
 
+    def forget(self) -> None:
+        """Leave the model to the process that loaded it; the next `get` loads another one."""
+        self._lock = threading.Lock()
+        self._model = None
+
 
 _SHARED: Final["weakref.WeakValueDictionary[str, SharedModel]"] = weakref.WeakValueDictionary()
-_SHARED_LOCK: Final = threading.Lock()
+_SHARED_LOCK = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    """Let named models be loaded anew: those of the parent have no threads here."""
+    global _SHARED_LOCK
+    _SHARED_LOCK = threading.Lock()
+    for shared in list(_SHARED.values()):
+        shared.forget()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def shared_model(spec: str, options: Mapping[str, Any]) -> SharedModel:

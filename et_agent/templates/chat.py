@@ -16,10 +16,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from et_agent.errors import SettingsError, UnsupportedModelError
+from et_agent.templates.isolated import InvalidTemplateError, IsolatedTemplate
 from et_agent.templates.messages import FunctionCall, Message, Tool
-from et_agent.templates.own_text import OwnText, joined, own
+from et_agent.templates.own_text import OwnText, Piece, joined, own, pieces_of
 from et_agent.templates.reasoning import ReasoningFormat, reasoning_format
-from et_agent.templates.rendering import Piece, Template, pieces_of
 from et_agent.templates.tool_format import ToolFormat
 from et_agent.templates.tool_probing import ToolProbe, format_of
 from et_agent.templates.variants import Shown, ways_to_show
@@ -74,17 +74,15 @@ class ChatTemplate:
         bos, eos: Text of the model's beginning- and end-of-text tokens.
 
     Raises:
-        UnsupportedModelError: The template is not valid Jinja.
+        UnsupportedModelError: The template is not valid Jinja, or takes too much time or memory.
     """
 
     def __init__(self, source: str, bos: str, eos: str) -> None:
-        import jinja2
-
         self._source = source
         self._ends = {"bos_token": own(bos), "eos_token": own(eos)}
         try:
-            self._template = Template(source)
-        except jinja2.TemplateError as error:
+            self._template = IsolatedTemplate(source)
+        except InvalidTemplateError as error:
             raise UnsupportedModelError(
                 f"the chat template in the model file is not valid ({error}): use a plain prompt "
                 "with --chat plain"
@@ -136,11 +134,9 @@ class ChatTemplate:
         for shown in itertools.islice(_distinct(self._ways(messages, tools)), MOST_WAYS):
             if tried and time.monotonic() - began > MOST_SECONDS:
                 break
-            # A template is a program out of the model file: it may raise anything, and its
-            # raise_exception() raises ValueError.
             try:
                 return pieces_of(self._prompt(shown, options or {}))
-            except Exception as error:
+            except ValueError as error:
                 tried.append(error)
         if tools or any("tool_calls" in one or one["role"] == "tool" for one in messages):
             self._check_tools(tools)
@@ -175,7 +171,8 @@ class ChatTemplate:
         """What a template makes of messages.
 
         Raises:
-            Exception: Any: it refuses them, or leaves one out.
+            ValueError: It refuses them, or leaves one out.
+            UnsupportedModelError: It takes too much time or memory.
         """
         messages, given = shown
         prompt = not _goes_on(messages)
@@ -183,7 +180,7 @@ class ChatTemplate:
         probe = _Canaries(messages, given)
         try:
             told: str | None = self._render(probe.messages, probe.given, options, prompt=prompt)
-        except Exception:  # it looks at the texts themselves
+        except ValueError:  # it looks at the texts themselves
             told = None
         if told is not None:
             probe.check(told)
@@ -220,7 +217,7 @@ class ChatTemplate:
             try:
                 self._prompt(shown, {})
                 return
-            except Exception as error:
+            except ValueError as error:
                 refused = error
         raise UnsupportedModelError(_NO_TOOLS) from refused
 
@@ -257,7 +254,7 @@ class ChatTemplate:
             for shown, given in ways_to_show(messages, tools):
                 try:
                     rendered = self._render(shown, given, prompt=prompt)
-                except Exception:  # a template may raise anything
+                except ValueError:
                     continue
                 calls = [
                     one["function"]["name"] for m in messages for one in m.get("tool_calls", ())

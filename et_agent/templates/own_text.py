@@ -6,9 +6,11 @@ characters come from takes control tokens away, and never lets one in.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, Self, SupportsIndex
 
-__all__ = ["OwnText", "joined", "own"]
+__all__ = ["OwnText", "Piece", "joined", "own", "pieces_of"]
 
 _OWN: Final = b"\1"
 _GIVEN: Final = b"\0"
@@ -141,6 +143,24 @@ class OwnText(str):
 
     def capitalize(self) -> "OwnText":
         return self._case(super().capitalize())
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a rendered prompt; `control` says that the template itself wrote it."""
+
+    text: str
+    control: bool
+
+
+def pieces_of(text: OwnText) -> list[Piece]:
+    """A text in stretches that the template wrote, and others."""
+    found, at = [], 0
+    for written, run in groupby(text.mask):
+        length = sum(1 for _ in run)
+        found.append(Piece(str.__getitem__(text, slice(at, at + length)), control=bool(written)))
+        at += length
+    return found
 
 
 def own(text: str) -> OwnText:

@@ -17,7 +17,7 @@ PromptState = Literal["open", "closed", "free"]
 
 
 class Render(Protocol):
-    """Renders messages with a template; it may raise anything."""
+    """Renders messages with a template; it raises `ValueError` for what the template refuses."""
 
     def __call__(
         self,
@@ -202,7 +202,7 @@ class _Probe:
         asked = {"role": "user", "content": _ASKED}
         try:
             rendered = self._render([asked, *more], options, prompt=not more)
-        except Exception:  # a template may raise anything
+        except ValueError:
             return None
         return rendered if _ASKED in rendered else None
 

@@ -6,10 +6,8 @@ own characters through all that the template does with it. So the text is that o
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Final, NoReturn
 
 import jinja2
@@ -23,25 +21,7 @@ from markupsafe import escape
 
 from et_agent.templates.own_text import OwnText, joined, own
 
-__all__ = ["Piece", "Template", "pieces_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a rendered prompt; `control` says that the template itself wrote it."""
-
-    text: str
-    control: bool
-
-
-def pieces_of(text: OwnText) -> list[Piece]:
-    """A text in stretches that the template wrote, and others."""
-    found, at = [], 0
-    for written, run in groupby(text.mask):
-        length = sum(1 for _ in run)
-        found.append(Piece(str.__getitem__(text, slice(at, at + length)), control=bool(written)))
-        at += length
-    return found
+__all__ = ["Template"]
 
 
 class Template:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import InputError
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.leaves import Leaves, Numbers, rank_of_class
@@ -26,6 +27,7 @@ class AnswerShare(Frozen):
     """Leaves that give it, counted with their codes."""
 
 
+@checks_arguments
 def answer_distribution(
     leaves: Leaves,
     *,

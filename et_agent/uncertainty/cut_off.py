@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from et_agent.arguments import checks_arguments
 from et_agent.arrays import Bools
 from et_agent.errors import InputError
 from et_agent.uncertainty.leaves import Leaves
@@ -12,6 +13,7 @@ from et_agent.uncertainty.leaves import Leaves
 __all__ = ["cut_off_share"]
 
 
+@checks_arguments
 def cut_off_share(cut_off: Sequence[bool] | Bools, leaves: Leaves) -> float:
     """Return the path weight of the leaves that ended at the token limit, in [0, 1].
 

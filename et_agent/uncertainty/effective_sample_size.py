@@ -2,11 +2,13 @@
 
 import math
 
+from et_agent.arguments import checks_arguments
 from et_agent.uncertainty.leaves import Leaves
 
 __all__ = ["effective_sample_size"]
 
 
+@checks_arguments
 def effective_sample_size(leaves: Leaves) -> float:
     """Return ESS = (sum W)^2 / sum W^2, in [1, sum of counts].
 

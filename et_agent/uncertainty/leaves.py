@@ -1,14 +1,14 @@
 """Checked leaves: the arrays that every estimator here starts from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from et_agent.arrays import Doubles, Ints
+from et_agent.arrays import Doubles, Ints, doubles
 from et_agent.errors import InputError
 
 __all__ = [
@@ -116,6 +116,8 @@ def _check_index(index: Index) -> tuple[int | None, ...]:
     Raises:
         InputError: if there is no leaf, or a class is neither None nor a whole number from 0 on.
     """
+    if not isinstance(index, Iterable):
+        raise InputError(f"the answer classes are a {type(index).__name__}: pass one for each leaf")
     classes = tuple(index)
     if not classes:
         raise InputError("there are no leaves; pass the answer class of at least one leaf")
@@ -141,7 +143,7 @@ def _check_weights(weights: Numbers, *, leaves: int) -> Doubles:
     Raises:
         InputError: as `check_leaves`.
     """
-    array = np.array(weights, dtype=np.float64)
+    array = doubles(weights, "the path weights")
     if array.shape != (leaves,):
         raise InputError(
             f"weights have shape {array.shape} for {leaves} leaves; pass one weight per leaf"
@@ -171,7 +173,7 @@ def _check_counts(counts: Numbers | None, *, leaves: int) -> Doubles:
     """
     if counts is None:
         return np.ones(leaves, dtype=np.float64)
-    array = np.array(counts, dtype=np.float64)
+    array = doubles(counts, "the counts")
     if array.shape != (leaves,):
         raise InputError(
             f"counts have shape {array.shape} for {leaves} leaves; pass one count per leaf"

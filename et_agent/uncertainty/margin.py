@@ -1,10 +1,12 @@
 """Margin between the two leading answers. A confidence."""
 
+from et_agent.arguments import checks_arguments
 from et_agent.uncertainty.leaves import Leaves
 
 __all__ = ["margin"]
 
 
+@checks_arguments
 def margin(leaves: Leaves) -> float:
     """Return p(first answer) - p(second answer) by path weight, in [0, 1].
 

@@ -6,6 +6,7 @@ ET-PE = -sum_a p(a|x) log p(a|x), in nats, over the answers of the leaves, "none
 import math
 from collections.abc import Iterable
 
+from et_agent.arguments import checks_arguments
 from et_agent.uncertainty.leaves import Leaves
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
 ]
 
 
+@checks_arguments
 def predictive_entropy(leaves: Leaves) -> float:
     """Return ET-PE by path weight, nats, in [0, log(number of leaves)]."""
     return _entropy(leaves.shares.values())
 
 
+@checks_arguments
 def predictive_entropy_by_count(leaves: Leaves) -> float:
     """Return the same entropy with every leaf counted alike, by multiplicity, nats.
 
@@ -31,6 +34,7 @@ def predictive_entropy_by_count(leaves: Leaves) -> float:
     return _entropy(leaves.count_shares.values())
 
 
+@checks_arguments
 def maximum_entropy(leaves: Leaves) -> float:
     """Return the entropy of leaves that all differ: log of the number of leaves, nats.
 
@@ -40,11 +44,13 @@ def maximum_entropy(leaves: Leaves) -> float:
     return math.log(max(1.0, float(leaves.counts.sum())))
 
 
+@checks_arguments
 def normalised_predictive_entropy(leaves: Leaves) -> float:
     """Return ET-PE by path weight over `maximum_entropy`, in [0, 1]; 0 for a single leaf."""
     return _normalised(predictive_entropy(leaves), leaves)
 
 
+@checks_arguments
 def normalised_predictive_entropy_by_count(leaves: Leaves) -> float:
     """Return `predictive_entropy_by_count` over `maximum_entropy`, in [0, 1]; 0 for one leaf."""
     return _normalised(predictive_entropy_by_count(leaves), leaves)

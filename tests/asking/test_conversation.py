@@ -93,7 +93,7 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
         ),
         (
             called("a", {"x": {1}}),
-            "cannot be written as JSON",
+            "is not valid JSON",
         ),
         (
             called("a", {"x": "\ud800"}),

@@ -215,3 +215,103 @@ def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert default_store_path() == tmp_path / "x.sqlite"
     monkeypatch.delenv("ET_AGENT_RUNS")
     assert default_store_path().name == "runs.sqlite"
+
+
+def store_of_three(path: Path) -> RunInfo:
+    with RunStore(path) as store:
+        run = store.begin("a", {"seed": 1})
+        for at in range(3):
+            one = record(f"x/{at}", table([0]), [True], extras={"p-true": 0.5})
+            store.add(run, one, [f"text {at}"], TRACES)
+        return store.again(run)
+
+
+DAMAGE = {
+    "a digit": "UPDATE questions SET record = replace(record, '1', '2') WHERE item = 'x/1'",
+    "no JSON": "UPDATE questions SET record = '{' WHERE item = 'x/1'",
+    "no UTF-8": "UPDATE questions SET record = CAST(x'ff7b7d' AS TEXT) WHERE item = 'x/1'",
+    "deep": f"UPDATE questions SET record = '{'[' * 9999}' WHERE item = 'x/1'",
+    "texts": "UPDATE questions SET texts = x'789c00' WHERE item = 'x/1'",
+    "traces": "UPDATE questions SET traces = x'504b0304' WHERE item = 'x/1'",
+    "texts of another": "UPDATE questions SET texts = (SELECT texts FROM questions WHERE item = 'x/0') "
+    "WHERE item = 'x/1'",
+    "null": "UPDATE questions SET texts = '' WHERE item = 'x/1'",
+    "an extra": "UPDATE extras SET value = '{' WHERE item = 'x/1'",
+}
+
+
+def damaged_by(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    assert connection.execute(statement).rowcount == 1
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_question_is_named_and_the_others_stay(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "runs.sqlite"
+    run = store_of_three(path)
+    damaged_by(path, statement)
+    with RunStore(path) as store:
+        with pytest.raises(
+            StoreError, match=r"runs.sqlite: 1 of 3 questions of the run a .*: x/1 \("
+        ):
+            store.records(run)
+        assert store.texts(run, "x/0") == ["text 0"]
+        assert store.discard_damaged(run) == ("x/1",)
+        assert [one.item for one in store.records(run)] == ["x/0", "x/2"]
+        assert store.finished(run) == {"x/0", "x/2"}
+        store.add(run, record("x/1", table([0]), [True]), ["anew"], TRACES)
+        assert len(store.records(run)) == 3
+        assert store.discard_damaged(run) == ()
+
+
+@pytest.mark.parametrize("statement", [DAMAGE["texts"], DAMAGE["null"]])
+def test_damaged_texts_of_a_question_are_told(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "runs.sqlite"
+    run = store_of_three(path)
+    damaged_by(path, statement)
+    with RunStore(path) as store, pytest.raises(StoreError, match="x/1 of the run a is damaged"):
+        store.texts(run, "x/1")
+
+
+@pytest.mark.parametrize("text", ["{", '{"seed": 2}', ""])
+def test_a_damaged_configuration_is_mended_when_its_run_goes_on(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "runs.sqlite"
+    run = store_of_three(path)
+    damaged_by(path, f"UPDATE runs SET config = '{text}'")
+    with RunStore(path) as store:
+        assert store.runs() == []
+        assert store.begin("b", {"seed": 2}).id != run.id
+        again = store.begin("a", {"seed": 1})
+        assert (again.id, again.questions) == (run.id, 3)
+        assert len(store.records(again)) == 3
+
+
+def test_a_question_of_before_digests_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    run = store_of_three(path)
+    damaged_by(path, "UPDATE questions SET digest = NULL WHERE item = 'x/1'")
+    with RunStore(path) as store:
+        assert len(store.records(run)) == 3
+
+
+def test_flipped_bytes_never_give_another_error_or_another_record(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    run = store_of_three(path)
+    with RunStore(path) as store:
+        sound = {one.item: one.as_json() for one in store.records(run)}
+    whole, random, told = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        data = bytearray(whole)
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+        path.write_bytes(data)
+        try:
+            with RunStore(path) as store:
+                found = store.records(run)
+                assert {one.item: one.as_json() for one in found}.items() <= sound.items()
+                store.texts(run, "x/1")
+                store.traces(run, "x/1")
+        except StoreError:
+            told += 1
+    assert told > 10

@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -288,6 +289,54 @@ def test_interrupts_are_no_failures() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         call_target(target, QUESTION, POLICY)
+
+
+async def _exits(question: object) -> str:
+    sys.exit(4)
+
+
+async def _is_cancelled(question: object) -> str:
+    raise asyncio.CancelledError
+
+
+def _exits_at_once(question: object) -> str:
+    raise SystemExit(3)
+
+
+def _ends_a_generator(question: object) -> str:
+    raise GeneratorExit
+
+
+@pytest.mark.parametrize("timeout", [None, 20.0])
+@pytest.mark.parametrize(
+    "target",
+    [
+        _exits,
+        _is_cancelled,
+        _exits_at_once,
+        _ends_a_generator,
+        RunnableLambda(_exits),
+        RunnableLambda(_exits_at_once),
+    ],
+)
+def test_a_target_ends_nothing_but_its_call(target: Any, timeout: float | None) -> None:
+    policy = GatePolicy(answer_at=0.9, retries=1, backoff=0, timeout=timeout)
+    found = call_target(target, QUESTION, policy)
+    assert found.answer is None
+    assert found.cost.escalations == 2
+    assert "failed 2 times" in str(found.failure)
+
+
+def _given(value: object, question: str) -> object:
+    return value
+
+
+@pytest.mark.parametrize("text", ["x\ud800y", "4\udfff", "\ud83d", "nul\0"])
+def test_a_target_whose_text_no_file_can_hold_gave_no_answer(text: str) -> None:
+    for value in (text, AIMessage(content=text), [{"type": "text", "text": text}]):
+        found = call_target(partial(_given, value), QUESTION, POLICY)
+        assert found.answer is None
+        assert isinstance(found.failure, EscalationError)
 
 
 def test_another_model_keeps_to_the_limits() -> None:

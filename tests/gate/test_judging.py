@@ -1,6 +1,6 @@
 """What counts for a policy, what is compared with its threshold, and how a reason tells it."""
 
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -125,3 +125,15 @@ def test_what_is_escalated_depends_on_the_confidence_itself(judged: Judged) -> N
     gate = Gate(GatePolicy(answer_at=0.8, escalate_from=0.6), escalate=lambda question: "4")
     decision = gate.decide(judged(0.74, calibration=GENERAL))
     assert decision.action is Action.ESCALATE
+
+
+@pytest.mark.parametrize("confidence", [float("nan"), float("inf"), -0.5, 1.5])
+@pytest.mark.parametrize("uncalibrated", ["refuse", "share"])
+def test_what_is_no_probability_does_not_count(
+    judged: Judged, confidence: float, uncalibrated: Literal["refuse", "share"]
+) -> None:
+    result = judged(0.9).model_copy(update={"confidence": confidence})
+    decision = Gate(GatePolicy(answer_at=0.99, uncalibrated=uncalibrated)).decide(result)
+    assert decision.action is Action.ABSTAIN
+    assert "nan" not in decision.reason
+    assert decision.model_validate_json(decision.model_dump_json()) == decision

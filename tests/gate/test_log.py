@@ -303,3 +303,20 @@ def test_what_a_person_decided_about_calls_is_kept_with_the_decision(
     assert label.example is not None, "what was judged can still be learnt from"
     kept = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert b"7654321" not in kept, "arguments are texts"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("text", ["x\ud800y", "\udfff", "\ud83d and \0"])
+def test_no_text_keeps_a_decision_out_of_the_log(
+    tmp_path: Path, judged: Judged, text: str, keep: bool
+) -> None:
+    policy = GatePolicy(answer_at=0.8, topics={text: {"answer_at": 0.5}})
+    result = judged(0.9)
+    with DecisionLog(tmp_path / "log.sqlite", keep_texts=keep) as log:
+        decision = Gate(policy, log=log).resolve(result, topic=text)
+        log.label(decision.trace_id, True)
+        assert log.report(text).decisions == 1
+        assert log.labels(text) == []
+        assert len(log.labels(decision.trace_id)) == 1
+        assert log.claim(text)
+        assert not log.claim(text)

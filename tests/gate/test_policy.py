@@ -62,6 +62,14 @@ def test_a_policy_is_frozen() -> None:
         policy.answer_at = 0.1  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("name", ["timeout", "backoff", "max_seconds"])
+@pytest.mark.parametrize("seconds", [1e10, 86_401, 1e308, float("inf"), float("nan"), -1])
+def test_seconds_are_such_as_a_system_can_wait(name: str, seconds: float) -> None:
+    GatePolicy(answer_at=0.9, **{name: 86_400})
+    with pytest.raises(PolicyError, match=name):
+        GatePolicy(answer_at=0.9, **{name: seconds})
+
+
 @pytest.mark.parametrize("head", ["", "[gate]\n"])
 def test_from_toml(tmp_path: Path, head: str) -> None:
     path = tmp_path / "gate.toml"

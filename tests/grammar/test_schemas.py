@@ -329,7 +329,7 @@ def test_schemas(schema: dict[str, Any], texts: list[str], others: list[str]) ->
         ([1], r"\[1\] is not a schema that a value can match"),
         (False, "false is not a schema that a value can match"),
         ({"enum": [object()]}, "not JSON serializable"),
-        ({"const": float("nan")}, "it is not valid JSON"),
+        ({"const": float("nan")}, "is not valid JSON"),
         # It is the project that says how spaces are set, and that nothing is passed over.
         ({"not": {}, "x-guidance": {"lenient": True}}, "at #, not"),
     ],

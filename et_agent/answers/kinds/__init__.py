@@ -18,6 +18,7 @@ from et_agent.answers.kinds.quantity import QUANTITY
 from et_agent.answers.kinds.range import RANGE
 from et_agent.answers.kinds.text import TEXT
 from et_agent.answers.kinds.yes_no import YES_NO
+from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 
 __all__ = [
@@ -94,6 +95,7 @@ KINDS: Final[Mapping[AnswerKind, Kind]] = MappingProxyType(
 """Every kind but `auto`: one module each."""
 
 
+@checks_arguments
 def instruction(kind: AnswerKind | str) -> str:
     """Return the default instruction of a kind, one sentence for the system prompt.
 
@@ -104,6 +106,10 @@ def instruction(kind: AnswerKind | str) -> str:
     return KINDS[require_decided(kind)].instruction
 
 
+def _shown(kind: object) -> str:
+    return repr(kind) if isinstance(kind, str) else f"of type {type(kind).__name__}"
+
+
 def answer_kind(kind: AnswerKind | str) -> AnswerKind:
     """Return the kind that has a name.
 
@@ -111,10 +117,14 @@ def answer_kind(kind: AnswerKind | str) -> AnswerKind:
         SettingsError: if there is none.
     """
     try:
+        if not isinstance(kind, str):
+            raise ValueError
         return AnswerKind(kind)
     except ValueError:
         kinds = ", ".join(AnswerKind)
-        raise SettingsError(f"there is no answer kind {kind!r}: choose one of: {kinds}") from None
+        raise SettingsError(
+            f"there is no answer kind {_shown(kind)}: choose one of: {kinds}"
+        ) from None
 
 
 def require_decided(kind: AnswerKind | str) -> AnswerKind:

@@ -51,6 +51,7 @@ from et_agent.engines.llama_cpp.tokenizer import (
 from et_agent.engines.prefix_store import PREFIX_MEMORY, PrefixStore
 from et_agent.errors import ContextError, DecodeError, ModelClosedError
 from et_agent.kernels.threads import cores
+from et_agent.waiting import outcome
 
 __all__ = ["STREAM_MEMORY", "LlamaCppModel"]
 
@@ -389,6 +390,9 @@ class LlamaCppModel(HasTokenizer):
         if self._native.closed:
             return
         self._native.closed = True
+        if self._native.birthplace.left:  # the threads that would free it are the parent's
+            self._finalizer.detach()
+            return
         if threading.get_ident() == getattr(self, "_owner_thread", None):
             self._end()
         else:
@@ -399,7 +403,7 @@ class LlamaCppModel(HasTokenizer):
 
     def save_prefixes(self) -> None:
         """Write kept prompts to the prefix file, if there is one, as `close` does."""
-        self.submit(self._keeper.save).result()
+        outcome(self.submit(self._keeper.save))
 
     def _end(self) -> None:
         self._keeper.save()

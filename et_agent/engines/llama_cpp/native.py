@@ -16,6 +16,7 @@ from et_agent.engines.llama_cpp.layout import Layout
 from et_agent.errors import ContextError, ModelClosedError
 from et_agent.kernels import attach, library_line
 from et_agent.kernels.threads import cores
+from et_agent.waiting import Birthplace
 
 __all__ = [
     "MAX_BATCH",
@@ -41,28 +42,39 @@ class Native:
         self.model: Any = None
         self.context: Any = None
         self.closed = False
-        self._vocabulary_lock = threading.Lock()
+        self.birthplace = Birthplace("this model was loaded", "load it again in this process")
+        self._readers, self._no_readers = 0, threading.Condition()
         self.reader: AttentionReader | None = None  # its callback must outlive the context
 
     def require_open(self) -> None:
         """Refuse work for a model that was closed.
 
         Raises:
-            ModelClosedError: It was.
+            ModelClosedError: It was, or it was loaded before this process was forked.
         """
+        self.birthplace.require()
         if self.closed:
             raise ModelClosedError("this model was closed: load it again")
 
     @contextlib.contextmanager
     def vocabulary(self) -> Iterator[None]:
-        """Keep the model from being freed while another thread than its owner reads its vocabulary.
+        """Keep the model from being freed while threads other than its owner read its vocabulary.
+
+        They read at the same time: a long text does not hold up another question's.
 
         Raises:
             ModelClosedError: The model was closed.
         """
-        with self._vocabulary_lock:
+        self.birthplace.require()
+        with self._no_readers:
             self.require_open()
+            self._readers += 1
+        try:
             yield
+        finally:
+            with self._no_readers:
+                self._readers -= 1
+                self._no_readers.notify_all()
 
     def make_context(
         self, layout: Layout, threads: int | None, outputs: int, reader: AttentionReader | None
@@ -116,8 +128,9 @@ class Native:
 
     def free(self) -> None:
         """Free context and model, in the owner thread; safe to call twice."""
-        with self._vocabulary_lock:
+        with self._no_readers:
             self.closed = True
+            self._no_readers.wait_for(lambda: not self._readers)
             self.free_context()
             if self.model is not None:
                 llama_cpp.llama_model_free(self.model)

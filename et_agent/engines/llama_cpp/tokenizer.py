@@ -12,11 +12,11 @@ from et_agent.engines.base import ModelInfo
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.native import Native
 from et_agent.engines.marks import Marks
-from et_agent.errors import DecodeError, UnsupportedModelError
+from et_agent.errors import DecodeError, QuestionError, UnsupportedModelError
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.messages import Message, Tool
+from et_agent.templates.own_text import Piece
 from et_agent.templates.reasoning import ReasoningFormat
-from et_agent.templates.rendering import Piece
 from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["HasTokenizer", "LlamaTokenizer", "stop_tokens", "template_text"]
@@ -25,6 +25,9 @@ _SPACED: Final = frozenset({1, 4})
 """Kinds of vocabulary that may put a space before a text: LLAMA_VOCAB_TYPE_SPM and _UGM."""
 _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 8, 16
 """Bits of LLAMA_TOKEN_ATTR."""
+_SURELY_QUICK: Final = 2**16
+"""Characters that are tokenised in any case, in a tenth of a second."""
+_STRETCH: Final = 2**14
 _VOCABULARY_MARKS: Final = ("<think>", "</think>")
 """Marks of thoughts that vocabularies have as tokens of their own."""
 
@@ -70,12 +73,33 @@ class LlamaTokenizer:
         return self._encode([Piece(text, control=False)])
 
     def _encode(self, pieces: Sequence[Piece]) -> list[int]:
-        """The tokens that llama.cpp makes of a text, but for special ones that are from outside."""
+        """The tokens that llama.cpp makes of a text, but for special ones that are from outside.
+
+        Raises:
+            QuestionError: It is longer than the context.
+        """
         first, *rest = self._special_marks().cut(pieces)
+        self._check_length([first, *rest])
         tokens = self._tokenize(first, control=True)
         for part in rest:
             tokens += self._continue_tokens(part)
         return tokens
+
+    def _check_length(self, parts: Sequence[str]) -> None:
+        """Refuse a text far longer than the context by its beginning, before all of it is tokenised."""
+        if sum(map(len, parts)) <= _SURELY_QUICK:
+            return
+        context, tokens, read = self.info.context, 0, 0
+        for part in parts:
+            for at in range(0, len(part), _STRETCH):
+                # A cut may split one token in two.
+                tokens += max(0, len(self._tokenize(part[at : at + _STRETCH], control=True)) - 1)
+                read += len(part[at : at + _STRETCH])
+                if tokens > context:
+                    raise QuestionError(
+                        f"the first {read} characters of the prompt have more tokens than the context "
+                        f"of {context}: shorten the question, or use a larger context"
+                    )
 
     def _special_marks(self) -> Marks:
         if self._marks is None:
@@ -87,7 +111,7 @@ class LlamaTokenizer:
                         control.append(self._token_text(token))
                     elif kind & _USER_DEFINED:
                         defined.append(self._token_text(token))
-            self._marks = Marks(control, defined)
+            self._marks = Marks(control, defined, self._template_text + self._tool_template_text)
         return self._marks
 
     def _tokenize(self, text: str, *, control: bool) -> list[int]:
@@ -152,7 +176,7 @@ class LlamaTokenizer:
 
     def plain_tokens(self, text: str) -> list[int]:
         """Tokens of a prompt without chat template, with the model's beginning-of-text token."""
-        return self._with_bos(self.tokenize(text))
+        return self._with_bos(self._encode([Piece(text, control=False)]))
 
     def _chat_template(self, *, tools: bool = False) -> ChatTemplate:
         text = (self._tool_template_text if tools else "") or self._template_text

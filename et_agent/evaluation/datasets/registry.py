@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import Dataset
 from et_agent.evaluation.datasets.locating import locate_files
@@ -54,6 +55,7 @@ def find_dataset(spec: str) -> tuple[Dataset, str]:
     )
 
 
+@checks_arguments(error=DataError)
 def load_items(spec: str) -> list[Item]:
     """All questions of a data set.
 

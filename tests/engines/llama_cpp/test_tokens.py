@@ -67,7 +67,9 @@ class Vocabulary:
         self.vocab = llama_cpp.llama_model_get_vocab(self._native.model)
         size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
         stops = stop_tokens(self.vocab)
-        info: Any = SimpleNamespace(vocabulary=size, stop_tokens=stops, name=path.stem)
+        info: Any = SimpleNamespace(
+            vocabulary=size, stop_tokens=stops, name=path.stem, context=8192
+        )
         self.bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         self.adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab)) and self.bos >= 0
         self.tokenizer = LlamaTokenizer(self._native, info)
