@@ -152,7 +152,7 @@ def test_settings_that_are_none(settings: dict[str, Any], says: str) -> None:
         ({"system_prompt": 3}, "system_prompt: "),
         ({"tools": [{}]}, "tool 1 has no name"),
         ({"stop": ["\\boxed"]}, "stop sequence .* would end paths before the answer"),
-        ({"stop": "Done"}, "stop is the text 'Done': pass a list"),
+        ({"stop": "Done"}, "stop is 'Done': pass a list"),
         ({"temperature": "hot"}, "temperature"),
         ({"model": "nonsense"}, "model is 'nonsense', but the chat model has an engine"),
     ],
