@@ -33,11 +33,16 @@ def checks_arguments(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
 @overload
-def checks_arguments(*, error: type[InputError]) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def checks_arguments(
+    *, error: type[InputError] = ..., any_text: bool = ...
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
 def checks_arguments(
-    function: Callable[..., Any] | None = None, *, error: type[InputError] = SettingsError
+    function: Callable[..., Any] | None = None,
+    *,
+    error: type[InputError] = SettingsError,
+    any_text: bool = False,
 ) -> Any:
     """Check what a function, or a constructor, is given; a decorator.
 
@@ -48,17 +53,19 @@ def checks_arguments(
     Args:
         function: The function; None to name another error: `@checks_arguments(error=PolicyError)`.
         error: What is raised.
+        any_text: Whether texts may be no valid Unicode, as names that come from elsewhere may.
     """
-    return _guarded(function, error) if function else functools.partial(_guarded, error=error)
+    guard = functools.partial(_guarded, error=error, text=_any_text if any_text else _text)
+    return guard(function) if function else guard
 
 
-def _guarded(checked: Callable[P, R], error: type[InputError]) -> Callable[P, R]:
+def _guarded(checked: Callable[P, R], error: type[InputError], text: Check) -> Callable[P, R]:
     signature = inspect.signature(checked)
 
     @functools.lru_cache(1)
     def checks() -> dict[str, Check]:
         found = _hints(checked)
-        return {name: _check(found[name]) for name in signature.parameters if name in found}
+        return {name: _check(found[name], text) for name in signature.parameters if name in found}
 
     @functools.wraps(checked)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -89,20 +96,20 @@ def _nothing(_: object) -> None:
     return None
 
 
-def _check(hint: Any) -> Check:
+def _check(hint: Any, text: Check) -> Check:
     origin, inner = get_origin(hint), get_args(hint)
     if origin in _UNIONS:
-        return _one_of([_check(one) for one in inner], hint)
+        return _one_of([_check(one, text) for one in inner], hint)
     if origin is typing.Literal:
         return lambda value: (
             None if _among(value, inner) else f"is {_shown(value)}: use {_named(hint)}"
         )
     if origin in (typing.Required, typing.NotRequired):
-        return _check(inner[0])
+        return _check(inner[0], text)
     if hint is None or hint is type(None):
         return lambda value: None if value is None else _other(value, "None")
     if hint is str:
-        return _text
+        return text
     if hint is bool:
         return lambda value: None if isinstance(value, bool) else _other(value, "True or False")
     if hint in (int, float):
@@ -112,19 +119,19 @@ def _check(hint: Any) -> Check:
     if typing.is_typeddict(hint):
         return lambda value: None if isinstance(value, Mapping) else _other(value, "a dict")
     if isinstance(origin, type):
-        return _container(origin, inner)
+        return _container(origin, inner, text)
     if isinstance(hint, type):
         return _instance(hint)
     return _nothing
 
 
-def _container(origin: type, inner: tuple[Any, ...]) -> Check:
+def _container(origin: type, inner: tuple[Any, ...], text: Check) -> Check:
     if origin in _GROUPS:
-        return _group(origin, _check(inner[0]))
+        return _group(origin, _check(inner[0], text))
     if issubclass(origin, Mapping):
-        return _mapping(*map(_check, inner))
+        return _mapping(*(_check(one, text) for one in inner))
     if origin is tuple and inner[1:] == (...,):
-        return _group(tuple, _check(inner[0]))
+        return _group(tuple, _check(inner[0], text))
     if issubclass(origin, Callable):  # type: ignore[arg-type]
         return lambda value: None if callable(value) else _other(value, "a function")
     return _instance(origin)
@@ -199,6 +206,10 @@ def _number(kind: type, name: str) -> Check:
         return None if number else _other(value, name)
 
     return check
+
+
+def _any_text(value: object) -> str | None:
+    return None if isinstance(value, str) else _other(value, "a text")
 
 
 def _text(value: object) -> str | None:

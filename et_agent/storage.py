@@ -193,8 +193,8 @@ def open_database(
         _check(connection, path, application, len(migrations), what)
         _use_wal(connection)
         _migrate(connection, application, migrations)
-    # A damaged file may hold what sqlite3 cannot even put into its message.
-    except (OSError, sqlite3.Error, UnicodeDecodeError, StoreError) as error:
+    # A damaged file may hold what sqlite3 cannot even put into its message; a path may hold a NUL.
+    except (OSError, sqlite3.Error, ValueError, StoreError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, StoreError):

@@ -11,6 +11,7 @@ import inspect
 import math
 import pkgutil
 import typing
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -41,8 +42,11 @@ INTERNAL: Final = {
 }
 NETWORKED: Final = {"OpenAICompatibleModel", "load_model", "public_sets", "load_items", "own_sets"}
 """These would ask servers and indexes for what they are named; their own tests are hostile too."""
-VALUES: Final = {"Branch", "Fork", "Request", "Run", "RunInputs", "Scheduler", "Clarification"}
-"""Parts of a decoder's protocol that carry state of the engine."""
+VALUES: Final = {
+    *("Branch", "Fork", "Request", "Run", "RunInputs", "Scheduler", "Clarification"),
+    "call_grammar",
+}
+"""Parts of a decoder's protocol that carry state of the engine, or read the tokens of a part of it."""
 
 
 def public() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -196,7 +200,9 @@ def leaves_cleanly(
 ) -> str | None:
     """Call it; returns the message of an error of ours."""
     try:
-        made = function(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # old names are told, and taken
+            made = function(**arguments)
         if inspect.isgenerator(made):
             list(made)
         elif hasattr(made, "cancel"):

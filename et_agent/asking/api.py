@@ -6,15 +6,15 @@ from typing import Unpack, cast, overload
 from et_agent.answers import AnswerKind
 from et_agent.arguments import checks_arguments
 from et_agent.asking.conversation import check_text, is_conversation
-from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PilotKeywords
-from et_agent.asking.pending import (
-    PendingAnswer,
-    Progress,
-    ProgressCallback,
+from et_agent.asking.options import (
+    DEFAULTS,
+    AskKeywords,
+    AskOptions,
+    PilotKeywords,
     check_model,
     checked_options,
-    start,
 )
+from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback, start
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.streaming import AnswerStream
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds

@@ -14,6 +14,7 @@ from et_agent.asking.passages import Context, checked_passages
 from et_agent.calibration import Calibrator
 from et_agent.decoding.base import Decoder, DecoderSettings
 from et_agent.decoding.thresholds import Thresholds
+from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Tool, ToolChoice
 from et_agent.validation import DEEPEST, plain_json, shown
@@ -30,6 +31,8 @@ __all__ = [
     "Same",
     "ThinkingKeywords",
     "ThinkingMode",
+    "check_model",
+    "checked_options",
     "checked_schema",
 ]
 
@@ -279,3 +282,29 @@ def _check_calibrator(calibrator: object) -> None:
 
 
 DEFAULTS: Final = AskOptions()
+
+
+def checked_options(options: object) -> AskOptions:
+    """Options, if they are.
+
+    Raises:
+        SettingsError: They are something else.
+    """
+    if not isinstance(options, AskOptions):
+        raise SettingsError(
+            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
+        )
+    return options
+
+
+def check_model(model: object) -> None:
+    """Refuse what is no model.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if isinstance(model, type) or not isinstance(model, AnyModel):
+        raise SettingsError(
+            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with "
+            "the methods of LanguageModel or SampledModel"
+        )

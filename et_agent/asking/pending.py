@@ -16,7 +16,7 @@ from et_agent.asking.deciding import DecisionForecast
 from et_agent.asking.fields import read_fields
 from et_agent.asking.grounding import Grounding, GroundingReader, grounds_of
 from et_agent.asking.meaning import NOT_JUDGED, Judgement, MeaningReader
-from et_agent.asking.options import DEFAULTS, AskOptions
+from et_agent.asking.options import DEFAULTS, AskOptions, check_model, checked_options
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
 from et_agent.asking.reporting import Decoded, form_of_answer, result_of
@@ -43,8 +43,6 @@ __all__ = [
     "PendingAnswer",
     "Progress",
     "ProgressCallback",
-    "check_model",
-    "checked_options",
     "start",
 ]
 
@@ -367,32 +365,6 @@ class PendingAnswer:
         read = 0 if grounding is None else grounding.tokens
         judgement = self._judgement(run.tree, left)
         return result_of(self._decoded, reading, leaves, fields, assessment, read, judgement)
-
-
-def checked_options(options: object) -> AskOptions:
-    """Options, if they are.
-
-    Raises:
-        SettingsError: They are something else.
-    """
-    if not isinstance(options, AskOptions):
-        raise SettingsError(
-            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
-        )
-    return options
-
-
-def check_model(model: object) -> None:
-    """Refuse what is no model.
-
-    Raises:
-        SettingsError: It is none.
-    """
-    if not isinstance(model, AnyModel):
-        raise SettingsError(
-            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with "
-            "the methods of LanguageModel or SampledModel"
-        )
 
 
 def _joins(prompt: PreparedPrompt) -> bool:

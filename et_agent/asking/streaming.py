@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal, Self
 
+from et_agent.arguments import checks_arguments
 from et_agent.asking.pending import PendingAnswer, start
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Tree
 from et_agent.results import AskResult, Leaf
+from et_agent.validation import wait_seconds
 
 __all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta"]
 
@@ -113,9 +115,11 @@ class AnswerStream:
         ModelClosedError: The model was closed.
     """
 
+    @checks_arguments
     def __init__(self, pending: PendingAnswer, *, timeout: float | None = None) -> None:
         self.pending = pending
-        self._limit = None if timeout is None else time.perf_counter() + timeout
+        seconds = wait_seconds(timeout)
+        self._limit = None if seconds is None else time.perf_counter() + seconds
         self._steps: SimpleQueue[_Step | None] = SimpleQueue()
         self._wake: Callable[[], None] = lambda: None
         self._leading = LeadingPath()

@@ -66,7 +66,7 @@ class Gate:
         PolicyError: The policy asks back and there is no clarifier.
     """
 
-    @checks_arguments
+    @checks_arguments(any_text=True)
     def __init__(
         self,
         policy: GatePolicy,
@@ -92,7 +92,7 @@ class Gate:
         """Questions escalated so far. In a dry run, those that would have been."""
         return sum(count.escalations for count in self._counts.values())
 
-    @checks_arguments
+    @checks_arguments(any_text=True)
     def decide(
         self,
         result: AskResult,
@@ -170,7 +170,7 @@ class Gate:
         key = topic if own.keys() & {"escalations", "escalation_share"} else None
         return self._counts.setdefault(key, _Count())
 
-    @checks_arguments
+    @checks_arguments(any_text=True)
     def resolve(
         self,
         result: AskResult,

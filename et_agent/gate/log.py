@@ -145,7 +145,7 @@ class DecisionLog:
         StoreError: The file is not a decision log, is from a later version, or cannot be opened.
     """
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def __init__(self, path: str | Path, *, keep_texts: bool = False) -> None:
         self.path = Path(path)
         self._keep_texts = keep_texts
@@ -169,7 +169,7 @@ class DecisionLog:
         with self._lock:
             self._connection.close()
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def record(self, decision: Decision, result: AskResult | None = None) -> None:
         """Store a decision. A later one with the same trace id replaces it.
 
@@ -224,7 +224,7 @@ class DecisionLog:
         example = Example.of(result)
         return (example if self._keep_texts else example.without_texts()).model_dump_json()
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def claim(self, trace_id: str) -> bool:
         """Claim, for all who share the file, the tool calls that wait for a decision by a person.
 
@@ -243,7 +243,7 @@ class DecisionLog:
         self._run("UPDATE claims SET late = late + 1 WHERE trace=?", trace_id)
         return False
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def release(self, trace_id: str) -> None:
         """Give a claim back, of calls about which nothing has been done; late replies are forgotten.
 
@@ -263,7 +263,7 @@ class DecisionLog:
         if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
             raise StoreError(f"{self.path} has no decision {trace_id!r}")
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def labels(self, trace_id: str | None = None) -> list[LoggedLabel]:
         """Labels of answers that the gated model gave, for `et_agent.calibration.learn`.
 
@@ -287,7 +287,7 @@ class DecisionLog:
         except ValidationError as error:
             raise StoreError(f"{self.path} is damaged: {explained('decision', error)}") from error
 
-    @checks_arguments(error=StoreError)
+    @checks_arguments(error=StoreError, any_text=True)
     def report(self, topic: str | None = None) -> LogReport:
         """Return rates, realised error, cost and drift, for one topic or for all.
 

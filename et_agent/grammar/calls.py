@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from et_agent.answers.calls import kinds_of
 from et_agent.answers.structured import referred
-from et_agent.arguments import checks_arguments
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import SettingsError
 from et_agent.grammar.constraint import GrammarConstraint, literal
@@ -42,7 +41,6 @@ PY_STRING: /'([^'\\\n]|\\[^\n])*'|"([^"\\\n]|\\[^\n])*"/
 """
 
 
-@checks_arguments
 def call_grammar(
     model: LanguageModel,
     form: ToolFormat,

@@ -16,6 +16,9 @@ class ByteModel:
         stops: Those of them that end a generation.
     """
 
+    reasoning_format = None
+    tool_format = None
+
     def __init__(self, controls: Iterable[str], stops: Iterable[str] = ()) -> None:
         self.controls = {text: 257 + at for at, text in enumerate(dict.fromkeys(controls))}
         stop_tokens = frozenset({256, *(self.controls[one] for one in stops)})
@@ -36,3 +39,9 @@ class ByteModel:
         for part in self._split.split(text) if self._split else [text]:
             tokens += [self.controls[part]] if part in self.controls else self.tokenize(part)
         return tokens
+
+    def chat_tokens(self, *_: Any, **__: Any) -> list[int]:
+        raise NotImplementedError
+
+    def plain_tokens(self, text: str) -> list[int]:
+        raise NotImplementedError
