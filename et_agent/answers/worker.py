@@ -6,8 +6,8 @@ whichever thread asked.
 """
 
 import logging
-import math
 import os
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -59,8 +59,8 @@ class MathWorker:
             ("startup_seconds", startup_seconds),
             ("memory_mib", memory_mib),
         ):
-            if not (math.isfinite(limit) and limit > 0):
-                raise SettingsError(f"{name} must be a positive number, not {limit!r}")
+            if not 0 < limit < sys.float_info.max:
+                raise SettingsError(f"{name} must be a positive finite number, not {limit!r}")
         self._seconds = seconds
         self._lock = threading.Lock()
         # By path: "-m" would import the package. A fixed hash seed makes sympy's verdicts repeatable.

@@ -16,9 +16,6 @@ class ByteModel:
         stops: Those of them that end a generation.
     """
 
-    reasoning_format = None
-    tool_format = None
-
     def __init__(self, controls: Iterable[str], stops: Iterable[str] = ()) -> None:
         self.controls = {text: 257 + at for at, text in enumerate(dict.fromkeys(controls))}
         stop_tokens = frozenset({256, *(self.controls[one] for one in stops)})
@@ -44,4 +41,10 @@ class ByteModel:
         raise NotImplementedError
 
     def plain_tokens(self, text: str) -> list[int]:
+        raise NotImplementedError
+
+    def reasoning_format(self) -> Any:
+        raise NotImplementedError
+
+    def tool_format(self) -> Any:
         raise NotImplementedError
