@@ -1,0 +1,188 @@
+"""Replies as server-sent events: texts as they come, then what is known when all has ended."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from pydantic import BaseModel
+from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
+
+from et_agent import PendingAnswer
+from et_agent_server.answering import Answered, answered, begun, timed_out, within
+from et_agent_server.calls import Call
+from et_agent_server.errors import ApiError
+from et_agent_server.following import Follower
+from et_agent_server.replies import choices_of, fingerprint_of, report_of, usage_of
+from et_agent_server.running import Running
+from et_agent_server.settings import ServerSettings
+from et_agent_server.wire import ChatCompletionChunk, Choice, ChunkChoice, Delta, ToolCallReply
+
+__all__ = ["DONE", "OwnedStream", "chat_stream", "data"]
+
+DONE = {"data": "[DONE]"}
+"""The last event of a stream."""
+
+
+def data(shape: BaseModel) -> dict[str, str]:
+    """An event that carries JSON."""
+    return {"data": shape.model_dump_json()}
+
+
+class OwnedStream(EventSourceResponse):
+    """A stream that frees what it owns, whatever becomes of it.
+
+    A generator that was never begun runs none of its code, so that it cannot do that itself.
+
+    Args:
+        events: The events. An `ApiError` that they raise becomes the last of them.
+        close: Frees what the stream owns.
+        settings: The server's settings.
+    """
+
+    def __init__(
+        self,
+        events: AsyncIterator[dict[str, str]],
+        close: Callable[[], None],
+        settings: ServerSettings,
+    ) -> None:
+        super().__init__(
+            _with_errors(events),
+            sep="\n",
+            send_timeout=settings.send_seconds,
+            shutdown_grace_period=settings.grace_seconds,
+        )
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            with contextlib.suppress(TimeoutError):  # the client has stalled: nothing is owed to it
+                await super().__call__(scope, receive, send)
+        finally:
+            self._close()
+
+
+async def _with_errors(events: AsyncIterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
+    try:
+        async for event in events:
+            yield event
+    except ApiError as error:
+        yield {"data": json.dumps(error.body(), ensure_ascii=False)}
+
+
+async def chat_stream(
+    call: Call,
+    running: Running,
+    pending: PendingAnswer,
+    settings: ServerSettings,
+    *,
+    usage: bool,
+    seen: Callable[[Answered | None], None],
+) -> AsyncIterator[dict[str, str]]:
+    """The events of a chat completion.
+
+    Independent chains are told token by token. Of a tree or behind a gate, it is only known at the end
+    which path is the reply.
+
+    Args:
+        call: The call.
+        running: Where its question is decoded.
+        pending: The question, prepared and not begun.
+        settings: The server's settings.
+        usage: Whether a last chunk tells the usage.
+        seen: Told with None at the first text, and with the answer at the end.
+    """
+    made = _Chunks(call)
+    for index in range(call.choices):
+        yield data(made.chunk(ChunkChoice(index=index, delta=Delta(role="assistant", content=""))))
+    follower = _follower(call, pending)
+    begun(call, running, pending)
+    try:
+        async with within(settings.seconds):
+            if follower is not None:
+                async for piece in follower.pieces():
+                    seen(None)
+                    delta = Delta(
+                        content=piece.text or None, reasoning_content=piece.thought or None
+                    )
+                    for index in _copied(call, piece.choice):
+                        yield data(made.chunk(ChunkChoice(index=index, delta=delta)))
+            found = await answered(call, running, pending)
+    except TimeoutError:
+        raise timed_out(settings.seconds) from None
+    seen(None)
+    for choice in choices_of(found):
+        sent, thought = _sent(call, follower, choice.index)
+        for one in _last_pieces(choice, sent, thought):
+            last = choice.index == call.choices - 1 and one.finish_reason is not None
+            yield data(made.chunk(one, et_agent=report_of(found) if last else None))
+    if usage:
+        yield data(made.chunk(usage=usage_of(found)))
+    seen(found)
+    yield DONE
+
+
+def _follower(call: Call, pending: PendingAnswer) -> Follower | None:
+    """What tells texts early; None where they are not certain, or carry log-probabilities."""
+    decoder = call.options.decoder
+    alone = call.copies or call.choices > 1 or getattr(decoder, "leaves", 1) == 1
+    if call.gating is not None or call.logprobs or not alone or not call.served.gives_logits:
+        return None
+    return Follower(pending, 1 if call.copies else call.choices)
+
+
+def _copied(call: Call, index: int) -> range:
+    return range(call.choices) if call.copies else range(index, index + 1)
+
+
+def _sent(call: Call, follower: Follower | None, index: int) -> tuple[str, str]:
+    if follower is None:
+        return "", ""
+    text = follower.texts[0 if call.copies else index]
+    return text.sent, text.sent_thought
+
+
+def _last_pieces(choice: Choice, sent: str, thought: str) -> list[ChunkChoice]:
+    """What is left to say of a choice, and how it ended."""
+    message = choice.message
+    calls = [
+        ToolCallReply(index=at, id=one.id, function=one.function)
+        for at, one in enumerate(message.tool_calls or ())
+    ]
+    delta = Delta(
+        content=(message.content or "")[len(sent) :] or None,
+        refusal=message.refusal,
+        reasoning_content=(message.reasoning_content or "")[len(thought) :] or None,
+        tool_calls=calls or None,
+    )
+    end = ChunkChoice(
+        index=choice.index,
+        delta=Delta(),
+        finish_reason=choice.finish_reason,
+        et_agent=choice.et_agent,
+    )
+    if delta == Delta() and choice.logprobs is None:
+        return [end]
+    return [ChunkChoice(index=choice.index, delta=delta, logprobs=choice.logprobs), end]
+
+
+class _Chunks:
+    """Makes the chunks of one reply."""
+
+    def __init__(self, call: Call) -> None:
+        self._same: dict[str, Any] = {
+            "id": call.id,
+            "created": int(time.time()),
+            "model": call.name,
+            "system_fingerprint": fingerprint_of(call),
+        }
+
+    def chunk(self, *choices: ChunkChoice, **others: Any) -> ChatCompletionChunk:
+        """A chunk."""
+        return ChatCompletionChunk(choices=list(choices), **self._same, **others)
+
+
