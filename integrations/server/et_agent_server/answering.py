@@ -123,9 +123,7 @@ async def _escalated(
             "reason": f"{decision.reason} {'The' if answers else 'But the'} larger model answered. "
             f"{judged.reason}",
             "escalated": True,
-            "cost": judged.cost.model_copy(
-                update={"escalations": decision.cost.escalations + 1}
-            ),
+            "cost": judged.cost.model_copy(update={"escalations": decision.cost.escalations + 1}),
             "trace_id": decision.trace_id,
         }
     )

@@ -204,6 +204,7 @@ def gating_of(
             doubt, target = "abstain", None  # there is none larger
     if doubt == "ask" and not served.gives_logits:
         raise invalid(
-            f"{field}on_doubt", "'ask' needs logits, and this model is behind a server: use 'abstain'"
+            f"{field}on_doubt",
+            "'ask' needs logits, and this model is behind a server: use 'abstain'",
         )
     return Gating(settings.policy.changed(**changes), doubt, target)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Iterable
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -42,7 +41,7 @@ class Guard:
         await self._app(scope, self._limited(receive), send)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
-        headers = {name: value for name, value in scope["headers"]}
+        headers = dict(scope["headers"])
         if scope["path"] not in _OPEN and not self._is_known(headers.get(b"authorization", b"")):
             return ApiError(
                 401,
@@ -54,7 +53,8 @@ class Guard:
         if not self._keys and not _is_own_name(headers.get(b"host", b"")):
             # A page of the web could name this machine by a name of its own.
             return ApiError(
-                403, "without an API key, the server is asked as localhost or 127.0.0.1 only",
+                403,
+                "without an API key, the server is asked as localhost or 127.0.0.1 only",
                 param="Host",
             )
         length = headers.get(b"content-length", b"0")
@@ -107,9 +107,3 @@ def _is_own_name(host: bytes) -> bool:
     if not name.endswith("]"):
         name = name.rpartition(":")[0] if ":" in name else name
     return is_loopback(name)
-
-
-def keys_in(lines: Iterable[str]) -> list[str]:
-    """Keys of a file: one per line, empty lines and those that begin with # left out."""
-    found = (line.strip() for line in lines)
-    return [line for line in found if line and not line.startswith("#")]

@@ -48,8 +48,8 @@ class ServedModels:
         settings: The server's settings.
 
     Raises:
-        SettingsError: There is none, a name is taken or cannot be one, or the model that is escalated to
-            is not among them.
+        SettingsError: There is none, a name cannot be one, or the model that is escalated to is not
+            among them.
         StoreError: The file of decisions cannot be opened.
     """
 

@@ -171,7 +171,9 @@ def usage_of(found: Answered) -> UsageReport:
     """What it cost, an escalation included."""
     results = [found.result] if found.before is None else [found.before, found.result]
 
-    def total(name: Literal["prompt_tokens", "cached_tokens", "tokens_decoded", "reasoning_tokens"]) -> int:
+    def total(
+        name: Literal["prompt_tokens", "cached_tokens", "tokens_decoded", "reasoning_tokens"],
+    ) -> int:
         return sum(getattr(one.usage, name) for one in results)
 
     prompt, made = total("prompt_tokens"), total("tokens_decoded")

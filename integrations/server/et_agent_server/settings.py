@@ -38,7 +38,7 @@ class ServerSettings(Frozen):
     policy: GatePolicy = GatePolicy(answer_at=0.8)
     """Policy of the models `NAME:gated`; a request may replace its `answer_at`."""
     on_doubt: OnDoubt | None = None
-    """What they do with doubtful answers; None escalates where there is a larger model, else abstains."""
+    """What they do with doubtful answers; None escalates, or abstains without a larger model."""
     escalate_to: str | None = None
     """Name of the served model that questions are escalated to."""
     max_body: int = Field(default=4 * 2**20, ge=1024)
@@ -52,7 +52,7 @@ class ServerSettings(Frozen):
     seconds: float = Field(default=600.0, gt=0)
     """Longest time of a request from the end of its wait, seconds."""
     send_seconds: float = Field(default=30.0, gt=0)
-    """Longest time that a client may take to send its request, or to take a piece of a stream, seconds."""
+    """Longest time that a client may take to send a request or to take a piece of a stream, seconds."""
     grace_seconds: float = Field(default=30.0, ge=0)
     """Time that requests in work get when the server is stopped, seconds."""
     log_texts: bool = False

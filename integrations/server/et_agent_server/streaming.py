@@ -1,6 +1,5 @@
 """Replies as server-sent events: texts as they come, then what is known when all has ended."""
 
-import asyncio
 import contextlib
 import json
 import time
@@ -184,5 +183,3 @@ class _Chunks:
     def chunk(self, *choices: ChunkChoice, **others: Any) -> ChatCompletionChunk:
         """A chunk."""
         return ChatCompletionChunk(choices=list(choices), **self._same, **others)
-
-

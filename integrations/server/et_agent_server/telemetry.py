@@ -104,7 +104,10 @@ class Metrics:
 
     def watch(self, admission: "Admission") -> None:
         """Show how many decode and wait."""
-        for name, what in (("decoding", "Requests being decoded."), ("waiting", "Requests waiting.")):
+        for name, what in (
+            ("decoding", "Requests being decoded."),
+            ("waiting", "Requests waiting."),
+        ):
             gauge = Gauge(f"et_agent_{name}", what, registry=self.registry)
             gauge.set_function(lambda name=name: getattr(admission, name))  # type: ignore[misc]
 

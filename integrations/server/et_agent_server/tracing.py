@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Span", "Tracing"]
 
-_OPERATIONS = {"/v1/chat/completions": "chat", "/v1/completions": "text_completion", "/v1/ask": "chat"}
+_OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/ask": "chat",
+}
 
 
 class Span:

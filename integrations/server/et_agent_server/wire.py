@@ -67,8 +67,8 @@ class AgentOptions(Wire):
     kind: str | None = None
     """What an answer is: "number", "text", "choice", "long" and so on; "auto" guesses."""
     instruct: bool | None = None
-    """Whether the instruction of the answer kind is added to a conversation without a system message. It
-    asks for a marked answer, so that paths can be compared. By default only gated models add it."""
+    """Whether the instruction of the answer kind is added to a conversation without a system message.
+    It asks for a marked answer, so that paths can be compared. By default only gated models add it."""
     context: list[str] | None = None
     """Passages to answer from."""
     thinking: Literal["auto", "on", "off"] = "auto"
@@ -315,9 +315,7 @@ class Delta(Wire):
     content: str | None = Field(default=None, exclude_if=lambda one: one is None)
     refusal: str | None = Field(default=None, exclude_if=lambda one: one is None)
     reasoning_content: str | None = Field(default=None, exclude_if=lambda one: one is None)
-    tool_calls: list[ToolCallReply] | None = Field(
-        default=None, exclude_if=lambda one: one is None
-    )
+    tool_calls: list[ToolCallReply] | None = Field(default=None, exclude_if=lambda one: one is None)
 
 
 class ChunkChoice(Wire):
