@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Literal
 
 from et_agent import PendingAnswer
 from et_agent.asking.options import AskOptions
@@ -26,6 +27,8 @@ class Answered:
         result: Its result, tree included.
         decision: What the gate decided; None without one.
         before: The result that was escalated; None if none was.
+        shown: The leaf that a stream has shown; None if it is the heaviest of the answer.
+        streamed: Whether what a stream showed is the reply; None if nothing was shown before.
     """
 
     call: Call
@@ -33,12 +36,15 @@ class Answered:
     result: AskResult
     decision: Decision | None = None
     before: AskResult | None = None
+    shown: Leaf | None = None
+    streamed: Literal["confirmed", "replaced"] | None = None
 
     @property
     def leaf(self) -> Leaf:
         """The leaf that is the reply."""
-        assert self.result.best_leaf is not None  # a finished question has a tree
-        return self.result.best_leaf
+        leaf = self.shown or self.result.best_leaf
+        assert leaf is not None  # a finished question has a tree
+        return leaf
 
     def text(self, leaf: Leaf) -> str:
         """Text of a leaf; without the calls, if it makes complete ones."""

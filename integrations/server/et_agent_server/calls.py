@@ -55,6 +55,7 @@ class Call:
         gating: The gate; None without one.
         logprobs: Whether the tokens' log-probabilities are wanted.
         tree: Whether the report carries the tree.
+        leading: Whether a stream may show the leading path before it is known to be the reply.
     """
 
     id: str
@@ -69,6 +70,12 @@ class Call:
     gating: Gating | None = None
     logprobs: bool = False
     tree: bool = False
+    leading: bool = True
+
+    @property
+    def shows_early(self) -> bool:
+        """Whether a stream shows text while it is decoded; log-probabilities come with the reply."""
+        return self.leading and self.gating is None and not self.logprobs
 
     @property
     def in_words(self) -> bool:

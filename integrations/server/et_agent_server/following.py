@@ -1,16 +1,27 @@
-"""The texts of paths while they are decoded, from the model's thread to an event loop."""
+"""The texts of chains while they are decoded, from the model's thread to an event loop.
+
+One path is what `et_agent.asking.streaming` follows; these are several choices at once.
+"""
 
 import asyncio
-import codecs
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
-from et_agent import PendingAnswer
-from et_agent.asking.calling import CallForm
 from et_agent.decoding.request import Request
 
-__all__ = ["Follower", "PathText", "Piece"]
+__all__ = ["ChainFollower", "Piece", "Said"]
+
+_END: Final = None
+
+
+class Said(Protocol):
+    """Tells the thought and the text of a path, as far as they are certain if it has not ended."""
+
+    def __call__(self, tokens: Sequence[int], /, *, ended: bool) -> tuple[str, str]:
+        """Thought and text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,123 +30,75 @@ class Piece:
 
     Attributes:
         choice: Number of the choice.
-        text: Text that is certain to be in the reply.
+        text: What comes after the earlier texts; certain to be in the reply.
         thought: The same of its thought.
     """
 
     choice: int
-    text: str = ""
-    thought: str = ""
+    text: str
+    thought: str
 
 
-class Follower:
-    """Tells the texts of a question's independent chains as they come.
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """A chain that has more tokens than before."""
+
+    choice: int
+    said: Said
+    tokens: tuple[int, ...]
+    ended: bool
+
+
+class ChainFollower:
+    """Tells the texts of independent chains as they come.
 
     Args:
-        pending: The question; it has not begun.
-        choices: How many chains there are.
+        works: Requests that have not begun, whose steps nobody else follows, and what reads their
+            paths.
+        chains: How many chains each has.
+
+    Attributes:
+        sent: Text and thought of each choice that were told so far, chains of the first request first.
     """
 
-    def __init__(self, pending: PendingAnswer, choices: int) -> None:
+    def __init__(self, works: Sequence[tuple[Request, Said]], chains: int) -> None:
+        self.sent = [("", "")] * (len(works) * chains)
+        self._chains, self._going = chains, len(works)
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[list[tuple[int, list[int]]] | None] = asyncio.Queue()
-        self._seen = [0] * choices
-        self.texts = [PathText(pending) for _ in range(choices)]
-        pending.request.on_step = self._note
-        pending.add_done_callback(lambda _: self._tell(None))
+        self._steps: asyncio.Queue[list[_Grown] | None] = asyncio.Queue()
+        for at, (request, said) in enumerate(works):
+            self._follow(request, said, at * chains)
 
-    def _note(self, request: Request) -> None:
-        new = []
-        for at, branch in enumerate(request.run.tree.branches[: len(self._seen)]):
-            if len(branch.tokens) > self._seen[at]:
-                new.append((at, branch.tokens[self._seen[at] :]))
-                self._seen[at] = len(branch.tokens)
-        if new:
-            self._tell(new)
+    def _follow(self, request: Request, said: Said, first: int) -> None:
+        lengths = [0] * self._chains
 
-    def _tell(self, what: list[tuple[int, list[int]]] | None) -> None:
+        def note(request: Request) -> None:
+            grown, tree = [], request.run.tree
+            for branch in tree.branches[: self._chains]:
+                if branch.end > lengths[branch.id]:
+                    lengths[branch.id] = branch.end
+                    path, ended = tuple(tree.path(branch.id)), branch.finish is not None
+                    grown.append(_Grown(first + branch.id, said, path, ended))
+            if grown:
+                self._put(grown)
+
+        if request.run.generates:
+            request.on_step = note
+        request.add_done_callback(lambda _: self._put(_END))
+
+    def _put(self, step: list[_Grown] | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, what)
+            self._loop.call_soon_threadsafe(self._steps.put_nowait, step)
 
     async def pieces(self) -> AsyncIterator[Piece]:
-        """What each step adds, until decoding has ended."""
-        while (new := await self._queue.get()) is not None:
-            for choice, tokens in new:
-                text, thought = self.texts[choice].feed(tokens)
-                if text or thought:
-                    yield Piece(choice, text, thought)
-
-
-class PathText:
-    """A path's text, as far as it is certain to be part of the reply.
-
-    Held back is what may yet turn out to be a stop sequence, part of a character, or a tool call.
-
-    Args:
-        pending: The path's question.
-    """
-
-    def __init__(self, pending: PendingAnswer) -> None:
-        prompt = pending.prompt
-        self._model = prompt.spoken
-        self._stops = prompt.stops
-        self._thoughts = prompt.thoughts
-        self._form = prompt.form if isinstance(prompt.form, CallForm) else None
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._tokens: list[int] = []
-        self._text = self._thought = ""
-        self.sent = self.sent_thought = ""
-
-    def feed(self, tokens: Sequence[int]) -> tuple[str, str]:
-        """Take the next tokens; gives what is new of the text and of the thought."""
-        self._read(tokens)
-        thought = self._thought.removesuffix("\ufffd")[len(self.sent_thought) :]
-        self.sent_thought += thought
-        certain = self._certain()
-        new = certain[len(self.sent) :]
-        self.sent += new
-        return new, thought
-
-    def _read(self, tokens: Sequence[int]) -> None:
-        if self._thoughts is None:
-            self._text += "".join(
-                self._decoder.decode(self._model.token_bytes(token)) for token in tokens
-            )
-            return
-        self._tokens += tokens
-        parts = self._thoughts.parts(self._tokens)
-        if parts.decided:
-            self._thought = parts.thought or ""
-            self._text = "" if parts.open else parts.answer.removesuffix("\ufffd")
-
-    def _certain(self) -> str:
-        text = self._text
-        if self._form is not None:
-            return self._before_a_call(self._form, text)
-        cut = self._stops.cut(text)
-        if cut.stopped:
-            return cut.shown
-        return text[: len(text) - _begun(text, self._stops.texts)]
-
-    def _before_a_call(self, form: CallForm, text: str) -> str:
-        """Calls are told when they are complete."""
-        if not form.free or not form.format.opening or text.lstrip()[:1] in ("", "{", "`"):
-            return ""
-        if form.begins(text):
-            return form.before(text)
-        cut = self._stops.cut(text)
-        if cut.stopped:
-            return cut.shown
-        held = _begun(text, (*self._stops.texts, form.format.marker, *form.format.leads))
-        certain = text[: len(text) - held].rstrip()
-        lead = next((one for one in form.format.leads if certain.endswith(one)), "")
-        return certain.removesuffix(lead).rstrip()
-
-
-def _begun(text: str, wanted: Sequence[str]) -> int:
-    """How many characters at the end of a text may begin one of the wanted ones."""
-    longest = max(map(len, wanted), default=0)
-    for size in range(min(len(text), longest), 0, -1):
-        if any(one.startswith(text[-size:]) for one in wanted):
-            return size
-    return 0
+        """What each step adds, until all requests have ended."""
+        while self._going:
+            step = await self._steps.get()
+            self._going -= step is _END
+            for one in step or ():
+                thought, text = one.said(one.tokens, ended=one.ended)
+                text_before, thought_before = self.sent[one.choice]
+                self.sent[one.choice] = text, thought
+                new = Piece(one.choice, text[len(text_before) :], thought[len(thought_before) :])
+                if new.text or new.thought:
+                    yield new

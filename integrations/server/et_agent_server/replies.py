@@ -8,7 +8,7 @@ from typing import Literal
 
 from et_agent.asking.leaf_tokens import leaf_tokens
 from et_agent.gate import Action, Decision
-from et_agent.results import AskResult, Leaf
+from et_agent.results import Leaf
 from et_agent_server.answering import Answered
 from et_agent_server.calls import Call
 from et_agent_server.wire import (
@@ -55,7 +55,10 @@ def report_of(found: Answered) -> AgentReport:
     values = dict(found.result)
     if not found.call.tree:
         values["tree"] = None
-    return AgentReport.model_construct(**values, decision=found.decision)
+    reply = found.text(found.leaf) if found.streamed == "replaced" else None
+    return AgentReport.model_construct(
+        **values, decision=found.decision, streamed=found.streamed, reply=reply
+    )
 
 
 def choices_of(found: Answered) -> list[Choice]:
@@ -64,9 +67,9 @@ def choices_of(found: Answered) -> list[Choice]:
     if call.choices == 1:
         return [_choice(found, found.leaf, 0)]
     assert result.tree is not None
-    leaves = sorted(result.tree.leaves, key=lambda leaf: leaf.node)
-    if call.copies:
-        leaves = leaves[:1] * call.choices
+    # The other chains fork off the first one before its first token, which its last node therefore has.
+    *others, first = sorted(result.tree.leaves, key=lambda leaf: leaf.node)
+    leaves = [first] * call.choices if call.copies else [first, *others]
     share = {one.answer: one.share for one in result.distribution}
     return [
         _choice(found, leaf, at).model_copy(
@@ -184,8 +187,3 @@ def usage_of(found: Answered) -> UsageReport:
         prompt_tokens_details=PromptDetails(cached_tokens=total("cached_tokens")),
         completion_tokens_details=CompletionDetails(reasoning_tokens=total("reasoning_tokens")),
     )
-
-
-def answer_of(result: AskResult) -> str | None:
-    """The answer, for the log."""
-    return result.answer

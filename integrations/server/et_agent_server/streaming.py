@@ -11,10 +11,12 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from et_agent import PendingAnswer
+from et_agent.asking.streaming import AnswerStream, StreamEnd
+from et_agent.errors import EtAgentError
 from et_agent_server.answering import Answered, answered, begun, timed_out, within
 from et_agent_server.calls import Call
 from et_agent_server.errors import ApiError
-from et_agent_server.following import Follower
+from et_agent_server.following import ChainFollower, Piece
 from et_agent_server.replies import choices_of, fingerprint_of, report_of, usage_of
 from et_agent_server.running import Running
 from et_agent_server.settings import ServerSettings
@@ -84,8 +86,8 @@ async def chat_stream(
 ) -> AsyncIterator[dict[str, str]]:
     """The events of a chat completion.
 
-    Independent chains are told token by token. Of a tree or behind a gate, it is only known at the end
-    which path is the reply.
+    The leading path of a tree is told token by token, and so are several choices. The report at the end
+    says whether the reply is what was shown. Behind a gate, nothing is shown before it is judged.
 
     Args:
         call: The call.
@@ -98,25 +100,23 @@ async def chat_stream(
     made = _Chunks(call)
     for index in range(call.choices):
         yield data(made.chunk(ChunkChoice(index=index, delta=Delta(role="assistant", content=""))))
-    follower = _follower(call, pending)
-    begun(call, running, pending)
+    shown = _Shown(call)
     try:
         async with within(settings.seconds):
-            if follower is not None:
-                async for piece in follower.pieces():
-                    seen(None)
-                    delta = Delta(
-                        content=piece.text or None, reasoning_content=piece.thought or None
-                    )
-                    for index in _copied(call, piece.choice):
-                        yield data(made.chunk(ChunkChoice(index=index, delta=delta)))
-            found = await answered(call, running, pending)
+            async for piece in shown.pieces(running, pending):
+                seen(None)
+                delta = Delta(content=piece.text or None, reasoning_content=piece.thought or None)
+                for index in range(call.choices) if call.copies else (piece.choice,):
+                    yield data(made.chunk(ChunkChoice(index=index, delta=delta)))
+            found = shown.found or await answered(call, running, pending)
     except TimeoutError:
         raise timed_out(settings.seconds) from None
+    except EtAgentError as error:
+        raise call.error(error) from error
     seen(None)
     for choice in choices_of(found):
-        sent, thought = _sent(call, follower, choice.index)
-        for one in _last_pieces(choice, sent, thought):
+        text, thought = shown.sent[0 if call.copies else choice.index]
+        for one in _last_pieces(choice, text, thought):
             last = choice.index == call.choices - 1 and one.finish_reason is not None
             yield data(made.chunk(one, et_agent=report_of(found) if last else None))
     if usage:
@@ -125,37 +125,64 @@ async def chat_stream(
     yield DONE
 
 
-def _follower(call: Call, pending: PendingAnswer) -> Follower | None:
-    """What tells texts early; None where they are not certain, or carry log-probabilities."""
-    decoder = call.options.decoder
-    alone = call.copies or call.choices > 1 or getattr(decoder, "leaves", 1) == 1
-    if call.gating is not None or call.logprobs or not alone or not call.served.gives_logits:
-        return None
-    return Follower(pending, 1 if call.copies else call.choices)
+class _Shown:
+    """What of a call is shown before all of it is known.
 
+    Attributes:
+        sent: Text and thought of each choice that were shown.
+        found: The answered call, if following it brought that too.
+    """
 
-def _copied(call: Call, index: int) -> range:
-    return range(call.choices) if call.copies else range(index, index + 1)
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.sent = [("", "")] * call.choices
+        self.found: Answered | None = None
 
-
-def _sent(call: Call, follower: Follower | None, index: int) -> tuple[str, str]:
-    if follower is None:
-        return "", ""
-    text = follower.texts[0 if call.copies else index]
-    return text.sent, text.sent_thought
+    async def pieces(self, running: Running, pending: PendingAnswer) -> AsyncIterator[Piece]:
+        """Let the question be decoded, and tell its text as it comes."""
+        call = self._call
+        if not call.shows_early:
+            begun(call, running, pending)
+        elif call.choices > 1 and not call.copies:
+            follower = ChainFollower([(pending.request, pending.said)], call.choices)
+            self.sent = follower.sent
+            begun(call, running, pending)
+            async for piece in follower.pieces():
+                yield piece
+        else:
+            running.own(pending)
+            async for event in AnswerStream(pending):
+                if isinstance(event, StreamEnd):
+                    self.found = Answered(
+                        call,
+                        pending,
+                        event.result,
+                        shown=event.leaf,
+                        streamed="confirmed" if event.agrees else "replaced",
+                    )
+                    continue
+                text, thought = self.sent[0]
+                new = (
+                    Piece(0, event.text, "") if event.kind == "answer" else Piece(0, "", event.text)
+                )
+                self.sent[0] = text + new.text, thought + new.thought
+                yield new
 
 
 def _last_pieces(choice: Choice, sent: str, thought: str) -> list[ChunkChoice]:
-    """What is left to say of a choice, and how it ended."""
+    """What is left to say of a choice, and how it ended.
+
+    Where another text was shown than the reply is, nothing can be taken back: the report has the reply.
+    """
     message = choice.message
     calls = [
         ToolCallReply(index=at, id=one.id, function=one.function)
         for at, one in enumerate(message.tool_calls or ())
     ]
     delta = Delta(
-        content=(message.content or "")[len(sent) :] or None,
+        content=_rest(message.content, sent),
         refusal=message.refusal,
-        reasoning_content=(message.reasoning_content or "")[len(thought) :] or None,
+        reasoning_content=_rest(message.reasoning_content, thought),
         tool_calls=calls or None,
     )
     end = ChunkChoice(
@@ -167,6 +194,11 @@ def _last_pieces(choice: Choice, sent: str, thought: str) -> list[ChunkChoice]:
     if delta == Delta() and choice.logprobs is None:
         return [end]
     return [ChunkChoice(index=choice.index, delta=delta, logprobs=choice.logprobs), end]
+
+
+def _rest(text: str | None, sent: str) -> str | None:
+    whole = text or ""
+    return whole[len(sent) :] or None if whole.startswith(sent) else None
 
 
 class _Chunks:

@@ -89,6 +89,7 @@ def chat_call(body: ChatRequest, models: ServedModels, settings: ServerSettings)
         gating=gating,
         logprobs=bool(body.logprobs),
         tree=agent.tree,
+        leading=agent.shows == "leading",
     )
 
 

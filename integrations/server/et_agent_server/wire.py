@@ -34,6 +34,8 @@ __all__ = [
     "TokenLogProb",
     "ToolCallReply",
     "UsageReport",
+    "Wire",
+    "example",
 ]
 
 MOST_STOPS: Final = 16
@@ -45,6 +47,11 @@ class Wire(BaseModel):
     model_config = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The configuration of a shape with an example of it."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class _Loose(BaseModel):
@@ -75,6 +82,9 @@ class AgentOptions(Wire):
     """Whether the model thinks first, for models that can."""
     max_thinking_tokens: int | None = Field(default=None, ge=0)
     """Tokens after which a thought is closed."""
+    shows: Literal["leading", "reply"] = "leading"
+    """What a stream shows: the leading path of the tree while it is decoded, or the reply when it is
+    known. The report says whether both are one."""
     tree: bool = False
     """Whether the report carries the tree with the texts of all paths."""
 
@@ -154,6 +164,12 @@ class _Sampled(Wire):
 class ChatRequest(_Sampled):
     """A request for a reply to a conversation."""
 
+    model_config = example(
+        model="qwen2.5-coder-0.5b:gated",
+        messages=[{"role": "user", "content": "How many legs have 3 cats and 2 birds?"}],
+        et_agent={"leaves": 8, "answer_at": 0.8, "on_doubt": "abstain"},
+    )
+
     messages: list[Message] = Field(min_length=1)
     """The conversation."""
     max_completion_tokens: int | None = Field(default=None, ge=1)
@@ -183,6 +199,8 @@ class ChatRequest(_Sampled):
 class CompletionRequest(_Sampled):
     """A request to continue a text as it is, without a chat template; no answer is judged."""
 
+    model_config = example(model="qwen2.5-coder-0.5b", prompt="def fibonacci(n):", max_tokens=64)
+
     prompt: str | list[str] | list[int] | list[list[int]]
     """A text, tokens, or several of either."""
     logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -197,6 +215,10 @@ class AgentReport(AskResult):
 
     decision: Decision | None = None
     """What the gate decided; None without a gate."""
+    streamed: Literal["confirmed", "replaced"] | None = None
+    """Whether the text that a stream showed is the reply; None if it showed none beforehand."""
+    reply: str | None = None
+    """The reply that takes the place of what the stream showed; None unless it is "replaced"."""
 
 
 class ChoiceReport(Wire):
