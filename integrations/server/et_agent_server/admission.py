@@ -41,13 +41,18 @@ class Admission:
         self.waiting = 0
         self.decoding = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether one more would be told to come back."""
+        return self._places.locked() and self.waiting >= self._settings.queue
+
     async def enter(self) -> Place:
         """Wait for a place.
 
         Raises:
             ApiError: Too many wait already, or it took too long (429).
         """
-        if self._places.locked() and self.waiting >= self._settings.queue:
+        if self.full:
             raise self._busy(f"{self.waiting} requests wait already")
         began = time.perf_counter()
         self.waiting += 1

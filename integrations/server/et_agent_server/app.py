@@ -37,7 +37,6 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        state.draining = True
         state.models.close()
 
     app = FastAPI(
@@ -61,5 +60,5 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
 async def _gone(request: object, error: Exception) -> Response:
     """Nobody reads it, but the log has a status."""
     del error
-    seen_of(request).outcome = "client gone"  # type: ignore[arg-type]
+    seen_of(request).left()  # type: ignore[arg-type]
     return Response(status_code=499)

@@ -9,6 +9,7 @@ from et_agent import EntropyTree, Greedy, MultiChain
 from et_agent.answers import AnswerKind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.options import AskOptions
+from et_agent.asking.passages import checked_passages
 from et_agent.asking.prompting import Question
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import EtAgentError, InputError
@@ -18,7 +19,16 @@ from et_agent_server.models import ServedModel, ServedModels
 from et_agent_server.settings import OnDoubt, ServerSettings
 from et_agent_server.wire import MOST_STOPS, AgentOptions
 
-__all__ = ["Call", "Gating", "checked_kind", "checked_stop", "decoder_of", "gating_of", "seed_of"]
+__all__ = [
+    "Call",
+    "Gating",
+    "checked_context",
+    "checked_kind",
+    "checked_stop",
+    "decoder_of",
+    "gating_of",
+    "seed_of",
+]
 
 _LEAST_TEMPERATURE: Final = 0.001
 """Below it, a temperature takes the most likely tokens, as 0 does."""
@@ -50,6 +60,7 @@ class Call:
         question: The question or conversation.
         options: How it is answered.
         asked, formed: Fields of the request that hold the question, and tools or a schema, for errors.
+        switched: The field that holds options of the chat template; None without any.
         choices: How many replies are wanted.
         copies: Whether they are copies of one, since the most likely tokens are taken.
         gating: The gate; None without one.
@@ -65,6 +76,7 @@ class Call:
     options: AskOptions
     asked: str
     formed: str | None = None
+    switched: str | None = None
     choices: int = 1
     copies: bool = False
     gating: Gating | None = None
@@ -84,7 +96,7 @@ class Call:
 
     def error(self, error: EtAgentError) -> ApiError:
         """What the client is told of an error."""
-        return api_error(error, asked=self.asked, formed=self.formed)
+        return api_error(error, asked=self.asked, formed=self.formed or self.switched)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -169,6 +181,19 @@ def decoder_of(
     if choices > 1 or count == 1 or not served.gives_logits:
         return MultiChain(leaves=count, max_tokens=limit, **given)
     return EntropyTree(leaves=count, max_tokens=limit, **given)
+
+
+def checked_context(given: list[str] | None, field: str) -> list[str] | None:
+    """Passages.
+
+    Raises:
+        ApiError: There are none, or one is empty.
+    """
+    try:
+        checked_passages(given)
+    except InputError as error:
+        raise invalid(field, str(error)) from error
+    return given
 
 
 def gating_of(

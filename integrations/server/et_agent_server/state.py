@@ -54,11 +54,7 @@ class Remembered:
 
 
 class ServerState:
-    """Models, settings, places and figures of one server.
-
-    Attributes:
-        draining: Whether the server is being stopped.
-    """
+    """Models, settings, places and figures of one server."""
 
     def __init__(self, models: ServedModels, settings: ServerSettings) -> None:
         self.models, self.settings = models, settings
@@ -66,7 +62,6 @@ class ServerState:
         self.remembered = Remembered(settings.most_labels)
         self.metrics = Metrics()
         self.metrics.watch(self.admission)
-        self.draining = False
 
     def answered(self, seen: Seen, found: Answered) -> None:
         """Remember and count a reply."""

@@ -41,6 +41,7 @@ class OwnedStream(EventSourceResponse):
     Args:
         events: The events. An `ApiError` that they raise becomes the last of them.
         close: Frees what the stream owns.
+        gone: Called if the client goes away, or stalls, before the last event.
         settings: The server's settings.
     """
 
@@ -48,15 +49,17 @@ class OwnedStream(EventSourceResponse):
         self,
         events: AsyncIterator[dict[str, str]],
         close: Callable[[], None],
+        gone: Callable[[], None],
         settings: ServerSettings,
     ) -> None:
         super().__init__(
-            _with_errors(events),
+            self._told(events),
             sep="\n",
             send_timeout=settings.send_seconds,
             shutdown_grace_period=settings.grace_seconds,
         )
-        self._close = close
+        self._close, self._gone = close, gone
+        self._complete = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
@@ -65,14 +68,16 @@ class OwnedStream(EventSourceResponse):
                 await super().__call__(scope, receive, send)
         finally:
             self._close()
+            if not self._complete:
+                self._gone()
 
-
-async def _with_errors(events: AsyncIterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
-    try:
-        async for event in events:
-            yield event
-    except ApiError as error:
-        yield {"data": json.dumps(error.body(), ensure_ascii=False)}
+    async def _told(self, events: AsyncIterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
+        try:
+            async for event in events:
+                yield event
+        except ApiError as error:
+            yield {"data": json.dumps(error.body(), ensure_ascii=False)}
+        self._complete = True
 
 
 async def chat_stream(

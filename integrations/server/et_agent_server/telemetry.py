@@ -1,5 +1,6 @@
 """What is counted, logged and traced of requests; no texts unless they are asked for."""
 
+import asyncio
 import json
 import logging
 import time
@@ -11,6 +12,7 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from et_agent_server.errors import ApiError
 from et_agent_server.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -62,6 +64,10 @@ class Seen:
         """It got its place."""
         self.model, self.waited = call.name, waited
         self.fields |= {"id": call.id, **call.parameters}
+
+    def left(self) -> None:
+        """The client went away."""
+        self.outcome = "client gone"
 
     def texted(self) -> None:
         """It has its first text."""
@@ -161,6 +167,13 @@ class Watching:
         with self._tracing.span(scope) as span:
             try:
                 await self._app(scope, receive, sent)
+            except asyncio.CancelledError:
+                if not seen.status:
+                    await _stopping().response()(scope, receive, sent)
+                raise
+            except Exception:
+                seen.status = seen.status or 500
+                raise
             finally:
                 route = scope.get("route")
                 seen.route = getattr(route, "path", "")
@@ -189,6 +202,10 @@ class Watching:
             **seen.fields,
         }
         return {**line, **seen.texts} if self._texts else line
+
+
+def _stopping() -> ApiError:
+    return ApiError(503, "the server is being stopped", kind="server_error", retry_after=10)
 
 
 def seen_of(request: Request) -> Seen:

@@ -70,7 +70,8 @@ class Tracing:
             from opentelemetry.propagate import extract
         except ImportError:
             return
-        self._server = trace.SpanKind.SERVER
+        self._kind = trace.SpanKind.INTERNAL  # the convention for models of the same process
+        self._current = trace.get_current_span
         self._tracer = trace.get_tracer("et_agent.server")
         self._extract = extract
 
@@ -83,7 +84,9 @@ class Tracing:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        # FastAPI itself may have begun the span of the HTTP request.
+        outer = self._current().get_span_context().is_valid
         with self._tracer.start_as_current_span(
-            scope["path"], context=self._extract(headers), kind=self._server
+            scope["path"], context=None if outer else self._extract(headers), kind=self._kind
         ) as span:
             yield Span(span)

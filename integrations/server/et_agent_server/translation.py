@@ -12,6 +12,7 @@ from et_agent.errors import EtAgentError, InputError
 from et_agent.templates.messages import Message, MessageCall, Tool
 from et_agent_server.calls import (
     Call,
+    checked_context,
     checked_kind,
     checked_stop,
     decoder_of,
@@ -63,7 +64,7 @@ def chat_call(body: ChatRequest, models: ServedModels, settings: ServerSettings)
             kind=kind,
             seed=seed_of(body.seed),
             system_prompt="" if adds_nothing else None,
-            context=agent.context,
+            context=checked_context(agent.context, "et_agent.context"),
             tools=tools,
             tool_choice=choice,
             parallel_tool_calls=body.parallel_tool_calls is not False,
@@ -84,6 +85,7 @@ def chat_call(body: ChatRequest, models: ServedModels, settings: ServerSettings)
         options=options,
         asked="messages",
         formed=formed,
+        switched=_switched(body),
         choices=body.n,
         copies=isinstance(decoder, Greedy),
         gating=gating,
@@ -97,6 +99,15 @@ def _alternatives(body: ChatRequest) -> int:
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs", "needs logprobs=true")
     return body.top_logprobs or 0
+
+
+def _switched(body: ChatRequest) -> str | None:
+    """The field that is at fault if the template has not got its options."""
+    if body.chat_template_kwargs:
+        return "chat_template_kwargs"
+    if body.reasoning_effort is not None:
+        return "reasoning_effort"
+    return None if body.et_agent.thinking == "auto" else "et_agent.thinking"
 
 
 def _template_options(body: ChatRequest) -> dict[str, Any]:

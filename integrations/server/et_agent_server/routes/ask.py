@@ -12,6 +12,7 @@ from et_agent.errors import InputError
 from et_agent_server.answering import answered, begun, prepare, timed_out, within
 from et_agent_server.calls import (
     Call,
+    checked_context,
     checked_kind,
     checked_stop,
     decoder_of,
@@ -138,7 +139,7 @@ def _call(body: AskRequest, models: ServedModels, settings: ServerSettings) -> C
             decoder=decoder,
             kind=kind,
             seed=seed_of(body.seed),
-            context=body.context,
+            context=checked_context(body.context, "context"),
             tools=tools,
             schema=body.json_schema,
             stop=checked_stop(body.stop),

@@ -62,4 +62,4 @@ async def _streamed(call: Call, shared: ServerState, seen: Seen, *, usage: bool)
         usage=usage,
         seen=lambda found: seen.texted() if found is None else shared.answered(seen, found),
     )
-    return OwnedStream(events, running.close, shared.settings)
+    return OwnedStream(events, running.close, seen.left, shared.settings)

@@ -48,9 +48,9 @@ def healthy() -> dict[str, str]:
 
 @router.get("/readyz", tags=["operation"], summary="Tell whether requests are taken")
 def ready(shared: Shared) -> dict[str, str]:
-    """Whether requests are taken; 503 while the server is being stopped."""
-    if shared.draining:
-        raise ApiError(503, "the server is being stopped", kind="server_error", retry_after=10)
+    """Whether requests are taken; 503 while as many wait as may."""
+    if shared.admission.full:
+        raise ApiError(503, "as many requests wait as may", kind="server_error", retry_after=1)
     return {"status": "ready"}
 
 

@@ -11,7 +11,7 @@ from et_agent.asking.scoring import PendingScore
 from et_agent.errors import EtAgentError
 from et_agent.scores import ScoreReport
 from et_agent_server.answering import timed_out, within
-from et_agent_server.calls import checked_kind, decoder_of, seed_of
+from et_agent_server.calls import checked_context, checked_kind, decoder_of, seed_of
 from et_agent_server.errors import api_error
 from et_agent_server.routes.ask import question_of
 from et_agent_server.running import Running, prepared, while_connected
@@ -73,7 +73,7 @@ async def _scored(body: ScoreRequest, shared: ServerState, seen: Seen) -> ScoreR
         max_tokens=body.max_tokens,
         leaves_field="leaves",
     )
-    kind = checked_kind(body.kind)
+    kind, context = checked_kind(body.kind), checked_context(body.context, "context")
     seed = seed_of(body.seed)
     with Running(await shared.admission.enter()) as running:
         seen.model, seen.waited = body.model, running.place.waited
@@ -81,7 +81,7 @@ async def _scored(body: ScoreRequest, shared: ServerState, seen: Seen) -> ScoreR
             options = AskOptions(
                 decoder=None if body.samples is not None else decoder,
                 kind=kind,
-                context=body.context,
+                context=context,
                 seed=seed,
             )
             pending = await prepared(

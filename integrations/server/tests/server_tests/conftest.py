@@ -1,7 +1,6 @@
 """A server over scripted models, asked through sockets; no settings or calibrators of the user."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,24 +11,19 @@ from et_agent import ScriptedModel
 from .support import TEXTS, Served, listening
 
 
-@pytest.fixture(autouse=True)
-def _nothing_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
-    monkeypatch.setenv("ET_AGENT_CONFIG", str(tmp_path / "config.toml"))
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel.from_texts(TEXTS) as scripted:
-        yield scripted
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ET_AGENT_CACHE", str(folder))
+        patch.setenv("ET_AGENT_CONFIG", str(folder / "config.toml"))
+        yield
 
 
 Serve = Callable[..., Served]
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Start a server: `serve(models, leaves=4, …)`."""
+def _starter() -> Iterator[Serve]:
     running: list[Served] = []
 
     def start(models: Any, **settings: Any) -> Served:
@@ -44,5 +38,15 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def server(model: ScriptedModel, serve: Serve) -> Served:
-    return serve(model)
+def serve() -> Iterator[Serve]:
+    """Start a server: `serve(models, leaves=4, …)`."""
+    yield from _starter()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """One for all tests of a module."""
+    with ScriptedModel.from_texts(TEXTS) as model:
+        starting = _starter()
+        yield next(starting)(model)
+        next(starting, None)

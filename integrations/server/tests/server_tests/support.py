@@ -122,16 +122,17 @@ def endless(delay: float = 0.002) -> ScriptedModel:
 
 
 @contextlib.contextmanager
-def raw_request(url: str, body: bytes, *headers: str) -> Iterator[socket.socket]:
+def raw_request(
+    url: str, body: bytes, length: int | None = None, path: str = "/v1/chat/completions"
+) -> Iterator[socket.socket]:
     """A request that is written by hand, and its socket."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         head = [
-            "POST /v1/chat/completions HTTP/1.1",
+            f"POST {path} HTTP/1.1",
             f"Host: {host}:{port}",
             "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-            *headers,
+            f"Content-Length: {len(body) if length is None else length}",
         ]
         connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         yield connection

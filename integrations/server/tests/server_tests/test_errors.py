@@ -71,7 +71,9 @@ ANSWERED = [*MESSAGES, {"role": "tool", "tool_call_id": "7", "content": "3"}]
         ({"et_agent": {"on_doubt": "panic"}}, 400, "et_agent.on_doubt"),
         ({"et_agent": {"on_doubt": "escalate"}}, 400, "et_agent.on_doubt"),
         ({"et_agent": {"context": [""]}}, 400, "et_agent.context"),
-        ({"chat_template_kwargs": {"fast": True}}, 400, "messages"),
+        ({"chat_template_kwargs": {"fast": True}}, 400, "chat_template_kwargs"),
+        ({"reasoning_effort": "high"}, 400, "reasoning_effort"),
+        ({"et_agent": {"thinking": "on"}}, 400, "et_agent.thinking"),
         ({"messages": [{"role": "user", "content": "x" * 9000}]}, 400, "messages"),
     ],
 )
@@ -147,7 +149,7 @@ def test_a_body_that_is_too_large_is_refused_with_and_without_its_length(serve: 
 
 def test_a_body_that_does_not_come_is_given_up(serve: Serve) -> None:
     server = serve(ScriptedModel.from_texts({"x": 1.0}), send_seconds=0.2)
-    with raw_request(server.url, b'{"model"', "Content-Length: 100") as connection:
+    with raw_request(server.url, b'{"model"', length=100) as connection:
         assert b" 408 " in connection.recv(1000)
 
 
