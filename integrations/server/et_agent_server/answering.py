@@ -1,7 +1,7 @@
 """One call answered: decoded, judged by its gate, and escalated where the gate says so."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from et_agent import PendingAnswer
@@ -14,7 +14,7 @@ from et_agent_server.errors import ApiError
 from et_agent_server.models import ServedModel
 from et_agent_server.running import Running, prepared, until_done
 
-__all__ = ["Answered", "answered", "begun", "prepare", "within"]
+__all__ = ["Answered", "answered", "begun", "judged", "prepare", "within"]
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ async def answered(call: Call, running: Running, pending: PendingAnswer) -> Answ
     """
     try:
         result = await _result(pending)
-        if call.gating is None:
-            return Answered(call, pending, result)
-        return await _judged(call, running, Answered(call, pending, result))
+        return await judged(call, running, Answered(call, pending, result))
     except EtAgentError as error:
         raise call.error(error) from error
 
@@ -100,15 +98,21 @@ async def _result(pending: PendingAnswer) -> AskResult:
     return await asyncio.to_thread(pending.result)
 
 
-async def _judged(call: Call, running: Running, found: Answered) -> Answered:
+async def judged(call: Call, running: Running, found: Answered) -> Answered:
+    """What a call's gate makes of an answer; the same without a gate.
+
+    Raises:
+        EtAgentError: A larger model failed.
+    """
     gating = call.gating
-    assert gating is not None
+    if gating is None:
+        return found
     gate = call.served.gate
     decision = await asyncio.to_thread(
         gate.resolve, found.result, policy=gating.policy, hand_over=gating.target is not None
     )
     if decision.action is not Action.ESCALATE or gating.target is None:
-        return Answered(call, found.pending, found.result, decision)
+        return replace(found, decision=decision)
     return await _escalated(call, running, found.result, decision, gating.target)
 
 

@@ -11,7 +11,18 @@ from et_agent.engines.sampled import AnyModel
 from et_agent_server.errors import ApiError, error_response
 from et_agent_server.guarding import Guard
 from et_agent_server.models import ServedModels
-from et_agent_server.routes import ask, chat, completions, labels, operations, score
+from et_agent_server.routes import (
+    ask,
+    chat,
+    completions,
+    decisions,
+    events,
+    labels,
+    operations,
+    page,
+    runs,
+    score,
+)
 from et_agent_server.running import ClientGoneError
 from et_agent_server.settings import ServerSettings
 from et_agent_server.state import ServerState
@@ -47,7 +58,18 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
         lifespan=lifespan,
     )
     app.state.et_agent = state
-    for module in (chat, completions, ask, score, labels, operations):
+    for module in (
+        chat,
+        completions,
+        ask,
+        events,
+        score,
+        labels,
+        runs,
+        decisions,
+        operations,
+        page,
+    ):
         app.include_router(module.router)
     for kind in (ApiError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, error_response)

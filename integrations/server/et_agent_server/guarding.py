@@ -13,8 +13,9 @@ from et_agent_server.settings import ServerSettings, is_loopback
 
 __all__ = ["Guard"]
 
-_OPEN: Final = frozenset({"/healthz", "/readyz"})
-"""What needs no key: it tells nothing."""
+_OPEN: Final = frozenset({"/", "/healthz", "/readyz"})
+_OPEN_FOLDER: Final = "/ui/"
+"""What needs no key: it tells nothing. The page asks for the key itself."""
 
 
 class Guard:
@@ -42,7 +43,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         headers = dict(scope["headers"])
-        if scope["path"] not in _OPEN and not self._is_known(headers.get(b"authorization", b"")):
+        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_FOLDER)
+        if not is_open and not self._is_known(headers.get(b"authorization", b"")):
             return ApiError(
                 401,
                 "the API key is missing or wrong: send it as Authorization: Bearer KEY",

@@ -29,7 +29,7 @@ from et_agent_server.telemetry import Seen
 from et_agent_server.translation import conversation, tools_of
 from et_agent_server.wire import AgentOptions, AgentReport, Message, Wire, example
 
-__all__ = ["AskReply", "AskRequest", "question_of", "router"]
+__all__ = ["AskReply", "AskRequest", "ask_call", "question_of", "router"]
 
 router = APIRouter(tags=["et-agent"])
 
@@ -82,7 +82,7 @@ class AskReply(Wire):
 @router.post("/v1/ask", summary="Answer a question")
 async def ask(body: AskRequest, request: Request, shared: Shared, seen: SeenHere) -> AskReply:
     """Answer a question, with the distribution over answers and a confidence."""
-    call = _call(body, shared.models, shared.settings)
+    call = ask_call(body, shared.models, shared.settings)
     return await while_connected(request, _answer(call, shared, seen))
 
 
@@ -114,7 +114,12 @@ def question_of(question: str | None, messages: list[Message] | None) -> tuple[Q
     return question, "question"
 
 
-def _call(body: AskRequest, models: ServedModels, settings: ServerSettings) -> Call:
+def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -> Call:
+    """What a request asks.
+
+    Raises:
+        ApiError: A field is wrong.
+    """
     served, gated = models.find(body.model)
     kind = checked_kind(body.kind)
     question, asked = question_of(body.question, body.messages)
