@@ -89,7 +89,7 @@ class Served:
     def stop(self) -> None:
         self.client.close()
         self.ask_to_stop()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
