@@ -39,7 +39,7 @@ class ScoreRequest(Wire):
     """The question; this or `messages`."""
     messages: list[Message] | None = Field(default=None, min_length=1)
     """A conversation whose last user message is answered."""
-    answer: str
+    answer: str = Field(min_length=1)
     """The answer."""
     samples: list[str] | None = Field(default=None, min_length=1, max_length=256)
     """What else was answered to the question; without them, a fresh tree is decoded."""

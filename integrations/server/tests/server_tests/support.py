@@ -89,7 +89,7 @@ class Served:
     def stop(self) -> None:
         self.client.close()
         self.ask_to_stop()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -103,6 +103,8 @@ def listening(app: FastAPI, settings: ServerSettings) -> Served:
         timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
     )
     listener = config.bind_socket()
+    # Little is left in sockets that nobody reads.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -127,7 +129,10 @@ def raw_request(
 ) -> Iterator[socket.socket]:
     """A request that is written by hand, and its socket."""
     host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        connection.settimeout(20)
+        connection.connect((host, int(port)))
         head = [
             f"POST {path} HTTP/1.1",
             f"Host: {host}:{port}",

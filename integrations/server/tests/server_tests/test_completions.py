@@ -22,7 +22,7 @@ def test_a_text_goes_on(server: Served) -> None:
 
 
 def test_several_texts_and_samples(server: Served) -> None:
-    found = complete(server, prompt=["a", [98, 257]], n=2, max_tokens=2, seed=1).json()
+    found = complete(server, prompt=[[97, 257], [98, 257]], n=2, max_tokens=2, seed=1).json()
     assert [one["index"] for one in found["choices"]] == [0, 1, 2, 3]
     assert {one["finish_reason"] for one in found["choices"]} == {"length"}
     assert {one["text"] for one in found["choices"]} <= {"So", "We", "Wh"}
