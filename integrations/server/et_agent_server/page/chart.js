@@ -2,7 +2,7 @@
 
 import { made } from "/ui/result.js";
 
-const WIDTH = 640, HEIGHT = 300, LEFT = 52, BOTTOM = 40, TOP = 12, RIGHT = 12;
+const WIDTH = 640, HEIGHT = 300, LEFT = 62, BOTTOM = 42, TOP = 12, RIGHT = 24;
 const SVG = "http://www.w3.org/2000/svg";
 
 function drawn(tag, attributes, ...children) {
@@ -33,7 +33,7 @@ export class Chart {
         drawn("text", { x: LEFT - 6, y: this.y(tick) + 4, "text-anchor": "end" }, y.format(tick)));
     }
     this.svg.append(drawn("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, x.name),
-      drawn("text", { transform: `translate(13,${(HEIGHT - BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.name));
+      drawn("text", { transform: `translate(14,${(HEIGHT - BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.name));
     this.box = made("div", { class: "plot" }, this.svg);
   }
 

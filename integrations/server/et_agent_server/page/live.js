@@ -71,7 +71,7 @@ export class LiveQuestion {
     this.tip.hide();
     this.tip.answers = answers;
     this.map = new TreeMap({ tree: event.tree }, answers, { onSelect: () => {}, tip: this.tip });
-    this.place.replaceChildren(legend({ tree: event.tree }), this.map.box);
+    this.place.replaceChildren(legend(), this.map.box);
     if (at) this.map.box.scrollTo(...at);
     else this.map.reveal(this.map.root);
   }

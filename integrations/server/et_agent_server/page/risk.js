@@ -5,6 +5,7 @@ import { Chart } from "/ui/chart.js";
 import { threshold } from "/ui/settings.js";
 import { card, made, number, percent, table, visible, whole } from "/ui/result.js";
 
+const FIRST = 0.05; // target that is shown first, or the next one that can be kept
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
 class Risk {
@@ -14,7 +15,7 @@ class Risk {
     this.body = made("div");
     this.box = made("div", { class: "view" }, made("h1", {}, "Risk and coverage"),
       made("p", { class: "soft" }, "Set the error that you accept, on questions with known answers, and take the threshold over for your own."),
-      made("p", { class: "field" }, made("label", { for: "run" }, "Evaluation run"), this.pick), this.body);
+      made("p", { class: "field run" }, made("label", { for: "run" }, "Evaluation run"), this.pick), this.body);
     this.pick.addEventListener("change", () => this.load());
   }
 
@@ -48,7 +49,7 @@ class Risk {
   }
 
   draw(report) {
-    const most = Math.max(0.1, ...report.risk), to = Math.min(1, Math.ceil(most * 10) / 10);
+    const most = Math.max(...report.risk, report.targets.at(-1).target_error), to = Math.min(1, Math.ceil(most * 10) / 10);
     const ticks = TICKS.map((part) => part * to);
     this.chart = new Chart(
       `Risk-coverage curve of ${report.run.name}: ${percent(report.risk.at(-1))} of all answers are wrong`,
@@ -56,8 +57,7 @@ class Risk {
       { name: "risk: share wrong", to, ticks, format: percent });
     this.chart.line(report.coverage.map((x, place) => [x, report.risk[place]]), "curve");
     this.marks = [];
-    const first = report.targets.findIndex((one) => one.threshold !== null);
-    const start = Math.max(first, report.targets.findIndex((one) => one.target_error >= 0.1));
+    const start = Math.max(0, report.targets.findIndex((one) => one.threshold !== null && one.target_error >= FIRST));
     this.slider = made("input", { id: "target", type: "range", min: 0, max: report.targets.length - 1, step: 1, value: start });
     this.said = made("output", { for: "target" });
     this.found = made("div", { role: "status" });
@@ -68,15 +68,16 @@ class Risk {
       const at = report.coverage.findIndex((one) => one >= part - 1e-9);
       return made("tr", {}, made("td", {}, percent(part)), made("td", { class: "number" }, percent(report.risk[at])));
     });
+    const about = `${whole(report.run.questions)} questions of ${report.run.data}, ${percent(report.accuracy)} right, judged by the ${report.judged_by}.`;
     this.body.replaceChildren(made("div", { class: "cards" },
-      card("Risk-coverage curve", true, this.chart.box,
+      card("Risk-coverage curve", false, this.chart.box,
         made("p", { class: "field" }, made("label", { for: "target" }, "Target error"), this.slider, this.said)),
-      card("Threshold", false, this.found, this.use),
-      card("The run", false,
-        made("p", {}, `${whole(report.run.questions)} questions of ${visible(report.run.data)}, ${percent(report.accuracy)} right, judged by the ${visible(report.judged_by)}.`),
-        made("p", { class: "soft" }, visible(`${report.run.model}; ${report.run.decoder}`)),
-        report.fitted_on_it ? made("p", { class: "bad" }, "It was fitted on questions of this data: if these are among them, all of this is too good and no bound holds.") : null,
-        table("Risk by coverage", [["coverage"], ["wrong", true]], rows))));
+      made("div", { class: "stack" },
+        card("Threshold", false, this.found, this.use),
+        card("The run", false, made("p", {}, visible(about)),
+          made("p", { class: "soft" }, visible(`${report.run.model}; ${report.run.decoder}`)),
+          report.fitted_on_it ? made("p", { class: "bad" }, "It was fitted on questions of this data: if these are among them, all of this is too good and no bound holds.") : null,
+          table("Risk by coverage", [["coverage"], ["wrong", true]], rows)))));
     this.move(report);
   }
 
@@ -85,8 +86,7 @@ class Risk {
     this.said.textContent = percent(one.target_error);
     this.slider.setAttribute("aria-valuetext", percent(one.target_error));
     for (const mark of this.marks) mark.remove();
-    const highest = this.chart.across(one.target_error, "target");
-    this.marks = [highest];
+    this.marks = [this.chart.across(one.target_error, "target")];
     this.chosen = one.threshold;
     this.use.disabled = one.threshold === null;
     if (one.threshold === null) {

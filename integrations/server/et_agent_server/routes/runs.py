@@ -1,5 +1,6 @@
 """`/v1/runs`: stored evaluation runs, and the thresholds that they certify."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -72,7 +73,7 @@ class RiskReport(Wire):
     probability: float
     """Probability with which each threshold keeps its target."""
     targets: list[TargetReport]
-    """Thresholds for targets from 0 to 0.5."""
+    """Thresholds for targets from 0 to 0.5, or to where every question is answered."""
 
 
 @router.get("/v1/runs", summary="List stored evaluation runs")
@@ -116,8 +117,16 @@ def risk(name: str) -> RiskReport:
         coverage=coverage[shown].tolist(),
         risk=wrong[shown].tolist(),
         probability=control.confidence,
-        targets=[_target(target, judged) for target in _TARGETS],
+        targets=list(_targets(judged)),
     )
+
+
+def _targets(judged: JudgedRun) -> Iterator[TargetReport]:
+    for target in _TARGETS:
+        found = _target(target, judged)
+        yield found
+        if found.coverage == 1:  # a larger error brings nothing more
+            return
 
 
 def _target(target: float, judged: JudgedRun) -> TargetReport:
