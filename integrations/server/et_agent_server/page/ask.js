@@ -125,7 +125,10 @@ class Conversation {
   }
 
   add(question) {
-    const turn = new Turn(question, (one) => this.show(one));
+    const turn = new Turn(question, (one) => {
+      this.show(one);
+      this.detail.scrollIntoView({ block: "nearest" });
+    });
     this.turns.push(turn);
     this.list.append(turn.box);
     return turn;
@@ -149,6 +152,7 @@ class Conversation {
     const stopping = this.stopping = new AbortController();
     const parts = { thought: "", answer: "" };
     turn.live = new LiveQuestion();
+    turn.draw();
     this.text.value = this.fault.textContent = "";
     this.busy(true);
     this.show(turn);

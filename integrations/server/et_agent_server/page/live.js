@@ -14,8 +14,8 @@ class Growing {
   distribution(tree) {
     const found = new Map(this.order.map((answer) => [answer, { answer, share: 0, leaves: 0 }]));
     for (const leaf of tree.leaves.filter((one) => one.finish !== "cancelled")) {
-      const so_far = found.get(leaf.answer) ?? { answer: leaf.answer, share: 0, leaves: 0 };
-      found.set(leaf.answer, { ...so_far, share: so_far.share + leaf.weight, leaves: so_far.leaves + leaf.count });
+      const before = found.get(leaf.answer) ?? { answer: leaf.answer, share: 0, leaves: 0 };
+      found.set(leaf.answer, { ...before, share: before.share + leaf.weight, leaves: before.leaves + leaf.count });
     }
     this.order = [...found.keys()];
     return [...found.values()];

@@ -6,7 +6,7 @@ import { threshold } from "/ui/settings.js";
 import { card, made, number, percent, table, visible, whole } from "/ui/result.js";
 
 const FIRST = 0.05; // target that is shown first, or the next one that can be kept
-const TICKS = [0, 0.25, 0.5, 0.75, 1];
+const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 class Risk {
   constructor(shared) {

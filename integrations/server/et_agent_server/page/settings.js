@@ -6,10 +6,10 @@ const DOUBTS = {
   "": "no gate", abstain: "give no answer", escalate: "ask the larger model", ask: "ask back", mark: "give it with a mark",
 };
 const THRESHOLD = "et-agent-threshold";
-let made_so_far = 0;
+let fields = 0;
 
 function field(label, control) {
-  control.id = `setting-${(made_so_far += 1)}`;
+  control.id = `setting-${(fields += 1)}`;
   return made("p", { class: "field" }, made("label", { for: control.id }, label), control);
 }
 
@@ -19,12 +19,14 @@ function choice(pairs, chosen) {
 
 /** The threshold that the user took over from a run, or the server's. */
 export const threshold = {
+  taken: () => sessionStorage.getItem(THRESHOLD) !== null,
   get: (offer) => sessionStorage.getItem(THRESHOLD) ?? String(offer.answer_at),
   set: (value) => sessionStorage.setItem(THRESHOLD, String(value)),
 };
 
 export class Settings {
-  constructor(offer, shared, { leaves = offer.leaves, doubt = "" } = {}) {
+  constructor(offer, shared, { leaves = offer.leaves } = {}) {
+    const doubt = threshold.taken() ? offer.doubts[0] : "";
     this.model = choice(offer.models.map((name) => [name, name]));
     this.leaves = made("input", { type: "number", min: 1, max: offer.most_leaves, step: 1, value: leaves, required: "" });
     this.temperature = made("input", { type: "number", min: 0, max: 2, step: 0.05, placeholder: "the decoder's" });

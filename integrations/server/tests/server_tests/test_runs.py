@@ -26,7 +26,7 @@ def run(path: Path, questions: int, gold: str) -> None:
         for at in range(questions)
     ]
     with ScriptedModel.from_texts({"\\boxed{4}": 1.0}) as model, RunStore(path) as runs:
-        evaluate(model, items, {"tree": EntropyTree(leaves=4)}, runs, data="made/up")
+        evaluate(model, items, {"tree": EntropyTree(leaves=16)}, runs, data="made/up")
         begin_run(runs, model, EntropyTree(leaves=2), "begun", data="made/up")
 
 

@@ -1,5 +1,6 @@
 """A browser, and a server whose model takes its time, so that trees are seen while they grow."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,12 +35,19 @@ TEXTS = {
 POLICY = GatePolicy(answer_at=0.4, cautious=False)
 
 
-def slow(texts: Mapping[str, float] | Callable[[str], Mapping[str, float]]) -> ScriptedModel:
-    """A model that waits before every token, as real ones do."""
+def slow(
+    texts: Mapping[str, float] | Callable[[str], Mapping[str, float]],
+    *,
+    halts_at: int | None = None,
+    goes_on: threading.Event | None = None,
+) -> ScriptedModel:
+    """A model that waits before every token, as real ones do, and at one for a test to let it go on."""
     quick = ScriptedModel.from_texts(texts)
 
     def script(prompt: str, tokens: Sequence[int]) -> NDArray[np.float32]:
         time.sleep(0.003)
+        if goes_on is not None and len(tokens) == halts_at:
+            goes_on.wait(60)
         return quick._script(prompt, tokens)
 
     return ScriptedModel(script)

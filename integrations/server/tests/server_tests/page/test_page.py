@@ -1,13 +1,14 @@
 """The page in a browser: asking, correcting, comparing, thresholds, decisions, keys."""
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..support import Served, endless, until
-from .conftest import QUESTION, Open, slow
+from .conftest import QUESTION, TEXTS, Open, slow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -32,7 +33,8 @@ def gate_on(page: "Page", doubt: str = "abstain", at: str = "0.4") -> None:
 
 
 def test_words_and_tree_are_shown_before_the_tree_is_done(site: Site, open_page: Open) -> None:
-    page = open_page(site())
+    goes_on = threading.Event()
+    page = open_page(site(slow(TEXTS, halts_at=16, goes_on=goes_on)))
     ask(page)
     page.locator(".said", has_text="3 cats").wait_for()
     page.get_by_role("treeitem", name=re.compile("unfinished")).first.wait_for()
@@ -40,6 +42,7 @@ def test_words_and_tree_are_shown_before_the_tree_is_done(site: Site, open_page:
     done, leaves = re.findall(r"\d+", status)[:2]
     assert int(done) < int(leaves)
     assert not page.get_by_role("button", name="Right").is_visible()
+    goes_on.set()
     answered(page)
     assert page.get_by_role("treeitem", name=re.compile("unfinished")).count() == 0
     assert "P(correct)" in page.get_by_role("region", name="Confidence").inner_text()
@@ -115,7 +118,7 @@ def test_a_refused_question_is_told(site: Site, open_page: Open) -> None:
 
 
 def test_a_tree_that_holds_the_keyboard_stays(site: Site, open_page: Open) -> None:
-    page = open_page(site(endless()))
+    page = open_page(site(endless(0.05)))
     ask(page)
     page.locator(".map .item").first.wait_for()
     page.locator(".map").evaluate("one => { one.marked = true; one.focus(); }")
