@@ -73,7 +73,7 @@ def stored_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for n in range(150)
     ]
-    decoder = EntropyTree(leaves=6, max_tokens=32)
+    decoder = EntropyTree(leaves=16, max_tokens=32)
     with ScriptedModel.from_texts(sums) as model, RunStore(path) as store:
         evaluate(model, items, {"tree": decoder}, store, data="sums")
         begin_run(store, model, EntropyTree(leaves=3), "begun", data="sums")
@@ -86,6 +86,7 @@ def site(
 ) -> Callable[..., Served]:
     """Start a server with stored runs and a log: `site(leaves=…)`, or of another model."""
     monkeypatch.setenv("ET_AGENT_RUNS", str(stored_runs))
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))  # labels of one test are its own
 
     def started(model: ScriptedModel | None = None, **settings: Any) -> Served:
         given = {"leaves": 6, "policy": POLICY, "decisions": str(tmp_path / "log.db"), **settings}
