@@ -24,7 +24,7 @@ function drawResult(box, result, decision, tipBox) {
   } else {
     const tip = new Tip(tipBox, answers);
     const path = new PathView(answers, tip);
-    tree = new TreeMap(result, answers, { onSelect: (one) => path.show(one), tip });
+    tree = new TreeMap(result, answers, { onSelect: (one) => path.show(one), tip, room: box.clientWidth });
     const shown = result.tree.nodes.some((node) => node.pieces);
     const note = shown ? null : made("span", {}, "this result carries no texts of single tokens");
     cards.append(card("Tree", true, legend(note), tree.box, path.box));

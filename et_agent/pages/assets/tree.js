@@ -70,11 +70,12 @@ function totalsOf(root, height) {
 }
 
 class TreeMap {
-  constructor(result, answers, { onSelect, tip }) {
+  /** `room` is the width that there is, in pixels. */
+  constructor(result, answers, { onSelect, tip, room = innerWidth }) {
     this.answers = answers;
     this.onSelect = onSelect;
     this.root = hierarchyOf(result.tree, answers);
-    this.column = this.root.height > 8 || innerWidth < 700 ? 150 : 200;
+    this.column = this.root.height > 8 || room < 700 ? 150 : 200;
     this.before = this.root.data.node.entropies.length ? this.column : 48; // room before the first segment's end
     d3.cluster().nodeSize([ROW, this.column]).separation(() => 1)(this.root);
     const rows = this.root.descendants().map((one) => one.x);

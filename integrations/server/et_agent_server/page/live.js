@@ -70,7 +70,7 @@ export class LiveQuestion {
     const answers = new Answers(distribution);
     this.tip.hide();
     this.tip.answers = answers;
-    this.map = new TreeMap({ tree: event.tree }, answers, { onSelect: () => {}, tip: this.tip });
+    this.map = new TreeMap({ tree: event.tree }, answers, { onSelect: () => {}, tip: this.tip, room: this.box.clientWidth });
     this.place.replaceChildren(legend(), this.map.box);
     if (at) this.map.box.scrollTo(...at);
     else this.map.reveal(this.map.root);
