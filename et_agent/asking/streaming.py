@@ -106,7 +106,7 @@ class AnswerStream:
     Leaving the loop or closing the stream stops decoding within one step.
 
     Args:
-        pending: The question; nobody else may follow its steps.
+        pending: The question. Who follows its steps already is told of them too.
         timeout: Seconds in which the last event has to come; None for no limit.
 
     Raises:
@@ -120,7 +120,7 @@ class AnswerStream:
         self._wake: Callable[[], None] = lambda: None
         self._leading = LeadingPath()
         self._shown = {"thought": "", "answer": ""}
-        pending.request.on_step = self._follow
+        self._followed, pending.request.on_step = pending.request.on_step, self._follow
         pending.add_done_callback(lambda _: self._put(None))
         start(pending)
 
@@ -178,6 +178,8 @@ class AnswerStream:
         if request.run.generates and self._leading.grown(tree):
             branch = tree.branches[self._leading.branch]
             self._put(_Step(branch.id, tuple(tree.path(branch.id)), branch.finish is not None))
+        if self._followed is not None:
+            self._followed(request)
 
     def _put(self, step: _Step | None) -> None:
         self._steps.put(step)

@@ -27,9 +27,12 @@ def result() -> AskResult:
         return ask(model, QUESTION, decoder=decoder, alternatives=3)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator["Browser"]:
-    """Headless Chromium; tests that need it are skipped where there is none."""
+    """Headless Chromium; tests that need it are skipped where there is none.
+
+    Its driver runs an event loop in this thread: no `asyncio.run` until the package's tests are over.
+    """
     from shutil import which
 
     playwright = pytest.importorskip("playwright.sync_api")

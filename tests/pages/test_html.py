@@ -12,7 +12,15 @@ import pytest
 
 from et_agent.gate import Decision, Gate, GatePolicy
 from et_agent.pages import notebook_html, result_page
-from et_agent.results import AskResult, CalibrationReport, FieldReport, FieldShare, Leaf, TreeReport
+from et_agent.results import (
+    AskResult,
+    CalibrationReport,
+    ClaimReport,
+    FieldReport,
+    FieldShare,
+    Leaf,
+    TreeReport,
+)
 from et_agent.uncertainty.answer_distribution import AnswerShare
 from tests.pages.conftest import Open
 
@@ -336,10 +344,13 @@ def test_a_large_tree_is_smooth(result: AskResult, open_page: Open) -> None:
     assert (busy() - before) / steps < 0.15
 
 
-def test_claims_are_coloured_where_a_result_has_them(page: str, open_page: Open) -> None:
-    claims = [{"text": "It rains.", "confidence": 0.25}, {"text": "So.", "confidence": None}]
-    assert page.count('"fields":{}') == 1
-    seen = open_page(page.replace('"fields":{}', f'"fields":{{}},"claims":{json.dumps(claims)}'))
+def test_claims_are_coloured_by_confidence(result: AskResult, open_page: Open) -> None:
+    basis = CalibrationReport(source="general", labels=0, interval=(0.1, 0.9))
+    claims = (
+        ClaimReport(text="It rains.", span=(0, 9), confidence=0.25, calibration=basis),
+        ClaimReport(text="So.", span=(10, 13)),
+    )
+    seen = open_page(result_page(result.model_copy(update={"claims": claims})))
     assert seen.locator(".claims li").all_inner_texts() == ["It rains. 25%", "So. not checked"]
     styles = seen.locator(".claims .sure").evaluate_all("all => all.map(one => one.style.cssText)")
     assert styles == ["--part: 25.00%;", ""]
