@@ -235,18 +235,17 @@ def prompts(count: int, words: int) -> list[str]:
 
 def first_text(url: str, sent: dict[str, Any]) -> float:
     """Seconds to the first text of a stream."""
-    began = time.perf_counter()
+    began, seconds = time.perf_counter(), None
     with httpx.stream("POST", f"{url}/v1/chat/completions", json=sent, timeout=300) as response:
         for line in response.iter_lines():
-            if not line.startswith("data: {"):
+            if seconds is not None or not line.startswith("data: {"):
                 continue
             choices = json.loads(line[6:]).get("choices") or [{}]
             if choices[0].get("delta", {}).get("content"):
                 seconds = time.perf_counter() - began
-                for _ in response.iter_lines():
-                    pass
-                return seconds
-    raise RuntimeError("the stream has no text")
+    if seconds is None:
+        raise RuntimeError("the stream has no text")
+    return seconds
 
 
 def median_first(url: str, told: Sequence[str], **fields: Any) -> dict[str, float]:
