@@ -73,6 +73,7 @@ def stream(
     options: AskOptions = DEFAULTS,
     *,
     timeout: float | None = None,
+    on_progress: ProgressCallback | None = None,
     **changes: Unpack[AskKeywords],
 ) -> AnswerStream:
     r"""Answer a question and show the text of its leading path while it is decoded.
@@ -88,6 +89,7 @@ def stream(
         question: The question, or a conversation whose last user message is to be answered.
         options: How it is answered.
         timeout: Seconds in which the last event has to come; None for no limit.
+        on_progress: As for `submit`.
         changes: Fields of `AskOptions` by name.
 
     Returns:
@@ -97,7 +99,8 @@ def stream(
         EtAgentError: As for `submit`.
     """
     asked = _checked(options).changed(**changes)
-    return AnswerStream(PendingAnswer(model, question, asked), timeout=timeout)
+    pending = PendingAnswer(model, question, asked, on_progress=on_progress)
+    return AnswerStream(pending, timeout=timeout)
 
 
 def submit_all(

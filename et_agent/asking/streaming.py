@@ -134,7 +134,7 @@ class AnswerStream:
     Leaving the loop or closing the stream stops decoding within one step.
 
     Args:
-        pending: The question; nobody else may follow its steps.
+        pending: The question. Who follows its steps already is told of them too.
         timeout: Seconds in which the last event has to come; None for no limit.
 
     Raises:
@@ -150,7 +150,7 @@ class AnswerStream:
         self._wake: Callable[[], None] = lambda: None
         self._leading = LeadingPath()
         self._shown = {"thought": "", "answer": ""}
-        pending.request.on_step = self._follow
+        self._followed, pending.request.on_step = pending.request.on_step, self._follow
         pending.add_done_callback(lambda _: self._put(None))
         start(pending)
 
@@ -221,8 +221,12 @@ class AnswerStream:
 
     def _follow(self, request: Request) -> None:
         """Called in the model's thread: what a path says is read by who iterates."""
-        if not request.run.generates:
-            return
+        if request.run.generates:
+            self._note(request)
+        if self._followed is not None:
+            self._followed(request)
+
+    def _note(self, request: Request) -> None:
         tree = request.run.tree
         if self._leading.grown(tree):
             branch = tree.branches[self._leading.branch]

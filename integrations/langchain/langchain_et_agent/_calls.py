@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -213,7 +213,7 @@ class Call:
 
     async def achunks(
         self, messages: Sequence[BaseMessage], stop: Sequence[str]
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
         """The same without blocking the event loop."""
         if not self._leads:
             for chunk in chunks_of(await self.amessage(messages, stop)):

@@ -1,6 +1,7 @@
 """`ChatEntropyTree`: a local model as a LangChain chat model, with a confidence in each reply."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from copy import copy
 from dataclasses import fields
 from typing import Annotated, Any, Literal, Self, cast
@@ -399,10 +400,11 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         chunks = self._call(kwargs).achunks(messages, self._stops(stop))
-        async for chunk in chunks:
-            if run_manager is not None:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     # --- Tools and structured output
 
