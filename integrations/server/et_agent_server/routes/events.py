@@ -1,5 +1,6 @@
 """`/v1/ask/events`: a question to et-agent, whose tree is told while it grows."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -108,8 +109,9 @@ async def _events(
     yield data(Began(id=call.id, gated=call.gating is not None))
     running.own(pending)
     try:
-        async with within(shared.settings.seconds):
-            async for event in AnswerStream(pending).with_trees():
+        stream = contextlib.aclosing(AnswerStream(pending).with_trees())
+        async with within(shared.settings.seconds), stream as told:
+            async for event in told:
                 match event:
                     case TextDelta():
                         seen.texted()
