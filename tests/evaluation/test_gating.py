@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration.prior import Prior
 from et_agent.decoding import EntropyTree
 from et_agent.errors import DataError
 from et_agent.evaluation.gating import (
@@ -48,8 +49,9 @@ def test_confidences_of_a_calibrator_are_its_own_or_the_lower_ends() -> None:
 
 
 def test_a_run_is_judged_by_the_best_map_that_applies(tmp_path: Path) -> None:
+    data = Prior.shipped().groups[0].data
     with half_knowing_model() as model, RunStore(tmp_path / "runs.sqlite") as store:
-        runs, _ = evaluate(model, sums(6), {"tree": EntropyTree(leaves=4)}, store, data="gsm8k")
+        runs, _ = evaluate(model, sums(6), {"tree": EntropyTree(leaves=4)}, store, data=data)
         records = store.records(runs[0])
     held = best_map(runs[0], records)
     assert held.source == "general"
