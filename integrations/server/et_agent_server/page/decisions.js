@@ -26,7 +26,7 @@ function driftCard(drift) {
   const ticks = [0.01, 0.1, 1, alarm, 100, 1000, 1e4].filter((one) => one >= low && one <= high);
   const told = drift.drifted
     ? `The confidence has drifted: it is ${drift.direction}. Fit it again.`
-    : "The labels fit the confidence.";
+    : "The labels do not speak against the confidence.";
   const chart = new Chart(`Evidence of drift after each of ${plural(evidence.length, "label", "labels")}, now ${number(evidence.at(-1))}. ${told}`,
     { name: "labels", to: Math.max(1, evidence.length), ticks: [0, evidence.length], format: whole },
     { name: "evidence (log)", from: low, to: high, ticks, log: true, format: (one) => (one < 1 ? String(one) : whole(one)) });

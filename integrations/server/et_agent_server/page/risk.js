@@ -39,8 +39,9 @@ class Risk {
   }
 
   async load() {
+    const name = this.pick.value;
+    this.body.replaceChildren(made("p", { class: "soft", role: "status" }, "Reading the run…"));
     try {
-      const name = this.pick.value;
       const report = await json(`/v1/runs/${encodeURIComponent(name)}/risk`);
       if (name === this.pick.value) this.draw(report);
     } catch (error) {

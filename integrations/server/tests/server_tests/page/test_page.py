@@ -208,7 +208,7 @@ def test_decisions_and_drift_are_shown(site: Site, open_page: Open) -> None:
     assert [cells(row)[5] for row in log.get_by_role("row").all()[1:]] == ["wrong", "wrong"]
     assert "2 of 2 labelled" in page.get_by_role("table", name="Report").inner_text()
     drift = page.get_by_role("region", name="Drift")
-    assert "The labels fit the confidence." in drift.inner_text()
+    assert "The labels do not speak against the confidence." in drift.inner_text()
     assert "after each of 2 labels" in (drift.get_by_role("img").get_attribute("aria-label") or "")
 
 
