@@ -14,7 +14,7 @@ from et_agent.asking.api import (
 )
 from et_agent.asking.conversation import check_text
 from et_agent.asking.options import AskOptions, Calibration, Chat
-from et_agent.asking.streaming import AnswerStream, StreamEnd, StreamEvent, TextDelta
+from et_agent.asking.streaming import AnswerStream, StreamEnd, StreamEvent, TextDelta, TreeGrown
 
 __all__ = [
     "AnswerStream",
@@ -28,6 +28,7 @@ __all__ = [
     "StreamEnd",
     "StreamEvent",
     "TextDelta",
+    "TreeGrown",
     "ask",
     "check_text",
     "run_pilot",

@@ -323,7 +323,7 @@ class _Bare:
 
 
 def call_form(
-    model: AnyModel, tools: Sequence[Tool], choice: ToolChoice
+    model: AnyModel, tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True
 ) -> tuple[tuple[Tool, ...], CallForm | None]:
     """The tools that the model is shown and the form that calls have.
 
@@ -331,6 +331,7 @@ def call_form(
         model: The model.
         tools: Tools in OpenAI's form.
         choice: As for `chosen_tool`.
+        parallel: Whether a reply may make several calls.
 
     Raises:
         SettingsError: A tool is not in that form, or the choice is not one of these.
@@ -348,7 +349,7 @@ def call_form(
     if isinstance(model, LanguageModel):
         form = as_generated(model, form)
     # Who names a tool wants it to be called once.
-    several = chosen.name is None
+    several = parallel and chosen.name is None
     return checked, CallForm(form, may, free=chosen.way == "auto", several=several)
 
 

@@ -19,7 +19,7 @@ from et_agent.asking.meaning import NOT_JUDGED, Judgement, MeaningReader
 from et_agent.asking.options import DEFAULTS, AskOptions, check_model, checked_options
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
-from et_agent.asking.reporting import Decoded, form_of_answer, result_of
+from et_agent.asking.reporting import Decoded, form_of_answer, result_of, tree_report
 from et_agent.asking.sampled import SampledThoughts
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.request import Request, StepCallback
@@ -32,7 +32,7 @@ from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel, SampledModel
 from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
-from et_agent.results import AnswerForm, AskResult, Leaf
+from et_agent.results import AnswerForm, AskResult, Leaf, TreeReport
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
@@ -224,6 +224,15 @@ class PendingAnswer:
     def leaf_answer(self, branch: int) -> str | None:
         """What a branch that ended answers; for callbacks in the model's thread."""
         return self._running.label(self.request.run.leaf_key(branch))
+
+    def growing_tree(self) -> TreeReport:
+        """The tree as it is now; for callbacks in the model's thread.
+
+        Leaves that have not ended are "cancelled" and without an answer.
+        """
+        tree = self.request.run.tree
+        reading = self._reader.read_growing(tree, self.leaf_answer)
+        return tree_report(self._model, tree, reading)
 
     @property
     def done(self) -> bool:

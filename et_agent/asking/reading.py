@@ -1,7 +1,7 @@
 """What the paths of a tree say: texts, answers, classes of equal answers."""
 
 import codecs
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from et_agent.answers import (
@@ -257,6 +257,31 @@ class PathReader:
             closed=[self._thoughts is not None and self._thoughts.reached(one) for one in parts],
             offsets=[one.offset for one in parts],
             undecided=joined.undecided,
+        )
+
+    def read_growing(self, tree: Tree, answer: Callable[[int], str | None]) -> TreeReading:
+        """Read a tree that grows, as far as that costs little: its answers are those of ended paths.
+
+        Args:
+            tree: The tree.
+            answer: A branch that ended to what it answers; None for nothing.
+        """
+        parts = [self._parts(tree.path(branch.id)) for branch in tree.branches]
+        said = [None if one.finish is None else answer(one.id) for one in tree.branches]
+        labels = list(dict.fromkeys(one for one in said if one is not None))
+        classes = tuple(None if one is None else labels.index(one) for one in said)
+        leaves = len(parts)
+        return TreeReading(
+            KindGuess(self._kind, "the tree grows"),
+            texts=["" if one.open else self._shown(one.answer) for one in parts],
+            answers=[None] * leaves,
+            classes=AnswerClasses(tuple(labels), classes),
+            calls=[()] * leaves,
+            bodies=[None] * leaves,
+            thoughts=[one.thought for one in parts],
+            thinking=[0 if one.thought is None else one.start for one in parts],
+            closed=[False] * leaves,
+            offsets=[one.offset for one in parts],
         )
 
     def _body(self, text: str) -> Body | None:

@@ -9,19 +9,26 @@ event says so.
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from queue import Empty, SimpleQueue
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from et_agent.arguments import checks_arguments
 from et_agent.asking.pending import PendingAnswer, start
 from et_agent.decoding.request import Request
 from et_agent.decoding.tree import Tree
-from et_agent.results import AskResult, Leaf
+from et_agent.results import AskResult, Leaf, TreeReport
 from et_agent.validation import wait_seconds
 
-__all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta"]
+__all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta", "TreeGrown"]
+
+_PAUSE: Final = 0.25
+"""Seconds between two tellings of the tree at least."""
+_LEAST_DECODING: Final = 9.0
+"""Seconds of decoding for each second that telling of the tree takes, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,21 @@ class StreamEnd:
     agrees: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TreeGrown:
+    """The tree while it grows.
+
+    Attributes:
+        tree: Its nodes and leaves. Leaves that have not ended are "cancelled" and without an answer.
+        tokens: Tokens generated so far.
+        seconds: Wall time so far.
+    """
+
+    tree: TreeReport
+    tokens: int
+    seconds: float
+
+
 StreamEvent = TextDelta | StreamEnd
 """What a stream is made of."""
 
@@ -70,6 +92,12 @@ class _Step:
     path: int
     tokens: tuple[int, ...]
     ended: bool
+
+
+class _NewTree(Enum):
+    """Says that there is a newer tree, which is kept once."""
+
+    THERE = auto()
 
 
 class LeadingPath:
@@ -118,9 +146,11 @@ class AnswerStream:
     @checks_arguments
     def __init__(self, pending: PendingAnswer, *, timeout: float | None = None) -> None:
         self.pending = pending
+        self._grown: deque[TreeGrown] | None = None
+        self._due = 0.0
         seconds = wait_seconds(timeout)
         self._limit = None if seconds is None else time.perf_counter() + seconds
-        self._steps: SimpleQueue[_Step | None] = SimpleQueue()
+        self._steps: SimpleQueue[_Step | _NewTree | None] = SimpleQueue()
         self._wake: Callable[[], None] = lambda: None
         self._leading = LeadingPath()
         self._shown = {"thought": "", "answer": ""}
@@ -147,11 +177,28 @@ class AnswerStream:
         """
         with self:
             while (step := self._next_step()) is not None:
-                yield from self._deltas(step)
+                if isinstance(step, _Step):
+                    yield from self._deltas(step)
             yield from self._end()
 
     async def __aiter__(self) -> AsyncGenerator[StreamEvent, None]:
         """Yield deltas and the end without blocking the event loop; errors as for `__iter__`."""
+        async with contextlib.aclosing(self._events()) as events:
+            async for event in events:
+                if not isinstance(event, TreeGrown):
+                    yield event
+
+    async def with_trees(self) -> AsyncGenerator[StreamEvent | TreeGrown, None]:
+        """The same, and the tree as it grows, about four times per second at most.
+
+        Who is slow to take events gets the newest tree only.
+        """
+        self._grown = deque(maxlen=1)
+        async with contextlib.aclosing(self._events()) as events:
+            async for event in events:
+                yield event
+
+    async def _events(self) -> AsyncGenerator[StreamEvent | TreeGrown, None]:
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -170,7 +217,7 @@ class AnswerStream:
                     continue
                 if step is None:
                     break
-                for event in self._deltas(step):
+                for event in self._deltas(step) if isinstance(step, _Step) else self._trees():
                     yield event
             # Reading the leaves may take a while: formulas are compared.
             for last in await asyncio.to_thread(lambda: list(self._end())):
@@ -178,25 +225,43 @@ class AnswerStream:
 
     def _follow(self, request: Request) -> None:
         """Called in the model's thread: what a path says is read by who iterates."""
-        tree = request.run.tree
-        if request.run.generates and self._leading.grown(tree):
-            branch = tree.branches[self._leading.branch]
-            self._put(_Step(branch.id, tuple(tree.path(branch.id)), branch.finish is not None))
+        if request.run.generates:
+            self._note(request)
         if self._followed is not None:
             self._followed(request)
 
-    def _put(self, step: _Step | None) -> None:
+    def _note(self, request: Request) -> None:
+        tree = request.run.tree
+        if self._leading.grown(tree):
+            branch = tree.branches[self._leading.branch]
+            self._put(_Step(branch.id, tuple(tree.path(branch.id)), branch.finish is not None))
+        began = time.perf_counter()
+        if self._grown is not None and (began >= self._due or request.run.finished):
+            self._grown.append(
+                TreeGrown(self.pending.growing_tree(), tree.tokens_decoded, request.seconds)
+            )
+            self._put(_NewTree.THERE)
+            now = time.perf_counter()
+            # A large tree takes a while to describe, in the thread that decodes it.
+            self._due = now + max(_PAUSE, _LEAST_DECODING * (now - began))
+
+    def _put(self, step: _Step | _NewTree | None) -> None:
         self._steps.put(step)
         self._wake()
 
     def _left(self) -> float | None:
         return None if self._limit is None else max(0.0, self._limit - time.perf_counter())
 
-    def _next_step(self) -> _Step | None:
+    def _next_step(self) -> _Step | _NewTree | None:
         try:
             return self._steps.get(timeout=self._left())
         except Empty:
             raise TimeoutError from None
+
+    def _trees(self) -> Iterator[TreeGrown]:
+        assert self._grown is not None
+        with contextlib.suppress(IndexError):  # it was told when an older one should have been
+            yield self._grown.pop()
 
     def _deltas(self, step: _Step) -> Iterator[TextDelta]:
         thought, answer = self.pending.said(step.tokens, ended=step.ended)

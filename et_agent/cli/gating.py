@@ -11,8 +11,12 @@ from et_agent.cli.guard import command
 from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from et_agent.calibration.finding import Held
     from et_agent.calibration.fingerprint import Fingerprint
+    from et_agent.evaluation.records import QuestionRecord
+    from et_agent.evaluation.store import RunInfo
 
 __all__ = ["gate_app"]
 
@@ -134,10 +138,9 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
-    from et_agent.calibration.fingerprint import Fingerprint
     from et_agent.cli.terminal import one_line, visible, write_line
     from et_agent.errors import SettingsError
-    from et_agent.evaluation.gating import guarantee, outcome, run_confidences
+    from et_agent.evaluation.gating import guarantee, judged_run, outcome, requested_of
     from et_agent.evaluation.plots import draw_risk_coverage
 
     for value in [*(target_error or ()), *(answer_at or ())]:
@@ -152,24 +155,21 @@ def simulate(
         with open_store(store) as runs:
             info = runs.run(name)
             records = runs.records(info)
-        kinds = sorted({record.kind for record in records})
-        requested = Fingerprint.of_run(info.config, kinds)
-        held = _held(calibrator, requested, info.parameters)
-        low = held is not None and (held.source == "general" if cautious is None else cautious)
-        confidence = run_confidences(records, held and held.calibrator, cautious=low)
-        right = np.array([record.correct for record in records], dtype=np.bool_)
+        requested = requested_of(info, records)
+        held = _held(calibrator, requested, info, records)
+        run = judged_run(info, records, held, cautious=cautious)
+        right, confidence = run.right, run.confidence
         drawn[info.name] = (right, confidence)
-        write_line(
-            f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {_sort(held, low)}"
-        )
-        if held is not None and info.config["data"] in _fitted_on(held):
+        write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {run.by}")
+        if run.fitted_on_it:
             write_line(
-                f"  the {_map_of(held)} was fitted on questions of {one_line(info.config['data'])}: if "
+                f"  the {run.map_name} was fitted on questions of {one_line(info.config['data'])}: if "
                 "these are among them, what follows is too good, and no bound holds"
             )
         leaves, most = requested.leaves[1], 1.0
         if held is not None:
-            most = max(held.calibrator.largest(leaves, kind)[low] for kind in kinds)
+            kinds = {record.kind for record in records}
+            most = max(held.calibrator.largest(leaves, kind)[run.cautious] for kind in kinds)
         for threshold in answer_at or ():
             one = outcome(confidence, right, threshold)
             write_line(
@@ -194,39 +194,26 @@ def simulate(
     return 0
 
 
-def _held(given: str | None, requested: "Fingerprint", parameters: int) -> "Held | None":
+def _held(
+    given: str | None,
+    requested: "Fingerprint",
+    info: "RunInfo",
+    records: "Sequence[QuestionRecord]",
+) -> "Held | None":
     """What gives the confidences of a run; None for the share."""
     from et_agent.calibration import Calibrator
-    from et_agent.calibration.finding import Held, find_calibrator
+    from et_agent.calibration.finding import Held
+    from et_agent.evaluation.gating import best_map
 
+    if given is None:
+        return best_map(info, records)
     if given == "none":
         return None
-    if given not in (None, "general"):
-        own = Calibrator.load(Path(given).expanduser())
-        own.check(requested)
-        return Held(own, "own")
-    found = find_calibrator(requested) if given is None else None
-    return found or Held(Calibrator.general(parameters), "general")
-
-
-def _map_of(held: "Held") -> str:
-    return "general map" if held.source == "general" else f"{held.source} calibrator"
-
-
-def _sort(held: "Held | None", low: bool) -> str:
-    """What is compared with a threshold."""
-    if held is None:
-        return "share, not calibrated"
-    return f"{'lower end of the ' if low else ''}confidence of the {_map_of(held)}"
-
-
-def _fitted_on(held: "Held") -> set[str]:
-    """Names of the data sets that the map has learnt from."""
-    from et_agent.calibration.prior import Prior
-
-    if held.source == "general":
-        return {group.data for group in Prior.shipped().groups}
-    return {one.name for one in held.calibrator.data}
+    if given == "general":
+        return Held(Calibrator.general(info.parameters), "general")
+    own = Calibrator.load(Path(given).expanduser())
+    own.check(requested)
+    return Held(own, "own")
 
 
 def _percentage(value: float | None) -> str:

@@ -8,12 +8,28 @@ import numpy as np
 
 from et_agent.arrays import Bools, Doubles
 from et_agent.calibration import Calibrator, RiskControl, Threshold, feature_row
+from et_agent.calibration.finding import Held, find_calibrator
+from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.labels import checked_labels
+from et_agent.calibration.prior import Prior
 from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.records import QuestionRecord
+from et_agent.evaluation.store import RunInfo
 
-__all__ = ["Cascade", "Guarantee", "Outcome", "cascade", "guarantee", "outcome", "run_confidences"]
+__all__ = [
+    "Cascade",
+    "Guarantee",
+    "JudgedRun",
+    "Outcome",
+    "best_map",
+    "cascade",
+    "guarantee",
+    "judged_run",
+    "outcome",
+    "requested_of",
+    "run_confidences",
+]
 
 
 _SPLITS: Final = 200
@@ -43,6 +59,87 @@ def run_confidences(
     elif answered:
         found[answered] = calibrator.predict_proba([feature_row(*one) for one in seen])[:, 1]
     return found
+
+
+def requested_of(info: RunInfo, records: Sequence[QuestionRecord]) -> Fingerprint:
+    """What a calibrator has to be for, to judge a run."""
+    return Fingerprint.of_run(info.config, sorted({record.kind for record in records}))
+
+
+def best_map(info: RunInfo, records: Sequence[QuestionRecord]) -> Held:
+    """The best calibrator that applies to a run, or else the general map."""
+    found = find_calibrator(requested_of(info, records))
+    return found or Held(Calibrator.general(info.parameters), "general")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A stored run with the confidence of each question.
+
+    Attributes:
+        held: What gives the confidences; None for the share.
+        cautious: Whether they are the lower ends of the intervals.
+        confidence: Of each question, float64 [n]; 0 for no answer.
+        right: Whether each was answered rightly, bool [n].
+        fitted_on_it: Whether the map has learnt from questions of the same data. Then nothing that
+            follows from the run holds for others, should these be among them.
+    """
+
+    held: Held | None
+    cautious: bool
+    confidence: Doubles
+    right: Bools
+    fitted_on_it: bool
+
+    @property
+    def map_name(self) -> str:
+        """The map's name for a person."""
+        if self.held is None:
+            return "share"
+        source = self.held.source
+        return "general map" if source == "general" else f"{source} calibrator"
+
+    @property
+    def by(self) -> str:
+        """What is compared with a threshold, for a person."""
+        if self.held is None:
+            return "share, not calibrated"
+        return f"{'lower end of the ' if self.cautious else ''}confidence of the {self.map_name}"
+
+
+def judged_run(
+    info: RunInfo,
+    records: Sequence[QuestionRecord],
+    held: Held | None,
+    *,
+    cautious: bool | None = None,
+) -> JudgedRun:
+    """Confidences of a run's questions.
+
+    Args:
+        info: The run.
+        records: Its questions.
+        held: What gives the confidences; None for the share.
+        cautious: Whether to take the lower ends of the intervals; None does so for the general map.
+
+    Raises:
+        CalibrationError: A feature that the calibrator uses was not measured.
+    """
+    low = held is not None and (held.source == "general" if cautious is None else cautious)
+    return JudgedRun(
+        held=held,
+        cautious=low,
+        confidence=run_confidences(records, held and held.calibrator, cautious=low),
+        right=np.array([record.correct for record in records], dtype=np.bool_),
+        fitted_on_it=held is not None and info.config["data"] in _fitted_on(held),
+    )
+
+
+def _fitted_on(held: Held) -> set[str]:
+    """Names of the data sets that a map has learnt from."""
+    if held.source == "general":
+        return {group.data for group in Prior.shipped().groups}
+    return {one.name for one in held.calibrator.data}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from et_agent.gate.decision import (
 from et_agent.gate.early import EARLY
 from et_agent.gate.escalation import ModelTarget, Target
 from et_agent.gate.gate import Gate
-from et_agent.gate.log import DecisionLog, LoggedLabel, LogReport
+from et_agent.gate.log import DecisionLog, LoggedDecision, LoggedLabel, LogReport
 from et_agent.gate.policy import GatePolicy
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Gate",
     "GatePolicy",
     "LogReport",
+    "LoggedDecision",
     "LoggedLabel",
     "ModelTarget",
     "ReadingOption",

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from et_agent.results import AskResult
 from et_agent.storage import database_errors, open_database
 from et_agent.validation import explained
 
-__all__ = ["DecisionLog", "LogReport", "LoggedLabel"]
+__all__ = ["DecisionLog", "LogReport", "LoggedDecision", "LoggedLabel"]
 
 _APPLICATION: Final = 0x65746764  # "etgd": tells our files from other SQLite files
 
@@ -80,6 +80,43 @@ class LoggedLabel:
     trace_id: str
     right: bool
     example: Example | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """A decision as a log has it, without texts.
+
+    Attributes:
+        number: Where it stands in the log; later ones have larger numbers.
+        trace_id: Its trace id.
+        made: When, ISO 8601, UTC.
+        action: What was done; in a dry run `answer`.
+        would: In a dry run, what would have been done.
+        topic: Topic whose policy was applied.
+        confidence: P(correct); None for a share that stood in for it, and without any.
+        threshold: Lowest value at which the answer is given.
+        source: `CalibrationReport.source`; None without a confidence, and of earlier versions.
+        escalated: Whether the answer came from the escalation target.
+        reason: Why, in one sentence.
+        tokens: Tokens that it cost.
+        seconds: Time that it took.
+        right: Its label; None without one.
+    """
+
+    number: int
+    trace_id: str
+    made: str
+    action: Action
+    would: Action | None
+    topic: str | None
+    confidence: float | None
+    threshold: float
+    source: str | None
+    escalated: bool
+    reason: str
+    tokens: int
+    seconds: float
+    right: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,12 +310,11 @@ class DecisionLog:
         Raises:
             StoreError: The log cannot be read.
         """
-        with self._lock, database_errors(self.path):
-            rows = self._connection.execute(
-                "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
-                "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
-                (trace_id and _readable(trace_id),),
-            ).fetchall()
+        rows = self._read(
+            "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
+            "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
+            trace_id,
+        )
         try:
             return [
                 LoggedLabel(trace, bool(right), text and Example.model_validate_json(text))
@@ -287,6 +323,59 @@ class DecisionLog:
         except ValidationError as error:
             raise StoreError(f"{self.path} is damaged: {explained('decision', error)}") from error
 
+    def entries(self, limit: int, *, before: int | None = None) -> list[LoggedDecision]:
+        """Decisions, the latest first.
+
+        Args:
+            limit: Most of them.
+            before: Only those with smaller numbers; None for all.
+
+        Raises:
+            StoreError: The log cannot be read.
+        """
+        rows = self._read(
+            "SELECT rowid, trace, made, action, would, topic, confidence, threshold, source, "
+            "escalated, reason, tokens, seconds, correct FROM decisions "
+            "WHERE ? IS NULL OR rowid < ? ORDER BY rowid DESC LIMIT ?",
+            before,
+            before,
+            limit,
+        )
+        return [
+            LoggedDecision(
+                number=number,
+                trace_id=trace,
+                made=made,
+                action=Action(action),
+                would=None if would is None else Action(would),
+                topic=topic,
+                confidence=confidence,
+                threshold=threshold,
+                source=source,
+                escalated=bool(escalated),
+                reason=reason,
+                tokens=tokens,
+                seconds=seconds,
+                right=None if correct is None else bool(correct),
+            )
+            for (
+                number, trace, made, action, would, topic, confidence, threshold, source, escalated,
+                reason, tokens, seconds, correct,
+            ) in rows
+        ]  # fmt: skip
+
+    def confidences(self) -> list[tuple[float, bool]]:
+        """(confidence, label) of the gated model's labelled answers, oldest first, for `DriftMonitor`.
+
+        Raises:
+            StoreError: The log cannot be read.
+        """
+        rows = self._read(
+            "SELECT confidence, correct FROM decisions WHERE correct IS NOT NULL AND NOT escalated "
+            "AND confidence IS NOT NULL ORDER BY made, rowid"
+        )
+        return [(confidence, bool(correct)) for confidence, correct in rows]
+
     @checks_arguments(error=StoreError, any_text=True)
     def report(self, topic: str | None = None) -> LogReport:
         """Return rates, realised error, cost and drift, for one topic or for all.
@@ -294,14 +383,13 @@ class DecisionLog:
         Raises:
             StoreError: The log cannot be read.
         """
-        where, values = ("", ()) if topic is None else (" WHERE topic=?", (_readable(topic),))
-        with self._lock, database_errors(self.path):
-            rows = self._connection.execute(
-                "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
-                "escalated, source, reviews, (SELECT late FROM claims WHERE claims.trace = "
-                f"decisions.trace) FROM decisions{where} ORDER BY made, rowid",
-                values,
-            ).fetchall()
+        where, values = ("", ()) if topic is None else (" WHERE topic=?", (topic,))
+        rows = self._read(
+            "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
+            "escalated, source, reviews, (SELECT late FROM claims WHERE claims.trace = "
+            f"decisions.trace) FROM decisions{where} ORDER BY made, rowid",
+            *values,
+        )
         # Labels of escalated answers say nothing of the gated model's confidence.
         judged = [row for row in rows if row[2] is not None and not row[6]]
         answered = [row for row in judged if row[0] == Action.ANSWER]
@@ -329,12 +417,18 @@ class DecisionLog:
             late_replies=sum(row[9] or 0 for row in rows),
         )
 
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._lock, database_errors(self.path):
+            return self._connection.execute(query, _readable(values)).fetchall()
+
     def _run(self, statement: str, *values: Any) -> int:
         with self._lock, database_errors(self.path):
-            kept = [_readable(one) if isinstance(one, str) else one for one in values]
-            return self._connection.execute(statement, kept).rowcount
+            return self._connection.execute(statement, _readable(values)).rowcount
 
 
-def _readable(text: str) -> str:
-    """A text that a file can hold, with escapes for what is not valid Unicode."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _readable(values: Sequence[Any]) -> list[Any]:
+    """Values that a file can hold: texts have escapes for what is not valid Unicode."""
+    return [
+        one.encode("utf-8", "backslashreplace").decode() if isinstance(one, str) else one
+        for one in values
+    ]

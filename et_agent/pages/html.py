@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from et_agent.gate import Decision
     from et_agent.results import AskResult
 
-__all__ = ["notebook_html", "result_page"]
+__all__ = ["drawing_module", "drawing_style", "notebook_html", "result_page"]
 
 # In the order in which they need each other.
 _LIBRARIES: Final = ("d3-path", "d3-selection", "d3-hierarchy", "d3-shape")
-_SCRIPTS: Final = ("basics", "facts", "tree", "path", "page")
+_DRAWING: Final = ("basics", "facts", "tree", "path", "result")
+_NAMES: Final = re.compile(r"^(?:function|class|const) (\w+)", re.MULTILINE)
 _MARKUP: Final = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
 _UNUSED: Final = ("tokens", "received", "prompt_attention")
 _LONGEST_TITLE: Final = 80
@@ -43,7 +44,7 @@ def result_page(result: "AskResult", decision: "Decision | None" = None) -> str:
         "result": _slim(result),
         "decision": None if decision is None else decision.model_dump(mode="json"),
     }
-    style, script = _style(), _script()
+    style, script = drawing_style(), _script()
     title = "".join(one if one.isprintable() else " " for one in result.question)
     parts = {
         "policy": "; ".join(
@@ -92,16 +93,30 @@ def _block(data: object) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_MARKUP)
 
 
+def drawing_module() -> str:
+    """What draws results, as an ES module that exports all of its parts, for pages of servers."""
+    own = _drawing()
+    return "\n".join([_libraries(), own, f"export {{ {', '.join(_NAMES.findall(own))} }};\n"])
+
+
 @cache
-def _style() -> str:
+def drawing_style() -> str:
+    """The style of what `drawing_module` draws."""
     return _asset("assets", "page.css")
 
 
 @cache
 def _script() -> str:
-    libraries = [_asset("vendor", f"{name}.min.js") for name in _LIBRARIES]
-    own = "\n".join(_asset("assets", f"{name}.js") for name in _SCRIPTS)
-    return "\n".join([*libraries, f'(() => {{\n"use strict";\n{own}\n}})();\n'])
+    own = f"{_drawing()}\n{_asset('assets', 'page.js')}"
+    return "\n".join([_libraries(), f'(() => {{\n"use strict";\n{own}\n}})();\n'])
+
+
+def _libraries() -> str:
+    return "\n".join(_asset("vendor", f"{name}.min.js") for name in _LIBRARIES)
+
+
+def _drawing() -> str:
+    return "\n".join(_asset("assets", f"{name}.js") for name in _DRAWING)
 
 
 def _asset(*names: str) -> str:

@@ -1,13 +1,25 @@
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration.prior import Prior
+from et_agent.decoding import EntropyTree
 from et_agent.errors import DataError
-from et_agent.evaluation.gating import cascade, guarantee, outcome, run_confidences
-from tests.evaluation.conftest import record, table
+from et_agent.evaluation.gating import (
+    best_map,
+    cascade,
+    guarantee,
+    judged_run,
+    outcome,
+    run_confidences,
+)
+from et_agent.evaluation.running import evaluate
+from et_agent.evaluation.store import RunStore
+from tests.evaluation.conftest import half_knowing_model, record, sums, table
 
 CONFIDENCE = np.array([0.9, 0.8, 0.6, 0.3])
 RIGHT = np.array([True, True, False, False])
@@ -34,6 +46,23 @@ def test_confidences_of_a_calibrator_are_its_own_or_the_lower_ends() -> None:
     assert found.tolist() == pytest.approx([one.value, 0.0])
     cautious = run_confidences(records, general, cautious=True)
     assert cautious.tolist() == pytest.approx([one.interval[0], 0.0])
+
+
+def test_a_run_is_judged_by_the_best_map_that_applies(tmp_path: Path) -> None:
+    data = Prior.shipped().groups[0].data
+    with half_knowing_model() as model, RunStore(tmp_path / "runs.sqlite") as store:
+        runs, _ = evaluate(model, sums(6), {"tree": EntropyTree(leaves=4)}, store, data=data)
+        records = store.records(runs[0])
+    held = best_map(runs[0], records)
+    assert held.source == "general"
+    judged = judged_run(runs[0], records, held)
+    assert (judged.by, judged.cautious) == ("lower end of the confidence of the general map", True)
+    assert judged.fitted_on_it  # the general map has seen questions of that name
+    bold = judged_run(runs[0], records, held, cautious=False)
+    assert (bold.confidence > judged.confidence).all()
+    assert bold.right.tolist() == [record.correct for record in records]
+    share = judged_run(runs[0], records, None)
+    assert (share.by, share.fitted_on_it) == ("share, not calibrated", False)
 
 
 def test_halves_of_a_calibrated_confidence() -> None:

@@ -171,6 +171,23 @@ def test_drift_shows_up_in_production_labels(tmp_path: Path, judged: Judged) -> 
     assert drift.direction == "overconfident"
 
 
+def test_decisions_are_listed_the_latest_first(tmp_path: Path, judged: Judged) -> None:
+    with DecisionLog(tmp_path / "log.sqlite") as log:
+        gate, traces = Gate(POLICY, log=log), []
+        for confidence in (0.95, 0.5, None):
+            traces.append(gate.resolve(judged(confidence)).trace_id)
+        log.label(traces[0], True)
+        log.label(traces[1], False)
+        found = log.entries(10)
+        assert [one.trace_id for one in found] == traces[::-1]
+        assert [one.right for one in found] == [None, False, True]
+        assert (found[2].confidence, found[2].source, found[0].confidence) == (0.95, "own", None)
+        first = log.entries(2)
+        rest = log.entries(2, before=first[-1].number)
+        assert [*first, *rest] == found
+        assert log.confidences() == [(0.95, True), (0.5, False)]
+
+
 def test_threads_share_a_log(tmp_path: Path, judged: Judged) -> None:
     with DecisionLog(tmp_path / "log.sqlite") as log:
         gate, result = Gate(POLICY, log=log), judged(0.9)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from et_agent.gate import Decision, Gate, GatePolicy
-from et_agent.pages import notebook_html, result_page
+from et_agent.pages import drawing_module, drawing_style, notebook_html, result_page
 from et_agent.results import (
     AskResult,
     CalibrationReport,
@@ -186,6 +186,15 @@ def test_an_unknown_entropy_is_not_shown_as_zero(sampled: AskResult, open_page: 
     assert any("entropy unknown" in label for label in labels)
     assert not any("nats" in label for label in labels)
     assert "0.00 nats" not in (page.locator(".token").first.get_attribute("aria-label") or "")
+
+
+def test_parts_for_servers_pages_are_those_of_the_page(page: str) -> None:
+    module = drawing_module()
+    exported = module.rpartition("export {")[2]
+    assert {"drawResult", "TreeMap", "Answers", "made"} <= set(re.findall(r"\w+", exported))
+    script = Parsed(page).raw["script"][1]
+    assert module.rpartition("export {")[0].rpartition("// A result in cards")[2].strip() in script
+    assert drawing_style() == Parsed(page).raw["style"][0]
 
 
 def test_a_notebook_gets_the_page_in_a_closed_frame(result: AskResult) -> None:

@@ -60,6 +60,9 @@ const heat = (entropy) => Math.min(1, Math.max(0, (entropy || 0) / HOTTEST));
 const nats = (entropy) => (Number.isFinite(entropy) ? `entropy ${number(entropy)} nats` : "entropy unknown");
 const HOTTEST = 2.5; // nats at which the colour of entropy is full
 
+/** What a leaf answers: null for nothing, undefined if it has not ended. */
+const saidBy = (leaf) => (leaf.answer === null && leaf.finish === "cancelled" ? undefined : leaf.answer);
+
 /** Letters and colours of the answers, by their order in the distribution. */
 class Answers {
   constructor(distribution) {
@@ -70,15 +73,18 @@ class Answers {
     return this.places.get(answer) ?? this.places.size;
   }
   letter(answer) {
+    if (answer === undefined) return "…";
     if (answer === null) return "–";
     const place = this.place(answer);
     return place < 26 ? String.fromCharCode(65 + place) : String(place + 1);
   }
   colour(answer) {
+    if (answer === undefined) return "var(--cool)";
     const place = this.place(answer);
     return answer === null || place > 5 ? "var(--rest)" : `var(--a${place})`;
   }
   named(answer, most) {
+    if (answer === undefined) return "unfinished";
     return answer === null ? "no answer" : short(answer, most);
   }
 }

@@ -2,33 +2,5 @@
 
 const { result, decision } = JSON.parse(document.getElementById("data").textContent);
 const page = document.getElementById("page");
-const answers = new Answers(result.distribution);
-let tree = null;
-
 page.append(prose(result.question, "h1", "text"));
-const cards = made("div", { class: "cards" },
-  made("div", { class: "stack" }, answerCard(result, decision), sharesCard(result, answers, (answer) => tree?.only(answer))),
-  confidenceCard(result, decision),
-  Object.keys(result.fields).length ? fieldsCard(result.fields) : null,
-  result.claims?.length ? claimsCard(result.claims) : null);
-page.append(cards);
-
-if (result.tree === null || !result.tree.nodes.length) {
-  cards.append(card("Tree", true, made("p", { class: "soft" }, "This result carries no tree.")));
-} else {
-  const tip = new Tip(document.getElementById("tip"), answers);
-  const path = new PathView(answers, tip);
-  tree = new TreeMap(result, answers, { onSelect: (one) => path.show(one), tip });
-  const shown = result.tree.nodes.some((node) => node.pieces);
-  cards.append(card("Tree", true,
-    made("p", { class: "soft legend" },
-      made("span", {}, "forks and tokens by entropy: 0", made("span", { class: "ramp", "aria-hidden": "true" }), `${HOTTEST} nats`),
-      made("span", {}, "width: path weight"),
-      made("span", {}, "letters: answers"),
-      shown ? null : made("span", {}, "this result carries no texts of single tokens")),
-    tree.box, path.box));
-  const worth = (leaf) => (leaf.data.leaf?.answer === result.answer ? 1 : 0) + leaf.weight;
-  tree.select(tree.root.leaves().reduce((best, leaf) => (worth(leaf) > worth(best) ? leaf : best)), false);
-}
-cards.append(costCard(result));
-tree?.reveal(tree.root);
+drawResult(page, result, decision, document.getElementById("tip"));

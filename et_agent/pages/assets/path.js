@@ -93,7 +93,7 @@ class PathView {
 
   show(one) {
     const leaf = one.data.leaf;
-    const end = leaf ? `answer ${this.answers.letter(leaf.answer)}, ${this.answers.named(leaf.answer, 60)}, ` : "";
+    const end = leaf ? `answer ${this.answers.letter(saidBy(leaf))}, ${this.answers.named(saidBy(leaf), 60)}, ` : "";
     const count = leaf && leaf.count > 1 ? `, ${leaf.count} samples` : "";
     const finish = leaf && ENDS[leaf.finish] ? `, ${ENDS[leaf.finish]}` : "";
     this.title.textContent = `Path to ${leaf ? "the leaf" : "here"}: ${end}path weight ${percent(one.weight)}${count}${finish}`;

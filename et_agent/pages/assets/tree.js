@@ -18,10 +18,10 @@ function hierarchyOf(tree, answers) {
     const under = one.children ?? [];
     const leaf = one.data.leaf;
     one.weight = leaf ? leaf.weight : one.data.node.weight;
-    one.answers = leaf ? new Set([leaf.answer]) : new Set(under.flatMap((child) => [...child.answers]));
+    one.answers = leaf ? new Set([saidBy(leaf)]) : new Set(under.flatMap((child) => [...child.answers]));
     one.thinking = leaf ? leaf.reasoning_tokens : Math.min(...under.map((child) => child.thinking), Infinity);
     const mass = under.reduce((sum, child) => sum + child.weight, 0);
-    one.order = leaf ? answers.place(leaf.answer)
+    one.order = leaf ? answers.place(saidBy(leaf))
       : under.reduce((sum, child) => sum + child.order * child.weight, 0) / (mass || 1);
   });
   return root.sort((a, b) => a.order - b.order || b.weight - a.weight);
@@ -47,8 +47,13 @@ function spoken(one, answers) {
   parts.push(`path weight ${percent(one.weight)}`);
   const entropy = forkEntropy(one);
   if (entropy !== null) parts.push(`fork into ${sides(one).length}, ${nats(entropy)}`);
-  if (one.data.leaf) parts.push(`leaf: answer ${answers.letter(one.data.leaf.answer)}, ${answers.named(one.data.leaf.answer)}`, ENDS[one.data.leaf.finish]);
+  if (one.data.leaf) parts.push(endOf(one.data.leaf, answers));
   return parts.filter(Boolean).join("; ");
+}
+function endOf(leaf, answers) {
+  const said = saidBy(leaf);
+  if (said === undefined) return "unfinished";
+  return [`leaf: answer ${answers.letter(said)}, ${answers.named(said)}`, ENDS[leaf.finish]].filter(Boolean).join("; ");
 }
 const ENDS = { stop: "", length: "cut off", cancelled: "unfinished" };
 
@@ -56,7 +61,7 @@ const ENDS = { stop: "", length: "cut off", cancelled: "unfinished" };
 function totalsOf(root, height) {
   const groups = new Map();
   for (const leaf of root.leaves()) {
-    const answer = leaf.data.leaf?.answer ?? null;
+    const answer = leaf.data.leaf ? saidBy(leaf.data.leaf) : null;
     groups.set(answer, [...(groups.get(answer) ?? []), leaf]);
   }
   const totals = [...groups].map(([answer, leaves]) => ({ answer, children: leaves.map((leaf) => ({ leaf, weight: leaf.weight })) }));
@@ -65,11 +70,12 @@ function totalsOf(root, height) {
 }
 
 class TreeMap {
-  constructor(result, answers, { onSelect, tip }) {
+  /** `room` is the width that there is, in pixels. */
+  constructor(result, answers, { onSelect, tip, room = innerWidth }) {
     this.answers = answers;
     this.onSelect = onSelect;
     this.root = hierarchyOf(result.tree, answers);
-    this.column = this.root.height > 8 || innerWidth < 700 ? 150 : 200;
+    this.column = this.root.height > 8 || room < 700 ? 150 : 200;
     this.before = this.root.data.node.entropies.length ? this.column : 48; // room before the first segment's end
     d3.cluster().nodeSize([ROW, this.column]).separation(() => 1)(this.root);
     const rows = this.root.descendants().map((one) => one.x);
@@ -152,9 +158,9 @@ class TreeMap {
     const forks = this.items.filter((one) => !one.data.leaf);
     forks.append("circle").attr("class", "dot").attr("r", (one) => (forkEntropy(one) === null ? 4 : 9))
       .style("--heat", (one) => length(heat(forkEntropy(one) ?? 0)));
-    const leaves = this.items.filter((one) => one.data.leaf).style("--own", (one) => this.answers.colour(one.data.leaf.answer));
-    leaves.append("rect").attr("class", "leaf").attr("x", -10).attr("y", -10).attr("width", 20).attr("height", 20).attr("rx", 4);
-    leaves.append("text").attr("class", "letter").attr("dy", "0.36em").text((one) => this.answers.letter(one.data.leaf.answer));
+    const leaves = this.items.filter((one) => one.data.leaf).style("--own", (one) => this.answers.colour(saidBy(one.data.leaf)));
+    leaves.append("rect").attr("class", (one) => (saidBy(one.data.leaf) === undefined ? "leaf unfinished" : "leaf")).attr("x", -10).attr("y", -10).attr("width", 20).attr("height", 20).attr("rx", 4);
+    leaves.append("text").attr("class", "letter").attr("dy", "0.36em").text((one) => this.answers.letter(saidBy(one.data.leaf)));
     this.items.append("circle").attr("class", "ring").attr("r", 15);
   }
 
