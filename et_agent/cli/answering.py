@@ -4,13 +4,12 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from et_agent.asking import submit_all
 from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.pending import PendingAnswer
-from et_agent.calibration import Calibrator
 from et_agent.cli import labelling, loading
+from et_agent.cli.asking_options import read_calibrator
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
@@ -33,14 +32,8 @@ class AskSettings:
     model: str
     decoder: str
     options: AskOptions
-    context: int | None
-    threads: int | None
-    width: int | None
-    attention: bool | None
-    dequantize: bool
-    gpu: loading.GpuSettings
-    prefix_memory: int | None
-    prefix_file: str | None
+    attention: bool
+    load: loading.LoadSettings
     calibrator: str | None
     explain: bool
     learn: bool
@@ -56,12 +49,9 @@ def answer(settings: AskSettings) -> int:
     Raises:
         EtAgentError: Nothing could be answered.
     """
-    loading.check_load_settings(
-        context=settings.context, threads=settings.threads, width=settings.width
-    )
     if settings.learn:
         labelling.check_terminal(as_json=settings.as_json, calibrator=settings.calibrator)
-    calibration = _calibration(settings.calibrator)
+    calibration = read_calibrator(settings.calibrator)
     spec = settings.model
     texts = [question.text for question in settings.questions]
     shown = is_watched() and not is_verbose()
@@ -70,25 +60,8 @@ def answer(settings: AskSettings) -> int:
         Board(texts, model=spec, decoder=settings.decoder, shown=shown) as board,
     ):
         interrupts.cursor_hidden = shown
-        with loading.open_model(
-            spec,
-            context=settings.context,
-            threads=settings.threads,
-            width=settings.width,
-            attention=settings.attention is not False,
-            dequantize=settings.dequantize,
-            gpu=settings.gpu,
-            prefix_memory=settings.prefix_memory,
-            prefix_file=settings.prefix_file,
-            progress=board.transfer,
-        ) as model:
+        with loading.open_model(spec, **settings.load, progress=board.transfer) as model:
             return _answer_with(model, settings, calibration, board, interrupts)
-
-
-def _calibration(given: str | None) -> Calibration:
-    if given is None:
-        return "auto"
-    return None if given == "none" else Calibrator.load(Path(given).expanduser())
 
 
 def _answer_with(
@@ -117,7 +90,7 @@ def _answer_with(
         names=[question.where for question in settings.questions],
         on_progress=board.note if board.shown else None,
         calibrator=calibrator,
-        attention=settings.attention is True,
+        attention=settings.attention,
     )
     try:
         interrupts.on_interrupt = cancel

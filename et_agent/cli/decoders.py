@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHAINS",
+    "STOPPING_PANEL",
     "TREE",
     "TREE_PANEL",
+    "ChosenDecoder",
     "DecoderCommand",
     "DecoderOption",
+    "chosen_decoder",
     "decoder_options",
     "decoder_settings",
-    "given_settings",
     "option",
 ]
 
@@ -41,7 +43,7 @@ CHAINS: Final = "multi-chain"
 """The same for models behind servers."""
 TREE_PANEL: Final = "Tree"
 """The group of options of decoders in the help."""
-_STOPPING_PANEL: Final = "Stopping early"
+STOPPING_PANEL: Final = "Stopping early"
 _SHORT: Final = {"branching": "b"}
 
 
@@ -124,7 +126,7 @@ def _without_none(annotation: Any) -> Any:
 class DecoderCommand(ShortHelpCommand):
     """A command that has the options of all decoders, before its own option `--seed`.
 
-    What was given of them is in `given_settings`.
+    `chosen_decoder` says what was given of them.
     """
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -145,9 +147,67 @@ class DecoderCommand(ShortHelpCommand):
         return rest
 
 
-def given_settings(context: typer.Context) -> dict[str, Any]:
-    """The options of decoders that were given with a `DecoderCommand`, by field name."""
-    return dict(context.obj or {})
+@dataclass(frozen=True, slots=True)
+class ChosenDecoder:
+    """The decoder of a call.
+
+    Attributes:
+        name: Its name on the command line.
+        settings: Its settings; None where no option says anything, so that the question decides.
+        named: Whether `--decoder` named it.
+    """
+
+    name: str
+    settings: "DecoderSettings | None"
+    named: bool = False
+
+    def of_model(self, *, served: bool) -> "DecoderSettings | None":
+        """The same for another model; of settings, those that its decoder has too."""
+        from et_agent.decoding import Greedy, MultiChain
+        from et_agent.decoding.schedules import EntropyTree
+
+        own = self.settings
+        made = MultiChain if served else EntropyTree
+        if own is None or isinstance(own, Greedy | made) or (self.named and not served):
+            return own
+        known = {
+            one.field
+            for one in decoder_options()
+            if any(issubclass(having, made) for having in one.classes)
+        }
+        return made(**{name: getattr(own, name) for name in own.model_fields_set & known})
+
+
+def chosen_decoder(
+    context: typer.Context,
+    name: str | None,
+    *,
+    served: bool,
+    seed: int | None = None,
+    attention: bool | None = None,
+    preset: Mapping[str, Any] | None = None,
+) -> ChosenDecoder:
+    """The decoder that the options of a `DecoderCommand` ask for.
+
+    Args:
+        context: The call.
+        name: What `--decoder` names; None for that of the model.
+        served: Whether the model is behind a server.
+        seed: What `--seed` says. It is no setting, but has to apply.
+        attention: What `--attention` says.
+        preset: Settings by field name, which options replace.
+
+    Raises:
+        SettingsError: An option is out of range, contradicts another, or does not apply.
+    """
+    if seed is not None and seed < 0:
+        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    given = {**(preset or {}), **(context.obj or {})}
+    checked = given if seed is None else {**given, "seed": seed}
+    taken = name or (CHAINS if served else TREE)
+    settings = decoder_settings(taken, checked, attention=attention is not False)
+    named = name is not None
+    return ChosenDecoder(taken, settings if named or given else None, named)
 
 
 @functools.cache
@@ -195,9 +255,7 @@ def _parameter(name: str, one: DecoderOption, *, hidden: bool = False) -> inspec
 
 
 def _panel(one: DecoderOption) -> str:
-    return (
-        _STOPPING_PANEL if any(one.field in made.stopping for made in one.classes) else TREE_PANEL
-    )
+    return STOPPING_PANEL if any(one.field in made.stopping for made in one.classes) else TREE_PANEL
 
 
 def _help(one: DecoderOption) -> str:

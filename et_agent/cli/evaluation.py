@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.ask import ChatName
+from et_agent.cli.asking_options import ChatName, ChatStyle
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import (
     ContextSize,
@@ -91,9 +91,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     sample_seed: Annotated[int, typer.Option(help="Seed for shuffling the questions.")] = 0,
     system_prompt: SystemPrompt = None,
-    chat: Annotated[
-        ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
-    ] = ChatName.MODEL,
+    chat: ChatStyle = ChatName.MODEL,
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
     template_options: TemplateOptions = None,
@@ -145,7 +143,7 @@ def run(
                 data=data,
                 seed=seed,
                 system_prompt=system_prompt,
-                chat="plain" if chat is ChatName.PLAIN else "model",
+                chat=chat.value,
                 **thinking_keywords(thinking, max_thinking_tokens, template_options),
                 on_progress=meter.move,
             )

@@ -5,21 +5,47 @@ from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.ask import KindName, Passages
-from et_agent.cli.decoders import TREE
-from et_agent.cli.guard import command
+from et_agent.cli.asking_options import (
+    Alternatives,
+    CalibratorFile,
+    ChatName,
+    ChatStyle,
+    DecoderName,
+    Explain,
+    Kind,
+    KindName,
+    Passages,
+    SameAnswers,
+    Schema,
+    Seed,
+    System,
+    read_calibrator,
+)
+from et_agent.cli.decoders import STOPPING_PANEL, DecoderCommand, chosen_decoder
+from et_agent.cli.guard import be_verbose, command, is_verbose
+from et_agent.cli.help import HelpAll
+from et_agent.cli.pages import Html, PageFiles, Png, Svg
 from et_agent.cli.policies import policy_of
 from et_agent.cli.run_options import (
     MODEL_METAVAR,
+    Attention,
+    ContextSize,
+    CpuThreads,
+    Dequantize,
     Fast,
     GpuLayers,
     MainGpu,
     ModelSpec,
+    PrefixFile,
+    PrefixMemory,
     SplitMode,
+    Unpack,
+    Verbose,
+    Width,
 )
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
@@ -31,9 +57,12 @@ from et_agent.cli.thinking import (
 
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
-    from et_agent.gate import Decision
+    from et_agent.results import AskResult
 
-__all__ = ["Cautious", "gated_ask"]
+__all__ = ["Cautious", "GateAskCommand", "gated_ask"]
+
+_GATE: Final = "Gate"
+_OUTPUT: Final = "Output"
 
 Cautious = Annotated[
     bool | None,
@@ -41,17 +70,12 @@ Cautious = Annotated[
         "--cautious/--not-cautious",
         help="Compare the lower end of the confidence's interval, or the confidence itself.",
         show_default="cautious for the general map",
+        rich_help_panel=_GATE,
     ),
 ]
 
 UNANSWERED: Final = 3
 """Exit code where no answer is given."""
-_COLOURS: Final = {
-    "answer": "green",
-    "escalate": "yellow",
-    "abstain": "red",
-    "clarify": "cyan",
-}
 
 
 class LeastCalibration(StrEnum):
@@ -69,21 +93,60 @@ class DoubtfulClaims(StrEnum):
     DROP = "drop"
 
 
+class GateAskCommand(DecoderCommand):
+    """`gate ask`: what `ask` takes, and the gate's own options, which matter at first."""
+
+    shown = frozenset(
+        {
+            "answer_at",
+            "policy",
+            "cautious",
+            "escalate_to",
+            "clarify",
+            "passages",
+            "kind",
+            "model",
+            "leaves",
+            "max_tokens",
+            "early",
+            "log",
+            "as_json",
+        }
+    )
+
+
 @command
 def gated_ask(
+    call: typer.Context,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
+    passages: Passages = None,
+    kind: Kind = KindName.AUTO,
+    system: System = None,
+    schema: Schema = None,
+    chat: ChatStyle = ChatName.MODEL,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
+    same: SameAnswers = None,
     answer_at: Annotated[
         float | None,
         typer.Option(
-            help="Lowest confidence at which the question is answered.", show_default="0.8"
+            help="Lowest confidence at which the question is answered.",
+            show_default="0.8",
+            rich_help_panel=_GATE,
         ),
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Policy as a TOML file. --answer-at overrides it."),
+        typer.Option(
+            metavar="FILE",
+            help="Policy as a TOML file. --answer-at overrides it.",
+            rich_help_panel=_GATE,
+        ),
     ] = None,
     topic: Annotated[
-        str | None, typer.Option(help="Topic or tool whose part of the policy applies.")
+        str | None,
+        typer.Option(help="Topic or tool whose part of the policy applies.", rich_help_panel=_GATE),
     ] = None,
     share: Annotated[
         bool,
@@ -91,6 +154,7 @@ def gated_ask(
             "--share",
             metavar="",
             help="Use the raw share where the confidence does not count (--least-calibration).",
+            rich_help_panel=_GATE,
         ),
     ] = False,
     least_calibration: Annotated[
@@ -100,6 +164,7 @@ def gated_ask(
             help="What a confidence has to rest on to count: general (any), shipped (a shipped "
             "calibrator or your own), or own.",
             show_default="general",
+            rich_help_panel=_GATE,
         ),
     ] = None,
     cautious: Cautious = None,
@@ -110,90 +175,114 @@ def gated_ask(
             help="What becomes of the claims of a long answer (--kind long) below --answer-at: mark "
             "them, or drop their sentences.",
             show_default="the whole is given or not",
+            rich_help_panel=_GATE,
         ),
     ] = None,
     escalate_to: Annotated[
         str | None,
-        typer.Option(metavar=MODEL_METAVAR, help="Model that questions are escalated to."),
+        typer.Option(
+            metavar=MODEL_METAVAR,
+            help="Model that questions are escalated to. Of the options of the tree, it takes those "
+            "that apply to it.",
+            rich_help_panel=_GATE,
+        ),
     ] = None,
     clarify: Annotated[
-        bool, typer.Option("--clarify", metavar="", help="Ask back when the question is unclear.")
+        bool,
+        typer.Option(
+            "--clarify",
+            metavar="",
+            help="Ask back when the question is unclear.",
+            rich_help_panel=_GATE,
+        ),
     ] = False,
     model: ModelSpec = None,
     fast: Fast = False,
-    passages: Passages = None,
-    kind: Annotated[
-        KindName, typer.Option(metavar="KIND", help="As for `et-agent ask`; auto by default.")
-    ] = KindName.AUTO,
-    thinking: Thinking = ThinkingName.AUTO,
-    max_thinking_tokens: MaxThinkingTokens = None,
-    template_options: TemplateOptions = None,
-    leaves: Annotated[int | None, typer.Option(help="Leaves per tree.", show_default="16")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Longest path in tokens.", show_default="320")
-    ] = None,
+    threads: CpuThreads = None,
+    context: ContextSize = None,
+    width: Width = None,
+    unpack: Unpack = False,
+    dequantize: Dequantize = False,
+    prefix_memory: PrefixMemory = None,
+    prefix_file: PrefixFile = None,
+    attention: Attention = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
+    decoder: DecoderName = None,
+    seed: Seed = None,
     early: Annotated[
         bool,
         typer.Option(
             "--early",
             metavar="",
             help="Stop a tree once the decision is nearly certain, to save tokens: "
-            "the same as ask --batch 4 --stop-above 0.8 --stop-below 0.34.",
+            "the same as --batch 4 --stop-above 0.8 --stop-below 0.34.",
+            rich_help_panel=STOPPING_PANEL,
         ),
     ] = False,
-    stop_risk: Annotated[
-        float | None,
-        typer.Option(
-            help="Stop a tree once more leaves would hardly change the decision: about this part of "
-            "the decisions differs from that of whole trees, for example 0.01.",
-            show_default="never",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="the cores")
-    ] = None,
-    unpack: Annotated[bool, typer.Option("--unpack", hidden=True)] = False,
-    dequantize: Annotated[
-        bool,
-        typer.Option(
-            "--dequantize",
-            metavar="",
-            help="Decode from float16 weights, also for the larger model.",
-        ),
-    ] = False,
-    gpu_layers: GpuLayers = None,
-    split_mode: SplitMode = None,
-    main_gpu: MainGpu = None,
     log: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Store the decision in this file.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Store the decision in this file.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     keep_texts: Annotated[
-        bool, typer.Option("--keep-texts", metavar="", help="Store question and answer in it too.")
+        bool,
+        typer.Option(
+            "--keep-texts",
+            metavar="",
+            help="Store question and answer in it too.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print the decision as JSON.")
+        bool,
+        typer.Option(
+            "--json", metavar="", help="Print the decision as JSON.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
+    tree: Annotated[
+        bool,
+        typer.Option(
+            "--tree", metavar="", help="Print the tree below it.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    html: Html = None,
+    svg: Svg = None,
+    png: Png = None,
+    alternatives: Alternatives = None,
+    calibrator: CalibratorFile = None,
+    explain: Explain = False,
+    verbose: Verbose = False,
+    help_all: HelpAll = False,
 ) -> int:
     """Answer if the confidence is high enough; otherwise escalate or ask back if allowed, or say why.
 
     Exit code 0 with an answer, 3 without.
     """
+    del help_all
+    if verbose:
+        be_verbose()
     from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
+    from et_agent.cli.decision_report import print_decision
     from et_agent.cli.display import Board
-    from et_agent.cli.prompts import read_passages
+    from et_agent.cli.prompts import read_passages, read_schema, read_system
+    from et_agent.cli.report import print_details
     from et_agent.cli.terminal import is_watched, write_line
-    from et_agent.decoding import EntropyTree, MultiChain
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
     from et_agent.weights.addresses import is_address
 
-    loading.check_load_settings(context=None, threads=threads)
-    if seed < 0:
-        raise SettingsError(f"--seed is {seed}: use 0 or more")
+    loading.check_load_settings(context=context, threads=threads, width=width)
     if keep_texts and log is None:
         raise SettingsError("--keep-texts needs a log to store the texts in: add --log FILE")
+    if as_json and (tree or explain):
+        raise SettingsError(
+            "--json prints the decision alone: leave out --tree and --explain, or use ask --json --tree"
+        )
+    files = PageFiles(html, svg, png)
     changes = {
         "answer_at": answer_at,
         "uncalibrated": "share" if share else None,
@@ -203,116 +292,96 @@ def gated_ask(
         "clarify": clarify or None,
     }
     rules = policy_of(policy, {name: one for name, one in changes.items() if one is not None})
-    given = {
-        "leaves": leaves,
-        "max_tokens": max_tokens,
-        "stop_risk": stop_risk,
-        **(EARLY if early else {}),
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
     spec = loading.chosen_model(model, fast=fast)
-
-    def decoder_of(name: str) -> EntropyTree | MultiChain | None:
-        default = MultiChain if is_address(name) else EntropyTree
-        return default(**chosen) if chosen else None
-
+    larger = escalate_to or spec
+    served = {name: is_address(name) for name in (spec, larger)}
+    decodes = chosen_decoder(
+        call,
+        decoder,
+        served=served[spec],
+        seed=seed,
+        attention=attention,
+        preset=EARLY if early else None,
+    )
     options = AskOptions(
         context=read_passages(passages),
-        decoder=decoder_of(spec),
+        decoder=decodes.settings,
         kind=kind.value,
-        seed=seed,
+        seed=seed or 0,
+        system_prompt=None if system is None else read_system(system),
+        chat=chat.value,
+        schema=None if schema is None else read_schema(schema),
+        same=None if same is None else same.value,
+        attention=attention is True,
+        alternatives=files.alternatives(alternatives),
+        calibrator=read_calibrator(calibrator),
         **thinking_keywords(thinking, max_thinking_tokens, template_options),
     )
+    here: loading.LoadSettings = {
+        "context": context,
+        "threads": threads,
+        "width": width,
+        "attention": attention is not False,
+        "dequantize": loading.dequantizes(dequantize, unpack),
+        "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+        "prefix_memory": prefix_memory,
+    }
+    results: list[AskResult] = []
     with ExitStack() as stack:
-        board = stack.enter_context(Board([question], model=spec, decoder=TREE, shown=is_watched()))
+        shown = is_watched() and not is_verbose()
+        board = stack.enter_context(
+            Board([question], model=spec, decoder=decodes.name, shown=shown)
+        )
 
-        here: dict[str, Any] = {
-            "threads": threads,
-            "dequantize": loading.dequantizes(dequantize, unpack),
-            "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
-        }
-        served = {name: is_address(name) for name in (spec, escalate_to or spec)}
-
-        def opened(name: str) -> "AnyModel":
+        def opened(name: str, own: loading.LoadSettings) -> "AnyModel":
             # What is set for a model in this process does not concern the other one.
-            settings = {} if served[name] and not all(served.values()) else here
+            settings = own if not served[name] or all(served.values()) else loading.LoadSettings()
             return stack.enter_context(
                 loading.open_model(name, **settings, progress=board.transfer)
             )
 
-        loaded = opened(spec)
+        # A file of prompts holds those of one model.
+        loaded = opened(spec, {**here, "prefix_file": prefix_file})
         kept = None
         if log is not None:
             kept = stack.enter_context(DecisionLog(Path(log).expanduser(), keep_texts=keep_texts))
         target = None
         if escalate_to is not None:
-            larger = escalate_to
             target = ModelTarget(
-                lambda: opened(larger), options.changed(decoder=decoder_of(larger))
+                lambda: opened(larger, here),
+                options.changed(
+                    decoder=decodes.of_model(served=served[larger]),
+                    calibrator="auto" if options.calibrator is not None else None,
+                ),
             )
         gate = Gate(
             rules,
             escalate=target,
-            clarifier=Clarifier(loaded, seed=seed) if rules.asks_back else None,
+            clarifier=Clarifier(loaded, seed=options.seed) if rules.asks_back else None,
             log=kept,
         )
         note = partial(board.note, 0) if board.shown else None
         ended = False
         board.begin(lambda _: ended, lambda: False)
-        decision = gate.ask(loaded, question, options, topic=topic, on_progress=note)
+        decision = gate.ask(
+            loaded, question, options, topic=topic, on_progress=note, on_result=results.append
+        )
         ended = True
         board.close()
         while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
-            _print(decision)
+            print_decision(decision)
             try:
                 reply = input("> ").strip()
             except EOFError:
                 reply = ""
             if not reply:
                 break
-            decision = gate.reply(loaded, decision, reply, options)
+            decision = gate.reply(loaded, decision, reply, options, on_result=results.append)
         if as_json:
             write_line(decision.model_dump_json(indent=2))
         else:
-            _print(decision)
+            print_decision(decision)
+            print_details(results[-1], tree=tree, explain=explain)
+        if files.wanted:
+            files.write(results[-1], decision=decision)
     return 0 if decision.action is Action.ANSWER else UNANSWERED
-
-
-def _how_sure(decision: "Decision", confidence: float) -> str:
-    from et_agent.cli.report import basis
-
-    found = decision.calibration
-    what = " of the share, not calibrated" if found is None else f", {basis(found)}"
-    return f"{'' if decision.answer is not None else 'best answer '}{confidence:.0%}{what}"
-
-
-def _print(decision: "Decision") -> None:
-    from rich.text import Text
-
-    from et_agent.cli.claims import claims_table
-    from et_agent.cli.terminal import output_console, print_block, visible
-
-    console = output_console()
-    action = decision.action.value
-    head = Text(action, style=f"bold {_COLOURS[action]}")
-    if decision.answer is not None:
-        head.append("  " + visible(decision.answer, keep="\n"), style="bold default")
-    if decision.confidence is not None:
-        head.append(f"  {_how_sure(decision, decision.confidence)}", style="default")
-    console.print(head)
-    if decision.clarifying_question is not None:
-        console.print(Text(visible(decision.clarifying_question, keep="\n")))
-    console.print(Text(visible(decision.reason), style="dim"))
-    if decision.claims:
-        print_block(console, claims_table(decision.claims, decision.doubtful_claims))
-    for one in decision.alternatives if not decision.claims else ():
-        said = "(none)" if one.answer is None else visible(one.answer)
-        console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
-    for note in decision.notes:
-        console.print(Text(f"note: {visible(note)}", style="dim"))
-    cost = decision.cost
-    console.print(
-        Text(
-            f"{cost.tokens:,} tokens, {cost.seconds:.1f} s, trace {decision.trace_id}", style="dim"
-        )
-    )

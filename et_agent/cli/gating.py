@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from et_agent.cli.evaluation import RunNames, StoreFile, open_store
-from et_agent.cli.gated_asking import Cautious, gated_ask
+from et_agent.cli.gated_asking import Cautious, GateAskCommand, gated_ask
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 
@@ -20,7 +20,7 @@ gate_app = typer.Typer(
     help="Answer, escalate, abstain or ask back, depending on the confidence.", no_args_is_help=True
 )
 
-gate_app.command("ask")(gated_ask)
+gate_app.command("ask", cls=GateAskCommand)(gated_ask)
 
 _Log = Annotated[str, typer.Option("--log", metavar="FILE", help="File with decisions.")]
 

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from et_agent.cli.terminal import say, tell_deprecated
 from et_agent.engines import opening as engines
@@ -16,6 +16,7 @@ from et_agent.weights.progress import TransferProgress
 __all__ = [
     "NO_GPU_SETTINGS",
     "GpuSettings",
+    "LoadSettings",
     "check_load_settings",
     "chosen_model",
     "dequantizes",
@@ -40,6 +41,19 @@ class GpuSettings:
 
 
 NO_GPU_SETTINGS: Final = GpuSettings()
+
+
+class LoadSettings(TypedDict, total=False):
+    """How a model is loaded: arguments of `open_model`."""
+
+    context: int | None
+    threads: int | None
+    width: int | None
+    attention: bool
+    dequantize: bool
+    gpu: GpuSettings
+    prefix_memory: int | None
+    prefix_file: str | None
 
 
 def check_load_settings(

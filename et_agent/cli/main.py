@@ -17,7 +17,7 @@ from et_agent.cli.gating import gate_app
 from et_agent.cli.kernels import kernels_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
-from et_agent.cli.scoring import score
+from et_agent.cli.scoring import ScoreCommand, score
 from et_agent.cli.terminal import make_streams_safe
 from et_agent.cli.tree import tree
 from et_agent.cli.tune import tune
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=AskCommand)(ask)
-app.command()(score)
+app.command(cls=ScoreCommand)(score)
 app.command()(tree)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")

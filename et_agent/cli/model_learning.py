@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.ask import ChatName
+from et_agent.cli.asking_options import ChatName, ChatStyle
 from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.labelling import say_what_is_left_out
@@ -93,9 +93,7 @@ def learn_model(
         int, typer.Option(help="Seed of the shuffle of the questions, and of the trees.")
     ] = 0,
     system_prompt: SystemPrompt = None,
-    chat: Annotated[
-        ChatName, typer.Option(help="model: its own chat template; plain: a plain prompt.")
-    ] = ChatName.MODEL,
+    chat: ChatStyle = ChatName.MODEL,
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
     template_options: TemplateOptions = None,
@@ -156,7 +154,7 @@ def learn_model(
             name=decoder,
             seed=seed,
             system_prompt=system_prompt,
-            chat="plain" if chat is ChatName.PLAIN else "model",
+            chat=chat.value,
             **thinking_keywords(thinking, max_thinking_tokens, template_options),
         )
         ended = _work(learning, f"{spec}, {decoder}", 60 * minutes)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from et_agent.gate import Decision
     from et_agent.results import AskResult
 
-__all__ = ["ALTERNATIVES", "Html", "PageFiles", "Png", "Svg", "decision_about"]
+__all__ = ["Html", "PageFiles", "Png", "Svg", "decision_about"]
 
-ALTERNATIVES: Final = 5
+_ALTERNATIVES: Final = 5
 """Alternatives per token in a page, unless the options say otherwise."""
 _PANEL: Final = "Output"
 
@@ -93,6 +93,10 @@ class PageFiles:
     def wanted(self) -> bool:
         """Whether there is any."""
         return any(file is not None for _, file in self._given())
+
+    def alternatives(self, given: int | None) -> int:
+        """Tokens that are kept at each token: those that were asked for, or what a page shows."""
+        return (0 if self.html is None else _ALTERNATIVES) if given is None else given
 
     def write(self, result: "AskResult", *, number: int = 0, decision: "Decision | None") -> None:
         """Write the files of one result.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.ask import ChatName
+from et_agent.cli.asking_options import ChatName, ChatStyle
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 
@@ -34,10 +34,7 @@ def pilot(
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Longest chain in tokens.")] = 320,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    chat: Annotated[
-        ChatName,
-        typer.Option(metavar="CHAT", help="model: its own chat template; plain: a plain prompt."),
-    ] = ChatName.MODEL,
+    chat: ChatStyle = ChatName.MODEL,
     output: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +87,7 @@ def pilot(
             max_tokens=max_tokens,
             seed=seed,
             source="standard input" if questions == "-" else Path(questions).name,
-            chat="plain" if chat is ChatName.PLAIN else "model",
+            chat=chat.value,
             on_progress=meter.move,
         )
     saved = _save(thresholds, target)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["basis", "decoder_name", "print_result"]
+__all__ = ["basis", "decoder_name", "print_details", "print_result"]
 
 _MOST_ROWS: Final = 12
 _MOST_FIELDS: Final = 24
@@ -49,6 +49,17 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
         print_block(console, Padding(_fields(result), (0, 0, 0, 1)))
         console.print()
     print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
+    print_details(result, tree=tree, explain=explain)
+    if title:
+        console.print()
+
+
+def print_details(result: AskResult, *, tree: bool, explain: bool) -> None:
+    """Print what moved the confidence, and the tree, where they are wanted."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = output_console()
     if explain:
         console.print()
         print_block(console, Padding(_explanation(result), (0, 0, 0, 1)))
@@ -57,8 +68,6 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
         # The last column stays free: some terminals wrap there.
         lines = draw_tree(result.tree, console.width - 1, ascii_only=_is_ascii(console))
         console.print(Text("\n").join(lines), soft_wrap=True)
-    if title:
-        console.print()
 
 
 def decoder_name(result: AskResult) -> str:

@@ -1,4 +1,4 @@
-"""Options that commands have in common which load a model, or decode the questions of data sets."""
+"""Options that commands have in common which load a model, or decode questions."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -7,9 +7,9 @@ import typer
 
 __all__ = [
     "FAST_HELP",
-    "MODEL_HELP",
     "MODEL_METAVAR",
     "MODEL_SHOWN",
+    "Attention",
     "ContextSize",
     "CpuThreads",
     "Dequantize",
@@ -19,6 +19,8 @@ __all__ = [
     "MainGpu",
     "MaxTokens",
     "ModelSpec",
+    "PrefixFile",
+    "PrefixMemory",
     "SplitMode",
     "SplitModeName",
     "SystemPrompt",
@@ -39,10 +41,15 @@ MODEL_HELP: Final = (
 
 FAST_HELP: Final = "Take the small model, qwen2.5-coder-0.5b, whatever your setting is."
 
-Fast = Annotated[bool, typer.Option("--fast", metavar="", help=FAST_HELP)]
+_MODEL: Final = "Model"
+_GPU: Final = "GPU"
+
+Fast = Annotated[bool, typer.Option("--fast", metavar="", help=FAST_HELP, rich_help_panel=_MODEL)]
 ModelSpec = Annotated[
     str | None,
-    typer.Option(metavar=MODEL_METAVAR, show_default=MODEL_SHOWN, help=MODEL_HELP),
+    typer.Option(
+        metavar=MODEL_METAVAR, show_default=MODEL_SHOWN, help=MODEL_HELP, rich_help_panel=_MODEL
+    ),
 ]
 LeavesPerQuestion = Annotated[
     int | None, typer.Option(help="Leaves per question.", show_default="16")
@@ -54,13 +61,22 @@ Temperature = Annotated[
 SystemPrompt = Annotated[str | None, typer.Option(help="Replaces the answer kind's instruction.")]
 ContextSize = Annotated[
     int | None,
-    typer.Option(help="Context size: tokens of prompt and path.", show_default="8192"),
+    typer.Option(
+        help="Context size: tokens of prompt and path.",
+        show_default="8192",
+        rich_help_panel=_MODEL,
+    ),
 ]
-CpuThreads = Annotated[int | None, typer.Option(help="CPU threads.", show_default="the cores")]
+CpuThreads = Annotated[
+    int | None,
+    typer.Option(help="CPU threads.", show_default="the cores", rich_help_panel=_MODEL),
+]
 Width = Annotated[
-    int | None, typer.Option(help="Largest number of branches in a batch.", show_default="32")
+    int | None,
+    typer.Option(
+        help="Largest number of branches in a batch.", show_default="32", rich_help_panel=_MODEL
+    ),
 ]
-_GPU: Final = "GPU"
 
 
 class SplitModeName(StrEnum):
@@ -101,6 +117,46 @@ MainGpu = Annotated[
 ]
 Unpack = Annotated[bool, typer.Option("--unpack", hidden=True)]
 Dequantize = Annotated[
-    bool, typer.Option("--dequantize", metavar="", help="Decode from float16 weights.")
+    bool,
+    typer.Option(
+        "--dequantize",
+        metavar="",
+        help="Decode from float16 weights, faster on CPUs without AMX or AVX-512 (see doctor).",
+        rich_help_panel=_MODEL,
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log.")]
+PrefixMemory = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MIB",
+        help="Memory for beginnings of prompts that later questions go on from, MiB; 0 keeps none.",
+        show_default="64",
+        rich_help_panel=_MODEL,
+    ),
+]
+PrefixFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Keep prompts in this file, so that the next call need not decode a long one again.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Attention = Annotated[
+    bool | None,
+    typer.Option(
+        "--attention/--no-attention",
+        help="Read attention always, for --json --tree; or never.",
+        show_default="where the decoder or the confidence needs it",
+        rich_help_panel=_MODEL,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        metavar="",
+        help="Show the log, including that of llama.cpp.",
+        rich_help_panel="Output",
+    ),
+]

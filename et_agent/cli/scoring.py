@@ -7,9 +7,42 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from et_agent.cli.ask import KindName, Passages
-from et_agent.cli.guard import command
-from et_agent.cli.run_options import Fast, ModelSpec
+from et_agent.cli.asking_options import (
+    CalibratorFile,
+    ChatName,
+    ChatStyle,
+    DecoderName,
+    Kind,
+    KindName,
+    Passages,
+    SameAnswers,
+    Seed,
+    read_calibrator,
+)
+from et_agent.cli.decoders import DecoderCommand, chosen_decoder
+from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.help import HelpAll
+from et_agent.cli.run_options import (
+    ContextSize,
+    CpuThreads,
+    Dequantize,
+    Fast,
+    GpuLayers,
+    MainGpu,
+    ModelSpec,
+    PrefixFile,
+    PrefixMemory,
+    SplitMode,
+    Verbose,
+    Width,
+)
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 
 if TYPE_CHECKING:
     from et_agent.asking.options import AskOptions
@@ -18,14 +51,34 @@ if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
     from et_agent.scores import ScoreReport
 
-__all__ = ["score"]
+__all__ = ["ScoreCommand", "score"]
 
 _AT_ONCE: Final = 4
 """Rows of a file that share the model's batches."""
 
 
+class ScoreCommand(DecoderCommand):
+    """`score`: what is scored matters at first."""
+
+    shown = frozenset(
+        {
+            "question",
+            "answer",
+            "sample",
+            "file",
+            "out",
+            "passages",
+            "kind",
+            "model",
+            "leaves",
+            "as_json",
+        }
+    )
+
+
 @command
 def score(
+    call: typer.Context,
     question: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The question.", show_default=False)
     ] = None,
@@ -59,35 +112,51 @@ def score(
         ),
     ] = None,
     passages: Passages = None,
-    kind: Annotated[
-        KindName,
-        typer.Option(
-            metavar="KIND", help="As for `et-agent ask`; long judges the answer claim by claim."
-        ),
-    ] = KindName.AUTO,
+    kind: Kind = KindName.AUTO,
     system: Annotated[
         str | None,
-        typer.Option(metavar="TEXT|@FILE", help="System prompt that the answer was given under."),
+        typer.Option(
+            metavar="TEXT|@FILE",
+            help="System prompt that the answer was given under.",
+            rich_help_panel="Question",
+        ),
     ] = None,
-    leaves: Annotated[
-        int | None, typer.Option(help="Leaves of the fresh tree.", show_default="as for ask")
-    ] = None,
+    chat: ChatStyle = ChatName.MODEL,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
+    same: SameAnswers = None,
     model: ModelSpec = None,
     fast: Fast = False,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="the cores")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the tree.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
+    threads: CpuThreads = None,
+    context: ContextSize = None,
+    width: Width = None,
+    dequantize: Dequantize = False,
+    prefix_memory: PrefixMemory = None,
+    prefix_file: PrefixFile = None,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
+    decoder: DecoderName = None,
+    seed: Seed = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print JSON.", rich_help_panel="Output")
+    ] = False,
+    calibrator: CalibratorFile = None,
+    verbose: Verbose = False,
+    help_all: HelpAll = False,
 ) -> int:
     """Score answers of any system: their probability, who agrees with them, and a confidence."""
+    del help_all
+    if verbose:
+        be_verbose()
     from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_passages, read_system
     from et_agent.cli.scored_files import AnswerRow, read_answers
     from et_agent.cli.transfer import shown_transfer
-    from et_agent.decoding import EntropyTree
     from et_agent.errors import SettingsError
+    from et_agent.weights.addresses import is_address
 
     if (file is None) == (question is None and answer is None):
         raise SettingsError("pass --question and --answer, or --file")
@@ -97,17 +166,24 @@ def score(
         raise SettingsError("--out is for the scores of a --file: leave it out, or use --json")
     if file is not None and sample:
         raise SettingsError('samples of a --file stand in its rows, under "samples"')
-    if sample and leaves is not None:
+    spec = loading.chosen_model(model, fast=fast)
+    decodes = chosen_decoder(call, decoder, served=is_address(spec), seed=seed)
+    if sample and decodes.settings is not None:
         raise SettingsError(
-            "--leaves are those of a tree, and samples take its place: leave out one"
+            "--decoder, --leaves and the like are those of a tree, and samples take its place: leave "
+            "out one of both"
         )
-    loading.check_load_settings(context=None, threads=threads)
+    loading.check_load_settings(context=context, threads=threads, width=width)
     options = AskOptions(
         context=read_passages(passages),
-        decoder=None if leaves is None else EntropyTree(leaves=leaves),
+        decoder=decodes.settings,
         kind=kind.value,
-        seed=seed,
+        seed=seed or 0,
         system_prompt=None if system is None else read_system(system),
+        chat=chat.value,
+        same=None if same is None else same.value,
+        calibrator=read_calibrator(calibrator),
+        **thinking_keywords(thinking, max_thinking_tokens, template_options),
     )
     if file is not None:
         rows = read_answers(file)
@@ -115,7 +191,15 @@ def score(
         rows = [AnswerRow(1, "the answer", str(question), str(answer), _given(sample))]
     with shown_transfer() as progress:
         opened = loading.open_model(
-            loading.chosen_model(model, fast=fast), threads=threads, progress=progress
+            spec,
+            context=context,
+            threads=threads,
+            width=width,
+            dequantize=dequantize,
+            gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+            prefix_memory=prefix_memory,
+            prefix_file=prefix_file,
+            progress=progress,
         )
     with opened as loaded:
         if file is not None:
@@ -199,9 +283,22 @@ def _found(one: "PendingScore | Exception") -> dict[str, Any]:
 
 
 def _settings(model: "AnyModel", options: "AskOptions") -> dict[str, Any]:
-    """What a score depends on beside its row."""
+    """What a score depends on beside its row; what earlier versions had not, where it was set."""
+    from et_agent.asking.options import DEFAULTS
+    from et_agent.calibration import Calibrator
     from et_agent.decoding.naming import described
 
+    calibrator: object = options.calibrator
+    if isinstance(calibrator, Calibrator):
+        calibrator = calibrator.document().model_dump(mode="json")
+    later = {
+        "chat": (options.chat, DEFAULTS.chat),
+        "same": (options.same, DEFAULTS.same),
+        "thinking": (options.thinking, DEFAULTS.thinking),
+        "max_thinking_tokens": (options.max_thinking_tokens, DEFAULTS.max_thinking_tokens),
+        "template_options": (options.template_options, DEFAULTS.template_options),
+        "calibrator": (calibrator, DEFAULTS.calibrator),
+    }
     return {
         "model": model.info.fingerprint,
         "kind": str(options.kind),
@@ -209,6 +306,7 @@ def _settings(model: "AnyModel", options: "AskOptions") -> dict[str, Any]:
         "system": options.system_prompt,
         "passages": options.context,
         "decoder": None if options.decoder is None else described(options.decoder),
+        **{name: value for name, (value, default) in later.items() if value != default},
     }
 
 

@@ -3,6 +3,7 @@
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Unpack, assert_never
 
@@ -20,7 +21,10 @@ from et_agent.gate.log import DecisionLog
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult, ClaimReport
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "ResultCallback"]
+
+ResultCallback = Callable[[AskResult], object]
+"""Takes the result of the tree that a decision is about."""
 
 _MOST_ALTERNATIVES: Final = 5
 _log = logging.getLogger("et_agent.gate")
@@ -328,6 +332,7 @@ class Gate:
         asked: int = 0,
         spent: Cost | None = None,
         on_progress: ProgressCallback | None = None,
+        on_result: ResultCallback | None = None,
         **changes: Unpack[AskKeywords],
     ) -> Decision:
         """Decode a question within the policy's limits, judge it and carry the decision out.
@@ -340,6 +345,7 @@ class Gate:
             asked: How often the user has been asked back about it already.
             spent: What the decision has cost already.
             on_progress: As for `et_agent.submit`.
+            on_result: Called with the result before it is judged; what it raises ends the call.
             changes: Fields of `AskOptions` by name, such as `decoder` or `kind`; `decides` is the
                 policy, by which a decoder with `stop_risk` stops.
 
@@ -350,6 +356,8 @@ class Gate:
         limits = Limits.of(policy, spent)
         options = options.changed(**changes).changed(decides=policy)
         result = ask_within(model, question, limits, options, on_progress=on_progress)
+        if on_result is not None:
+            on_result(result)
         return self.resolve(result, topic=topic, asked=asked, spent=spent)
 
     def reply(
@@ -360,6 +368,7 @@ class Gate:
         options: AskOptions = DEFAULTS,
         *,
         on_progress: ProgressCallback | None = None,
+        on_result: ResultCallback | None = None,
         **changes: Unpack[AskKeywords],
     ) -> Decision:
         """Continue with the user's reply to a question back.
@@ -370,6 +379,7 @@ class Gate:
             reply: The user's reply: the number of a reading, or free text.
             options: How the question is answered.
             on_progress: As for `et_agent.submit`.
+            on_result: Called with the result before it is judged; what it raises ends the call.
             changes: Fields of `AskOptions` by name, such as `decoder` or `kind`.
 
         Raises:
@@ -385,6 +395,7 @@ class Gate:
             asked=decision.asked,
             spent=decision.cost,
             on_progress=on_progress,
+            on_result=on_result,
         )
 
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from et_agent.answers import AnswerKind
-from et_agent.asking.options import Chat, ThinkingMode
+from et_agent.asking.options import Chat, Same, ThinkingMode
 from et_agent.cli import loading
-from et_agent.cli.ask import ChatName, KindName
+from et_agent.cli.asking_options import ChatName, KindName, SameName
 from et_agent.cli.decoders import decoder_options, decoder_settings, option
 from et_agent.cli.thinking import ThinkingName
 from et_agent.decoding.naming import CLASSES
@@ -28,6 +28,7 @@ TREE = ("--temperature", "1")
 def test_names_are_those_of_the_library() -> None:
     assert set(KindName) == set(map(str, AnswerKind))
     assert tuple(ChatName) == get_args(Chat)
+    assert tuple(SameName) == get_args(get_args(Same)[0])
     assert tuple(ThinkingName) == get_args(ThinkingMode)
 
 

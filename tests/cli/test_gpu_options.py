@@ -34,6 +34,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     [
         ("ask", "hi"),
         ("gate", "ask", "hi"),
+        ("score", "--question", "hi", "--answer", "hi"),
         ("eval", "run", "--data", "q.jsonl"),
         ("calibrate", "model", "--data", "q.jsonl"),
         ("pilot", "--questions", "q.txt"),

@@ -104,4 +104,4 @@ def test_defaults_in_the_help_are_those_of_the_tree(
 def test_the_help_of_early_names_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     settings = " ".join(f"{option(name)} {value}" for name, value in EARLY.items())
-    assert f"ask {settings}." in run("gate", "ask", "--help").out
+    assert f"the same as {settings}." in run("gate", "ask", "--help").out

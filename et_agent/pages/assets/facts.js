@@ -18,16 +18,23 @@ function answerCard(result, decision) {
   return card("Answer", false,
     answer,
     result.complete ? null : made("p", { class: "soft" }, "Incomplete: decoding was stopped before the tree was done."),
-    decision === null ? made("p", { class: "soft" }, "No gate was asked.") : decided(decision));
+    decision === null ? made("p", { class: "soft" }, "No gate was asked.") : decided(decision, result));
 }
 
-function decided(decision) {
+function decided(decision, result) {
   const action = decision.would ?? decision.action;
   const told = decision.would === null ? action : `would ${action} (dry run)`;
   return made("div", {},
     made("p", {}, made("span", { class: `badge ${ACTIONS[action] ?? "other"}` }, `gate: ${told}`), text(decision.reason)),
+    given(decision, result),
     decision.clarifying_question === null ? null : text(decision.clarifying_question, "p"),
     decision.doubtful_fields.length ? made("p", {}, "Doubtful fields: ", text(decision.doubtful_fields.join(", "))) : null);
+}
+
+/** What the gate answers where it is not the answer of this tree: a target's, or without doubtful claims. */
+function given(decision, result) {
+  if (decision.answer === null || decision.answer === result.answer) return null;
+  return made("p", {}, decision.escalated ? "Answer of the target: " : "Given: ", text(decision.answer));
 }
 
 function confidenceCard(result, decision) {

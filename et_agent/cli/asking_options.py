@@ -1,0 +1,184 @@
+"""Options of the commands that ask something: `ask`, `gate ask`, `score`, and in part `eval run`.
+
+What two of them have is declared here once, so that it means the same everywhere.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from et_agent.cli.decoders import TREE_PANEL
+
+if TYPE_CHECKING:
+    from et_agent.asking.options import Calibration
+
+__all__ = [
+    "Alternatives",
+    "CalibratorFile",
+    "ChatName",
+    "ChatStyle",
+    "DecoderName",
+    "Explain",
+    "Kind",
+    "KindName",
+    "Passages",
+    "SameAnswers",
+    "SameName",
+    "Schema",
+    "Seed",
+    "System",
+    "read_calibrator",
+]
+
+_PROMPT: Final = "Question"
+_OUTPUT: Final = "Output"
+
+
+class KindName(StrEnum):
+    """Answer kinds, as `et_agent.answers.AnswerKind`."""
+
+    NUMBER = "number"
+    MATH = "math"
+    CHOICE = "choice"
+    TEXT = "text"
+    DATE = "date"
+    QUANTITY = "quantity"
+    RANGE = "range"
+    LIST = "list"
+    YES_NO = "yes_no"
+    JSON = "json"
+    CODE = "code"
+    LONG = "long"
+    AUTO = "auto"
+
+
+class ChatName(StrEnum):
+    """Prompt styles, as `et_agent.asking.options.Chat`."""
+
+    MODEL = "model"
+    PLAIN = "plain"
+
+
+class SameName(StrEnum):
+    """Which answers are one, as `et_agent.asking.options.Same`."""
+
+    MEANING = "meaning"
+    TESTS = "tests"
+    WORDS = "words"
+
+
+Passages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--passage",
+        metavar="TEXT|@FILE",
+        help="Answer from this text, or from that of a file, and say so if it does not hold the "
+        "answer. May be given several times.",
+        show_default=False,
+        rich_help_panel=_PROMPT,
+    ),
+]
+Kind = Annotated[
+    KindName,
+    typer.Option(
+        metavar="KIND",
+        help="Kind of answer: number, math, choice, text, date, quantity, range, list, yes_no, "
+        "json, code, long for several sentences that are judged claim by claim, or auto, which "
+        "decides among the others by the question.",
+        rich_help_panel=_PROMPT,
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="System prompt instead of the default for the kind. @FILE reads it "
+        'from a file, "" uses none.',
+        rich_help_panel=_PROMPT,
+    ),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A JSON schema that the answer has to fit. Each of its fields gets a confidence.",
+        rich_help_panel=_PROMPT,
+    ),
+]
+ChatStyle = Annotated[
+    ChatName,
+    typer.Option(
+        metavar="CHAT",
+        help="model: its own chat template; plain: a plain prompt.",
+        rich_help_panel=_PROMPT,
+    ),
+]
+SameAnswers = Annotated[
+    SameName | None,
+    typer.Option(
+        "--same",
+        help="Which answers are one: by meaning, as the model says too; by tests of their words; "
+        "or those of the same words.",
+        show_default="tests, and words with --passage",
+        rich_help_panel=_PROMPT,
+    ),
+]
+DecoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--decoder",
+        metavar="NAME",
+        help="entropy-tree, multi-chain or greedy.",
+        show_default="entropy-tree; multi-chain for servers",
+        rich_help_panel=TREE_PANEL,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        help="Random seed. The same seed gives the same tree.",
+        show_default="0",
+        rich_help_panel=TREE_PANEL,
+    ),
+]
+Alternatives = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Keep the N most likely tokens at each token of the tree, for --json --tree and "
+        "for pages.",
+        show_default="5 with --html, else 0",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+CalibratorFile = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrator",
+        metavar="FILE",
+        help="Calibrator that gives the confidence, or `none`.",
+        show_default="the one that matches",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", metavar="", help="Show what moved the confidence.", rich_help_panel=_OUTPUT
+    ),
+]
+
+
+def read_calibrator(given: str | None) -> "Calibration":
+    """What `--calibrator` names: "auto" where it was left out.
+
+    Raises:
+        CalibrationError: The file holds no calibrator.
+    """
+    from et_agent.calibration import Calibrator
+
+    if given is None:
+        return "auto"
+    return None if given == "none" else Calibrator.load(Path(given).expanduser())

@@ -1,0 +1,56 @@
+"""A gate's decision in the terminal."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from et_agent.gate import Decision
+
+__all__ = ["print_decision"]
+
+_COLOURS: Final = {
+    "answer": "green",
+    "escalate": "yellow",
+    "abstain": "red",
+    "clarify": "cyan",
+}
+
+
+def print_decision(decision: "Decision") -> None:
+    """Print a decision on standard output: what is done and why, claims or other answers, the cost."""
+    from rich.text import Text
+
+    from et_agent.cli.claims import claims_table
+    from et_agent.cli.terminal import output_console, print_block, visible
+
+    console = output_console()
+    action = decision.action.value
+    head = Text(action, style=f"bold {_COLOURS[action]}")
+    if decision.answer is not None:
+        head.append("  " + visible(decision.answer, keep="\n"), style="bold default")
+    if decision.confidence is not None:
+        head.append(f"  {_how_sure(decision, decision.confidence)}", style="default")
+    console.print(head)
+    if decision.clarifying_question is not None:
+        console.print(Text(visible(decision.clarifying_question, keep="\n")))
+    console.print(Text(visible(decision.reason), style="dim"))
+    if decision.claims:
+        print_block(console, claims_table(decision.claims, decision.doubtful_claims))
+    for one in decision.alternatives if not decision.claims else ():
+        said = "(none)" if one.answer is None else visible(one.answer)
+        console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
+    for note in decision.notes:
+        console.print(Text(f"note: {visible(note)}", style="dim"))
+    cost = decision.cost
+    console.print(
+        Text(
+            f"{cost.tokens:,} tokens, {cost.seconds:.1f} s, trace {decision.trace_id}", style="dim"
+        )
+    )
+
+
+def _how_sure(decision: "Decision", confidence: float) -> str:
+    from et_agent.cli.report import basis
+
+    found = decision.calibration
+    what = " of the share, not calibrated" if found is None else f", {basis(found)}"
+    return f"{'' if decision.answer is not None else 'best answer '}{confidence:.0%}{what}"
