@@ -79,7 +79,8 @@ def ask(
         list[str] | None,
         typer.Argument(
             metavar="QUESTION",
-            help="One or more questions. Put -- before a question that begins with a dash.",
+            help="One or more questions; - is standard input. Text that is piped in beside a question "
+            "is what it is about. Put -- before a question that begins with a dash.",
             show_default=False,
         ),
     ] = None,
@@ -88,8 +89,8 @@ def ask(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="More questions: one per line, or JSON "
-            'Lines with "question". - reads standard input.',
+            help='More questions: one per line, JSON Lines with "question", or CSV. - reads standard '
+            "input.",
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -181,11 +182,11 @@ def ask(
             model=spec,
             decoder=decodes.name,
             options=AskOptions(
-                context=read_passages(passages),
+                context=read_passages(passages, *(questions or ()), questions_file),
                 decoder=decodes.settings,
                 kind=kind,
                 seed=seed or 0,
-                system_prompt=None if system is None else read_system(system),
+                system_prompt=read_system(system),
                 chat=chat.value,
                 schema=None if schema is None else read_schema(schema),
                 same=None if same is None else same.value,

@@ -93,9 +93,10 @@ Kind = Annotated[
 System = Annotated[
     str | None,
     typer.Option(
-        metavar="TEXT",
-        help="System prompt instead of the default for the kind. @FILE reads it "
-        'from a file, "" uses none.',
+        "--system",
+        "--system-prompt",
+        metavar="TEXT|@FILE",
+        help='System prompt instead of the default for the kind; "" uses none.',
         rich_help_panel=_PROMPT,
     ),
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.asking_options import ChatName, ChatStyle
+from et_agent.cli.asking_options import ChatName, ChatStyle, System
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import (
     ContextSize,
@@ -19,7 +19,6 @@ from et_agent.cli.run_options import (
     MaxTokens,
     ModelSpec,
     SplitMode,
-    SystemPrompt,
     Temperature,
     Unpack,
     Verbose,
@@ -70,7 +69,10 @@ def open_store(path: str | None) -> "RunStore":
 def run(
     data: Annotated[
         str,
-        typer.Option(metavar="NAME[:SPLIT]|FILE", help="Data set; see `et-agent eval data`."),
+        typer.Option(
+            metavar="NAME[:SPLIT]|FILE",
+            help="Data set (see `et-agent eval data`), or a .jsonl, .csv or .tsv file of your own.",
+        ),
     ],
     model: ModelSpec = None,
     fast: Fast = False,
@@ -90,7 +92,7 @@ def run(
     temperature: Temperature = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     sample_seed: Annotated[int, typer.Option(help="Seed for shuffling the questions.")] = 0,
-    system_prompt: SystemPrompt = None,
+    system: System = None,
     chat: ChatStyle = ChatName.MODEL,
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
@@ -110,10 +112,11 @@ def run(
     if verbose:
         be_verbose()
     from et_agent.cli import loading
+    from et_agent.cli.prompts import read_system
     from et_agent.cli.terminal import say, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
-    from et_agent.evaluation.datasets import load_items
+    from et_agent.evaluation.datasets import guessed_of, load_items
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate
@@ -121,9 +124,17 @@ def run(
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     loading.check_load_settings(context=context, threads=threads, width=width)
+    prompt = read_system(system)
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     decoders = {spec: parse_decoder(spec, **shared) for spec in decoder or ["entropy-tree"]}
-    items = sample(load_items(data), questions, seed=sample_seed)
+    found = load_items(data)
+    if guessed := guessed_of(data):
+        say(f"{data}: {guessed}")
+    if questions is not None and not 1 <= questions <= len(found):
+        raise SettingsError(
+            f"--questions is {questions}: {data} has {len(found)}, use 1 to as many"
+        )
+    items = sample(found, questions, seed=sample_seed)
     with open_store(store) as runs, shown_transfer() as progress:
         opened = loading.open_model(
             loading.chosen_model(model, fast=fast),
@@ -142,7 +153,7 @@ def run(
                 runs,
                 data=data,
                 seed=seed,
-                system_prompt=system_prompt,
+                system_prompt=prompt,
                 chat=chat.value,
                 **thinking_keywords(thinking, max_thinking_tokens, template_options),
                 on_progress=meter.move,

@@ -118,7 +118,9 @@ class GateAskCommand(DecoderCommand):
 @command
 def gated_ask(
     call: typer.Context,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="The question; - is standard input.")
+    ],
     passages: Passages = None,
     kind: Kind = KindName.AUTO,
     system: System = None,
@@ -269,6 +271,7 @@ def gated_ask(
     from et_agent.cli.decision_report import print_decision
     from et_agent.cli.display import Board
     from et_agent.cli.prompts import read_passages, read_schema, read_system
+    from et_agent.cli.questions import read_question
     from et_agent.cli.report import print_details
     from et_agent.cli.terminal import is_watched, write_line
     from et_agent.errors import SettingsError
@@ -304,11 +307,11 @@ def gated_ask(
         preset=EARLY if early else None,
     )
     options = AskOptions(
-        context=read_passages(passages),
+        context=read_passages(passages, question),
         decoder=decodes.settings,
         kind=kind.value,
         seed=seed or 0,
-        system_prompt=None if system is None else read_system(system),
+        system_prompt=read_system(system),
         chat=chat.value,
         schema=None if schema is None else read_schema(schema),
         same=None if same is None else same.value,
@@ -326,6 +329,7 @@ def gated_ask(
         "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         "prefix_memory": prefix_memory,
     }
+    question = read_question(question)
     results: list[AskResult] = []
     with ExitStack() as stack:
         shown = is_watched() and not is_verbose()
