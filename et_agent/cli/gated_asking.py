@@ -163,6 +163,7 @@ def gated_ask(
         LeastCalibration | None,
         typer.Option(
             metavar="MAP",
+            case_sensitive=False,
             help="What a confidence has to rest on to count: general (any), shipped (a shipped "
             "calibrator or your own), or own.",
             show_default="general",
@@ -174,6 +175,7 @@ def gated_ask(
         DoubtfulClaims | None,
         typer.Option(
             metavar="HOW",
+            case_sensitive=False,
             help="What becomes of the claims of a long answer (--kind long) below --answer-at: mark "
             "them, or drop their sentences.",
             show_default="the whole is given or not",
@@ -297,6 +299,8 @@ def gated_ask(
     rules = policy_of(policy, {name: one for name, one in changes.items() if one is not None})
     spec = loading.chosen_model(model, fast=fast)
     larger = escalate_to or spec
+    if escalate_to is not None:
+        loading.check_target(escalate_to, "--escalate-to", template=chat is ChatName.MODEL)
     served = {name: is_address(name) for name in (spec, larger)}
     decodes = chosen_decoder(
         call,

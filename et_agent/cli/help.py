@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 import typer
 from typer.core import TyperCommand
 
-__all__ = ["HelpAll", "ShortHelpCommand"]
+__all__ = ["HelpAll", "ShortHelpCommand", "with_plain_flags"]
 
 _ALL: Final = "et_agent.help_all"
 
@@ -64,3 +64,22 @@ class ShortHelpCommand(TyperCommand):
         finally:
             for one in others:
                 one.hidden = False
+
+
+def with_plain_flags(command: Any) -> Any:
+    """A command, and all below it, whose flags stand in the help without a type: they take no value."""
+    for one in command.params:
+        if getattr(one, "is_flag", False) and one.metavar is None:
+            one.metavar = ""
+    made = command.get_help_option
+
+    def help_option(context: Any) -> Any:
+        found = made(context)
+        if found is not None:
+            found.metavar = ""
+        return found
+
+    command.get_help_option = help_option
+    for one in getattr(command, "commands", {}).values():
+        with_plain_flags(one)
+    return command

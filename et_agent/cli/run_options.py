@@ -99,6 +99,7 @@ SplitMode = Annotated[
     SplitModeName | None,
     typer.Option(
         metavar="HOW",
+        case_sensitive=False,
         help="How they are divided among several GPUs: layer, row, tensor, or none for one alone.",
         show_default="layer",
         rich_help_panel=_GPU,

@@ -227,7 +227,7 @@ def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
 
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
     install(TEXTS)
-    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "larger", "--json")
+    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "qwen2.5-coder-1.5b", "--json")
     decision = Decision.model_validate_json(shown.out)
     # The larger model is the same scripted one, so its confidence is too low again.
     assert (decision.escalated, decision.action.value) == (True, "abstain")
