@@ -21,7 +21,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 
-__all__ = ["AskSettings", "answer"]
+__all__ = ["AskSettings", "answer", "json_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def _print_all(
 def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
     if settings.as_json:
         write_line(
-            _json(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)
+            json_of(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)
         )
         return
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
@@ -149,7 +149,8 @@ def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> 
     sys.stdout.flush()
 
 
-def _json(result: AskResult, *, tree: bool, indent: bool) -> str:
+def json_of(result: AskResult, *, tree: bool, indent: bool) -> str:
+    """A result as `--json` prints it."""
     data = result.model_dump(mode="json", exclude=None if tree else {"tree"})
     # What the stream's encoding does not have must be escaped as JSON does it.
     unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")

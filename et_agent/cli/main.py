@@ -10,6 +10,7 @@ from typer.main import get_command
 from et_agent.cli import guard
 from et_agent.cli.ask import AskCommand, ask
 from et_agent.cli.calibration import calibrate_app
+from et_agent.cli.chat import ChatCommand, chat
 from et_agent.cli.config import config_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=AskCommand)(ask)
+app.command(cls=ChatCommand)(chat)
 app.command(cls=ScoreCommand)(score)
 app.command()(tree)
 app.add_typer(models_app, name="models")

@@ -3,7 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.claims import SUPPORT, claims_table, coloured
+from et_agent.cli.claims import SUPPORT, claims_table
+from et_agent.cli.headline import headline, is_sure
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
@@ -96,15 +97,15 @@ def _answer(result: AskResult) -> "RenderableType":
     from rich.panel import Panel
     from rich.text import Text
 
-    if result.declined:
-        text = Text("the passages do not say", style="yellow")
-    elif result.answer is None:
-        text = Text("no leaf gave an answer", style="yellow")
-    else:
-        text = coloured(result.answer, result.claims)
+    text = headline(result)
     if result.complete:
+        sure = is_sure(result)
         return Panel.fit(
-            text, title="answer", title_align="left", padding=(0, 2), border_style="green"
+            text,
+            title="answer" if sure else "not sure",
+            title_align="left",
+            padding=(0, 2),
+            border_style="green" if sure else "yellow",
         )
     title = Text("INCOMPLETE: answer so far", style="bold yellow")
     return Panel(
