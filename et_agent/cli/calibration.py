@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
 from et_agent.cli.model_learning import learn_model
+from et_agent.cli.stores import StoreFile, open_store
 
 if TYPE_CHECKING:
     from et_agent.calibration.calibrator import CalibratorFile

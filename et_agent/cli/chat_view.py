@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.claims import mark_doubtful
+from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
 from et_agent.cli.report import basis
 from et_agent.cli.terminal import one_line, output_console, visible, write_line
@@ -64,9 +64,10 @@ def reply_line(result: "AskResult") -> str:
     """A reply in one line: the answer and how sure the model is."""
     if result.answer is None:
         return "(the passages do not say)" if result.declined else "(no answer)"
-    answer = one_line(mark_doubtful(headline(result), result, SURE_FROM).plain)
+    shown = mark_doubtful(coloured(result.answer, result.claims), result, SURE_FROM)
+    answer = one_line(shown.plain)
     if not is_sure(result):
-        answer = f"({not_sure(result)}) {one_line(result.answer)}"
+        answer = f"({not_sure(result)}) {answer}"
     sure = "no confidence" if result.confidence is None else f"{result.confidence:.0%}"
     return f"{answer}  [{sure}]"
 

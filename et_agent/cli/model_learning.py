@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from et_agent.cli.asking_options import ChatName, ChatStyle, System
-from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.labelling import say_what_is_left_out
 from et_agent.cli.run_options import (
@@ -28,6 +27,7 @@ from et_agent.cli.run_options import (
     Verbose,
     Width,
 )
+from et_agent.cli.stores import StoreFile, open_store
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
     TemplateOptions,

@@ -227,6 +227,9 @@ class _Evaluation:
         with contextlib.ExitStack() as stack:
             for run, _ in runs:
                 stack.enter_context(self._store.working_on(run))
+                # One that failed at once leaves nothing behind.
+                stack.callback(self._store.forget_empty, run)
+                self._store.want(run, len(items))
             for run, _ in runs:
                 known = [r for r in self._store.records(run) if r.item in wanted]
                 for record in known:
