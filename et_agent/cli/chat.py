@@ -43,13 +43,13 @@ _OUTPUT: Final = "Output"
 _HISTORY: Final = "History"
 _LATEST: Final = "latest"
 _HELP: Final = (
-    "/explain       what moved the confidence of the last reply",
-    "/tree          its tree of paths",
-    "/right /wrong  say whether it was right: the confidence of your next questions learns from it",
-    "/model NAME    go on with another model",
-    "/undo          take the last turn back",
-    "/new           begin another conversation",
-    "/help /quit    Ctrl-C stops a reply, Ctrl-D leaves",
+    ("/explain", "what moved the confidence of the last reply"),
+    ("/tree", "its tree of paths"),
+    ("/right, /wrong", "label it: your next confidences learn from that"),
+    ("/model NAME", "go on with another model"),
+    ("/undo", "take the last turn back"),
+    ("/new", "begin another conversation"),
+    ("/quit", "leave, as Ctrl-D does; Ctrl-C stops a reply"),
 )
 
 
@@ -120,6 +120,7 @@ def chat(
     from et_agent.cli.chat_files import find_chat, new_chat
     from et_agent.cli.chatting import Conversing
     from et_agent.cli.prompts import read_system
+    from et_agent.cli.terminal import say
     from et_agent.cli.transfer import shown_transfer
     from et_agent.weights.addresses import is_address
 
@@ -150,6 +151,8 @@ def chat(
             "dequantize": dequantize,
             "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         }
+        if sys.stderr is not None and sys.stderr.isatty():
+            say(f"loading {name}")
         if name != spec:
             loading.check_target(name, "/model", template=True)
         with shown_transfer() as progress:
@@ -302,8 +305,8 @@ class _Loop:
         self._say("a new conversation")
 
     def _help(self, _: str) -> None:
-        for line in _HELP:
-            self._say(line)
+        for name, what in _HELP:
+            self._say(f"{name:<16}{what}")
 
     def _tell_unknown(self, name: str) -> None:
         from et_agent.errors import QuestionError
@@ -311,10 +314,10 @@ class _Loop:
         raise QuestionError(f"there is no command {name}: /help lists them")
 
     def _say(self, text: str) -> None:
-        from et_agent.cli.terminal import one_line, say, write_line
+        from et_agent.cli.terminal import say, visible, write_line
 
         # Piped, standard output has one line per turn and nothing else.
-        (write_line if self._watched else say)(one_line(text))
+        (write_line if self._watched else say)(visible(text))
 
 
 def _edit_lines() -> None:

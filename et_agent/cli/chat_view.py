@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
-from et_agent.cli.report import basis
+from et_agent.cli.report import basis, noted
 from et_agent.cli.terminal import one_line, output_console, visible, write_line
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
         console.print(Text("stopped; this turn does not count", style="yellow"))
     figures = [how_sure(result), result.kind]
     figures.append(f"{result.usage.leaves} leaves, {result.usage.seconds:.1f} s")
-    console.print(Text("  " + " · ".join(figures), style="dim"))
+    console.print(Padding(Text(" · ".join(figures), style="dim"), (0, 0, 0, 2)))
     for claim in result.claims:
         if claim.confidence is not None and claim.confidence < SURE_FROM:
             told = f"  [?] {claim.confidence:.0%}  {one_line(claim.text)}"
@@ -56,7 +56,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
     if not result.claims and reply and one_line(reply) != one_line(result.answer or ""):
         console.print(Padding(Text(visible(reply, keep="\n"), style="dim"), (0, 0, 0, 2)))
     for note in result.notes:
-        console.print(Text(f"  note: {visible(note)}", style="dim"))
+        console.print(Padding(Text(f"note: {noted(note)}", style="dim"), (0, 0, 0, 2)))
     console.print()
 
 

@@ -4,7 +4,9 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.claims import SUPPORT, claims_table
+from et_agent.cli.explaining import explanation
 from et_agent.cli.headline import headline, is_sure
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["basis", "decoder_name", "print_details", "print_result"]
+__all__ = ["basis", "decoder_name", "noted", "print_details", "print_result"]
 
 _MOST_ROWS: Final = 12
 _MOST_FIELDS: Final = 24
@@ -63,7 +65,7 @@ def print_details(result: AskResult, *, tree: bool, explain: bool) -> None:
     console = output_console()
     if explain:
         console.print()
-        print_block(console, Padding(_explanation(result), (0, 0, 0, 1)))
+        print_block(console, Padding(explanation(result, _bounds(result)), (0, 0, 0, 1)))
     if tree and result.tree is not None and result.tree.nodes:
         console.print()
         # The last column stays free: some terminals wrap there.
@@ -87,6 +89,14 @@ def basis(calibration: CalibrationReport) -> str:
         named = f"{calibration.source} calibrator, {calibration.labels:,} labels"
     low, high = calibration.interval
     return f"{named}, {100 * low:.0f} to {high:.0%}"
+
+
+def noted(note: str) -> str:
+    """A note of a result with options in place of the library's names."""
+    from et_agent.cli.decoders import decoder_options, option
+
+    names = {one.field: option(one.field) for one in decoder_options()}
+    return visible(with_options(note, names))
 
 
 def _is_ascii(console: "Console") -> bool:
@@ -228,7 +238,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
         ("model", one_line(result.model.name)),
         ("kind", one_line(f"{result.kind}: {result.kind_reason}")),
     ]
-    rows += [("note", visible(note)) for note in result.notes]
+    rows += [("note", noted(note)) for note in result.notes]
     return rows
 
 
@@ -237,31 +247,6 @@ def _confidence(confidence: float, calibration: CalibrationReport | None) -> str
         return f"{confidence:.1%}"
     why = visible("; ".join(calibration.notes))
     return f"{confidence:.1%}, {basis(calibration)}" + (f": {why}" if why else "")
-
-
-def _explanation(result: AskResult) -> "RenderableType":
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    if result.confidence is None:
-        return Text(
-            "no confidence to explain: there is no answer, the tree was stopped, or none was wanted",
-            style="yellow",
-        )
-    bounds = Text(_bounds(result), style="dim")
-    if not result.confidence_parts:
-        return Group(bounds, Text("it depends on the share of the answer alone", style="dim"))
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("moved the confidence", no_wrap=True)
-    table.add_column("by, log-odds", justify="right", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("", style="dim")
-    for part in result.confidence_parts:
-        style = "green" if part.log_odds > 0 else "red"
-        by = Text(f"{part.log_odds:+.2f}", style=style)
-        table.add_row(part.feature, by, f"{part.value:.3g}", part.meaning)
-    return Group(bounds, table)
 
 
 def _bounds(result: AskResult) -> str:

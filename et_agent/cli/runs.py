@@ -59,9 +59,9 @@ def _row(store: "RunStore", info: "RunInfo") -> dict[str, Any]:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """What tells runs apart: model, data, and what is not the decoder's default."""
-    from et_agent.decoding.naming import CLASSES
+    from et_agent.decoding.naming import CLASSES, migrated
 
-    decoder = dict(config.get("decoder") or {})
+    decoder = migrated(config.get("decoder") or {})
     name = decoder.pop("name", "")
     schedule = decoder.get("schedule")
     made = next((one for one in CLASSES if _describes(one, name, schedule)), None)
