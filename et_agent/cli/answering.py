@@ -1,8 +1,9 @@
-"""Answers questions in shared batches and prints each as it is done, in order."""
+"""Answers questions in shared batches and prints each as it ends; JSON in their order."""
 
 import json
+import queue
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from et_agent.asking import submit_all
@@ -41,6 +42,7 @@ class AskSettings:
     tree: bool | None
     files: PageFiles
     lines: bool
+    as_ready: bool
 
 
 def answer(settings: AskSettings) -> int:
@@ -109,7 +111,9 @@ def _print_all(
 ) -> int:
     code = 0
     total = len(pending)
-    for index in range(total):
+    left = total
+    for index in _coming(pending, as_ready=settings.as_ready):
+        left -= 1
         one = pending[index]
         assert one is not None
         try:
@@ -120,7 +124,7 @@ def _print_all(
                 code = fail(f"{where}: {error}" if total > 1 else str(error), USER_ERROR)
             continue
         pending[index] = None
-        if index == total - 1:
+        if not left:
             board.close()
         with board.paused():
             _print(settings, result, index, total)
@@ -132,6 +136,19 @@ def _print_all(
                 with interrupts.raising():
                     code = max(code, labelling.ask_whether_right(result))
     return code
+
+
+def _coming(pending: "Sequence[PendingAnswer | None]", *, as_ready: bool) -> Iterator[int]:
+    """Indices of the questions, in their order or as they end."""
+    if not as_ready:
+        yield from range(len(pending))
+        return
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index, one in enumerate(pending):
+        if one is not None:
+            one.add_done_callback(lambda _, at=index: ended.put(at))  # type: ignore[misc]
+    for _ in pending:
+        yield ended.get()
 
 
 def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:

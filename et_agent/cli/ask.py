@@ -1,6 +1,8 @@
 """`et-agent ask`: answers questions and prints their distributions."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final
 
 import typer
 
@@ -70,6 +72,13 @@ class AskCommand(DecoderCommand):
             "explain",
         }
     )
+    brief: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "questions_file": "Lines, JSON Lines or a CSV.",
+            "stop_above": "Stop once an answer has this share.",
+            "tree": "Print the tree.",
+        }
+    )
 
 
 @command
@@ -79,8 +88,7 @@ def ask(
         list[str] | None,
         typer.Argument(
             metavar="QUESTION",
-            help="One or more questions; - is standard input. Text that is piped in beside a question "
-            "is what it is about. Put -- before a question that begins with a dash.",
+            help="- reads standard input. Text piped in beside a question is its context.",
             show_default=False,
         ),
     ] = None,
@@ -124,6 +132,14 @@ def ask(
             "--json",
             metavar="",
             help="Print JSON, one line per question if there are several.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    as_ready: Annotated[
+        bool,
+        typer.Option(
+            "--as-ready",
+            help="Print the JSON of each question as it ends, instead of in their order.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -211,5 +227,6 @@ def ask(
             tree=tree,
             files=files,
             lines=questions_file is not None,
+            as_ready=as_ready or not as_json,
         )
     )

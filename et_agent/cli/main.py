@@ -17,6 +17,7 @@ from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
 from et_agent.cli.help import with_plain_flags
 from et_agent.cli.kernels import kernels_app
+from et_agent.cli.label_files import label
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.scoring import ScoreCommand, score
@@ -35,6 +36,8 @@ app.command(cls=AskCommand)(ask)
 app.command(cls=ChatCommand)(chat)
 app.command(cls=ScoreCommand)(score)
 app.command()(tree)
+app.command()(label)
+app.command()(schema)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.command()(doctor)

@@ -338,8 +338,9 @@ def _entropies(axes: "Axes", records: Sequence[QuestionRecord], name: str) -> bo
 
 
 def _estimators(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
-    first = next(iter(summaries.values()))
-    names = [one.name for one in first.estimators if one.metrics["AUROC"].value is not None][::-1]
+    measured = [one for summary in summaries.values() for one in summary.estimators]
+    defined = (one.name for one in measured if one.metrics["AUROC"].value is not None)
+    names = list(dict.fromkeys(defined))[::-1]
     if not names:
         return False
     for at, (name, summary) in enumerate(summaries.items()):

@@ -220,7 +220,7 @@ def test_a_tree_that_may_stop_once_all_is_decided(run: Run, install: Install) ->
 
 
 def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
-    told = " ".join(run("gate", "ask", "--help").out.replace("│", " ").split())
+    told = " ".join(run("gate", "ask", "--help-all").out.replace("│", " ").split())
     settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in EARLY.items())
     assert f"the same as {settings}" in told
 
