@@ -73,9 +73,9 @@ class ShortHelpCommand(TyperCommand):
     def _only_shown(self, ctx: Any) -> Iterator[int]:
         """Hide the other options for a while and shorten these; gives how many are hidden."""
         kept = {*self.shown, "help", "help_all"}
-        options = [
+        options: list[Any] = [
             one
-            for one in self.get_params(ctx)
+            for one in list[Any](self.get_params(ctx))
             if one.param_type_name == "option" and not one.hidden
         ]
         before = [(one, {name: getattr(one, name) for name in _CHANGED}) for one in options]

@@ -20,6 +20,7 @@ from et_agent.cli.kernels import kernels_app
 from et_agent.cli.label_files import label
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
+from et_agent.cli.schemas import schema
 from et_agent.cli.scoring import ScoreCommand, score
 from et_agent.cli.terminal import make_streams_safe
 from et_agent.cli.tree import tree

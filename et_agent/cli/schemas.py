@@ -98,6 +98,7 @@ def _decision() -> Any:
     return Decision
 
 
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS: Final[Mapping[str, Callable[[], Any]]] = MappingProxyType(
     {
         "ask": _result,
