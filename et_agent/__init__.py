@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from et_agent.answers import AnswerKind
-    from et_agent.asking import ask, submit, submit_all
+    from et_agent.asking import StreamEnd, TextDelta, ask, stream, submit, submit_all
     from et_agent.asking.options import AskOptions
     from et_agent.asking.pending import PendingAnswer, Progress
     from et_agent.asking.scoring import score
@@ -41,9 +41,12 @@ __all__ = [
     "Progress",
     "ScoreReport",
     "ScriptedModel",
+    "StreamEnd",
+    "TextDelta",
     "ask",
     "load_model",
     "score",
+    "stream",
     "submit",
     "submit_all",
 ]
@@ -64,9 +67,12 @@ _HOMES = {
     "Progress": "et_agent.asking.pending",
     "ScoreReport": "et_agent.scores",
     "ScriptedModel": "et_agent.engines.scripted",
+    "StreamEnd": "et_agent.asking",
+    "TextDelta": "et_agent.asking",
     "ask": "et_agent.asking",
     "load_model": "et_agent.engines.loading",
     "score": "et_agent.asking.scoring",
+    "stream": "et_agent.asking",
     "submit": "et_agent.asking",
     "submit_all": "et_agent.asking",
 }

@@ -36,9 +36,12 @@ def test_the_public_names() -> None:
         "Progress",
         "ScoreReport",
         "ScriptedModel",
+        "StreamEnd",
+        "TextDelta",
         "ask",
         "load_model",
         "score",
+        "stream",
         "submit",
         "submit_all",
     ]

@@ -19,7 +19,7 @@ from tests.weights.gguf_builder import Value, string_bytes, value_bytes
 __all__ = ["ARCHITECTURES", "tiny_model", "write_model"]
 
 _WIDTH, _HEADS, _GROUPS, _HEAD, _HIDDEN = 128, 4, 2, 32, 128
-_EXPERTS, _USED = 4, 2
+_EXPERTS = 4
 _CHAT: Final = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -88,7 +88,8 @@ _SHARED_EXPERT: Final[Shapes] = {
 }
 _MIXTURE: Final[dict[str, Value]] = {
     "expert_count": _EXPERTS,
-    "expert_used_count": _USED,
+    # All of them: where two random experts are about equal, rounding would choose between them.
+    "expert_used_count": _EXPERTS,
     "expert_feed_forward_length": _HIDDEN,
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from et_agent.answers.braces import boxes
 from et_agent.answers.kinds import ANSWER_MARKER
+from et_agent.decoding.marks import without_begun
 from et_agent.errors import SettingsError
 
 __all__ = ["Cut", "StopSequences"]
@@ -60,6 +61,10 @@ class StopSequences:
     def within(self, tail: bytes) -> bool:
         """Whether bytes hold one."""
         return any(one in tail for one in self._bytes)
+
+    def settled(self, text: str) -> str:
+        """What of a text that goes on is before any of them, whatever follows."""
+        return without_begun(self.cut(text).shown, self.texts)
 
     def within_marker(self) -> str | None:
         """One that ends paths before the answer where a box is opened, or holds the whole opening."""

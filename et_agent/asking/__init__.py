@@ -8,13 +8,16 @@ from et_agent.asking.api import (
     ask,
     run_pilot,
     start,
+    stream,
     submit,
     submit_all,
 )
 from et_agent.asking.conversation import check_text
 from et_agent.asking.options import AskOptions, Calibration, Chat
+from et_agent.asking.streaming import AnswerStream, StreamEnd, StreamEvent, TextDelta
 
 __all__ = [
+    "AnswerStream",
     "AskOptions",
     "Calibration",
     "Chat",
@@ -22,10 +25,14 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "Questions",
+    "StreamEnd",
+    "StreamEvent",
+    "TextDelta",
     "ask",
     "check_text",
     "run_pilot",
     "start",
+    "stream",
     "submit",
     "submit_all",
 ]

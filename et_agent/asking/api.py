@@ -6,13 +6,11 @@ from typing import Unpack, cast, overload
 from et_agent.answers import AnswerKind
 from et_agent.asking.conversation import check_text, is_conversation
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions, PilotKeywords
-from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback
+from et_agent.asking.pending import PendingAnswer, Progress, ProgressCallback, start
 from et_agent.asking.prompting import PreparedPrompt, Question
+from et_agent.asking.streaming import AnswerStream
 from et_agent.decoding.pilot import PilotProgress, measure_thresholds
-from et_agent.decoding.sampled import SampledRequest
-from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thresholds import Thresholds
-from et_agent.engines.base import LanguageModel
 from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError
@@ -27,6 +25,7 @@ __all__ = [
     "ask",
     "run_pilot",
     "start",
+    "stream",
     "submit",
     "submit_all",
 ]
@@ -34,27 +33,6 @@ __all__ = [
 # Not `Sequence[Question]`, which a single text is too.
 Questions = list[str] | tuple[str, ...] | Sequence[Sequence[Message]]
 """Several questions or conversations."""
-
-
-def start(*pending: PendingAnswer) -> None:
-    """Let prepared questions of one model be decoded, from the same batch on, all or none.
-
-    Raises:
-        ModelClosedError: The model was closed.
-    """
-    requests = [request for one in pending for request in one.requests]
-    sampled = [one for one in requests if isinstance(one, SampledRequest)]
-    decoded = [one for one in requests if not isinstance(one, SampledRequest)]
-    if decoded:
-        assert isinstance(decoded[0].model, LanguageModel)
-        scheduler_of(decoded[0].model).queue(*decoded)
-    try:
-        for one in sampled:
-            one.begin()
-    except BaseException:
-        for one in sampled:
-            one.cancel()
-        raise
 
 
 def submit(
@@ -87,6 +65,42 @@ def submit(
     pending = PendingAnswer(model, question, asked, on_progress=on_progress)
     start(pending)
     return pending
+
+
+def stream(
+    model: AnyModel,
+    question: Question,
+    options: AskOptions = DEFAULTS,
+    *,
+    timeout: float | None = None,
+    on_progress: ProgressCallback | None = None,
+    **changes: Unpack[AskKeywords],
+) -> AnswerStream:
+    r"""Answer a question and show the text of its leading path while it is decoded.
+
+        for event in stream(model, "How many legs have 3 cats and 2 birds?"):
+            if isinstance(event, TextDelta):
+                print(event.text, end="", flush=True)
+            elif not event.agrees:
+                print(f"\nInstead: {event.answer}")
+
+    Args:
+        model: A loaded model.
+        question: The question, or a conversation whose last user message is to be answered.
+        options: How it is answered.
+        timeout: Seconds in which the last event has to come; None for no limit.
+        on_progress: As for `submit`.
+        changes: Fields of `AskOptions` by name.
+
+    Returns:
+        An iterator, and an asynchronous one, over `TextDelta`s and one `StreamEnd`.
+
+    Raises:
+        EtAgentError: As for `submit`.
+    """
+    asked = _checked(options).changed(**changes)
+    pending = PendingAnswer(model, question, asked, on_progress=on_progress)
+    return AnswerStream(pending, timeout=timeout)
 
 
 def submit_all(

@@ -13,6 +13,7 @@ from et_agent.answers.fields import Body, Span, Steps, spans_within
 from et_agent.answers.structured import canonical, read_json, read_json_at, within_bounds
 from et_agent.asking.spoken import as_generated, spoken
 from et_agent.decoding.constraint import AfterTrigger, Constraint, Trigger
+from et_agent.decoding.marks import without_begun
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
@@ -214,6 +215,28 @@ class CallForm:
         said = text[: found.start()].rstrip()
         lead = next((one for one in self.format.leads if said.endswith(one)), "")
         return said.removesuffix(lead).rstrip()
+
+    def settled(self, text: str) -> str:
+        """The beginning of `before` that a reply keeps, whatever follows its text so far."""
+        if self._may_begin(text):
+            return ""
+        marker = [self.format.marker] if self.format.opening else []
+        said = without_begun(self.before(text), marker).rstrip()
+        # A whole lead is left back too: it belongs to the call that may follow.
+        return without_begun(said, [f"{lead}\n" for lead in self.format.leads]).rstrip()
+
+    def _may_begin(self, text: str) -> bool:
+        """Whether a text so short may become a call without the template's marker."""
+        if not self.format.opening:
+            return any(f"{name}{self.format.middle}".startswith(text) for name in self.schemas)
+        if self._bare is None:
+            return False
+        begun = "".join(text.split())
+        return any(
+            f'{fence}{{"{self._bare.name}":"{name}"'.startswith(begun)
+            for fence in ("", "```", "```json")
+            for name in self.schemas
+        )
 
     def read(self, text: str) -> Extracted | None:
         """The calls, names and arguments in canonical form."""

@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.answerability import answerability_request, p_answerable_of
-from et_agent.asking.calling import CallForm
 from et_agent.asking.claim_reports import assessed_claims
 from et_agent.asking.claims import CheckedReply, ClaimChecker, shown_leaf
 from et_agent.asking.confidence import ConfidenceEstimator
@@ -24,7 +23,7 @@ from et_agent.asking.reporting import Decoded, form_of_answer, result_of
 from et_agent.asking.sampled import SampledThoughts
 from et_agent.decoding.base import Decoder, DecoderSettings, RunInputs
 from et_agent.decoding.request import Request, StepCallback
-from et_agent.decoding.sampled import ChainDecoder, prepare_samples
+from et_agent.decoding.sampled import ChainDecoder, SampledRequest, prepare_samples
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.stopping import StoppingRule
 from et_agent.decoding.thresholds import Thresholds, find_thresholds
@@ -37,7 +36,7 @@ from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
 
-__all__ = ["PendingAnswer", "Progress", "ProgressCallback"]
+__all__ = ["PendingAnswer", "Progress", "ProgressCallback", "start"]
 
 _LEADING: Final = 5
 _PAUSE: Final = 0.1
@@ -256,8 +255,11 @@ class PendingAnswer:
 
     def content(self, leaf: Leaf) -> str:
         """Text of a leaf without its tool calls, even if they were cut off."""
-        form = self._prompt.form
-        return form.before(leaf.text) if isinstance(form, CallForm) else leaf.text
+        return self._reader.content(leaf.text)
+
+    def said(self, tokens: Sequence[int], *, ended: bool) -> tuple[str, str]:
+        """The thought and the text of a path, as far as they are certain if it has not ended."""
+        return self._reader.said(tokens, ended=ended)
 
     def reading(self, timeout: float | None = None) -> TreeReading:
         """Return the answers of the leaves of the finished tree, those that say the same in one class.
@@ -378,6 +380,27 @@ def _thresholds(model: AnyModel, options: AskOptions) -> Thresholds | None:
     if options.thresholds is None and model.info.fingerprint:
         return find_thresholds(model.info.fingerprint)
     return options.thresholds
+
+
+def start(*pending: PendingAnswer) -> None:
+    """Let prepared questions of one model be decoded, from the same batch on, all or none.
+
+    Raises:
+        ModelClosedError: The model was closed.
+    """
+    requests = [request for one in pending for request in one.requests]
+    sampled = [one for one in requests if isinstance(one, SampledRequest)]
+    decoded = [one for one in requests if not isinstance(one, SampledRequest)]
+    if decoded:
+        assert isinstance(decoded[0].model, LanguageModel)
+        scheduler_of(decoded[0].model).queue(*decoded)
+    try:
+        for one in sampled:
+            one.begin()
+    except BaseException:
+        for one in sampled:
+            one.cancel()
+        raise
 
 
 class _ProgressTeller:

@@ -17,7 +17,7 @@ from et_agent.answers import (
 from et_agent.answers.fields import Body
 from et_agent.answers.joining import Joined, join_classes
 from et_agent.answers.stops import StopSequences
-from et_agent.asking.calling import ReplyForm
+from et_agent.asking.calling import CallForm, ReplyForm
 from et_agent.decoding.thinking import PartReader, Parts
 from et_agent.decoding.tree import Finish, Tree
 from et_agent.engines.sampled import AnyModel
@@ -166,6 +166,28 @@ class PathReader:
             return self._thoughts.parts(tokens)
         text = b"".join(map(self._model.token_bytes, tokens))
         return Parts.without_thoughts(text)
+
+    def said(self, tokens: Sequence[int], *, ended: bool) -> tuple[str, str]:
+        """The thought of a path and what it says besides, without tool calls; empty for none.
+
+        Of a path that goes on, only what its next tokens leave as it is.
+        """
+        parts = self._parts(tokens)
+        if ended:
+            text = "" if parts.open else self._shown(parts.answer)
+            return parts.thought or "", self.content(text)
+        if self._thoughts is not None:
+            parts = self._thoughts.settled(parts)
+        # Bytes that do not form a character yet.
+        thought, text = ((one or "").rstrip("\ufffd") for one in (parts.thought, parts.answer))
+        if parts.open:
+            return thought, ""
+        text = text if self._has_form(text) else self._stops.settled(text)
+        return thought, self._form.settled(text) if isinstance(self._form, CallForm) else text
+
+    def content(self, text: str) -> str:
+        """A path's text without its tool calls, even if they were cut off."""
+        return self._form.before(text) if isinstance(self._form, CallForm) else text
 
     def mentions(self, tokens: Sequence[int], answer: str | None) -> list[bool]:
         """Which tokens of a path say something of its answer: digits, or a word of it."""

@@ -185,6 +185,10 @@ class SampledThoughts:
             thought_at=0,
         )
 
+    def settled(self, parts: Parts) -> Parts:
+        """The same: its paths are whole replies."""
+        return parts
+
     def reached(self, parts: Parts) -> bool:
         """Whether a thought was closed by force: none is."""
         del parts

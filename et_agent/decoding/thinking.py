@@ -8,7 +8,7 @@ import bisect
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.decoding.constraint import Constraint
+from et_agent.decoding.marks import without_begun
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.messages import Message
@@ -91,6 +92,10 @@ class PartReader(Protocol):
         """The thoughts and the answer of a path's generated tokens."""
         ...
 
+    def settled(self, parts: Parts) -> Parts:
+        """Those of a path that goes on, without what its next tokens may make a mark."""
+        ...
+
     def reached(self, parts: Parts) -> bool:
         """Whether the last thought of a path reached its limit."""
         ...
@@ -123,7 +128,8 @@ class Thoughts:
         self._pieces = _Pieces(model)
         opening, closing = self._mark(form.opening), self._mark(form.closing)
         header, turn, self._ends = map(self._mark, (form.answer, form.turn, form.answer_end))
-        self._opening_bytes, self._header_bytes, self._turn = opening, header, turn
+        self._opening_bytes, self._closing_bytes = opening, closing
+        self._header_bytes, self._turn = header, turn
         self._opening, self._closing = (re.compile(re.escape(one)) for one in (opening, closing))
         rest = re.escape(header.removeprefix(turn))
         self._header = re.compile(rb"\s*(?:%s)?%s" % (re.escape(turn), rest) if header else b"")
@@ -220,6 +226,24 @@ class Thoughts:
         """Whether a path that has no thought so far may be about to begin one."""
         begun = text.strip()
         return self.state != "closed" and self._opening_bytes.startswith(begun)
+
+    def settled(self, parts: Parts) -> Parts:
+        """Those of a path that goes on, without what its next tokens may make a mark."""
+        if not parts.decided:
+            return replace(parts, answers=())
+        spans = parts.thoughts if parts.open else parts.answers
+        if not spans:
+            return parts
+        *earlier, (at, end) = spans
+        text = parts.text[at:end]
+        if parts.open:
+            kept = without_begun(text, [self._closing_bytes])
+            return replace(parts, thoughts=(*earlier, (at, at + len(kept))))
+        header = self._header_bytes, self._header_bytes.removeprefix(self._turn)
+        if any(one.startswith(text.lstrip()) for one in header if one):
+            return replace(parts, answers=tuple(earlier))
+        kept = without_begun(text, [self._opening_bytes, self._ends])
+        return replace(parts, answers=(*earlier, (at, at + len(kept))))
 
     def reached(self, parts: Parts) -> bool:
         """Whether the last thought of a path reached its limit."""

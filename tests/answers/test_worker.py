@@ -44,7 +44,7 @@ def test_a_hostile_expression_is_undecided_in_bounded_time(brisk: MathWorker, ho
     started = time.monotonic()
     assert in_thread(lambda: brisk.equal(hostile, "100000000")) is not True
     # Reading and comparing at the limit, and the restart that follows.
-    assert time.monotonic() - started < 2 * SECONDS + 10
+    assert time.monotonic() - started < 2 * SECONDS + 30
 
 
 def test_the_worker_lives_on_after_a_kill() -> None:

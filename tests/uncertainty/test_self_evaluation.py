@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from et_agent.engines.llama_cpp.model import LlamaCppModel
+from et_agent.engines.loading import load_model
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.uncertainty.self_evaluation import (
     judged_equivalences,
@@ -58,8 +58,9 @@ def test_p_answerable_asks_each_question_with_the_same_instruction() -> None:
     assert found.tolist() == pytest.approx([0.9, 0.25], abs=1e-6)
 
 
-@pytest.mark.model
-def test_the_real_model_tells_alike_from_unlike(small_model: LlamaCppModel) -> None:
-    pairs = [("muscles", "It is found in the muscles"), ("muscles", "It is found in the bones")]
-    alike, unlike = judged_equivalences(small_model, "Where is it found?", pairs)
-    assert 0 < unlike < alike < 1
+@pytest.mark.slow
+def test_the_real_model_tells_alike_from_unlike() -> None:
+    pairs = [("Paris", "It is Paris"), ("Paris", "It is Rome")]
+    with load_model("qwen2.5-coder-0.5b") as model:
+        alike, unlike = judged_equivalences(model, "What is the capital of France?", pairs)
+    assert 0.05 < unlike < alike - 0.05 < 1

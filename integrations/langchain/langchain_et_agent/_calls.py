@@ -1,31 +1,33 @@
-"""One call of the chat model: its settings, waiting for the tree, and the chunks of a stream."""
+"""One call of the chat model: its settings, waiting for the tree, and what a stream shows."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 
-from et_agent import AskResult, PendingAnswer, submit
+from et_agent import AskOptions, AskResult, PendingAnswer
+from et_agent.asking import start
 from et_agent.asking.calling import ANY_OBJECT, check_tools
 from et_agent.asking.prompting import Question
+from et_agent.asking.streaming import AnswerStream, StreamEnd, TextDelta
 from et_agent.errors import SettingsError, TimeLimitError
+from et_agent.results import Leaf
 from et_agent.runnables.messages import conversation, question_of
 from et_agent.runnables.thinking import THINKING_FIELDS
 from et_agent.validation import explained
 from et_agent.weights.addresses import is_address
-from langchain_et_agent._replies import reply
+from langchain_et_agent._chunks import STREAMED, chunk_of, chunks_of, last_chunk
+from langchain_et_agent._replies import chosen, reply
 
 if TYPE_CHECKING:
     from langchain_et_agent.chat_models import ChatEntropyTree
 
-__all__ = ["CALL_ARGUMENTS", "Call", "chunks_of", "function_tools", "tool_choice_of"]
+__all__ = ["CALL_ARGUMENTS", "Call", "function_tools", "tool_choice_of"]
 
 CALL_ARGUMENTS: Final = frozenset(
     {
@@ -43,6 +45,7 @@ CALL_ARGUMENTS: Final = frozenset(
         "same",
         "seed",
         "stream",
+        "streams",
         "system_prompt",
         "temperature",
         "timeout",
@@ -64,6 +67,7 @@ _FIELDS: Final = (
     "timeout",
     "choose",
     "logprobs",
+    "streams",
     *THINKING_FIELDS,
     "same",
 )
@@ -87,6 +91,12 @@ class Call:
         for name in _FIELDS:
             if name in call:
                 self._set(name, call[name])
+        self._leads = self._setting("streams") == "leading"
+        if self._leads and self._setting("choose") == "sample":
+            raise SettingsError(
+                "streams='leading' shows the leading path, and choose='sample' draws another: leave "
+                "one of them out"
+            )
 
     def _set(self, name: str, value: object) -> None:
         checked = self._settings
@@ -98,14 +108,12 @@ class Call:
     def _setting(self, name: str) -> Any:
         return getattr(self._settings, name)
 
-    def _submit(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> PendingAnswer:
+    def _prepare(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> PendingAnswer:
         chat, given = self._chat, self._given
         tools = given.get("tools") or ()
         names = [tool["function"]["name"] for tool in check_tools(tools)]
         question, system_prompt = self._question(messages)
-        return submit(
-            chat.engine_for(self._setting("model")),
-            question,
+        options = AskOptions(
             decoder=chat.decoder_for(given),
             kind=self._setting("kind"),
             seed=self._setting("seed"),
@@ -120,6 +128,7 @@ class Call:
             same=self._setting("same"),
             **self._settings.thinking_keywords,
         )
+        return PendingAnswer(chat.engine_for(self._setting("model")), question, options)
 
     def _question(self, messages: Sequence[BaseMessage]) -> tuple[Question, str | None]:
         """What is asked, and the system prompt; a plain prompt is made of one question only."""
@@ -131,17 +140,25 @@ class Call:
             return question, system_prompt
         return question, f"{system}\n\n{system_prompt}" if system_prompt else system
 
-    def _reply(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
+    def _reply(self, pending: PendingAnswer, result: AskResult, leaf: Leaf) -> AIMessage:
         model = self._setting("model")
         return reply(
             pending,
             result,
+            leaf=leaf,
             # Where a server is, is nothing that messages should carry.
             model=result.model.name if is_address(model) else model,
-            choose=self._setting("choose"),
             logprobs=self._setting("logprobs"),
             include_tree=self._setting("include_tree"),
         )
+
+    def _judged(self, pending: PendingAnswer, result: AskResult) -> AIMessage:
+        return self._reply(pending, result, chosen(result, self._setting("choose")))
+
+    def _led(self, pending: PendingAnswer, end: StreamEnd) -> AIMessage:
+        message = self._reply(pending, end.result, end.leaf)
+        message.response_metadata[STREAMED] = "confirmed" if end.agrees else "replaced"
+        return message
 
     def _too_late(self) -> TimeLimitError:
         return TimeLimitError(
@@ -151,24 +168,30 @@ class Call:
 
     def message(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> AIMessage:
         """Decode and wait."""
-        pending = self._submit(messages, stop)
+        if self._leads:
+            *_, message = self._shown(messages, stop)
+            assert isinstance(message, AIMessage)
+            return message
+        pending = self._prepare(messages, stop)
+        start(pending)
         try:
             result = pending.result(self._setting("timeout"))
         except TimeoutError as error:
             raise self._too_late() from error
         finally:
             pending.cancel()  # does nothing to a question that is answered
-        return self._reply(pending, result)
+        return self._judged(pending, result)
 
     async def amessage(self, messages: Sequence[BaseMessage], stop: Sequence[str]) -> AIMessage:
         """The same without blocking the event loop; a cancelled task stops decoding."""
-        submitting = asyncio.ensure_future(asyncio.to_thread(self._submit, messages, stop))
+        if self._leads:
+            async with contextlib.aclosing(self._ashown(messages, stop)) as events:
+                *_, message = [event async for event in events]
+            assert isinstance(message, AIMessage)
+            return message
+        pending = await asyncio.to_thread(self._prepare, messages, stop)
         try:
-            pending = await asyncio.shield(submitting)
-        except asyncio.CancelledError:
-            submitting.add_done_callback(_cancel_submitted)
-            raise
-        try:
+            start(pending)
             async with asyncio.timeout(self._setting("timeout")):
                 await _done(pending)
         except TimeoutError as error:
@@ -176,12 +199,52 @@ class Call:
         finally:
             pending.cancel()
         # Reading the leaves may take a while: formulas are compared.
-        return await asyncio.to_thread(lambda: self._reply(pending, pending.result()))
+        return await asyncio.to_thread(lambda: self._judged(pending, pending.result()))
 
+    def chunks(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str]
+    ) -> Iterator[ChatGenerationChunk]:
+        """The message in chunks: after the tree, or those of the leading path while it is decoded."""
+        if not self._leads:
+            yield from chunks_of(self.message(messages, stop))
+            return
+        for event in self._shown(messages, stop):
+            yield chunk_of(event) if isinstance(event, TextDelta) else last_chunk(event)
 
-def _cancel_submitted(submitting: "asyncio.Future[PendingAnswer]") -> None:
-    if not submitting.cancelled() and submitting.exception() is None:
-        submitting.result().cancel()
+    async def achunks(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str]
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        """The same without blocking the event loop."""
+        if not self._leads:
+            for chunk in chunks_of(await self.amessage(messages, stop)):
+                yield chunk
+            return
+        async with contextlib.aclosing(self._ashown(messages, stop)) as events:
+            async for event in events:
+                yield chunk_of(event) if isinstance(event, TextDelta) else last_chunk(event)
+
+    def _shown(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str]
+    ) -> Iterator[TextDelta | AIMessage]:
+        """What the leading path says, then the message."""
+        pending = self._prepare(messages, stop)
+        try:
+            for event in AnswerStream(pending, timeout=self._setting("timeout")):
+                yield event if isinstance(event, TextDelta) else self._led(pending, event)
+        except TimeoutError as error:
+            raise self._too_late() from error
+
+    async def _ashown(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str]
+    ) -> AsyncGenerator[TextDelta | AIMessage, None]:
+        pending = await asyncio.to_thread(self._prepare, messages, stop)
+        events = aiter(AnswerStream(pending, timeout=self._setting("timeout")))
+        try:
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    yield event if isinstance(event, TextDelta) else self._led(pending, event)
+        except TimeoutError as error:
+            raise self._too_late() from error
 
 
 async def _done(pending: PendingAnswer) -> None:
@@ -195,38 +258,6 @@ async def _done(pending: PendingAnswer) -> None:
 
     pending.add_done_callback(tell)
     await ended.wait()
-
-
-def chunks_of(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """What the model thought, what the message says, then all that is said once."""
-    calls = [
-        ToolCallChunk(
-            name=call["name"],
-            args=json.dumps(call["args"], ensure_ascii=False),
-            id=call["id"],
-            index=index,
-            type="tool_call_chunk",
-        )
-        for index, call in enumerate(message.tool_calls)
-    ]
-    calls += [
-        ToolCallChunk(
-            name=None, args=one["args"], id=one["id"], index=index, type="tool_call_chunk"
-        )
-        for index, one in enumerate(message.invalid_tool_calls, len(calls))
-    ]
-    if message.additional_kwargs:
-        thought = AIMessageChunk(content="", additional_kwargs=message.additional_kwargs)
-        yield ChatGenerationChunk(message=thought)
-    said = AIMessageChunk(content=message.content, tool_call_chunks=calls)
-    yield ChatGenerationChunk(message=said)
-    last = AIMessageChunk(
-        content="",
-        response_metadata=message.response_metadata,
-        usage_metadata=message.usage_metadata,
-        chunk_position="last",
-    )
-    yield ChatGenerationChunk(message=last)
 
 
 def function_tools(tools: Sequence[Any], response_format: object) -> list[dict[str, Any]]:

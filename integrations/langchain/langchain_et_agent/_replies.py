@@ -11,7 +11,7 @@ from et_agent.results import Leaf, Usage
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
 
-__all__ = ["PROVIDER", "REASONING", "Choice", "reply"]
+__all__ = ["PROVIDER", "REASONING", "Choice", "chosen", "reply"]
 
 PROVIDER = "et_agent"
 REASONING = "reasoning_content"
@@ -24,8 +24,8 @@ def reply(
     pending: PendingAnswer,
     result: AskResult,
     *,
+    leaf: Leaf,
     model: str,
-    choose: Choice,
     logprobs: bool,
     include_tree: bool = False,
 ) -> AIMessage:
@@ -34,12 +34,11 @@ def reply(
     Args:
         pending: The question.
         result: Its result, tree included.
+        leaf: The leaf that is the message.
         model: Name of the model, as it was asked for.
-        choose: Which leaf is the message: the answer's heaviest, or one drawn by its weight.
         logprobs: Whether it carries the log-probability of each of its tokens.
         include_tree: Whether it carries the whole tree.
     """
-    leaf = _chosen(result, choose)
     content = pending.content(leaf)
     rest = "" if leaf.tool_calls else leaf.text[len(content) :]
     metadata: dict[str, Any] = {
@@ -72,7 +71,8 @@ def _usage(usage: Usage) -> UsageMetadata:
     return metadata
 
 
-def _chosen(result: AskResult, choose: Choice) -> Leaf:
+def chosen(result: AskResult, choose: Choice) -> Leaf:
+    """The leaf that is the message: the answer's heaviest, or one drawn by its weight."""
     assert result.tree is not None  # a finished question has one
     best = result.best_leaf
     if choose == "best" and best is not None:

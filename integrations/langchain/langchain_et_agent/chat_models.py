@@ -1,6 +1,7 @@
 """`ChatEntropyTree`: a local model as a LangChain chat model, with a confidence in each reply."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from copy import copy
 from dataclasses import fields
 from typing import Annotated, Any, Literal, Self, cast
@@ -41,7 +42,6 @@ from et_agent.weights.catalog import default_model
 from langchain_et_agent._calls import (
     CALL_ARGUMENTS,
     Call,
-    chunks_of,
     function_tools,
     tool_choice_of,
 )
@@ -83,8 +83,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
 
     `model`, `temperature`, `max_tokens`, `leaves`, `seed`, `kind`, `system_prompt`, `chat`,
     `calibrator`, `attention`, `include_tree`, `timeout`, `choose`, `logprobs`, `thinking`,
-    `template_options`, `max_thinking_tokens` and `same` can also be given with a call, except `model`
-    if there is an `engine`.
+    `template_options`, `max_thinking_tokens`, `same` and `streams` can also be given with a call,
+    except `model` if there is an `engine`.
 
     A chat model can be pickled and serialised (`langchain_core.load`), without weights. One with an
     `engine` cannot be pickled. Its copies share the engine, and after `load` it names no model.
@@ -147,6 +147,11 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
     """Seconds after which decoding is stopped with a `TimeLimitError`; None for no limit."""
     streaming: bool = False
     """Whether `invoke` uses `stream`. The message is the same."""
+    streams: Literal["judged", "leading"] = "judged"
+    """What a stream shows: the "judged" reply, when the tree is done, or the "leading" path while it is
+    decoded. Its text is then the message if its answer wins. If another one wins, the last chunk
+    has the whole reply, which replaces the text in sums of the chunks. `response_metadata["streamed"]`
+    says which: "confirmed" or "replaced"."""
     max_retries: int | None = None
     """Not used: the same seed gives the same reply, so a retry would not help."""
     api_key: SecretStr | None = Field(default=None, exclude=True)
@@ -259,6 +264,7 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
             "choose",
             "logprobs",
             "same",
+            "streams",
         )
         written = {"calibrator": self.calibrator, **self.lc_attributes}
         return {
@@ -380,9 +386,8 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        """The message in chunks, after the tree: only then is it known which leaf it is."""
-        message = self._call(kwargs).message(messages, self._stops(stop))
-        for chunk in chunks_of(message):
+        """The message in chunks, after the tree or, with streams="leading", while it is decoded."""
+        for chunk in self._call(kwargs).chunks(messages, self._stops(stop)):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -394,11 +399,12 @@ class ChatEntropyTree(BaseChatModel, ThinkingSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        message = await self._call(kwargs).amessage(messages, self._stops(stop))
-        for chunk in chunks_of(message):
-            if run_manager is not None:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+        chunks = self._call(kwargs).achunks(messages, self._stops(stop))
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     # --- Tools and structured output
 

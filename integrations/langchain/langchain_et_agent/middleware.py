@@ -26,6 +26,7 @@ from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePo
 from et_agent.gate.judging import judged
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
+from langchain_et_agent._unseen import unseen
 from langchain_et_agent.chat_models import ChatEntropyTree
 from langchain_et_agent.claims import Claims, ProcessClaims, claimed
 from langchain_et_agent.metadata import METADATA_KEY, result_of
@@ -184,11 +185,15 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             StructuredOutputError: The gate lets a response pass that is not in the response format.
         """
         response: ModelResponse[Any]
+
+        def asked(request: ModelRequest[Any]) -> ModelResponse[Any]:
+            return handler(self._unseen(request))
+
         try:
-            response = handler(request)
+            response = asked(request)
         except StructuredOutputError as error:
             response = Unstructured(error)
-        found = self._judged(request, response, in_context(handler))
+        found = self._judged(request, response, in_context(asked))
         if found.decision is not None:
             dispatch_custom_event(DECISION_EVENT, dumped(found.decision))
         return _extended(request, found)
@@ -200,11 +205,15 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ExtendedModelResponse[Any]:
         """As `wrap_model_call`. Cancelling the agent stops its escalation."""
         response: ModelResponse[Any]
+
+        def asked(request: ModelRequest[Any]) -> Awaitable[ModelResponse[Any]]:
+            return handler(self._unseen(request))
+
         try:
-            response = await handler(request)
+            response = await asked(request)
         except StructuredOutputError as error:
             response = Unstructured(error)
-        again = InLoop(handler, asyncio.get_running_loop())
+        again = InLoop(asked, asyncio.get_running_loop())
         try:
             found = await in_own_thread(lambda: self._judged(request, response, again))
         except asyncio.CancelledError:
@@ -259,6 +268,11 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _log_review(self, decision: Decision) -> None:
         if self.log is not None:
             self.log.record(decision)
+
+    def _unseen(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        """The request to a model whose response is judged, and not seen before."""
+        judges = self.without_confidence == "refuse" or isinstance(request.model, ChatEntropyTree)
+        return unseen(request) if judges else request
 
     def _judged(
         self, request: ModelRequest[Any], response: ModelResponse[Any], again: Handler

@@ -212,23 +212,35 @@ def ask(model: LlamaCppModel, prompt: list[int], seed: int) -> Request:
     return request
 
 
+def assert_alike(found: Request, expected: Request) -> None:
+    """The paths say the same with the same probabilities, up to where rounding draws another token."""
+    for one, other in zip(found.run.tree.branches, expected.run.tree.branches, strict=True):
+        pairs = enumerate(zip(one.tokens, other.tokens, strict=False))
+        apart = next((at for at, (a, b) in pairs if a != b), len(other.tokens))
+        np.testing.assert_allclose(one.log_probs[:apart], other.log_probs[:apart], atol=0.02)
+        ends = slice(apart, apart + 1)
+        np.testing.assert_allclose(one.entropies[ends], other.entropies[ends], atol=0.02)
+
+
 @LAYOUTS
 def test_prefixes_go_on_past_a_window_in_memory_and_from_a_file(
     opened: Open, tmp_path: Path, memory: int
 ) -> None:
     prompts = [some_tokens(300), [*some_tokens(300)[:250], *some_tokens(40, 5)]]
     plain = opened("gpt-oss", stream_memory=memory, prefix_memory=0)
-    expected = [[b.tokens for b in ask(plain, one, 7).run.tree.branches] for one in prompts]
+    expected = [ask(plain, one, 7) for one in prompts]
     file = tmp_path / "prefixes"
     keeping = opened("gpt-oss", stream_memory=memory, prefix_file=file)
     requests = [ask(keeping, one, 7) for one in prompts]
     assert [one.cached for one in requests] == [0, 250]
-    assert [[b.tokens for b in one.run.tree.branches] for one in requests] == expected
+    for found, other in zip(requests, expected, strict=True):
+        assert_alike(found, other)
     keeping.close()
     again = opened("gpt-oss", stream_memory=memory, prefix_file=file)
     requests = [ask(again, one, 7) for one in prompts]
     assert all(one.cached >= 250 for one in requests)
-    assert [[b.tokens for b in one.run.tree.branches] for one in requests] == expected
+    for found, other in zip(requests, expected, strict=True):
+        assert_alike(found, other)
 
 
 @LAYOUTS

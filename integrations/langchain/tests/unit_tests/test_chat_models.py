@@ -16,7 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
 from langchain_et_agent import ChatEntropyTree, close_engines
-from langchain_et_agent._replies import reply
+from langchain_et_agent._replies import chosen, reply
 
 from et_agent import EntropyTree, Greedy, MultiChain, ScriptedModel, ask, submit
 from et_agent.engines import loading
@@ -196,7 +196,8 @@ def test_the_confidence_of_the_best_answer_is_not_that_of_a_drawn_one(
     found = {}
     for seed in range(30):
         seeded = sure.model_copy(update={"seed": seed})
-        said = result_of(reply(pending, seeded, model="m", choose="sample", logprobs=False))
+        drawn = chosen(seeded, "sample")
+        said = result_of(reply(pending, seeded, leaf=drawn, model="m", logprobs=False))
         found[said.answer] = (
             said.confidence,
             said.calibration and said.calibration.source,

@@ -200,7 +200,7 @@ def test_a_message_satisfies_the_policy_of_each_tool_that_it_calls() -> None:
     assert done == []
     sure = FakeChat(replies=[calls(0.95, *both), says("done", 0.95)])
     agent_of(sure, gate, tools=tools_into(done)).invoke(ASK)
-    assert done == ["search x", "pay 5"]
+    assert sorted(done) == ["pay 5", "search x"]  # LangGraph runs them beside each other
 
 
 def test_a_stronger_model_whose_confidence_does_not_count_is_not_believed() -> None:
