@@ -19,6 +19,8 @@ __all__ = ["basis", "decoder_name", "noted", "print_details", "print_result"]
 
 _MOST_ROWS: Final = 12
 _MOST_FIELDS: Final = 24
+_ANSWER: Final = 32
+"""Columns of an answer in a terminal."""
 _CAVEAT: Final = "share: by path weight, not the probability of being correct"
 
 
@@ -134,7 +136,10 @@ def _distribution(result: AskResult, console: "Console") -> "RenderableType":
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=32)
+    if console.is_terminal:
+        table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=_ANSWER)
+    else:  # a file has room for the whole answer
+        table.add_column("p(a|x)", overflow="fold")
     table.add_column("share", justify="right", no_wrap=True)
     table.add_column("", width=20, no_wrap=True)
     table.add_column("leaves", justify="right", no_wrap=True)
@@ -161,7 +166,9 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     if share.answer is None:
         answer, colour = Text("(none)", style="yellow"), "yellow"
     else:
-        answer, colour = Text(shorten(one_line(share.answer), 32)), "green"
+        said = one_line(share.answer)
+        answer = Text(shorten(said, _ANSWER) if console.is_terminal else said)
+        colour = "green"
     return (
         answer,
         f"{share.share:.1%}",

@@ -15,7 +15,7 @@ from et_agent.errors import SettingsError
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.results import AskResult
 from tests.cli.conftest import Install, Run
-from tests.tiny_models import tiny_gguf
+from tests.tiny_models import tiny_model
 
 QUESTION = "How many clips were sold?"
 TREE = ("--temperature", "1")
@@ -74,10 +74,12 @@ def test_an_escalation_is_checked_before_anything_is_decoded(
     unknown = run("gate", "ask", "--escalate-to", "nosuch", QUESTION)
     assert unknown.code == 2
     assert "--escalate-to: Unknown model" in unknown.err
-    base = tiny_gguf(tmp_path / "base.gguf")
+    base = tiny_model(tmp_path, "llama")
+    told = base.read_bytes()
+    base.write_bytes(told.replace(b"tokenizer.chat_template", b"tokenizer.chat_tempLate"))
     untold = run("gate", "ask", "--escalate-to", str(base), QUESTION)
     assert untold.code == 2
-    assert "--escalate-to: base is a model without a chat template" in untold.err
+    assert f"--escalate-to: {base.stem} is a model without a chat template" in untold.err
     assert model.decoded == 0
 
 
@@ -89,6 +91,14 @@ def test_an_unsure_answer_is_no_answer_in_a_box(run: Run, install: Install) -> N
     assert "not sure: " in shown.out
     assert "of the weight says" in shown.out
     assert "─ answer ─" not in shown.out
+
+
+def test_a_file_has_the_whole_answer(run: Run, install: Install) -> None:
+    words = " ".join(f"word{number}" for number in range(12))
+    install({f"\\boxed{{{words}}}": 1.0})
+    shown = run("ask", *TREE, "--kind", "text", "--no-tree", "--leaves", "2", "Say?").out
+    table = shown.partition("p(a|x)")[2].partition("share: by")[0]
+    assert all(f"word{number}" in table for number in range(12))
 
 
 def test_an_explanation_adds_up(run: Run, install: Install) -> None:
