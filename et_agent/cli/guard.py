@@ -18,7 +18,7 @@ from typing import Final, NoReturn, ParamSpec
 
 import typer
 
-from et_agent.cli.spelling import options_of, with_options
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import say
 from et_agent.errors import EtAgentError, InputError
 
@@ -81,9 +81,15 @@ def command(body: Callable[P, int]) -> Callable[P, NoReturn]:
 
     @functools.wraps(body)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> NoReturn:
-        raise typer.Exit(_guard(lambda: body(*args, **kwargs), lambda: options_of(body)))
+        raise typer.Exit(_guard(lambda: body(*args, **kwargs), lambda: _options(body)))
 
     return guarded
+
+
+def _options(body: Callable[..., int]) -> Mapping[str, str]:
+    from et_agent.cli.parameters import options_of  # only where something went wrong
+
+    return options_of(body)
 
 
 def _guard(body: Callable[[], int], options: Callable[[], Mapping[str, str]]) -> int:

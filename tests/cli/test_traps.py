@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from et_agent.cli.parameters import options_of
 from et_agent.cli.schemas import SCHEMAS
-from et_agent.cli.spelling import options_of, with_options
+from et_agent.cli.spelling import with_options
 from et_agent.config import VARIABLES
 from et_agent.decoding import Greedy
 from et_agent.errors import SettingsError

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from et_agent.evaluation import plots
 from et_agent.evaluation.plots import draw_reliability
@@ -19,7 +20,8 @@ def test_entropies_leave_out_questions_without_an_answer() -> None:
     ]
     axes = Figure(layout="constrained").add_subplot()
     assert plots._entropies(axes, records, "one")
-    assert sum(patch.get_height() for patch in axes.patches) == 2
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert sum(bar.get_height() for bar in bars) == 2
     figure = axes.get_figure()
     assert figure is not None
     (legend,) = figure.legends
