@@ -344,6 +344,9 @@ class AskResult(Frozen):
     """What the confidence rests on; None without one."""
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """Contributions of the features to the confidence, largest first."""
+    confidence_base: float | None = Field(default=None, ge=0, le=1)
+    """P(correct) of an average question by the same map, from which the contributions lead to the
+    confidence; None for a map without them."""
     features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = Field(default={})
     """Features of the tree that calibrators use (`et_agent.calibration.FEATURES`); None for a feature
     that was not measured. Empty if there is no answer or the tree was interrupted."""

@@ -118,6 +118,7 @@ def result_of(
         confidence_parts=()
         if confidence is None
         else tuple(ConfidencePart(**asdict(part)) for part in confidence.parts),
+        confidence_base=None if confidence is None else confidence.base,
         features=assessment.features,
         share=0.0 if leaves.top is None or declined else checked.shares[leaves.top],
         distribution=distribution,

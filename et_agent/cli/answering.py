@@ -1,8 +1,9 @@
-"""Answers questions in shared batches and prints each as it is done, in order."""
+"""Answers questions in shared batches and prints each as it ends; JSON in their order."""
 
 import json
+import queue
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from et_agent.asking import submit_all
@@ -21,7 +22,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 
-__all__ = ["AskSettings", "answer"]
+__all__ = ["AskSettings", "answer", "json_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class AskSettings:
     tree: bool | None
     files: PageFiles
     lines: bool
+    as_ready: bool
 
 
 def answer(settings: AskSettings) -> int:
@@ -109,7 +111,9 @@ def _print_all(
 ) -> int:
     code = 0
     total = len(pending)
-    for index in range(total):
+    left = total
+    for index in _coming(pending, as_ready=settings.as_ready):
+        left -= 1
         one = pending[index]
         assert one is not None
         try:
@@ -120,7 +124,7 @@ def _print_all(
                 code = fail(f"{where}: {error}" if total > 1 else str(error), USER_ERROR)
             continue
         pending[index] = None
-        if index == total - 1:
+        if not left:
             board.close()
         with board.paused():
             _print(settings, result, index, total)
@@ -134,10 +138,23 @@ def _print_all(
     return code
 
 
+def _coming(pending: "Sequence[PendingAnswer | None]", *, as_ready: bool) -> Iterator[int]:
+    """Indices of the questions, in their order or as they end."""
+    if not as_ready:
+        yield from range(len(pending))
+        return
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index, one in enumerate(pending):
+        if one is not None:
+            one.add_done_callback(lambda _, at=index: ended.put(at))  # type: ignore[misc]
+    for _ in pending:
+        yield ended.get()
+
+
 def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
     if settings.as_json:
         write_line(
-            _json(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)
+            json_of(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)
         )
         return
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
@@ -149,7 +166,8 @@ def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> 
     sys.stdout.flush()
 
 
-def _json(result: AskResult, *, tree: bool, indent: bool) -> str:
+def json_of(result: AskResult, *, tree: bool, indent: bool) -> str:
+    """A result as `--json` prints it."""
     data = result.model_dump(mode="json", exclude=None if tree else {"tree"})
     # What the stream's encoding does not have must be escaped as JSON does it.
     unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")

@@ -1,6 +1,8 @@
 """`et-agent ask`: answers questions and prints their distributions."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final
 
 import typer
 
@@ -70,6 +72,13 @@ class AskCommand(DecoderCommand):
             "explain",
         }
     )
+    brief: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "questions_file": "Lines, JSON Lines or a CSV.",
+            "stop_above": "Stop once an answer has this share.",
+            "tree": "Print the tree.",
+        }
+    )
 
 
 @command
@@ -79,7 +88,7 @@ def ask(
         list[str] | None,
         typer.Argument(
             metavar="QUESTION",
-            help="One or more questions. Put -- before a question that begins with a dash.",
+            help="- reads standard input. Text piped in beside a question is its context.",
             show_default=False,
         ),
     ] = None,
@@ -88,8 +97,8 @@ def ask(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="More questions: one per line, or JSON "
-            'Lines with "question". - reads standard input.',
+            help='More questions: one per line, JSON Lines with "question", or CSV. - reads standard '
+            "input.",
             rich_help_panel=_PROMPT,
         ),
     ] = None,
@@ -123,6 +132,14 @@ def ask(
             "--json",
             metavar="",
             help="Print JSON, one line per question if there are several.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    as_ready: Annotated[
+        bool,
+        typer.Option(
+            "--as-ready",
+            help="Print the JSON of each question as it ends, instead of in their order.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -181,11 +198,11 @@ def ask(
             model=spec,
             decoder=decodes.name,
             options=AskOptions(
-                context=read_passages(passages),
+                context=read_passages(passages, *(questions or ()), questions_file),
                 decoder=decodes.settings,
                 kind=kind,
                 seed=seed or 0,
-                system_prompt=None if system is None else read_system(system),
+                system_prompt=read_system(system),
                 chat=chat.value,
                 schema=None if schema is None else read_schema(schema),
                 same=None if same is None else same.value,
@@ -210,5 +227,6 @@ def ask(
             tree=tree,
             files=files,
             lines=questions_file is not None,
+            as_ready=as_ready or not as_json,
         )
     )

@@ -84,6 +84,7 @@ Kind = Annotated[
     KindName,
     typer.Option(
         metavar="KIND",
+        case_sensitive=False,
         help="Kind of answer: number, math, choice, text, date, quantity, range, list, yes_no, "
         "json, code, long for several sentences that are judged claim by claim, or auto, which "
         "decides among the others by the question.",
@@ -93,9 +94,10 @@ Kind = Annotated[
 System = Annotated[
     str | None,
     typer.Option(
-        metavar="TEXT",
-        help="System prompt instead of the default for the kind. @FILE reads it "
-        'from a file, "" uses none.',
+        "--system",
+        "--system-prompt",
+        metavar="TEXT|@FILE",
+        help='System prompt instead of the default for the kind; "" uses none.',
         rich_help_panel=_PROMPT,
     ),
 ]
@@ -111,6 +113,7 @@ ChatStyle = Annotated[
     ChatName,
     typer.Option(
         metavar="CHAT",
+        case_sensitive=False,
         help="model: its own chat template; plain: a plain prompt.",
         rich_help_panel=_PROMPT,
     ),
@@ -119,6 +122,7 @@ SameAnswers = Annotated[
     SameName | None,
     typer.Option(
         "--same",
+        case_sensitive=False,
         help="Which answers are one: by meaning, as the model says too; by tests of their words; "
         "or those of the same words.",
         show_default="tests, and words with --passage",

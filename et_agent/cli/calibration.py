@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.evaluation import StoreFile, open_store
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
 from et_agent.cli.model_learning import learn_model
+from et_agent.cli.stores import StoreFile, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from et_agent.calibration import Calibrator
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
@@ -174,9 +177,37 @@ def show(
     if out is not None:
         from et_agent.evaluation.plots import draw_reliability
 
-        bins = {path.stem: one.reliability_ for path, one in found}
+        bins = {
+            name: one.reliability_
+            for name, (_, one) in zip(_names(found), found, strict=True)
+            if one.reliability_
+        }
         write_line(visible(str(draw_reliability(bins, Path(out).expanduser()))))
     return 0
+
+
+def _names(found: "Sequence[tuple[Path, Calibrator]]") -> list[str]:
+    """What legends call calibrators: model, kinds of answers, whose they are; none like another."""
+    from et_agent.calibration.finding import calibrators_folder
+    from et_agent.weights.catalog import CATALOG
+
+    models = {entry.sha256: entry.name for entry in CATALOG.values()}
+    own = calibrators_folder()
+    names: list[str] = []
+    for path, one in found:
+        fingerprint = one.fingerprint
+        if fingerprint is None:
+            name = path.stem
+        else:
+            model = models.get(fingerprint.model, fingerprint.model[:8])
+            whose = "yours" if path.parent == own else ""
+            kinds = "+".join(sorted(fingerprint.instructions))
+            name = " ".join(filter(None, (model, kinds, whose)))
+        if name in names:
+            low, high = (0, 0) if fingerprint is None else fingerprint.leaves
+            name = f"{name}, {low} to {high} leaves" if high else f"{name}, {path.stem}"
+        names.append(name if name not in names else f"{name}, {path.stem[-8:]}")
+    return names
 
 
 @calibrate_app.command("check")

@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.terminal import one_line, visible
-from et_agent.results import ClaimReport
+from et_agent.results import AskResult, ClaimReport
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["SUPPORT", "claims_table", "coloured"]
+__all__ = ["SUPPORT", "claims_table", "coloured", "mark_doubtful"]
 
 SUPPORT: Final = "support, against: other leaves that say so, or otherwise, by path weight"
 """What stands below the table."""
@@ -40,6 +40,31 @@ def coloured(answer: str, claims: Sequence[ClaimReport] = ()) -> "Text":
         at = end
     text.append(visible(answer[at:], keep="\n"))
     return text
+
+
+def mark_doubtful(shown: "Text", result: "AskResult", below: float) -> "Text":
+    """A long answer with [?] behind each sentence that makes a claim of less confidence.
+
+    Args:
+        shown: The answer as `coloured` gives it, perhaps with something before it.
+        result: Its result.
+        below: The least confidence of a claim that is not doubtful.
+    """
+    answer = result.answer or ""
+    before = len(shown.plain) - len(visible(answer, keep="\n"))
+    doubtful = {
+        one.span[1]
+        for one in result.claims
+        if one.confidence is not None and one.confidence < below
+    }
+    ends = [before + len(visible(answer[:end], keep="\n")) for end in sorted(doubtful)]
+    parts = shown.divide(ends)
+    marked = parts[0].blank_copy()
+    for number, part in enumerate(parts):
+        marked.append_text(part)
+        if number < len(ends):
+            marked.append(" [?]", "yellow")
+    return marked
 
 
 def claims_table(claims: Sequence[ClaimReport], doubtful: Collection[int] = ()) -> "Table":

@@ -1,11 +1,14 @@
 """`et-agent config`: the user's settings."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from et_agent.cli.guard import command
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["config_app"]
 
@@ -110,6 +113,36 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     for key, (value, where) in rows.items():
         shown = Text("default", style="dim") if value is None else Text(visible(str(value)))
         table.add_row(Text(key, style="bold"), shown, Text(visible(where or ""), style="dim"))
+    console = output_console()
+    print_block(console, table)
+    console.print()
+    print_block(console, _variables())
+    return 0
+
+
+@config_app.command("env")
+@command
+def env(as_json: Annotated[bool, _JSON] = False) -> int:
+    """List all environment variables, what they set, and what they hold now."""
+    from et_agent import config
+    from et_agent.cli.terminal import output_console, print_block, write_line
+
+    if as_json:
+        write_line(
+            json.dumps({name: config.shown_variable(name) for name in config.VARIABLES}, indent=2)
+        )
+    else:
+        print_block(output_console(), _variables())
+    return 0
+
+
+def _variables() -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from et_agent import config
+    from et_agent.cli.terminal import visible
+
     variables = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("environment variable", "what it sets"):
         variables.add_column(name, overflow="fold", no_wrap=name.startswith("environment"))
@@ -117,8 +150,4 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
         value = config.shown_variable(name)
         now = Text("") if value is None else Text(f"\nnow {visible(value)}", style="green")
         variables.add_row(name, Text(what) + now)
-    console = output_console()
-    print_block(console, table)
-    console.print()
-    print_block(console, variables)
-    return 0
+    return variables

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from typer.main import get_command
 
 from et_agent.cli.help import ShortHelpCommand
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import tell_deprecated
 from et_agent.errors import SettingsError
 
@@ -39,6 +40,8 @@ __all__ = [
 
 TREE: Final = "entropy-tree"
 """The decoder that is taken when none is named."""
+GREEDY: Final = "greedy"
+"""The same at a temperature of 0, of which both are the limit."""
 CHAINS: Final = "multi-chain"
 """The same for models behind servers."""
 TREE_PANEL: Final = "Tree"
@@ -200,6 +203,8 @@ def chosen_decoder(
     Raises:
         SettingsError: An option is out of range, contradicts another, or does not apply.
     """
+    from et_agent.decoding import Greedy
+
     if seed is not None and seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     given = {**(preset or {}), **(context.obj or {})}
@@ -207,7 +212,11 @@ def chosen_decoder(
     taken = name or (CHAINS if served else TREE)
     settings = decoder_settings(taken, checked, attention=attention is not False)
     named = name is not None
-    return ChosenDecoder(taken, settings if named or given else None, named)
+    return ChosenDecoder(
+        GREEDY if isinstance(settings, Greedy) else taken,
+        settings if named or given else None,
+        named,
+    )
 
 
 @functools.cache
@@ -295,6 +304,8 @@ def decoder_settings(
     from et_agent.decoding.naming import DECODERS
     from et_agent.decoding.schedules import EntropyTree
 
+    if given.get("temperature") == 0 and name in (TREE, CHAINS):
+        name, given = GREEDY, _of_greedy(given)
     if name not in DECODERS:
         raise SettingsError(f"--decoder is {name}: use one of {', '.join(DECODERS)}")
     try:
@@ -310,6 +321,19 @@ def decoder_settings(
         if isinstance(error.__cause__, ValidationError):
             raise SettingsError(_explain(error.__cause__)) from error
         raise
+
+
+def _of_greedy(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of the options at a temperature of 0, where there is one path."""
+    from et_agent.decoding import Greedy
+
+    other = [option(field) for field in given if field not in {*Greedy.model_fields, "seed"}]
+    if other:
+        raise SettingsError(
+            "--temperature 0 takes the most likely tokens, which is one path without forks: leave "
+            f"out {', '.join(other)}, or use a temperature above 0"
+        )
+    return {one: value for one, value in given.items() if one not in ("temperature", "seed")}
 
 
 def _schedule(given: Mapping[str, Any]) -> "type[DecoderSettings]":
@@ -391,13 +415,5 @@ def _explain(error: ValidationError) -> str:
 
 
 def _as_options(message: str) -> str:
-    """What settings say, with options in place of `name=value` and of names that are no words."""
-
-    def found(match: re.Match[str]) -> str:
-        name, value = match["name"], match["value"]
-        if value is not None:
-            return f"{option(name)} {value}"
-        return option(name) if "_" in name else name
-
-    names = "|".join(one.field for one in decoder_options())
-    return re.sub(rf"\b(?P<name>{names})\b(?:='?(?P<value>[\w.+-]*\w)'?)?", found, message)
+    """What settings say, with options in place of their names."""
+    return with_options(message, {one.field: option(one.field) for one in decoder_options()})

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.asking_options import ChatName, ChatStyle
-from et_agent.cli.guard import be_verbose, command
+from et_agent.cli.asking_options import ChatName, ChatStyle, System
+from et_agent.cli.guard import INTERRUPTED, be_verbose, command
+from et_agent.cli.meter import Meter
 from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
@@ -19,12 +20,13 @@ from et_agent.cli.run_options import (
     MaxTokens,
     ModelSpec,
     SplitMode,
-    SystemPrompt,
     Temperature,
     Unpack,
     Verbose,
     Width,
 )
+from et_agent.cli.runs import delete_runs, export, import_, list_runs
+from et_agent.cli.stores import RunNames, StoreFile, open_store
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
     TemplateOptions,
@@ -36,33 +38,23 @@ from et_agent.cli.thinking import (
 if TYPE_CHECKING:
     from et_agent.cli.loading import GpuSettings
     from et_agent.evaluation.records import QuestionRecord
-    from et_agent.evaluation.running import EvaluationProgress
     from et_agent.evaluation.store import RunInfo, RunStore
 
-__all__ = ["RunNames", "StoreFile", "eval_app", "open_store"]
+__all__ = ["eval_app"]
 
 eval_app = typer.Typer(
     help="Measure answers and their confidence on data sets. Runs can be interrupted and resumed.",
     no_args_is_help=True,
 )
 
-StoreFile = Annotated[
-    str | None,
-    typer.Option("--store", metavar="FILE", help="File with runs.", show_default="your own"),
-]
-RunNames = Annotated[
-    list[str], typer.Argument(metavar="RUN…", help="Runs, or prefixes of their names.")
-]
+eval_app.command("list")(list_runs)
+eval_app.command("delete")(delete_runs)
+eval_app.command("export")(export)
+eval_app.command("import")(import_)
+
 _QUESTIONS_HELP: Final = (
     "Number of questions, taken from a fixed shuffle. A larger number later extends the run."
 )
-
-
-def open_store(path: str | None) -> "RunStore":
-    """The store at a path; the user's own for None."""
-    from et_agent.evaluation.store import RunStore, default_store_path
-
-    return RunStore(default_store_path() if path is None else Path(path).expanduser())
 
 
 @eval_app.command("run")
@@ -70,7 +62,10 @@ def open_store(path: str | None) -> "RunStore":
 def run(
     data: Annotated[
         str,
-        typer.Option(metavar="NAME[:SPLIT]|FILE", help="Data set; see `et-agent eval data`."),
+        typer.Option(
+            metavar="NAME[:SPLIT]|FILE",
+            help="Data set (see `et-agent eval data`), or a .jsonl, .csv or .tsv file of your own.",
+        ),
     ],
     model: ModelSpec = None,
     fast: Fast = False,
@@ -90,7 +85,7 @@ def run(
     temperature: Temperature = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     sample_seed: Annotated[int, typer.Option(help="Seed for shuffling the questions.")] = 0,
-    system_prompt: SystemPrompt = None,
+    system: System = None,
     chat: ChatStyle = ChatName.MODEL,
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
@@ -110,10 +105,11 @@ def run(
     if verbose:
         be_verbose()
     from et_agent.cli import loading
+    from et_agent.cli.prompts import read_system
     from et_agent.cli.terminal import say, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
-    from et_agent.evaluation.datasets import load_items
+    from et_agent.evaluation.datasets import guessed_of, load_items
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate
@@ -121,9 +117,15 @@ def run(
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     loading.check_load_settings(context=context, threads=threads, width=width)
+    prompt = read_system(system)
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     decoders = {spec: parse_decoder(spec, **shared) for spec in decoder or ["entropy-tree"]}
-    items = sample(load_items(data), questions, seed=sample_seed)
+    found = load_items(data)
+    if guessed := guessed_of(data):
+        say(f"{data}: {guessed}")
+    if questions is not None and not 1 <= questions <= len(found):
+        raise SettingsError(f"--questions is {questions}: choose 1 to {len(found)}")
+    items = sample(found, questions, seed=sample_seed)
     with open_store(store) as runs, shown_transfer() as progress:
         opened = loading.open_model(
             loading.chosen_model(model, fast=fast),
@@ -134,19 +136,26 @@ def run(
             gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,
         )
-        with opened as loaded, _Meter() as meter:
-            done, skipped = evaluate(
-                loaded,
-                items,
-                decoders,
-                runs,
-                data=data,
-                seed=seed,
-                system_prompt=system_prompt,
-                chat=chat.value,
-                **thinking_keywords(thinking, max_thinking_tokens, template_options),
-                on_progress=meter.move,
-            )
+        with opened as loaded, Meter() as meter:
+            try:
+                done, skipped = evaluate(
+                    loaded,
+                    items,
+                    decoders,
+                    runs,
+                    data=data,
+                    seed=seed,
+                    system_prompt=prompt,
+                    chat=chat.value,
+                    **thinking_keywords(thinking, max_thinking_tokens, template_options),
+                    on_progress=meter.move,
+                )
+            except KeyboardInterrupt:
+                say(
+                    f"interrupted: {meter.done} of {meter.total} questions are kept; the same command "
+                    "goes on, and `et-agent eval list` shows how far it is"
+                )
+                return INTERRUPTED
     for one in skipped:
         say(f"skipped {one.item}: {one.reason}")
     for info in done:
@@ -154,38 +163,40 @@ def run(
     return 1 if skipped else 0
 
 
-@eval_app.command("list")
-@command
-def list_runs(store: StoreFile = None) -> int:
-    """List the runs of a store."""
-    from et_agent.cli.terminal import visible, write_line
-
-    with open_store(store) as runs:
-        found = runs.runs()
-        write_line(f"{visible(str(runs.path))}: {len(found)} runs")
-    for info in found:
-        write_line(f"  {info.name}: {info.questions} questions, started {info.created}")
-    return 0
-
-
 @eval_app.command("report")
 @command
 def report(
     names: RunNames,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the report.")],
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder for the report.", show_default=False)
+    ] = None,
+    md: Annotated[
+        bool,
+        typer.Option("--md", help="Print the tables as Markdown; without --out, nothing else."),
+    ] = False,
     store: StoreFile = None,
     plots: Annotated[bool, typer.Option(help="Draw pictures. Needs matplotlib.")] = True,
 ) -> int:
     """Write tables (Markdown, JSON) and pictures (PNG) for runs."""
-    from et_agent.cli.terminal import visible, write_line
-    from et_agent.evaluation.report import write_report
+    from et_agent.cli.terminal import say, visible, write_line
+    from et_agent.errors import SettingsError
+    from et_agent.evaluation.report import report_lines, write_report
+
+    if out is None and not md:
+        raise SettingsError(
+            "nothing says where the report goes: use --out DIR, or --md to print it"
+        )
 
     with open_store(store) as runs:
         found = [runs.run(name) for name in names]
         records = {info.name: runs.records(info) for info in found}
+    if md:
+        write_line("\n".join(report_lines(records)))
+    if out is None:
+        return 0
     configs = {info.name: info.config for info in found}
     for path in write_report(records, Path(out).expanduser(), configs=configs, plots=plots):
-        write_line(visible(str(path)))
+        (say if md else write_line)(visible(str(path)))
     return 0
 
 
@@ -232,6 +243,14 @@ def score(
             metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:SPLIT]|FILE",
+            help="The run's questions, for estimators that ask the model.",
+            show_default="where they were",
+        ),
+    ] = None,
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
@@ -249,7 +268,7 @@ def score(
     with open_store(store) as runs:
         info = runs.run(name)
         gpu = GpuSettings(gpu_layers, split_mode, main_gpu)
-        _ask_the_model(runs, info, model, estimator or (), gpu)
+        _ask_the_model(runs, info, (model, data), estimator or (), gpu)
         records: list[QuestionRecord] = runs.records(info)
     summary = summarise(records, estimators=estimator)
     write_line(f"{'estimator':<28}{'questions':>10}  AUROC")
@@ -264,14 +283,23 @@ def score(
 def _ask_the_model(
     store: "RunStore",
     run: "RunInfo",
-    model: str | None,
+    given: tuple[str | None, str | None],
     estimators: Sequence[str],
     gpu: "GpuSettings",
 ) -> None:
-    """Fill in what estimators that ask the model need and the run has not got yet."""
+    """Fill in what estimators that ask the model need and the run has not got yet.
+
+    Args:
+        store: The store.
+        run: The run.
+        given: Its model and its data, where options name them.
+        estimators: The estimators.
+        gpu: Where the model goes.
+    """
     from et_agent.cli import loading
     from et_agent.cli.transfer import shown_transfer
     from et_agent.engines.opening import needing_logits
+    from et_agent.errors import DataError
     from et_agent.evaluation.datasets import load_items
     from et_agent.evaluation.self_scoring import ask_the_model, needed_extras
 
@@ -283,53 +311,23 @@ def _ask_the_model(
     ]
     if not missing:
         return
-    items = {item.id: item for item in load_items(run.config["data"])}
+    model, data = given
+    try:
+        items = {item.id: item for item in load_items(data or run.config["data"])}
+    except DataError as error:
+        raise DataError(
+            f"{', '.join(missing)} ask the model about the questions of {run.name}, which the run does "
+            f"not hold: {error}, or name them with --data"
+        ) from error
     with (
         shown_transfer() as progress,
         loading.open_model(
             model or run.config["model"]["name"], gpu=gpu, progress=progress
         ) as loaded,
-        _Meter() as meter,
+        Meter() as meter,
     ):
         asked = needing_logits(loaded, "asking a model of its own answers")
         ask_the_model(store, run, asked, items, missing, meter.count)
-
-
-@eval_app.command("export")
-@command
-def export(
-    name: Annotated[str, typer.Argument(metavar="RUN")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File name that ends in .jsonl.gz.")],
-    store: StoreFile = None,
-) -> int:
-    """Write the statistics and answers of a run to a small file, without leaf texts."""
-    from et_agent.cli.terminal import visible, write_line
-    from et_agent.evaluation.exchange import export_run
-
-    path = Path(file).expanduser()
-    with open_store(store) as runs:
-        count = export_run(runs, runs.run(name), path)
-    write_line(f"{visible(str(path))}: {count} questions")
-    return 0
-
-
-@eval_app.command("import")
-@command
-def import_(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE…", help="Exported runs, or archives of several.")
-    ],
-    store: StoreFile = None,
-) -> int:
-    """Load exported runs into the store, in order to report, score or continue them."""
-    from et_agent.cli.terminal import write_line
-    from et_agent.evaluation.archive import import_runs
-
-    with open_store(store) as runs:
-        for file in files:
-            for info in import_runs(runs, Path(file).expanduser()):
-                write_line(f"{info.name}: {info.questions} questions")
-    return 0
 
 
 @eval_app.command("estimators")
@@ -355,53 +353,3 @@ def data_sets() -> int:
         splits = ", ".join(one.splits)
         write_line(f"{one.name:<14}{one.title}\n{'':<14}splits: {splits}; licence: {one.licence}")
     return 0
-
-
-class _Meter:
-    """A bar on standard error while questions are decoded; a line now and then without terminal."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        from et_agent.cli.guard import is_verbose
-        from et_agent.cli.terminal import error_console
-
-        console = error_console()
-        self._shown = console.is_terminal and not is_verbose()
-        self._bars = Progress(
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-            disable=not self._shown,
-        )
-        self._task = self._bars.add_task("loading", total=None)
-
-    def __enter__(self) -> "_Meter":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def move(self, progress: "EvaluationProgress") -> None:
-        """Show how far the runs are."""
-        from et_agent.cli.terminal import duration, say
-
-        if progress.accuracy is None or progress.seconds_left is None:
-            text = "decoding the first questions"
-        else:
-            text = (
-                f"{duration(progress.seconds_left)} left, {progress.tokens_per_second:.0f} tokens/s, "
-                f"accuracy {progress.accuracy:.2f}"
-            )
-        self._bars.update(
-            self._task, completed=progress.done, total=progress.total, description=text
-        )
-        if not self._shown:
-            say(f"{progress.done}/{progress.total} {text} ({progress.run})")
-
-    def count(self, done: int, total: int) -> None:
-        """Show how many questions are done."""
-        self._bars.update(self._task, completed=done, total=total, description="asking the model")

@@ -118,7 +118,9 @@ class GateAskCommand(DecoderCommand):
 @command
 def gated_ask(
     call: typer.Context,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.")],
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="The question; - is standard input.")
+    ],
     passages: Passages = None,
     kind: Kind = KindName.AUTO,
     system: System = None,
@@ -161,6 +163,7 @@ def gated_ask(
         LeastCalibration | None,
         typer.Option(
             metavar="MAP",
+            case_sensitive=False,
             help="What a confidence has to rest on to count: general (any), shipped (a shipped "
             "calibrator or your own), or own.",
             show_default="general",
@@ -172,6 +175,7 @@ def gated_ask(
         DoubtfulClaims | None,
         typer.Option(
             metavar="HOW",
+            case_sensitive=False,
             help="What becomes of the claims of a long answer (--kind long) below --answer-at: mark "
             "them, or drop their sentences.",
             show_default="the whole is given or not",
@@ -269,6 +273,7 @@ def gated_ask(
     from et_agent.cli.decision_report import print_decision
     from et_agent.cli.display import Board
     from et_agent.cli.prompts import read_passages, read_schema, read_system
+    from et_agent.cli.questions import read_question
     from et_agent.cli.report import print_details
     from et_agent.cli.terminal import is_watched, write_line
     from et_agent.errors import SettingsError
@@ -294,6 +299,8 @@ def gated_ask(
     rules = policy_of(policy, {name: one for name, one in changes.items() if one is not None})
     spec = loading.chosen_model(model, fast=fast)
     larger = escalate_to or spec
+    if escalate_to is not None:
+        loading.check_target(escalate_to, "--escalate-to", template=chat is ChatName.MODEL)
     served = {name: is_address(name) for name in (spec, larger)}
     decodes = chosen_decoder(
         call,
@@ -304,11 +311,11 @@ def gated_ask(
         preset=EARLY if early else None,
     )
     options = AskOptions(
-        context=read_passages(passages),
+        context=read_passages(passages, question),
         decoder=decodes.settings,
         kind=kind.value,
         seed=seed or 0,
-        system_prompt=None if system is None else read_system(system),
+        system_prompt=read_system(system),
         chat=chat.value,
         schema=None if schema is None else read_schema(schema),
         same=None if same is None else same.value,
@@ -326,6 +333,7 @@ def gated_ask(
         "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         "prefix_memory": prefix_memory,
     }
+    question = read_question(question)
     results: list[AskResult] = []
     with ExitStack() as stack:
         shown = is_watched() and not is_verbose()

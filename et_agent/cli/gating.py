@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from et_agent.cli.evaluation import RunNames, StoreFile, open_store
 from et_agent.cli.gated_asking import Cautious, GateAskCommand, gated_ask
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
+from et_agent.cli.stores import RunNames, StoreFile, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,13 +13,14 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, ParamSpec
 
 import typer
 
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import say
-from et_agent.errors import EtAgentError
+from et_agent.errors import EtAgentError, InputError
 
 __all__ = [
     "BUG",
@@ -80,16 +81,24 @@ def command(body: Callable[P, int]) -> Callable[P, NoReturn]:
 
     @functools.wraps(body)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> NoReturn:
-        raise typer.Exit(_guard(lambda: body(*args, **kwargs)))
+        raise typer.Exit(_guard(lambda: body(*args, **kwargs), lambda: _options(body)))
 
     return guarded
 
 
-def _guard(body: Callable[[], int]) -> int:
+def _options(body: Callable[..., int]) -> Mapping[str, str]:
+    from et_agent.cli.parameters import options_of  # only where something went wrong
+
+    return options_of(body)
+
+
+def _guard(body: Callable[[], int], options: Callable[[], Mapping[str, str]]) -> int:
     try:
         code = body()
         sys.stdout.flush()
         return code
+    except InputError as error:
+        return fail(with_options(str(error), options()))
     except EtAgentError as error:
         return fail(str(error))
     except KeyboardInterrupt:

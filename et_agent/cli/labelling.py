@@ -22,6 +22,7 @@ __all__ = [
     "existing_log",
     "learn_labels",
     "learn_logged",
+    "needs_terminal",
     "say_what_is_left_out",
 ]
 
@@ -53,8 +54,17 @@ def check_terminal(*, as_json: bool, calibrator: str | None) -> None:
             "--learn moves your own calibrator for these settings, and --calibrator replaces it: "
             "leave one of them out"
         )
+    needs_terminal("--learn asks after each answer")
+
+
+def needs_terminal(what: str) -> None:
+    """Refuse to ask a person where none can reply.
+
+    Raises:
+        SettingsError: Standard input or output is no terminal.
+    """
     if sys.stdin is None or not sys.stdin.isatty() or not is_watched():
-        raise SettingsError(f"--learn asks after each answer, which needs a terminal: {_OTHER_WAY}")
+        raise SettingsError(f"{what}, which needs a terminal: {_OTHER_WAY}")
 
 
 def ask_whether_right(result: "AskResult") -> int:

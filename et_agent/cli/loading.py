@@ -8,7 +8,12 @@ from et_agent.cli.terminal import say, tell_deprecated
 from et_agent.engines import opening as engines
 from et_agent.engines.base import DEFAULT_WIDTH
 from et_agent.engines.sampled import AnyModel
-from et_agent.errors import ContextError, SettingsError
+from et_agent.errors import (
+    ContextError,
+    ModelFileError,
+    SettingsError,
+    UnsupportedModelError,
+)
 from et_agent.kernels.threads import cores
 from et_agent.weights.addresses import is_address, shown_address
 from et_agent.weights.progress import TransferProgress
@@ -18,6 +23,7 @@ __all__ = [
     "GpuSettings",
     "LoadSettings",
     "check_load_settings",
+    "check_target",
     "chosen_model",
     "dequantizes",
     "open_model",
@@ -86,6 +92,39 @@ def chosen_model(model: str | None, *, fast: bool) -> str:
     if fast and model is not None:
         raise SettingsError(f"--fast takes {SMALL_MODEL}: leave out --fast or --model")
     return SMALL_MODEL if fast else model or default_model()
+
+
+def check_target(spec: str, option: str, *, template: bool) -> None:
+    """Refuse now a model that is loaded later, and that cannot serve as far as this can be known.
+
+    Args:
+        spec: As `open_model` takes it. A model that is still to be downloaded is not looked into.
+        option: What names it, for messages.
+        template: Whether it needs a chat template.
+
+    Raises:
+        ModelError: It names no model or a file that is not there, or one that cannot answer questions.
+        SettingsError: It is no address of a server, or one that holds a password.
+    """
+    from et_agent.weights.catalog import CATALOG, locate, settled
+    from et_agent.weights.gguf import read_gguf
+
+    try:
+        settled(spec)
+    except ModelFileError as error:
+        raise ModelFileError(f"{option}: {error}") from error
+    if is_address(spec) or spec.lower() in CATALOG:
+        return
+    try:
+        located = locate(spec, download=False)
+    except ModelFileError:
+        return  # it comes from the hub
+    info = read_gguf(located.path)
+    reason = info.why_unusable()
+    if reason is None and template and info.chat_template is None:
+        reason = "a model without a chat template (a base model?): use --chat plain or another one"
+    if reason is not None:
+        raise UnsupportedModelError(f"{option}: {located.name} is {reason}")
 
 
 def dequantizes(dequantize: bool, unpack: bool) -> bool:

@@ -10,13 +10,17 @@ from typer.main import get_command
 from et_agent.cli import guard
 from et_agent.cli.ask import AskCommand, ask
 from et_agent.cli.calibration import calibrate_app
+from et_agent.cli.chat import ChatCommand, chat
 from et_agent.cli.config import config_app
 from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
+from et_agent.cli.help import with_plain_flags
 from et_agent.cli.kernels import kernels_app
+from et_agent.cli.label_files import label
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
+from et_agent.cli.schemas import schema
 from et_agent.cli.scoring import ScoreCommand, score
 from et_agent.cli.serving import serve
 from et_agent.cli.terminal import make_streams_safe
@@ -27,14 +31,16 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="et-agent",
-    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=AskCommand)(ask)
+app.command(cls=ChatCommand)(chat)
 app.command(cls=ScoreCommand)(score)
 app.command()(tree)
 app.command()(serve)
+app.command()(label)
+app.command()(schema)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.command()(doctor)
@@ -63,7 +69,7 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
     verbose: Annotated[
@@ -86,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make_streams_safe()
     guard.reset()
     try:
-        code: Any = get_command(app).main(
+        code: Any = with_plain_flags(get_command(app)).main(
             args=None if arguments is None else list(arguments),
             prog_name="et-agent",
             standalone_mode=False,
@@ -103,9 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wrong_usage(error: Exception, message: str) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return 0  # a group without a command has shown its help
     context = getattr(error, "ctx", None)
     path = "et-agent" if context is None else str(context.command_path)
-    code = guard.fail(message, int(getattr(error, "exit_code", guard.USER_ERROR)))
+    # Typer's own checks leave in what pydantic puts before a message.
+    code = guard.fail(
+        message.replace("Value error, ", ""), int(getattr(error, "exit_code", guard.USER_ERROR))
+    )
     print(f"see `{path} --help`", file=sys.stderr)
     return code
 

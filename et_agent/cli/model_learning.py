@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from et_agent.cli.asking_options import ChatName, ChatStyle
-from et_agent.cli.evaluation import StoreFile, open_store
+from et_agent.cli.asking_options import ChatName, ChatStyle, System
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.labelling import say_what_is_left_out
 from et_agent.cli.run_options import (
@@ -23,12 +22,12 @@ from et_agent.cli.run_options import (
     MaxTokens,
     ModelSpec,
     SplitMode,
-    SystemPrompt,
     Temperature,
     Unpack,
     Verbose,
     Width,
 )
+from et_agent.cli.stores import StoreFile, open_store
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
     TemplateOptions,
@@ -92,7 +91,7 @@ def learn_model(
     seed: Annotated[
         int, typer.Option(help="Seed of the shuffle of the questions, and of the trees.")
     ] = 0,
-    system_prompt: SystemPrompt = None,
+    system: System = None,
     chat: ChatStyle = ChatName.MODEL,
     thinking: Thinking = ThinkingName.AUTO,
     max_thinking_tokens: MaxThinkingTokens = None,
@@ -115,6 +114,7 @@ def learn_model(
     if verbose:
         be_verbose()
     from et_agent.cli import loading
+    from et_agent.cli.prompts import read_system
     from et_agent.cli.terminal import say, write_line
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
@@ -128,6 +128,7 @@ def learn_model(
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     loading.check_load_settings(context=context, threads=threads, width=width)
+    prompt = read_system(system)
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
     settings = parse_decoder(decoder, **shared)
     sets = _sets(kinds, data, seed)
@@ -153,7 +154,7 @@ def learn_model(
             interval=interval,
             name=decoder,
             seed=seed,
-            system_prompt=system_prompt,
+            system_prompt=prompt,
             chat=chat.value,
             **thinking_keywords(thinking, max_thinking_tokens, template_options),
         )

@@ -3,35 +3,43 @@
 from pathlib import Path
 from typing import Any
 
+from et_agent.cli.questions import piped_context
+from et_agent.cli.standard_input import NAME, stdin_text
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.validation import parsed_json
 
 __all__ = ["read_passages", "read_schema", "read_system"]
 
 
-def read_system(text: str) -> str:
-    """A system prompt as given, or from a file for `@FILE`; empty for none.
+def read_system(text: str | None) -> str | None:
+    """A system prompt as given, or from a file for `@FILE`; "" for none, None for the default.
 
     Raises:
         QuestionError: The file cannot be read, or the prompt is not a text.
     """
+    if text is None:
+        return None
     found, what = _given(text, "the system prompt")
     return _checked(found, what) if found else found
 
 
-def read_passages(texts: list[str] | None) -> tuple[str, ...] | None:
-    """Passages as given, or from a file for `@FILE`; None without any.
+def read_passages(texts: list[str] | None, *questions: str | None) -> tuple[str, ...] | None:
+    """Passages as given, or from a file for `@FILE`, and what was piped in; None without any.
+
+    Args:
+        texts: Those that options give.
+        questions: What the questions are read from, which may be standard input.
 
     Raises:
         QuestionError: A file cannot be read, or a passage is empty or not a text.
     """
-    if not texts:
-        return None
-    named = (
+    texts = texts or []
+    named = [
         _given(text, f"passage {number}" if len(texts) > 1 else "the passage")
         for number, text in enumerate(texts, 1)
-    )
-    return tuple(_checked(found, what) for found, what in named)
+    ]
+    given = [_checked(found, what) for found, what in named]
+    return (*given, *piped_context(*questions, *texts)) or None
 
 
 def _checked(text: str, what: str) -> str:
@@ -44,6 +52,8 @@ def _given(text: str, what: str) -> tuple[str, str]:
     """A text, that of a file for `@FILE`, and what messages call it."""
     if not text.startswith("@"):
         return text, what
+    if text == "@-":
+        return stdin_text().strip(), f"{what} in {NAME}"
     what = f"{what} in {text[1:]}"
     try:
         return Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").strip(), what

@@ -1,13 +1,19 @@
 """Questions from the command line, from a file or from standard input."""
 
 import json
-import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+from et_agent.cli.standard_input import NAME, piped_text, stdin_text
+from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
 
-__all__ = ["SourcedQuestion", "read_file", "read_questions"]
+__all__ = ["SourcedQuestion", "piped_context", "read_file", "read_question", "read_questions"]
+
+_USED: Final = ("question", "choices")
+"""What is used of a record: what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +27,20 @@ class SourcedQuestion:
 def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     """All questions of a call: those on the command line first, then those of the file.
 
+    Of the former, "-" is the text of standard input.
+
     Raises:
         QuestionError: One of them cannot be used; the message says which.
     """
     from et_agent.asking.conversation import check_text
 
+    if [*texts, file].count("-") > 1:
+        raise QuestionError("- is standard input, which is read once: name it once")
     questions = []
     for number, text in enumerate(texts, 1):
         where = f"question {number}" if len(texts) > 1 else "the question"
+        if text == "-":
+            text, where = stdin_text().strip(), f"the question in {NAME}"
         questions.append(SourcedQuestion(check_text(text, where), where))
     if file is not None:
         questions += read_file(file)
@@ -40,49 +52,113 @@ def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     return questions
 
 
-def read_file(file: str) -> list[SourcedQuestion]:
-    """Questions of a file: one per line, or JSON objects with a "question"; empty lines are skipped.
-
-    A file is JSON Lines when its name ends in .jsonl or its first line is a JSON object.
+def read_question(text: str) -> str:
+    """A single question; that of standard input for "-".
 
     Raises:
-        QuestionError: The file cannot be read, or a line cannot be used; file and line are named.
+        QuestionError: It cannot be used.
+    """
+    (question,) = read_questions([text], None)
+    return question.text
+
+
+def piped_context(*taken: str | None) -> tuple[str, ...]:
+    """What was piped into the command beside its question, as a passage; says so.
+
+    Args:
+        taken: What else may name standard input, as "-" or "@-"; then nothing is left of it.
+
+    Raises:
+        QuestionError: It is not a text.
     """
     from et_agent.asking.conversation import check_text
 
-    name = "standard input" if file == "-" else file
-    as_json: bool | None = True if file.lower().endswith(".jsonl") else None
-    questions = []
-    for number, raw in enumerate(_read_bytes(file, name).split(b"\n"), 1):
-        where = f"{name}, line {number}"
-        line = _decode(raw, where).strip()
-        if not line:
-            continue
-        if as_json is None:
-            as_json = _is_object(line)
-        text = _from_json(line, where) if as_json else line
-        questions.append(SourcedQuestion(check_text(text, where), where))
+    if {"-", "@-"} & set(taken) or not (text := piped_text()):
+        return ()
+    say(f"context: {len(text):,} characters of {NAME}, which the answer is to come from")
+    return (check_text(text, f"the context in {NAME}"),)
+
+
+def read_file(file: str) -> list[SourcedQuestion]:
+    """Questions of a file: a table, JSON objects with a question, or one per line.
+
+    A name in .csv or .tsv is a table, and one in .jsonl JSON Lines; others are these when their first
+    line is a JSON object. Columns are found as `et-agent eval run --data` finds them. Of a record only
+    its question and choices are used, never its answer. Empty lines are skipped.
+
+    Raises:
+        QuestionError: The file cannot be read, or a line cannot be used; file and line are named.
+        DataError: The same for a table.
+    """
+    from et_agent.asking.conversation import check_text
+    from et_agent.evaluation.datasets.columns import TABLES
+
+    named = NAME if file == "-" else file
+    found = _of_table(Path(file)) if file.lower().endswith(TABLES) else _of_lines(file, named)
+    questions = [SourcedQuestion(check_text(text, where), where) for where, text in found]
     if not questions:
-        raise QuestionError(f"{name} contains no question: write one per line")
+        raise QuestionError(f"{named} contains no question: write one per line")
     return questions
 
 
-def _read_bytes(file: str, name: str) -> bytes:
+def _of_table(path: Path) -> Iterator[tuple[str, str]]:
+    from et_agent.evaluation.datasets.own import asked_text, own_rows
+
+    rows, roles = own_rows(path.expanduser())
+    unused = [name for name in rows[0].values if name not in _USED]
+    _tell(path.name, roles, f"{', '.join(unused)} not used" if unused else "")
+    for row in rows:
+        yield f"{path}, line {row.line}", asked_text(row)
+
+
+def _of_lines(file: str, name: str) -> Iterator[tuple[str, str]]:
+    numbered = enumerate(_text(file, name).split("\n"), 1)
+    lines = [(number, line.strip()) for number, line in numbered if line.strip()]
+    if file.lower().endswith(".jsonl") or (lines and _is_object(lines[0][1])):
+        yield from _of_records(lines, name)
+    else:
+        yield from ((f"{name}, line {number}", line) for number, line in lines)
+
+
+def _of_records(lines: list[tuple[int, str]], name: str) -> Iterator[tuple[str, str]]:
+    from et_agent.evaluation.datasets.base import Row
+    from et_agent.evaluation.datasets.own import asked_text, understood
+
+    found = [(number, f"{name}, line {number}", line) for number, line in lines]
+    rows, roles = understood(
+        [Row(Path(name), number, _record(line, where)) for number, where, line in found]
+    )
+    _tell(name, roles)
+    for (_, where, _), row in zip(found, rows, strict=True):
+        if not isinstance(row.values.get("question"), str):
+            raise QuestionError(f'{where} has no text under "question": write {{"question": "…"}}')
+        yield where, asked_text(row)
+
+
+def _tell(name: str, roles: Mapping[str, str], unused: str = "") -> None:
+    """Say what was understood by another name, and what is left out."""
+    from et_agent.evaluation.datasets.columns import told
+
+    guessed = told({field: role for field, role in roles.items() if role in _USED})
+    if said := "; ".join(filter(None, (guessed, unused))):
+        say(f"{name}: {said}")
+
+
+def _text(file: str, name: str) -> str:
+    if file == "-":
+        return stdin_text()
     try:
-        if file == "-":
-            return sys.stdin.buffer.read()
-        return Path(file).expanduser().read_bytes()
+        raw = Path(file).expanduser().read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise QuestionError(f"cannot read the questions in {name}: {reason}") from error
-
-
-def _decode(raw: bytes, where: str) -> str:
     try:
-        return raw.decode("utf-8").removeprefix("\ufeff")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        place = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
         raise QuestionError(
-            f"{where} is not valid UTF-8 (byte {error.start + 1}): convert the file to UTF-8"
+            f"{name}, line {line} is not valid UTF-8 (byte {place}): convert the file to UTF-8"
         ) from error
 
 
@@ -93,11 +169,11 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _from_json(line: str, where: str) -> object:
+def _record(line: str, where: str) -> Mapping[str, Any]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise QuestionError(f"{where} is not valid JSON ({error}): correct the line") from error
-    if not isinstance(found, dict) or not isinstance(found.get("question"), str):
-        raise QuestionError(f'{where} has no text under "question": write {{"question": "…"}}')
-    return found["question"]
+    if not isinstance(found, dict):
+        raise QuestionError(f'{where} is no object: write {{"question": "…"}}')
+    return found

@@ -3,7 +3,10 @@
 import json
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.claims import SUPPORT, claims_table, coloured
+from et_agent.cli.claims import SUPPORT, claims_table
+from et_agent.cli.explaining import explanation
+from et_agent.cli.headline import headline, is_sure
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
@@ -12,10 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["basis", "decoder_name", "print_details", "print_result"]
+__all__ = ["basis", "decoder_name", "noted", "print_details", "print_result"]
 
 _MOST_ROWS: Final = 12
 _MOST_FIELDS: Final = 24
+_ANSWER: Final = 32
+"""Columns of an answer in a terminal."""
 _CAVEAT: Final = "share: by path weight, not the probability of being correct"
 
 
@@ -62,7 +67,7 @@ def print_details(result: AskResult, *, tree: bool, explain: bool) -> None:
     console = output_console()
     if explain:
         console.print()
-        print_block(console, Padding(_explanation(result), (0, 0, 0, 1)))
+        print_block(console, Padding(explanation(result, _bounds(result)), (0, 0, 0, 1)))
     if tree and result.tree is not None and result.tree.nodes:
         console.print()
         # The last column stays free: some terminals wrap there.
@@ -88,6 +93,14 @@ def basis(calibration: CalibrationReport) -> str:
     return f"{named}, {100 * low:.0f} to {high:.0%}"
 
 
+def noted(note: str) -> str:
+    """A note of a result with options in place of the library's names."""
+    from et_agent.cli.decoders import decoder_options, option
+
+    names = {one.field: option(one.field) for one in decoder_options()}
+    return visible(with_options(note, names))
+
+
 def _is_ascii(console: "Console") -> bool:
     return not console.encoding.lower().startswith("utf")
 
@@ -96,15 +109,15 @@ def _answer(result: AskResult) -> "RenderableType":
     from rich.panel import Panel
     from rich.text import Text
 
-    if result.declined:
-        text = Text("the passages do not say", style="yellow")
-    elif result.answer is None:
-        text = Text("no leaf gave an answer", style="yellow")
-    else:
-        text = coloured(result.answer, result.claims)
+    text = headline(result)
     if result.complete:
+        sure = is_sure(result)
         return Panel.fit(
-            text, title="answer", title_align="left", padding=(0, 2), border_style="green"
+            text,
+            title="answer" if sure else "not sure",
+            title_align="left",
+            padding=(0, 2),
+            border_style="green" if sure else "yellow",
         )
     title = Text("INCOMPLETE: answer so far", style="bold yellow")
     return Panel(
@@ -123,7 +136,10 @@ def _distribution(result: AskResult, console: "Console") -> "RenderableType":
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=32)
+    if console.is_terminal:
+        table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=_ANSWER)
+    else:  # a file has room for the whole answer
+        table.add_column("p(a|x)", overflow="fold")
     table.add_column("share", justify="right", no_wrap=True)
     table.add_column("", width=20, no_wrap=True)
     table.add_column("leaves", justify="right", no_wrap=True)
@@ -150,7 +166,9 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     if share.answer is None:
         answer, colour = Text("(none)", style="yellow"), "yellow"
     else:
-        answer, colour = Text(shorten(one_line(share.answer), 32)), "green"
+        said = one_line(share.answer)
+        answer = Text(shorten(said, _ANSWER) if console.is_terminal else said)
+        colour = "green"
     return (
         answer,
         f"{share.share:.1%}",
@@ -227,7 +245,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
         ("model", one_line(result.model.name)),
         ("kind", one_line(f"{result.kind}: {result.kind_reason}")),
     ]
-    rows += [("note", visible(note)) for note in result.notes]
+    rows += [("note", noted(note)) for note in result.notes]
     return rows
 
 
@@ -236,31 +254,6 @@ def _confidence(confidence: float, calibration: CalibrationReport | None) -> str
         return f"{confidence:.1%}"
     why = visible("; ".join(calibration.notes))
     return f"{confidence:.1%}, {basis(calibration)}" + (f": {why}" if why else "")
-
-
-def _explanation(result: AskResult) -> "RenderableType":
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    if result.confidence is None:
-        return Text(
-            "no confidence to explain: there is no answer, the tree was stopped, or none was wanted",
-            style="yellow",
-        )
-    bounds = Text(_bounds(result), style="dim")
-    if not result.confidence_parts:
-        return Group(bounds, Text("it depends on the share of the answer alone", style="dim"))
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("moved the confidence", no_wrap=True)
-    table.add_column("by, log-odds", justify="right", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("", style="dim")
-    for part in result.confidence_parts:
-        style = "green" if part.log_odds > 0 else "red"
-        by = Text(f"{part.log_odds:+.2f}", style=style)
-        table.add_row(part.feature, by, f"{part.value:.3g}", part.meaning)
-    return Group(bounds, table)
 
 
 def _bounds(result: AskResult) -> str:

@@ -23,7 +23,6 @@ __all__ = [
     "PrefixMemory",
     "SplitMode",
     "SplitModeName",
-    "SystemPrompt",
     "Temperature",
     "Unpack",
     "Verbose",
@@ -58,7 +57,6 @@ MaxTokens = Annotated[int | None, typer.Option(help="Longest path in tokens.", s
 Temperature = Annotated[
     float | None, typer.Option(help="Sampling temperature.", show_default="0.7")
 ]
-SystemPrompt = Annotated[str | None, typer.Option(help="Replaces the answer kind's instruction.")]
 ContextSize = Annotated[
     int | None,
     typer.Option(
@@ -101,6 +99,7 @@ SplitMode = Annotated[
     SplitModeName | None,
     typer.Option(
         metavar="HOW",
+        case_sensitive=False,
         help="How they are divided among several GPUs: layer, row, tensor, or none for one alone.",
         show_default="layer",
         rich_help_panel=_GPU,

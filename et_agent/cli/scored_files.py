@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+from et_agent.cli.standard_input import NAME
+from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError, StoreError
+from et_agent.evaluation.datasets.columns import TABLES, named, renamed, separator_of, told
 
 __all__ = ["AnswerRow", "ScoreFile", "read_answers"]
 
@@ -42,9 +45,10 @@ class AnswerRow:
 
 
 def read_answers(file: str) -> list[AnswerRow]:
-    """The rows of a file: JSON Lines, or CSV with a header if its name ends in .csv.
+    """The rows of a file: JSON Lines, or a table with a header if its name ends in .csv or .tsv.
 
-    Each has a "question" and an "answer", and may have "samples" (a list, in JSON only) and an "id".
+    Columns are found as `et-agent eval run --data` finds them. Each row has a "question" and an
+    "answer", and may have "samples" (a list, in JSON only) and an "id".
     Empty lines are skipped; - is standard input.
 
     Raises:
@@ -52,11 +56,15 @@ def read_answers(file: str) -> list[AnswerRow]:
     """
     from et_agent.asking.conversation import check_text
 
-    name = "standard input" if file == "-" else file
+    name = NAME if file == "-" else file
     text = _text(file, name)
-    raw = _csv_rows(text, name) if file.lower().endswith(".csv") else _json_rows(text, name)
+    raw = list(_csv_rows(text, name) if file.lower().endswith(TABLES) else _json_rows(text, name))
+    roles = named(dict.fromkeys(key for _, _, record in raw for key in record if key))
+    if guessed := told(roles):
+        say(f"{name}: {guessed}")
     rows = []
-    for line, where, given in raw:
+    for line, where, record in raw:
+        given = renamed(record, roles)
         for key in ("question", "answer"):
             if not isinstance(given.get(key), str):
                 raise QuestionError(f'{where} has no text under "{key}": add it')
@@ -99,7 +107,9 @@ def _json_rows(text: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]
 
 
 def _csv_rows(text: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), strict=True, delimiter=separator_of(text)
+    )
     try:
         for row in reader:
             if "samples" in row:

@@ -116,6 +116,8 @@ def score(
     system: Annotated[
         str | None,
         typer.Option(
+            "--system",
+            "--system-prompt",
             metavar="TEXT|@FILE",
             help="System prompt that the answer was given under.",
             rich_help_panel="Question",
@@ -175,11 +177,11 @@ def score(
         )
     loading.check_load_settings(context=context, threads=threads, width=width)
     options = AskOptions(
-        context=read_passages(passages),
+        context=read_passages(passages, file),
         decoder=decodes.settings,
         kind=kind.value,
         seed=seed or 0,
-        system_prompt=None if system is None else read_system(system),
+        system_prompt=read_system(system),
         chat=chat.value,
         same=None if same is None else same.value,
         calibrator=read_calibrator(calibrator),

@@ -36,6 +36,7 @@ Thinking = Annotated[
     ThinkingName,
     typer.Option(
         metavar="WHEN",
+        case_sensitive=False,
         help="Whether a model that can think before it answers does so: on, off, or auto, which "
         "leaves it to its chat template.",
         rich_help_panel=_PANEL,

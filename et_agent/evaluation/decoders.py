@@ -1,5 +1,6 @@
 """Decoders written in one line: `entropy-tree`, `entropy-tree:schedule=online,roots=4`."""
 
+from et_agent.decoding import Greedy
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import DECODERS
 from et_agent.errors import SettingsError
@@ -12,7 +13,8 @@ def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
 
     Args:
         spec: A decoder's name, perhaps with fields of its settings after a colon.
-        shared: Fields for every decoder that has them; those of the line come first.
+        shared: Fields for every decoder that has them; those of the line come first. A temperature
+            of 0 is greedy decoding.
 
     Raises:
         SettingsError: There is no such decoder or field, or a value is out of range.
@@ -32,4 +34,14 @@ def parse_decoder(spec: str, **shared: object) -> DecoderSettings:
             raise SettingsError(f"{spec!r}: {part!r} is not a setting; write field=value")
         # None is how `tau` and the like say "from the pilot".
         fields[key.strip()] = None if value.strip().lower() == "none" else value.strip()
+    if decoder is not Greedy and _is_zero(fields.get("temperature")):
+        # Both decoders' limit, which they have no draws for.
+        return Greedy(**{key: fields[key] for key in ("max_tokens",) if key in fields})
     return decoder(**fields)
+
+
+def _is_zero(temperature: object) -> bool:
+    try:
+        return float(str(temperature)) == 0
+    except ValueError:
+        return False

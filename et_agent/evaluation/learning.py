@@ -161,6 +161,7 @@ class ModelLearning:
         with contextlib.ExitStack() as stack:
             for run in self.runs.values():
                 stack.enter_context(self._store.working_on(run))
+                stack.callback(self._store.forget_empty, run)
             stack.callback(self._take_up)  # for what is kept on the way out
             waiting = self._take_up()
             yield self._progress(0.0, until)

@@ -8,6 +8,7 @@ import numpy as np
 
 from et_agent.arrays import Bools, Doubles
 from et_agent.errors import SettingsError
+from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.metrics import Bins, reliability, risk_coverage
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.scores import scores_of
@@ -23,6 +24,7 @@ __all__ = ["draw_all", "draw_reliability", "draw_risk_coverage"]
 # Okabe & Ito's palette, which colour-blind readers can tell apart, and marks for print.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKS: Final = ("o", "s", "^", "D", "v", "P")
+_LINES: Final = ("-", "--", ":", "-.")
 Runs = Mapping[str, Sequence[QuestionRecord]]
 
 
@@ -48,7 +50,7 @@ def draw_all(
         ("pass-at-k.png", lambda axes: _pass_at_k(axes, summaries)),
         ("pass-over-tokens.png", lambda axes: _over_tokens(axes, curves, "pass_any")),
         ("auroc-over-tokens.png", lambda axes: _over_tokens(axes, curves, "auroc")),
-        ("roc.png", lambda axes: _roc(axes, runs)),
+        ("roc.png", lambda axes: _roc(axes, runs, summaries)),
         ("risk-coverage.png", lambda axes: _risks(axes, runs)),
         ("reliability.png", lambda axes: _shares(axes, runs)),
         ("estimators.png", lambda axes: _estimators(axes, summaries)),
@@ -61,13 +63,59 @@ def draw_all(
     return [path for path in written if path is not None]
 
 
+def _style(at: int) -> dict[str, Any]:
+    """Colour, mark and line of a series; none is like another one among the first 24."""
+    line = _LINES[at // len(_COLOURS) % len(_LINES)]
+    return {"color": _COLOURS[at % 6], "marker": _MARKS[at % 6], "linestyle": line}
+
+
+def _line(at: int) -> dict[str, Any]:
+    """The same without a mark, for curves of many points."""
+    return {**_style(at), "marker": ""}
+
+
+def _legend(axes: "Axes", title: str | None = None) -> None:
+    """The legend below the axes, where it covers no data; the picture grows with it."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 1 if max(map(len, labels), default=0) > 36 else 2
+    rows = -(-len(labels) // columns) + (title is not None)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.22 * rows)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8,
+        title=title,
+        title_fontsize=8,
+    )
+
+
+def _band(axes: "Axes", at: int, xs: Sequence[float], lows: Any, highs: Any) -> None:
+    axes.fill_between(xs, lows, highs, color=_COLOURS[at % 6], alpha=0.12, linewidth=0)
+
+
+def _wilson(right: Doubles, count: Doubles) -> tuple[Doubles, Doubles]:
+    """Wilson's 95 % interval of a share, for `right` of `count` each."""
+    z = 1.959964
+    share = right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    half /= 1 + z * z / count
+    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+
+
 def _save(path: Path, draw: Any) -> Path | None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SettingsError(
-            f"plots need matplotlib: {install_hint('eval')}; or leave them out (--no-plots)"
+            f"plots need matplotlib: {install_hint('eval')}; or leave the pictures out"
         ) from error
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -91,17 +139,17 @@ def _pass_at_k(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
     for at, (name, summary) in enumerate(summaries.items()):
         ks = [k for k, one in summary.pass_at.items() if one.value is not None]
         values = [summary.pass_at[k].value or 0.0 for k in ks]
-        axes.plot(ks, values, label=name, color=_COLOURS[at % 6], marker=_MARKS[at % 6])
+        axes.plot(ks, values, label=f"{name} (n={summary.questions})", **_style(at))
         lows = [summary.pass_at[k].low or 0.0 for k in ks]
         highs = [summary.pass_at[k].high or 0.0 for k in ks]
-        axes.fill_between(ks, lows, highs, color=_COLOURS[at % 6], alpha=0.12)
+        _band(axes, at, ks, lows, highs)
     axes.set(
         xlabel="leaves k", ylabel="pass@k", xscale="log", title="A right answer among k leaves"
     )
     ticks = sorted({k for summary in summaries.values() for k in summary.pass_at})
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
-    axes.legend(frameon=False)
+    _legend(axes)
     return bool(ticks)
 
 
@@ -114,10 +162,10 @@ def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what:
             continue
         tokens = [p.tokens for p, _ in found]
         values = [one.value for _, one in found]
-        axes.plot(tokens, values, label=name, color=_COLOURS[at % 6], marker=_MARKS[at % 6])
+        axes.plot(tokens, values, label=name, **_style(at))
         lows = [one.value if one.low is None else one.low for _, one in found]
         highs = [one.value if one.high is None else one.high for _, one in found]
-        axes.fill_between(tokens, lows, highs, color=_COLOURS[at % 6], alpha=0.12)
+        _band(axes, at, tokens, lows, highs)
         for p, one in {id(p): (p, one) for p, one in (found[0], found[-1])}.values():
             where = (p.tokens, one.value)
             axes.annotate(
@@ -131,11 +179,11 @@ def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what:
     label, title = titles[what]
     axes.set(xlabel="generated tokens per question (mean)", ylabel=label, title=title)
     if drawn:
-        axes.legend(frameon=False, title="numbers: leaves", title_fontsize=8)
+        _legend(axes, title="numbers: leaves; bands: 95 % intervals")
     return drawn
 
 
-def _roc(axes: "Axes", runs: Runs) -> bool:
+def _roc(axes: "Axes", runs: Runs, summaries: Mapping[str, RunSummary]) -> bool:
     drawn = False
     for at, (name, records) in enumerate(runs.items()):
         right = np.array([record.correct for record in records])
@@ -145,7 +193,9 @@ def _roc(axes: "Axes", runs: Runs) -> bool:
         thresholds = np.unique(scores)[::-1]
         true_positives = [0.0, *(float((scores[right] >= one).mean()) for one in thresholds)]
         false_positives = [0.0, *(float((scores[~right] >= one).mean()) for one in thresholds)]
-        axes.plot(false_positives, true_positives, label=name, color=_COLOURS[at % 6])
+        found = {one.name: one.metrics["AUROC"] for one in summaries[name].estimators}
+        label = f"{name}: {_interval(found.get('top-share'))} (n={len(records)})"
+        axes.plot(false_positives, true_positives, label=label, **_line(at))
         drawn = True
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="chance")
     axes.set(
@@ -154,8 +204,16 @@ def _roc(axes: "Axes", runs: Runs) -> bool:
         title="ROC of the top share",
         aspect="equal",
     )
-    axes.legend(frameon=False, loc="lower right")
+    _legend(axes, title="AUROC with 95 % interval")
     return drawn
+
+
+def _interval(one: Interval | None) -> str:
+    if one is None or one.value is None:
+        return "undefined"
+    if one.low is None or one.high is None:
+        return f"{one.value:.2f}"
+    return f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
 
 
 def draw_risk_coverage(runs: Mapping[str, tuple[Bools, Doubles]], path: Path) -> Path:
@@ -185,7 +243,9 @@ def _risks(axes: "Axes", runs: Runs) -> bool:
 def _risk_coverage(axes: "Axes", runs: Mapping[str, tuple[Bools, Doubles]], what: str) -> bool:
     for at, (name, (right, confidence)) in enumerate(runs.items()):
         coverage, risk = risk_coverage(right, confidence)
-        axes.plot(coverage, risk, label=name, color=_COLOURS[at % 6])
+        axes.plot(coverage, risk, label=f"{name} (n={len(right)})", **_line(at))
+        count = np.maximum(1.0, np.round(np.asarray(coverage) * len(right)))
+        _band(axes, at, list(coverage), *_wilson(np.asarray(risk) * count, count))
     axes.set(
         xlabel="share of questions answered, surest first",
         ylabel="error among them",
@@ -193,7 +253,7 @@ def _risk_coverage(axes: "Axes", runs: Mapping[str, tuple[Bools, Doubles]], what
         xlim=(0, 1),
         ylim=(0, 1),
     )
-    axes.legend(frameon=False)
+    _legend(axes, title="bands: 95 % intervals")
     return bool(runs)
 
 
@@ -224,10 +284,22 @@ def draw_reliability(bins: Mapping[str, Bins], path: Path) -> Path:
 def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="calibrated")
     for at, (name, parts) in enumerate(bins.items()):
-        confidence, accuracy = [part[0] for part in parts], [part[1] for part in parts]
-        mark = _MARKS[at % 6]
-        axes.plot(
-            confidence, accuracy, label=name, color=_COLOURS[at % 6], marker=mark, clip_on=False
+        confidence, accuracy, count = (
+            (np.array(part, dtype=np.float64) for part in zip(*parts, strict=True))
+            if parts
+            else (np.zeros(0),) * 3
+        )
+        low, high = _wilson(accuracy * count, count)
+        axes.errorbar(
+            confidence,
+            accuracy,
+            yerr=[np.maximum(0, accuracy - low), np.maximum(0, high - accuracy)],
+            label=f"{name} (n={count.sum():.0f})",
+            markersize=5,
+            linewidth=1.2,
+            elinewidth=0.8,
+            capsize=2,
+            **_style(at),
         )
     axes.set(
         xlabel=what,
@@ -237,24 +309,38 @@ def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
         ylim=(0, 1),
         aspect="equal",
     )
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    _legend(axes, title="bars: 95 % intervals")
     return any(bins.values())
 
 
 def _entropies(axes: "Axes", records: Sequence[QuestionRecord], name: str) -> bool:
-    right = np.array([record.correct for record in records])
     entropy = -scores_of(records, ESTIMATORS["et-pe"])
+    answered = np.isfinite(entropy)
+    if not answered.any():
+        return False
+    right = np.array([record.correct for record in records])[answered]
+    without = int((~answered).sum())
+    entropy = entropy[answered]
     edges = np.linspace(0.0, max(1e-3, float(entropy.max())), 21).tolist()
-    axes.hist(entropy[right], bins=edges, alpha=0.65, color=_COLOURS[0], label="right")
-    axes.hist(entropy[~right], bins=edges, alpha=0.65, color=_COLOURS[1], label="wrong")
+    for at, (what, chosen) in enumerate((("right", right), ("wrong", ~right))):
+        axes.hist(
+            entropy[chosen],
+            bins=edges,
+            alpha=0.65,
+            color=_COLOURS[at],
+            hatch=("", "//")[at],
+            edgecolor="white",
+            label=f"{what} (n={int(chosen.sum())})",
+        )
     axes.set(xlabel="predictive entropy ET-PE (nats)", ylabel="questions", title=f"Entropy: {name}")
-    axes.legend(frameon=False)
+    _legend(axes, title=f"without an answer, not shown: {without}" if without else None)
     return True
 
 
 def _estimators(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
-    first = next(iter(summaries.values()))
-    names = [one.name for one in first.estimators if one.metrics["AUROC"].value is not None][::-1]
+    measured = [one for summary in summaries.values() for one in summary.estimators]
+    defined = (one.name for one in measured if one.metrics["AUROC"].value is not None)
+    names = list(dict.fromkeys(defined))[::-1]
     if not names:
         return False
     for at, (name, summary) in enumerate(summaries.items()):
@@ -269,11 +355,10 @@ def _estimators(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
                 [(one.value or 0.0) - (one.low or 0.0) for _, one in rows],
                 [(one.high or 0.0) - (one.value or 0.0) for _, one in rows],
             ],
-            fmt=_MARKS[at % 6],
-            color=_COLOURS[at % 6],
+            **{**_style(at), "linestyle": ""},
             markersize=4,
             elinewidth=1,
-            label=name,
+            label=f"{name} (n={summary.questions})",
         )
     axes.axvline(0.5, color="0.6", linestyle=":")
     axes.set_yticks(range(len(names)), names, fontsize=8)
@@ -281,5 +366,5 @@ def _estimators(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
     assert figure is not None
     figure.set_size_inches(7.2, 1.4 + 0.27 * len(names))
     axes.set(xlabel="AUROC with 95 % interval", title="Estimators")
-    axes.legend(frameon=False, loc="lower left", fontsize=8)
+    _legend(axes)
     return True

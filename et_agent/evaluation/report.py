@@ -14,7 +14,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.summaries import Comparison, CurvePoint, RunSummary, curve, summarise
 from et_agent.storage import write_atomically
 
-__all__ = ["comparison_lines", "shown", "table", "write_report"]
+__all__ = ["comparison_lines", "report_lines", "shown", "table", "write_report"]
 
 _CAPS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20)
 
@@ -78,6 +78,21 @@ def write_report(
     if pictures:
         write_tables(pictures)
     return [folder / "report.md", folder / "report.json", *pictures]
+
+
+def report_lines(
+    runs: Mapping[str, Sequence[QuestionRecord]], *, resamples: int = 2000, seed: int = 0
+) -> list[str]:
+    """The tables of `write_report` in Markdown, without files.
+
+    Raises:
+        DataError: A run has no finished questions.
+    """
+    summaries = {
+        name: summarise(records, resamples=resamples, seed=seed) for name, records in runs.items()
+    }
+    curves = {name: curve(records, _caps_of(records)) for name, records in runs.items()}
+    return _markdown(summaries, curves, [])
 
 
 def _caps_of(records: Sequence[QuestionRecord]) -> list[int]:

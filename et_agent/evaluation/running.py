@@ -21,6 +21,7 @@ from et_agent.decoding.thresholds import Thresholds, find_thresholds
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import DataError, SettingsError
+from et_agent.evaluation.datasets.own import OWN_ENDINGS
 from et_agent.evaluation.grading import gold_answers
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
@@ -161,7 +162,7 @@ def begin_run(
     }
     config |= _thinking(model, options, decoder)
     # A file of the user's own goes by its name.
-    known = Path(data).stem if Path(data).suffix in (".jsonl", ".csv") else data
+    known = Path(data).stem if Path(data).suffix.lower() in OWN_ENDINGS else data
     label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
     return store.begin(label, config, parameters=model.info.parameters)
 
@@ -230,6 +231,9 @@ class _Evaluation:
         with contextlib.ExitStack() as stack:
             for run, _ in runs:
                 stack.enter_context(self._store.working_on(run))
+                # One that failed at once leaves nothing behind.
+                stack.callback(self._store.forget_empty, run)
+                self._store.want(run, len(items))
             for run, _ in runs:
                 known = [r for r in self._store.records(run) if r.item in wanted]
                 for record in known:

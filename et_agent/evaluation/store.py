@@ -65,10 +65,15 @@ def _with_digests(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE questions ADD COLUMN digest TEXT")  # NULL for those of before
 
 
+def _with_wanted(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE runs ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0")
+
+
 # Numbered by position; never change one that was released, append instead.
 _MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _first_schema,
     _with_digests,
+    _with_wanted,
 )
 
 
@@ -84,6 +89,7 @@ class RunInfo:
         questions: Questions that are finished.
         made_with: Versions of packages, the kernels and the model's number of parameters, with which it
             was begun.
+        wanted: Questions that the last call asked for; 0 where that is not known.
     """
 
     id: int
@@ -92,6 +98,7 @@ class RunInfo:
     created: str
     questions: int
     made_with: Mapping[str, str] = field(default_factory=dict)
+    wanted: int = 0
 
     @property
     def library(self) -> str:
@@ -167,18 +174,16 @@ class RunStore:
         with database_errors(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, config, created, "
-                "(SELECT count(*) FROM questions WHERE run = runs.id), made_with, digest "
+                "(SELECT count(*) FROM questions WHERE run = runs.id), made_with, digest, wanted "
                 "FROM runs ORDER BY id"
             ).fetchall()
         found = []
-        for number, name, config, created, questions, made_with, digest in rows:
+        for number, name, config, created, questions, made_with, digest, wanted in rows:
             try:
                 if _digest(config) != digest:
                     raise ValueError("its configuration is another one")
-                versions = json.loads(made_with)
-                found.append(
-                    RunInfo(number, name, json.loads(config), created, questions, versions)
-                )
+                settings, versions = json.loads(config), json.loads(made_with)
+                found.append(RunInfo(number, name, settings, created, questions, versions, wanted))
             except (ValueError, RecursionError) as error:
                 _log.warning("%s: the run %s is damaged: %s", self.path, name, error)
         return found
@@ -192,7 +197,17 @@ class RunStore:
         Raises:
             StoreError: There is none, or there are several.
         """
-        runs = [run for run in self.runs() if run.questions]
+        return self._named(name, [run for run in self.runs() if run.questions])
+
+    def any_run(self, name: str) -> RunInfo:
+        """The same, but of all runs.
+
+        Raises:
+            StoreError: There is none, or there are several.
+        """
+        return self._named(name, self.runs())
+
+    def _named(self, name: str, runs: Sequence[RunInfo]) -> RunInfo:
         found = [run for run in runs if run.name == name] or [
             run for run in runs if run.name.startswith(name)
         ]
@@ -209,8 +224,31 @@ class RunStore:
         )
 
     def again(self, run: RunInfo) -> RunInfo:
-        """What the store has of a run by now."""
-        return next(one for one in self.runs() if one.id == run.id)
+        """What the store has of a run by now; the same as before if it was removed."""
+        return next((one for one in self.runs() if one.id == run.id), run)
+
+    def want(self, run: RunInfo, questions: int) -> None:
+        """Note how many questions a run is to have."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE runs SET wanted = ? WHERE id = ?", (questions, run.id))
+
+    def delete(self, run: RunInfo) -> None:
+        """Remove a run with all its questions.
+
+        Raises:
+            StoreError: Another process is decoding it.
+        """
+        with self.working_on(run), self._transaction() as connection:
+            connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+
+    def forget_empty(self, run: RunInfo) -> None:
+        """Remove a run that has no question; for whoever is `working_on` it."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM runs WHERE id = ? "
+                "AND NOT EXISTS (SELECT 1 FROM questions WHERE run = runs.id)",
+                (run.id,),
+            )
 
     def finished(self, run: RunInfo) -> set[str]:
         """Ids of the finished questions."""

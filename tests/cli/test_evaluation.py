@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from et_agent.evaluation import running
 from et_agent.evaluation.archive import ArchivedRun, RunArchive
 from et_agent.evaluation.exchange import read_run
 from tests.cli.conftest import Install, Run
@@ -153,3 +154,94 @@ def test_no_such_run(run: Run, store: str) -> None:
     shown = run("eval", "compare", "a", "b", "--store", store)
     assert shown.code == 2
     assert "there is no run 'a'" in shown.err
+
+
+def test_a_run_that_fails_at_once_leaves_nothing(
+    run: Run, install: Install, data: str, store: str
+) -> None:
+    install(half_known, chat_template=False)
+    shown = run("eval", "run", "--data", data, *DECODERS, "--store", store)
+    assert shown.code == 2
+    assert "chat template" in shown.err
+    assert "0 runs" in run("eval", "list", "--store", store).out
+
+
+def test_runs_are_listed_with_settings_and_deleted(
+    run: Run, install: Install, data: str, store: str
+) -> None:
+    chains, tree = evaluated(run, install, data, store, "--questions", "5")
+    listed = run("eval", "list", "--store", store)
+    assert re.search(rf"{chains}: 5 of 5 questions, accuracy \d\.\d{{3}}", listed.out)
+    assert "decoder MultiChain, leaves 4, seed 0" in listed.out
+    assert "schedule stratified" in listed.out
+    rows = json.loads(run("eval", "list", "--json", "--store", store).out)
+    assert [row["wanted"] for row in rows] == [5, 5]
+    refused = run("eval", "delete", chains, "--store", store)
+    assert refused.code == 2
+    assert "add --yes" in refused.err
+    assert run("eval", "delete", chains, "--yes", "--store", store).code == 0
+    assert [
+        row["name"] for row in json.loads(run("eval", "list", "--json", "--store", store).out)
+    ] == [tree]
+
+
+def test_the_interrupted_are_told_how_to_go_on(
+    run: Run, install: Install, data: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(half_known)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "decoded", stop)
+    shown = run("eval", "run", "--data", data, *DECODERS, "--store", store)
+    assert shown.code == 130
+    assert "0 of 16 questions are kept; the same command goes on" in shown.err
+
+
+def test_reports_in_markdown(run: Run, install: Install, data: str, store: str) -> None:
+    names = evaluated(run, install, data, store)
+    shown = run("eval", "report", *names, "--md", "--store", store)
+    assert shown.code == 0, shown.err
+    assert shown.out.startswith("# Evaluation")
+    assert run("eval", "report", *names, "--store", store).code == 2
+
+
+def test_questions_that_are_gone_are_named(
+    run: Run, install: Install, data: str, store: str, tmp_path: Path
+) -> None:
+    chains, _ = evaluated(run, install, data, store)
+    moved = Path(data).rename(tmp_path / "elsewhere.jsonl")
+    wanted = ("eval", "score", chains, "--estimator", "p-true", "--store", store)
+    install(half_known)
+    shown = run(*wanted)
+    assert shown.code == 2
+    assert "or name them with --data" in shown.err
+    assert chains in shown.err
+    assert "doubles.jsonl" in shown.err
+    assert moved.is_file()
+
+
+def test_lines_come_now_and_then_without_a_terminal(
+    run: Run, install: Install, data: str, store: str
+) -> None:
+    install(half_known)
+    shown = run("eval", "run", "--data", data, *DECODERS, "--leaves", "2", "--store", store)
+    lines = [line for line in shown.err.splitlines() if re.match(r"\d+/16 ", line)]
+    assert lines[0].startswith("0/16")
+    assert lines[-1].startswith("16/16")
+    assert len(lines) < 16, "one per half a minute, not one per question"
+
+
+def test_the_system_prompt_is_read_from_a_file_everywhere(
+    run: Run, install: Install, data: str, store: str, tmp_path: Path
+) -> None:
+    for option in ("--system", "--system-prompt"):
+        for command in (("ask", "What is 1 + 1?"), ("eval", "run", "--data", data)):
+            shown = run(*command, option, "@nowhere.txt")
+            assert shown.code == 2
+            assert "cannot read the system prompt in nowhere.txt" in shown.err
+    file = tmp_path / "system.txt"
+    file.write_text("Box it.")
+    evaluated(run, install, data, store, "--questions", "1", "--system-prompt", f"@{file}")
+    assert "system 'Box it.'" in run("eval", "list", "--store", store).out

@@ -220,14 +220,14 @@ def test_a_tree_that_may_stop_once_all_is_decided(run: Run, install: Install) ->
 
 
 def test_the_help_names_the_settings_that_stop_early(run: Run) -> None:
-    told = " ".join(run("gate", "ask", "--help").out.replace("│", " ").split())
+    told = " ".join(run("gate", "ask", "--help-all").out.replace("│", " ").split())
     settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in EARLY.items())
     assert f"the same as {settings}" in told
 
 
 def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
     install(TEXTS)
-    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "larger", "--json")
+    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "qwen2.5-coder-1.5b", "--json")
     decision = Decision.model_validate_json(shown.out)
     # The larger model is the same scripted one, so its confidence is too low again.
     assert (decision.escalated, decision.action.value) == (True, "abstain")

@@ -38,7 +38,13 @@ def test_the_short_help_shows_nine_options(run: Run) -> None:
         "--explain",
     }
     assert len(AskCommand.shown) == 9
-    assert len(shown.out.splitlines()) < 50
+
+
+def test_the_short_help_fits_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert len(run("ask", "--help").out.strip("\n ").splitlines()) <= 24
+    assert len(run("gate", "ask", "--help").out.splitlines()) <= 45
+    assert len(run("chat", "--help").out.splitlines()) <= 40
 
 
 def test_the_short_help_counts_what_it_leaves_out(run: Run) -> None:
@@ -47,9 +53,8 @@ def test_the_short_help_counts_what_it_leaves_out(run: Run) -> None:
     assert f"{len(every - options(short))} more options: et-agent ask --help-all" in short
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--help-all",)])
-def test_the_options_stand_in_groups(run: Run, arguments: tuple[str, ...]) -> None:
-    shown = run("ask", *arguments).out
+def test_the_options_stand_in_groups(run: Run) -> None:
+    shown = run("ask", "--help-all").out
     places = [shown.index(f"─ {group} ─") for group in GROUPS]
     assert places == sorted(places)
 
@@ -88,7 +93,7 @@ def test_options_of_some_schedules_say_of_which(run: Run, monkeypatch: pytest.Mo
     )
 
 
-@pytest.mark.parametrize("arguments", [("eval", "run"), ("gate", "ask"), ("calibrate", "model")])
+@pytest.mark.parametrize("arguments", [("eval", "run"), ("calibrate", "model")])
 def test_defaults_in_the_help_are_those_of_the_tree(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
@@ -104,4 +109,21 @@ def test_defaults_in_the_help_are_those_of_the_tree(
 def test_the_help_of_early_names_its_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     settings = " ".join(f"{option(name)} {value}" for name, value in EARLY.items())
-    assert f"the same as {settings}." in run("gate", "ask", "--help").out
+    assert f"the same as {settings}." in run("gate", "ask", "--help-all").out
+
+
+@pytest.mark.parametrize("arguments", [("models", "list"), ("ask",), ("gate", "report"), ()])
+def test_flags_have_no_type_and_groups_end_well(run: Run, arguments: tuple[str, ...]) -> None:
+    assert "bool" not in run(*arguments, "--help").out
+
+
+@pytest.mark.parametrize("group", [(), ("gate",), ("eval",), ("calibrate",), ("config",)])
+def test_a_group_alone_shows_its_help(run: Run, group: tuple[str, ...]) -> None:
+    shown = run(*group)
+    assert shown.code == 0
+    assert "error" not in shown.err
+    assert "Usage" in shown.out + shown.err
+
+
+def test_the_version_in_short(run: Run) -> None:
+    assert run("-V").out == run("--version").out != ""

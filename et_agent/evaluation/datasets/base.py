@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from et_agent.errors import DataError
+from et_agent.evaluation.datasets.columns import separator_of
 from et_agent.evaluation.items import Item
 from et_agent.validation import parsed_json
 
@@ -168,15 +169,19 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             raise Row(path, number, None).damaged(f"this is not JSON ({error})") from error
 
 
-def csv_rows(path: Path, *, header: bool) -> Iterator[Row]:
+def csv_rows(path: Path, *, header: bool, separator: str | None = ",") -> Iterator[Row]:
     """Records of a CSV file: by column name with a header, else by number.
+
+    `separator` is between the columns; None finds it out by the first line.
 
     Raises:
         DataError: The file cannot be read or is empty, or a row is not valid CSV or has too few or
             too many fields.
     """
     # Not splitlines(), which takes characters within a field for line ends.
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    text = _read_text(path)
+    between = separator_of(text) if separator is None else separator
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=between)
     names: list[str] | None = None
     while True:
         start = reader.line_num + 1

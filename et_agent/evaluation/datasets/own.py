@@ -1,17 +1,22 @@
-"""A user's own questions: JSONL or CSV with question, answer and perhaps choices and kind."""
+"""A user's own questions: JSONL, CSV or TSV with question, answer and perhaps choices and kind."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from et_agent.answers import AnswerKind, read_value
 from et_agent.answers.kinds import KINDS
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset, Row, csv_rows, jsonl_rows
+from et_agent.evaluation.datasets.columns import COLUMNS, TABLES, named, renamed
 from et_agent.evaluation.datasets.multiple_choice import with_choices
 from et_agent.evaluation.items import Item
 
-__all__ = ["own_dataset"]
+__all__ = ["OWN_ENDINGS", "asked_text", "own_dataset", "own_rows", "understood"]
+
+OWN_ENDINGS: Final = (".jsonl", *TABLES)
+"""Endings of files of a user's own."""
 
 _LETTERS = "ABCDEFGHIJ"
 _SEPARATOR = "|"
@@ -20,15 +25,16 @@ _SEPARATOR = "|"
 def own_dataset(path: Path) -> Dataset:
     """A data set out of one file.
 
-    Fields: `question`; `answer`, a text, a number or a list of accepted ones; perhaps `choices`, a
-    list, or in CSV texts with | between them, and then `answer` is a letter or a choice's text;
-    perhaps `kind` (an `AnswerKind` but auto) and `id`. Without `kind` it is choice where there
-    are choices, number where all answers of the file are numbers, and text otherwise.
+    Fields, or columns that `;`, tabs or commas separate: `question`; `answer`, a text, a number or a
+    list of accepted ones; perhaps `choices`, a list, or in tables texts with | between them, and then
+    `answer` is a letter or a choice's text; perhaps `kind` (an `AnswerKind` but auto) and `id`. Other
+    names are understood too (`columns.COLUMNS`). Without `kind` it is choice where there are choices,
+    number where all answers of the file are numbers, and text otherwise.
 
     Raises:
-        DataError: The name ends neither in .jsonl nor in .csv.
+        DataError: The name ends in none of `OWN_ENDINGS`.
     """
-    if path.suffix.lower() not in (".jsonl", ".csv"):
+    if path.suffix.lower() not in OWN_ENDINGS:
         raise DataError(f"{path} is neither .jsonl nor .csv: rename it to match its format")
     return Dataset(
         name=path.stem,
@@ -40,16 +46,53 @@ def own_dataset(path: Path) -> Dataset:
     )
 
 
-def _read(paths: Sequence[Path], split: str) -> Iterator[Item]:
-    del split
-    path = paths[0]
-    is_csv = path.suffix.lower() == ".csv"
-    rows = list(csv_rows(path, header=True) if is_csv else jsonl_rows(path))
+def own_rows(path: Path) -> tuple[list[Row], dict[str, str]]:
+    """The records of a file, under the names of what their fields are, and what fields these were.
+
+    Raises:
+        DataError: The file cannot be read, has no record, a row is damaged, or no column of a table
+            has the questions.
+    """
+    table = path.suffix.lower() in TABLES
+    rows = list(csv_rows(path, header=True, separator=None) if table else jsonl_rows(path))
     if not rows:
         raise DataError(f"{path} contains no questions: add a row")
+    named_rows, roles = understood(rows)
+    if table and "question" not in roles.values():
+        others = ", ".join(COLUMNS["question"])
+        raise DataError(
+            f"{path}: none of its columns ({', '.join(map(str, rows[0].values))}) has the questions: "
+            f"name one of them question (or {others}) in the first line"
+        )
+    return named_rows, roles
+
+
+def understood(rows: Sequence[Row]) -> tuple[list[Row], dict[str, str]]:
+    """Records under the names of what their fields are, and what each field was understood as.
+
+    Raises:
+        DataError: A row has no named fields.
+    """
     for row in rows:
         if not isinstance(row.values, dict):
             raise row.damaged("this is not a record with named fields")
+    roles = named(dict.fromkeys(str(name) for row in rows for name in row.values))
+    return [replace(row, values=renamed(row.values, roles)) for row in rows], roles
+
+
+def asked_text(row: Row) -> str:
+    """The question of a record as it is asked: with its choices below it, if it has any.
+
+    Raises:
+        DataError: It has none, or a field is damaged.
+    """
+    question, choices = row.text("question"), _choices(row)
+    return with_choices(question, choices) if choices else question
+
+
+def _read(paths: Sequence[Path], split: str) -> Iterator[Item]:
+    del split
+    rows, _ = own_rows(paths[0])
     fallback = _fallback(rows)
     seen: set[str] = set()
     for row in rows:

@@ -5,17 +5,18 @@ from pathlib import Path
 from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import Dataset
+from et_agent.evaluation.datasets.columns import told
 from et_agent.evaluation.datasets.locating import locate_files
 from et_agent.evaluation.datasets.mathematics import AIME24, AIME25, MATH500
 from et_agent.evaluation.datasets.multiple_choice import GPQA_DIAMOND, GPQA_MAIN, MMLU
 from et_agent.evaluation.datasets.open_questions import NQ_OPEN
-from et_agent.evaluation.datasets.own import own_dataset
+from et_agent.evaluation.datasets.own import OWN_ENDINGS, own_dataset, own_rows
 from et_agent.evaluation.datasets.science import SCIBENCH
 from et_agent.evaluation.datasets.shipped import CHOICE_SAMPLE, TEXT_SAMPLE
 from et_agent.evaluation.datasets.word_problems import GSM8K, SVAMP, SVAMP_SAMPLE
 from et_agent.evaluation.items import Item
 
-__all__ = ["DATASETS", "find_dataset", "load_items"]
+__all__ = ["DATASETS", "find_dataset", "guessed_of", "load_items"]
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -39,7 +40,7 @@ DATASETS: dict[str, Dataset] = {
 
 
 def find_dataset(spec: str) -> tuple[Dataset, str]:
-    """The data set and split of `NAME`, `NAME:SPLIT` or a path to .jsonl or .csv.
+    """The data set and split of `NAME`, `NAME:SPLIT` or a path to .jsonl, .csv or .tsv.
 
     Raises:
         DataError: There is none.
@@ -47,11 +48,11 @@ def find_dataset(spec: str) -> tuple[Dataset, str]:
     name, _, split = spec.partition(":")
     if name.lower() in DATASETS:
         return DATASETS[name.lower()], split or "test"
-    if spec.lower().endswith((".jsonl", ".csv")):
+    if spec.lower().endswith(OWN_ENDINGS):
         return own_dataset(Path(spec).expanduser().absolute()), "test"
     known = ", ".join(DATASETS)
     raise DataError(
-        f"there is no data set {spec!r}: choose one of {known}, or a .jsonl or .csv file"
+        f"there is no data set {spec!r}: choose one of {known}, or a .jsonl, .csv or .tsv file"
     )
 
 
@@ -70,3 +71,14 @@ def load_items(spec: str) -> list[Item]:
     if not items:
         raise DataError(f"{spec} contains no questions: download its files again")
     return items
+
+
+def guessed_of(spec: str) -> str:
+    """In words, which columns of a file of the user's own were understood by another name.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    if spec.partition(":")[0].lower() in DATASETS or not spec.lower().endswith(OWN_ENDINGS):
+        return ""
+    return told(own_rows(Path(spec).expanduser().absolute())[1])

@@ -104,6 +104,7 @@ def _as_said(result: AskResult, leaf: Leaf) -> AskResult:
         "calibrated": False,
         "calibration": None,
         "confidence_parts": (),
+        "confidence_base": None,
         "features": {},
         "notes": (
             *result.notes,

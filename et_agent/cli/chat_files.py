@@ -1,0 +1,155 @@
+"""Conversations of `et-agent chat` in files of the user's own, one JSON document each."""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, ValidationError
+
+from et_agent.errors import StoreError
+from et_agent.results import AskResult
+from et_agent.storage import cache_dir, data_dir, read_regular, write_atomically
+from et_agent.templates.messages import Message
+from et_agent.validation import Frozen, explained
+
+__all__ = ["Chat", "Turn", "chats_folder", "find_chat", "new_chat", "saved_chats"]
+
+_MOST_BYTES: Final = 1 << 27
+_TITLE: Final = 40
+
+
+class Turn(Frozen):
+    """A question and the reply to it."""
+
+    question: str
+    """What was asked."""
+    reply: str
+    """What the model is shown as its reply: the text of the heaviest path with the answer."""
+    result: AskResult
+    """The answer and what was measured; without the tree in a file."""
+    right: bool | None = None
+    """Whether a person said that it is right; None if nobody said."""
+
+
+class Chat(Frozen):
+    """A conversation.
+
+    Its file is written anew with every turn.
+    """
+
+    name: str
+    """Name of its file without the ending."""
+    model: str
+    """The model that it was last held with, as `--model` takes it."""
+    system: str | None = None
+    """The system prompt; None for the default of each kind of answer."""
+    turns: tuple[Turn, ...] = Field(default=())
+    """What was said."""
+
+    def asked(self, question: str) -> list[Message]:
+        """The messages with another question at the end."""
+        messages: list[Message] = []
+        for turn in self.turns:
+            messages.append({"role": "user", "content": turn.question})
+            messages.append({"role": "assistant", "content": turn.reply})
+        return [*messages, {"role": "user", "content": question}]
+
+    @property
+    def last(self) -> Turn | None:
+        """The last turn; None before the first."""
+        return self.turns[-1] if self.turns else None
+
+    def with_last(self, turn: Turn) -> "Chat":
+        """With another last turn."""
+        return self.model_copy(update={"turns": (*self.turns[:-1], turn)})
+
+    def save(self) -> Path:
+        """Write it to its file, which only this user may read; gives the path.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        path = chats_folder() / f"{self.name}.json"
+        without = {"turns": {"__all__": {"result": {"tree"}}}}
+        try:
+            write_atomically(path, self.model_dump_json(indent=1, exclude=without), private=True)
+        except OSError as error:
+            raise StoreError(
+                f"the conversation cannot be kept in {path}: {error.strerror or error}. Mend its "
+                "permissions, or use --no-save"
+            ) from error
+        return path
+
+
+def chats_folder() -> Path:
+    """Where conversations are kept."""
+    return (cache_dir() if os.environ.get("ET_AGENT_CACHE") else data_dir()) / "chats"
+
+
+def new_chat(model: str, system: str | None, question: str = "") -> Chat:
+    """A conversation that begins now, named by the time and by its first question."""
+    words = re.sub(r"[^a-z0-9]+", "-", question.lower()).strip("-")[:_TITLE].rstrip("-")
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name = f"{now}-{words}" if words else now
+    taken = {path.stem for path in _files()}
+    numbered = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    free = next(one for one in numbered if one not in taken)
+    return Chat(name=free, model=model, system=system)
+
+
+def saved_chats() -> Iterator[Chat]:
+    """All conversations that can be read, the latest first."""
+    for path in _files():
+        try:
+            yield _read(path)
+        except StoreError:
+            continue
+
+
+def find_chat(name: str) -> Chat:
+    """A conversation by its name, by a beginning of it, or the path of its file; "" for the latest.
+
+    Raises:
+        StoreError: There is none, there are several, or the file cannot be read.
+    """
+    files = _files()
+    if not name and files:
+        return _read(files[0])
+    path = Path(name).expanduser()
+    if name and path.is_file():
+        return _read(path)
+    found = [one for one in files if one.stem == name] or [
+        one for one in files if name and one.stem.startswith(name)
+    ]
+    if len(found) == 1:
+        return _read(found[0])
+    if found:
+        names = ", ".join(one.stem for one in found)
+        raise StoreError(f"{name!r} begins several conversations: use a longer part of {names}")
+    raise StoreError(
+        f"there is no conversation {name!r} in {chats_folder()}: see `et-agent chat --list`"
+        if files
+        else f"there is no conversation in {chats_folder()} yet: begin one with `et-agent chat`"
+    )
+
+
+def _files() -> list[Path]:
+    """Files of conversations, the one that was written last first."""
+    try:
+        found = [one for one in chats_folder().iterdir() if one.suffix == ".json"]
+        return sorted(found, key=lambda one: one.stat().st_mtime_ns, reverse=True)
+    except OSError:
+        return []
+
+
+def _read(path: Path) -> Chat:
+    try:
+        return Chat.model_validate_json(read_regular(path, most=_MOST_BYTES))
+    except ValidationError as error:
+        told = explained("it", error)
+        raise StoreError(f"{path} is no conversation of `et-agent chat`: {told[:200]}") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,81 @@
+"""A conversation on the screen, and one line per turn where nobody watches."""
+
+from typing import TYPE_CHECKING, Final
+
+from et_agent.cli.claims import coloured, mark_doubtful
+from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
+from et_agent.cli.report import basis, noted
+from et_agent.cli.terminal import one_line, output_console, visible, write_line
+
+if TYPE_CHECKING:
+    from et_agent.results import AskResult
+
+__all__ = ["how_sure", "print_earlier", "print_reply", "reply_line"]
+
+_EARLIER: Final = 4
+"""Turns of a conversation that are shown when it goes on."""
+
+
+def how_sure(result: "AskResult") -> str:
+    """The confidence and what it rests on, in a few words."""
+    if result.confidence is None:
+        return "no confidence"
+    calibration = result.calibration
+    told = f"{result.confidence:.0%} sure"
+    return told if calibration is None else f"{told} ({basis(calibration)})"
+
+
+def print_reply(result: "AskResult", reply: str) -> None:
+    """Print a reply: the answer, doubtful claims, how sure the model is, and its own words.
+
+    Args:
+        result: The reply's result.
+        reply: The words of the path that gave it.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = output_console()
+    text = headline(result)
+    if result.claims:
+        text = mark_doubtful(text, result, SURE_FROM)
+    console.print(text)
+    if not result.complete:
+        console.print(Text("stopped; this turn does not count", style="yellow"))
+    figures = [how_sure(result), result.kind]
+    figures.append(f"{result.usage.leaves} leaves, {result.usage.seconds:.1f} s")
+    console.print(Padding(Text(" · ".join(figures), style="dim"), (0, 0, 0, 2)))
+    for claim in result.claims:
+        if claim.confidence is not None and claim.confidence < SURE_FROM:
+            told = f"  [?] {claim.confidence:.0%}  {one_line(claim.text)}"
+            console.print(Text(told, style="yellow"))
+    others = [one for one in result.distribution if one.answer not in (None, result.answer)]
+    if others and not is_sure(result) and not result.claims:
+        named = ", ".join(f"{one_line(one.answer or '')} {one.share:.0%}" for one in others[:3])
+        console.print(Text(f"  or: {named}", style="dim"))
+    if not result.claims and reply and one_line(reply) != one_line(result.answer or ""):
+        console.print(Padding(Text(visible(reply, keep="\n"), style="dim"), (0, 0, 0, 2)))
+    for note in result.notes:
+        console.print(Padding(Text(f"note: {noted(note)}", style="dim"), (0, 0, 0, 2)))
+    console.print()
+
+
+def reply_line(result: "AskResult") -> str:
+    """A reply in one line: the answer and how sure the model is."""
+    if result.answer is None:
+        return "(the passages do not say)" if result.declined else "(no answer)"
+    shown = mark_doubtful(coloured(result.answer, result.claims), result, SURE_FROM)
+    answer = one_line(shown.plain)
+    if not is_sure(result):
+        answer = f"({not_sure(result)}) {answer}"
+    sure = "no confidence" if result.confidence is None else f"{result.confidence:.0%}"
+    return f"{answer}  [{sure}]"
+
+
+def print_earlier(name: str, turns: "list[tuple[str, AskResult]]") -> None:
+    """Print the end of a conversation that goes on."""
+    write_line(f"{name}: {len(turns)} turn{'' if len(turns) == 1 else 's'}")
+    for question, result in turns[-_EARLIER:]:
+        write_line(f"> {one_line(question)}")
+        write_line(reply_line(result))
+    write_line("")

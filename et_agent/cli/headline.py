@@ -1,0 +1,46 @@
+"""The first line of an answer: the answer itself, or that the model is not sure and of what."""
+
+from typing import TYPE_CHECKING, Final
+
+from et_agent.cli.terminal import visible
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from et_agent.results import AskResult
+
+__all__ = ["SURE_FROM", "headline", "is_sure", "not_sure"]
+
+SURE_FROM: Final = 0.5
+"""Confidence below which an answer is more likely wrong than right, and is shown as a guess."""
+
+
+def is_sure(result: "AskResult") -> bool:
+    """Whether an answer may be shown as one; without a confidence nothing speaks against it."""
+    return result.confidence is None or result.confidence >= SURE_FROM
+
+
+def not_sure(result: "AskResult") -> str:
+    """In words, what the model is not sure of: the leading guess with its share."""
+    if result.kind == "long":
+        return f"not sure: its claims are true with {result.confidence:.0%} on average"
+    return f"not sure: {result.share:.0%} of the weight says"
+
+
+def headline(result: "AskResult") -> "Text":
+    """The answer, or "not sure" with the share and the guess."""
+    from rich.text import Text
+
+    from et_agent.cli.claims import coloured
+
+    if result.declined:
+        return Text("the passages do not say", style="yellow")
+    if result.answer is None:
+        return Text("no leaf gave an answer", style="yellow")
+    if is_sure(result):
+        return coloured(result.answer, result.claims)
+    joint = "\n" if result.kind == "long" else " "
+    text = Text(not_sure(result) + joint, style="yellow")
+    if result.claims:
+        return text + coloured(result.answer, result.claims)
+    return text.append(visible(result.answer, keep="\n"), style="default")

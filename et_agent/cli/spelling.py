@@ -1,0 +1,29 @@
+"""Errors of the library in the words of the command line: options in place of Python's names."""
+
+import re
+from collections.abc import Mapping
+
+__all__ = ["with_options"]
+
+
+def with_options(message: str, options: Mapping[str, str]) -> str:
+    """A message with options in place of `name=value`, of names that are no words, and of its subject.
+
+    Args:
+        message: What the library says.
+        options: Options by the library's names.
+    """
+    if not options:
+        return message
+
+    def found(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        if value is not None:
+            return f"{options[name]} {value}"
+        rest = message[match.end() :]
+        subject = (match.start() == 0 and rest.startswith(" is ")) or rest.startswith(": Input ")
+        return options[name] if "_" in name or subject else name
+
+    names = "|".join(map(re.escape, options))
+    value = r"(?:='?(?P<value>[\w.+-]*\w)'?)?"
+    return re.sub(rf"(?<![\w./-])(?P<name>{names})\b{value}", found, message)

@@ -1,0 +1,129 @@
+"""Files of questions, standard input, and what never reaches a prompt."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from et_agent.cli import standard_input
+from et_agent.cli.questions import read_file
+from tests.cli.conftest import Install, Run
+
+TREE = ("--temperature", "1", "--leaves", "2")
+
+
+def texts(path: Path) -> list[str]:
+    return [one.text for one in read_file(str(path))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.csv", 'question,answer\nHow many?,72\n"One, or two?",1\n'),
+        ("q.csv", "answer;Question\n72;How many?\n1;One, or two?\n"),
+        ("q.tsv", "prompt\tgold\nHow many?\t72\nOne, or two?\t1\n"),
+        ("q.jsonl", '{"prompt": "How many?", "gold": 72}\n{"prompt": "One, or two?"}\n'),
+    ],
+)
+def test_columns_are_found_and_answers_left_out(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    assert texts(path) == ["How many?", "One, or two?"]
+
+
+def test_what_was_guessed_and_left_out_is_said(run: Run, install: Install, tmp_path: Path) -> None:
+    install()
+    path = tmp_path / "mine.csv"
+    path.write_text("id;Problem;gold\n1;How many clips?;SECRET\n")
+    shown = run("ask", *TREE, "--json", "--questions", str(path))
+    assert shown.code == 0, shown.err
+    assert json.loads(shown.out)["question"] == "How many clips?"
+    assert 'mine.csv: "Problem" as the question; id, answer not used' in shown.err
+    assert "SECRET" not in shown.out
+
+
+def test_choices_are_asked_with_the_question(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("question,choices,answer\nWhich?,x|y,x\n")
+    assert texts(path) == ["Which?\nA) x\nB) y"]
+
+
+def test_a_table_without_questions_is_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("What is 2+2?,4\n3+3?,6\n")
+    shown = run("ask", "--questions", str(path))
+    assert shown.code == 2
+    assert "none of its columns (What is 2+2?, 4) has the questions" in shown.err
+
+
+Pipe = Callable[[bytes], None]
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    """Let standard input be a real pipe with something in it."""
+    with ExitStack() as stack:
+
+        def pipe(text: bytes) -> None:
+            reading, writing = os.pipe()
+            os.write(writing, text)
+            os.close(writing)
+            stream = io.TextIOWrapper(os.fdopen(reading, "rb"))
+            monkeypatch.setattr(sys, "stdin", stack.enter_context(stream))
+
+        yield pipe
+
+
+def test_a_dash_is_standard_input(run: Run, install: Install, piped: Pipe) -> None:
+    install()
+    piped(b"How many clips\nwere sold?\n")
+    shown = run("ask", *TREE, "--json", "-")
+    assert json.loads(shown.out)["question"] == "How many clips\nwere sold?"
+    assert json.loads(shown.out)["passages"] == []
+
+
+@pytest.mark.parametrize("command", [("ask",), ("gate", "ask")])
+def test_text_piped_beside_a_question_is_its_context(
+    run: Run, install: Install, piped: Pipe, command: tuple[str, ...]
+) -> None:
+    install({"\\boxed{Rollo}": 1.0})
+    piped(b"Rollo led them.\n")
+    shown = run(*command, *TREE, "--json", "Who led?")
+    assert "context: 15 characters of standard input" in shown.err
+    if command == ("ask",):
+        assert json.loads(shown.out)["passages"] == ["Rollo led them."]
+
+
+def test_standard_input_is_read_once(run: Run, piped: Pipe) -> None:
+    piped(b"x")
+    shown = run("ask", "-", "--questions", "-")
+    assert shown.code == 2
+    assert "name it once" in shown.err
+
+
+def test_the_file_of_a_loop_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("first\nsecond\n")
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert standard_input._is_piped()
+        os.lseek(file.fileno(), 6, os.SEEK_SET)
+        assert standard_input.piped_text() == ""
+
+
+def test_nothing_is_read_from_a_device() -> None:
+    code = "from et_agent.cli.standard_input import piped_text; print(repr(piped_text()))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "''\n"
