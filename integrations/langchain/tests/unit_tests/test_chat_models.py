@@ -282,8 +282,9 @@ def test_models_are_loaded_when_first_used_and_shared(monkeypatch: pytest.Monkey
 
 
 def test_the_old_name_of_dequantize_is_read_and_says_what_it_is_called_now() -> None:
+    old: Any = {"unpack": True}
     with pytest.warns(DeprecationWarning, match="will be removed: use dequantize"):
-        assert ChatEntropyTree(model="a", unpack=True).dequantize
+        assert ChatEntropyTree(model="a", **old).dequantize
     assert not ChatEntropyTree(model="a").dequantize
 
 

@@ -56,7 +56,7 @@ def test_forced_calls(choice: Any) -> None:
 
 
 def test_a_tool_that_is_called_like_a_way_to_choose() -> None:
-    tools = [{"name": "any", "description": "", "parameters": ADD_SCHEMA}, add]
+    tools: list[Any] = [{"name": "any", "description": "", "parameters": ADD_SCHEMA}, add]
     texts = {CALL.replace('"add"', '"any"'): 0.5, CALL: 0.5}
     chat = scripted(texts, decoder=MultiChain(leaves=6, temperature=1))
     named = {"type": "function", "function": {"name": "any"}}
