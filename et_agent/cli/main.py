@@ -15,6 +15,7 @@ from et_agent.cli.doctor import doctor
 from et_agent.cli.evaluation import eval_app
 from et_agent.cli.gating import gate_app
 from et_agent.cli.kernels import kernels_app
+from et_agent.cli.mcp import mcp
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.scoring import score
@@ -35,6 +36,7 @@ app.command(cls=AskCommand)(ask)
 app.command()(score)
 app.command()(tree)
 app.command()(serve)
+app.command()(mcp)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.command()(doctor)
