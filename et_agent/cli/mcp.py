@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -25,7 +25,9 @@ from et_agent.extras import install_command
 
 __all__ = ["mcp"]
 
-_HTTP = "HTTP"
+_HTTP: Final = "HTTP"
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 8000
 
 
 @command
@@ -77,10 +79,10 @@ def mcp(
             help="Address to listen on; others than this machine's need API keys.",
             rich_help_panel=_HTTP,
         ),
-    ] = "127.0.0.1",
+    ] = _HOST,
     port: Annotated[
         int, typer.Option(help="Port; 0 takes a free one.", rich_help_panel=_HTTP)
-    ] = 8000,
+    ] = _PORT,
     api_keys: Annotated[
         str | None,
         typer.Option(
@@ -108,6 +110,8 @@ def mcp(
             f"`et-agent mcp` is an extra: {install_command('et-agent-server[mcp]')}, or from a "
             f"checkout {install_command('integrations/server[mcp]')}"
         )
+    if not http and (host, port, api_keys) != (_HOST, _PORT, None):
+        raise SettingsError("--host, --port and --api-keys are for --http: add it")
     from et_agent_server import ServerSettings, create_app
     from et_agent_server.mcp import protocol_output, serve_stdio
     from et_agent_server.serving import log_lines

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from et_agent.answers.choice import options_of
 from et_agent.asking.pending import ProgressCallback
 from et_agent.results import CalibrationReport, ClaimReport
 from et_agent.uncertainty.answer_distribution import AnswerShare
@@ -148,8 +147,8 @@ TOOLS: Final = {
             "ask_with_confidence",
             "Ask the local model",
             "Ask a language model that runs on this computer, and learn how sure it is. Gives its "
-            "answer, a calibrated probability that it is right, and the distribution over answers. With "
-            "`answer_at`, it also decides whether to rely on the answer.",
+            "answer, a calibrated probability that it is right, and the distribution over answers. "
+            "With `answer_at`, it also decides whether to rely on the answer.",
             AskArguments,
             AskOutput,
             _ask,
@@ -182,7 +181,7 @@ def _with_choices(question: str, choices: Sequence[str] | None) -> tuple[str, Se
     """The question with its choices as lettered lines, and the choices.
 
     Raises:
-        ApiError: The choices cannot be told apart, or the question has options already.
+        ApiError: The choices cannot be told apart.
     """
     if choices is None:
         return question, ()
@@ -190,12 +189,7 @@ def _with_choices(question: str, choices: Sequence[str] | None) -> tuple[str, Se
     if not all(options) or len(set(options)) < len(options):
         raise invalid("choices", "use texts that differ, none of them empty")
     lines = [f"{letter}) {one}" for letter, one in zip("ABCDEFGHIJ", options, strict=False)]
-    asked = "\n".join([question, *lines])
-    if list(options_of(asked).values()) != options:
-        raise invalid(
-            "choices", "the question has lettered options of its own: leave out either of them"
-        )
-    return asked, options
+    return "\n".join([question, *lines]), options
 
 
 def _kind(kind: str | None, options: Sequence[str]) -> str | None:

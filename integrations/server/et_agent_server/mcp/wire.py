@@ -62,8 +62,9 @@ class AskArguments(_Question):
     """Lowest confidence at which the answer is given. With it, the output has a decision, and no answer
     if the confidence is lower."""
     on_doubt: Literal["abstain", "escalate", "ask"] | None = None
-    """What is decided below `answer_at`: give no answer; escalate, to a larger model of this server or,
-    if it has none, to you; or ask the user back if readings of the question lead to different answers."""
+    """What is decided below `answer_at`: give no answer; escalate, to a larger model of this server
+    or, if it has none, to you; or ask the user back if readings of the question lead to different
+    answers."""
 
 
 class ScoreArguments(_Question):
