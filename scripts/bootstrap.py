@@ -41,7 +41,7 @@ INPUTS = (
 KERNELS = "et_agent/kernels/source"
 INTEGRATIONS = (
     *("--editable", "integrations/langchain[agents]"),
-    *("--editable", "integrations/server[tracing]"),
+    *("--editable", "integrations/server[mcp,tracing]"),
 )
 SETS = {
     "runtime": ("--editable", ".[cli,hub]"),

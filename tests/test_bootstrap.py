@@ -296,7 +296,7 @@ def test_the_state_follows_the_lock_and_the_projects(tmp_path: Path) -> None:
     (tmp_path / bootstrap.KERNELS).mkdir(parents=True)
     (tmp_path / bootstrap.KERNELS / "products.cpp").touch()
     seen.add(bootstrap.inputs(tmp_path))
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 def test_kernels_that_cannot_be_built_stop_no_set_up(

@@ -24,6 +24,8 @@ class KindGuess:
     """One sentence for a person."""
 
 
+_END = 8000
+"""Characters at either end of a question that are read: what is asked stands there."""
 _MOST_CHARACTERS = 2000
 _MIN_READABLE_SHARE = 0.5
 """Leaves overrule the question only if more than this share of those with an answer agree."""
@@ -36,8 +38,10 @@ def guess_kind(question: str) -> KindGuess:
     Lettered options make a `choice`; LaTeX or the vocabulary of algebra, `math`; "how many", or a
     quantity asked for with digits about, a `number`; a question that yes and no answer, `yes_no`;
     "when", a `date`; "name three", a `list`; and so on (each kind's `suggestion`); anything else is
-    `text`.
+    `text`. Of a long question both ends are read.
     """
+    if len(question) > 2 * _END:
+        question = f"{question[:_END]}\n{question[-_END:]}"
     given = ((kind.suggestion(question), name) for name, kind in KINDS.items())
     best, name = min((one, name) for one, name in given if one is not None)
     return KindGuess(name, best.reason)

@@ -21,7 +21,7 @@ from et_agent.asking.confidence import Assessment, ConfidenceEstimator
 from et_agent.asking.conversation import check_text
 from et_agent.asking.grounding import GroundingReader
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.pending import PendingAnswer
+from et_agent.asking.pending import PendingAnswer, ProgressCallback
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.calibration.grounds import Grounds
 from et_agent.decoding.base import RunInputs
@@ -58,6 +58,7 @@ class PendingScore:
         answer: The answer.
         samples: What else was answered, by whichever system; None for a fresh tree.
         options: How the question is asked.
+        on_progress: Told the progress of the tree, in the model's thread.
 
     Raises:
         EtAgentError: As for `score`.
@@ -70,6 +71,8 @@ class PendingScore:
         answer: str,
         samples: Sequence[str] | None = None,
         options: AskOptions = DEFAULTS,
+        *,
+        on_progress: ProgressCallback | None = None,
     ) -> None:
         self._began = time.perf_counter()
         model = self._model = needing_logits(model, "a score")
@@ -84,7 +87,9 @@ class PendingScore:
         self._bare = PreparedPrompt.of(model, question, bare)
         self._tree = None
         if self._samples is None:
-            self._tree = PendingAnswer(model, question, options, checks_claims=False)
+            self._tree = PendingAnswer(
+                model, question, options, on_progress=on_progress, checks_claims=False
+            )
         self._reading = self._forced()
 
     def _forced(self) -> Request:

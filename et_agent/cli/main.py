@@ -18,6 +18,7 @@ from et_agent.cli.gating import gate_app
 from et_agent.cli.help import with_plain_flags
 from et_agent.cli.kernels import kernels_app
 from et_agent.cli.label_files import label
+from et_agent.cli.mcp import mcp
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.schemas import schema
@@ -41,6 +42,7 @@ app.command()(tree)
 app.command()(serve)
 app.command()(label)
 app.command()(schema)
+app.command()(mcp)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.command()(doctor)

@@ -30,7 +30,7 @@ from et_agent.extras import install_command
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
 
-__all__ = ["serve"]
+__all__ = ["keys_of", "named", "opened", "serve"]
 
 _NAMED: Final = re.compile(r"([\w.-]+)=(.+)")
 _LIMITS: Final = "Limits"
@@ -147,15 +147,15 @@ def serve(
     from et_agent.weights.catalog import default_model
 
     check_load_settings(context=context, threads=threads, width=width)
-    specs = dict(_named(one) for one in model or [default_model()])
-    larger = None if escalate_to is None else _named(escalate_to)
+    specs = dict(named(one) for one in model or [default_model()])
+    larger = None if escalate_to is None else named(escalate_to)
     if larger is not None:
         specs.setdefault(*larger)
     changes = {} if answer_at is None else {"answer_at": answer_at}
     settings = ServerSettings(
         host=host,
         port=port,
-        api_keys=tuple(_keys(api_keys)),
+        api_keys=tuple(keys_of(api_keys)),
         leaves=leaves,
         most_leaves=max(64, leaves),
         max_tokens=max_tokens,
@@ -177,20 +177,21 @@ def serve(
         "gpu": GpuSettings(gpu_layers, mode, main_gpu),
     }
     with ExitStack() as stack:
-        models = {name: _opened(stack, spec, loading) for name, spec in specs.items()}
+        models = {name: opened(stack, spec, loading) for name, spec in specs.items()}
         app = create_app(models, settings)
         listen(app, settings, ready=lambda url: say(f"serving {', '.join(models)} at {url}"))
     return 0
 
 
-def _opened(stack: ExitStack, spec: str, loading: dict[str, Any]) -> "AnyModel":
+def opened(stack: ExitStack, spec: str, loading: dict[str, Any]) -> "AnyModel":
+    """A model that is closed with a stack."""
     # Looked up when it is called, so that tests can put another in its place.
     from et_agent.cli import loading as models
 
     return stack.enter_context(models.open_model(spec, **loading))
 
 
-def _named(given: str) -> tuple[str, str]:
+def named(given: str) -> tuple[str, str]:
     """The name under which a model is served, and which model it is."""
     found = _NAMED.fullmatch(given)
     if found is not None and not Path(given).exists():
@@ -199,7 +200,12 @@ def _named(given: str) -> tuple[str, str]:
     return served.removesuffix(".gguf") or given, given
 
 
-def _keys(file: str | None) -> Sequence[str]:
+def keys_of(file: str | None) -> Sequence[str]:
+    """The API keys of a file, or of the environment without one.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds none.
+    """
     if file is None:
         return list(_written(os.environ.get("ET_AGENT_SERVER_KEYS", "").split(",")))
     try:

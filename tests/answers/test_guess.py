@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from et_agent.answers import AnswerKind, decide_kind, guess_kind
@@ -81,3 +83,9 @@ def test_the_kind_goes_by_path_weight_not_by_branches() -> None:
 )
 def test_what_everyday_questions_ask_for(question: str, kind: str) -> None:
     assert guess_kind(question).kind == kind
+
+
+def test_a_very_long_question_is_guessed_at_once() -> None:
+    began = time.perf_counter()
+    assert guess_kind("x " * 500_000 + "How many are there?").kind is AnswerKind.NUMBER
+    assert time.perf_counter() - began < 10

@@ -62,7 +62,11 @@ async def prepare(call: Call) -> PendingAnswer:
 
 async def _prepared(call: Call, served: ServedModel, options: AskOptions) -> PendingAnswer:
     try:
-        return await prepared(lambda: PendingAnswer(served.model, call.question, options))
+        return await prepared(
+            lambda: PendingAnswer(
+                served.model, call.question, options, on_progress=call.on_progress
+            )
+        )
     except EtAgentError as error:
         raise call.error(error) from error
 
@@ -109,7 +113,10 @@ async def judged(call: Call, running: Running, found: Answered) -> Answered:
         return found
     gate = call.served.gate
     decision = await asyncio.to_thread(
-        gate.resolve, found.result, policy=gating.policy, hand_over=gating.target is not None
+        gate.resolve,
+        found.result,
+        policy=gating.policy,
+        hand_over=gating.hands_over or gating.target is not None,
     )
     if decision.action is not Action.ESCALATE or gating.target is None:
         return replace(found, decision=decision)

@@ -1,7 +1,8 @@
 """The application: routes, guards, and what becomes of errors."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from importlib.util import find_spec
 
 from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
@@ -47,7 +48,8 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with running():
+            yield
         state.models.close()
 
     app = FastAPI(
@@ -58,6 +60,11 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
         lifespan=lifespan,
     )
     app.state.et_agent = state
+    running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    if find_spec("mcp") is not None:
+        from et_agent_server.mcp import mounted
+
+        running = mounted(app, state, settings)
     for module in (
         chat,
         completions,

@@ -10,6 +10,7 @@ from et_agent.answers import AnswerKind
 from et_agent.answers.stops import StopSequences
 from et_agent.asking.options import AskOptions
 from et_agent.asking.passages import checked_passages
+from et_agent.asking.pending import ProgressCallback
 from et_agent.asking.prompting import Question
 from et_agent.decoding.base import DecoderSettings
 from et_agent.errors import EtAgentError, InputError
@@ -42,11 +43,13 @@ class Gating:
         policy: Its policy, with what the request replaces.
         on_doubt: What is done with a doubtful answer.
         target: The larger model; None unless `on_doubt` is "escalate".
+        hands_over: Whether the caller escalates, so that a decision to do so is the reply.
     """
 
     policy: GatePolicy
     on_doubt: OnDoubt
     target: ServedModel | None = None
+    hands_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Call:
         logprobs: Whether the tokens' log-probabilities are wanted.
         tree: Whether the report carries the tree.
         leading: Whether a stream may show the leading path before it is known to be the reply.
+        on_progress: Told the progress, in the model's thread; None for nobody.
     """
 
     id: str
@@ -83,6 +87,7 @@ class Call:
     logprobs: bool = False
     tree: bool = False
     leading: bool = True
+    on_progress: ProgressCallback | None = None
 
     @property
     def shows_early(self) -> bool:

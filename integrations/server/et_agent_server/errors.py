@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from et_agent.errors import (
@@ -23,7 +24,7 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 
-__all__ = ["ApiError", "api_error", "error_response", "field_of", "invalid"]
+__all__ = ["ApiError", "api_error", "error_response", "field_of", "invalid", "of_validation"]
 
 _TYPES: Final = frozenset({"str", "int", "float", "bool", "dict", "none"})
 """Parts of pydantic's locations that name a member of a union and no field."""
@@ -135,7 +136,7 @@ def _api_error_of(error: Exception) -> ApiError:
         case ApiError():
             return error
         case RequestValidationError():
-            return _of_validation(error)
+            return of_validation(error)
         case HTTPException():
             said = "there is no such path" if error.status_code == 404 else str(error.detail)
             return ApiError(error.status_code, said)
@@ -143,7 +144,8 @@ def _api_error_of(error: Exception) -> ApiError:
             return ApiError(500, "the server failed: its log says why", kind="server_error")
 
 
-def _of_validation(error: RequestValidationError) -> ApiError:
+def of_validation(error: RequestValidationError | ValidationError) -> ApiError:
+    """What a client is told of a request that does not fit its schema: the first field at fault."""
     found = error.errors()
     first = found[0]
     if first["type"] == "json_invalid":

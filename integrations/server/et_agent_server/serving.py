@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from et_agent.errors import SettingsError
 from et_agent_server.settings import ServerSettings
 
-__all__ = ["serve"]
+__all__ = ["log_lines", "serve"]
 
 
 def serve(
@@ -26,7 +26,7 @@ def serve(
     Raises:
         SettingsError: The address cannot be listened on.
     """
-    _log_lines()
+    log_lines()
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -52,7 +52,7 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _log_lines() -> None:
+def log_lines() -> None:
     """Let requests be logged on standard error, one JSON object per line."""
     log = logging.getLogger("et_agent.server")
     if not log.handlers:

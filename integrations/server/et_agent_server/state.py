@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
@@ -17,17 +17,26 @@ from et_agent_server.telemetry import Metrics, Seen, seen_of
 __all__ = ["Labelled", "Remembered", "ServerState", "Shared"]
 
 
+_MOST_OF_A_QUESTION: Final = 4000
+"""Characters that are remembered of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What a label needs of a reply: numbers and settings, no question and no answer.
+    """What a label needs of a reply.
 
     Attributes:
-        example: What a calibrator learns from.
+        example: What a calibrator learns from: numbers and settings, no texts.
         trace_id: The gate's decision in the log; None without a gate.
+        answer: The answer, and
+        question: the end of the question, where its options are: what a correct answer is compared
+            with. They stay in memory.
     """
 
     example: Example
     trace_id: str | None
+    answer: str
+    question: str
 
 
 class Remembered:
@@ -44,7 +53,11 @@ class Remembered:
         except CalibrationError:
             return
         trace = None if found.decision is None else found.decision.trace_id
-        self._kept[found.call.id] = Labelled(example, trace)
+        answer, question = found.result.answer, found.result.question
+        assert answer is not None  # or there were no example
+        self._kept[found.call.id] = Labelled(
+            example, trace, answer, question[-_MOST_OF_A_QUESTION:]
+        )
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from et_agent_server.answering import Answered
     from et_agent_server.calls import Call
 
-__all__ = ["Metrics", "Seen", "Watching", "seen_of"]
+__all__ = ["Metrics", "Seen", "Watching", "seen_of", "tell"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _CLIENT_GONE: Final = 499
@@ -179,29 +179,32 @@ class Watching:
                 seen.route = getattr(route, "path", "")
                 seen.status = seen.status or _CLIENT_GONE
                 self._metrics.count(seen)
-                self._tell(seen)
+                tell(seen, texts=self._texts)
                 span.end(seen)
 
-    def _tell(self, seen: Seen) -> None:
-        if not seen.model and seen.status < 400:
-            return  # who watches the server
-        _log.info(json.dumps(self._line(seen), ensure_ascii=False))
 
-    def _line(self, seen: Seen) -> Mapping[str, Any]:
-        line = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "route": seen.route,
-            "model": seen.model,
-            "status": seen.status,
-            "outcome": seen.outcome,
-            "seconds": round(seen.seconds, 4),
-            "queue_seconds": None if seen.waited is None else round(seen.waited, 4),
-            "first_text_seconds": None if seen.first is None else round(seen.first, 4),
-            "input_tokens": seen.input_tokens,
-            "output_tokens": seen.output_tokens,
-            **seen.fields,
-        }
-        return {**line, **seen.texts} if self._texts else line
+def tell(seen: Seen, *, texts: bool) -> None:
+    """Write a request that has ended to the log."""
+    if not seen.model and seen.status < 400:
+        return  # who watches the server
+    _log.info(json.dumps(_line(seen, texts=texts), ensure_ascii=False))
+
+
+def _line(seen: Seen, *, texts: bool) -> Mapping[str, Any]:
+    line = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "route": seen.route,
+        "model": seen.model,
+        "status": seen.status,
+        "outcome": seen.outcome,
+        "seconds": round(seen.seconds, 4),
+        "queue_seconds": None if seen.waited is None else round(seen.waited, 4),
+        "first_text_seconds": None if seen.first is None else round(seen.first, 4),
+        "input_tokens": seen.input_tokens,
+        "output_tokens": seen.output_tokens,
+        **seen.fields,
+    }
+    return {**line, **seen.texts} if texts else line
 
 
 def _stopping() -> ApiError:

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from et_agent.asking.options import AskOptions
 from et_agent.asking.prompting import Question
 from et_agent.errors import InputError
-from et_agent_server.answering import answered, begun, prepare, timed_out, within
+from et_agent_server.answering import Answered, answered, begun, prepare, timed_out, within
 from et_agent_server.calls import (
     Call,
     checked_context,
@@ -29,7 +29,7 @@ from et_agent_server.telemetry import Seen
 from et_agent_server.translation import conversation, tools_of
 from et_agent_server.wire import AgentOptions, AgentReport, Message, Wire, example
 
-__all__ = ["AskReply", "AskRequest", "ask_call", "question_of", "router"]
+__all__ = ["AskReply", "AskRequest", "ask_call", "question_of", "router", "settled"]
 
 router = APIRouter(tags=["et-agent"])
 
@@ -83,10 +83,16 @@ class AskReply(Wire):
 async def ask(body: AskRequest, request: Request, shared: Shared, seen: SeenHere) -> AskReply:
     """Answer a question, with the distribution over answers and a confidence."""
     call = ask_call(body, shared.models, shared.settings)
-    return await while_connected(request, _answer(call, shared, seen))
+    found = await while_connected(request, settled(call, shared, seen))
+    return AskReply.model_construct(id=call.id, result=report_of(found))
 
 
-async def _answer(call: Call, shared: ServerState, seen: Seen) -> AskReply:
+async def settled(call: Call, shared: ServerState, seen: Seen) -> Answered:
+    """A call answered in its place, remembered and counted.
+
+    Raises:
+        ApiError: It cannot be answered, or not in time.
+    """
     with Running(await shared.admission.enter()) as running:
         seen.called(call, running.place.waited)
         pending = await prepare(call)
@@ -97,7 +103,7 @@ async def _answer(call: Call, shared: ServerState, seen: Seen) -> AskReply:
         except TimeoutError:
             raise timed_out(shared.settings.seconds) from None
     shared.answered(seen, found)
-    return AskReply.model_construct(id=call.id, result=report_of(found))
+    return found
 
 
 def question_of(question: str | None, messages: list[Message] | None) -> tuple[Question, str]:
@@ -118,7 +124,7 @@ def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -
     """What a request asks.
 
     Raises:
-        ApiError: A field is wrong.
+        ApiError: A field cannot be used.
     """
     served, gated = models.find(body.model)
     kind = checked_kind(body.kind)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from et_agent.asking.options import AskOptions
+from et_agent.asking.pending import ProgressCallback
 from et_agent.asking.scoring import PendingScore
 from et_agent.errors import EtAgentError
 from et_agent.scores import ScoreReport
@@ -19,7 +20,7 @@ from et_agent_server.state import SeenHere, ServerState, Shared
 from et_agent_server.telemetry import Seen
 from et_agent_server.wire import Message, Wire, example
 
-__all__ = ["ScoreRequest", "router"]
+__all__ = ["ScoreRequest", "router", "scored"]
 
 router = APIRouter(tags=["et-agent"])
 
@@ -60,10 +61,20 @@ async def score(
     body: ScoreRequest, request: Request, shared: Shared, seen: SeenHere
 ) -> ScoreReport:
     """How likely an answer is, who agrees with it, and how sure one can be."""
-    return await while_connected(request, _scored(body, shared, seen))
+    return await while_connected(request, scored(body, shared, seen))
 
 
-async def _scored(body: ScoreRequest, shared: ServerState, seen: Seen) -> ScoreReport:
+async def scored(
+    body: ScoreRequest,
+    shared: ServerState,
+    seen: Seen,
+    on_progress: ProgressCallback | None = None,
+) -> ScoreReport:
+    """A score worked out in its place, and counted.
+
+    Raises:
+        ApiError: It cannot be had, or not in time.
+    """
     served, _ = shared.models.find(body.model)
     question, asked = question_of(body.question, body.messages)
     decoder = decoder_of(
@@ -85,7 +96,14 @@ async def _scored(body: ScoreRequest, shared: ServerState, seen: Seen) -> ScoreR
                 seed=seed,
             )
             pending = await prepared(
-                lambda: PendingScore(served.model, question, body.answer, body.samples, options)
+                lambda: PendingScore(
+                    served.model,
+                    question,
+                    body.answer,
+                    body.samples,
+                    options,
+                    on_progress=on_progress,
+                )
             )
             async with within(shared.settings.seconds):
                 report = await _result(pending)

@@ -1,0 +1,107 @@
+"""Where clients are met: on standard input and output, or at `/mcp` of an application."""
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final, TextIO
+
+import anyio
+from fastapi import FastAPI
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
+
+from et_agent.engines.sampled import AnyModel
+from et_agent_server.mcp.protocol import mcp_server
+from et_agent_server.models import ServedModels
+from et_agent_server.settings import ServerSettings
+from et_agent_server.state import ServerState
+
+__all__ = ["mounted", "protocol_output", "serve_stdio"]
+
+_PATH: Final = "/mcp"
+_MOST_SESSIONS: Final = 1000
+_OWN_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+@contextlib.contextmanager
+def protocol_output() -> Iterator[TextIO]:
+    """Standard output for the protocol alone: whatever else is written there goes to standard error.
+
+    It holds for code in other languages too, so enter it before a model is loaded.
+    """
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with open(private, "w", encoding="utf-8", closefd=False) as output:
+            yield output
+    finally:
+        sys.stdout.flush()
+        os.dup2(private, 1)
+        os.close(private)
+
+
+def serve_stdio(models: Mapping[str, AnyModel], settings: ServerSettings, output: TextIO) -> None:
+    """Serve one client until it closes standard input. Calls in work are then cancelled.
+
+    Args:
+        models: Loaded models by the name that clients use. The caller closes them.
+        settings: Limits and defaults.
+        output: Where replies are written, from `protocol_output`.
+
+    Raises:
+        SettingsError: There is no model, or a name cannot be used.
+        StoreError: The file of decisions cannot be opened.
+    """
+    shared = ServerState(ServedModels(models, settings), settings)
+    server = mcp_server(shared)
+
+    async def run() -> None:
+        async with stdio_server(stdout=anyio.wrap_file(output)) as (reading, writing):
+            await server.run(reading, writing, server.create_initialization_options())
+
+    try:
+        anyio.run(run)
+    finally:
+        shared.models.close()
+
+
+def mounted(
+    app: FastAPI, shared: ServerState, settings: ServerSettings
+) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Add the path `/mcp` to an application; what is returned has to be entered while it serves.
+
+    Args:
+        app: The application, whose guard checks keys, hosts and sizes.
+        shared: What its routes share.
+        settings: The server's settings.
+    """
+    server = mcp_server(shared)
+    served = server.streamable_http_app(
+        streamable_http_path=_PATH,
+        max_request_body_size=settings.max_body,
+        max_sessions=_MOST_SESSIONS,
+        transport_security=_security(settings),
+    )
+    app.router.routes.extend(served.routes)
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with server.session_manager.run():
+            yield
+
+    return running
+
+
+def _security(settings: ServerSettings) -> TransportSecuritySettings:
+    """Without keys, pages of the web are kept out: neither their names nor they themselves may ask."""
+    if settings.api_keys:
+        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    own = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
+    names = [name + port for name in {*_OWN_NAMES, own} for port in ("", ":*")]
+    return TransportSecuritySettings(
+        allowed_hosts=names,
+        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
+    )
