@@ -46,6 +46,8 @@ def decode(
 ) -> None:
     """Decode those of the first `count` of a series that a file lacks.
 
+    Another machine may go on with it: the file names the libraries of all.
+
     Args:
         path: The file.
         head: How they are decoded.
@@ -57,8 +59,13 @@ def decode(
     """
     began = time.monotonic()
     held, rows = read(path) or (head, [])
-    if any(held[name] != head[name] for name in ("model", "decoder", "seed")):
+    libraries = held["model"]["library"].split("; ")
+    if head["model"]["library"] not in libraries:
+        libraries.append(head["model"]["library"])
+    model = {**head["model"], "library": held["model"]["library"]}
+    if held != {**head, "model": model, "machine": held["machine"]}:
         raise SystemExit(f"{path} was decoded with other settings: move it away to begin anew")
+    held["model"]["library"] = "; ".join(libraries)
     done = {row["number"] for row in rows}
     left = [number for number in range(count) if number not in done]
     for at in range(0, len(left), at_once):
