@@ -22,7 +22,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 
-__all__ = ["AskSettings", "answer"]
+__all__ = ["AskSettings", "answer", "print_answer", "wanted_calibration"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def answer(settings: AskSettings) -> int:
     )
     if settings.learn:
         labelling.check_terminal(as_json=settings.as_json, calibrator=settings.calibrator)
-    calibration = _calibration(settings.calibrator)
+    calibration = wanted_calibration(settings.calibrator)
     spec = settings.model
     texts = [question.text for question in settings.questions]
     shown = is_watched() and not is_verbose()
@@ -85,7 +85,12 @@ def answer(settings: AskSettings) -> int:
             return _answer_with(model, settings, calibration, board, interrupts)
 
 
-def _calibration(given: str | None) -> Calibration:
+def wanted_calibration(given: str | None) -> Calibration:
+    """What `--calibrator` asks for.
+
+    Raises:
+        CalibrationError: The file cannot be read.
+    """
     if given is None:
         return "auto"
     return None if given == "none" else Calibrator.load(Path(given).expanduser())
@@ -150,7 +155,7 @@ def _print_all(
         if index == total - 1:
             board.close()
         with board.paused():
-            _print(settings, result, index, total)
+            print_answer(settings, result, index, total)
             if settings.files.wanted:
                 decision = decision_about(result)
                 number = index + 1 if total > 1 else 0
@@ -161,7 +166,8 @@ def _print_all(
     return code
 
 
-def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
+def print_answer(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
+    """Print the result of one of the questions, as JSON or for people."""
     if settings.as_json:
         write_line(
             _json(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)

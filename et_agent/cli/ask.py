@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local
 from et_agent.cli.decoders import (
     CHAINS,
     TREE,
@@ -244,6 +245,8 @@ def ask(
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
+    engine: Engine = EngineName.LOCAL,
+    ray_address: RayAddress = None,
     decoder: Annotated[
         str,
         typer.Option(
@@ -333,8 +336,14 @@ def ask(
     if verbose:
         be_verbose()
     from et_agent.asking.options import AskOptions
-    from et_agent.cli.answering import AskSettings, answer
-    from et_agent.cli.loading import GpuSettings, chosen_model, dequantizes
+    from et_agent.cli.answering import AskSettings, answer, wanted_calibration
+    from et_agent.cli.cluster_asking import answer_on_cluster
+    from et_agent.cli.loading import (
+        GpuSettings,
+        check_load_settings,
+        chosen_model,
+        dequantizes,
+    )
     from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
@@ -359,37 +368,40 @@ def ask(
     if not named and is_address(spec):
         decoder = CHAINS
     settings = decoder_settings(decoder, given, attention=attention is not False)
-    return answer(
-        AskSettings(
-            questions=read_questions(questions or [], questions_file),
-            model=spec,
-            decoder=decoder,
-            options=AskOptions(
-                context=read_passages(passages),
-                decoder=settings if named or given else None,
-                kind=kind,
-                seed=seed or 0,
-                system_prompt=None if system is None else read_system(system),
-                chat="plain" if chat is ChatName.PLAIN else "model",
-                schema=None if schema is None else read_schema(schema),
-                same=None if same is None else same.value,
-                alternatives=alternatives,
-                **thinking_keywords(thinking, max_thinking_tokens, template_options),
-            ),
-            context=context,
-            threads=threads,
-            width=width,
-            attention=attention,
-            dequantize=dequantizes(dequantize, unpack),
-            gpu=GpuSettings(gpu_layers, split_mode, main_gpu),
-            prefix_memory=prefix_memory,
-            prefix_file=prefix_file,
-            calibrator=calibrator,
-            explain=explain,
-            learn=learn,
-            as_json=as_json,
-            tree=tree,
-            files=files,
-            lines=questions_file is not None,
-        )
+    asked = AskSettings(
+        questions=read_questions(questions or [], questions_file),
+        model=spec,
+        decoder=decoder,
+        options=AskOptions(
+            context=read_passages(passages),
+            decoder=settings if named or given else None,
+            kind=kind,
+            seed=seed or 0,
+            system_prompt=None if system is None else read_system(system),
+            chat="plain" if chat is ChatName.PLAIN else "model",
+            schema=None if schema is None else read_schema(schema),
+            same=None if same is None else same.value,
+            alternatives=alternatives,
+            **thinking_keywords(thinking, max_thinking_tokens, template_options),
+        ),
+        context=context,
+        threads=threads,
+        width=width,
+        attention=attention,
+        dequantize=dequantizes(dequantize, unpack),
+        gpu=GpuSettings(gpu_layers, split_mode, main_gpu),
+        prefix_memory=prefix_memory,
+        prefix_file=prefix_file,
+        calibrator=calibrator,
+        explain=explain,
+        learn=learn,
+        as_json=as_json,
+        tree=tree,
+        files=files,
+        lines=questions_file is not None,
     )
+    if engine is EngineName.RAY:
+        check_load_settings(context=context, threads=threads, width=width)
+        return answer_on_cluster(asked, wanted_calibration(calibrator), ray_address)
+    check_local(ray_address)
+    return answer(asked)
