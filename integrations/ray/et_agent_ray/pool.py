@@ -24,7 +24,8 @@ _IN_FLIGHT: Final = 2
 _POLL_SECONDS: Final = 1.0
 _DEATHS_OF_A_BATCH: Final = 2
 """Actors that may die over a batch before its questions are handed out one by one."""
-_DEATHS_OF_A_QUESTION: Final = 3
+_DEATHS_OF_A_QUESTION: Final = 5
+"""Actors that may die over a question, those over its batch included, before it is given up."""
 _DEATHS_ON_A_NODE: Final = 3
 """Actors that may die one after the other on a node, none with a batch done, before it is left out."""
 
@@ -36,6 +37,11 @@ class _Job(Generic[T]):
     batch: Sequence[T]
     deaths: int = 0
     copies: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what kills: then it is decoded alone, so that nothing dies with it."""
+        return self.deaths >= _DEATHS_OF_A_BATCH
 
 
 @dataclass(eq=False, slots=True)
@@ -129,7 +135,9 @@ class Pool:
 
         def next_job(member: _Member) -> _Job[T] | None:
             nonlocal more
-            if waiting:
+            if any(job.is_suspect for job in member.jobs.values()):
+                return None
+            if waiting and not (waiting[0].is_suspect and member.jobs):
                 return waiting.popleft()
             if more:
                 try:
@@ -138,8 +146,9 @@ class Pool:
                     more = False
                 else:
                     return None if batch is None else _Job(batch)
-            late = (job for job in open_jobs if job.copies == 1 and job not in member.jobs.values())
-            return None if more or spread or member.jobs else next(late, None)
+            if more or waiting or spread or member.jobs:
+                return None
+            return next((job for job in open_jobs if job.copies == 1 and not job.is_suspect), None)
 
         try:
             while more or open_jobs or waiting:
@@ -158,8 +167,8 @@ class Pool:
                         if job.copies or job not in open_jobs:
                             continue
                         del open_jobs[job]
-                        if len(job.batch) > 1 and job.deaths >= _DEATHS_OF_A_BATCH and not spread:
-                            waiting.extend(_Job([one]) for one in job.batch)
+                        if len(job.batch) > 1 and job.is_suspect and not spread:
+                            waiting.extend(_Job([one], job.deaths) for one in job.batch)
                         elif job.deaths >= _DEATHS_OF_A_QUESTION:
                             yield job.batch, None
                         else:
