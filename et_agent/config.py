@@ -59,6 +59,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "ET_AGENT_THREADS": "the setting `threads`",
         "ET_AGENT_PREFIX_MEMORY": "the setting `prefix_memory`, MiB",
         "ET_AGENT_API_KEY": "the key of models behind servers",
+        "ET_AGENT_SERVER_KEYS": "keys of clients of `et-agent serve`, separated by commas",
         "ET_AGENT_CONFIG": "the file of the settings",
         "ET_AGENT_CACHE": "the folder of models and of what is compiled, measured or fitted for them",
         "ET_AGENT_DATA": "the folder of evaluation data sets",
@@ -79,7 +80,7 @@ def variable_of(key: str) -> str:
 def shown_variable(name: str) -> str | None:
     """What an environment variable holds, for eyes: without keys and passwords; None if unset."""
     value = os.environ.get(name)
-    if value and name.endswith("_KEY"):
+    if value and name.endswith(("_KEY", "_KEYS")):
         return "(a key)"
     return None if value is None else _PASSWORD.sub("//…@", value)
 

@@ -9,6 +9,7 @@
     │   ├── DataError             a data set or a row of it is missing or cannot be read
     │   ├── PolicyError           a gate's policy is invalid, or has no such topic
     │   ├── QuestionError         the question itself: empty, NUL bytes, invalid UTF-8, too long
+    │   │   └── PromptTooLongError       the prompt leaves no room in the context
     │   ├── StoreError            a file of evaluation runs, or a run in it, cannot be used
     │   └── SettingsError         a setting is out of range or contradicts another one
     ├── ModelError              the model cannot do what is asked of it
@@ -47,6 +48,7 @@ __all__ = [
     "ModelFileError",
     "OutOfMemoryError",
     "PolicyError",
+    "PromptTooLongError",
     "QuestionError",
     "RiskControlError",
     "ServerError",
@@ -67,6 +69,10 @@ class InputError(EtAgentError, ValueError):
 
 class QuestionError(InputError):
     """Raised when a question is empty, not text, or too long for the context."""
+
+
+class PromptTooLongError(QuestionError):
+    """Raised when a prompt leaves no room in the context, or in what the model was trained for."""
 
 
 class CalibrationError(InputError):

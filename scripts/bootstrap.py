@@ -32,12 +32,20 @@ sys.path.insert(0, str(ROOT))
 from et_agent.weights.pip_settings import pip_settings  # noqa: E402
 
 LOCK = "requirements.lock"
-INPUTS = (LOCK, "pyproject.toml", "integrations/langchain/pyproject.toml")
+INPUTS = (
+    LOCK,
+    "pyproject.toml",
+    "integrations/langchain/pyproject.toml",
+    "integrations/server/pyproject.toml",
+)
 KERNELS = "et_agent/kernels/source"
-INTEGRATION = ("--editable", "integrations/langchain[agents]")
+INTEGRATIONS = (
+    *("--editable", "integrations/langchain[agents]"),
+    *("--editable", "integrations/server[tracing]"),
+)
 SETS = {
     "runtime": ("--editable", ".[cli,hub]"),
-    "dev": ("--editable", ".[all]", "--group", "dev", *INTEGRATION),
+    "dev": ("--editable", ".[all]", "--group", "dev", *INTEGRATIONS),
 }
 ONLY_LLAMA = (LLAMA, "--no-deps")
 # The first that keeps builds of other settings for one package apart.

@@ -327,7 +327,7 @@ class _Bare:
 
 
 def call_form(
-    model: AnyModel, tools: Sequence[Tool], choice: str
+    model: AnyModel, tools: Sequence[Tool], choice: str, *, parallel: bool = True
 ) -> tuple[tuple[Tool, ...], CallForm | None]:
     """The tools that the model is shown and the form that calls have.
 
@@ -335,6 +335,7 @@ def call_form(
         model: The model.
         tools: Tools in OpenAI's form.
         choice: "auto", "any", "none" or a tool's name.
+        parallel: Whether a reply may make several calls.
 
     Raises:
         SettingsError: A tool is not in that form, or the choice is not one of these.
@@ -356,7 +357,8 @@ def call_form(
     if isinstance(model, LanguageModel):
         form = as_generated(model, form)
     # Who names a tool wants it to be called once.
-    return checked, CallForm(form, may, free=choice == "auto", several=choice in _CHOICES)
+    several = parallel and choice in _CHOICES
+    return checked, CallForm(form, may, free=choice == "auto", several=several)
 
 
 def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:

@@ -75,6 +75,7 @@ class AskKeywords(PromptKeywords, total=False):
     calibrator: Calibration
     tools: Sequence[Tool]
     tool_choice: str
+    parallel_tool_calls: bool
     schema: Mapping[str, Any] | None
     stop: Sequence[str]
     attention: bool
@@ -109,8 +110,8 @@ class AskOptions:
             one answer.
         tool_choice: "auto" lets the model call a tool or answer in words, "any" makes it call one,
             "none" hides them, a tool's name makes it call that. Calls fit the tool's schema: the tree
-            forks among valid continuations only. A reply may make several calls, unless a tool is
-            named.
+            forks among valid continuations only.
+        parallel_tool_calls: Whether a reply may make several calls; it never does if a tool is named.
         schema: A JSON schema that the reply has to fit; equal JSON is one answer.
         stop: Texts that end a path in words and are cut off it. One that ends a path within
             `\boxed{}` closes the box if it can ("}"); else the path gives no answer. One that ends
@@ -151,6 +152,7 @@ class AskOptions:
     calibrator: Calibration = "auto"
     tools: Sequence[Tool] = ()
     tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
     schema: Mapping[str, Any] | None = None
     stop: Sequence[str] = ()
     attention: bool = False

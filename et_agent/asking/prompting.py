@@ -115,7 +115,9 @@ class PreparedPrompt:
             if copied:  # numbers too
                 kind = reading_kind = AnswerKind.TEXT
         thinking = Thinking.of(model, options)
-        shown, calls = call_form(model, options.tools, options.tool_choice)
+        shown, calls = call_form(
+            model, options.tools, options.tool_choice, parallel=options.parallel_tool_calls
+        )
         form = calls if options.schema is None else JsonForm(options.schema)
         if isinstance(model, SampledModel):
             form, decoder = checked_form(form), chain_decoder(options)

@@ -147,6 +147,7 @@ def sample_request(
         stop=[one for one in stops.texts if _BOX_END not in one] if form is None else [],
         tools=tools,
         tool_choice=options.tool_choice,
+        parallel_tool_calls=isinstance(form, CallForm) and form.several,
         schema=form.schema if isinstance(form, JsonForm) else None,
         template_options=dict(options.template_options),
     )

@@ -18,6 +18,7 @@ from et_agent.cli.kernels import kernels_app
 from et_agent.cli.models import models_app
 from et_agent.cli.pilot import pilot
 from et_agent.cli.scoring import score
+from et_agent.cli.serving import serve
 from et_agent.cli.terminal import make_streams_safe
 from et_agent.cli.tree import tree
 from et_agent.cli.tune import tune
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command(cls=AskCommand)(ask)
 app.command()(score)
 app.command()(tree)
+app.command()(serve)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.command()(doctor)

@@ -25,7 +25,13 @@ from et_agent.decoding.prefix_cache import PrefixCache
 from et_agent.decoding.request import Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.engines.base import Batch, LanguageModel, Step
-from et_agent.errors import ContextError, DecodeError, ModelClosedError, QuestionError
+from et_agent.errors import (
+    ContextError,
+    DecodeError,
+    ModelClosedError,
+    PromptTooLongError,
+    QuestionError,
+)
 from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
 
@@ -117,19 +123,20 @@ class Scheduler:
                 entropies, shares and draws, so that a tree forks among what is allowed only.
 
         Raises:
-            QuestionError: The prompt is empty or leaves no room in the context, or given
-                continuations do not fit into it.
+            QuestionError: The prompt is empty.
+            PromptTooLongError: It leaves no room in the context, or given continuations do not fit
+                into it.
         """
         info = self._model.info
         if not prompt:
             raise QuestionError("the prompt is empty: ask something")
         if len(prompt) >= info.context:
-            raise QuestionError(
+            raise PromptTooLongError(
                 f"the prompt has {len(prompt)} tokens and the context {info.context}: shorten the "
                 f"question or use a context of {len(prompt) + 512} or more"
             )
         if len(prompt) >= info.longest_path:
-            raise QuestionError(
+            raise PromptTooLongError(
                 f"the prompt has {len(prompt)} tokens and a path of {info.name} at most "
                 f"{info.longest_path} (what it was trained for): shorten the question or "
                 "choose another model"
@@ -137,7 +144,7 @@ class Scheduler:
         inputs.room = min(info.context, info.longest_path) - len(prompt)
         run = decoder.start(inputs)
         if run.most_tokens > inputs.room:
-            raise QuestionError(
+            raise PromptTooLongError(
                 f"the texts to go on from have up to {run.most_tokens} tokens after a prompt of "
                 f"{len(prompt)}, and {info.name} takes {inputs.room}: shorten the question or use a "
                 "larger context"

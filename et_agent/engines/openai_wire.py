@@ -120,8 +120,7 @@ def body_of(
     if request.tools:
         body |= {"tools": list(request.tools), "tool_choice": _choice(request.tool_choice)}
         if dialect.parallel_tool_calls:
-            # Who names a tool wants it to be called once.
-            body["parallel_tool_calls"] = request.tool_choice in ("auto", "any")
+            body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.schema is not None:
         body["response_format"] = _format(request.schema)
     if request.template_options:

@@ -99,6 +99,7 @@ class SampleRequest:
         stop: Texts that end a reply.
         tools: Tools that the model may call.
         tool_choice: "auto", "any", or the name of a tool.
+        parallel_tool_calls: Whether a reply may make several calls.
         schema: A JSON schema that the reply has to fit; None for words.
         template_options: Options of the server's chat template.
     """
@@ -110,6 +111,7 @@ class SampleRequest:
     stop: Sequence[str] = ()
     tools: Sequence[Tool] = ()
     tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
     schema: Mapping[str, Any] | None = None
     template_options: Mapping[str, Any] = field(default_factory=dict)
 

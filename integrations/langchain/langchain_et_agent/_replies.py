@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from et_agent import AskResult, PendingAnswer
+from et_agent.asking.leaf_tokens import leaf_tokens
 from et_agent.results import Leaf, Usage
 from langchain_et_agent._tool_calls import invalid_call, new_tool_call
 from langchain_et_agent.metadata import METADATA_KEY, metadata_of
@@ -123,35 +124,14 @@ def _finish_reason(leaf: Leaf) -> str:
 
 
 def _logprobs(pending: PendingAnswer, result: AskResult, leaf: Leaf) -> list[dict[str, Any]]:
-    """Tokens of a leaf's text with their log-probabilities at temperature 1, in OpenAI's shape.
-
-    Those of its thought are left out, as the text is without it.
-    """
+    """Tokens of a leaf's text with their log-probabilities at temperature 1, in OpenAI's shape."""
     assert result.tree is not None
-    nodes = result.tree.nodes
-    path = [leaf.node]
-    while (parent := nodes[path[-1]].parent) is not None:
-        path.append(parent)
-    left = len(leaf.text.encode("utf-8"))
-    found: list[dict[str, Any]] = []
-    for node in (nodes[index] for index in reversed(path)):
-        for at, (token, log_prob) in enumerate(
-            zip(node.tokens, node.log_probs, strict=True), node.start
-        ):
-            if at < leaf.reasoning_tokens:
-                continue
-            piece = pending.request.model.token_bytes(token)
-            if not piece or left <= 0:  # an end token, or cut off with a stop sequence
-                continue
-            if leaf.reasoning_tokens and not found and not piece.strip():
-                continue  # what stands between the thought and the text
-            left -= len(piece)
-            found.append(
-                {
-                    "token": piece.decode("utf-8", "replace"),
-                    "logprob": log_prob,
-                    "bytes": list(piece),
-                    "top_logprobs": [],
-                }
-            )
-    return found
+    return [
+        {
+            "token": one.piece.decode("utf-8", "replace"),
+            "logprob": one.log_prob,
+            "bytes": list(one.piece),
+            "top_logprobs": [],
+        }
+        for one in leaf_tokens(pending.request.model, result.tree, leaf)
+    ]

@@ -1,0 +1,218 @@
+"""`et-agent serve`: models behind OpenAI's interface."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from et_agent.cli.guard import command
+from et_agent.cli.run_options import (
+    MODEL_HELP,
+    MODEL_METAVAR,
+    MODEL_SHOWN,
+    ContextSize,
+    CpuThreads,
+    Dequantize,
+    GpuLayers,
+    MainGpu,
+    SplitMode,
+    Width,
+)
+from et_agent.errors import SettingsError
+from et_agent.extras import install_command
+
+if TYPE_CHECKING:
+    from et_agent.engines.sampled import AnyModel
+
+__all__ = ["serve"]
+
+_NAMED: Final = re.compile(r"([\w.-]+)=(.+)")
+_LIMITS: Final = "Limits"
+_GATE: Final = "Gate"
+
+
+class OnDoubt(StrEnum):
+    """What gated models do with doubtful answers, as `ServerSettings.on_doubt`."""
+
+    ABSTAIN = "abstain"
+    ESCALATE = "escalate"
+    ASK = "ask"
+    MARK = "mark"
+
+
+@command
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=f"[NAME=]{MODEL_METAVAR}",
+            show_default=MODEL_SHOWN,
+            help=f"A model to serve, also several times. {MODEL_HELP}",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
+    api_keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="API keys, one per line.",
+            show_default="the environment variable ET_AGENT_SERVER_KEYS",
+        ),
+    ] = None,
+    leaves: Annotated[
+        int, typer.Option(help="Leaves of the tree behind a reply; 1 decodes one path.")
+    ] = 8,
+    max_tokens: Annotated[
+        int, typer.Option(help="Longest reply in tokens where a request does not say.")
+    ] = 1024,
+    answer_at: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest confidence at which gated models answer.",
+            show_default="0.8",
+            rich_help_panel=_GATE,
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Policy as a TOML file.", rich_help_panel=_GATE),
+    ] = None,
+    on_doubt: Annotated[
+        OnDoubt | None,
+        typer.Option(
+            help="What they do below it.",
+            show_default="escalate, where there is a larger model, else abstain",
+            rich_help_panel=_GATE,
+        ),
+    ] = None,
+    escalate_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"[NAME=]{MODEL_METAVAR}",
+            help="A larger model, which is served too, for doubtful questions.",
+            rich_help_panel=_GATE,
+        ),
+    ] = None,
+    decisions: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Keep decisions there, without texts, for `gate report`.",
+            rich_help_panel=_GATE,
+        ),
+    ] = None,
+    concurrent: Annotated[
+        int, typer.Option(help="Requests that are decoded at once.", rich_help_panel=_LIMITS)
+    ] = 16,
+    queue: Annotated[
+        int, typer.Option(help="Requests that may wait.", rich_help_panel=_LIMITS)
+    ] = 128,
+    seconds: Annotated[
+        float, typer.Option(help="Longest time of a request.", rich_help_panel=_LIMITS)
+    ] = 600.0,
+    log_texts: Annotated[
+        bool,
+        typer.Option("--log-texts", metavar="", help="Write questions and replies to the log too."),
+    ] = False,
+    context: ContextSize = None,
+    threads: CpuThreads = None,
+    width: Width = None,
+    dequantize: Dequantize = False,
+    gpu_layers: GpuLayers = None,
+    split_mode: SplitMode = None,
+    main_gpu: MainGpu = None,
+) -> int:
+    """Serve models with OpenAI's interface, with a confidence in every reply."""
+    if find_spec("et_agent_server") is None:
+        raise SettingsError(
+            f"`et-agent serve` is a package of its own: {install_command('et-agent-server')}, or from "
+            f"a checkout {install_command('integrations/server')}"
+        )
+    from et_agent_server import ServerSettings, create_app
+    from et_agent_server.serving import serve as listen
+
+    from et_agent.cli.loading import GpuSettings, check_load_settings
+    from et_agent.cli.policies import policy_of
+    from et_agent.cli.terminal import say
+    from et_agent.weights.catalog import default_model
+
+    check_load_settings(context=context, threads=threads, width=width)
+    specs = dict(_named(one) for one in model or [default_model()])
+    larger = None if escalate_to is None else _named(escalate_to)
+    if larger is not None:
+        specs.setdefault(*larger)
+    changes = {} if answer_at is None else {"answer_at": answer_at}
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        api_keys=tuple(_keys(api_keys)),
+        leaves=leaves,
+        most_leaves=max(64, leaves),
+        max_tokens=max_tokens,
+        policy=policy_of(policy, changes),
+        on_doubt=None if on_doubt is None else on_doubt.value,
+        escalate_to=None if larger is None else larger[0],
+        decisions=decisions,
+        concurrent=concurrent,
+        queue=queue,
+        seconds=seconds,
+        log_texts=log_texts,
+    )
+    mode = None if split_mode is None else split_mode.value
+    loading: dict[str, Any] = {
+        "context": context,
+        "threads": threads,
+        "width": width,
+        "dequantize": dequantize,
+        "gpu": GpuSettings(gpu_layers, mode, main_gpu),
+    }
+    with ExitStack() as stack:
+        models = {name: _opened(stack, spec, loading) for name, spec in specs.items()}
+        app = create_app(models, settings)
+        listen(app, settings, ready=lambda url: say(f"serving {', '.join(models)} at {url}"))
+    return 0
+
+
+def _opened(stack: ExitStack, spec: str, loading: dict[str, Any]) -> "AnyModel":
+    # Looked up when it is called, so that tests can put another in its place.
+    from et_agent.cli import loading as models
+
+    return stack.enter_context(models.open_model(spec, **loading))
+
+
+def _named(given: str) -> tuple[str, str]:
+    """The name under which a model is served, and which model it is."""
+    found = _NAMED.fullmatch(given)
+    if found is not None and not Path(given).exists():
+        return found[1], found[2]
+    served = given.partition("#")[2] or given.rstrip("/").rpartition("/")[2]
+    return served.removesuffix(".gguf") or given, given
+
+
+def _keys(file: str | None) -> Sequence[str]:
+    if file is None:
+        return list(_written(os.environ.get("ET_AGENT_SERVER_KEYS", "").split(",")))
+    try:
+        text = Path(file).expanduser().read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"the API keys in {file} cannot be read: {error}") from None
+    keys = list(_written(text.splitlines()))
+    if not keys:
+        raise SettingsError(f"{file} holds no API key: write one per line")
+    return keys
+
+
+def _written(lines: Sequence[str]) -> Iterator[str]:
+    """Keys, without empty lines and those that begin with #."""
+    stripped = (line.strip() for line in lines)
+    return (line for line in stripped if line and not line.startswith("#"))

@@ -1,0 +1,1 @@
+"""The routes of a server, by topic; each module has its `router`."""
