@@ -3,12 +3,18 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 _STORE = 80 << 20
+
+
+def _slow_clock() -> float:
+    return time.monotonic() / 10
 
 
 class Machines:
@@ -52,6 +58,9 @@ def machines() -> Iterator[Machines]:
         # For the nodes' processes, which know nothing of pytest's settings.
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         patched.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Ray gives a node 30 seconds to start, which a loaded machine exceeds.
+        slowly = SimpleNamespace(time=time.time, sleep=time.sleep, monotonic=_slow_clock)
+        patched.setattr("ray._private.node.time", slowly)
         with contextlib.closing(Machines()) as made:
             ray.init(address=made.address, log_to_driver=False, logging_level="error")
             yield made

@@ -148,12 +148,15 @@ def test_without_a_node_that_can_nothing_begins(
 
 def test_two_models_of_one_name_are_not_mixed(machines: Machines) -> None:
     machines.have(2)
-    with (
-        pytest.raises(ClusterError, match="different models"),
-        RayEngine(Hosting(model=varying_model)) as engine,
-    ):
+    options = AskOptions(decoder=MultiChain(leaves=1, max_tokens=2))
+
+    def ask_on() -> None:
         for _ in range(1000):
-            list(engine.answered(["What is 1 + 3?"]))
+            list(engine.answered(["What is 1 + 3?"], options))
+
+    with RayEngine(Hosting(model=varying_model)) as engine:
+        with pytest.raises(ClusterError, match="different models"):
+            ask_on()
 
 
 def test_questions_are_answered_in_their_order(machines: Machines) -> None:
