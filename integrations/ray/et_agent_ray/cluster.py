@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from et_agent.errors import ClusterError
 from et_agent_ray.hosting import Hosting
 
-__all__ = ["Node", "joined", "nodes", "on_node", "problems"]
+__all__ = ["Node", "joined", "nobody", "nodes", "on_node", "only_on_holders", "problems"]
 
 _PROBE_SECONDS: Final = 120.0
 
@@ -90,6 +90,32 @@ def problems(hosting: Hosting, asked: Mapping[str, Node]) -> dict[str, str | Non
         except ray.exceptions.RayError as error:
             found[replies[reply].id] = str(error).strip().partition("\n")[0]
     return found
+
+
+def only_on_holders(hosting: Hosting, cpus: int) -> dict[str, Any]:
+    """Options of actors that are to run on nodes that hold a model, those that join later included.
+
+    Raises:
+        ClusterError: No node holds it and has the CPUs.
+    """
+    alive = nodes()
+    able = {key: node for key, node in alive.items() if node.cpus >= cpus}
+    lacking = {key: why for key, why in problems(hosting, able).items() if why is not None}
+    if len(lacking) == len(able):
+        few = {key: f"it has {node.cpus:g} CPUs" for key, node in alive.items()}
+        raise nobody(hosting, alive, few | lacking)
+    selector = {"ray.io/node-id": f"!in({','.join(sorted(lacking))})"}
+    return {"label_selector": selector} if lacking else {}
+
+
+def nobody(hosting: Hosting, alive: Mapping[str, Node], why: Mapping[str, str]) -> ClusterError:
+    """What to say where no node can run a model, with the reasons by node."""
+    reasons = "; ".join(f"{node.address}: {why.get(key, 'lost')}" for key, node in alive.items())
+    return ClusterError(
+        f"no node of the cluster holds {hosting.name} and has CPUs for it "
+        f"({reasons or 'there is none'}). Put the model there with `et-agent models pull`, or on a "
+        "folder that all nodes share; what is finished is kept"
+    )
 
 
 def _problem(hosting: Hosting) -> str | None:

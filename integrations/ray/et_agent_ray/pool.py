@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from et_agent.errors import ClusterError, EtAgentError
 from et_agent_ray.actors import ModelActor
-from et_agent_ray.cluster import Node, nodes, on_node, problems
+from et_agent_ray.cluster import Node, nobody, nodes, on_node, problems
 from et_agent_ray.hosting import Hosting
 
 __all__ = ["Pool"]
@@ -273,7 +273,7 @@ class Pool:
                 for _ in range(self._hosting.actors_per_node - present):
                     self._start(node, cpus)
         if not self._members:
-            raise ClusterError(self._nobody(alive))
+            raise nobody(self._hosting, alive, self._refused)
         self._looked = time.monotonic()
 
     def _ask(self, unknown: dict[str, Node]) -> None:
@@ -294,16 +294,6 @@ class Pool:
         options = {"max_concurrency": _IN_FLIGHT, **on_node(node)}
         handle = made.options(**options).remote(self._hosting, cpus)
         self._members.append(_Member(node, handle, handle.ready.remote()))
-
-    def _nobody(self, alive: dict[str, Node]) -> str:
-        reasons = [
-            f"{node.address}: {self._refused.get(key, 'lost')}" for key, node in alive.items()
-        ]
-        return (
-            f"no node of the cluster holds {self._hosting.name} and has CPUs for it "
-            f"({'; '.join(reasons) or 'there is none'}). Put the model there with "
-            "`et-agent models pull`, or on a folder that all nodes share; what is finished is kept"
-        )
 
 
 class _Lost:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from et_agent.asking.options import DEFAULTS, AskOptions
-from et_agent.errors import ClusterError, QuestionError
+from et_agent.errors import QuestionError
 from et_agent_ray.actors import Answered, answers
-from et_agent_ray.cluster import nodes, problems
+from et_agent_ray.cluster import only_on_holders
 from et_agent_ray.hosting import Hosting
 
 if TYPE_CHECKING:
@@ -108,15 +108,6 @@ def predict(
     import ray
 
     cpus = hosting.cpus or 1
-    able = {key: node for key, node in nodes().items() if node.cpus >= cpus}
-    lacking = {key: why for key, why in problems(hosting, able).items() if why is not None}
-    if len(lacking) == len(able):
-        raise ClusterError(
-            f"no node of the cluster holds {hosting.name} and has {cpus} CPUs for it "
-            f"({'; '.join(lacking.values()) or 'none has the CPUs'}). Put the model there with "
-            "`et-agent models pull`, or on a folder that all nodes share"
-        )
-    selector = {"ray.io/node-id": f"!in({','.join(sorted(lacking))})"} if lacking else {}
     return dataset.map_batches(
         EntropyTreePredictor,
         fn_constructor_kwargs={
@@ -133,5 +124,5 @@ def predict(
             max_concurrent_calls_per_actor=_CALLS,
             enable_true_multi_threading=True,
         ),
-        **({"label_selector": selector} if selector else {}),
+        **only_on_holders(hosting, cpus),
     )

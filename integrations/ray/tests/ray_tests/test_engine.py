@@ -154,9 +154,11 @@ def test_two_models_of_one_name_are_not_mixed(machines: Machines) -> None:
         for _ in range(1000):
             list(engine.answered(["What is 1 + 3?"], options))
 
-    with RayEngine(Hosting(model=varying_model)) as engine:
-        with pytest.raises(ClusterError, match="different models"):
-            ask_on()
+    with (
+        RayEngine(Hosting(model=varying_model)) as engine,
+        pytest.raises(ClusterError, match="different models"),
+    ):
+        ask_on()
 
 
 def test_questions_are_answered_in_their_order(machines: Machines) -> None:
