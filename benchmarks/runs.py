@@ -35,8 +35,9 @@ from et_agent.evaluation.archive import ArchivedRun, RunArchive, import_runs
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.decoders import parse_decoder
 from et_agent.evaluation.items import Item, sample
+from et_agent.evaluation.planning import begin_run
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.running import EvaluationProgress, begin_run, evaluate
+from et_agent.evaluation.running import EvaluationProgress, evaluate
 from et_agent.evaluation.store import RunInfo, RunStore
 
 RESULTS: Final = Path(__file__).parent / "results" / "runs"

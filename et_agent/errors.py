@@ -21,6 +21,7 @@
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
     ├── ServerError             a server that serves a model cannot be reached, failed or talks nonsense
+    ├── ClusterError            a cluster cannot be reached, or no node of it can run the model
     ├── KernelError             the kernels cannot be built, or are wrong; llama.cpp's own serve
     ├── TimeLimitError          an answer took longer than was allowed (also a TimeoutError)
     └── EscalationError         the target of an escalation failed, hung or gave no answer
@@ -33,6 +34,7 @@ __all__ = [
     "AlreadyDecidedError",
     "CalibrationError",
     "CalibratorMismatchError",
+    "ClusterError",
     "ContextError",
     "DataError",
     "DecodeError",
@@ -143,6 +145,10 @@ class DecodeError(EtAgentError):
 
 class ServerError(EtAgentError):
     """Raised when a server that serves a model cannot be reached, fails, or gives no sound reply."""
+
+
+class ClusterError(EtAgentError):
+    """Raised when a cluster cannot be reached, or no node of it is left that can run the model."""
 
 
 class KernelError(EtAgentError):

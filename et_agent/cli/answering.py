@@ -22,7 +22,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
 from et_agent.results import AskResult
 
-__all__ = ["AskSettings", "answer", "json_of"]
+__all__ = ["AskSettings", "answer", "json_of", "print_answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _print_all(
         if not left:
             board.close()
         with board.paused():
-            _print(settings, result, index, total)
+            print_answer(settings, result, index, total)
             if settings.files.wanted:
                 decision = decision_about(result)
                 number = index + 1 if total > 1 else 0
@@ -151,7 +151,8 @@ def _coming(pending: "Sequence[PendingAnswer | None]", *, as_ready: bool) -> Ite
         yield ended.get()
 
 
-def _print(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
+def print_answer(settings: AskSettings, result: AskResult, index: int, total: int) -> None:
+    """Print the result of one of the questions, as JSON or for people."""
     if settings.as_json:
         write_line(
             json_of(result, tree=bool(settings.tree), indent=total == 1 and not settings.lines)

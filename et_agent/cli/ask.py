@@ -21,6 +21,7 @@ from et_agent.cli.asking_options import (
     Seed,
     System,
 )
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local
 from et_agent.cli.decoders import DecoderCommand, chosen_decoder
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
@@ -124,6 +125,8 @@ def ask(
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
+    engine: Engine = EngineName.LOCAL,
+    ray_address: RayAddress = None,
     decoder: DecoderName = None,
     seed: Seed = None,
     as_json: Annotated[
@@ -178,6 +181,7 @@ def ask(
     from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
     from et_agent.cli.answering import AskSettings, answer
+    from et_agent.cli.cluster_asking import answer_on_cluster
     from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_questions
     from et_agent.errors import SettingsError
@@ -192,41 +196,43 @@ def ask(
     spec = loading.chosen_model(model, fast=fast)
     decodes = chosen_decoder(call, decoder, served=is_address(spec), seed=seed, attention=attention)
     loading.check_load_settings(context=context, threads=threads, width=width)
-    return answer(
-        AskSettings(
-            questions=read_questions(questions or [], questions_file),
-            model=spec,
-            decoder=decodes.name,
-            options=AskOptions(
-                context=read_passages(passages, *(questions or ()), questions_file),
-                decoder=decodes.settings,
-                kind=kind,
-                seed=seed or 0,
-                system_prompt=read_system(system),
-                chat=chat.value,
-                schema=None if schema is None else read_schema(schema),
-                same=None if same is None else same.value,
-                alternatives=files.alternatives(alternatives),
-                **thinking_keywords(thinking, max_thinking_tokens, template_options),
-            ),
-            attention=attention is True,
-            load={
-                "context": context,
-                "threads": threads,
-                "width": width,
-                "attention": attention is not False,
-                "dequantize": loading.dequantizes(dequantize, unpack),
-                "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
-                "prefix_memory": prefix_memory,
-                "prefix_file": prefix_file,
-            },
-            calibrator=calibrator,
-            explain=explain,
-            learn=learn,
-            as_json=as_json,
-            tree=tree,
-            files=files,
-            lines=questions_file is not None,
-            as_ready=as_ready or not as_json,
-        )
+    asked = AskSettings(
+        questions=read_questions(questions or [], questions_file),
+        model=spec,
+        decoder=decodes.name,
+        options=AskOptions(
+            context=read_passages(passages, *(questions or ()), questions_file),
+            decoder=decodes.settings,
+            kind=kind,
+            seed=seed or 0,
+            system_prompt=read_system(system),
+            chat=chat.value,
+            schema=None if schema is None else read_schema(schema),
+            same=None if same is None else same.value,
+            alternatives=files.alternatives(alternatives),
+            **thinking_keywords(thinking, max_thinking_tokens, template_options),
+        ),
+        attention=attention is True,
+        load={
+            "context": context,
+            "threads": threads,
+            "width": width,
+            "attention": attention is not False,
+            "dequantize": loading.dequantizes(dequantize, unpack),
+            "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+            "prefix_memory": prefix_memory,
+            "prefix_file": prefix_file,
+        },
+        calibrator=calibrator,
+        explain=explain,
+        learn=learn,
+        as_json=as_json,
+        tree=tree,
+        files=files,
+        lines=questions_file is not None,
+        as_ready=as_ready or not as_json,
     )
+    if engine is EngineName.RAY:
+        return answer_on_cluster(asked, ray_address)
+    check_local(ray_address)
+    return answer(asked)

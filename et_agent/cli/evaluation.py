@@ -1,12 +1,14 @@
 """`et-agent eval`: runs over data sets, reports, comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from et_agent.cli.asking_options import ChatName, ChatStyle, System
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local, ray_engine
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.meter import Meter
 from et_agent.cli.run_options import (
@@ -37,6 +39,7 @@ from et_agent.cli.thinking import (
 
 if TYPE_CHECKING:
     from et_agent.cli.loading import GpuSettings
+    from et_agent.evaluation.engines import EvaluationEngine
     from et_agent.evaluation.records import QuestionRecord
     from et_agent.evaluation.store import RunInfo, RunStore
 
@@ -99,6 +102,8 @@ def run(
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
+    engine: Engine = EngineName.LOCAL,
+    ray_address: RayAddress = None,
     verbose: Verbose = False,
 ) -> int:
     """Decode the questions of a data set. The same command later continues where this one stopped."""
@@ -107,12 +112,11 @@ def run(
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_system
     from et_agent.cli.terminal import say, write_line
-    from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
     from et_agent.evaluation.datasets import guessed_of, load_items
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
-    from et_agent.evaluation.running import evaluate
+    from et_agent.evaluation.running import evaluate_on
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
@@ -126,41 +130,63 @@ def run(
     if questions is not None and not 1 <= questions <= len(found):
         raise SettingsError(f"--questions is {questions}: choose 1 to {len(found)}")
     items = sample(found, questions, seed=sample_seed)
-    with open_store(store) as runs, shown_transfer() as progress:
-        opened = loading.open_model(
-            loading.chosen_model(model, fast=fast),
-            context=context,
-            threads=threads,
-            width=width,
-            dequantize=loading.dequantizes(dequantize, unpack),
-            gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
-            progress=progress,
-        )
-        with opened as loaded, Meter() as meter:
-            try:
-                done, skipped = evaluate(
-                    loaded,
-                    items,
-                    decoders,
-                    runs,
-                    data=data,
-                    seed=seed,
-                    system_prompt=prompt,
-                    chat=chat.value,
-                    **thinking_keywords(thinking, max_thinking_tokens, template_options),
-                    on_progress=meter.move,
-                )
-            except KeyboardInterrupt:
-                say(
-                    f"interrupted: {meter.done} of {meter.total} questions are kept; the same command "
-                    "goes on, and `et-agent eval list` shows how far it is"
-                )
-                return INTERRUPTED
+    opened = _opened_engine(
+        engine,
+        ray_address,
+        loading.chosen_model(model, fast=fast),
+        threads,
+        context=context,
+        width=width,
+        dequantize=loading.dequantizes(dequantize, unpack),
+        gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
+    )
+    with open_store(store) as runs, opened as chosen, Meter() as meter:
+        try:
+            done, skipped = evaluate_on(
+                chosen,
+                items,
+                decoders,
+                runs,
+                data=data,
+                seed=seed,
+                system_prompt=prompt,
+                chat=chat.value,
+                **thinking_keywords(thinking, max_thinking_tokens, template_options),
+                on_progress=meter.move,
+            )
+        except KeyboardInterrupt:
+            say(
+                f"interrupted: {meter.done} of {meter.total} questions are kept; the same command "
+                "goes on, and `et-agent eval list` shows how far it is"
+            )
+            return INTERRUPTED
     for one in skipped:
         say(f"skipped {one.item}: {one.reason}")
     for info in done:
         write_line(f"{info.name}: {info.questions} questions")
     return 1 if skipped else 0
+
+
+@contextmanager
+def _opened_engine(
+    engine: EngineName, address: str | None, spec: str, threads: int | None, **load: Any
+) -> "Iterator[EvaluationEngine]":
+    """The place where questions are decoded, with the model."""
+    from et_agent.cli import loading
+    from et_agent.cli.transfer import shown_transfer
+    from et_agent.evaluation.engines import LocalEngine
+
+    if engine is EngineName.RAY:
+        settings = loading.load_settings(**load)
+        with ray_engine(spec, address=address, threads=threads, load=settings) as cluster:
+            yield cluster
+        return
+    check_local(address)
+    with (
+        shown_transfer() as progress,
+        loading.open_model(spec, threads=threads, progress=progress, **load) as loaded,
+    ):
+        yield LocalEngine(loaded)
 
 
 @eval_app.command("report")

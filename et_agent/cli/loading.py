@@ -26,6 +26,7 @@ __all__ = [
     "check_target",
     "chosen_model",
     "dequantizes",
+    "load_settings",
     "open_model",
 ]
 
@@ -134,6 +135,27 @@ def dequantizes(dequantize: bool, unpack: bool) -> bool:
     return dequantize or unpack
 
 
+def load_settings(
+    *,
+    context: int | None = None,
+    width: int | None = None,
+    attention: bool = True,
+    dequantize: bool = False,
+    gpu: GpuSettings = NO_GPU_SETTINGS,
+    prefix_memory: int | None = None,
+) -> dict[str, Any]:
+    """Options of commands as arguments of `et_agent.load_model`; `prefix_memory` is in MiB."""
+    return {
+        "context": 8192 if context is None else context,
+        "attention": attention,
+        "best_width": width,
+        "dequantize": dequantize,
+        **gpu.given(),
+        "prefix_memory": None if prefix_memory is None else prefix_memory << 20,
+        "max_sequences": max(_SEQUENCES, width or 0),
+    }
+
+
 def open_model(
     spec: str,
     *,
@@ -173,16 +195,17 @@ def open_model(
 
     model = load_model(
         spec,
-        context=8192 if context is None else context,
         threads=threads,
-        attention=attention,
-        best_width=width,
-        dequantize=dequantize,
-        **gpu.given(),
-        prefix_memory=None if prefix_memory is None else prefix_memory << 20,
         prefix_file=prefix_file,
-        max_sequences=max(_SEQUENCES, width or 0),
         progress=progress,
+        **load_settings(
+            context=context,
+            width=width,
+            attention=attention,
+            dequantize=dequantize,
+            gpu=gpu,
+            prefix_memory=prefix_memory,
+        ),
     )
     kernels = attach()
     if kernels.fix:

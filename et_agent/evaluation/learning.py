@@ -19,9 +19,10 @@ from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.calibrating import Labelled, calibrate, labelled_run
 from et_agent.evaluation.grading import gold_answers
 from et_agent.evaluation.learning_sets import LearningSet, interleaved
+from et_agent.evaluation.planning import begin_run
 from et_agent.evaluation.prequential import Prequential
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.running import begin_run, check_same
+from et_agent.evaluation.running import check_same
 from et_agent.evaluation.store import RunInfo, RunStore
 from et_agent.evaluation.tasks import Skipped, Task, decoded
 

@@ -2,48 +2,33 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
-from et_agent.answers import AnswerKind, instruction
-from et_agent.answers.joining import JOINED_KINDS
-from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.arguments import checks_arguments
 from et_agent.asking.options import AskOptions, PromptKeywords
-from et_agent.asking.thinking import Thinking
-from et_agent.decoding import EntropyTree
 from et_agent.decoding.base import DecoderSettings
-from et_agent.decoding.direct import Direct
-from et_agent.decoding.naming import described
-from et_agent.decoding.thresholds import Thresholds, find_thresholds
-from et_agent.engines.base import LanguageModel
+from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import DataError, SettingsError
-from et_agent.evaluation.datasets.own import OWN_ENDINGS
+from et_agent.evaluation.engines import EvaluationEngine, LocalEngine
 from et_agent.evaluation.grading import gold_answers
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.evaluation.tasks import Kept, Skipped, Task, decoded, question_seed, record_of
+from et_agent.evaluation.tasks import Kept, Skipped, Task, question_seed, record_of
 
 __all__ = [
     "EvaluationProgress",
     "Skipped",
-    "begin_run",
     "check_same",
     "evaluate",
+    "evaluate_on",
     "question_seed",
     "record_of",
 ]
 
-_PUBLIC_KINDS: Final = (
-    AnswerKind.NUMBER,
-    AnswerKind.MATH,
-    AnswerKind.CHOICE,
-    AnswerKind.TEXT,
-)
 _CHUNK: Final = 16
 """Questions of one decoder before the next one has its turn, so that partial runs are paired."""
 
@@ -105,86 +90,47 @@ def evaluate(
         SettingsError: Two decoders are the same.
         ModelClosedError: The model was closed; what was finished before is kept.
     """
+    return evaluate_on(
+        LocalEngine(model),
+        items,
+        decoders,
+        store,
+        data=data,
+        thresholds=thresholds,
+        on_progress=on_progress,
+        **prompt,
+    )
+
+
+def evaluate_on(
+    engine: EvaluationEngine,
+    items: Sequence[Item],
+    decoders: Mapping[str, DecoderSettings],
+    store: RunStore,
+    *,
+    data: str,
+    thresholds: Thresholds | None = None,
+    on_progress: Callable[[EvaluationProgress], None] | None = None,
+    **prompt: Unpack[PromptKeywords],
+) -> tuple[list[RunInfo], list[Skipped]]:
+    """Decode where an engine does; see `evaluate` for the rest."""
     for item in items:
         gold_answers(item)
-    thresholds = _thresholds(model, thresholds)
-    reads = isinstance(model, LanguageModel)
-    options = AskOptions(thresholds=thresholds, calibrator=None, attention=reads, **prompt)
-    evaluation = _Evaluation(model, store, options, on_progress)
     if len({(type(one).__name__, one.model_dump_json()) for one in decoders.values()}) < len(
         decoders
     ):
         raise SettingsError(f"two of {', '.join(decoders)} are the same settings: name one of them")
     kinds = {item.kind for item in items}
+    plan = engine.plan(decoders, data=data, thresholds=thresholds, kinds=kinds, **prompt)
     runs = {
-        name: begin_run(
-            store, model, decoder, name, data=data, thresholds=thresholds, kinds=kinds, **prompt
-        )
-        for name, decoder in decoders.items()
+        name: store.begin(one.name, one.config, made_with=one.made_with)
+        for name, one in plan.runs.items()
     }
     for run in runs.values():
         store.discard_damaged(run)
+    evaluation = _Evaluation(engine, store, plan.options, on_progress)
     skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
     return [store.again(run) for run in runs.values()], skipped
-
-
-def begin_run(
-    store: RunStore,
-    model: AnyModel,
-    decoder: DecoderSettings,
-    name: str,
-    *,
-    data: str,
-    thresholds: Thresholds | None = None,
-    kinds: Collection[AnswerKind] = (),
-    **prompt: Unpack[PromptKeywords],
-) -> RunInfo:
-    """The run that `evaluate` would go on with, or a new one; see there for the arguments.
-
-    `kinds` are those of the questions.
-    """
-    found, options = _thresholds(model, thresholds), AskOptions(**prompt)
-    config = {
-        "data": data,
-        "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
-        "seed": options.seed,
-        "system_prompt": options.system_prompt,
-        "chat": options.chat,
-        # Chains know no thresholds: a new pilot must not make another run of them.
-        "thresholds": found.model_dump(mode="json")
-        if found is not None and isinstance(decoder, EntropyTree)
-        else None,
-        "instructions": _instructions(decoder, kinds) if options.system_prompt is None else None,
-        "attention_layers": list(model.info.attention_layers),
-        "decoder": described(decoder),
-        # Of other kinds nothing is joined, and their runs are those of earlier versions.
-        **({"same": "tests"} if JOINED_KINDS.intersection(kinds) else {}),
-    }
-    config |= _thinking(model, options, decoder)
-    # A file of the user's own goes by its name.
-    known = Path(data).stem if Path(data).suffix.lower() in OWN_ENDINGS else data
-    label = f"{known}-{model.info.name}-{name}".replace(":", "-").replace("/", "-")
-    return store.begin(label, config, parameters=model.info.parameters)
-
-
-def _thinking(model: AnyModel, options: AskOptions, decoder: DecoderSettings) -> dict[str, Any]:
-    """What the template is told and how long thoughts may be; nothing for models without thoughts."""
-    found = Thinking.of(model, options)
-    limit = None if isinstance(decoder, Direct) else found.limit
-    told = {"template_options": dict(found.template) or None, "max_thinking_tokens": limit}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _instructions(decoder: DecoderSettings, kinds: Collection[AnswerKind]) -> dict[str, str]:
-    """The default system prompt of each kind that the decoder answers.
-
-    The kinds of the public data sets are always there, so that a run of theirs is the same one whatever
-    other kinds there are.
-    """
-    if isinstance(decoder, Direct):
-        return {AnswerKind.CHOICE.value: DIRECT_INSTRUCTION}
-    named = [kind for kind in AnswerKind if kind in _PUBLIC_KINDS or kind in kinds]
-    return {kind.value: instruction(kind) for kind in named}
 
 
 def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
@@ -200,21 +146,15 @@ def check_same(record: QuestionRecord, item: Item, run: RunInfo) -> None:
         )
 
 
-def _thresholds(model: AnyModel, given: Thresholds | None) -> Thresholds | None:
-    if given is None and model.info.fingerprint:
-        return find_thresholds(model.info.fingerprint)
-    return given
-
-
 class _Evaluation:
     def __init__(
         self,
-        model: AnyModel,
+        engine: EvaluationEngine,
         store: RunStore,
         options: AskOptions,
         on_progress: Callable[[EvaluationProgress], None] | None,
     ) -> None:
-        self._model, self._store = model, store
+        self._engine, self._store = engine, store
         self._options, self._on_progress = options, on_progress
         self._started = time.perf_counter()
         self._tokens = 0
@@ -244,16 +184,16 @@ class _Evaluation:
             self._done_before, self._total = self._done, len(items) * len(runs)
             if self._done < self._total:
                 self._report_progress(runs[0][0])
-            tasks = [
+            tasks = (
                 Task(run, decoder, item)
                 for start in range(0, len(items), _CHUNK)
                 for run, decoder in runs
                 for item in items[start : start + _CHUNK]
                 if item.id not in finished[run.id]
-            ]
+            )
             skipped: dict[str, Skipped] = {}
             ending = stack.enter_context(
-                contextlib.closing(decoded(self._model, self._store, tasks, self._options))
+                contextlib.closing(self._engine.decoded(self._store, tasks, self._options))
             )
             for one in ending:
                 if isinstance(one, Skipped):

@@ -5,7 +5,6 @@ Each question has a digest. One that was damaged afterwards is found and named, 
 
 import contextlib
 import hashlib
-import io
 import json
 import logging
 import os
@@ -19,17 +18,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from et_agent.arguments import checks_arguments
 from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
+from et_agent.evaluation.packing import PackedQuestion, unpacked_texts, unpacked_traces
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.kernels import attach, library_line
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
 
-__all__ = ["RunInfo", "RunStore", "default_store_path"]
+__all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
 
 _log = logging.getLogger("et_agent.evaluation")
 _APPLICATION: Final = 0x65744167  # "etAg": tells our files from other SQLite files
@@ -134,7 +133,9 @@ class RunStore:
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     @checks_arguments(error=StoreError)
-    def begin(self, name: str, config: Mapping[str, Any], *, parameters: int = 0) -> RunInfo:
+    def begin(
+        self, name: str, config: Mapping[str, Any], *, made_with: Mapping[str, str] | None = None
+    ) -> RunInfo:
         """The run of this configuration: a new one, or the one to go on with.
 
         A run of an earlier version, whose decoder is described as it was then, is gone on with too.
@@ -142,9 +143,9 @@ class RunStore:
         Args:
             name: Name of a new run; a number is added when it is taken.
             config: Everything that decides what is decoded, in plain JSON types.
-            parameters: Parameters of the model; 0 if that is not known.
+            made_with: As in `RunInfo`, for a new run; None for the `versions` of this process.
         """
-        made_with = {**_versions(), **({"parameters": str(parameters)} if parameters else {})}
+        made_with = versions() if made_with is None else dict(made_with)
         text = json.dumps(config, sort_keys=True)
         digest = _digest(text)
         with self._transaction() as connection:
@@ -165,7 +166,13 @@ class RunStore:
                 connection.execute(
                     "INSERT INTO runs (name, digest, config, created, made_with) "
                     "VALUES (?, ?, ?, ?, ?)",
-                    (known, digest, text, _now(), json.dumps(made_with)),
+                    (
+                        known,
+                        digest,
+                        text,
+                        _now(),
+                        json.dumps(made_with),
+                    ),
                 )
         return next(run for run in self.runs() if run.name == known)
 
@@ -274,26 +281,43 @@ class RunStore:
         Raises:
             StoreError: The disk is full, or the question is there already.
         """
-        packed = zlib.compress(json.dumps(list(texts)).encode())
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **traces)  # type: ignore[arg-type]
-        values = (
-            run.id,
-            record.item,
-            json.dumps(record.as_json()),
-            packed,
-            buffer.getvalue(),
-            _now(),
-        )
+        if not self.add_packed(run, [PackedQuestion.of(record, texts, traces)]):
+            raise StoreError(
+                f"run {run.name} has the question {record.item!r} already: ask for what is missing"
+            )
+
+    def add_packed(self, run: RunInfo, questions: Sequence[PackedQuestion]) -> list[str]:
+        """Keep finished questions, all of them or none; those that are there already stay as they are.
+
+        Args:
+            run: Their run.
+            questions: The questions.
+
+        Returns:
+            Ids of those that were not there.
+
+        Raises:
+            StoreError: The disk is full.
+        """
+        added = []
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*values, _digest(*values[1:5])),
-            )
-            connection.executemany(
-                "INSERT INTO extras VALUES (?, ?, ?, ?)",
-                [(run.id, record.item, k, json.dumps(v)) for k, v in record.extras.items()],
-            )
+            for one in questions:
+                values = (run.id, one.item, one.record, one.texts, one.traces, _now())
+                done = connection.execute(
+                    "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (*values, _digest(*values[1:5])),
+                )
+                if not done.rowcount:
+                    continue
+                added.append(one.item)
+                connection.executemany(
+                    "INSERT INTO extras VALUES (?, ?, ?, ?)",
+                    [
+                        (run.id, one.item, k, json.dumps(v))
+                        for k, v in json.loads(one.extras).items()
+                    ],
+                )
+        return added
 
     @checks_arguments(error=StoreError)
     def add_extra(self, run: RunInfo, item: str, name: str, value: object) -> None:
@@ -366,15 +390,14 @@ class RunStore:
         """Texts of a question's leaves, in the order of its `LeafTable`."""
         packed = self._blob(run, item, "texts")
         with self._damage(run, item):
-            texts: list[str] = json.loads(zlib.decompress(packed))
-        return texts
+            return unpacked_texts(packed)
 
     @checks_arguments(error=StoreError)
     def traces(self, run: RunInfo, item: str) -> dict[str, NDArray[Any]]:
         """Arrays along the tokens of a question's tree."""
         packed = self._blob(run, item, "traces")
-        with self._damage(run, item), np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with self._damage(run, item):
+            return unpacked_traces(packed)
 
     @contextlib.contextmanager
     def _damage(self, run: RunInfo, item: str) -> Iterator[None]:
@@ -448,8 +471,8 @@ def _migrated(text: str) -> dict[str, Any]:
     return {**config, "decoder": migrated(decoder)} if isinstance(decoder, dict) else config
 
 
-def _versions() -> dict[str, str]:
-    """What a run was begun with; to be read by people, other versions may go on with it."""
+def versions() -> dict[str, str]:
+    """What a run is begun with here; to be read by people, other versions may go on with it."""
     found = {}
     for name in ("et-agent", "llama-cpp-python", "numpy"):
         with contextlib.suppress(PackageNotFoundError):

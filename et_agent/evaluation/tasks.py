@@ -4,9 +4,11 @@ import contextlib
 import hashlib
 import queue
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from numpy.typing import NDArray
 
 from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
@@ -17,15 +19,28 @@ from et_agent.errors import EtAgentError, ModelClosedError, QuestionError, Store
 from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.store import RunInfo, RunStore
+from et_agent.evaluation.store import RunInfo
 from et_agent.uncertainty.estimators.lexical_similarity import NAME as SIMILARITY
 from et_agent.uncertainty.measuring import traces
 from et_agent.uncertainty.similarity import mean_rouge_l
 
-__all__ = ["Kept", "Skipped", "Task", "decoded", "question_seed", "record_of"]
+__all__ = ["Keeps", "Kept", "Skipped", "Task", "decoded", "question_seed", "record_of"]
 
 _AT_ONCE: Final = 32
 """Questions in the scheduler's hands: the first fill its batches, those behind fill what they leave."""
+
+
+class Keeps(Protocol):
+    """What takes finished questions, such as a `RunStore`."""
+
+    def add(
+        self,
+        run: RunInfo,
+        record: QuestionRecord,
+        texts: Sequence[str],
+        traces: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Keep a finished question; see `RunStore.add`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,7 +92,7 @@ def question_seed(seed: int, item: Item) -> int:
 
 def decoded(
     model: AnyModel,
-    store: RunStore,
+    store: Keeps,
     tasks: Iterable[Task],
     options: AskOptions,
     *,
@@ -90,7 +105,7 @@ def decoded(
 
     Args:
         model: A loaded model.
-        store: Where the runs are kept.
+        store: What keeps them.
         tasks: The questions; the next one is taken when there is room for it.
         options: How they are asked; `seed` gives each question one of its own.
         until: When to stop, by `time.monotonic`; None to go on to the end.
@@ -109,7 +124,7 @@ def decoded(
 
 class _Work:
     def __init__(
-        self, model: AnyModel, store: RunStore, options: AskOptions, until: float | None
+        self, model: AnyModel, store: Keeps, options: AskOptions, until: float | None
     ) -> None:
         self._model, self._store = model, store
         self._options, self._until = options, until

@@ -1,0 +1,67 @@
+"""A cluster of several nodes, each a raylet with processes of its own, on this machine."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+_STORE = 80 << 20
+
+
+def _slow_clock() -> float:
+    return time.monotonic() / 10
+
+
+class Machines:
+    """A cluster to which nodes are added, and whose nodes can be killed."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        # A node that was killed is found dead within ten seconds.
+        health = {"health_check_period_ms": 1000, "health_check_failure_threshold": 10}
+        head = {"num_cpus": 0, "object_store_memory": _STORE, "_system_config": health}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address: str = self._cluster.address
+        self._nodes: list[Any] = []
+
+    def have(self, count: int) -> None:
+        """Bring the number of nodes, of one CPU each, to this."""
+        for node in self._nodes[count:]:
+            self._cluster.remove_node(node)
+        del self._nodes[count:]
+        while len(self._nodes) < count:
+            self._nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+        self._cluster.wait_for_nodes(timeout=120)
+
+    def kill(self) -> None:
+        """Kill a node with all its processes at once."""
+        self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
+
+    def alive(self) -> bool:
+        """Whether there is a node besides the head, which has no CPU."""
+        return bool(self._nodes)
+
+    def close(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def machines() -> Iterator[Machines]:
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patched:
+        # For the nodes' processes, which know nothing of pytest's settings.
+        patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        patched.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Ray gives a node 30 seconds to start, which a loaded machine exceeds.
+        slowly = SimpleNamespace(time=time.time, sleep=time.sleep, monotonic=_slow_clock)
+        patched.setattr("ray._private.node.time", slowly)
+        with contextlib.closing(Machines()) as made:
+            ray.init(address=made.address, log_to_driver=False, logging_level="error")
+            yield made
+            ray.shutdown()
