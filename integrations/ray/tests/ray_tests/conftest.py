@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -10,11 +11,26 @@ from typing import Any
 
 import pytest
 
-_STORE = 80 << 20
+_PORTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "dashboard_agent_listen_port",
+    "runtime_env_agent_port",
+)
 
 
 def _slow_clock() -> float:
     return time.monotonic() / 10
+
+
+def _node() -> dict[str, int]:
+    """Settings of a node. For ports that it chose itself it would wait 15 seconds and give up."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in _PORTS]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        ports = [int(one.getsockname()[1]) for one in taken]
+    return {"object_store_memory": 80 << 20, **dict(zip(_PORTS, ports, strict=True))}
 
 
 class Machines:
@@ -25,7 +41,15 @@ class Machines:
 
         # A node that was killed is found dead within ten seconds.
         health = {"health_check_period_ms": 1000, "health_check_failure_threshold": 10}
-        head = {"num_cpus": 0, "object_store_memory": _STORE, "_system_config": health}
+        head = {
+            **_node(),
+            "num_cpus": 0,
+            "_system_config": health,
+            # What watches a cluster takes longer to start than the cluster.
+            "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
+        }
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
         self._nodes: list[Any] = []
@@ -36,7 +60,7 @@ class Machines:
             self._cluster.remove_node(node)
         del self._nodes[count:]
         while len(self._nodes) < count:
-            self._nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+            self._nodes.append(self._cluster.add_node(num_cpus=1, **_node()))
         self._cluster.wait_for_nodes(timeout=120)
 
     def kill(self) -> None:
@@ -58,6 +82,7 @@ def machines() -> Iterator[Machines]:
         # For the nodes' processes, which know nothing of pytest's settings.
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         patched.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        patched.setenv("RAY_agent_register_timeout_ms", "300000")
         # Ray gives a node 30 seconds to start, which a loaded machine exceeds.
         slowly = SimpleNamespace(time=time.time, sleep=time.sleep, monotonic=_slow_clock)
         patched.setattr("ray._private.node.time", slowly)
