@@ -75,7 +75,7 @@ def measure_store(folder: Path) -> dict[str, float]:
     return {
         "bytes per token": float(per_token),
         "bytes besides": float(fixed),
-        "file over contents": size / (np.mean(sizes) * written),
+        "file over contents": float(size / (np.mean(sizes) * written)),
         "seconds to write a question": seconds / written,
     }
 

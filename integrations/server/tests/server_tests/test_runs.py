@@ -7,7 +7,8 @@ import pytest
 from et_agent import EntropyTree, ScriptedModel
 from et_agent.answers import AnswerKind
 from et_agent.evaluation.items import Item
-from et_agent.evaluation.running import begin_run, evaluate
+from et_agent.evaluation.planning import begin_run
+from et_agent.evaluation.running import evaluate
 from et_agent.evaluation.store import RunStore
 
 from .support import Served
