@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -12,8 +12,6 @@ from et_agent.errors import ClusterError
 from et_agent_ray.hosting import Hosting
 
 __all__ = ["Node", "joined", "nobody", "nodes", "on_node", "only_on_holders", "problems"]
-
-_PROBE_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,13 @@ def on_node(node: Node) -> dict[str, Any]:
 def problems(hosting: Hosting, asked: Mapping[str, Node]) -> dict[str, str | None]:
     """Why nodes do not hold a model, by id; None for those that do.
 
-    Nothing is loaded or downloaded. A node that does not reply within two minutes does not hold it.
+    Nothing is loaded or downloaded. A node that does not reply in time does not hold it.
     """
+    if hosting.file is None:
+        return dict.fromkeys(asked)
     probe = ray.remote(num_cpus=0, max_retries=0)(_problem)
-    replies = {probe.options(**on_node(node)).remote(hosting): node for node in asked.values()}
-    done, _ = ray.wait(list(replies), num_returns=len(replies), timeout=_PROBE_SECONDS)
+    replies = {probe.options(**on_node(node)).remote(hosting.file): node for node in asked.values()}
+    done, _ = ray.wait(list(replies), num_returns=len(replies), timeout=hosting.start_seconds)
     found: dict[str, str | None] = {node.id: "it did not reply" for node in asked.values()}
     for reply in done:
         try:
@@ -118,5 +118,13 @@ def nobody(hosting: Hosting, alive: Mapping[str, Node], why: Mapping[str, str]) 
     )
 
 
-def _problem(hosting: Hosting) -> str | None:
-    return hosting.problem()
+def _problem(model: str) -> str | None:
+    """Why this machine does not hold a model."""
+    from et_agent.errors import EtAgentError
+    from et_agent.weights.catalog import locate
+
+    try:
+        locate(model, download=False)
+    except EtAgentError as error:
+        return str(error)
+    return None

@@ -6,9 +6,8 @@ from typing import Any
 
 from et_agent.engines.opening import open_model
 from et_agent.engines.sampled import AnyModel
-from et_agent.errors import EtAgentError, SettingsError
+from et_agent.errors import SettingsError
 from et_agent.weights.addresses import is_address
-from et_agent.weights.catalog import locate
 
 __all__ = ["Hosting"]
 
@@ -25,7 +24,8 @@ class Hosting:
         cpus: CPUs of an actor; None for all of its node, divided by `actors_per_node`.
         batch: Questions that are handed to an actor at once. It has two such batches, which share
             the model's batches; a lost node costs at most these.
-        start_seconds: How long actors may take until the first one has loaded its model.
+        start_seconds: How long nodes may take to say whether they hold the model, and actors until
+            the first one has loaded it.
 
     Raises:
         SettingsError: A number is out of range.
@@ -55,15 +55,10 @@ class Hosting:
             return self.cpus if self.cpus <= available else 0
         return int(available) // self.actors_per_node
 
-    def problem(self) -> str | None:
-        """Why this machine does not hold the model; None if it does. Nothing is downloaded."""
-        if not isinstance(self.model, str) or is_address(self.model):
-            return None
-        try:
-            locate(self.model, download=False)
-        except EtAgentError as error:
-            return str(error)
-        return None
+    @property
+    def file(self) -> str | None:
+        """What names the model's file; None for a server and for a function."""
+        return self.model if isinstance(self.model, str) and not is_address(self.model) else None
 
     def open(self, threads: int) -> AnyModel:
         """Load the model on this machine.

@@ -2,35 +2,28 @@
 
 import contextlib
 import os
-import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-_PORTS = (
-    "metrics_agent_port",
-    "metrics_export_port",
-    "dashboard_agent_listen_port",
-    "runtime_env_agent_port",
-)
+_STORE = 80 << 20
+_TRIES = 6
 
 
 def _slow_clock() -> float:
-    return time.monotonic() / 10
+    return time.monotonic() / 2
 
 
-def _node() -> dict[str, int]:
-    """Settings of a node. For ports that it chose itself it would wait 15 seconds and give up."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in _PORTS]
-        for one in taken:
-            one.bind(("127.0.0.1", 0))
-        ports = [int(one.getsockname()[1]) for one in taken]
-    return {"object_store_memory": 80 << 20, **dict(zip(_PORTS, ports, strict=True))}
+def _started(start: Callable[[], Any]) -> Any:
+    """What starts a node, tried again: its raylet gives up if an agent takes 15 seconds to start."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
 
 
 class Machines:
@@ -42,15 +35,15 @@ class Machines:
         # A node that was killed is found dead within ten seconds.
         health = {"health_check_period_ms": 1000, "health_check_failure_threshold": 10}
         head = {
-            **_node(),
             "num_cpus": 0,
+            "object_store_memory": _STORE,
             "_system_config": health,
             # What watches a cluster takes longer to start than the cluster.
             "include_dashboard": False,
             "include_log_monitor": False,
             "no_monitor": True,
         }
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._cluster = _started(lambda: Cluster(initialize_head=True, head_node_args=head))
         self.address: str = self._cluster.address
         self._nodes: list[Any] = []
 
@@ -60,7 +53,9 @@ class Machines:
             self._cluster.remove_node(node)
         del self._nodes[count:]
         while len(self._nodes) < count:
-            self._nodes.append(self._cluster.add_node(num_cpus=1, **_node()))
+            self._nodes.append(
+                _started(lambda: self._cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+            )
         self._cluster.wait_for_nodes(timeout=120)
 
     def kill(self) -> None:
@@ -83,6 +78,8 @@ def machines() -> Iterator[Machines]:
         patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         patched.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         patched.setenv("RAY_agent_register_timeout_ms", "300000")
+        # Ray has processes of nodes wait for all others of the machine.
+        patched.setenv("RAY_worker_niceness", "0")
         # Ray gives a node 30 seconds to start, which a loaded machine exceeds.
         slowly = SimpleNamespace(time=time.time, sleep=time.sleep, monotonic=_slow_clock)
         patched.setattr("ray._private.node.time", slowly)
