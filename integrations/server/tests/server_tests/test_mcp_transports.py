@@ -82,7 +82,7 @@ async def test_http_progress_and_cancelling(serve: Serve, mode: str) -> None:
         told: list[float] = []
         async with client_of(server, mode) as client, anyio.create_task_group() as calls:
 
-            async def progressed(progress: float, _: float | None, __: str | None) -> None:
+            async def progressed(progress: float, total: float | None, message: str | None) -> None:
                 told.append(progress)
                 if len(told) == 2:
                     calls.cancel_scope.cancel()
@@ -147,7 +147,7 @@ async def test_stdio_asks_a_real_model(mode: str, tmp_path: Path) -> None:
             asked = {"question": "What is the capital of France?", "answer_at": 0.99}
             told: list[float] = []
 
-            async def progressed(progress: float, _: float | None, __: str | None) -> None:
+            async def progressed(progress: float, total: float | None, message: str | None) -> None:
                 told.append(progress)
 
             found = await client.call_tool(
