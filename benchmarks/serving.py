@@ -82,7 +82,7 @@ class Server:
 
     def figures(self) -> dict[str, float]:
         """Its figures without labels."""
-        found = httpx.get(f"{self.url}/metrics").text
+        found = httpx.get(f"{self.url}/metrics", timeout=60).text
         return {
             name: float(value) for name, value in re.findall(r"^(et_agent_\w+) (\S+)$", found, re.M)
         }

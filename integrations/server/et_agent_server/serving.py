@@ -46,6 +46,7 @@ def serve(
             "another --port"
         ) from None
     with listening:
+        listening.listen(config.backlog)  # who is told the address may come at once
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         ready(f"http://{host}:{listening.getsockname()[1]}/v1")
         uvicorn.Server(config).run(sockets=[listening])

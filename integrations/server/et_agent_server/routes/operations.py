@@ -13,7 +13,7 @@ router = APIRouter()
 
 
 @router.get("/v1/models", tags=["OpenAI"], summary="List the models")
-def models(shared: Shared) -> ModelList:
+async def models(shared: Shared) -> ModelList:
     """All names that a request may give as `model`."""
     return ModelList(
         data=[_card(one, gated) for one in shared.models.all() for gated in (False, True)]
@@ -21,7 +21,7 @@ def models(shared: Shared) -> ModelList:
 
 
 @router.get("/v1/models/{name:path}", tags=["OpenAI"], summary="Describe a model")
-def model(name: str, shared: Shared) -> ModelCard:
+async def model(name: str, shared: Shared) -> ModelCard:
     """What is known of a model."""
     return _card(*shared.models.find(name))
 
@@ -41,13 +41,13 @@ def _card(served: ServedModel, gated: bool) -> ModelCard:
 
 
 @router.get("/healthz", tags=["operation"], summary="Tell whether the process lives")
-def healthy() -> dict[str, str]:
+async def healthy() -> dict[str, str]:
     """Whether the process answers."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", tags=["operation"], summary="Tell whether requests are taken")
-def ready(shared: Shared) -> dict[str, str]:
+async def ready(shared: Shared) -> dict[str, str]:
     """Whether requests are taken; 503 while as many wait as may."""
     if shared.admission.full:
         raise ApiError(503, "as many requests wait as may", kind="server_error", retry_after=1)
@@ -61,6 +61,6 @@ def ready(shared: Shared) -> dict[str, str]:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-def metrics(shared: Shared) -> Response:
+async def metrics(shared: Shared) -> Response:
     """Requests, tokens, queue and times."""
     return Response(shared.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
