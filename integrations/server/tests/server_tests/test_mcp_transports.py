@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -215,20 +216,21 @@ def test_stdio_holds_the_protocol_alone_and_ends_at_once(ends: str) -> None:
         first, progress = (json.loads(process.stdout.readline()) for _ in range(2))
         assert first["result"]["serverInfo"]["name"] == "et-agent"
         assert progress["params"]["progressToken"] == 7
-        began = time.monotonic()
-        match ends:
-            case "closed input":
-                process.stdin.close()
-            case name:
-                process.send_signal(getattr(signal, name))
+        watch = threading.Timer(60, process.kill)
+        watch.start()
+        if ends == "closed input":
+            process.stdin.close()
+        else:
+            process.send_signal(getattr(signal, ends))
         rest, log = process.stdout.read(), process.stderr.read()
-    assert time.monotonic() - began < 60
+        process.wait()
+        watch.cancel()
+    assert process.returncode == (0 if ends == "closed input" else -getattr(signal, ends))
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
     assert "printed" in log
     assert "written" in log
     assert "Traceback" not in log
     if ends == "closed input":
-        assert process.returncode == 0
         assert '"outcome": "client gone"' in log
 
 
