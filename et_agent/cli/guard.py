@@ -20,7 +20,7 @@ import typer
 
 from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import say
-from et_agent.errors import EtAgentError, InputError, PolicyError
+from et_agent.errors import EtAgentError, InputError
 
 __all__ = [
     "BUG",
@@ -97,8 +97,6 @@ def _guard(body: Callable[[], int], options: Callable[[], Mapping[str, str]]) ->
         code = body()
         sys.stdout.flush()
         return code
-    except PolicyError as error:  # its keys are those of a file, too
-        return fail(str(error))
     except InputError as error:
         return fail(with_options(str(error), options()))
     except EtAgentError as error:
