@@ -1,6 +1,6 @@
 """Asking questions: `ask`, `submit`, and the pilot run of a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Unpack, cast, overload
 
 from et_agent.answers import AnswerKind
@@ -144,9 +144,10 @@ def submit_all(
     check_model(model)
     if isinstance(questions, str | bytes):
         raise QuestionError("the questions are one text: pass a list of them, or use submit")
-    if not isinstance(questions, Sequence):
+    given: object = questions
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise QuestionError(
-            f"the questions are a {type(questions).__name__}: pass a list of texts or conversations"
+            f"the questions are a {type(given).__name__}: pass a list of texts or conversations"
         )
     questions = list(questions)
     if names is not None and not isinstance(names, Sequence):

@@ -12,7 +12,6 @@ from et_agent.answers import AnswerKind, Extracted, answer_classes, decide_kind,
 from et_agent.answers.containing import words_beside
 from et_agent.answers.joining import join_classes
 from et_agent.answers.sentences import Sentence
-from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
 from et_agent.asking.api import start
 from et_agent.asking.claim_reports import assessed_claims
@@ -373,7 +372,6 @@ def _with_half_a_leaf(leaves: LeafTable, member: int) -> LeafTable:
     return LeafTable(**columns)
 
 
-@checks_arguments
 def submit_score(
     model: AnyModel,
     question: Question,
@@ -386,7 +384,6 @@ def submit_score(
     return PendingScore(model, question, answer, samples, options.changed(**changes)).start()
 
 
-@checks_arguments
 def score(
     model: AnyModel,
     question: Question,

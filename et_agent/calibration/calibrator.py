@@ -93,7 +93,7 @@ class Calibrator:
         classes_: The labels, 0 and 1.
     """
 
-    @checks_arguments
+    @checks_arguments(error=CalibrationError)
     def __init__(
         self,
         method: str = AUTO,

@@ -216,7 +216,7 @@ class FeatureValues(dict[str, float | None]):
         return self[_OLD_NAMES[name]]
 
 
-@checks_arguments
+@checks_arguments(error=CalibrationError)
 def features_of(
     leaves: LeafTable,
     names: Collection[str] | None = None,
@@ -252,7 +252,7 @@ def features_of(
     )
 
 
-@checks_arguments
+@checks_arguments(error=CalibrationError)
 def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
     """Return the features of a tree as a row, float64 [columns]; NaN for one that was not measured.
 

@@ -41,7 +41,7 @@ class Learnt:
     is_new: bool
 
 
-@checks_arguments
+@checks_arguments(error=CalibrationError)
 def learn(result: "AskResult | Example", right: bool) -> Learnt:
     """Let a label move the user's own calibrator, which `ask` finds from then on.
 

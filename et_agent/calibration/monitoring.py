@@ -42,7 +42,7 @@ class DriftMonitor:
         questions: Number of labels seen.
     """
 
-    @checks_arguments
+    @checks_arguments(error=CalibrationError)
     def __init__(self, alpha: float = 0.05) -> None:
         if not 0.0 < alpha < 1.0:
             raise CalibrationError(f"alpha is {alpha}: use a number between 0 and 1")

@@ -81,7 +81,7 @@ class RiskControl:
         threshold_: The threshold that was found.
     """
 
-    @checks_arguments
+    @checks_arguments(error=CalibrationError)
     def __init__(
         self, target_error: float = 0.05, confidence: float = 0.95, *, start: float | None = None
     ) -> None:
@@ -218,7 +218,7 @@ def checked_pairs(confidences: ArrayLike, right: ArrayLike) -> tuple[Doubles, Bo
     return scores, labels
 
 
-@checks_arguments
+@checks_arguments(error=CalibrationError)
 def threshold_for_coverage(confidences: ArrayLike, coverage: float) -> float:
     """Return the highest threshold at which at least a given share of the questions is answered.
 
@@ -257,7 +257,7 @@ class Costs(BaseModel):
     ask: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Cost of asking the user back; None if that is not possible."""
 
-    @checks_arguments
+    @checks_arguments(error=CalibrationError)
     def __init__(self, **values: Any) -> None:
         """Check the costs.
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from et_agent.calibration import feature_columns, feature_row, features_of
 from et_agent.calibration.evidence import (
@@ -16,6 +15,7 @@ from et_agent.calibration.evidence import (
     within_limits,
     within_votes,
 )
+from et_agent.errors import InputError
 from tests.evaluation.conftest import table
 
 COLUMNS = feature_columns()
@@ -112,5 +112,5 @@ def test_an_unsound_domain_is_refused(changes: dict[str, Any]) -> None:
         "largest": 1.0,
     }
     Domain(**sound)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError):
         Domain(**{**sound, **changes})

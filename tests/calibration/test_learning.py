@@ -202,7 +202,7 @@ def test_what_nothing_can_be_learnt_from() -> None:
     nothing = asked(texts={"I do not know": 1.0})
     with pytest.raises(CalibrationError, match="the result has no answer"):
         learn(nothing, False)
-    with pytest.raises(CalibrationError, match="a label is 'no'"):
+    with pytest.raises(CalibrationError, match="right is a str: use True or False"):
         learn(asked(), "no")  # type: ignore[arg-type]
 
 

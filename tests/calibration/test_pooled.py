@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from et_agent.arrays import Doubles
 from et_agent.calibration import feature_columns
 from et_agent.calibration.pooled import Gaussian, Pooled, rising, updated
+from et_agent.errors import InputError
 
 COLUMNS = feature_columns()
 
@@ -101,5 +101,5 @@ def test_labels_of_one_kind_never_make_it_certain(label: float) -> None:
 
 @pytest.mark.parametrize("covariance", [((1.0, 0.0), (0.0, -1.0)), ((1.0,),), ((1.0, 0.0), (0.0,))])
 def test_an_unsound_posterior_is_refused(covariance: tuple[tuple[float, ...], ...]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError):
         Gaussian(mean=(0.0, 0.0), covariance=covariance)

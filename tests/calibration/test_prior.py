@@ -71,7 +71,7 @@ def test_one_group_tells_nothing_of_others() -> None:
 
 @pytest.mark.parametrize("parameters", [-1, 10**400, float("nan"), True, "7", None])
 def test_what_is_no_number_of_parameters_is_refused(parameters: Any) -> None:
-    with pytest.raises(CalibrationError, match="number of weights"):
+    with pytest.raises(CalibrationError, match=r"parameters|number of weights"):
         Calibrator.general(parameters)
 
 

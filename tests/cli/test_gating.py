@@ -259,7 +259,7 @@ def test_policies_from_files_and_variables(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--answer-at", "2"], "answer_at"),
+        (["--answer-at", "2"], "--answer-at: Input should be"),
         (["--least-calibration", "none"], "--least-calibration"),
         (["--policy", "none.toml"], "cannot be read"),
         (["--topic", "search"], "no topic"),

