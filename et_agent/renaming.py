@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from et_agent.arguments import checks_arguments
-
 __all__ = ["old_names", "warn_of_old_name"]
 
 
 def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:
     """Tell whoever calls the caller that a name has changed."""
     frame = sys._getframe(stacklevel - 1)
-    while frame.f_code.co_filename == checks_arguments.__code__.co_filename and frame.f_back:
+    while frame.f_globals.get("__name__") == "et_agent.arguments" and frame.f_back:  # a decorator
         stacklevel, frame = stacklevel + 1, frame.f_back
     warnings.warn(
         f"{old} is deprecated and will be removed: use {new}",

@@ -1,11 +1,9 @@
 """A question on its way: prepared, decoded, read, and made a result."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from et_agent.answers import AnswerKind
 from et_agent.asking.answerability import answerability_request, p_answerable_of
@@ -17,6 +15,7 @@ from et_agent.asking.fields import read_fields
 from et_agent.asking.grounding import Grounding, GroundingReader, grounds_of
 from et_agent.asking.meaning import NOT_JUDGED, Judgement, MeaningReader
 from et_agent.asking.options import DEFAULTS, AskOptions, check_model, checked_options
+from et_agent.asking.progress import Progress, ProgressCallback, ProgressTeller
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.asking.reading import PathReader, RunningReader, TreeReading
 from et_agent.asking.reporting import Decoded, form_of_answer, result_of, tree_report
@@ -34,7 +33,6 @@ from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AnswerForm, AskResult, Leaf, TreeReport
 from et_agent.uncertainty.leaf_table import LeafTable
-from et_agent.uncertainty.leaves import SHARE_DIGITS
 from et_agent.uncertainty.measuring import leaf_table
 from et_agent.validation import wait_seconds
 from et_agent.waiting import outcome
@@ -45,32 +43,6 @@ __all__ = [
     "ProgressCallback",
     "start",
 ]
-
-_LEADING: Final = 5
-_PAUSE: Final = 0.1
-"""Seconds between two tellings of a question's progress at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a question.
-
-    Attributes:
-        tokens: Tokens generated so far.
-        leaves_done: Finished leaves; a leaf counts once per code that ended in it.
-        leaves: Leaves known so far, counted in the same way.
-        leading: (answer, share of the weight so far) over finished leaves, largest share first.
-        seconds: Wall time so far.
-    """
-
-    tokens: int
-    leaves_done: int
-    leaves: int
-    leading: tuple[tuple[str, float], ...]
-    seconds: float
-
-
-ProgressCallback = Callable[[Progress], None]
 
 
 class PendingAnswer:
@@ -137,7 +109,7 @@ class PendingAnswer:
             thoughts=prompt.thoughts,
             alternatives=options.alternatives,
         )
-        told = None if on_progress is None else _ProgressTeller(on_progress, self.leaf_answer)
+        told = None if on_progress is None else ProgressTeller(on_progress, self.leaf_answer)
         self.request = _prepared(model, prompt, inputs, told)
         self.asked = answerability_request(model, prompt)
         """Whether the question can be answered at all; None where that is not asked."""
@@ -425,30 +397,3 @@ def start(*pending: PendingAnswer) -> None:
         for one in sampled:
             one.cancel()
         raise
-
-
-class _ProgressTeller:
-    """Tells of a question's progress, not more than ten times per second."""
-
-    def __init__(self, on_progress: ProgressCallback, answer: Callable[[int], str | None]) -> None:
-        self._on_progress, self._answer = on_progress, answer
-        self._told = -math.inf
-
-    def __call__(self, request: Request) -> None:
-        now = time.perf_counter()
-        if now - self._told < _PAUSE and not request.run.finished:
-            return
-        self._told = now
-        tree = request.run.tree
-        shares = tree.shares(self._answer)
-        leading = [(answer, share.weight) for answer, share in shares.items() if answer is not None]
-        leading.sort(key=lambda one: -round(one[1], SHARE_DIGITS))
-        self._on_progress(
-            Progress(
-                tokens=tree.tokens_decoded,
-                leaves_done=sum(share.leaves for share in shares.values()),
-                leaves=tree.leaf_count(),
-                leading=tuple(leading[:_LEADING]),
-                seconds=request.seconds,
-            )
-        )

@@ -11,10 +11,8 @@ import os
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,7 +23,8 @@ from et_agent.decoding.naming import migrated
 from et_agent.errors import StoreError
 from et_agent.evaluation.packing import PackedQuestion, unpacked_texts, unpacked_traces
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.kernels import attach, library_line
+from et_agent.evaluation.run_info import RunInfo, versions
+from et_agent.evaluation.schema import MIGRATIONS
 from et_agent.storage import data_dir, database_errors, open_database, try_locked
 
 __all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
@@ -42,75 +41,6 @@ def default_store_path() -> Path:
     return data_dir() / "runs.sqlite"
 
 
-def _first_schema(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
-        "digest TEXT NOT NULL UNIQUE, config TEXT NOT NULL, created TEXT NOT NULL, "
-        "made_with TEXT NOT NULL)"
-    )
-    connection.execute(
-        "CREATE TABLE questions (run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, "
-        "item TEXT NOT NULL, record TEXT NOT NULL, texts BLOB NOT NULL, traces BLOB NOT NULL, "
-        "finished TEXT NOT NULL, PRIMARY KEY (run, item))"
-    )
-    connection.execute(
-        "CREATE TABLE extras (run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE, "
-        "item TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, "
-        "PRIMARY KEY (run, item, name))"
-    )
-
-
-def _with_digests(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE questions ADD COLUMN digest TEXT")  # NULL for those of before
-
-
-def _with_wanted(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE runs ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0")
-
-
-# Numbered by position; never change one that was released, append instead.
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
-    _first_schema,
-    _with_digests,
-    _with_wanted,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A run: one decoder on one sample of one data set with one model.
-
-    Attributes:
-        id: Its number in the store.
-        name: Its name, unique in the store.
-        config: Everything that decides what is decoded.
-        created: When it was begun, ISO 8601, UTC.
-        questions: Questions that are finished.
-        made_with: Versions of packages, the kernels and the model's number of parameters, with which it
-            was begun.
-        wanted: Questions that the last call asked for; 0 where that is not known.
-    """
-
-    id: int
-    name: str
-    config: Mapping[str, Any]
-    created: str
-    questions: int
-    made_with: Mapping[str, str] = field(default_factory=dict)
-    wanted: int = 0
-
-    @property
-    def library(self) -> str:
-        """What decoded, as `ModelId.library` has it; empty where that is not known."""
-        version, kernels = map(self.made_with.get, ("llama-cpp-python", "kernels"))
-        return library_line(version, kernels) if version and kernels else ""
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of the model; 0 where that is not known."""
-        return int(self.made_with.get("parameters", "0"))
-
-
 class RunStore:
     """A file of runs.
 
@@ -125,7 +55,7 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(
-            path, application=_APPLICATION, migrations=_MIGRATIONS, what="a store of runs"
+            path, application=_APPLICATION, migrations=MIGRATIONS, what="a store of runs"
         )
         # Damaged text is found by its digest, not by whoever decodes it.
         self._connection.text_factory = lambda text: text.decode("utf-8", "replace")
@@ -469,16 +399,6 @@ def _migrated(text: str) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(text)
     decoder = config.get("decoder")
     return {**config, "decoder": migrated(decoder)} if isinstance(decoder, dict) else config
-
-
-def versions() -> dict[str, str]:
-    """What a run is begun with here; to be read by people, other versions may go on with it."""
-    found = {}
-    for name in ("et-agent", "llama-cpp-python", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    found["kernels"] = attach().name
-    return found
 
 
 def _digest(*parts: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.evaluation import running
+from et_agent.evaluation import engines
 from et_agent.evaluation.archive import ArchivedRun, RunArchive
 from et_agent.evaluation.exchange import read_run
 from tests.cli.conftest import Install, Run
@@ -193,7 +193,7 @@ def test_the_interrupted_are_told_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "decoded", stop)
+    monkeypatch.setattr(engines, "decoded", stop)
     shown = run("eval", "run", "--data", data, *DECODERS, "--store", store)
     assert shown.code == 130
     assert "0 of 16 questions are kept; the same command goes on" in shown.err

@@ -34,7 +34,7 @@ def options(*path: str) -> dict[str, Any]:
 def test_a_gate_asks_with_all_options_of_ask() -> None:
     asked, gated = options("ask"), options("gate", "ask")
     # One question, whose tree stands below the decision and whose label goes to `gate label`.
-    own = {"questions_file", "as_ready", "learn", "tree", "as_json"}
+    own = {"questions_file", "as_ready", "engine", "ray_address", "learn", "tree", "as_json"}
     assert asked.keys() - gated.keys() == own - {"tree", "as_json"}
     for name in asked.keys() - own:
         assert gated[name] == asked[name]
@@ -43,7 +43,8 @@ def test_a_gate_asks_with_all_options_of_ask() -> None:
 def test_a_score_takes_what_concerns_the_question_the_model_and_the_tree() -> None:
     asked, scored = options("ask"), options("score")
     shown = {"schema", "alternatives", "html", "svg", "png", "tree", "explain", "learn"}
-    assert asked.keys() - scored.keys() == shown | {"questions_file", "as_ready", "attention"}
+    several = {"questions_file", "as_ready", "engine", "ray_address"}
+    assert asked.keys() - scored.keys() == shown | several | {"attention"}
     for name in (asked.keys() & scored.keys()) - {"system", "as_json"}:
         assert scored[name] == asked[name]
 
