@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Unpack
@@ -161,7 +162,7 @@ class _Evaluation:
         self._done = 0
         self._done_before = 0
         self._total = 0
-        self._right: dict[int, list[bool]] = {}
+        self._right: dict[int, Counter[bool]] = {}
 
     def work(
         self, runs: Sequence[tuple[RunInfo, DecoderSettings]], items: Sequence[Item]
@@ -175,11 +176,13 @@ class _Evaluation:
                 stack.callback(self._store.forget_empty, run)
                 self._store.want(run, len(items))
             for run, _ in runs:
-                known = [r for r in self._store.records(run) if r.item in wanted]
-                for record in known:
-                    check_same(record, wanted[record.item], run)
-                finished[run.id] = {record.item for record in known}
-                self._right[run.id] = [record.correct for record in known]
+                known = finished[run.id] = set()
+                right = self._right[run.id] = Counter()
+                for record in self._store.each_record(run):
+                    if record.item in wanted:
+                        check_same(record, wanted[record.item], run)
+                        known.add(record.item)
+                        right[record.correct] += 1
                 self._done += len(known)
             self._done_before, self._total = self._done, len(items) * len(runs)
             if self._done < self._total:
@@ -206,7 +209,7 @@ class _Evaluation:
     def _note(self, kept: Kept) -> None:
         self._done += 1
         self._tokens += kept.record.tokens_decoded
-        self._right[kept.task.run.id].append(kept.record.correct)
+        self._right[kept.task.run.id][kept.record.correct] += 1
         self._report_progress(kept.task.run)
 
     def _report_progress(self, run: RunInfo) -> None:
@@ -221,7 +224,7 @@ class _Evaluation:
                 done=self._done,
                 total=self._total,
                 tokens_per_second=self._tokens / elapsed,
-                accuracy=sum(right) / len(right) if right else None,
+                accuracy=right[True] / right.total() if right else None,
                 seconds_left=elapsed / fresh * (self._total - self._done) if fresh else None,
             )
         )

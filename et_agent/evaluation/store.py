@@ -258,6 +258,13 @@ class RunStore:
                 (run.id, item, name, json.dumps(value)),
             )
 
+    def each_record(self, run: RunInfo) -> Iterator[QuestionRecord]:
+        """Finished questions of a run, read one after the other, without their extras."""
+        with database_errors(self.path):
+            rows = self._connection.execute("SELECT record FROM questions WHERE run = ?", (run.id,))
+            for (text,) in rows:
+                yield QuestionRecord.from_json(json.loads(text), {})
+
     def records(self, run: RunInfo) -> list[QuestionRecord]:
         """All finished questions of a run, by id.
 

@@ -1,3 +1,4 @@
+import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.naming import described
 from et_agent.errors import StoreError
+from et_agent.evaluation.packing import PackedQuestion
 from et_agent.evaluation.store import RunInfo, RunStore, default_store_path
 from tests.evaluation.conftest import record, table
 
@@ -315,3 +317,26 @@ def test_flipped_bytes_never_give_another_error_or_another_record(tmp_path: Path
         except StoreError:
             told += 1
     assert told > 10
+
+
+def test_packed_questions_are_kept_once_and_all_or_none(tmp_path: Path) -> None:
+    def packed(item: str, share: float) -> PackedQuestion:
+        one = record(item, table([0]), [True], extras={"lexical-similarity": share})
+        return PackedQuestion.of(one, [f"text of {item}"], TRACES)
+
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        run = store.begin("a", {"seed": 1})
+        assert store.add_packed(run, [packed("x/1", 0.5), packed("x/2", 0.5)]) == ["x/1", "x/2"]
+        # A batch that is decoded again brings what is there and what is not.
+        assert store.add_packed(run, [packed("x/2", 0.9), packed("x/3", 0.9)]) == ["x/3"]
+        found = {one.item: one.extras["lexical-similarity"] for one in store.records(run)}
+        assert found == {"x/1": 0.5, "x/2": 0.5, "x/3": 0.9}
+        assert [one.item for one in store.each_record(run)] == ["x/1", "x/2", "x/3"]
+        assert store.texts(run, "x/3") == ["text of x/3"]
+        assert store.traces(run, "x/3")["tokens"].tolist() == [0, 1, 2, 3, 4]
+        with pytest.raises(StoreError, match="has the question 'x/1' already"):
+            store.add(run, packed("x/1", 0.1).unpacked(), [], {})
+        broken = dataclasses.replace(packed("x/4", 0.1), extras="{")
+        with pytest.raises(ValueError, match="Expecting"):
+            store.add_packed(run, [packed("x/5", 0.1), broken])
+        assert store.finished(run) == {"x/1", "x/2", "x/3"}
