@@ -17,6 +17,7 @@ def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ET_AGENT_CACHE", str(folder))
         patch.setenv("ET_AGENT_CONFIG", str(folder / "config.toml"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         yield
 
 

@@ -77,9 +77,9 @@ def test_keys_come_from_a_file_or_the_environment(
     [
         (["--host", "0.0.0.0"], "open to other machines"),
         (["--api-keys", "/nowhere"], "cannot be read"),
-        (["--on-doubt", "escalate"], "set escalate_to"),
+        (["--on-doubt", "escalate"], "set --escalate-to"),
         (["--leaves", "0"], "leaves"),
-        (["--answer-at", "2"], "answer_at"),
+        (["--answer-at", "2"], "--answer-at"),
     ],
 )
 def test_wrong_options_are_told(
