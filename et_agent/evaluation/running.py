@@ -169,8 +169,9 @@ class _Evaluation:
             for run, _ in runs:
                 stack.enter_context(self._store.working_on(run))
             for run, _ in runs:
-                known = finished[run.id] = set()
-                right = self._right[run.id] = Counter()
+                known: set[str] = set()
+                right: Counter[bool] = Counter()
+                finished[run.id], self._right[run.id] = known, right
                 for record in self._store.each_record(run):
                     if record.item in wanted:
                         check_same(record, wanted[record.item], run)
