@@ -57,7 +57,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def nothing_runs() -> bool:
     """Whether all CPUs of the cluster are free."""
-    return ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU")
+    return bool(ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU"))
 
 
 def test_a_node_is_killed_and_nothing_is_lost_or_doubled(
