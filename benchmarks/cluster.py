@@ -76,7 +76,7 @@ def measure_store(folder: Path) -> dict[str, float]:
     return {
         "bytes per token": float(per_token),
         "bytes besides": float(fixed),
-        "file over contents": float(size / (np.mean(sizes) * written)),
+        "file over contents": size / (float(np.mean(sizes)) * written),
         "seconds to write a question": seconds / written,
     }
 
@@ -263,11 +263,11 @@ class Simulation:
                 heapq.heappush(events, (now + self._failure(), _FAIL, whom, 0))
         hours = max(now, written) / 3600
         return Outcome(
-            hours=round(hours, 2),
-            tail_hours=round(hours - last_handed / 3600, 3),
-            wasted=round(wasted / (wasted + useful), 5),
+            hours=round(float(hours), 2),
+            tail_hours=round(float(hours - last_handed / 3600), 3),
+            wasted=round(float(wasted / (wasted + useful)), 5),
             nodes_lost=lost,
-            writer_busy=round(drained / 3600 / hours, 4),
+            writer_busy=round(float(drained / 3600 / hours), 4),
             euros=round(hours * self._nodes * assumed.price),
         )
 

@@ -176,8 +176,9 @@ class _Evaluation:
                 stack.callback(self._store.forget_empty, run)
                 self._store.want(run, len(items))
             for run, _ in runs:
-                known = finished[run.id] = set()
-                right = self._right[run.id] = Counter()
+                known: set[str] = set()
+                right: Counter[bool] = Counter()
+                finished[run.id], self._right[run.id] = known, right
                 for record in self._store.each_record(run):
                     if record.item in wanted:
                         check_same(record, wanted[record.item], run)

@@ -43,6 +43,7 @@ def test_ask_prints_what_it_prints_here(
     rows = [{"question": f"What is {n} + {3 * n}?"} for n in range(12)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     asked = ["ask", "--questions", str(file), "--json", *SETTINGS]
+    capsys.readouterr()  # what Ray says while nodes start
     assert main([*asked, "--engine", "ray"]) == 0
     there = lines(capsys.readouterr().out)
     assert main(asked) == 0

@@ -44,7 +44,7 @@ def test_a_dataset_is_answered_though_a_node_is_killed(machines: Machines) -> No
         if len(found) == 8:
             machines.kill()
     with half_knowing_model() as model:
-        wanted = ask(model, [str(row["question"]) for row in rows], OPTIONS)
+        wanted = ask(model, [item.question for item in sums(48)], OPTIONS)
     found.sort(key=lambda row: row["id"])
     assert [row["id"] for row in found] == list(range(48))
     assert [(row["answer"], row["share"]) for row in found] == [
