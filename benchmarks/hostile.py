@@ -8,6 +8,7 @@ benchmarks/results/hostile.json, from which docs/reliability.md has its table.
 
 import argparse
 import collections
+import contextlib
 import inspect
 import json
 import math
@@ -263,7 +264,7 @@ def thrown(surface: str, count: int, seed: int, seconds: float) -> dict[str, Any
     draw, raw, hangs = random.Random(seed), collections.Counter[str](), 0
     done = refused = 0
     longest = 0.0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         os.environ |= {"ET_AGENT_CACHE": folder, "ET_AGENT_CONFIG": f"{folder}/config.toml"}
         work = SURFACES[surface](Path(folder))
         last = time.perf_counter() + seconds

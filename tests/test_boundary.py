@@ -190,6 +190,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("boundary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ET_AGENT_CACHE", str(folder / "cache"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.chdir(folder)  # where files go whose names are drawn
         found = sound_arguments(folder)
         with found["model"], found["store"]:
             yield found

@@ -19,7 +19,13 @@ from et_agent.asking.claims import ClaimChecker, Reply, byte_ends
 from et_agent.asking.confidence import Assessment, ConfidenceEstimator
 from et_agent.asking.conversation import check_text
 from et_agent.asking.grounding import GroundingReader
-from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
+from et_agent.asking.options import (
+    DEFAULTS,
+    AskKeywords,
+    AskOptions,
+    check_model,
+    checked_options,
+)
 from et_agent.asking.pending import PendingAnswer, ProgressCallback
 from et_agent.asking.prompting import PreparedPrompt, Question
 from et_agent.calibration.grounds import Grounds
@@ -381,7 +387,9 @@ def submit_score(
     **changes: Unpack[AskKeywords],
 ) -> PendingScore:
     """Start to score an answer and return at once; see `score`."""
-    return PendingScore(model, question, answer, samples, options.changed(**changes)).start()
+    asked = checked_options(options).changed(**changes)
+    check_model(model)
+    return PendingScore(model, question, answer, samples, asked).start()
 
 
 def score(

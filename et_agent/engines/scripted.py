@@ -71,6 +71,10 @@ class ScriptedAttention:
         return padded[-2:].reshape(1, 1, 2)
 
 
+_LARGEST = 2**20
+"""The largest context, and the most sequences, rows and tokens of a batch."""
+
+
 class ScriptedModel:
     """Plays back a script.
 
@@ -105,8 +109,12 @@ class ScriptedModel:
         prefix_memory: int = 0,
         reasoning: ReasoningFormat | None = None,
     ) -> None:
-        if min(context, max_sequences, max_batch, best_width) < 1 or prefix_memory < 0:
-            raise SettingsError("context, max_sequences, max_batch and best_width are 1 or more")
+        sizes = (context, max_sequences, max_batch, best_width)
+        if min(sizes) < 1 or max(sizes) > _LARGEST or prefix_memory < 0:
+            raise SettingsError(
+                f"context, max_sequences, max_batch and best_width are 1 to {_LARGEST}, and "
+                "prefix_memory is 0 or more"
+            )
         self._script = script
         self._reasoning = reasoning
         self._attention = attention
