@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from pydantic import Field
 
 from et_agent.arguments import checks_arguments
@@ -57,6 +58,10 @@ def answer_distribution(
     if words is not None:
         warn_of_old_name("answer_distribution(words=…)", "answer_logprobs")
         answer_logprobs = words
+    if answer_logprobs is not None and np.ndim(answer_logprobs) != 1:
+        raise InputError(
+            f"answer_logprobs has {np.ndim(answer_logprobs)} dimensions: one is needed"
+        )
     total = int(leaves.counts.sum())
     count_of = {one: round(share * total) for one, share in leaves.count_shares.items()}
 
