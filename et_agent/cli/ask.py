@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_engine
 from et_agent.cli.decoders import (
     CHAINS,
     TREE,
@@ -349,6 +349,7 @@ def ask(
     from et_agent.errors import SettingsError
     from et_agent.weights.addresses import is_address
 
+    check_engine(engine, ray_address)
     given = given_settings(call)
     if seed is not None:
         given["seed"] = seed
@@ -403,5 +404,4 @@ def ask(
     if engine is EngineName.RAY:
         check_load_settings(context=context, threads=threads, width=width)
         return answer_on_cluster(asked, wanted_calibration(calibrator), ray_address)
-    check_local(ray_address)
     return answer(asked)

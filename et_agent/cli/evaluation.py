@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from et_agent.cli.ask import ChatName
-from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local, ray_engine
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_engine, ray_engine
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import (
     ContextSize,
@@ -124,6 +124,7 @@ def run(
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate_on
 
+    check_engine(engine, ray_address)
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
     loading.check_load_settings(context=context, threads=threads, width=width)
@@ -174,7 +175,6 @@ def _opened_engine(
         with ray_engine(spec, address=address, threads=threads, load=settings) as cluster:
             yield cluster
         return
-    check_local(address)
     with (
         shown_transfer() as progress,
         loading.open_model(spec, threads=threads, progress=progress, **load) as loaded,
