@@ -21,7 +21,7 @@ from et_agent.cli.asking_options import (
     Seed,
     System,
 )
-from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_engine
 from et_agent.cli.decoders import DecoderCommand, chosen_decoder
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.help import HelpAll
@@ -192,6 +192,7 @@ def ask(
             "--learn asks whether the answer is right, and a long answer may be right in parts: leave "
             "out one of them"
         )
+    check_engine(engine, ray_address)
     files = PageFiles(html, svg, png)
     spec = loading.chosen_model(model, fast=fast)
     decodes = chosen_decoder(call, decoder, served=is_address(spec), seed=seed, attention=attention)
@@ -234,5 +235,4 @@ def ask(
     )
     if engine is EngineName.RAY:
         return answer_on_cluster(asked, ray_address)
-    check_local(ray_address)
     return answer(asked)

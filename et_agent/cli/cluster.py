@@ -16,7 +16,7 @@ from et_agent.extras import install_command
 if TYPE_CHECKING:
     from et_agent_ray import Hosting, RayEngine
 
-__all__ = ["Engine", "EngineName", "RayAddress", "check_local", "hosting_of", "ray_engine"]
+__all__ = ["Engine", "EngineName", "RayAddress", "check_engine", "hosting_of", "ray_engine"]
 
 _PANEL = "Many machines"
 
@@ -46,14 +46,20 @@ RayAddress = Annotated[
 ]
 
 
-def check_local(address: str | None) -> None:
-    """Refuse the address of a cluster that is not asked for.
+def check_engine(engine: EngineName, address: str | None) -> None:
+    """Refuse an engine that is not installed, and the address of a cluster that is not asked for.
 
     Raises:
-        SettingsError: There is one.
+        SettingsError: It is one of these.
     """
-    if address is not None:
-        raise SettingsError("--ray-address is for --engine ray: add it, or leave out the address")
+    if engine is EngineName.LOCAL:
+        if address is not None:
+            raise SettingsError("--ray-address is for --engine ray: add it, or leave it out")
+    elif find_spec("et_agent_ray") is None or find_spec("ray") is None:
+        raise SettingsError(
+            f"`--engine ray` is a package of its own: {install_command('et-agent-ray')}, or from a "
+            f"checkout {install_command('integrations/ray')}"
+        )
 
 
 def hosting_of(spec: str, *, threads: int | None, load: dict[str, Any]) -> "Hosting":
@@ -76,14 +82,8 @@ def ray_engine(
         load: Further arguments of `load_model`.
 
     Raises:
-        SettingsError: et-agent-ray is not installed.
         ClusterError: There is no cluster, or no node of it holds the model.
     """
-    if find_spec("et_agent_ray") is None or find_spec("ray") is None:
-        raise SettingsError(
-            f"`--engine ray` is a package of its own: {install_command('et-agent-ray')}, or from a "
-            f"checkout {install_command('integrations/ray')}"
-        )
     from et_agent_ray import RayEngine
 
     hosting = hosting_of(spec, threads=threads, load=load)

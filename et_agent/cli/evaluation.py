@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from et_agent.cli.asking_options import ChatName, ChatStyle, System
-from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_local, ray_engine
+from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_engine, ray_engine
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.meter import Meter
 from et_agent.cli.run_options import (
@@ -120,6 +120,7 @@ def run(
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
+    check_engine(engine, ray_address)
     loading.check_load_settings(context=context, threads=threads, width=width)
     prompt = read_system(system)
     shared = {"leaves": leaves, "max_tokens": max_tokens, "temperature": temperature}
@@ -181,7 +182,6 @@ def _opened_engine(
         with ray_engine(spec, address=address, threads=threads, load=settings) as cluster:
             yield cluster
         return
-    check_local(address)
     with (
         shown_transfer() as progress,
         loading.open_model(spec, threads=threads, progress=progress, **load) as loaded,

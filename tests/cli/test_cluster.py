@@ -27,7 +27,8 @@ def test_an_address_is_for_a_cluster(run: Run, command: tuple[str, ...]) -> None
     assert "--engine ray" in shown.err
 
 
-def test_what_goes_on_in_this_process_is_refused(run: Run) -> None:
+def test_what_goes_on_in_this_process_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda name: name)  # nothing is imported before
     shown = run("ask", "hi", "--engine", "ray", "--prefix-file", "f")
     assert shown.code == 2
     assert "--prefix-file" in shown.err

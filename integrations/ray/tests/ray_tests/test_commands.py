@@ -31,8 +31,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
+    """Results without what they cost, which depends on what was decoded beside them."""
     found = [json.loads(line) for line in text.splitlines()]
-    return [{k: v for k, v in one.items() if k != "usage"} for one in found]
+    return [{k: v for k, v in one.items() if k not in ("usage", "notes")} for one in found]
 
 
 def test_ask_prints_what_it_prints_here(

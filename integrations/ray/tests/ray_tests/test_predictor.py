@@ -16,6 +16,9 @@ from ray_tests.conftest import Machines
 from ray_tests.models import half_knowing_model, slow_model
 from tests.evaluation.conftest import sums
 
+# Ray Data warns of its own settings.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 OPTIONS = AskOptions(decoder=MultiChain(leaves=4), kind="number", calibrator=None)
 
 
