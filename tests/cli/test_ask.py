@@ -396,7 +396,7 @@ def test_a_bug_is_told_without_a_traceback(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("ups\x1b[31m")
 
-    monkeypatch.setattr("et_agent.cli.answering._print", broken)
+    monkeypatch.setattr("et_agent.cli.answering.print_answer", broken)
     shown = run("ask", QUESTION)
     assert shown.code == 1
     assert "ZeroDivisionError: ups\\x1b[31m" in shown.err
