@@ -344,7 +344,7 @@ def test_arguments_that_are_not_json_are_refused_where_they_come_from(
             AIMessage("", tool_calls=[call]),
             ToolMessage("3", tool_call_id="1"),
         ]
-        with pytest.raises(QuestionError, match="cannot be written as JSON"):
+        with pytest.raises(QuestionError, match="is not valid JSON"):
             chat.bind_tools([add]).invoke(history)
 
 

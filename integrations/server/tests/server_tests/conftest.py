@@ -1,6 +1,7 @@
 """A server over scripted models, asked through sockets; no settings or calibrators of the user."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,13 @@ def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ET_AGENT_CACHE", str(folder))
         patch.setenv("ET_AGENT_CONFIG", str(folder / "config.toml"))
-        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test labels moves no other test's confidence."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
 Serve = Callable[..., Served]

@@ -28,7 +28,12 @@ from .support import QUESTION, TEXTS, Served, endless
 
 MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])
 KEY = "a-key-of-some-length"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+USER = tempfile.mkdtemp(prefix="et-agent-tests-")  # no calibrators of the user, and none for them
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(sys.path),
+    "XDG_DATA_HOME": USER,
+}
 COMMAND = ["-m", "et_agent.cli.main", "mcp"]
 SMALL = ["--model", "smollm2-135m", "--leaves", "2", "--context", "1024", "--threads", "1"]
 OPENING = {
