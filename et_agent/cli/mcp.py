@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -19,7 +19,7 @@ from et_agent.cli.run_options import (
     SplitMode,
     Width,
 )
-from et_agent.cli.serving import keys_of, named, opened
+from et_agent.cli.serving import keys_of, load_settings_of, offered, opened
 from et_agent.errors import SettingsError
 from et_agent.extras import install_command
 
@@ -117,16 +117,11 @@ def mcp(
     from et_agent_server.serving import log_lines
     from et_agent_server.serving import serve as listen
 
-    from et_agent.cli.loading import GpuSettings, check_load_settings
     from et_agent.cli.policies import policy_of
     from et_agent.cli.terminal import say
-    from et_agent.weights.catalog import default_model
 
-    check_load_settings(context=context, threads=threads, width=width)
-    specs = dict(named(one) for one in model or [default_model()])
-    larger = None if escalate_to is None else named(escalate_to)
-    if larger is not None:
-        specs.setdefault(*larger)
+    load = load_settings_of(context, threads, width, dequantize, (gpu_layers, split_mode, main_gpu))
+    specs, larger = offered(model, escalate_to)
     settings = ServerSettings(
         host=host,
         port=port,
@@ -135,22 +130,14 @@ def mcp(
         most_leaves=max(64, leaves),
         max_tokens=max_tokens,
         policy=policy_of(policy, {}),
-        escalate_to=None if larger is None else larger[0],
+        escalate_to=larger,
         decisions=decisions,
         seconds=seconds,
         log_texts=log_texts,
     )
-    mode = None if split_mode is None else split_mode.value
-    loading: dict[str, Any] = {
-        "context": context,
-        "threads": threads,
-        "width": width,
-        "dequantize": dequantize,
-        "gpu": GpuSettings(gpu_layers, mode, main_gpu),
-    }
     with ExitStack() as stack:
         output = None if http else stack.enter_context(protocol_output())
-        models = {name: opened(stack, spec, loading) for name, spec in specs.items()}
+        models = {name: opened(stack, spec, load) for name, spec in specs.items()}
         offers = f"offering {', '.join(models)}"
         if output is None:
             app = create_app(models, settings)

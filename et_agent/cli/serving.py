@@ -22,6 +22,7 @@ from et_agent.cli.run_options import (
     GpuLayers,
     MainGpu,
     SplitMode,
+    SplitModeName,
     Width,
 )
 from et_agent.errors import SettingsError
@@ -30,7 +31,7 @@ from et_agent.extras import install_command
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
 
-__all__ = ["keys_of", "named", "opened", "serve"]
+__all__ = ["keys_of", "load_settings_of", "named", "offered", "opened", "serve"]
 
 _NAMED: Final = re.compile(r"([\w.-]+)=(.+)")
 _LIMITS: Final = "Limits"
@@ -141,16 +142,11 @@ def serve(
     from et_agent_server import ServerSettings, create_app
     from et_agent_server.serving import serve as listen
 
-    from et_agent.cli.loading import GpuSettings, check_load_settings
     from et_agent.cli.policies import policy_of
     from et_agent.cli.terminal import say
-    from et_agent.weights.catalog import default_model
 
-    check_load_settings(context=context, threads=threads, width=width)
-    specs = dict(named(one) for one in model or [default_model()])
-    larger = None if escalate_to is None else named(escalate_to)
-    if larger is not None:
-        specs.setdefault(*larger)
+    load = load_settings_of(context, threads, width, dequantize, (gpu_layers, split_mode, main_gpu))
+    specs, larger = offered(model, escalate_to)
     changes = {} if answer_at is None else {"answer_at": answer_at}
     settings = ServerSettings(
         host=host,
@@ -161,26 +157,56 @@ def serve(
         max_tokens=max_tokens,
         policy=policy_of(policy, changes),
         on_doubt=None if on_doubt is None else on_doubt.value,
-        escalate_to=None if larger is None else larger[0],
+        escalate_to=larger,
         decisions=decisions,
         concurrent=concurrent,
         queue=queue,
         seconds=seconds,
         log_texts=log_texts,
     )
-    mode = None if split_mode is None else split_mode.value
-    loading: dict[str, Any] = {
+    with ExitStack() as stack:
+        models = {name: opened(stack, spec, load) for name, spec in specs.items()}
+        app = create_app(models, settings)
+        listen(app, settings, ready=lambda url: say(f"serving {', '.join(models)} at {url}"))
+    return 0
+
+
+def offered(
+    model: Sequence[str] | None, escalate_to: str | None
+) -> tuple[dict[str, str], str | None]:
+    """The models to load by the names that clients use, and the name of the larger one."""
+    from et_agent.weights.catalog import default_model
+
+    specs = dict(named(one) for one in model or [default_model()])
+    if escalate_to is None:
+        return specs, None
+    name, spec = named(escalate_to)
+    specs.setdefault(name, spec)
+    return specs, name
+
+
+def load_settings_of(
+    context: int | None,
+    threads: int | None,
+    width: int | None,
+    dequantize: bool,
+    gpu: tuple[int | None, SplitModeName | None, int | None],
+) -> dict[str, Any]:
+    """What `open_model` is given.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    from et_agent.cli.loading import GpuSettings, check_load_settings
+
+    check_load_settings(context=context, threads=threads, width=width)
+    return {
         "context": context,
         "threads": threads,
         "width": width,
         "dequantize": dequantize,
-        "gpu": GpuSettings(gpu_layers, mode, main_gpu),
+        "gpu": GpuSettings(*gpu),
     }
-    with ExitStack() as stack:
-        models = {name: opened(stack, spec, loading) for name, spec in specs.items()}
-        app = create_app(models, settings)
-        listen(app, settings, ready=lambda url: say(f"serving {', '.join(models)} at {url}"))
-    return 0
 
 
 def opened(stack: ExitStack, spec: str, loading: dict[str, Any]) -> "AnyModel":
