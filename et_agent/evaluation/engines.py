@@ -35,7 +35,7 @@ class EvaluationEngine(Protocol):
         """Decode questions and tell of each as soon as it is kept, as `tasks.decoded` does.
 
         Each of them is kept once or skipped. When the generator is closed or an exception ends it, what
-        is finished by then is kept, and nothing goes on.
+        was told of is kept, and nothing goes on.
         """
 
 
