@@ -311,7 +311,7 @@ def test_what_cannot_be_had_is_refused(
         ({"thinking": "maybe"}, "use 'auto', 'on' or 'off'"),
         ({"template_options": [1]}, "pass a dict"),
         ({"template_options": {1: 1}}, "pass a dict"),
-        ({"template_options": {"a": object()}}, "cannot be written as JSON"),
+        ({"template_options": {"a": object()}}, "is not valid JSON: at #/a"),
         ({"max_thinking_tokens": -1}, "0 or more"),
         ({"max_thinking_tokens": True}, "0 or more"),
         ({"max_thinking_tokens": 1, "thinking": "off"}, "leave one out"),
