@@ -2,15 +2,16 @@
 
     python -m benchmarks.serving [--model NAME] [--server LLAMA_SERVER | --xllamacpp PYTHON]
 
-- load: 50 clients at once, each asking for n = 8 samples several times, against `et-agent serve` in a
-  process of its own; tokens per second beside the same questions handed to the scheduler of a process
-  at once. Requests that get 429 are sent again after `Retry-After`.
+- load: 50 clients at once, each with a connection that it keeps, asking for n = 8 samples several
+  times, against `et-agent serve` in a process of its own; tokens per second beside the same questions
+  handed to the scheduler of a process at once, in turn, several times. Requests that get 429 are sent
+  again after `Retry-After`. The clients share the server's cores: their CPU seconds are told.
 - cancels: 500 connections that are closed at different moments; what is decoded and waits, open files
   and memory of the server's process afterwards.
 - first token: seconds to the first text of a stream for prompts that no server has seen, one request
   at a time, beside llama.cpp's server with the same model, threads and length of prompts.
 
-Writes benchmarks/results/serving.json. The machine must be idle; the load before each part is kept.
+Writes benchmarks/results/serving.json. The machine must be idle; its load at the start is kept.
 """
 
 import argparse
@@ -130,32 +131,53 @@ def body(question: str, **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": question}], "seed": 0, **fields}
 
 
-def asked(url: str, sent: dict[str, Any]) -> list[int]:
+def asked(client: httpx.Client, sent: dict[str, Any]) -> list[int]:
     """The status codes of a request that is sent again as long as the server is busy."""
     codes = []
-    with httpx.Client(timeout=900) as client:
-        while True:
-            response = client.post(f"{url}/v1/chat/completions", json=sent)
-            codes.append(response.status_code)
-            if response.status_code != 429:
-                return codes
-            time.sleep(float(response.headers["Retry-After"]))
+    while True:
+        response = client.post("/v1/chat/completions", json=sent)
+        codes.append(response.status_code)
+        if response.status_code != 429:
+            return codes
+        time.sleep(float(response.headers["Retry-After"]))
+
+
+def connected(server: Server) -> httpx.Client:
+    """Connections to the server that are kept, one for each client."""
+    return httpx.Client(
+        base_url=server.url, timeout=900, limits=httpx.Limits(max_connections=CLIENTS)
+    )
 
 
 def under_load(options: argparse.Namespace) -> dict[str, Any]:
+    """The server and the scheduler alone in turn; that with the median ratio is told whole."""
+    pairs = []
+    for _ in range(options.repeats):
+        alone = scheduled(options)
+        pairs.append({**through_server(options), "scheduler": alone})
+        pairs[-1]["of_the_scheduler"] = pairs[-1]["tokens_per_second"] / alone["tokens_per_second"]
+    pairs.sort(key=lambda one: float(one["of_the_scheduler"]))
+    ratios = [one["of_the_scheduler"] for one in pairs]
+    return {**pairs[(len(pairs) - 1) // 2], "ratios": ratios}
+
+
+def through_server(options: argparse.Namespace) -> dict[str, Any]:
     told = questions(CLIENTS * options.rounds)
     limits = {"max_tokens": MOST_TOKENS, "temperature": 0.7}
-    with served(options, "--concurrent", str(options.concurrent)) as server:
-        asked(server.url, body("warm up", model=options.model, n=2, **limits))
-        began = time.perf_counter()
+    with (
+        served(options, "--concurrent", str(options.concurrent)) as server,
+        connected(server) as client,
+    ):
+        asked(client, body("warm up", model=options.model, n=2, **limits))
+        began, cpu = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(CLIENTS) as clients:
             sent = (body(one, model=options.model, n=SAMPLES, **limits) for one in told)
             codes = Counter(
                 code
-                for found in clients.map(lambda one: asked(server.url, one), sent)
+                for found in clients.map(lambda one: asked(client, one), sent)
                 for code in found
             )
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         server.wait_idle()
         time.sleep(0.2)
     lines = [one for one in server.lines if one.get("status") == 200][1:]
@@ -169,6 +191,7 @@ def under_load(options: argparse.Namespace) -> dict[str, Any]:
         "concurrent": options.concurrent,
         "codes": {str(code): count for code, count in sorted(codes.items())},
         "seconds": seconds,
+        "clients_cpu_seconds": cpu,
         "tokens": tokens,
         "tokens_per_second": tokens / seconds,
         "queue_seconds": {f"p{at}": float(np.percentile(waited, at)) for at in (50, 90, 99)},
@@ -176,7 +199,7 @@ def under_load(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def in_process(options: argparse.Namespace) -> dict[str, Any]:
+def scheduled(options: argparse.Namespace) -> dict[str, Any]:
     """The same questions, all handed to the scheduler at once."""
     told = questions(CLIENTS * options.rounds)
     decoder = MultiChain(leaves=SAMPLES, max_tokens=MOST_TOKENS, temperature=0.7)
@@ -193,7 +216,8 @@ def in_process(options: argparse.Namespace) -> dict[str, Any]:
 def cancelled(options: argparse.Namespace) -> dict[str, Any]:
     with served(options, "--queue", "600") as server:
         sent = body("Tell a long story.", model=options.model, max_tokens=200)
-        asked(server.url, {**sent, "max_tokens": 4})
+        with connected(server) as client:
+            asked(client, {**sent, "max_tokens": 4})
         server.wait_idle()
         before = {"files": server.files(), "memory_mib": server.memory()}
 
@@ -212,7 +236,8 @@ def cancelled(options: argparse.Namespace) -> dict[str, Any]:
         seconds = server.wait_idle()
         time.sleep(0.5)
         after = {"files": server.files(), "memory_mib": server.memory()}
-        codes = asked(server.url, {**sent, "max_tokens": 4})
+        with connected(server) as client:
+            codes = asked(client, {**sent, "max_tokens": 4})
         tokens = sum(one["output_tokens"] for one in server.lines)
     return {
         "connections": CANCELS,
@@ -292,32 +317,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=2, help="requests of each client")
+    parser.add_argument("--repeats", type=int, default=3, help="of the load and the scheduler")
     parser.add_argument("--concurrent", type=int, default=16)
     parser.add_argument("--prompts", type=int, default=12)
     parser.add_argument("--words", type=int, default=200, help="words of a prompt")
     parser.add_argument("--server", help="path of llama-server")
     parser.add_argument("--xllamacpp", help="python that has xllamacpp")
-    parser.add_argument(
-        "--only", nargs="+", choices=["load", "in_process", "cancels", "first_text_seconds"]
-    )
+    parser.add_argument("--only", nargs="+", choices=["load", "cancels", "first_text_seconds"])
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"machine": describe(), "model": options.model}
-    parts = {
-        "load": under_load,
-        "in_process": in_process,
-        "cancels": cancelled,
-        "first_text_seconds": first_tokens,
-    }
+    found["load_average_before"] = os.getloadavg()[0]
+    parts = {"load": under_load, "cancels": cancelled, "first_text_seconds": first_tokens}
+    if options.only and OUT.exists():
+        kept = json.loads(OUT.read_text())
+        same = ("cpu", "cores", "llama_cpp_features")
+        if all(kept["machine"].get(one) == found["machine"].get(one) for one in same):
+            found = {**kept, **found}
     for name in options.only or parts:
-        load = os.getloadavg()[0]
-        found[name] = {**parts[name](options), "load_average_before": load}
+        found[name] = parts[name](options)
         print(name, json.dumps(found[name]), flush=True)
-        measured = [found[one] for one in parts if one in found]
-        found["loaded_machine"] = max(one["load_average_before"] for one in measured) > 1.5
-        if {"load", "in_process"} <= found.keys():
-            found["load"]["of_the_scheduler"] = (
-                found["load"]["tokens_per_second"] / found["in_process"]["tokens_per_second"]
-            )
         write_atomically(OUT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
