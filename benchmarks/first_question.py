@@ -76,8 +76,11 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def key_of(measured: dict[str, Any]) -> tuple[str, str, int | None]:
-    return measured["machine"]["cpu"], measured["model"], measured.get("threads")
+def key_of(measured: dict[str, Any]) -> tuple[str, str, str, int | None]:
+    """CPUs of one name may know different instructions."""
+    machine = measured["machine"]
+    features = machine["llama_cpp_features"]
+    return machine["cpu"], features, measured["model"], measured.get("threads")
 
 
 def keep(measured: dict[str, Any]) -> None:
