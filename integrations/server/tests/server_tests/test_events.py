@@ -51,11 +51,11 @@ def test_a_gate_s_decision_is_in_the_end(serve: Serve, tmp_path: Any) -> None:
             policy=GatePolicy(answer_at=0.6, cautious=False),
             decisions=str(tmp_path / "log.db"),
         )
-        found = events(server, model="scripted:gated")
+        found = events(server, model="scripted:gated", seed=1)
         assert found[0].gated
         assert found[-1].result.decision.escalated
         assert found[-1].reply == "So \\boxed{6}"
-        kept = events(server, on_doubt="abstain")[-1]
+        kept = events(server, on_doubt="abstain", seed=1)[-1]
         assert kept.result.decision.action == "abstain"
         assert "not sure enough" in kept.reply
         listed = server.client.get("/v1/decisions").json()
