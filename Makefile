@@ -1,6 +1,8 @@
 # Needs GNU make 3.81 or later. Set-up is the work of scripts/bootstrap.py and talks on stderr.
 
 VENV ?= .venv
+# Processes that run tests, each a file at a time; 0 for none beside make's own (to debug).
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export VENV
 
@@ -27,6 +29,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
 	@echo
 	@echo 'VENV=dir (now $(VENV)) and PYTHON=python3 choose the environment; CMAKE_ARGS reaches llama.cpp.'
+	@echo 'WORKERS=n (now $(WORKERS)) processes run the tests.'
 
 ask: ## set up what is missing, then answer Q
 	$(if $(strip $(Q)),,$(error $(USAGE)))
@@ -34,13 +37,13 @@ ask: ## set up what is missing, then answer Q
 	@"$(BIN)/et-agent" ask $(value ARGS) -- "$$QUESTION"
 
 test: lint ## lint, then the tests, the small real model's included
-	"$(BIN)/python" -m pytest -m "not slow" $(value ARGS)
+	"$(BIN)/python" -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(value ARGS)
 
 test-all: lint ## the same and the slow ones, with the 0.5B model
 	"$(BIN)/python" -m pytest $(value ARGS)
 
 test-unit: setup ## the tests that need no model
-	"$(BIN)/python" -m pytest -m "not model and not slow" $(value ARGS)
+	"$(BIN)/python" -m pytest -n $(WORKERS) --dist loadfile -m "not model and not slow" $(value ARGS)
 
 lint: setup ## ruff and a strict mypy
 	"$(BIN)/ruff" check .

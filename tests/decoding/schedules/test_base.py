@@ -173,7 +173,7 @@ STRANGERS = [
     (schedule, other, setting)
     for schedule, made in EntropyTree.schedules.items()
     for other, another in EntropyTree.schedules.items()
-    for setting in another.model_fields.keys() - made.model_fields.keys()
+    for setting in sorted(another.model_fields.keys() - made.model_fields.keys())
 ]
 
 
