@@ -64,7 +64,7 @@ _SEVERAL = re.compile(
     r"(?<=[A-J)])[.]?"
 )
 _NEGATED = re.compile(
-    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|"
+    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|[Nn]one of|"
     r"rules? out|ruled out|ruling out|"
     r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
     r"kein(?:e[rsnm]?)?|pas|ni|"
@@ -84,6 +84,13 @@ _NEGATED = re.compile(
     r"错误|是错|は正しくない|は間違い|가 아니|는 틀))"
 )
 """Letters that a sentence says no to."""
+_ALL_OF = re.compile(
+    rf"(?<![\w'])(?:both\s+)?({_LETTER_LIST})(?![\w'])\s+(?:(?:are|sind|sont|son|sono|são|estão)\s+"
+    r"(?:both\s+|all\s+|beide\s+|alle\s+)?)?(?:the\s+)?(?:correct|right|true|richtig|korrekt|"
+    r"correct[ae]s|justes|vraies|corrett[ei]|giust[ei]|corret[ao]s|верны|правильны)\b",
+    re.IGNORECASE,
+)
+"""Letters that a sentence says yes to together."""
 _LONE = re.compile(r"(?<![\w'])[A-J](?![\w'])")
 _STANDALONE = re.compile(
     r"(?<![\w'’.-])([B-HJ])(?![\w'’-])|(?<![\w'’.-])([AI])(?=[\s*]*[.!]?[\s*]*$)"
@@ -191,6 +198,9 @@ def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
     whole = letter_in_value(cleaned, options)
     if whole is not None:
         return whole
+    together = [_several(one, options) for one in _ALL_OF.findall(_NEGATED.sub(" ", cleaned))]
+    if together and together[-1]:
+        return together[-1]
     denied = {one for found in _NEGATED.finditer(cleaned) for one in _LONE.findall(found.group())}
     cleaned = _NEGATED.sub(" ", cleaned)
     for pattern in (_NAMED, _PARENTHESISED, _LABELLED, _STANDALONE):
