@@ -4,10 +4,11 @@
     python -m benchmarks.remote decode --xllamacpp PYTHON_THAT_HAS_XLLAMACPP …
     python -m benchmarks.remote table
 
-`python -m benchmarks.peers --help` says how to get either. Both ways take `MultiChain` with the same settings. The server does not cut unlikely tokens off, so that
-both sample from the same distribution; their random numbers differ. Writes
-benchmarks/results/remote.json after every question; the same call goes on. The figures go into
-docs/models.md. Seconds are worth something on an idle machine only.
+`python -m benchmarks.peers --help` says how to get either. Both ways take `MultiChain` with the
+same settings. The server does not cut unlikely tokens off, so that both sample from the same
+distribution; their random numbers differ. Writes benchmarks/results/remote.json after every
+question; the same call goes on. The figures go into docs/models.md. Seconds are worth something on
+an idle machine only.
 """
 
 import argparse

@@ -54,8 +54,9 @@ _REFERENCE = re.compile(
 """An option that speaks of others."""
 _LETTER_LIST = (
     r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+"
-    r"\s*\(?[A-J]\)?)*"
+    r"\s*\(?[A-J]\)?){0,12}"
 )
+"""Bounded: a leaf may say letters a thousand times."""
 _SEVERAL = re.compile(
     r"\(?[A-J]\)?[.]?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
     r"और)\s*|\s+)"
@@ -64,8 +65,8 @@ _SEVERAL = re.compile(
     r"(?<=[A-J)])[.]?"
 )
 _NEGATED = re.compile(
-    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|[Nn]one of|"
-    r"rules? out|ruled out|ruling out|"
+    r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|"
+    r"[Nn]one of|rules? out|ruled out|ruling out|"
     r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
     r"kein(?:e[rsnm]?)?|pas|ni|"
     r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|"

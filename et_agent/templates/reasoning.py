@@ -14,6 +14,7 @@ from et_agent.templates.thoughts import Marks, PromptState
 
 __all__ = ["ReasoningFormat", "Render", "reasoning_format"]
 
+
 class Render(Protocol):
     """Renders messages with a template; it raises `ValueError` for what the template refuses."""
 

@@ -66,7 +66,13 @@ def test_what_does_not(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Am 5. Mai 1789 war es.", "le 5 mai 1789", "5 мая 1789 года", "1789年5月5日", "on 1789-05-05."],
+    [
+        "Am 5. Mai 1789 war es.",
+        "le 5 mai 1789",
+        "5 мая 1789 года",
+        "1789年5月5日",
+        "on 1789-05-05.",
+    ],
 )
 def test_a_date_is_found_as_other_languages_write_it(text: str) -> None:
     assert contains(text, "May 5, 1789")

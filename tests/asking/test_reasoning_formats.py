@@ -1,5 +1,6 @@
 """Every reasoning format in every answer kind: what is thought is no answer, what follows is."""
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -31,6 +32,11 @@ KINDS = {
     "code": ("```python\nx = 5\n```", "```python\nx = 7\n```", "x = 7", "Write Python code."),
 }
 """What is thought, what is said, the answer, and the question."""
+PAIRS = [
+    *zip(CASES, itertools.cycle(KINDS), strict=False),
+    *(("harmony", kind) for kind in KINDS),
+]
+"""Every format and every kind, and channels with each."""
 SCHEMA: Any = {
     "type": "object",
     "properties": {"total": {"type": "integer"}},
@@ -126,20 +132,14 @@ def test_a_schema_holds_after_the_thought(name: str) -> None:
     assert result.reasoning == 'Is it {"total": 5}?'
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_an_answer_that_max_tokens_cuts_off_is_none(name: str, kind: str) -> None:
     thought, said, _, question = KINDS[kind]
-    form, whole = form_of(name), CASES[name].reply
-    # What the template writes between thought and answer is no part of the answer.
-    room = len(reply(name, thought, "")) - whole.index(THOUGHT) - len(thought)
-    result = asked(
-        name,
-        reply(name, thought, said),
-        question,
-        kind=kind,
-        decoder=Greedy(max_tokens=max(room, len(form.closing_text)) + 3),
-    )
+    whole = CASES[name].reply
+    # What is written between the thought's end and the answer, such as a header, takes its tokens.
+    between = whole[: whole.index(ANSWER)].rpartition(form_of(name).closing)[2]
+    decoder = Greedy(max_tokens=len(between) + 3)
+    result = asked(name, reply(name, thought, said), question, kind=kind, decoder=decoder)
     assert (result.answer, result.reasoning) == (None, thought)
     assert result.tree is not None
     (leaf,) = result.tree.leaves
@@ -147,14 +147,15 @@ def test_an_answer_that_max_tokens_cuts_off_is_none(name: str, kind: str) -> Non
     assert said.startswith(leaf.text.strip())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_a_thought_that_its_limit_cuts_off_is_closed_and_answered(name: str, kind: str) -> None:
     thought, said, answer, question = KINDS[kind]
     form, whole = form_of(name), CASES[name].reply
     begun = whole[: whole.index(THOUGHT)]
     text = f"{begun}{thought[:4]}{form.closing_text}{said}{form.answer_end}"
-    result = asked(name, text, question, kind=kind, max_thinking_tokens=4)
+    # What stands between the mark and the thought's first word is counted too.
+    limit = 4 + len(begun.removeprefix(form.opening))
+    result = asked(name, text, question, kind=kind, max_thinking_tokens=limit)
     assert (result.answer, result.reasoning) == (answer, thought[:4].strip())
 
 
