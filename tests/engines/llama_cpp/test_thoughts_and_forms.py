@@ -25,15 +25,9 @@ NAMES = (
     "openai-gpt-oss-120b",
     "upstage-Solar-Open-100B",
     "Kimi-K3",
-    "Cohere2MoE",
     "mistralai-Ministral-3-14B-Reasoning-2512",
-    "ByteDance-Seed-OSS",
     "google-gemma-4-31B-it",
-    "deepseek-ai-DeepSeek-V3.1",
     "Qwen-Qwen3-0.6B",
-    "MiniMax-M3",
-    "Apriel-1.6-15b-Thinker-fixed",
-    "ibm-granite-granite-3.3-2B-Instruct",
 )
 TOOL: Any = {
     "type": "function",
@@ -69,11 +63,11 @@ def thinker(
 def asked(model: LlamaCppModel, max_tokens: int = 200, **options: Any) -> AskResult:
     form = model.reasoning_format()
     assert form is not None
-    thinking = "on" if form.on else "auto"
+    thinking: Any = "on" if form.on else "auto"
     result = ask(
         model,
         "How many?",
-        decoder=MultiChain(leaves=3, max_tokens=max_tokens),
+        decoder=MultiChain(leaves=2, max_tokens=max_tokens),
         calibrator=None,
         system_prompt="",
         thinking=thinking,
