@@ -132,10 +132,13 @@ def write() -> None:
         )
     header = ["model", "questions", "right", "mean confidence", "ECE", "tokens"]
     one, other = ({row["id"]: row["answer"] for row in held["runs"][way]} for way in WAYS)
-    same = sum(one[key] == other[key] for key in one)
+    both = [key for key in one if None not in (one[key], other.get(key))]
+    if not both:
+        raise SystemExit("no question has an answer both ways: decode more, with longer replies")
+    same = sum(one[key] == other[key] for key in both)
     said = (
-        f"{held['model']}, {held['server']}, {held['machine']['cpu']}. The answers to {same} of "
-        f"{len(one)} questions are equal."
+        f"{held['model']}, {held['server']}, {held['machine']['cpu']}. Of {len(one)} questions, "
+        f"{len(both)} have an answer both ways, and {same} of these are equal."
     )
     put("docs/models.md", "remote", [*table(header, rows), "", said])
 
