@@ -1,11 +1,14 @@
-"""A model behind llama-server beside the same model in this process, on the same questions.
+"""A model behind llama.cpp's server beside the same model in this process, on the same questions.
 
     python -m benchmarks.remote decode --server PATH_OF_LLAMA_SERVER [--questions 20] [--leaves 8]
+    python -m benchmarks.remote decode --xllamacpp PYTHON_THAT_HAS_XLLAMACPP …
     python -m benchmarks.remote table
 
-Both ways take `MultiChain` with the same settings. The server does not cut unlikely tokens off, so that
-both sample from the same distribution; their random numbers differ. Writes
-benchmarks/results/remote.json after every question; the same call goes on. The machine must be idle.
+`python -m benchmarks.peers --help` says how to get either. Both ways take `MultiChain` with the
+same settings. The server does not cut unlikely tokens off, so that both sample from the same
+distribution; their random numbers differ. Writes benchmarks/results/remote.json after every
+question; the same call goes on. The figures go into docs/models.md. Seconds are worth something on
+an idle machine only.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.peers.server import Settings, free_port, serving, version_of
 from et_agent import MultiChain, OpenAICompatibleModel, ask, load_model
@@ -29,15 +33,21 @@ from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item, sample
 from et_agent.evaluation.metrics import ece, value_of
+from et_agent.evaluation.report import table
 from et_agent.storage import write_atomically
 from et_agent.weights.catalog import locate
 
 OUT: Final = Path(__file__).parent / "results" / "remote.json"
 MODEL: Final = "qwen2.5-coder-0.5b"
 SEED: Final = 0
-WAYS: Final = ("in this process", "llama-server")
+WAYS: Final = ("in this process", "behind the server")
 UNCUT: Final = {"top_k": 0, "min_p": 0.0, "samplers": ["temperature"]}
-"""What a request needs so that llama-server samples from the whole distribution."""
+"""What a request needs so that the server samples from the whole distribution."""
+
+
+def program_of(options: argparse.Namespace) -> tuple[str, bool]:
+    """The server's program, and whether it is xllamacpp's."""
+    return options.server or options.xllamacpp, options.server is None
 
 
 @contextlib.contextmanager
@@ -47,6 +57,7 @@ def opened(way: str, options: argparse.Namespace) -> Iterator[AnyModel]:
         with load_model(MODEL, threads=options.threads) as model:
             yield model
         return
+    program, inside = program_of(options)
     settings = Settings(
         model=str(locate(MODEL).path),
         threads=options.threads,
@@ -56,7 +67,7 @@ def opened(way: str, options: argparse.Namespace) -> Iterator[AnyModel]:
     )
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(options.server, settings, Path(folder) / "log", xllamacpp=False) as (url, _),
+        serving(program, settings, Path(folder) / "log", xllamacpp=inside) as (url, _),
         OpenAICompatibleModel(f"{url}/v1", extra_body=UNCUT) as served,
     ):
         yield served
@@ -87,7 +98,9 @@ def decode(options: argparse.Namespace) -> None:
     if any(held[name] != value for name, value in head.items()):
         raise SystemExit(f"{OUT} was decoded with other settings: move it away to begin anew")
     held["machine"] = describe()
-    held["server"] = version_of(options.server, xllamacpp=False)
+    program, inside = program_of(options)
+    version = version_of(program, xllamacpp=inside)
+    held["server"] = f"{'xllamacpp' if inside else 'llama-server'} {version}"
     for way in WAYS:
         rows = held["runs"].setdefault(way, [])
         left = [item for item in items if item.id not in {row["id"] for row in rows}]
@@ -98,32 +111,45 @@ def decode(options: argparse.Namespace) -> None:
                 print(f"{way}: {len(rows)}/{len(items)}", file=sys.stderr, flush=True)
 
 
-def table() -> None:
-    """Print the figures as a table."""
+def write() -> None:
+    """The figures as a table of docs/models.md."""
     held = json.loads(OUT.read_text())
-    print("| way | questions | right | mean confidence | ECE | tokens | seconds per question |")
-    print("|---|---|---|---|---|---|---|")
-    for way, rows in held["runs"].items():
-        given = [row for row in rows if row["confidence"] is not None]
+    rows = []
+    for way, found in held["runs"].items():
+        given = [row for row in found if row["confidence"] is not None]
         right = np.array([row["right"] for row in given])
         confidence = np.array([row["confidence"] for row in given])
-        found = value_of(ece, right, confidence)
-        error = "none" if found is None else f"{found:.2f}"
-        mean = confidence.mean() if given else 0.0
-        print(
-            f"| {way} | {len(rows)} | {sum(row['right'] for row in rows)} | "
-            f"{mean:.2f} | {error} | {sum(row['tokens'] for row in rows):,} | "
-            f"{np.mean([row['seconds'] for row in rows]):.1f} |"
+        error = value_of(ece, right, confidence)
+        rows.append(
+            [
+                way,
+                str(len(found)),
+                str(sum(row["right"] for row in found)),
+                f"{confidence.mean():.2f}" if given else "none",
+                "none" if error is None else f"{error:.2f}",
+                f"{sum(row['tokens'] for row in found):,}",
+            ]
         )
-    one, other = ({row["id"]: row["answer"] for row in held["runs"][way]} for way in held["runs"])
-    print(f"\nThe answers are equal to {sum(one[key] == other[key] for key in one)} of {len(one)}.")
+    header = ["model", "questions", "right", "mean confidence", "ECE", "tokens"]
+    one, other = ({row["id"]: row["answer"] for row in held["runs"][way]} for way in WAYS)
+    both = [key for key in one if None not in (one[key], other.get(key))]
+    if not both:
+        raise SystemExit("no question has an answer both ways: decode more, with longer replies")
+    same = sum(one[key] == other[key] for key in both)
+    said = (
+        f"{held['model']}, {held['server']}, {held['machine']['cpu']}. Of {len(one)} questions, "
+        f"{len(both)} have an answer both ways, and {same} of these are equal."
+    )
+    put("docs/models.md", "remote", [*table(header, rows), "", said])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     made = commands.add_parser("decode")
-    made.add_argument("--server", required=True, help="llama-server's path")
+    servers = made.add_mutually_exclusive_group(required=True)
+    servers.add_argument("--server", help="llama-server's path")
+    servers.add_argument("--xllamacpp", help="a python that has xllamacpp")
     made.add_argument("--questions", type=int, default=20)
     made.add_argument("--leaves", type=int, default=8)
     made.add_argument("--max-tokens", type=int, default=256)
@@ -133,7 +159,7 @@ def main() -> None:
     if options.command == "decode":
         decode(options)
     else:
-        table()
+        write()
 
 
 if __name__ == "__main__":

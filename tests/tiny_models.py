@@ -7,7 +7,7 @@ architecture. What they say means nothing. Shapes and keys are those that llama.
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,14 +38,14 @@ def _bytes_as_characters() -> list[str]:
     return [chr(byte) if byte in shown else chr(next(hidden)) for byte in range(256)]
 
 
-def _vocabulary() -> dict[str, Value]:
-    tokens = [*_bytes_as_characters(), "Ġt", *_CONTROLS]
-    controls = len(tokens) - len(_CONTROLS)
+def _vocabulary(names: Sequence[str]) -> dict[str, Value]:
+    texts = [*_bytes_as_characters(), "Ġt"]
+    controls = len(texts)
     return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "gpt-2",
-        "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [1] * controls + [3] * len(_CONTROLS),
+        "tokenizer.ggml.tokens": [*texts, *names],
+        "tokenizer.ggml.token_type": [1] * controls + [3] * len(names),
         "tokenizer.ggml.merges": ["Ġ t"],
         "tokenizer.ggml.bos_token_id": controls,
         "tokenizer.ggml.eos_token_id": controls + 2,
@@ -253,6 +253,7 @@ def tiny_model(
     context: int = 32768,
     vocabulary: Path | None = None,
     parts: int = 1,
+    controls: Iterable[str] = (),
     **settings: Value,
 ) -> Path:
     """Write a tiny model, the same each time.
@@ -265,6 +266,7 @@ def tiny_model(
         vocabulary: A `ggml-vocab-*.gguf` of llama.cpp's sources, whose tokenizer it gets; None for 256
             bytes and some control tokens.
         parts: Files that it is split into; the first one is given back.
+        controls: Texts of more control tokens, without a vocabulary.
         settings: More keys, those of the architecture with `__` for dots.
     """
     layer_shapes, layers, own = ARCHITECTURES[architecture]
@@ -288,10 +290,11 @@ def tiny_model(
     if window is not None:
         keys[f"{architecture}.attention.sliding_window"] = window
     if vocabulary is None:
+        names = [*dict.fromkeys((*_CONTROLS, *controls))]
         raw: list[bytes] = [
-            string_bytes(key) + value_bytes(value) for key, value in _vocabulary().items()
+            string_bytes(key) + value_bytes(value) for key, value in _vocabulary(names).items()
         ]
-        tokens = len(_bytes_as_characters()) + 1 + len(_CONTROLS)
+        tokens = len(_bytes_as_characters()) + 1 + len(names)
     else:
         raw, tokens = _tokenizer_keys(vocabulary)
     shapes: dict[str, Shape] = {

@@ -1,6 +1,6 @@
 """Whether answers that say the same are found, and what it does to stored runs.
 
-    python -m benchmarks.meaning.measure judge MODEL [--minutes 5]
+    python -m benchmarks.meaning.measure judge MODEL [--minutes 5] [--threads 1]
     ET_AGENT_DATA=…/raw python -m benchmarks.meaning.measure
 
 `pairs.jsonl` has pairs of answers that leaves of stored runs give to questions of NQ-open,
@@ -62,14 +62,14 @@ def by_tests(pair: Pair) -> bool | None:
     return same_meaning(pair["a"], pair["b"], pair["question"])
 
 
-def judge(name: str, minutes: float | None) -> None:
+def judge(name: str, minutes: float | None, threads: int | None) -> None:
     """Ask a model about the pairs that the tests leave open, and keep what it says; resumable."""
     path = JUDGED / f"judged-{name}.json"
     held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     left = [one for one in pairs() if by_tests(one) is None and _key(one) not in held]
     began = time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with load_model(name) as model:
+    with load_model(name, threads=threads) as model:
         for pair in left:
             if minutes is not None and time.monotonic() - began > 60 * minutes:
                 return
@@ -267,9 +267,10 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=["judge"])
     parser.add_argument("model", nargs="?", default=SMALL)
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     if options.what == "judge":
-        judge(options.model, options.minutes)
+        judge(options.model, options.minutes, options.threads)
         return
     found = {"agreement": agreement(), "effect": effect()}
     OUT.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

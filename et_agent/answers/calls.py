@@ -165,7 +165,7 @@ class _Reader:
                 [separator, *filter(None, rests)],
             )
             arguments[key], spans[key] = value, span
-            more = self._match(separator, at) if separator else None
+            more = self._match(separator, at)
             if more is not None and any(self._text.startswith(one, more) for one in keys):
                 at = more
                 continue

@@ -13,6 +13,8 @@ __all__ = ["is_cjk", "plain_characters"]
 _SUPERSCRIPTS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
 _RAISED: Final = str.maketrans(_SUPERSCRIPTS, "0123456789+-")
 _POWER: Final = re.compile(rf"(?<=[0-9A-Za-zµΩ)°])[{_SUPERSCRIPTS}]+")
+_STACKED: Final = re.compile(r"([⁰¹²³⁴-⁹]+)[⁄/]([₀-₉]+)")
+_LEVEL: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", "01234567890123456789")
 _SIGNS: Final = str.maketrans(
     {
         "⁄": "/", "∕": "/", "٫": ".", "٬": ",", "٪": "%", "。": ". ", "，": ", ", "、": ", ",
@@ -50,6 +52,7 @@ def plain_characters(text: str) -> str:
     if text.isascii():
         return text
     text = _DIGIT_COMMA.sub(",", _DIGIT_POINT.sub(".", text))
+    text = _STACKED.sub(lambda match: f" {match.group().translate(_LEVEL)}", text)
     found = _POWER.sub(_raised, text)
     found = "".join(_plain(one) for one in found) if _has_others(found) else found
     found = found.translate(_SIGNS)

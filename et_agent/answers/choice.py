@@ -54,8 +54,9 @@ _REFERENCE = re.compile(
 """An option that speaks of others."""
 _LETTER_LIST = (
     r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+"
-    r"\s*\(?[A-J]\)?)*"
+    r"\s*\(?[A-J]\)?){0,12}"
 )
+"""Bounded: a leaf may say letters a thousand times."""
 _SEVERAL = re.compile(
     r"\(?[A-J]\)?[.]?(?:\s*(?:,|;|&|/|\+|、)\s*(?:and\s+)?|\s*(?:and|und|et|y|e|и|和|と|와|및|و|"
     r"और)\s*|\s+)"
@@ -65,7 +66,7 @@ _SEVERAL = re.compile(
 )
 _NEGATED = re.compile(
     r"(?:\b(?:cannot|can't|can not|could not|couldn't|isn't|is not|are not|aren't|not|neither|"
-    r"rules? out|ruled out|ruling out|"
+    r"[Nn]one of|rules? out|ruled out|ruling out|"
     r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
     r"kein(?:e[rsnm]?)?|pas|ni|"
     r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|"
@@ -84,6 +85,13 @@ _NEGATED = re.compile(
     r"错误|是错|は正しくない|は間違い|가 아니|는 틀))"
 )
 """Letters that a sentence says no to."""
+_ALL_OF = re.compile(
+    rf"(?<![\w'])(?:both\s+)?({_LETTER_LIST})(?![\w'])\s+(?:(?:are|sind|sont|son|sono|são|estão)\s+"
+    r"(?:both\s+|all\s+|beide\s+|alle\s+)?)?(?:the\s+)?(?:correct|right|true|richtig|korrekt|"
+    r"correct[ae]s|justes|vraies|corrett[ei]|giust[ei]|corret[ao]s|верны|правильны)\b",
+    re.IGNORECASE,
+)
+"""Letters that a sentence says yes to together."""
 _LONE = re.compile(r"(?<![\w'])[A-J](?![\w'])")
 _STANDALONE = re.compile(
     r"(?<![\w'’.-])([B-HJ])(?![\w'’-])|(?<![\w'’.-])([AI])(?=[\s*]*[.!]?[\s*]*$)"
@@ -191,6 +199,9 @@ def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
     whole = letter_in_value(cleaned, options)
     if whole is not None:
         return whole
+    together = [_several(one, options) for one in _ALL_OF.findall(_NEGATED.sub(" ", cleaned))]
+    if together and together[-1]:
+        return together[-1]
     denied = {one for found in _NEGATED.finditer(cleaned) for one in _LONE.findall(found.group())}
     cleaned = _NEGATED.sub(" ", cleaned)
     for pattern in (_NAMED, _PARENTHESISED, _LABELLED, _STANDALONE):

@@ -5,8 +5,10 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
+from et_agent.answers.dates import Moment, date_in_value, dates_in
 from et_agent.answers.number import plain_number
 from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.overlap import share_held, stems
@@ -15,20 +17,9 @@ from et_agent.answers.text import normalised
 __all__ = ["contains", "numbers_in", "words_beside"]
 
 _NUMERAL: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w]|[.,]\d)")
-_MONTHS: Final = (
-    "january february march april may june july august september october november december"
-)
-_MONTH: Final = rf"(?P<month>{'|'.join(f'{one[:3]}(?:{one[3:]})?' for one in _MONTHS.split())})"
-_DAY: Final = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_YEAR: Final = r"(?: (?P<year>\d{4}))?"
-_DATES: Final = tuple(
-    re.compile(rf"\b{order}{_YEAR}\b")
-    for order in (rf"{_DAY} (?:of )?{_MONTH}", rf"{_MONTH} {_DAY}")
-)
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？])|\n+")
 _LEAST_LETTERS: Final = 4
 _POSSESSIVE: Final = re.compile(r"['’]s\b")
-_Date = tuple[int, str, str | None]
 
 
 def contains(text: str, answer: str) -> bool:
@@ -36,8 +27,8 @@ def contains(text: str, answer: str) -> bool:
 
     It does if the answer's words stand in it one after the other, in SQuAD's normal form (`normalised`:
     case, punctuation and articles do not count). An answer that is a number, in digits or words, also
-    counts if the text has an equal one (1,200 and 1200; twelve and 12), and an English date if the text
-    has it in another order (May 5, 1789 and 5th of May 1789), with its year or without.
+    counts if the text has an equal one (1,200 and 1200; twelve and 12), and a date if the text has it
+    as it is written elsewhere (1789-05-05, May 5, 1789 and 5. Mai 1789), with its year or without.
 
     Args:
         text: The text, of any length.
@@ -51,8 +42,8 @@ def contains(text: str, answer: str) -> bool:
     number = _number(answer)
     if number is not None:
         return number in numbers_in(text)
-    dates = _dates(wanted, whole=True)
-    return bool(dates) and any(_same(dates[0], one) for one in _dates(held))
+    date = _date(answer)
+    return date is not None and _is_in(date, text)
 
 
 def words_beside(text: str, answer: str, question: str) -> float:
@@ -104,17 +95,16 @@ def numbers_in(text: str) -> set[Fraction]:
     return {*spelled, *(one for one in numerals if one is not None)}
 
 
-def _dates(text: str, *, whole: bool = False) -> list[_Date]:
-    """Day, month and year of the dates of a text in normal form."""
-    found = []
-    for pattern in _DATES:
-        matches = [pattern.fullmatch(text)] if whole else pattern.finditer(text)
-        found += [
-            (int(one["day"]), one["month"][:3], one["year"]) for one in matches if one is not None
-        ]
-    return found
+_date: Final = lru_cache(256)(date_in_value)
 
 
-def _same(one: _Date, other: _Date) -> bool:
-    years = {one[2], other[2]} - {None}
-    return one[:2] == other[:2] and len(years) < 2
+def _is_in(date: Moment, text: str) -> bool:
+    """Whether a text has a date: its month, with its day or its year, and no other year."""
+    if date.month is None or (date.day is None and date.year is None):
+        return False
+    return any(
+        one.month == date.month
+        and date.day in (None, one.day)
+        and (one.year == date.year or (date.day is not None and None in (one.year, date.year)))
+        for one in dates_in(text)
+    )

@@ -8,6 +8,7 @@ doubt. Where it does not, the date stays as it is written and equals neither.
 # Unicode look-alikes are what models write.
 # ruff: noqa: RUF001
 
+import calendar
 import functools
 import re
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 from et_agent.answers.locales import month_names, weekday_names
 from et_agent.answers.numerals import convention_of
 
-__all__ = ["Moment", "date_in_prose", "date_in_value", "written_date"]
+__all__ = ["Moment", "date_in_prose", "date_in_value", "dates_in", "written_date"]
 
 _MOST_CHARACTERS: Final = 400
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -156,6 +157,12 @@ def date_in_prose(text: str, question: str = "", *, prefer_first: bool = False) 
     return None if found is None else found[0]
 
 
+def dates_in(text: str) -> list[Moment]:
+    """All dates of a text, first to last; lone years and what may be two dates are such too."""
+    cleaned = _clean(text, most=len(text))
+    return [moment for _, _, moment in _dates(cleaned, "", convention_of(text).language)]
+
+
 def written_date(text: str, question: str = "", *, prefer_first: bool = False) -> str | None:
     """The words of the date that `date_in_prose` reads; None where they cannot be told."""
     cleaned = _clean(text)
@@ -169,8 +176,8 @@ def written_date(text: str, question: str = "", *, prefer_first: bool = False) -
     return None if found is None else found.group().strip(" ,.")
 
 
-def _clean(text: str) -> str:
-    shortened = text[: 10 * _MOST_CHARACTERS]
+def _clean(text: str, most: int = 10 * _MOST_CHARACTERS) -> str:
+    shortened = text[:most]
     plain = plain_characters(unwrap_text(strip_delimiters(strip_markdown(shortened))))
     plain = re.sub(r"\\[,;:! ]|~|[\u00a0\u2009\u202f]", " ", plain)
     return " ".join(re.sub(r"[‒–—]", "-", plain).casefold().split()).strip(" .!")
@@ -206,6 +213,7 @@ def _dates(text: str, question: str, language: str) -> Iterator[Span]:
     if not any(map(str.isdigit, text)) and not _has_month(text, language):
         return
     found: list[Span] = []
+    taken = bytearray(len(text))
     for pattern in (
         _EASTERN,
         _ISO,
@@ -216,11 +224,13 @@ def _dates(text: str, question: str, language: str) -> Iterator[Span]:
         _LONE_YEAR,
     ):
         for match in pattern.finditer(text):
-            if any(match.start() < end and start < match.end() for start, end, _ in found):
+            start, end = match.span()
+            if any(taken[start:end]):
                 continue
             moment = _moment(match, pattern, question, language)
             if moment is not None:
-                found.append((match.start(), match.end(), moment))
+                found.append((start, end, moment))
+                taken[start:end] = b"\1" * (end - start)
     yield from sorted(found, key=lambda one: one[0])
 
 
@@ -264,6 +274,8 @@ def _checked(year: int | None, month: int | None, day: int | None) -> Moment | N
     if month is not None and not 1 <= month <= len(_DAYS):
         return None
     if day is not None and (month is None or not 1 <= day <= _DAYS[month - 1]):
+        return None
+    if (month, day) == (2, 29) and year is not None and not calendar.isleap(year):
         return None
     return Moment(year, month, day)
 
@@ -309,6 +321,7 @@ def _with_names(language: str) -> tuple[re.Pattern[str], ...]:
     return tuple(
         re.compile(pattern, re.IGNORECASE)
         for pattern in (
+            rf"(?<![\w.])(?P<year>[12]\d{{3}}){_OF}{month}{_OF}{_DAY}(?![\d:])(?!{_OF}\d{{4}})",
             rf"(?<!\w){_DAY}{_OF}{month}(?:{_OF}(?:the year )?{_YEAR})?",
             rf"(?<!\w){month}{_OF}(?:the\s+)?{_DAY}(?![\d:])(?:\s*,?\s+(?:of\s+)?{_YEAR}(?!:))?",
             rf"(?<!\w){month}{_OF}{_YEAR}",
@@ -318,7 +331,7 @@ def _with_names(language: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _has_month(text: str, language: str) -> bool:
-    return any(pattern.search(text) for pattern in _with_names(language)[3:])
+    return any(pattern.search(text) for pattern in _with_names(language)[-1:])
 
 
 def _times(text: str) -> Iterator[tuple[int, int, str]]:

@@ -31,15 +31,19 @@ FoundBy = Literal[
 """Name of the finder that a string came from; the last one for structured replies."""
 
 _MARKER = re.compile(
-    r"\b(?:answer|(?:correct|right|best) (?:option|choice))\b"
+    r"(?:\b(?:answer|the answers|(?:correct|right|best|final) (?:options?|choices?|answers))|"
+    r"(?<![^\n])[*# \t]*answers(?=[* \t]*:))\b"
     r"(?:[ \t]+(?:to|for|choice|option)\b[^.:\n]{0,80}?)?[*_ \t]*"
-    r"(?::|=|(?:is|was|are|will be|would be|must be|should be)\b"
+    r"(?::|=|(?:is|was|are)(?=n['’]t\b)|(?:is|was|are|will be|would be|must be|should be)\b"
     r"(?:[ \t]*(?:therefore|thus|then)\b,?)?[ \t]*:?)"
     # German, French, Spanish, Italian, Portuguese, Russian
-    r"|\b(?:antwort|lösung|ergebnis|réponse|respuesta|risposta|resposta|ответ)\b"
+    r"|\b(?:antwort|lösung|ergebnis|réponse|respuesta|risposta|resposta|ответ|(?:richtigen|korrekten) "
+    r"antworten|bonnes réponses|respuestas correctas|risposte corrette|respostas corretas|"
+    r"правильные ответы)\b"
     r"(?:[ \t]+(?:auf|à|a la|alla|à|correcte?|correcta|corretta|correta|final|finale|на|est donc)"
     r"\b[^.:\n]{0,60}?)?[*_ \t]*"
-    r"(?::|=|[—–-](?=\s)|(?:ist|lautet|wäre|beträgt|est|es|è|é|será|sera|равен|"
+    r"(?::|=|[—–-](?=\s)|(?:ist|sind|laute[tn]|wäre|beträgt|est|sont|es|son|è|sono|é|são|será|sera|"
+    r"равен|"
     r"равно)(?![\w'’])[ \t]*:?)"
     # Chinese, Japanese, Korean
     r"|(?:答案|正确选项|正確答案)[*_ ]*(?:是|为|為|[:：])[:： ]*|(?:^|(?<=\n))答[:：]"
@@ -51,14 +55,18 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _NOT_BUT = re.compile(
-    r"^(?:not|nicht|pas|no|non|não|не|不是)\b[^.\n]{1,80}?,?\s*\b(?:but|sondern|mais|sino|ma|"
-    r"bensì|mas|а|而是)\b",
+    r"^(?:n['’]t|not|nicht|pas|no|non|não|не|不是|ليست?)\b[^.\n]{1,80}?,?\s*\b(?:but|rather|it['’]s|"
+    r"it is|sondern|mais|sino|ma|bensì|mas|а|而是|بل)\b"
+    # What is denied stands first there.
+    r"|^[^.。\n]{1,80}?(?:(?:では|じゃ)なくて?[、,]?|[이가]?\s*아니라|नहीं,?\s*बल्कि)\s*",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
-    r"^(?:not|nicht|pas|n'est pas|no es|non è|não|не|不是|ではない|아니)(?!\w)(?!\s+(?:only|nur|"
+    r"^(?:n['’]t|not|nicht|pas|n'est pas|no es|non è|não|не|不是|ليست?)(?!\w)(?!\s+(?:only|nur|"
     r"just|nec|enough|possible|known|defined|"
-    r"given|a\b|an\b|applicable|available|sure|guilty))(?!(?-i:(?<=Not) [A-Z][a-z]))",
+    r"given|a\b|an\b|applicable|available|sure|guilty))(?!(?-i:(?<=Not) [A-Z][a-z]))"
+    r"|^[^.。\n]{1,80}?(?:(?:では|じゃ)(?:ない|ありません)(?:です)?|[이가]\s*아(?:니|닙)[^\s.]{0,3}|"
+    r"नहीं है)[.。।\s]*$",
     re.IGNORECASE,
 )
 """A denial, and no title such as "Not Fade Away"."""

@@ -32,13 +32,24 @@ _DOZENS: Final = {
     "pt": "dúzia", "ru": "дюжина",
 }  # fmt: skip
 _FURTHER_SCALES: Final[Mapping[str, Mapping[str, int]]] = {
-    "en": {"hundred": 100, "bn": 10**9, "mn": 10**6, "mm": 10**6, "tn": 10**12, "mil": 10**6},
+    "en": {
+        "hundred": 100, "bn": 10**9, "mn": 10**6, "mm": 10**6, "tn": 10**12, "mil": 10**6,
+        # Words of other languages that are no English ones, for answers whose question tells none.
+        **dict.fromkeys(("mio", "mln", "millionen", "millón", "millones", "milione", "milioni",
+                         "milhão", "milhões"), 10**6),
+        **dict.fromkeys(("mrd", "mld", "milliarde", "milliarden", "milliard", "milliards",
+                         "mil millones", "miliardo", "miliardi", "bilhão", "bilhões"), 10**9),
+        "tsd": 10**3, "billionen": 10**12,
+    },
     "de": {"hundert": 100, "mio": 10**6, "mrd": 10**9, "tsd": 10**3},
     "fr": {"md": 10**9, "mds": 10**9, "mio": 10**6},
     "it": {"mila": 10**3, "mln": 10**6, "mld": 10**9},
     "pt": {"mi": 10**6, "bi": 10**9, "biliões": 10**12, "milhão": 10**6},
     "ru": {"тыс": 10**3, "млн": 10**6, "млрд": 10**9},
-}
+    "zh": {"十万": 10**5, "百万": 10**6, "千万": 10**7, "十亿": 10**9, "百亿": 10**10},
+    "ja": {"十万": 10**5, "百万": 10**6, "千万": 10**7, "十億": 10**9, "百億": 10**10, "千": 10**3},
+    "ko": {"백": 100, "십만": 10**5, "백만": 10**6, "천만": 10**7, "십억": 10**9, "백억": 10**10},
+}  # fmt: skip
 """What people write beside CLDR's compact forms."""
 _NOT_CLDR: Final = {
     "mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour", "sec": "second",

@@ -76,12 +76,15 @@ _NO_NUMBER = re.compile(
     r"\d\s?/\s?\d+\s?/\s?\d|(?<![eE])\d+\.\d+\.\d|\d[%°]?-[$€£]?\d(?!.*[=*/+^(])"
     r"|\b0[xX][0-9A-Fa-f]"
     r"|^\D{0,2}\d+(?:\.\d+)? (?:- |-)\D?\d+(?:\.\d+)?\s*[A-Za-z€%]"
+    r"|^(?!\d{1,3}(?: \d{3})+$)\+?\(?\d+\)?(?: \d+)+$"
 )
 """Dates, telephone numbers, scores, ranges, versions: signs between parts are no operators; 0x1F."""
 _BOLD = re.compile(r"\*\*([^*]{1,60})\*\*")
 _SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_√∛]|\d\.\(\d")
 """Formulas and repeating decimals, whose first digits are not their value."""
-_NAMED_VALUE = re.compile(r"(?:^|[,;]|\band)\s*([A-Za-z]\w{0,8})\s*=")
+_NAMED_VALUE = re.compile(
+    r"(?:^|[,;]|\b(?:and|or|und|oder|et|ou|y|o|e|ed|и|или)\b)\s*[A-Za-z]\w{0,8}\s*="
+)
 _INLINE_MATH = re.compile(r"(?<![\\\w])\$(?![\s$])([^$]{1,60})(?<![\s\\])\$(?![\d$])")
 """Dollars about a formula, not before an amount: `$2k$`, but not `$28 + $10`."""
 _ASCENDING = re.compile(r"(\d+(?:\.\d+)?)\s*-\s*\D?(\d+(?:\.\d+)?)")
@@ -207,8 +210,8 @@ def _without_spaces(match: re.Match[str]) -> str:
 
 
 def _gives_several(cleaned: str) -> bool:
-    """Whether it gives values to several names: `x = 3, y = 5`."""
-    return len(set(_NAMED_VALUE.findall(cleaned))) > 1
+    """Whether it gives several values to names: `x = 3, y = 5`, `x = 2 or x = -2`."""
+    return len(_NAMED_VALUE.findall(cleaned)) > 1
 
 
 def _is_no_number(cleaned: str) -> bool:

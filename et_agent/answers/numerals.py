@@ -54,7 +54,8 @@ _SURELY_COMMA: Final = re.compile(
     r"(?<![\w.,])(?:\d{1,3}(?:\.\d{3})+,\d|\d+,\d{1,2}(?![\d,.]\d|\d)|\d{1,3}\.000\b)"
 )
 _MOST_CHARACTERS: Final = 4000
-_NUMBER: Final = r"(?:\d+(?:\.\d+)?(?:\s?/\s?\d+)?)"
+_NUMBER: Final = r"(?:(?:\d+ (?=\d+/\d))?\d+(?:\.\d+)?(?:\s?/\s?\d+)?)"
+"""Mixed numbers too: "4 1/2"."""
 _INSIDE: Final = re.compile(r"[(\[{][\s$-]*$")
 _UNIT_BEHIND: Final = re.compile(r"\s?(?:[^\W\d_]|[€$£%°₽])")
 _UNIT_BEFORE: Final = re.compile(r"[€$£¥₹₽]\s?-?$")
@@ -232,8 +233,9 @@ def _product(number: str, scale: int) -> str:
 
 
 def _fraction(number: str) -> Fraction:
-    top, _, bottom = number.replace(" ", "").partition("/")
-    return Fraction(top) / (Fraction(bottom) if bottom.strip("0") else 1)
+    *whole, part = re.sub(r"\s?/\s?", "/", number.strip()).split()
+    top, _, bottom = part.partition("/")
+    return sum(map(Fraction, whole), Fraction(top) / (Fraction(bottom) if bottom.strip("0") else 1))
 
 
 def _written(value: Fraction) -> str:

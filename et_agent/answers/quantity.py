@@ -6,7 +6,7 @@
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -117,8 +117,10 @@ def _with_smaller_parts(
             # "5 km north": words that hold no further number.
             return total if _MORE_WORDS.fullmatch(text, end) else None
         part, end = _read(match, convention)
-        if part is None or not part.unit or part.unit.startswith(("noun:", "currency:")):
+        if part is None or not part.unit or part.unit.startswith("noun:"):
             return None
+        if part.unit.endswith("/100") and last.unit.startswith("currency:"):
+            part = replace(part, unit=f"{last.unit}/100")  # cents are of the money before them
         larger, smaller = in_base_units(last.unit), in_base_units(part.unit)
         if larger.dimension != smaller.dimension or larger.factor <= smaller.factor:
             return None

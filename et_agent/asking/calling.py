@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -175,10 +175,15 @@ class CallForm:
     def _marker(self) -> re.Pattern[str]:
         """Where a call begins."""
         if self.format.opening:
-            return re.compile(re.escape(self.format.marker))
+            return re.compile(_led(self.format.marker, re.escape))
         # The prompt has the marker already: the reply begins with a tool's name.
         names = "|".join(map(re.escape, self.schemas))
         return re.compile(rf"\A(?=(?:{names}){re.escape(self.format.middle)})")
+
+    @cached_property
+    def _opening(self) -> str:
+        """The pattern of what stands before the first name."""
+        return _led(self.format.opening, slotted)
 
     @cached_property
     def _bare(self) -> "_Bare | None":
@@ -282,7 +287,7 @@ class CallForm:
             marker = self._marker.search(text)
             if marker is None:
                 raise ValueError("there is no call")
-            opening = re.compile(slotted(self.format.opening)).match(text, marker.start())
+            opening = re.compile(self._opening).match(text, marker.start())
             if opening is None:
                 raise ValueError("no call follows the marker")
             found = read_calls(self.format, text, opening.end(), self.schemas)
@@ -311,6 +316,13 @@ class CallForm:
             return bool(self._calls(text))
         except ValueError:
             return False
+
+
+def _led(text: str, pattern: Callable[[str], str]) -> str:
+    """The pattern of a text; spaces that lead it may be missing where a reply begins with it."""
+    bare = text.lstrip(" ")
+    spaces = text[: len(text) - len(bare)]
+    return rf"(?:\A|{spaces}){pattern(bare)}" if spaces else pattern(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,8 @@
-"""Thoughts and answers as tokens: which part a path is in, and grammars that begin after a thought.
-
-A mark of a thought may be a control token, which stands for no text. Paths are therefore read as bytes
-in which each control token of a mark has a stand-in, and the marks are looked for in the same form.
-"""
+"""Thoughts and answers as tokens: which part a path is in, and grammars that begin after a thought."""
 
 import bisect
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -20,7 +15,8 @@ from et_agent.decoding.marks import without_begun
 from et_agent.engines.base import LanguageModel
 from et_agent.errors import DecodeError, UnsupportedModelError
 from et_agent.templates.messages import Message
-from et_agent.templates.reasoning import PromptState, ReasoningFormat
+from et_agent.templates.reasoning import ReasoningFormat
+from et_agent.templates.thoughts import PromptState, Spans, stand_in
 
 __all__ = [
     "PartReader",
@@ -31,31 +27,20 @@ __all__ = [
     "unthinking_tokens",
 ]
 
-_STAND_IN: Final = re.compile(rb"\xff\d+\xff")
-_SPACES: Final = b" \t\r\n"
 _TAIL: Final = 64
 """Tokens at the end of a prompt in which it opens or closes a thought."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """A path's thoughts and what it says besides.
+class Parts(Spans):
+    """A path's thoughts and what it says besides; `text` has stand-ins for control tokens of marks.
 
     Attributes:
-        text: The path's bytes, with stand-ins for control tokens of marks.
-        thoughts, answers: First byte of each part and the one after its last.
-        open: Whether the last thought has not ended.
-        decided: Whether it is in a thought or an answer; False as long as it may still begin a thought.
         start: Tokens before the answer, or before the answer's part after the last thought; the whole
             path within a thought, and where it is not decided.
         thought_at: Where the last thought's text begins, tokens; None without any.
     """
 
-    text: bytes
-    thoughts: tuple[tuple[int, int], ...]
-    answers: tuple[tuple[int, int], ...]
-    open: bool
-    decided: bool
     start: int
     thought_at: int | None
 
@@ -64,25 +49,6 @@ class Parts:
         """Those of a path of a model that has no thoughts."""
         whole = ((0, len(text)),)
         return cls(text, (), whole, open=False, decided=True, start=0, thought_at=None)
-
-    @property
-    def thought(self) -> str | None:
-        """The thoughts, joined by an empty line; None without any."""
-        found = [_plain(self.text[slice(*span)]).strip() for span in self.thoughts]
-        return "\n\n".join(filter(None, found)) if found else None
-
-    @property
-    def answer(self) -> str:
-        """What it says apart from thoughts."""
-        return "".join(_plain(self.text[slice(*span)]) for span in self.answers)
-
-    @property
-    def offset(self) -> int | None:
-        """Where the answer begins in the path's text, bytes; None where a thought stands in it."""
-        if len(self.answers) > 1:
-            return None
-        begins = self.answers[0][0] if self.answers else len(self.text)
-        return len(_STAND_IN.sub(b"", self.text[:begins]))
 
 
 class PartReader(Protocol):
@@ -126,34 +92,16 @@ class Thoughts:
         self.header = model.template_tokens(f"{form.after_closing}{form.answer}")
         """What the template then writes before the answer."""
         self._pieces = _Pieces(model)
-        opening, closing = self._mark(form.opening), self._mark(form.closing)
-        header, turn, self._ends = map(self._mark, (form.answer, form.turn, form.answer_end))
-        self._opening_bytes, self._closing_bytes = opening, closing
-        self._header_bytes, self._turn = header, turn
-        self._opening, self._closing = (re.compile(re.escape(one)) for one in (opening, closing))
-        rest = re.escape(header.removeprefix(turn))
-        self._header = re.compile(rb"\s*(?:%s)?%s" % (re.escape(turn), rest) if header else b"")
-        self.state: PromptState = self._state(prompt)
+        self._marks = form.marks(self._mark)
+        self.state: PromptState = self._marks.state(self._tail(prompt))
         """How the prompt leaves the thought."""
 
     def _mark(self, text: str) -> bytes:
         """A mark as paths have it; its control tokens get stand-ins from here on."""
         tokens = self._model.template_tokens(text) if text else []
         for token in tokens:
-            self._pieces[token] = self._model.token_bytes(token) or b"\xff%d\xff" % token
+            self._pieces[token] = self._model.token_bytes(token) or stand_in(token)
         return b"".join(self._pieces[token] for token in tokens)
-
-    def _state(self, prompt: Sequence[int]) -> PromptState:
-        tail = self._tail(prompt)
-        if tail.endswith(self._opening_bytes):
-            return "open"
-        if self._header_bytes and tail.endswith(self._header_bytes):
-            return "closed"
-        # What ends a thought may end other messages too, where thoughts are messages.
-        closed = self._closing.pattern
-        if self._turn:
-            closed = rb"%s\s*%s\s*%s" % (self._opening.pattern, closed, re.escape(self._turn))
-        return "closed" if re.search(closed + rb"\Z", tail) else "free"
 
     def _tail(self, prompt: Sequence[int]) -> bytes:
         return b"".join(self._pieces[token] for token in prompt[-_TAIL:]).rstrip()
@@ -161,7 +109,7 @@ class Thoughts:
     def header_after(self, prompt: Sequence[int]) -> list[int]:
         """Tokens that an answer without a thought begins with after a prompt; [] for none."""
         header = self.form.answer
-        if not header or self._tail(prompt).endswith(self._header_bytes):
+        if not header or self._tail(prompt).endswith(self._marks.header):
             return []
         return self._model.template_tokens(header.removeprefix(self.form.turn))
 
@@ -174,75 +122,35 @@ class Thoughts:
     def parts(self, tokens: Sequence[int]) -> Parts:
         """The thoughts and the answer of a path's generated tokens."""
         pieces = [self._pieces[token] for token in tokens]
-        text = b"".join(pieces)
-        thoughts: list[tuple[int, int]] = []
-        said: list[tuple[int, int]] = []
-        inside, at = self.state == "open", 0
-        while True:
-            found = self._closing.search(text, at) if inside else self._next_opening(text, at)
-            end = len(text) if found is None else found.start()
-            (thoughts if inside else said).append((at, end))
-            if found is None:
-                break
-            inside, at = not inside, found.end()
-        decided = inside or bool(thoughts) or not self._may_open(text)
+        spans, at = self._marks.spans(b"".join(pieces), self.state)
         starts = [0, *itertools.accumulate(map(len, pieces))]
+        thoughts, within = spans.thoughts, spans.open or not spans.decided
         return Parts(
-            text,
-            tuple(thoughts),
-            tuple(self._answers(text, said, spaced=not thoughts)),
-            open=inside,
-            decided=decided,
-            start=_tokens_before(starts, at) if decided and not inside else len(tokens),
+            spans.text,
+            thoughts,
+            spans.answers,
+            open=spans.open,
+            decided=spans.decided,
+            start=len(tokens) if within else _tokens_before(starts, at),
             thought_at=_tokens_before(starts, thoughts[-1][0]) if thoughts else None,
         )
-
-    def _next_opening(self, text: bytes, at: int) -> re.Match[bytes] | None:
-        """The next mark that begins a thought, from a byte of what is said on; one in code is text."""
-        found = self._opening.finditer(text, at)
-        if _STAND_IN.search(self._opening_bytes):
-            return next(found, None)  # a control token is not quoted
-        return next((one for one in found if not _in_code(text[at : one.start()])), None)
-
-    def _answers(
-        self, text: bytes, said: Sequence[tuple[int, int]], *, spaced: bool
-    ) -> Iterator[tuple[int, int]]:
-        """What of the text outside of thoughts is said; `spaced` keeps spaces before it."""
-        first = True
-        for at, end in said:
-            header = self._header.match(text, at, end)
-            begins = at if header is None else header.end()
-            ends = text.find(self._ends, begins, end) if self._ends else -1
-            ends = end if ends < 0 else ends
-            if not spaced:
-                if not text[begins:ends].strip():
-                    continue
-                if first:
-                    begins = ends - len(text[begins:ends].lstrip(_SPACES))
-            first = False
-            yield begins, ends
-
-    def _may_open(self, text: bytes) -> bool:
-        """Whether a path that has no thought so far may be about to begin one."""
-        begun = text.strip()
-        return self.state != "closed" and self._opening_bytes.startswith(begun)
 
     def settled(self, parts: Parts) -> Parts:
         """Those of a path that goes on, without what its next tokens may make a mark."""
         if not parts.decided:
             return replace(parts, answers=())
-        spans = parts.thoughts if parts.open else parts.answers
+        marks, spans = self._marks, parts.thoughts if parts.open else parts.answers
         if not spans:
             return parts
         *earlier, (at, end) = spans
         text = parts.text[at:end]
         if parts.open:
-            kept = without_begun(text, [self._closing_bytes])
+            kept = without_begun(text, [marks.closing])
             return replace(parts, thoughts=(*earlier, (at, at + len(kept))))
-        header = self._header_bytes, self._header_bytes.removeprefix(self._turn)
+        header = marks.header, marks.header.removeprefix(marks.turn)
         if any(one.startswith(text.lstrip()) for one in header if one):
             return replace(parts, answers=tuple(earlier))
-        kept = without_begun(text, [self._opening_bytes, self._ends])
+        kept = without_begun(text, [marks.opening, marks.ends])
         return replace(parts, answers=(*earlier, (at, at + len(kept))))
 
     def reached(self, parts: Parts) -> bool:
@@ -265,16 +173,6 @@ class _Pieces(dict[int, bytes]):
     def __missing__(self, token: int) -> bytes:
         self[token] = self._model.token_bytes(token)
         return self[token]
-
-
-def _plain(text: bytes) -> str:
-    return _STAND_IN.sub(b"", text).decode("utf-8", "replace")
-
-
-def _in_code(said: bytes) -> bool:
-    """Whether a text ends within a block of code or between backticks."""
-    rest = said.rpartition(b"\n")[2].replace(b"```", b"")
-    return said.count(b"```") % 2 == 1 or rest.count(b"`") % 2 == 1
 
 
 def _tokens_before(starts: Sequence[int], byte: int) -> int:

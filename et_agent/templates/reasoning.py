@@ -6,14 +6,13 @@ that templates have. What stands around the thought are its marks. Where a templ
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["PromptState", "ReasoningFormat", "Render", "reasoning_format"]
+from et_agent.templates.thoughts import Marks, PromptState
 
-PromptState = Literal["open", "closed", "free"]
-"""How a prompt ends: inside a thought, after an empty one, or where the model may think or not."""
+__all__ = ["ReasoningFormat", "Render", "reasoning_format"]
 
 
 class Render(Protocol):
@@ -49,12 +48,20 @@ _SWITCHES: Final[tuple[tuple[str, object, object], ...]] = (
 _GRADED: Final = frozenset({"reasoning_effort", "thinking_budget"})
 """Switches that may only make thoughts shorter: off is what closes the thought in the prompt."""
 
-_MARK: Final = re.compile(r"<\|close\|>\w+<\|sep\|>|<[^<>\n]{1,60}>|\[/?[A-Z][A-Z ]{1,40}\]")
+_MARK: Final = re.compile(
+    r"<\|close\|>\w+<\|sep\|>|<[^<>\n]{1,60}>|\[/?[A-Z][A-Z ]{1,40}\]|◁[^◁▷\n]{1,40}▷"
+)
 _CLOSING_TAG: Final = re.compile(
     r"</((?:\w+:)?think(?:ing)?(?::\w+)?)>|\[/(THINK)\]|<\|END_(THINKING)\|>"
 )
+_CLOSING: Final = re.compile(
+    r"</[^<>{}%\s]{1,40}>|\[/[^\[\]{}%\s]{1,40}\]|<\|(?:/|END_)\w{1,40}\|>|◁/[^◁▷{}%\s]{1,40}▷"
+)
+_MOST_CLOSINGS: Final = 12
 _PAIRS: Final = (
     (re.compile(r"</([^<>]+)>"), "<{}>"),
+    (re.compile(r"<\|/(\w+)\|>"), "<|{}|>"),
+    (re.compile(r"◁/([^◁▷]+)▷"), "◁{}▷"),
     (re.compile(r"\[/([^\[\]]+)\]"), "[{}]"),
     (re.compile(r"<\|END_([A-Z_]+)\|>"), "<|START_{}|>"),
     (re.compile(r"<\|close\|>(\w+)<\|sep\|>"), "<|open|>{}<|sep|>"),
@@ -97,34 +104,32 @@ class ReasoningFormat:
         """What the template writes from the end of a thought to the answer."""
         return f"{self.before_closing}{self.closing}{self.after_closing}{self.answer}"
 
+    def marks(self, spell: Callable[[str], bytes] | None = None) -> Marks:
+        """What stands around thoughts and answers, for a text or as `spell` has it."""
+        texts = self.opening, self.closing, self.answer, self.turn, self.answer_end
+        return Marks(*map(spell or _utf8, texts))
+
     def state_of(self, prompt: str) -> PromptState:
         """How the end of a prompt leaves the thought.
 
         Args:
             prompt: The prompt, or its end.
         """
-        end = prompt.rstrip()
-        if end.endswith(self.opening):
-            return "open"
-        if end.endswith(self.closing) or (self.answer and end.endswith(self.answer)):
-            return "closed"
-        empty = end.removesuffix(self.turn).rstrip().removesuffix(self.closing).rstrip()
-        return "closed" if self.turn and empty.endswith(self.opening) else "free"
+        return self.marks().state(_utf8(prompt))
 
     def parted(self, text: str) -> tuple[str, str] | None:
         """Thought and answer of a text that begins with a thought; None for another text."""
-        thought, found, answer = text.partition(self.closing)
-        begins = thought.lstrip().startswith(self.opening)
-        if not found or not (begins or self.opening not in text):
+        begins = text.lstrip().startswith(self.opening)
+        if not begins and self.opening in text:
             return None
-        if begins:
-            thought = thought.lstrip().removeprefix(self.opening)
-        for header in (self.answer, self.answer.removeprefix(self.turn)):
-            if header and answer.lstrip().startswith(header):
-                answer = answer.lstrip().removeprefix(header)
-        if self.answer_end:
-            answer = answer.partition(self.answer_end)[0]
-        return thought.strip(), answer.lstrip()
+        # Without its mark, the thought began in the prompt.
+        found, _ = self.marks().spans(_utf8(text), "free" if begins else "open")
+        return None if found.open else (found.thought or "", found.answer)
+
+
+def _utf8(text: str) -> bytes:
+    """The bytes of a text, which may have halves of surrogate pairs."""
+    return text.encode("utf-8", "replace")
 
 
 _KNOWN: Final = (
@@ -171,7 +176,7 @@ def reasoning_format(source: str, render: Render) -> ReasoningFormat | None:
         return None
     switches = [one for one in _SWITCHES if one[0] in source]
     ways: list[Mapping[str, Any]] = [{}, *({name: on} for name, on, _ in switches)]
-    found = _from_text(source)
+    found = _from_text(source, probe)
     shown = next((turn for way in ways if (turn := probe.turn(way)) is not None), None)
     if shown is not None:
         found = _from_turn(shown, bare, found)
@@ -222,6 +227,12 @@ class _Probe:
         between, said, after = rest.partition(_SAID)
         return _Turn(before, between, after) if thought and said else None
 
+    def cuts(self, closing: str) -> bool:
+        """Whether it leaves out what stands before a mark in an earlier turn's text."""
+        said = {"role": "assistant", "content": f"{_THOUGHT}{closing}{_SAID}"}
+        whole = self.whole({}, said, {"role": "user", "content": _ASKED})
+        return whole is not None and _SAID in whole and _THOUGHT not in whole
+
 
 def _from_turn(turn: _Turn, bare: str, known: ReasoningFormat | None) -> ReasoningFormat | None:
     """The format that a turn with a thought shows."""
@@ -229,11 +240,9 @@ def _from_turn(turn: _Turn, bare: str, known: ReasoningFormat | None) -> Reasoni
         opening, closing = known.opening, known.closing
     else:
         first = _MARK.search(turn.between)
-        if first is None:
-            return known
-        closing = first[0]
+        closing = turn.between.strip() if first is None else first[0]
         opening = _opening_of(closing, turn, bare)
-        if not opening:
+        if not opening or not closing:
             return known
     before_closing, _, rest = turn.between.partition(closing)
     header = rest.strip()
@@ -268,13 +277,17 @@ def _overlap(prompt: str, header: str) -> str:
     )
 
 
-def _from_text(source: str) -> ReasoningFormat | None:
-    """The format whose marks stand in a template's text."""
+def _from_text(source: str, probe: _Probe) -> ReasoningFormat | None:
+    """The format whose marks stand in a template's text: well-known ones, or those that it cuts at."""
     for marks, form in _KNOWN:
         if all(mark in source for mark in marks):
             return form
     tag = _CLOSING_TAG.search(source)
-    return None if tag is None else ReasoningFormat(_paired(tag[0]), tag[0])
+    if tag is not None:
+        return ReasoningFormat(_paired(tag[0]), tag[0])
+    closings = [one for one in dict.fromkeys(_CLOSING.findall(source)) if _paired(one)]
+    cut = next((one for one in closings[:_MOST_CLOSINGS] if probe.cuts(one)), None)
+    return None if cut is None else ReasoningFormat(_paired(cut), cut)
 
 
 def _paired(closing: str) -> str:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from et_agent.answers import extract
@@ -105,3 +107,10 @@ def test_a_box_may_name_its_option_in_any_usual_way(text: str) -> None:
 def test_other_words_of_a_box_name_no_option(text: str) -> None:
     options = options_of("Which?\nA) red\nB) green\nC) blue")
     assert letter_in_value(text, options) is None
+
+
+@pytest.mark.parametrize("said", ["A, ", "A and ", "not A, ", "A or B, "])
+def test_letters_without_end_are_read_in_time(said: str) -> None:
+    began = time.process_time()
+    letter_in_prose(said * 1300, {"A": "trout", "B": "whale"})
+    assert time.process_time() - began < 0.2

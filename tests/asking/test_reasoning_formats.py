@@ -1,5 +1,6 @@
 """Every reasoning format in every answer kind: what is thought is no answer, what follows is."""
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from et_agent.asking.options import AskOptions
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader
 from et_agent.decoding.greedy import Greedy
-from et_agent.engines.scripted import END
+from et_agent.engines.scripted import END, TOOL_FORMAT
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.reasoning import ReasoningFormat
 from tests.templates.thinking import ANSWER, CASES, THOUGHT
@@ -31,12 +32,34 @@ KINDS = {
     "code": ("```python\nx = 5\n```", "```python\nx = 7\n```", "x = 7", "Write Python code."),
 }
 """What is thought, what is said, the answer, and the question."""
+PAIRS = [
+    *zip(CASES, itertools.cycle(KINDS), strict=False),
+    *(("harmony", kind) for kind in KINDS),
+]
+"""Every format and every kind, and channels with each."""
 SCHEMA: Any = {
     "type": "object",
     "properties": {"total": {"type": "integer"}},
     "required": ["total"],
     "additionalProperties": False,
 }
+
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}},
+            "required": ["a"],
+        },
+    },
+}
+
+
+def call(number: int) -> str:
+    written = json.dumps({"a": number})
+    return f"{TOOL_FORMAT.opening}add{TOOL_FORMAT.middle}{written}{TOOL_FORMAT.closing}"
 
 
 def form_of(name: str) -> ReasoningFormat:
@@ -107,3 +130,53 @@ def test_a_schema_holds_after_the_thought(name: str) -> None:
     assert result.answer is not None
     assert json.loads(result.answer) == {"total": 7}
     assert result.reasoning == 'Is it {"total": 5}?'
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_an_answer_that_max_tokens_cuts_off_is_none(name: str, kind: str) -> None:
+    thought, said, _, question = KINDS[kind]
+    whole = CASES[name].reply
+    # What is written between the thought's end and the answer, such as a header, takes its tokens.
+    between = whole[: whole.index(ANSWER)].rpartition(form_of(name).closing)[2]
+    decoder = Greedy(max_tokens=len(between) + 3)
+    result = asked(name, reply(name, thought, said), question, kind=kind, decoder=decoder)
+    assert (result.answer, result.reasoning) == (None, thought)
+    assert result.tree is not None
+    (leaf,) = result.tree.leaves
+    assert leaf.finish == "length"
+    assert said.startswith(leaf.text.strip())
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_a_thought_that_its_limit_cuts_off_is_closed_and_answered(name: str, kind: str) -> None:
+    thought, said, answer, question = KINDS[kind]
+    form, whole = form_of(name), CASES[name].reply
+    begun = whole[: whole.index(THOUGHT)]
+    text = f"{begun}{thought[:4]}{form.closing_text}{said}{form.answer_end}"
+    # What stands between the mark and the thought's first word is counted too.
+    limit = 4 + len(begun.removeprefix(form.opening))
+    result = asked(name, text, question, kind=kind, max_thinking_tokens=limit)
+    assert (result.answer, result.reasoning) == (answer, thought[:4].strip())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stop_sequences_end_answers_and_no_thoughts(name: str) -> None:
+    text = reply(name, "one. two. three", "The answer is 7. Or 8.")
+    result = asked(name, text, "How many?", kind="number", stop=["."], system_prompt="")
+    assert (result.answer, result.reasoning) == ("7", "one. two. three")
+    assert result.tree is not None
+    assert result.tree.leaves[0].text.strip() == "The answer is 7"
+
+
+@pytest.mark.parametrize("choice", ["auto", "any", "add"])
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_is_one_after_the_thought_only(name: str, choice: str) -> None:
+    form, whole = form_of(name), CASES[name].reply
+    begun = whole[: whole.index(THOUGHT)]
+    # A forced call follows where an answer's header would begin; a free one is found behind it.
+    forced = replace(form, answer=form.turn, answer_end="")
+    header = (form if choice == "auto" else forced).closing_text
+    text = f"{begun}Is it {call(1)}?{header}{call(7)}"
+    result = asked(name, text, "How many?", tools=[TOOL], tool_choice=choice)
+    assert [one.arguments for one in result.tool_calls] == [{"a": 7}]
+    assert result.reasoning == f"Is it {call(1)}?"

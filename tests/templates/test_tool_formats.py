@@ -108,6 +108,8 @@ def test_calls_are_written_forced_and_read(name: str, *, controls: bool, free: b
             (one["name"], one["arguments"]) for one in calls
         ]
         assert form.before(said) == ""
+        # Behind a thought, or a header, spaces before an answer are none of it.
+        assert form.calls(said.lstrip()) == form.calls(said)
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_TOOLS & set(TEMPLATES)))

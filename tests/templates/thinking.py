@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from et_agent.templates.reasoning import PromptState
+from et_agent.templates.thoughts import PromptState
 
 __all__ = ["CASES", "Case"]
 

@@ -89,9 +89,12 @@ _BETWEEN: Final = re.compile(
 """A range in a sentence; neither end is the number that the sentence gives."""
 _RATIO: Final = re.compile(r"\d+\s?/\s?\d+")
 _CODE: Final = re.compile(r"0\d+|\+\d+")
-_LETTERS: Final = re.compile(r"[^\W\d_]")
+_LETTERS: Final = re.compile(r"[^\W\d_]|\d\s?['’′]")
+"""Of a word, or the sign of a unit behind a number."""
 _DATED: Final = re.compile(r"\d[^\d]{0,12}[^\W\d_]{3,}|[^\W\d_]{3,}\.?,?\s+\d|[年月년월]")
-_COMPOUND: Final = re.compile(r"\d\s*[^\W\d_'′″\"]+\D{1,6}\d+\.?\d*\s*[^\W\d_'′″\"]")
+_COMPOUND: Final = re.compile(
+    r"\d\s*[^\W\d_]+\D{1,6}\d+\.?\d*\s*[^\W\d_]|\d\s?['’′]\s?\d+\.?\d*\s?[\"”″'’′]"
+)
 _YEAR_ASKED: Final = re.compile(
     r"\b(?:year|jahr|année|año|anno|ano|году?)\b|年|년|عام|سنة|वर्ष|साल", re.IGNORECASE
 )
