@@ -165,9 +165,10 @@ class SampledRequest(Request):
     @property
     def tokens_decoded(self) -> int:
         """Generated tokens, as the server counts them, else pieces of replies."""
-        told = self._usage.completion_tokens
-        # Of a cancelled run it is not known what the server has generated.
-        return super().tokens_decoded if told is None or self.run.cancelled else told
+        came, told = super().tokens_decoded, self._usage.completion_tokens
+        # Of a cancelled run it is not known what the server has generated. Some servers count one
+        # reply of n.
+        return came if told is None or self.run.cancelled else max(came, told)
 
     @property
     def reasoning_tokens(self) -> int | None:

@@ -152,6 +152,23 @@ def test_equal_choices_that_are_likely_count(behind: Behind) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_server_that_counts_one_reply_of_n_is_not_believed(behind: Behind) -> None:
+    texts = ["It is \\boxed{5}."] * 3 + ["\\boxed{6}"]
+
+    def tokens(usage: dict[str, int] | None) -> int:
+        _, model = behind(
+            lambda body: completion(
+                *map(choice, texts[: body["n"]]), **({"usage": usage} if usage else {})
+            )
+        )
+        return ask(model, QUESTION, decoder=CHAINS).usage.tokens_decoded
+
+    came = tokens(None)
+    assert came > 4
+    assert tokens({"completion_tokens": came // 4}) == came
+    assert tokens({"completion_tokens": came + 8}) == came + 8  # thoughts that are not sent
+
+
 def test_choices_that_nobody_asked_for_are_left_out(behind: Behind) -> None:
     texts = [choice("\\boxed{5}")] * 4 + [choice("\\boxed{6}")] * 4
     _, model = behind(lambda _: completion(*texts, usage={"completion_tokens": 900}))
