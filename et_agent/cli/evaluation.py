@@ -266,7 +266,7 @@ def score(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
+            metavar="MODEL", help="The run's model.", show_default="found by its name"
         ),
     ] = None,
     data: Annotated[
