@@ -24,12 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from llama_build import LLAMA, Build, choose_build, missing_compiler
+from llama_build import LLAMA, ROOT, Build, choose_build, missing_compiler
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from et_agent.weights.pip_settings import pip_settings  # noqa: E402
+from et_agent.weights.pip_settings import pip_settings
 
 LOCK = "requirements.lock"
 INPUTS = (
