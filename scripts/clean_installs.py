@@ -345,9 +345,9 @@ def check(
                 outcomes.append(outcome)
                 shown = "; ".join(outcome.faults) or f"{len(outcome.works)} checks"
                 say(f"  {what}, Python {outcome.python}: {outcome.seconds:.0f} s, {shown}")
+                if keep:
+                    write([outcome], [one for one, _ in installs(built)])
     print(table(outcomes), end="")
-    if keep:
-        write(outcomes, [what for what, _ in installs(built)])
     return [f"{one.what}, Python {one.python}: {what}" for one in outcomes for what in one.faults]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrap import LOCK, Environment, SetupError, base_python, run, say
+from bootstrap import LOCK, Environment, SetupError, base_python, pinned, run, say
 from llama_build import ROOT
 
 IMAGE = (
@@ -41,14 +42,19 @@ def pip_of(environment: Environment) -> list[str]:
 
 
 def resolve(uv: str, python: str, machine: str, listed: Path) -> None:
-    """Write what the image has, and what builds it, with hashes: versions are those of the lock."""
+    """Write what the image has, and what builds it, with the lock's versions and hashes."""
     wanted = listed.with_suffix(".in")
     wanted.write_text("\n".join(IMAGE) + "\n", "utf-8")
     command = [uv, "pip", "compile", str(wanted), "--group", "pyproject.toml:build", "--quiet"]
-    command += ["--constraints", LOCK, "--build-constraints", LOCK, "--generate-hashes"]
+    command += ["--constraints", LOCK, "--build-constraints", LOCK]
     command += ["--python-version", python, "--python-platform", f"{machine}-unknown-linux-gnu"]
     command += [option for name in OWN for option in ("--no-emit-package", name)]
     run([*command, "--no-header", "--no-annotate", "-o", str(listed)])
+    lock = (ROOT / LOCK).read_text("utf-8")
+    names = re.findall(r"^([\w.-]+)==([^\s;]+)", listed.read_text("utf-8"), re.MULTILINE)
+    # Markers go: pip would ask them of the Python that runs it.
+    cut = [re.sub(r" ;.*", " \\\\", pinned(lock, *one), count=1) for one in names]
+    listed.write_text("".join(cut), "utf-8")
 
 
 def fetch(pip: Sequence[str], python: str, machine: str, listed: Path, out: Path) -> None:

@@ -258,11 +258,28 @@ def test_the_wheelhouse_is_of_the_images_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(wheelhouse, "run", ran.append)
+
+    def run(command: list[str]) -> None:
+        ran.append(command)
+        if "compile" in command:
+            Path(command[-1]).write_text("numpy==2.5.5\ncolorama==0.4.6\n", "utf-8")
+
+    monkeypatch.setattr(wheelhouse, "run", run)
+    monkeypatch.setattr(wheelhouse, "ROOT", tmp_path)
+    (tmp_path / bootstrap.LOCK).write_text(
+        "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:aa\n    # via click\n"
+        "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:bb\n"
+        "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:cc \\\n"
+        "    --hash=sha256:dd\n    # via et-agent (pyproject.toml)\n",
+        "utf-8",
+    )
     wheelhouse.resolve("uv", "3.12", "aarch64", tmp_path / "requirements.txt")
     wheelhouse.fetch(["pip"], "3.12", "aarch64", tmp_path / "requirements.txt", tmp_path)
     compiled, downloaded = ran
-    assert "--generate-hashes" in compiled
+    assert (tmp_path / "requirements.txt").read_text("utf-8") == (
+        "numpy==2.5.5 \\\n    --hash=sha256:cc \\\n    --hash=sha256:dd\n"
+        "colorama==0.4.6 \\\n    --hash=sha256:aa\n"
+    )
     assert compiled[compiled.index("--constraints") + 1] == bootstrap.LOCK
     assert "aarch64-unknown-linux-gnu" in compiled
     assert {"--require-hashes", "--no-deps", "manylinux_2_36_aarch64"} <= set(downloaded)
