@@ -21,7 +21,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-all test-unit lint bench setup lock clean
+.PHONY: help ask test test-all test-unit lint bench setup lock dist wheelhouse clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -58,6 +58,12 @@ setup: ## make or mend the virtual environment, development tools included
 
 lock: ## resolve the dependencies anew (ARGS=--upgrade: to the newest)
 	$(call bootstrap,lock $(value ARGS))
+
+dist: setup ## build wheels and sdists into dist/ and look into them (ARGS=--check: try them)
+	"$(BIN)/python" scripts/distributions.py $(value ARGS)
+
+wheelhouse: setup ## fetch what the container is built from, without network, into wheels/
+	"$(BIN)/python" scripts/wheelhouse.py $(value ARGS)
 
 clean: ## remove the virtual environment and the tools' caches
 	$(call bootstrap,clean)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["old_names", "warn_of_old_name"]
+__all__ = ["old_names", "warn_of_old_name", "with_new_key"]
 
 
 def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:
@@ -35,3 +35,10 @@ def old_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(sys.modules[module], names[name])
 
     return find
+
+
+def with_new_key(data: Any, old: str, new: str) -> Any:
+    """The data of a record that was perhaps written when a field had its old name."""
+    if isinstance(data, Mapping) and old in data and new not in data:
+        return {new if key == old else key: value for key, value in data.items()}
+    return data

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from et_agent.answers.declining import NOT_THERE
 from et_agent.calibration.features import FeatureValues
 from et_agent.calibration.finding import CalibrationSource
-from et_agent.renaming import warn_of_old_name
+from et_agent.renaming import warn_of_old_name, with_new_key
 from et_agent.uncertainty.answer_distribution import AnswerShare
 from et_agent.validation import Frozen
 
@@ -175,10 +175,7 @@ class Usage(Frozen):
     @classmethod
     def _read_old(cls, data: Any) -> Any:
         """Results that were written earlier have `tokens_redone`."""
-        if isinstance(data, Mapping) and "tokens_redone" in data:
-            data = dict(data)
-            data["tokens_recomputed"] = data.pop("tokens_redone")
-        return data
+        return with_new_key(data, "tokens_redone", "tokens_recomputed")
 
     @property
     def tokens_redone(self) -> int:
@@ -263,8 +260,9 @@ class Node(Frozen):
     """Token ids."""
     weight: float
     """Total path weight of all leaves below, in [0, 1]."""
-    share: float
-    """Share of this branch at the fork where the node begins, in [0, 1]."""
+    branch_share: float
+    """Share of this branch at the fork where the node begins, in [0, 1]: `weight` divided by that of
+    the parent."""
     fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
     """Kind of the fork where the node begins; None for the first node."""
     entropies: tuple[float | None, ...]
@@ -283,6 +281,18 @@ class Node(Frozen):
     alternatives: tuple[tuple[TokenChoice, ...], ...] | None = None
     """The most likely tokens of each position, largest probability first, the one that came included.
     None unless `ask(…, alternatives=…)` was given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old(cls, data: Any) -> Any:
+        """Results that were written earlier have `share`."""
+        return with_new_key(data, "share", "branch_share")
+
+    @property
+    def share(self) -> float:
+        """The old name of `branch_share`."""
+        warn_of_old_name("Node.share", "branch_share")
+        return self.branch_share
 
 
 class TreeReport(Frozen):

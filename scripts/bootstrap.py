@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,12 +25,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from llama_build import LLAMA, Build, choose_build, missing_compiler
+from llama_build import LLAMA, ROOT, Build, choose_build, missing_compiler
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from et_agent.weights.pip_settings import pip_settings  # noqa: E402
+from et_agent.weights.pip_settings import pip_settings
 
 LOCK = "requirements.lock"
 INPUTS = (
@@ -80,9 +78,10 @@ def inputs(root: Path) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def pinned(lock: str, name: str) -> str:
+def pinned(lock: str, name: str, version: str = "") -> str:
     """Cut one package, its hashes included, out of a lock."""
-    return re.search(rf"^{re.escape(name)}==(?:.*\\\n)*.*\n", lock, re.MULTILINE)[0]  # type: ignore[index]
+    begins = f"{re.escape(name)}=={re.escape(version)}"
+    return re.search(rf"^{begins}(?:.*\\\n)*.*\n", lock, re.MULTILINE)[0]  # type: ignore[index]
 
 
 def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -318,13 +317,30 @@ def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bo
         raise SetupError(f"llama.cpp was built but does not load: {environment.python} tells why.")
 
 
+def published(environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings of uv without this machine's folders of packages.
+
+    They hold a part of what is published, for one Python, and a lock would have the hashes of that
+    part alone.
+    """
+    indexes = uv_environ(environ).get("UV_INDEX", "").split()
+    shared = " ".join(one for one in indexes if not one.startswith("file:"))
+    return {"UV_INDEX": shared, "UV_FIND_LINKS": ""}
+
+
 def make_lock(environment: Environment, options: Sequence[str]) -> None:
     """Resolve all dependencies for all platforms into the lock."""
     if not (uv := environment.find_uv()):
         raise SetupError("The lock is made by uv: run `make setup` first, or install uv.")
-    command = [uv, "pip", "compile", "pyproject.toml", "-o", LOCK, "--all-extras", *options]
-    command += ["--group", "dev", "--group", "build", "--universal", "--python-version", "3.11"]
-    run([*command, "--generate-hashes", "--no-header", "--quiet"])
+    lock = ROOT / LOCK
+    with tempfile.TemporaryDirectory() as place:
+        new = Path(place) / LOCK
+        # uv keeps the versions that it finds there; hashes it is to ask for again.
+        new.write_text(re.sub(r" \\\n +--hash=\S+", "", lock.read_text("utf-8")), "utf-8")
+        command = [uv, "pip", "compile", "pyproject.toml", "-o", str(new), "--all-extras", *options]
+        command += ["--group", "dev", "--group", "build", "--universal", "--python-version", "3.11"]
+        run([*command, "--generate-hashes", "--no-header", "--quiet"], published(os.environ))
+        lock.write_text(new.read_text("utf-8"), "utf-8")
 
 
 def main(command: str, *options: str) -> int:

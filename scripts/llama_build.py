@@ -13,12 +13,19 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from et_agent.extras import compiler_hint  # noqa: E402
+
 LLAMA = "llama-cpp-python"
+READY_MADE = "docs/install.md tells of ready-made builds."
 AMX_PROGRAM = Path(__file__).with_name("amx_probe.cpp").read_text("utf-8")
 PLAIN_PROGRAM = "#ifdef __AMX_TILE__\n#error AMX is still on\n#endif\nint main() { return 0; }\n"
 KEEP_STORES = ("-fno-tree-dce", "-fno-tree-dse", "-fno-dse", "-fno-dce")
@@ -29,11 +36,6 @@ FEATURES = re.compile(r"\b(?:(?:avx|amx|fma|f16c|bmi2|s?sse|sve|asimd|i8mm)\w*|s
 COMPILERS = (
     ("CC", "c", ("cc", "gcc", "clang"), "#include <stdio.h>\n"),
     ("CXX", "c++", ("c++", "g++", "clang++"), "#include <vector>\n"),
-)
-INSTALL = (
-    "Install gcc and g++, or clang (Debian, Ubuntu: sudo apt install build-essential; Fedora: sudo "
-    "dnf install gcc-c++ make; Alpine: sudo apk add build-base linux-headers; Arch: sudo pacman -S "
-    "base-devel; macOS: xcode-select --install)."
 )
 # Takes a program and flags, builds it and runs it: True where it works, None where it is no code.
 Probe = Callable[[str, Sequence[str]], bool | None]
@@ -57,7 +59,7 @@ def missing_compiler(environ: Mapping[str, str]) -> str:
         if not any(works(name, language, source) for name in tried):
             return (
                 f"llama.cpp is built from source, and no {language.upper()} compiler works here "
-                f"(tried {', '.join(tried)}).\n{INSTALL}"
+                f"(tried {', '.join(tried)}).\nFix: {compiler_hint()}. {READY_MADE}"
             )
     return ""
 

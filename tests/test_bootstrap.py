@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from et_agent.extras import compiler_hint
+
 pytest.importorskip("fcntl", reason="set-up by make is for POSIX systems")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -206,7 +208,9 @@ def test_without_a_compiler_nothing_is_probed(monkeypatch: pytest.MonkeyPatch) -
 def test_no_compiler_is_an_error_with_a_fix() -> None:
     said = llama_build.missing_compiler({"CC": "nothing-c"})
     assert "no C compiler works here (tried nothing-c)" in said
-    assert "build-essential" in said
+    assert compiler_hint() in said
+    assert "docs/install.md" in said
+    assert (ROOT / "docs" / "install.md").is_file()
     if llama_build.cxx_compiler({}, ""):
         assert llama_build.missing_compiler({}) == ""
 
@@ -448,6 +452,49 @@ def test_pips_settings_reach_uv(tmp_path: Path) -> None:
     assert found["UV_HTTP_TIMEOUT"] == "7"
     plain = bootstrap.uv_environ({"HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull})
     assert not [name for name in plain if name.startswith("UV_")]
+
+
+def test_a_lock_is_not_made_of_this_machines_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hold files for one Python, and no hash of any other would be in the lock."""
+    shared = "simple.example"
+    environ = {
+        "HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_EXTRA_INDEX_URL": f"file:///opt/some/simple {shared}",
+        "PIP_FIND_LINKS": "/opt/wheels",
+    }
+    assert bootstrap.uv_environ(environ)["UV_FIND_LINKS"] == "/opt/wheels"
+    assert bootstrap.published(environ) == {"UV_INDEX": shared, "UV_FIND_LINKS": ""}
+
+
+def test_a_new_lock_keeps_versions_and_asks_for_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / bootstrap.LOCK
+    lock.write_text(
+        "a==1 ; os_name == 'nt' \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via c\n",
+        "utf-8",
+    )
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    seen: list[str] = []
+
+    def compile(command: list[str], variables: dict[str, str]) -> None:
+        new = Path(command[command.index("-o") + 1])
+        seen.append(new.read_text("utf-8"))
+        if len(seen) == 2:
+            raise bootstrap.SetupError("no network")
+        new.write_text("the new lock", "utf-8")
+
+    monkeypatch.setattr(bootstrap, "run", compile)
+    monkeypatch.setattr(bootstrap.Environment, "find_uv", lambda self: "uv")
+    bootstrap.make_lock(bootstrap.Environment(tmp_path), ())
+    assert seen == ["a==1 ; os_name == 'nt'\n    # via c\n"]
+    assert lock.read_text("utf-8") == "the new lock"
+    with pytest.raises(bootstrap.SetupError):
+        bootstrap.make_lock(bootstrap.Environment(tmp_path), ())
+    assert lock.read_text("utf-8") == "the new lock"
 
 
 @pytest.mark.parametrize("set_of_packages", ["runtime", "dev"])

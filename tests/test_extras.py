@@ -1,5 +1,6 @@
 """What the core does without the packages of its extras."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from et_agent.cli import start
 from et_agent.errors import ModelDownloadError, SettingsError
 from et_agent.evaluation import plots
-from et_agent.extras import install_hint
+from et_agent.extras import compiler_hint, install_hint
 from et_agent.weights.catalog import locate
 from et_agent.weights.download import fetch
 from tests.weights.fetching import (
@@ -98,3 +99,34 @@ def test_the_hint_names_a_command_that_is_there(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr("et_agent.extras.find_spec", lambda name, pip=pip: pip)
         assert command in install_hint("all")
         assert install_hint("all").endswith("'et-agent[all]'")
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "command"),
+    [
+        ("linux", {"ID": "debian"}, "apt install build-essential"),
+        ("linux", {"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}, "apt install build-essential"),
+        ("linux", {"ID": "rocky", "ID_LIKE": "rhel centos fedora"}, "dnf install gcc-c++"),
+        ("linux", {"ID": "alpine"}, "apk add build-base"),
+        ("linux", {"ID": "endeavouros", "ID_LIKE": "arch"}, "pacman -S"),
+        ("linux", {"ID": "opensuse-leap", "ID_LIKE": "suse opensuse"}, "zypper install"),
+        ("darwin", {}, "xcode-select --install"),
+        ("win32", {}, "VCTools"),
+    ],
+)
+def test_the_compiler_of_each_system(
+    monkeypatch: pytest.MonkeyPatch, system: str, release: dict[str, str], command: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: release)
+    assert command in compiler_hint()
+    assert compiler_hint().count("`") == 2
+
+
+def test_another_system_gets_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> dict[str, str]:
+        raise OSError("no os-release")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "freedesktop_os_release", missing)
+    assert all(name in compiler_hint() for name in ("Debian", "Fedora", "macOS", "Windows"))

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from et_agent import MultiChain, ScriptedModel, ask, submit
-from et_agent.results import Usage
+from et_agent.results import AskResult, Usage
 
 OLD = [
     ("et_agent.decoding", "RunRequest", "RunInputs"),
@@ -49,3 +49,20 @@ def test_redone_tokens_are_read_as_recomputed_ones() -> None:
         match=r"Usage\.tokens_redone is deprecated and will be removed: use tokens_recomputed",
     ):
         assert old.tokens_redone == 7
+
+
+def test_the_share_of_a_node_is_read_as_that_of_its_branch() -> None:
+    with ScriptedModel.from_texts({"The answer is 4.": 0.5, "It is 5.": 0.5}) as model:
+        result = ask(model, "What is 2 + 2?", decoder=MultiChain(leaves=4), seed=1)
+    data = result.model_dump(mode="json")
+    for node in data["tree"]["nodes"]:
+        assert "share" not in node
+        node["share"] = node.pop("branch_share")
+    old = AskResult.model_validate(data)
+    assert old == result
+    assert old.tree is not None
+    with pytest.warns(
+        DeprecationWarning,
+        match=r"Node\.share is deprecated and will be removed: use branch_share",
+    ):
+        assert old.tree.nodes[-1].share == old.tree.nodes[-1].branch_share

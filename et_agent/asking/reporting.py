@@ -343,7 +343,7 @@ class _NodeBuilder:
                 text=path_text(self.model, tokens),
                 tokens=tokens,
                 weight=min(1.0, below),
-                share=min(1.0, below / before) if before > 0 else 0.0,
+                branch_share=min(1.0, below / before) if before > 0 else 0.0,
                 fork=None if fork is None else fork.kind.value,
                 entropies=tuple(map(_known, branch.entropies[cut])),
                 log_probs=tuple(map(_known, branch.log_probs[cut])),

@@ -123,8 +123,9 @@ SameAnswers = Annotated[
     typer.Option(
         "--same",
         case_sensitive=False,
-        help="Which answers are one: by meaning, as the model says too; by tests of their words; "
-        "or those of the same words.",
+        metavar="RULE",
+        help="Which answers are one. meaning: those that the model says mean the same; tests: by tests "
+        "of their words; words: those of the same words.",
         show_default="tests, and words with --passage",
         rich_help_panel=_PROMPT,
     ),

@@ -10,6 +10,8 @@ from et_agent.cli.guard import command
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from et_agent.cli.printed import Settings
+
 __all__ = ["config_app"]
 
 config_app = typer.Typer(help="Settings that hold where no option is given: model, threads, …")
@@ -94,7 +96,7 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     settings = config.read_config()
     rows = {key: (value, config.source_of(key)) for key, value in settings.model_dump().items()}
     if as_json:
-        found = {
+        found: Settings = {
             "settings": {
                 key: {"value": value, "from": where} for key, (value, where) in rows.items()
             },

@@ -265,9 +265,7 @@ def score(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME|PATH|hf:…", help="The run's model.", show_default="found by its name"
-        ),
+        typer.Option(metavar="MODEL", help="The run's model.", show_default="found by its name"),
     ] = None,
     data: Annotated[
         str | None,

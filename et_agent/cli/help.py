@@ -28,7 +28,6 @@ _CHANGED: Final = (
     "show_default",
     "rich_help_panel",
     "secondary_opts",
-    "metavar",
 )
 
 
@@ -96,8 +95,6 @@ class ShortHelpCommand(TyperCommand):
         one.show_default = False
         one.rich_help_panel = None
         one.secondary_opts = []
-        if one.name == "model":
-            one.metavar = "MODEL"
 
 
 def with_plain_flags(command: Any) -> Any:

@@ -1,7 +1,7 @@
 """`et-agent models`: list, pull, path, info."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from et_agent.cli.capabilities import Capability
+    from et_agent.cli.printed import Feature, KnownModel, LocalFiles, ModelFacts, ModelInfo
     from et_agent.weights.gguf import GgufInfo
     from et_agent.weights.local.finding import LocalModel, LocalModels
 
@@ -65,24 +66,23 @@ def list_(
 
     listed, default = list_models(), default_model()
     if as_json:
-        _print_json(
-            [
-                {
-                    "name": one.entry.name,
-                    "title": one.entry.title,
-                    "size": one.entry.size,
-                    "licence": one.entry.licence,
-                    "instruct": one.entry.instruct,
-                    "sha256": one.entry.sha256,
-                    "path": str(one.path),
-                    "cached": one.cached,
-                    "default": one.entry.name == default,
-                    "tried": one.entry.tried,
-                    "sources": [str(source) for source in one.entry.sources],
-                }
-                for one in listed
-            ]
-        )
+        known: list[KnownModel] = [
+            {
+                "name": one.entry.name,
+                "title": one.entry.title,
+                "size": one.entry.size,
+                "licence": one.entry.licence,
+                "instruct": one.entry.instruct,
+                "sha256": one.entry.sha256,
+                "path": str(one.path),
+                "cached": one.cached,
+                "default": one.entry.name == default,
+                "tried": one.entry.tried,
+                "sources": [str(source) for source in one.entry.sources],
+            }
+            for one in listed
+        ]
+        _print_json(known)
         return 0
     from rich.table import Table
     from rich.text import Text
@@ -117,7 +117,7 @@ def list_(
     return 0
 
 
-def _local_facts(there: "LocalModels") -> dict[str, Any]:
+def _local_facts(there: "LocalModels") -> "LocalFiles":
     return {
         "models": [
             {
@@ -236,21 +236,17 @@ def info(spec: Annotated[str, _SPEC], as_json: Annotated[bool, _JSON] = False) -
         facts["licence"] = located.entry.licence
         facts["sources"] = [str(source) for source in located.entry.sources]
     if as_json:
-        _print_json(
-            facts
-            | {
-                "features": {
-                    one.name: {"possible": one.possible, "reason": one.reason}
-                    for one in capabilities
-                }
-            }
-        )
+        features: dict[str, Feature] = {
+            one.name: {"possible": one.possible, "reason": one.reason} for one in capabilities
+        }
+        found: ModelInfo = {**facts, "features": features}
+        _print_json(found)
     else:
         _print_info(facts, capabilities)
     return 0
 
 
-def _facts(header: "GgufInfo", name: str, sha256: str) -> dict[str, Any]:
+def _facts(header: "GgufInfo", name: str, sha256: str) -> "ModelFacts":
     return {
         "name": name,
         "path": str(header.path),
@@ -268,7 +264,7 @@ def _facts(header: "GgufInfo", name: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def _print_info(facts: dict[str, Any], capabilities: "list[Capability]") -> None:
+def _print_info(facts: "ModelFacts", capabilities: "list[Capability]") -> None:
     from rich.table import Table
     from rich.text import Text
 

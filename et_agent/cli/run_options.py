@@ -29,7 +29,7 @@ __all__ = [
     "Width",
 ]
 
-MODEL_METAVAR: Final = "NAME|PATH|hf:…|URL"
+MODEL_METAVAR: Final = "MODEL"
 MODEL_SHOWN: Final = "qwen2.5-coder-0.5b, or your setting"
 """What is said of the default: `et_agent.weights.catalog.default_model`."""
 MODEL_HELP: Final = (

@@ -11,6 +11,7 @@ from et_agent.cli.guard import command
 from et_agent.cli.stores import RunNames, StoreFile, open_store
 
 if TYPE_CHECKING:
+    from et_agent.cli.printed import ListedRun
     from et_agent.decoding.base import DecoderSettings
     from et_agent.evaluation.store import RunInfo, RunStore
 
@@ -44,7 +45,7 @@ def list_runs(
     return 0
 
 
-def _row(store: "RunStore", info: "RunInfo") -> dict[str, Any]:
+def _row(store: "RunStore", info: "RunInfo") -> "ListedRun":
     records = store.records(info)
     right = sum(record.correct for record in records)
     return {

@@ -166,7 +166,7 @@ def _left(line: _Line, width: int, step: int, guides: _Guides) -> "Text":
         here = depth == line.depth - 1
         mark = (guides.last if last else guides.side) if here else (" " if last else guides.line)
         lead += mark.ljust(step)
-    share = f"{line.node.share:>4.0%} " if line.node.parent is not None else ""
+    share = f"{line.node.branch_share:>4.0%} " if line.node.parent is not None else ""
     if len(lead) + len(share) + _LEAST_TEXT > width:  # too deep: the outermost guides go
         lead = guides.dots + lead[len(lead) - max(0, width - len(share) - _LEAST_TEXT) :]
     text = one_line(line.node.text, newline=f" {guides.newline} ").strip()

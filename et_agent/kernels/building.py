@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from et_agent.errors import KernelError
+from et_agent.extras import compiler_hint
 from et_agent.kernels.checking import check_library
 from et_agent.kernels.instructions import InstructionSet, cpu_features, usable
 from et_agent.storage import cache_dir, locked, write_atomically
@@ -274,7 +275,9 @@ def find_compiler() -> tuple[list[str], str]:
                 )
                 return command, said.stdout.partition("\n")[0].strip()
     raise KernelError(
-        "there is no C++ compiler: install gcc and g++, or clang, and run `et-agent kernels build`"
+        f"there is no C++ compiler: {compiler_hint()}, and run `et-agent kernels build`"
+        if not named
+        else f"CXX names {named}, which is no compiler here: unset it, or name another one"
     )
 
 

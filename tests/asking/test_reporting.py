@@ -77,7 +77,7 @@ def test_nodes_and_leaves_hold_every_token_and_all_the_weight(
         parent = report.nodes[node.parent]
         assert node.start == parent.start + len(parent.tokens)
         assert node.fork is not None
-        assert node.weight == pytest.approx(parent.weight * node.share, abs=1e-9)
+        assert node.weight == pytest.approx(parent.weight * node.branch_share, abs=1e-9)
     assert sum(len(node.tokens) for node in report.nodes) == tree.tokens_decoded
     for node in report.nodes:
         assert len(node.tokens) == len(node.entropies) == len(node.log_probs)
@@ -102,8 +102,8 @@ def test_nodes_and_leaves_hold_every_token_and_all_the_weight(
 def test_a_tree_that_forks_at_its_first_token_begins_with_an_empty_node() -> None:
     report = report_of(play(MultiChain(leaves=3, temperature=1), digits(random_toy(3))))
     first = report.nodes[0]
-    assert (first.tokens, first.share, first.fork, first.weight) == ((), 1.0, None, 1.0)
-    assert [node.share for node in report.nodes[1:]] == pytest.approx([1 / 3] * 3)
+    assert (first.tokens, first.branch_share, first.fork, first.weight) == ((), 1.0, None, 1.0)
+    assert [node.branch_share for node in report.nodes[1:]] == pytest.approx([1 / 3] * 3)
 
 
 def test_the_report_does_not_depend_on_the_order_of_decoding() -> None:

@@ -47,6 +47,19 @@ def test_the_short_help_fits_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatc
     assert len(run("chat", "--help").out.splitlines()) <= 40
 
 
+@pytest.mark.parametrize(
+    "arguments", [("ask",), ("chat",), ("score",), ("gate", "ask"), ("eval", "run"), ("serve",)]
+)
+def test_no_option_is_cut_in_a_narrow_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = [run(*arguments, "--help").out, run(*arguments, "--help-all").out]
+    names = [re.match(r"│ [* ]*(-\S+)", line) for text in shown for line in text.splitlines()]
+    assert [name[1] for name in names if name and "…" in name[1]] == []
+    assert any(names)
+
+
 def test_the_short_help_counts_what_it_leaves_out(run: Run) -> None:
     every = options(run("ask", "--help-all").out)
     short = run("ask", "--help").out

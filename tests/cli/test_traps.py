@@ -2,13 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from et_agent.cli.parameters import options_of
-from et_agent.cli.schemas import SCHEMAS
 from et_agent.cli.spelling import with_options
 from et_agent.config import VARIABLES
 from et_agent.decoding import Greedy
@@ -134,27 +131,6 @@ def test_answers_come_in_order_as_json_and_as_they_end_otherwise(
     install()
     shown = run("ask", *TREE, *questions)
     assert all(f"{number}/3" in shown.out for number in (1, 2, 3))
-
-
-def test_every_json_has_a_schema_that_it_fits(run: Run, install: Install, tmp_path: Path) -> None:
-    assert run("schema").out.splitlines() == list(SCHEMAS)
-    store = ("--store", str(tmp_path / "runs.sqlite"))
-    for name, arguments in {
-        "ask": (*TREE, QUESTION),
-        "gate ask": (*TREE, QUESTION),
-        "config list": (),
-        "config env": (),
-        "eval list": store,
-        "models list": (),
-    }.items():
-        install()
-        printed = json.loads(run(*name.split(), *arguments, "--json").out)
-        TypeAdapter(SCHEMAS[name]()).validate_python(printed)
-        schema = json.loads(run("schema", *name.split()).out)
-        described: Any = schema.get("properties", {})
-        if isinstance(printed, dict) and described:
-            assert set(printed) <= set(described)
-    assert run("schema", "nosuch").code == 2
 
 
 def test_every_variable_is_listed(run: Run) -> None:

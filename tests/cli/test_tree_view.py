@@ -16,7 +16,7 @@ def node(
         text=text,
         tokens=tuple(text.encode()),
         weight=weight,
-        share=share,
+        branch_share=share,
         fork=None if parent is None else "distinct",
         entropies=(entropy,) * max(1, len(text)),
         log_probs=(0.0,) * max(1, len(text)),

@@ -55,7 +55,10 @@ def test_a_compiler_that_fails_leaves_nothing(
 def test_no_compiler(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(KernelError, match="install gcc and g"):
+    with pytest.raises(KernelError, match=r"no C\+\+ compiler: install .*et-agent kernels build"):
+        build()
+    monkeypatch.setenv("CXX", "nosuch-c++")
+    with pytest.raises(KernelError, match=r"CXX names nosuch-c\+\+, which is no compiler here"):
         build()
 
 

@@ -318,7 +318,7 @@ def wide_tree(result: AskResult, leaves: int, tokens: int) -> AskResult:
                 "log_probs": (-0.5,) * length,
                 "alternatives": (choices,) * length,
                 "weight": 0.5 ** ((place + 1).bit_length() - 1),
-                "share": 0.5,
+                "branch_share": 0.5,
             }
         )
         for place in range(2 * leaves - 1)

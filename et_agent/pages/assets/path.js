@@ -35,7 +35,7 @@ class Tip {
 
   segment(anchor, one) {
     const entropy = forkEntropy(one);
-    const choices = sides(one).map((child) => ({ text: firstWords(child), probability: child.data.node.share }));
+    const choices = sides(one).map((child) => ({ text: firstWords(child), probability: child.data.node.branch_share }));
     const likely = entropy === null ? null : sides(one)[0].data.node.alternatives?.[0];
     this.show(anchor, made("div", {}, spoken(one, this.answers)),
       entropy === null ? null : choiceTable("sides, by share", choices),
@@ -44,7 +44,7 @@ class Tip {
 
   token(anchor, token) {
     const siblings = token.place === 0 && token.one.parent ? sides(token.one.parent) : [];
-    const choices = siblings.map((child) => ({ text: firstWords(child), probability: child.data.node.share, came: child === token.one }));
+    const choices = siblings.map((child) => ({ text: firstWords(child), probability: child.data.node.branch_share, came: child === token.one }));
     const likely = (token.alternatives ?? []).map((choice) => ({ ...choice, came: choice.text === token.text }));
     this.show(anchor, made("div", {}, tokenWords(token)),
       likely.length ? choiceTable("the model's next tokens", likely) : null,
@@ -117,7 +117,7 @@ class PathView {
     const list = made("div", { class: "words text", dir: "auto", role: "listbox", "aria-label": `${name}; arrow keys move` });
     tokens.forEach((token, place) => {
       const forked = token.place === 0 && token.one.parent && token.one.parent.children.length > 1;
-      if (forked) list.append(made("span", { class: "cut", "aria-hidden": "true" }, `⑂ ${percent(token.one.data.node.share)}`));
+      if (forked) list.append(made("span", { class: "cut", "aria-hidden": "true" }, `⑂ ${percent(token.one.data.node.branch_share)}`));
       list.append(spans[place]);
     });
     const over = (event) => {

@@ -43,7 +43,7 @@ function labelOf(one) {
 
 function spoken(one, answers) {
   const parts = [labelOf(one)];
-  if (one.parent && one.data.node) parts.push(`${percent(one.data.node.share)} of its fork`);
+  if (one.parent && one.data.node) parts.push(`${percent(one.data.node.branch_share)} of its fork`);
   parts.push(`path weight ${percent(one.weight)}`);
   const entropy = forkEntropy(one);
   if (entropy !== null) parts.push(`fork into ${sides(one).length}, ${nats(entropy)}`);
@@ -147,7 +147,7 @@ class TreeMap {
       .attr("x", (one) => -width(one) - 14).attr("width", width).attr("height", 30)
       .attr("y", (one) => -32 - Math.min(10, this.thickness(one) / 2)).attr("aria-hidden", "true")
       .append((one) => {
-        const share = one.parent && one.data.node ? made("b", {}, `${percent(one.data.node.share)} `) : null;
+        const share = one.parent && one.data.node ? made("b", {}, `${percent(one.data.node.branch_share)} `) : null;
         const plain = one.data.node === null || isThought(one);
         return made("div", { class: "label" }, made("div", { class: "text", dir: "auto" }, share,
           made("span", { class: plain ? "thought" : null }, labelOf(one))));

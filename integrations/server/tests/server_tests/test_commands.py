@@ -17,7 +17,7 @@ from et_agent import ScriptedModel
 from et_agent.cli import loading, main
 
 ROOT = Path(__file__).resolve().parents[4]
-FOLDER = ROOT / "integrations" / "server"
+CONTAINER = ROOT / "packaging" / "container"
 KEY = "a-key-of-some-length"
 
 
@@ -106,14 +106,14 @@ def test_the_command_tells_how_to_install_the_package(
 def test_the_composition_is_one_that_the_command_takes(
     started: list[tuple[FastAPI, ServerSettings]], tmp_path: Path
 ) -> None:
-    service = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["et-agent"]
+    service = yaml.safe_load((CONTAINER / "compose.yaml").read_text())["services"]["et-agent"]
     keys = tmp_path / "keys"
     keys.write_text(KEY)
     places = {"/run/secrets/api_keys": str(keys), "/models": str(tmp_path)}
     arguments = service["command"]
     for name, place in places.items():
         arguments = [one.replace(name, place) for one in arguments]
-    entry = re.search(r'ENTRYPOINT \["et-agent", (.*)\]', (FOLDER / "Containerfile").read_text())
+    entry = re.search(r'ENTRYPOINT \["et-agent", (.*)\]', (CONTAINER / "Containerfile").read_text())
     assert entry is not None
     given = re.findall(r'"([^"]*)"', entry[1])
     assert main.main([*given, *arguments]) == 0
@@ -123,7 +123,7 @@ def test_the_composition_is_one_that_the_command_takes(
 
 
 def test_the_container_copies_what_is_there() -> None:
-    lines = (FOLDER / "Containerfile").read_text().splitlines()
+    lines = (CONTAINER / "Containerfile").read_text().splitlines()
     copied = [
         name
         for line in lines
