@@ -79,7 +79,7 @@ Behind = Callable[..., tuple[OpenAIServer, OpenAICompatibleModel]]
 
 def test_chains_become_a_tree_with_shares_features_and_a_confidence(behind: Behind) -> None:
     texts = ["It is \\boxed{5}."] * 3 + ["\\boxed{6}"]
-    usage = {"prompt_tokens": 20, "completion_tokens": 30}
+    usage = {"prompt_tokens": 20, "completion_tokens": 130}
 
     def respond(body: Body) -> Reply:
         return completion(*map(choice, texts[: body["n"]]), usage=usage)
@@ -96,7 +96,7 @@ def test_chains_become_a_tree_with_shares_features_and_a_confidence(behind: Behi
     assert result.features["certainty"] is None
     assert result.features["log_prob"] == pytest.approx(-0.1)
     assert result.usage.prompt_tokens == 20
-    assert result.usage.tokens_decoded == 30
+    assert result.usage.tokens_decoded == 130
     assert result.usage.steps == 1
     assert result.model.name == "tiny"
     assert any("no logits" in note for note in result.notes)
