@@ -151,10 +151,10 @@ def chat(
             "dequantize": dequantize,
             "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         }
-        if sys.stderr is not None and sys.stderr.isatty():
-            say(f"loading {name}")
         if name != spec:
             loading.check_target(name, "/model", template=True)
+        if sys.stderr is not None and sys.stderr.isatty():
+            say(f"loading {name}")
         with shown_transfer() as progress:
             return loading.open_model(name, **({} if is_address(name) else here), progress=progress)
 
@@ -164,11 +164,11 @@ def chat(
 
 def _list() -> int:
     from et_agent.cli.chat_files import saved_chats
-    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.cli.terminal import counted, one_line, write_line
 
     found = list(saved_chats())
     for one in found:
-        turns = f"{len(one.turns)} turn{'' if len(one.turns) == 1 else 's'}"
+        turns = counted(len(one.turns), "turn")
         write_line(f"{one_line(one.name)}  {turns}, {one_line(one.model)}")
     if not found:
         write_line("no conversations yet: begin one with `et-agent chat`")

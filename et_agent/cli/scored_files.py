@@ -13,7 +13,14 @@ from typing import IO, Any, Self
 from et_agent.cli.standard_input import NAME
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError, StoreError
-from et_agent.evaluation.datasets.columns import TABLES, named, renamed, separator_of, told
+from et_agent.evaluation.datasets.columns import (
+    TABLES,
+    is_table,
+    named,
+    renamed,
+    separator_of,
+    told,
+)
 
 __all__ = ["AnswerRow", "ScoreFile", "read_answers"]
 
@@ -45,7 +52,7 @@ class AnswerRow:
 
 
 def read_answers(file: str) -> list[AnswerRow]:
-    """The rows of a file: JSON Lines, or a table with a header if its name ends in .csv or .tsv.
+    """The rows of a file: JSON Lines, or a table with a header, by its name or its first line.
 
     Columns are found as `et-agent eval run --data` finds them. Each row has a "question" and an
     "answer", and may have "samples" (a list, in JSON only) and an "id".
@@ -58,7 +65,8 @@ def read_answers(file: str) -> list[AnswerRow]:
 
     name = NAME if file == "-" else file
     text = _text(file, name)
-    raw = list(_csv_rows(text, name) if file.lower().endswith(TABLES) else _json_rows(text, name))
+    columns = file.lower().endswith(TABLES) or is_table(text)
+    raw = list(_csv_rows(text, name) if columns else _json_rows(text, name))
     roles = named(dict.fromkeys(key for _, _, record in raw for key in record if key))
     if guessed := told(roles):
         say(f"{name}: {guessed}")

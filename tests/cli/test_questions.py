@@ -28,6 +28,7 @@ def texts(path: Path) -> list[str]:
         ("q.csv", 'question,answer\nHow many?,72\n"One, or two?",1\n'),
         ("q.csv", "answer;Question\n72;How many?\n1;One, or two?\n"),
         ("q.tsv", "prompt\tgold\nHow many?\t72\nOne, or two?\t1\n"),
+        ("q.txt", "id;Question;answer\n1;How many?;72\n2;One, or two?;1\n"),
         ("q.jsonl", '{"prompt": "How many?", "gold": 72}\n{"prompt": "One, or two?"}\n'),
     ],
 )
@@ -60,6 +61,35 @@ def test_a_table_without_questions_is_refused(run: Run, tmp_path: Path) -> None:
     shown = run("ask", "--questions", str(path))
     assert shown.code == 2
     assert "none of its columns (What is 2+2?, 4) has the questions" in shown.err
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Question, which one is it?", "And this?"),
+        ("Problem: 3, 4 and what?", "And this?"),
+        ("a, b", "And this?"),
+        ("question", "And this?"),
+        ("q" * 200_000, "And this?"),
+    ],
+)
+def test_lines_with_commas_are_no_table(tmp_path: Path, lines: tuple[str, str]) -> None:
+    path = tmp_path / "q.txt"
+    path.write_text("\n".join(lines))
+    assert texts(path) == list(lines)
+
+
+def test_a_table_without_a_name_for_its_format(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    table = b"question,answer\nHow many clips?,SECRET\n"
+    for asked in (("ask", *TREE, "--json", "--questions", "-"), ("score", "--file", "-")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
+        shown = run(*asked)
+        assert shown.code == 0, shown.err
+        found = json.loads(shown.out)
+        assert found.get("score", found)["question"] == "How many clips?"
 
 
 Pipe = Callable[[bytes], None]
