@@ -42,6 +42,7 @@ __all__ = ["ChatCommand", "chat"]
 _OUTPUT: Final = "Output"
 _HISTORY: Final = "History"
 _LATEST: Final = "latest"
+_SHORTER: Final = ". Earlier turns are part of it: /new begins another conversation"
 _HELP: Final = (
     ("/explain", "what moved the confidence of the last reply"),
     ("/tree", "its tree of paths"),
@@ -200,7 +201,7 @@ class _Loop:
         """Go on to the end of the input; gives the exit code."""
         from et_agent.cli.chat_view import print_earlier
         from et_agent.cli.terminal import one_line, write_line
-        from et_agent.errors import EtAgentError
+        from et_agent.errors import EtAgentError, PromptTooLongError
 
         if self._watched:
             write_line(f"{one_line(self._talk.chat.model)}; /help lists commands, Ctrl-D leaves")
@@ -218,6 +219,8 @@ class _Loop:
                     self._tell_unknown(name)
                 elif self._turn(line) == INTERRUPTED and not self._watched:
                     return INTERRUPTED
+            except PromptTooLongError as error:
+                self._code = fail(f"{error}{_SHORTER if self._talk.chat.turns else ''}")
             except EtAgentError as error:
                 # A conversation goes on after what can be mended.
                 self._code = fail(str(error))

@@ -116,6 +116,19 @@ def test_another_model_takes_over_and_an_unknown_one_does_not(
     assert "%]" in unknown.out, "the one before stays"
 
 
+def test_a_conversation_that_is_too_long_says_how_to_go_on(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    long = "word " * 60_000
+    first = say(run, monkeypatch, f"{long}\n")
+    assert first.code == 2
+    assert "/new" not in first.err
+    later = say(run, monkeypatch, f"{NUMBER}\n{long}\n{NUMBER}\n")
+    assert "/new begins another conversation" in later.err
+    assert later.out.count("%]") == 2, "it goes on"
+
+
 def test_doubtful_claims_are_marked(
     run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
