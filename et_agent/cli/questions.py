@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from et_agent.cli.standard_input import NAME, piped_text, stdin_text
+from et_agent.cli.standard_input import NAME, given_text, piped_text, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
 
@@ -34,13 +34,12 @@ def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     """
     from et_agent.asking.conversation import check_text
 
-    if [*texts, file].count("-") > 1:
-        raise QuestionError("- is standard input, which is read once: name it once")
     questions = []
     for number, text in enumerate(texts, 1):
         where = f"question {number}" if len(texts) > 1 else "the question"
         if text == "-":
-            text, where = stdin_text().strip(), f"the question in {NAME}"
+            where = f"the question in {NAME}"
+        text = given_text(text)
         questions.append(SourcedQuestion(check_text(text, where), where))
     if file is not None:
         questions += read_file(file)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from et_agent.cli.standard_input import NAME
+from et_agent.cli.standard_input import NAME, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError, StoreError
 from et_agent.evaluation.datasets.columns import (
@@ -88,9 +88,10 @@ def read_answers(file: str) -> list[AnswerRow]:
 
 
 def _text(file: str, name: str) -> str:
+    if file == "-":
+        return stdin_text()
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
-        return raw.decode("utf-8-sig")
+        return Path(file).expanduser().read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise QuestionError(
             f"{name} is not valid UTF-8 (byte {error.start + 1}): convert the file to UTF-8"

@@ -124,6 +124,7 @@ def test_a_conversation_that_is_too_long_says_how_to_go_on(
     first = say(run, monkeypatch, f"{long}\n")
     assert first.code == 2
     assert "/new" not in first.err
+    install()
     later = say(run, monkeypatch, f"{NUMBER}\n{long}\n{NUMBER}\n")
     assert "/new begins another conversation" in later.err
     assert later.out.count("%]") == 2, "it goes on"
