@@ -264,10 +264,8 @@ def _bounds(result: AskResult) -> str:
     told = f"P(correct) is between {low:.1%} and {high:.1%} with a probability of 90%"
     if calibration.largest is None:
         return told
-    leaves = result.decoder.get("leaves", 1)
-    told = (
-        f"{told}; {counted(leaves, 'leaf', 'leaves')} can reach {calibration.largest:.1%} at most"
-    )
+    leaves = counted(int(result.decoder.get("leaves") or 1), "leaf", "leaves")
+    told = f"{told}; {leaves} can reach {calibration.largest:.1%} at most"
     if calibration.largest_low is None:
         return told
     return f"{told}, and {calibration.largest_low:.1%} at the lower end"
