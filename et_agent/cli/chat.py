@@ -224,7 +224,7 @@ class _Loop:
             except EtAgentError as error:
                 # A conversation goes on after what can be mended.
                 self._code = fail(str(error))
-        if self._watched and self._talk.chat.turns:
+        if self._watched and self._talk.saves and self._talk.chat.turns:
             write_line(f"to go on: et-agent chat --resume {self._talk.chat.name}")
         return 0 if self._watched else self._code
 

@@ -43,7 +43,7 @@ class Conversing:
         saves: bool,
     ) -> None:
         self.chat = chat
-        self._options, self._opened, self._saves = options, opened, saves
+        self._options, self._opened, self.saves = options, opened, saves
         self._held = ExitStack()
         self._model: AnyModel | None = None
 
@@ -156,7 +156,7 @@ class Conversing:
 
     def _keep(self, chat: Chat) -> None:
         self.chat = chat
-        if self._saves:
+        if self.saves:
             chat.save()
 
 
