@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from typing import Any, Final, ParamSpec, TypeVar, Union, get_args, get_origin, overload
 
 from et_agent.errors import InputError, SettingsError
-from et_agent.validation import text_fault
+from et_agent.validation import text_fault, type_of, with_article
 
 __all__ = ["checks_arguments"]
 
@@ -156,7 +156,7 @@ def _instance(kind: type) -> Check:
             fits = isinstance(value, kind)
         except TypeError:  # a protocol that only type checkers know
             return None
-        return None if fits else _other(value, _article(kind.__name__))
+        return None if fits else _other(value, with_article(kind.__name__))
 
     return check
 
@@ -164,7 +164,7 @@ def _instance(kind: type) -> Check:
 def _group(kind: type, each: Check) -> Check:
     def check(value: object) -> str | None:
         if isinstance(value, str | bytes) or not isinstance(value, kind):
-            return _other(value, _article(kind.__name__.lower()))
+            return _other(value, with_article(kind.__name__.lower()))
         if isinstance(value, Collection):
             for at, one in enumerate(value):
                 if (fault := each(one)) is not None:
@@ -192,7 +192,9 @@ def _one_of(checks: list[Check], hint: Any) -> Check:
         if None in faults:
             return None
         # The most telling one: about a part of it, or its text, and not its kind.
-        inner = [one for one in faults if one and not one.startswith("is a ")]
+        inner = [
+            one for one in faults if one and not one.startswith(("is a ", "is an ", "is None:"))
+        ]
         return inner[0] if inner else _other(value, _named(hint))
 
     return check
@@ -223,11 +225,7 @@ def _among(value: object, values: tuple[Any, ...]) -> bool:
 
 
 def _other(value: object, wanted: str) -> str:
-    return f"is {_article(type(value).__name__)}: use {wanted}"
-
-
-def _article(name: str) -> str:
-    return f"a {name}"
+    return f"is {type_of(value)}: use {wanted}"
 
 
 def _named(hint: Any) -> str:

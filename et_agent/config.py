@@ -132,7 +132,7 @@ def set_value(key: str, value: str) -> Config:
         SettingsError: The key is unknown, the value does not fit, or the file cannot be written.
     """
     known = _known(key)
-    checked = _checked({known: value}, f"{known} = {value}")
+    checked = _checked({known: value}, "nothing is set", fix="give another value")
     written = f"{known} = {_toml(getattr(checked, known))}"
     lines = _lines()
     numbers = [number for number, line in enumerate(lines) if _key(line) == known]
@@ -233,11 +233,17 @@ def _known(key: str, where: str = "") -> str:
     )
 
 
-def _checked(values: Mapping[str, Any], place: str, *, strict: bool = False) -> Config:
+def _checked(
+    values: Mapping[str, Any],
+    place: str,
+    *,
+    strict: bool = False,
+    fix: str = "correct or remove it",
+) -> Config:
     try:
         return Config.model_validate(dict(values), strict=strict)
     except ValidationError as error:
-        raise SettingsError(f"{explained(place, error)}: correct or remove it") from None
+        raise SettingsError(f"{explained(place, error)}: {fix}") from None
 
 
 def _toml(value: str | int) -> str:

@@ -25,7 +25,9 @@ __all__ = [
     "plain_json",
     "shown",
     "text_fault",
+    "type_of",
     "wait_seconds",
+    "with_article",
 ]
 
 DEEPEST: Final = 200
@@ -86,7 +88,17 @@ def shown(value: object) -> str:
     try:
         return repr(value)
     except Exception:  # nested too deeply, or an object's own affair
-        return f"a {type(value).__name__}"
+        return type_of(value)
+
+
+def type_of(value: object) -> str:
+    """The type of a value for a message, with its article: "an int", "a list", or "None"."""
+    return "None" if value is None else with_article(type(value).__name__)
+
+
+def with_article(name: str) -> str:
+    """A name of a type for a message: "an int", "a list"."""
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def parsed_json(text: str | bytes) -> Any:

@@ -63,6 +63,14 @@ def test_a_bad_file_is_named_with_its_key(file: Path, text: str, says: str) -> N
         default_model()
 
 
+def test_a_value_that_is_not_set_says_so_once(file: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        set_value("threads", "many")
+    assert str(caught.value).startswith("nothing is set: threads: Input should be a valid integer")
+    assert str(caught.value).endswith("(got 'many'): give another value")
+    assert not file.exists()
+
+
 def test_a_file_that_cannot_be_read(file: Path) -> None:
     file.mkdir(parents=True)
     with pytest.raises(SettingsError, match="cannot be read: it is not a regular file"):

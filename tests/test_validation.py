@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from et_agent import MultiChain, ScriptedModel, ask
 from et_agent.errors import InputError, QuestionError, SettingsError
 from et_agent.grammar import json_rule
-from et_agent.validation import plain_json, wait_seconds
+from et_agent.validation import plain_json, type_of, wait_seconds
 
 QUESTION = "How many legs has a cat?"
 
@@ -132,7 +132,7 @@ def test_any_time_can_be_waited(seconds: float) -> None:
 @pytest.mark.parametrize("model", [None, 4, "smollm2-135m", object(), ScriptedModel])
 @pytest.mark.parametrize("question", [QUESTION, [QUESTION]])
 def test_a_model_has_to_be_one(model: Any, question: Any) -> None:
-    with pytest.raises(SettingsError, match=r"the model is a .*load_model"):
+    with pytest.raises(SettingsError, match=r"the model is (an? |None).*load_model"):
         ask(model, question)
 
 
@@ -157,3 +157,10 @@ def test_a_text_that_no_context_holds_is_refused_before_it_is_read(
         ):
             with pytest.raises(QuestionError, match="context of 512 tokens"):
                 ask(model, question, **changes)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(None, "None"), (3, "an int"), ([], "a list"), (object(), "an object")]
+)
+def test_types_have_their_article(value: object, said: str) -> None:
+    assert type_of(value) == said

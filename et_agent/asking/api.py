@@ -24,6 +24,7 @@ from et_agent.engines.sampled import AnyModel
 from et_agent.errors import QuestionError, SettingsError
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message
+from et_agent.validation import type_of
 
 __all__ = [
     "PendingAnswer",
@@ -147,11 +148,11 @@ def submit_all(
     given: object = questions
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise QuestionError(
-            f"the questions are a {type(given).__name__}: pass a list of texts or conversations"
+            f"the questions are {type_of(given)}: pass a list of texts or conversations"
         )
     questions = list(questions)
     if names is not None and not isinstance(names, Sequence):
-        raise SettingsError(f"names is a {type(names).__name__}: pass a list of texts")
+        raise SettingsError(f"names is {type_of(names)}: pass a list of texts")
     if names is not None and len(names) != len(questions):
         raise SettingsError(f"there are {len(questions)} questions and {len(names)} names for them")
     pending = []

@@ -22,7 +22,7 @@ from et_agent.grammar import GrammarConstraint, call_grammar, json_rule, literal
 from et_agent.results import ToolCall
 from et_agent.templates.messages import Tool, ToolChoice
 from et_agent.templates.tool_format import ToolFormat
-from et_agent.validation import plain_json
+from et_agent.validation import plain_json, type_of
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
@@ -373,7 +373,7 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     """
     given: object = tools
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
-        raise SettingsError(f"tools is a {type(tools).__name__}: pass a list of tools")
+        raise SettingsError(f"tools is {type_of(tools)}: pass a list of tools")
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
         function = tool.get("function") if isinstance(tool, Mapping) else None

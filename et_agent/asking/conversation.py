@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from et_agent.errors import QuestionError
 from et_agent.templates.messages import Message, MessageCall
-from et_agent.validation import plain_json, text_fault
+from et_agent.validation import plain_json, text_fault, type_of
 
 __all__ = ["Conversation", "check_text", "is_conversation"]
 
@@ -27,7 +27,7 @@ def check_text(text: object, what: str = "the question") -> str:
 
 def _readable(text: object, what: str) -> str:
     if not isinstance(text, str):
-        raise QuestionError(f"{what} is a {type(text).__name__}: pass a string")
+        raise QuestionError(f"{what} is {type_of(text)}: pass a string")
     if (fault := text_fault(text)) is not None:
         raise QuestionError(f"{what} {fault}")
     return text
@@ -143,9 +143,7 @@ def _leading_systems(messages: Sequence[Message]) -> int:
 def _message(given: Any, number: int) -> Message:
     what = f"message {number}"
     if not isinstance(given, Mapping):
-        raise QuestionError(
-            f"{what} is a {type(given).__name__}: use {{'role': 'user', 'content': '…'}}"
-        )
+        raise QuestionError(f"{what} is {type_of(given)}: use {{'role': 'user', 'content': '…'}}")
     role = given.get("role")
     if role not in _ROLES:
         raise QuestionError(f"{what} has the role {role!r}: use one of {', '.join(_ROLES)}")
@@ -166,7 +164,7 @@ def _message(given: Any, number: int) -> Message:
             )
         if not isinstance(calls, Sequence) or isinstance(calls, str | bytes):
             raise QuestionError(
-                f"the tool_calls of {what} are a {type(calls).__name__}: pass a list of calls"
+                f"the tool_calls of {what} are {type_of(calls)}: pass a list of calls"
             )
         made["tool_calls"] = [_call(call, what) for call in calls]
     if given.get("reasoning_content") and role == "assistant":
@@ -190,7 +188,7 @@ def _call(given: Any, what: str) -> MessageCall:
         ) from error
     if not isinstance(arguments, Mapping):
         raise QuestionError(
-            f"the arguments of a tool call of {what} are a {type(arguments).__name__}: pass a dict of "
+            f"the arguments of a tool call of {what} are {type_of(arguments)}: pass a dict of "
             "arguments by name"
         )
     plain = plain_json(arguments, f"a tool call of {what}", error=QuestionError)

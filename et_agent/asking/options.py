@@ -17,7 +17,7 @@ from et_agent.decoding.thresholds import Thresholds
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Tool, ToolChoice
-from et_agent.validation import DEEPEST, plain_json, shown
+from et_agent.validation import DEEPEST, plain_json, shown, type_of
 
 __all__ = [
     "DEFAULTS",
@@ -174,7 +174,7 @@ class AskOptions:
             check_text(self.system_prompt, "the system prompt")
         given: object = self.tools
         if not isinstance(given, Sequence) or isinstance(given, str | bytes):
-            raise SettingsError(f"tools is a {type(given).__name__}: pass a list of tools")
+            raise SettingsError(f"tools is {type_of(given)}: pass a list of tools")
         if checked_passages(self.context) and (self.tools or self.schema is not None):
             raise SettingsError(
                 "a context is for answers in words: leave out the tools or the schema, or write the "
@@ -186,9 +186,7 @@ class AskOptions:
         if self.chat == "plain" and self.tools:
             raise SettingsError("conversations and tools need the chat template: use chat='model'")
         if self.schema is not None and not isinstance(self.schema, Mapping):
-            raise SettingsError(
-                f"schema is a {type(self.schema).__name__}: pass a JSON schema as a dict"
-            )
+            raise SettingsError(f"schema is {type_of(self.schema)}: pass a JSON schema as a dict")
         if self.schema is not None:
             checked_schema(self.schema)
         if self.schema is not None and self.tools:
@@ -294,7 +292,7 @@ def checked_options(options: object) -> AskOptions:
     """
     if not isinstance(options, AskOptions):
         raise SettingsError(
-            f"options is a {type(options).__name__}: pass an AskOptions, or its fields by name"
+            f"options is {type_of(options)}: pass an AskOptions, or its fields by name"
         )
     return options
 
@@ -307,6 +305,6 @@ def check_model(model: object) -> None:
     """
     if isinstance(model, type) or not isinstance(model, AnyModel):
         raise SettingsError(
-            f"the model is a {type(model).__name__}: pass what load_model returns, or an object with "
+            f"the model is {type_of(model)}: pass what load_model returns, or an object with "
             "the methods of LanguageModel or SampledModel"
         )

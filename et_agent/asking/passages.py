@@ -11,6 +11,7 @@ from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.declining import NOT_THERE
 from et_agent.asking.conversation import check_text
 from et_agent.errors import QuestionError
+from et_agent.validation import type_of
 
 __all__ = [
     "Context",
@@ -53,7 +54,7 @@ def checked_passages(context: object) -> tuple[str, ...]:
     given = [context] if alone else context
     if not isinstance(given, Sequence):
         raise QuestionError(
-            f"the context is a {type(context).__name__}: pass a text, a document with page_content, or "
+            f"the context is {type_of(context)}: pass a text, a document with page_content, or "
             "a list of them"
         )
     if not given:

@@ -34,7 +34,7 @@ from et_agent.renaming import warn_of_old_name
 from et_agent.results import AnswerForm, AskResult, Leaf, TreeReport
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
-from et_agent.validation import wait_seconds
+from et_agent.validation import type_of, wait_seconds
 from et_agent.waiting import outcome
 
 __all__ = [
@@ -74,7 +74,7 @@ class PendingAnswer:
         check_model(model)
         checked_options(options)
         if on_progress is not None and not callable(on_progress):
-            raise SettingsError(f"on_progress is a {type(on_progress).__name__}: pass a function")
+            raise SettingsError(f"on_progress is {type_of(on_progress)}: pass a function")
         prompt = self._prompt = PreparedPrompt.of(model, question, options)
         decoder = prompt.decoder
         self.question = prompt.conversation.question

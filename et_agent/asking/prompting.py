@@ -33,7 +33,7 @@ from et_agent.decoding.thinking import (
 )
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel, SampledModel, SampleRequest
-from et_agent.errors import QuestionError, SettingsError
+from et_agent.errors import PromptTooLongError, SettingsError
 from et_agent.templates.messages import Message, Tool
 from et_agent.validation import MOST_CHARACTERS
 
@@ -251,11 +251,11 @@ def _check_length(model: AnyModel, conversation: Conversation, passages: Sequenc
     size = sum(len(one["content"]) for one in conversation.messages) + sum(map(len, passages))
     if not isinstance(model, LanguageModel):
         if size > MOST_CHARACTERS:
-            raise QuestionError(
+            raise PromptTooLongError(
                 f"the question has {size} characters: shorten it to {MOST_CHARACTERS} or fewer"
             )
     elif size > model.info.context * _LONGEST_TOKEN:
-        raise QuestionError(
+        raise PromptTooLongError(
             f"the question has {size} characters, more than the context of {model.info.context} tokens "
             "can hold: shorten it, or use a larger context"
         )

@@ -184,8 +184,10 @@ class Fingerprint(Record):
         found = list(self._differences(requested))
         low, high = self.leaves
         if not (low <= requested.leaves[0] and requested.leaves[1] <= high):
-            wanted = " to ".join(map(str, dict.fromkeys(requested.leaves)))
-            found.append(f"{wanted} leaves instead of {low} to {high}")
+            wanted, known = (
+                " to ".join(map(str, dict.fromkeys(one))) for one in (requested.leaves, self.leaves)
+            )
+            found.append(f"{wanted} leaves instead of {known}")
         for kind, text in requested.instructions.items():
             if kind not in self.instructions:
                 found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")

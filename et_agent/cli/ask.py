@@ -202,7 +202,7 @@ def ask(
         model=spec,
         decoder=decodes.name,
         options=AskOptions(
-            context=read_passages(passages, *(questions or ()), questions_file),
+            context=read_passages(passages, *(questions or ()), questions_file, system),
             decoder=decodes.settings,
             kind=kind,
             seed=seed or 0,

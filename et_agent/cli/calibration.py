@@ -14,7 +14,7 @@ from et_agent.cli.stores import StoreFile, open_store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from et_agent.calibration import Calibrator
+    from et_agent.calibration import Calibrator, Fingerprint
     from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
@@ -36,7 +36,7 @@ _Runs = Annotated[
 def _labelled(
     runs: list[str] | None, labels: list[str] | None, store: str | None, caps: tuple[int, ...] = ()
 ) -> "list[Labelled]":
-    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.cli.terminal import counted, one_line, write_line
     from et_agent.errors import CalibrationError
     from et_agent.evaluation.calibrating import labelled_file, labelled_run
 
@@ -64,6 +64,9 @@ def _labelled(
                 f"{one.unanswered + one.data.questions} questions are left out: their trees gave "
                 "no answer, or were stopped"
             )
+        if one.unlabelled:
+            left_out = counted(one.unlabelled, "result")
+            write_line(f"{one_line(one.data.name)}: left out, without a label: {left_out}")
     return sets
 
 
@@ -186,12 +189,18 @@ def show(
     return 0
 
 
+def _model_name(fingerprint: "Fingerprint") -> str:
+    """The catalog's name of a model; otherwise the beginning of its digest, which tells files apart."""
+    from et_agent.weights.catalog import CATALOG
+
+    named = (entry.name for entry in CATALOG.values() if entry.sha256 == fingerprint.model)
+    return next(named, fingerprint.model[:12] or "without a file")
+
+
 def _names(found: "Sequence[tuple[Path, Calibrator]]") -> list[str]:
     """What legends call calibrators: model, kinds of answers, whose they are; none like another."""
     from et_agent.calibration.finding import calibrators_folder
-    from et_agent.weights.catalog import CATALOG
 
-    models = {entry.sha256: entry.name for entry in CATALOG.values()}
     own = calibrators_folder()
     names: list[str] = []
     for path, one in found:
@@ -199,7 +208,7 @@ def _names(found: "Sequence[tuple[Path, Calibrator]]") -> list[str]:
         if fingerprint is None:
             name = path.stem
         else:
-            model = models.get(fingerprint.model, fingerprint.model[:8])
+            model = _model_name(fingerprint)
             whose = "yours" if path.parent == own else ""
             kinds = "+".join(sorted(fingerprint.instructions))
             name = " ".join(filter(None, (model, kinds, whose)))
@@ -278,21 +287,29 @@ def _print(document: "CalibratorFile") -> None:
     from et_agent.calibration.maps import weighed
     from et_agent.calibration.pooled import Pooled, rising
     from et_agent.cli.reliability import print_reliability
-    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.cli.terminal import counted, one_line, write_line
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
         low, high = fingerprint.leaves
-        leaves = f"{low}" if low == high else f"{low} to {high}"
+        most = counted(high, "leaf", "leaves")
+        leaves = most if low == high else f"{low} to {most}"
         write_line(
-            f"  model {fingerprint.model[:12]}, {fingerprint.decoder.get('name')} of {leaves} leaves, "
+            f"  model {_model_name(fingerprint)}, {fingerprint.decoder.get('name')} of {leaves}, "
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:
-        what = "answers that were" if one.name == LEARNT else "questions of"
-        write_line(f"  fitted on {one.questions} {what} {one_line(one.name)}, {one.right} right")
+        what = counted(one.questions, "question") + " of"
+        if one.name == LEARNT:
+            what = (
+                "1 answer that was"
+                if one.questions == 1
+                else f"{one.questions:,} answers that were"
+            )
+        write_line(f"  fitted on {what} {one_line(one.name)}, {one.right} right")
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
-    write_line(f"  method {document.method}, {document.created}; held-out log loss: {tried or '-'}")
+    compared = f"; held-out log loss of those compared: {tried}" if tried else ""
+    write_line(f"  method {document.method}, {document.created}{compared}")
     measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
     write_line(f"  on held-out questions: {measured or 'too few to judge it'}")
     mapping = weighed(document.mapping)

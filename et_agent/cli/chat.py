@@ -42,6 +42,7 @@ __all__ = ["ChatCommand", "chat"]
 _OUTPUT: Final = "Output"
 _HISTORY: Final = "History"
 _LATEST: Final = "latest"
+_SHORTER: Final = ". Earlier turns are part of it: /new begins another conversation"
 _HELP: Final = (
     ("/explain", "what moved the confidence of the last reply"),
     ("/tree", "its tree of paths"),
@@ -151,10 +152,10 @@ def chat(
             "dequantize": dequantize,
             "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         }
-        if sys.stderr is not None and sys.stderr.isatty():
-            say(f"loading {name}")
         if name != spec:
             loading.check_target(name, "/model", template=True)
+        if sys.stderr is not None and sys.stderr.isatty():
+            say(f"loading {name}")
         with shown_transfer() as progress:
             return loading.open_model(name, **({} if is_address(name) else here), progress=progress)
 
@@ -164,11 +165,11 @@ def chat(
 
 def _list() -> int:
     from et_agent.cli.chat_files import saved_chats
-    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.cli.terminal import counted, one_line, write_line
 
     found = list(saved_chats())
     for one in found:
-        turns = f"{len(one.turns)} turn{'' if len(one.turns) == 1 else 's'}"
+        turns = counted(len(one.turns), "turn")
         write_line(f"{one_line(one.name)}  {turns}, {one_line(one.model)}")
     if not found:
         write_line("no conversations yet: begin one with `et-agent chat`")
@@ -200,7 +201,7 @@ class _Loop:
         """Go on to the end of the input; gives the exit code."""
         from et_agent.cli.chat_view import print_earlier
         from et_agent.cli.terminal import one_line, write_line
-        from et_agent.errors import EtAgentError
+        from et_agent.errors import EtAgentError, PromptTooLongError
 
         if self._watched:
             write_line(f"{one_line(self._talk.chat.model)}; /help lists commands, Ctrl-D leaves")
@@ -218,10 +219,12 @@ class _Loop:
                     self._tell_unknown(name)
                 elif self._turn(line) == INTERRUPTED and not self._watched:
                     return INTERRUPTED
+            except PromptTooLongError as error:
+                self._code = fail(f"{error}{_SHORTER if self._talk.chat.turns else ''}")
             except EtAgentError as error:
                 # A conversation goes on after what can be mended.
                 self._code = fail(str(error))
-        if self._watched and self._talk.chat.turns:
+        if self._watched and self._talk.saves and self._talk.chat.turns:
             write_line(f"to go on: et-agent chat --resume {self._talk.chat.name}")
         return 0 if self._watched else self._code
 

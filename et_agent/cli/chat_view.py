@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Final
 from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
 from et_agent.cli.report import basis, noted
-from et_agent.cli.terminal import one_line, output_console, visible, write_line
+from et_agent.cli.terminal import (
+    counted,
+    one_line,
+    output_console,
+    print_block,
+    visible,
+    write_line,
+)
 
 if TYPE_CHECKING:
     from et_agent.results import AskResult
@@ -33,6 +40,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
         reply: The words of the path that gave it.
     """
     from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     console = output_console()
@@ -43,12 +51,16 @@ def print_reply(result: "AskResult", reply: str) -> None:
     if not result.complete:
         console.print(Text("stopped; this turn does not count", style="yellow"))
     figures = [how_sure(result), result.kind]
-    figures.append(f"{result.usage.leaves} leaves, {result.usage.seconds:.1f} s")
+    leaves = counted(result.usage.leaves, "leaf", "leaves")
+    figures.append(f"{leaves}, {result.usage.seconds:.1f} s")
     console.print(Padding(Text(" · ".join(figures), style="dim"), (0, 0, 0, 2)))
+    doubtful = Table.grid(padding=(0, 1))
+    doubtful.style = "yellow"
     for claim in result.claims:
         if claim.confidence is not None and claim.confidence < SURE_FROM:
-            told = f"  [?] {claim.confidence:.0%}  {one_line(claim.text)}"
-            console.print(Text(told, style="yellow"))
+            doubtful.add_row("[?]", f"{claim.confidence:.0%}", Text(one_line(claim.text)))
+    if doubtful.row_count:
+        print_block(console, Padding(doubtful, (0, 0, 0, 2)))
     others = [one for one in result.distribution if one.answer not in (None, result.answer)]
     if others and not is_sure(result) and not result.claims:
         named = ", ".join(f"{one_line(one.answer or '')} {one.share:.0%}" for one in others[:3])
@@ -74,7 +86,7 @@ def reply_line(result: "AskResult") -> str:
 
 def print_earlier(name: str, turns: "list[tuple[str, AskResult]]") -> None:
     """Print the end of a conversation that goes on."""
-    write_line(f"{name}: {len(turns)} turn{'' if len(turns) == 1 else 's'}")
+    write_line(f"{name}: {counted(len(turns), 'turn')}")
     for question, result in turns[-_EARLIER:]:
         write_line(f"> {one_line(question)}")
         write_line(reply_line(result))

@@ -10,6 +10,7 @@ from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.cli.chat_files import Chat, Turn, new_chat
+from et_agent.cli.terminal import counted
 from et_agent.decoding import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
@@ -42,7 +43,7 @@ class Conversing:
         saves: bool,
     ) -> None:
         self.chat = chat
-        self._options, self._opened, self._saves = options, opened, saves
+        self._options, self._opened, self.saves = options, opened, saves
         self._held = ExitStack()
         self._model: AnyModel | None = None
 
@@ -128,7 +129,7 @@ class Conversing:
         self._keep(self.chat.with_last(turn.model_copy(update={"right": right})))
         count = learnt.calibrator.labels
         told = "learnt" if learnt.is_new else "known before"
-        return f"{told}; {count} label{'' if count == 1 else 's'} of yours for these settings"
+        return f"{told}; {counted(count, 'label')} of yours for these settings"
 
     def undo(self) -> str:
         """Take the last turn back; gives its question."""
@@ -155,7 +156,7 @@ class Conversing:
 
     def _keep(self, chat: Chat) -> None:
         self.chat = chat
-        if self._saves:
+        if self.saves:
             chat.save()
 
 

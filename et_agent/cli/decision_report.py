@@ -20,6 +20,7 @@ def print_decision(decision: "Decision") -> None:
     from rich.text import Text
 
     from et_agent.cli.claims import claims_table
+    from et_agent.cli.report import noted
     from et_agent.cli.terminal import output_console, print_block, visible
 
     console = output_console()
@@ -39,7 +40,7 @@ def print_decision(decision: "Decision") -> None:
         said = "(none)" if one.answer is None else visible(one.answer)
         console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
     for note in decision.notes:
-        console.print(Text(f"note: {visible(note)}", style="dim"))
+        console.print(Text(f"note: {noted(note)}", style="dim"))
     cost = decision.cost
     console.print(
         Text(

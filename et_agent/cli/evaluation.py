@@ -111,7 +111,7 @@ def run(
         be_verbose()
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_system
-    from et_agent.cli.terminal import say, write_line
+    from et_agent.cli.terminal import counted, say, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.datasets import guessed_of, load_items
     from et_agent.evaluation.decoders import parse_decoder
@@ -164,7 +164,7 @@ def run(
     for one in skipped:
         say(f"skipped {one.item}: {one.reason}")
     for info in done:
-        write_line(f"{info.name}: {info.questions} questions")
+        write_line(f"{info.name}: {counted(info.questions, 'question')}")
     return 1 if skipped else 0
 
 

@@ -311,7 +311,7 @@ def gated_ask(
         preset=EARLY if early else None,
     )
     options = AskOptions(
-        context=read_passages(passages, question),
+        context=read_passages(passages, question, system),
         decoder=decodes.settings,
         kind=kind.value,
         seed=seed or 0,

@@ -36,12 +36,12 @@ def report(
     topic: Annotated[str | None, typer.Option(help="Only this topic or tool.")] = None,
 ) -> int:
     """Show the rate of each action, the error on labelled decisions, the cost, and drift."""
-    from et_agent.cli.terminal import write_line
+    from et_agent.cli.terminal import counted, write_line
     from et_agent.gate import DecisionLog
 
     with DecisionLog(existing_log(log)) as opened:
         found = opened.report(topic)
-    write_line(f"{found.decisions} decisions")
+    write_line(counted(found.decisions, "decision"))
     for action, count in found.actions.items():
         share = f"{count / found.decisions:.1%}" if found.decisions else "-"
         write_line(f"  {action.value:<9}{count:>7}  {share:>6}")
@@ -68,16 +68,17 @@ def report(
             f"({found.escalated_errors} of {found.escalated_labelled} labelled)"
         )
     if found.decisions:
+        calls = counted(found.calls, "escalation call")
         write_line(
             f"cost: {found.tokens / found.decisions:,.0f} tokens and "
-            f"{found.seconds / found.decisions:.1f} s per decision, {found.calls} escalation calls"
+            f"{found.seconds / found.decisions:.1f} s per decision, {calls}"
         )
     if found.drift is not None:
         write_line(
             f"DRIFT: the confidence is {found.drift.direction}. "
             "Fit it again with `et-agent calibrate fit`"
             if found.drift.drifted
-            else f"no drift found in {found.drift.questions} labels "
+            else f"no drift found in {counted(found.drift.questions, 'label')} "
             f"(evidence {found.drift.evidence:.2f}, alarm at {1 / found.drift.alpha:g})"
         )
     return 0
@@ -138,7 +139,7 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
-    from et_agent.cli.terminal import one_line, visible, write_line
+    from et_agent.cli.terminal import counted, one_line, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.gating import guarantee, judged_run, outcome, requested_of
     from et_agent.evaluation.plots import draw_risk_coverage
@@ -160,7 +161,8 @@ def simulate(
         run = judged_run(info, records, held, cautious=cautious)
         right, confidence = run.right, run.confidence
         drawn[info.name] = (right, confidence)
-        write_line(f"{info.name}: {len(records)} questions, {right.mean():.1%} right, {run.by}")
+        asked = counted(len(records), "question")
+        write_line(f"{info.name}: {asked}, {right.mean():.1%} right, {run.by}")
         if run.fitted_on_it:
             write_line(
                 f"  the {run.map_name} was fitted on questions of {one_line(info.config['data'])}: if "

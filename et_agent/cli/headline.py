@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SURE_FROM", "headline", "is_sure", "not_sure"]
 
+_DOUBT: Final = "not sure"
 SURE_FROM: Final = 0.5
 """Confidence below which an answer is more likely wrong than right, and is shown as a guess."""
 
@@ -23,12 +24,17 @@ def is_sure(result: "AskResult") -> bool:
 def not_sure(result: "AskResult") -> str:
     """In words, what the model is not sure of: the leading guess with its share."""
     if result.kind == "long":
-        return f"not sure: its claims are true with {result.confidence:.0%} on average"
-    return f"not sure: {result.share:.0%} of the weight says"
+        return f"{_DOUBT}: its claims are true with {result.confidence:.0%} on average"
+    return f"{_DOUBT}: {result.share:.0%} of the weight says"
 
 
-def headline(result: "AskResult") -> "Text":
-    """The answer, or "not sure" with the share and the guess."""
+def headline(result: "AskResult", *, told: bool = False) -> "Text":
+    """The answer, or "not sure" with the share and the guess.
+
+    Args:
+        result: The result.
+        told: Whether "not sure" stands above it already.
+    """
     from rich.text import Text
 
     from et_agent.cli.claims import coloured
@@ -40,7 +46,10 @@ def headline(result: "AskResult") -> "Text":
     if is_sure(result):
         return coloured(result.answer, result.claims)
     joint = "\n" if result.kind == "long" else " "
-    text = Text(not_sure(result) + joint, style="yellow")
+    doubt = not_sure(result)
+    if told:
+        doubt = doubt.removeprefix(f"{_DOUBT}: ")
+    text = Text(doubt + joint, style="yellow")
     if result.claims:
         return text + coloured(result.answer, result.claims)
     return text.append(visible(result.answer, keep="\n"), style="default")

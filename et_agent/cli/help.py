@@ -90,7 +90,7 @@ class ShortHelpCommand(TyperCommand):
 
     def _shorten(self, one: Any) -> None:
         """Say it in one line if that is possible, without default, group and opposite."""
-        first = re.split(r"(?<=[.;])\s", one.help or "")[0]
+        first = re.sub(";$", ".", re.split(r"(?<=[.;])\s", one.help or "")[0])
         one.help = {**_BRIEF, **self.brief}.get(one.name, first)
         one.show_default = False
         one.rich_help_panel = None

@@ -10,11 +10,11 @@ import typer
 from et_agent.cli.guard import INTERRUPTED, command
 from et_agent.cli.labelling import needs_terminal
 from et_agent.cli.terminal import one_line, write_line
-from et_agent.errors import DataError, SettingsError
+from et_agent.errors import DataError, SettingsError, StoreError
+from et_agent.validation import text_fault
 
 __all__ = ["label"]
 
-_MOST_BYTES: Final = 1 << 29
 _PROMPT: Final = "right? y, n, Enter skips, u undoes, q leaves: "
 _LABELS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
@@ -35,6 +35,7 @@ def label(
     """
     needs_terminal("label asks about each answer")
     path = Path(file).expanduser()
+    kept = _Kept(path)
     rows = _read(path)
     waiting = [
         row
@@ -43,7 +44,7 @@ def label(
     ]
     code = 0
     try:
-        _ask_about(waiting, lambda: _write(path, rows))
+        _ask_about(waiting, lambda: kept.write(rows))
     except KeyboardInterrupt:
         write_line("")
         code = INTERRUPTED
@@ -56,8 +57,8 @@ def label(
 
 
 def _ask_about(rows: list[dict[str, Any]], save: Callable[[], None]) -> None:
-    at = 0
-    while at < len(rows):
+    before: list[Any] = []  # what undo puts back
+    while (at := len(before)) < len(rows):
         row = rows[at]
         write_line(f"\n{at + 1}/{len(rows)}  {one_line(str(row.get('question')))}")
         sure = row.get("confidence")
@@ -70,36 +71,29 @@ def _ask_about(rows: list[dict[str, Any]], save: Callable[[], None]) -> None:
             return
         if reply == "q":
             return
-        if reply == "u":
-            at = max(0, at - 1)
-            if rows[at].pop("right", None) is not None:
-                save()
+        if reply == "u" and before:
+            _set(rows[at - 1], before.pop())
+            save()
         elif reply == "":
-            at += 1
+            before.append(row.get("right"))
         elif reply in _LABELS:
-            row["right"] = _LABELS[reply]
+            before.append(row.get("right"))
+            _set(row, _LABELS[reply])
             save()  # at once: nothing that was said is lost
-            at += 1
+
+
+def _set(row: dict[str, Any], right: Any) -> None:
+    if right is None:
+        row.pop("right", None)
+    else:
+        row["right"] = right
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    from et_agent.storage import read_regular
-    from et_agent.validation import parsed_json
+    from et_agent.evaluation.result_files import read_documents, read_text
 
-    try:
-        text = read_regular(path, most=_MOST_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start + 1}): convert it") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = parsed_json(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is not JSON ({error}): correct it") from error
+    for number, row in read_documents(read_text(path), str(path)):
         if not isinstance(row, dict) or "answer" not in row or "question" not in row:
             raise DataError(
                 f"{path}, line {number} is no result: use what `et-agent ask --questions FILE --json` "
@@ -113,13 +107,38 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    from et_agent.storage import write_atomically
+class _Kept:
+    """The file of labels, which nobody else may change meanwhile: what they wrote would be lost."""
 
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
-    try:
-        write_atomically(path, "".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise SettingsError(
-            f"the labels cannot be written to {path}: {error.strerror or error}"
-        ) from error
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state = self._now()
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        from et_agent.storage import write_atomically
+
+        if self._now() != self._state:
+            raise StoreError(
+                f"{self._path} was changed meanwhile, so this label is not kept: wait until it is "
+                "written whole, and begin again"
+            )
+        try:
+            write_atomically(self._path, "".join(f"{_line(row)}\n" for row in rows))
+        except OSError as error:
+            raise SettingsError(
+                f"the labels cannot be written to {self._path}: {error.strerror or error}"
+            ) from error
+        self._state = self._now()
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A result as it was; with escapes if it has characters that no file can hold otherwise."""
+    line = json.dumps(row, ensure_ascii=False)
+    return line if text_fault(line) is None else json.dumps(row)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from et_agent.cli.guard import command, fail
-from et_agent.cli.terminal import is_watched, say, visible, write_line
+from et_agent.cli.terminal import counted, is_watched, say, visible, write_line
 from et_agent.errors import CalibrationError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -124,10 +124,13 @@ def _of_file(file: str) -> Iterator[_Given]:
     from et_agent.evaluation.calibrating import labelled_examples
 
     found = labelled_examples(Path(file).expanduser())
-    if without := sum(example is None for _, example, _ in found):
-        say(f"{file}: {without} of {len(found)} results are left out: they have no answer")
+    unlabelled = sum(right is None for _, _, right in found)
+    without = sum(right is not None and example is None for _, example, right in found)
+    for count, what in ((unlabelled, "a label"), (without, "an answer")):
+        if count:
+            say(f"{file}: {count} of {len(found)} results are left out: without {what}")
     for number, example, right in found:
-        if example is not None:
+        if example is not None and right is not None:
             yield f"{file}, line {number}", example, right
 
 
@@ -183,7 +186,7 @@ def _labels(learnt: "Learnt") -> str:
     count = len(learnt.calibrator.learnt_)
     kinds = ", ".join(sorted({one.kind for one in learnt.calibrator.learnt_}))
     path = visible(str(learnt.path))
-    return f"{count} label{'' if count == 1 else 's'} of yours ({kinds}): {path}"
+    return f"{counted(count, 'label')} of yours ({kinds}): {path}"
 
 
 def say_what_is_left_out() -> None:

@@ -23,12 +23,12 @@ def read_system(text: str | None) -> str | None:
     return _checked(found, what) if found else found
 
 
-def read_passages(texts: list[str] | None, *questions: str | None) -> tuple[str, ...] | None:
+def read_passages(texts: list[str] | None, *others: str | None) -> tuple[str, ...] | None:
     """Passages as given, or from a file for `@FILE`, and what was piped in; None without any.
 
     Args:
         texts: Those that options give.
-        questions: What the questions are read from, which may be standard input.
+        others: What else may name standard input: questions, the system prompt.
 
     Raises:
         QuestionError: A file cannot be read, or a passage is empty or not a text.
@@ -39,7 +39,7 @@ def read_passages(texts: list[str] | None, *questions: str | None) -> tuple[str,
         for number, text in enumerate(texts, 1)
     ]
     given = [_checked(found, what) for found, what in named]
-    return (*given, *piped_context(*questions, *texts)) or None
+    return (*given, *piped_context(*others, *texts)) or None
 
 
 def _checked(text: str, what: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from et_agent.cli.standard_input import NAME, piped_text, stdin_text
+from et_agent.cli.standard_input import NAME, given_text, piped_text, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
 
@@ -34,13 +34,12 @@ def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
     """
     from et_agent.asking.conversation import check_text
 
-    if [*texts, file].count("-") > 1:
-        raise QuestionError("- is standard input, which is read once: name it once")
     questions = []
     for number, text in enumerate(texts, 1):
         where = f"question {number}" if len(texts) > 1 else "the question"
         if text == "-":
-            text, where = stdin_text().strip(), f"the question in {NAME}"
+            where = f"the question in {NAME}"
+        text = given_text(text)
         questions.append(SourcedQuestion(check_text(text, where), where))
     if file is not None:
         questions += read_file(file)
@@ -83,38 +82,44 @@ def read_file(file: str) -> list[SourcedQuestion]:
     """Questions of a file: a table, JSON objects with a question, or one per line.
 
     A name in .csv or .tsv is a table, and one in .jsonl JSON Lines; others are these when their first
-    line is a JSON object. Columns are found as `et-agent eval run --data` finds them. Of a record only
-    its question and choices are used, never its answer. Empty lines are skipped.
+    line is a header that names the questions, or a JSON object. Columns are found as `et-agent eval run
+    --data` finds them. Of a record only its question and choices are used, never its answer. Empty
+    lines are skipped.
 
     Raises:
         QuestionError: The file cannot be read, or a line cannot be used; file and line are named.
         DataError: The same for a table.
     """
     from et_agent.asking.conversation import check_text
-    from et_agent.evaluation.datasets.columns import TABLES
+    from et_agent.evaluation.datasets.columns import TABLES, is_table
 
     named = NAME if file == "-" else file
-    found = _of_table(Path(file)) if file.lower().endswith(TABLES) else _of_lines(file, named)
+    if file.lower().endswith(TABLES):
+        found = _of_table(Path(file))
+    elif is_table(text := _text(file, named)):
+        found = _of_table(Path(named), text)
+    else:
+        found = _of_lines(text, named, records=file.lower().endswith(".jsonl"))
     questions = [SourcedQuestion(check_text(text, where), where) for where, text in found]
     if not questions:
         raise QuestionError(f"{named} contains no question: write one per line")
     return questions
 
 
-def _of_table(path: Path) -> Iterator[tuple[str, str]]:
+def _of_table(path: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
     from et_agent.evaluation.datasets.own import asked_text, own_rows
 
-    rows, roles = own_rows(path.expanduser())
+    rows, roles = own_rows(path.expanduser(), text)
     unused = [name for name in rows[0].values if name not in _USED]
     _tell(path.name, roles, f"{', '.join(unused)} not used" if unused else "")
     for row in rows:
         yield f"{path}, line {row.line}", asked_text(row)
 
 
-def _of_lines(file: str, name: str) -> Iterator[tuple[str, str]]:
-    numbered = enumerate(_text(file, name).split("\n"), 1)
+def _of_lines(text: str, name: str, *, records: bool) -> Iterator[tuple[str, str]]:
+    numbered = enumerate(text.split("\n"), 1)
     lines = [(number, line.strip()) for number, line in numbered if line.strip()]
-    if file.lower().endswith(".jsonl") or (lines and _is_object(lines[0][1])):
+    if records or (lines and _is_object(lines[0][1])):
         yield from _of_records(lines, name)
     else:
         yield from ((f"{name}, line {number}", line) for number, line in lines)

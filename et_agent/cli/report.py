@@ -7,7 +7,7 @@ from et_agent.cli.claims import SUPPORT, claims_table
 from et_agent.cli.explaining import explanation
 from et_agent.cli.headline import headline, is_sure
 from et_agent.cli.spelling import with_options
-from et_agent.cli.terminal import bar, one_line, output_console, print_block, visible
+from et_agent.cli.terminal import bar, counted, one_line, output_console, print_block, visible
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
 
@@ -88,7 +88,7 @@ def basis(calibration: CalibrationReport) -> str:
     """What a confidence rests on and how far it may be off, in a few words."""
     named = "general map"
     if calibration.source != "general":
-        named = f"{calibration.source} calibrator, {calibration.labels:,} labels"
+        named = f"{calibration.source} calibrator, {counted(calibration.labels, 'label')}"
     low, high = calibration.interval
     return f"{named}, {100 * low:.0f} to {high:.0%}"
 
@@ -109,7 +109,7 @@ def _answer(result: AskResult) -> "RenderableType":
     from rich.panel import Panel
     from rich.text import Text
 
-    text = headline(result)
+    text = headline(result, told=result.complete)
     if result.complete:
         sure = is_sure(result)
         return Panel.fit(
@@ -264,8 +264,8 @@ def _bounds(result: AskResult) -> str:
     told = f"P(correct) is between {low:.1%} and {high:.1%} with a probability of 90%"
     if calibration.largest is None:
         return told
-    leaves = result.decoder.get("leaves", 1)
-    told = f"{told}; {leaves} leaves can reach {calibration.largest:.1%} at most"
+    leaves = counted(int(result.decoder.get("leaves") or 1), "leaf", "leaves")
+    told = f"{told}; {leaves} can reach {calibration.largest:.1%} at most"
     if calibration.largest_low is None:
         return told
     return f"{told}, and {calibration.largest_low:.1%} at the lower end"

@@ -26,33 +26,32 @@ def list_runs(
     """List the runs of a store: how far they are, their accuracy and their settings."""
     import json
 
-    from et_agent.cli.terminal import one_line, visible, write_line
+    from et_agent.cli.terminal import counted, one_line, visible, write_line
 
     with open_store(store) as runs:
         rows = [_row(runs, info) for info in runs.runs()]
         if as_json:
             write_line(json.dumps(rows, indent=2))
             return 0
-        write_line(f"{visible(str(runs.path))}: {len(rows)} runs")
+        write_line(f"{visible(str(runs.path))}: {counted(len(rows), 'run')}")
     for row in rows:
-        done = f"{row['questions']}"
+        done = counted(row["questions"], "question")
         if row["wanted"]:
-            done = f"{row['questions']} of {row['wanted']}"
+            done = f"{row['questions']} of {counted(row['wanted'], 'question')}"
         accuracy = "" if row["accuracy"] is None else f", accuracy {row['accuracy']:.3f}"
-        write_line(f"{one_line(row['name'])}: {done} questions{accuracy}, {row['created']}")
+        write_line(f"{one_line(row['name'])}: {done}{accuracy}, {row['created']}")
         settings = ", ".join(f"{name} {value}" for name, value in row["settings"].items())
         write_line(f"    {one_line(settings)}")
     return 0
 
 
 def _row(store: "RunStore", info: "RunInfo") -> "ListedRun":
-    records = store.records(info)
-    right = sum(record.correct for record in records)
+    right, sound = store.right(info)
     return {
         "name": info.name,
         "questions": info.questions,
         "wanted": info.wanted,
-        "accuracy": right / len(records) if records else None,
+        "accuracy": right / sound if sound else None,
         "created": info.created,
         "settings": _settings(info.config),
     }
@@ -96,13 +95,13 @@ def delete_runs(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
     """Delete runs with all their questions."""
-    from et_agent.cli.terminal import say, write_line
+    from et_agent.cli.terminal import counted, say, write_line
     from et_agent.errors import SettingsError
 
     with open_store(store) as runs:
         found = [runs.any_run(name) for name in names]
         for info in found:
-            say(f"{info.name}: {info.questions} questions")
+            say(f"{info.name}: {counted(info.questions, 'question')}")
         if not yes:
             if sys.stdin is None or not sys.stdin.isatty():
                 raise SettingsError("deleting cannot be undone: add --yes")
@@ -121,13 +120,13 @@ def export(
     store: StoreFile = None,
 ) -> int:
     """Write the statistics and answers of a run to a small file, without leaf texts."""
-    from et_agent.cli.terminal import visible, write_line
+    from et_agent.cli.terminal import counted, visible, write_line
     from et_agent.evaluation.exchange import export_run
 
     path = Path(file).expanduser()
     with open_store(store) as runs:
         count = export_run(runs, runs.run(name), path)
-    write_line(f"{visible(str(path))}: {count} questions")
+    write_line(f"{visible(str(path))}: {counted(count, 'question')}")
     return 0
 
 
@@ -139,11 +138,11 @@ def import_(
     store: StoreFile = None,
 ) -> int:
     """Load exported runs into the store, in order to report, score or continue them."""
-    from et_agent.cli.terminal import write_line
+    from et_agent.cli.terminal import counted, write_line
     from et_agent.evaluation.archive import import_runs
 
     with open_store(store) as runs:
         for file in files:
             for info in import_runs(runs, Path(file).expanduser()):
-                write_line(f"{info.name}: {info.questions} questions")
+                write_line(f"{info.name}: {counted(info.questions, 'question')}")
     return 0

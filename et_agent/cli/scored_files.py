@@ -10,10 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from et_agent.cli.standard_input import NAME
+from et_agent.cli.standard_input import NAME, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError, StoreError
-from et_agent.evaluation.datasets.columns import TABLES, named, renamed, separator_of, told
+from et_agent.evaluation.datasets.columns import (
+    TABLES,
+    is_table,
+    named,
+    renamed,
+    separator_of,
+    told,
+)
 
 __all__ = ["AnswerRow", "ScoreFile", "read_answers"]
 
@@ -45,7 +52,7 @@ class AnswerRow:
 
 
 def read_answers(file: str) -> list[AnswerRow]:
-    """The rows of a file: JSON Lines, or a table with a header if its name ends in .csv or .tsv.
+    """The rows of a file: JSON Lines, or a table with a header, by its name or its first line.
 
     Columns are found as `et-agent eval run --data` finds them. Each row has a "question" and an
     "answer", and may have "samples" (a list, in JSON only) and an "id".
@@ -58,7 +65,8 @@ def read_answers(file: str) -> list[AnswerRow]:
 
     name = NAME if file == "-" else file
     text = _text(file, name)
-    raw = list(_csv_rows(text, name) if file.lower().endswith(TABLES) else _json_rows(text, name))
+    columns = file.lower().endswith(TABLES) or is_table(text)
+    raw = list(_csv_rows(text, name) if columns else _json_rows(text, name))
     roles = named(dict.fromkeys(key for _, _, record in raw for key in record if key))
     if guessed := told(roles):
         say(f"{name}: {guessed}")
@@ -80,9 +88,10 @@ def read_answers(file: str) -> list[AnswerRow]:
 
 
 def _text(file: str, name: str) -> str:
+    if file == "-":
+        return stdin_text()
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
-        return raw.decode("utf-8-sig")
+        return Path(file).expanduser().read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise QuestionError(
             f"{name} is not valid UTF-8 (byte {error.start + 1}): convert the file to UTF-8"

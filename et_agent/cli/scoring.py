@@ -80,10 +80,14 @@ class ScoreCommand(DecoderCommand):
 def score(
     call: typer.Context,
     question: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The question.", show_default=False)
+        str | None,
+        typer.Option(metavar="TEXT", help="The question; - is standard input.", show_default=False),
     ] = None,
     answer: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The answer to score.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="The answer to score; - is standard input.", show_default=False
+        ),
     ] = None,
     sample: Annotated[
         list[str] | None,
@@ -156,6 +160,7 @@ def score(
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_passages, read_system
     from et_agent.cli.scored_files import AnswerRow, read_answers
+    from et_agent.cli.standard_input import given_text
     from et_agent.cli.transfer import shown_transfer
     from et_agent.errors import SettingsError
     from et_agent.weights.addresses import is_address
@@ -177,7 +182,7 @@ def score(
         )
     loading.check_load_settings(context=context, threads=threads, width=width)
     options = AskOptions(
-        context=read_passages(passages, file),
+        context=read_passages(passages, file, question, answer, system),
         decoder=decodes.settings,
         kind=kind.value,
         seed=seed or 0,
@@ -190,7 +195,8 @@ def score(
     if file is not None:
         rows = read_answers(file)
     else:
-        rows = [AnswerRow(1, "the answer", str(question), str(answer), _given(sample))]
+        asked, given = given_text(str(question)), given_text(str(answer))
+        rows = [AnswerRow(1, "the answer", asked, given, _given(sample))]
     with shown_transfer() as progress:
         opened = loading.open_model(
             spec,

@@ -4,27 +4,42 @@ import os
 import stat
 import sys
 import threading
+import weakref
 from typing import Final
 
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
 
-__all__ = ["NAME", "piped_text", "stdin_text"]
+__all__ = ["NAME", "given_text", "piped_text", "stdin_text"]
 
 NAME: Final = "standard input"
 """What messages call it."""
 _PATIENCE: Final = 2.0
 """Seconds after which a person is told what is waited for."""
+_read: Final[weakref.WeakSet[object]] = weakref.WeakSet()
+"""Streams of which nothing is left."""
+
+
+def given_text(text: str) -> str:
+    """A text of the command line; that of standard input for "-".
+
+    Raises:
+        QuestionError: As `stdin_text`.
+    """
+    return stdin_text().strip() if text == "-" else text
 
 
 def stdin_text() -> str:
     """All of standard input.
 
     Raises:
-        QuestionError: It is closed, or not UTF-8.
+        QuestionError: It is closed, was read before, or is not UTF-8.
     """
     if sys.stdin is None:
         raise QuestionError(f"{NAME} is closed: pipe a text into the command")
+    if sys.stdin in _read:
+        raise QuestionError(f"- is {NAME}, which is read once: name it once")
+    _read.add(sys.stdin)
     told = threading.Timer(
         _PATIENCE, say, [f"reading {NAME} to its end; `</dev/null` gives it none"]
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
+    "counted",
     "duration",
     "error_console",
     "is_watched",
@@ -137,6 +138,17 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """A number with its noun: "1 run", "2 runs".
+
+    Args:
+        count: The number.
+        what: The noun.
+        several: Its plural, where that is not the noun with an s.
+    """
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

@@ -1,8 +1,7 @@
 """`et-agent tree`: looks at a result that `ask --json --tree` printed."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from et_agent.results import AskResult
 
 __all__ = ["tree"]
-
-_MOST_BYTES: Final = 1 << 29
 
 
 @command
@@ -71,16 +68,16 @@ def read_result(file: str, line: int | None = None) -> "AskResult":
     """
     from pydantic import ValidationError
 
+    from et_agent.cli.standard_input import NAME
     from et_agent.errors import InputError
+    from et_agent.evaluation.result_files import read_documents
     from et_agent.results import AskResult
-    from et_agent.validation import explained, parsed_json
+    from et_agent.validation import explained
 
-    name = "standard input" if file == "-" else file
-    text = _read(file, name)
-    try:
-        documents = [parsed_json(text)]
-    except ValueError as error:
-        documents = _lines(text, name, error)
+    name = NAME if file == "-" else file
+    documents = [one for _, one in read_documents(_read(file), name)]
+    if not documents:
+        raise InputError(f"{name} is empty: use what `ask --json --tree` prints")
     if line is None and len(documents) > 1:
         raise InputError(f"{name} holds {len(documents)} results: choose one with --line")
     if line is not None and not 1 <= line <= len(documents):
@@ -100,35 +97,8 @@ def read_result(file: str, line: int | None = None) -> "AskResult":
     return result
 
 
-def _read(file: str, name: str) -> str:
-    from et_agent.errors import InputError
-    from et_agent.storage import read_regular
+def _read(file: str) -> str:
+    from et_agent.cli.standard_input import stdin_text
+    from et_agent.evaluation.result_files import read_text
 
-    try:
-        if file == "-":
-            content = sys.stdin.buffer.read()
-        else:
-            content = read_regular(Path(file).expanduser(), most=_MOST_BYTES)
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not valid UTF-8 (byte {error.start + 1})") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {name}: {reason}") from error
-
-
-def _lines(text: str, name: str, error: ValueError) -> list[object]:
-    """The results of a file with one per line."""
-    from et_agent.errors import InputError
-    from et_agent.validation import parsed_json
-
-    lines = [one for one in text.split("\n") if one.strip()]
-    if len(lines) < 2:
-        raise InputError(f"{name} is not JSON ({error}): use what `ask --json --tree` prints")
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            found.append(parsed_json(line))
-        except ValueError as wrong:
-            raise InputError(f"{name} is not JSON, result {number} neither ({wrong})") from wrong
-    return found
+    return stdin_text() if file == "-" else read_text(Path(file))

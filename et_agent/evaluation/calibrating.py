@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.metrics import METRICS, reliability, value_of
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.validation import parsed_json
+from et_agent.evaluation.result_files import read_documents, read_text
 
 __all__ = [
     "Labelled",
@@ -48,6 +48,7 @@ class Labelled:
         parameters: Parameters of the model; 0 if that is not known.
         unanswered: Number of other questions, which are left out: their trees gave no answer, or were
             stopped before they were complete.
+        unlabelled: Number of results that nobody has labelled, which are left out too.
     """
 
     data: DataUsed
@@ -58,6 +59,7 @@ class Labelled:
     groups: Ints
     unanswered: int
     parameters: int = 0
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +152,22 @@ def _sizes(record: QuestionRecord, caps: Sequence[int]) -> Iterator[QuestionReco
 def labelled_file(path: Path) -> Labelled:
     """Results of `et-agent ask --json`, a line each, to which `"right": true` or `false` was added.
 
+    Lines without a label are counted and left out.
+
     Raises:
-        DataError: The file cannot be read, a line is damaged or has no label, or two lines label the
-            same answer to the same question differently.
+        DataError: The file cannot be read, a line is damaged, no line has a label, or two lines label
+            the same answer to the same question differently.
         CalibrationError: The results do not go together, or none has an answer.
     """
     rows: list[_Row] = []
     libraries: set[str] = set()
     parameters = 0
     fingerprint: Fingerprint | None = None
-    unanswered = 0
+    unanswered = unlabelled = 0
     for number, result, right in _labelled_lines(path):
+        if right is None:
+            unlabelled += 1
+            continue
         if not result["features"]:
             unanswered += 1
             continue
@@ -178,15 +185,16 @@ def labelled_file(path: Path) -> Labelled:
             f"{path} contains no result with an answer: label results of `et-agent ask --json`"
         )
     library = "; ".join(sorted(libraries - {""}))
-    return _joined(
+    joined = _joined(
         path.name, fingerprint, rows, library, unanswered=unanswered, parameters=parameters
     )
+    return replace(joined, unlabelled=unlabelled)
 
 
-def labelled_examples(path: Path) -> list[tuple[int, Example | None, bool]]:
+def labelled_examples(path: Path) -> list[tuple[int, Example | None, bool | None]]:
     """The same lines for `et_agent.calibration.learn`: number, what is labelled, and the label.
 
-    None stands for a result without an answer.
+    None stands for a result without an answer, and for a line without a label.
 
     Raises:
         DataError: As for `labelled_file`.
@@ -201,33 +209,29 @@ def labelled_examples(path: Path) -> list[tuple[int, Example | None, bool]]:
     return found
 
 
-def _labelled_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], bool]]:
-    """Number, result and label of each line."""
-    try:
-        # Not splitlines(), which takes characters within a text for line ends.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+def _labelled_lines(path: Path) -> Iterator[tuple[int, dict[str, Any], bool | None]]:
+    """Number, result and label of each line; None where nobody has labelled it, but some are."""
     labels: dict[str, tuple[int, bool]] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        result, right = _result(line, f"{path}, line {number}")
-        if result["features"]:
+    found = [
+        (number, *_result(document, f"{path}, line {number}"))
+        for number, document in read_documents(read_text(path), str(path))
+    ]
+    if found and all(right is None for _, _, right in found):
+        raise DataError(
+            f'{path} has no label: use `et-agent label {path}`, or add "right": true or "right": false'
+        )
+    for number, result, right in found:
+        if right is not None and result["features"]:
             _check_against(labels, result, right, number, path)
         yield number, result, right
 
 
-def _result(line: str, where: str) -> tuple[dict[str, Any], bool]:
+def _result(result: Any, where: str) -> tuple[dict[str, Any], bool | None]:
     """A line's result and its label."""
-    try:
-        result = parsed_json(line)
-    except ValueError as error:
-        raise DataError(f"{where}: this is not valid JSON ({error})") from error
     if not isinstance(result, dict) or not isinstance(result.get("features"), dict):
         raise DataError(f"{where}: this is not a result of `et-agent ask --json`")
     if "right" not in result:
-        raise DataError(f'{where} has no label: add "right": true or "right": false')
+        return result, None
     try:
         return result, checked_label(result["right"])
     except CalibrationError as error:

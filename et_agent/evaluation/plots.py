@@ -46,10 +46,11 @@ def draw_all(
         SettingsError: matplotlib is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    sized = {f"{name} (n={len(runs[name])})": points for name, points in curves.items()}
     pictures: list[tuple[str, Any]] = [
         ("pass-at-k.png", lambda axes: _pass_at_k(axes, summaries)),
-        ("pass-over-tokens.png", lambda axes: _over_tokens(axes, curves, "pass_any")),
-        ("auroc-over-tokens.png", lambda axes: _over_tokens(axes, curves, "auroc")),
+        ("pass-over-tokens.png", lambda axes: _over_tokens(axes, sized, "pass_any")),
+        ("auroc-over-tokens.png", lambda axes: _over_tokens(axes, sized, "auroc")),
         ("roc.png", lambda axes: _roc(axes, runs, summaries)),
         ("risk-coverage.png", lambda axes: _risks(axes, runs)),
         ("reliability.png", lambda axes: _shares(axes, runs)),
@@ -99,6 +100,16 @@ def _band(axes: "Axes", at: int, xs: Sequence[float], lows: Any, highs: Any) -> 
     axes.fill_between(xs, lows, highs, color=_COLOURS[at % 6], alpha=0.12, linewidth=0)
 
 
+def _ends(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:
+    """Lower and upper ends; an interval that is not known is its value alone."""
+    values = [one.value or 0.0 for one in intervals]
+    lows = [at if one.low is None else one.low for at, one in zip(values, intervals, strict=True)]
+    highs = [
+        at if one.high is None else one.high for at, one in zip(values, intervals, strict=True)
+    ]
+    return lows, highs
+
+
 def _wilson(right: Doubles, count: Doubles) -> tuple[Doubles, Doubles]:
     """Wilson's 95 % interval of a share, for `right` of `count` each."""
     z = 1.959964
@@ -140,16 +151,14 @@ def _pass_at_k(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
         ks = [k for k, one in summary.pass_at.items() if one.value is not None]
         values = [summary.pass_at[k].value or 0.0 for k in ks]
         axes.plot(ks, values, label=f"{name} (n={summary.questions})", **_style(at))
-        lows = [summary.pass_at[k].low or 0.0 for k in ks]
-        highs = [summary.pass_at[k].high or 0.0 for k in ks]
-        _band(axes, at, ks, lows, highs)
+        _band(axes, at, ks, *_ends([summary.pass_at[k] for k in ks]))
     axes.set(
         xlabel="leaves k", ylabel="pass@k", xscale="log", title="A right answer among k leaves"
     )
     ticks = sorted({k for summary in summaries.values() for k in summary.pass_at})
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
-    _legend(axes)
+    _legend(axes, title="bands: 95 % intervals")
     return bool(ticks)
 
 
@@ -163,9 +172,7 @@ def _over_tokens(axes: "Axes", curves: Mapping[str, Sequence[CurvePoint]], what:
         tokens = [p.tokens for p, _ in found]
         values = [one.value for _, one in found]
         axes.plot(tokens, values, label=name, **_style(at))
-        lows = [one.value if one.low is None else one.low for _, one in found]
-        highs = [one.value if one.high is None else one.high for _, one in found]
-        _band(axes, at, tokens, lows, highs)
+        _band(axes, at, tokens, *_ends([one for _, one in found]))
         for p, one in {id(p): (p, one) for p, one in (found[0], found[-1])}.values():
             where = (p.tokens, one.value)
             axes.annotate(
@@ -305,8 +312,8 @@ def _reliability(axes: "Axes", bins: Mapping[str, Bins], what: str) -> bool:
         xlabel=what,
         ylabel="accuracy",
         title="Reliability, bins of equal mass",
-        xlim=(0, 1),
-        ylim=(0, 1),
+        xlim=(-0.02, 1.02),  # marks at the ends are shown whole
+        ylim=(-0.02, 1.02),
         aspect="equal",
     )
     _legend(axes, title="bars: 95 % intervals")
@@ -347,6 +354,8 @@ def _estimators(axes: "Axes", summaries: Mapping[str, RunSummary]) -> bool:
         found = {one.name: one.metrics["AUROC"] for one in summary.estimators}
         rows = [(row, found[one]) for row, one in enumerate(names) if one in found]
         rows = [(row, one) for row, one in rows if one.value is not None and one.low is not None]
+        if not rows:
+            continue
         offset = 0.16 * (at - (len(summaries) - 1) / 2)
         axes.errorbar(
             [one.value or 0.0 for _, one in rows],

@@ -265,6 +265,17 @@ class RunStore:
             for (text,) in rows:
                 yield QuestionRecord.from_json(json.loads(text), {})
 
+    def right(self, run: RunInfo) -> tuple[int, int]:
+        """How many answers of a run are right, and of how many questions; damaged ones do not count."""
+        right = sound = 0
+        with database_errors(self.path):
+            rows = self._connection.execute("SELECT record FROM questions WHERE run = ?", (run.id,))
+            for (text,) in rows:
+                with contextlib.suppress(ValueError, RecursionError):
+                    right += QuestionRecord.from_json(json.loads(text), {}).correct
+                    sound += 1
+        return right, sound
+
     def records(self, run: RunInfo) -> list[QuestionRecord]:
         """All finished questions of a run, by id.
 

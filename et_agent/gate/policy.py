@@ -26,6 +26,7 @@ from et_agent.validation import LONGEST, explained
 
 __all__ = ["GatePolicy"]
 
+_SUBJECT: Final = "gate policy"
 PREFIX: Final = "ET_AGENT_GATE_"
 
 
@@ -115,13 +116,13 @@ class GatePolicy(BaseModel):
         known = type(self).model_fields
         if unknown := sorted(values.keys() - known):
             raise PolicyError(
-                f"gate policy: there is no setting {', '.join(unknown)}; the settings are "
+                f"{_SUBJECT}: there is no setting {', '.join(unknown)}; the settings are "
                 f"{', '.join(known)}"
             )
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise PolicyError(explained("gate policy", error)) from error
+            raise PolicyError(explained(_SUBJECT, error)) from error
 
     @field_validator("*", mode="before")
     @classmethod
@@ -235,9 +236,10 @@ class GatePolicy(BaseModel):
                 (see the constructor).
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number of many digits
-            raise PolicyError(f"the policy {path} cannot be read: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise PolicyError(f"the policy {path} cannot be read: {reason}") from error
         except RecursionError as error:
             raise PolicyError(
                 f"the policy {path} cannot be read: it is nested too deeply"
@@ -256,7 +258,7 @@ class GatePolicy(BaseModel):
         try:
             return cls(**values)
         except PolicyError as error:
-            raise PolicyError(f"{where}: {error}") from error
+            raise PolicyError(f"{where}: {str(error).removeprefix(f'{_SUBJECT}: ')}") from error
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -21,6 +21,7 @@ from et_agent.gate.escalation import is_interrupt
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.driving import closed_after
+from et_agent.validation import type_of
 
 __all__ = ["GateRunnable"]
 
@@ -36,7 +37,7 @@ def _branch(value: Any) -> Runnable[Any, Any] | None:
     try:
         return None if value is None else coerce_to_runnable(value)
     except TypeError as error:  # pydantic explains a ValueError only
-        raise ValueError(f"a {type(value).__name__} cannot be a branch: pass a runnable") from error
+        raise ValueError(f"{type_of(value)} cannot be a branch: pass a runnable") from error
 
 
 DecisionBranch = Annotated[Runnable[Any, Any] | None, BeforeValidator(_branch)]
@@ -274,7 +275,7 @@ def _result(value: object) -> AskResult:
     if isinstance(value, AskResult):
         return value
     raise InputError(
-        f"a gate takes the AskResult of a tree, not a {type(value).__name__}: put it right after "
+        f"a gate takes the AskResult of a tree, not {type_of(value)}: put it right after "
         "an EntropyTreeRunnable"
     )
 

@@ -23,6 +23,7 @@ from et_agent.asking.passages import Context
 from et_agent.asking.prompting import Question
 from et_agent.errors import QuestionError
 from et_agent.templates.messages import Message, MessageCall
+from et_agent.validation import type_of
 
 __all__ = ["Asked", "QuestionWithContext", "TreeInput", "asked_of", "conversation", "question_of"]
 
@@ -159,7 +160,7 @@ def _messages(value: object) -> list[BaseMessage]:
         except Exception as error:  # it raises many kinds if it is not a message
             raise QuestionError(f"the messages cannot be read: {error}") from error
     raise QuestionError(
-        f"a {type(value).__name__} is not a question: pass a text, messages or a prompt value"
+        f"{type_of(value)} is not a question: pass a text, messages or a prompt value"
     )
 
 

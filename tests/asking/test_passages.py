@@ -193,12 +193,12 @@ def test_words_of_command_in_a_passage_are_words() -> None:
         ([], "no passage"),
         ((), "no passage"),
         (["a", ""], "passage 2 is empty"),
-        (7, "the context is a int"),
+        (7, "the context is an int"),
         ({"a": 1}, "the context is a dict"),
-        (["a", 3], "passage 2 is a int"),
-        ([None], "passage 1 is a NoneType"),
+        (["a", 3], "passage 2 is an int"),
+        ([None], "passage 1 is None"),
         (b"bytes", "the context is a bytes"),
-        (Found(3), "the context is a int"),  # type: ignore[arg-type]
+        (Found(3), "the context is an int"),  # type: ignore[arg-type]
         ("a\0b", "NUL byte"),
         ("\ud800", "not valid UTF-8"),
     ],

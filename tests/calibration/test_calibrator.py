@@ -292,7 +292,7 @@ def test_whole_trees_tell_of_those_that_stopped_but_not_the_other_way_round() ->
     assert len(stopped.problems(of())) == 2
     assert "decoder stop_above None instead of 0.6" in stopped.problems(of())
     assert "decoder stop_above 0.9 instead of 0.6" in stopped.problems(of(batch=2, stop_above=0.9))
-    assert of().problems(stopped) == ["2 to 16 leaves instead of 16 to 16"]
+    assert of().problems(stopped) == ["2 to 16 leaves instead of 16"]
     for one, other in ((whole, stopped), (stopped, whole)):
         with pytest.raises(CalibrationError, match="these runs differ"):
             one.joined(other)

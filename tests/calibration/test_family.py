@@ -60,7 +60,7 @@ def test_temperature_and_leaves_go_on_to_matter() -> None:
         "decoder temperature 1.0 instead of 0.7"
     ]
     assert rounds.problems(of(EntropyTree(schedule="overlapped", leaves=8))) == [
-        "8 leaves instead of 16 to 16"
+        "8 leaves instead of 16"
     ]
 
 
@@ -68,7 +68,7 @@ def test_whole_trees_tell_of_stopped_ones_of_another_schedule_too() -> None:
     whole = of(OVERLAPPED).model_copy(update={"leaves": (2, 16)})
     stopped = of(EntropyTree(batch=2, stop_above=0.6))
     assert whole.problems(stopped) == []
-    assert of(OVERLAPPED).problems(stopped) == ["2 to 16 leaves instead of 16 to 16"]
+    assert of(OVERLAPPED).problems(stopped) == ["2 to 16 leaves instead of 16"]
     assert stopped.problems(whole) == [
         "decoder batch None instead of 2",
         "decoder stop_above None instead of 0.6",

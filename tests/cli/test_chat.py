@@ -116,6 +116,20 @@ def test_another_model_takes_over_and_an_unknown_one_does_not(
     assert "%]" in unknown.out, "the one before stays"
 
 
+def test_a_conversation_that_is_too_long_says_how_to_go_on(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    long = "word " * 60_000
+    first = say(run, monkeypatch, f"{long}\n")
+    assert first.code == 2
+    assert "/new" not in first.err
+    install()
+    later = say(run, monkeypatch, f"{NUMBER}\n{long}\n{NUMBER}\n")
+    assert "/new begins another conversation" in later.err
+    assert later.out.count("%]") == 2, "it goes on"
+
+
 def test_doubtful_claims_are_marked(
     run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,20 +149,22 @@ def test_doubtful_claims_are_marked(
     )
 
 
+@pytest.mark.parametrize("kept", [True, False])
 def test_a_person_at_the_terminal(
-    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     install()
     replies: Iterator[str] = iter([NUMBER, "/help", "/quit"])
     monkeypatch.setattr(builtins, "input", lambda _: next(replies))
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr(terminal, "is_watched", lambda: True)
-    shown = run(*CHAT)
+    shown = run(*CHAT, *(() if kept else ("--no-save",)))
     assert shown.code == 0, shown.err
     assert "/help lists commands" in shown.out
     assert " · number · " in shown.out
     assert "/right, /wrong" in shown.out
-    assert f"to go on: et-agent chat --resume {find_chat('').name}" in shown.out
+    assert ("to go on: et-agent chat --resume" in shown.out) is kept
+    assert not kept or f"--resume {find_chat('').name}" in shown.out
     assert chat_module.ChatCommand.shown
 
 

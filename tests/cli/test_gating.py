@@ -59,7 +59,7 @@ def test_report_and_label(run: Run, log: tuple[str, str]) -> None:
     path, trace = log
     first = run("gate", "report", "--log", path)
     assert first.code == 0, first.err
-    assert "1 decisions" in first.out
+    assert "1 decision\n" in first.out
     assert "error among its own answers: unknown" in first.out
     assert "confidences by what they rest on: general 1\n" in first.out
     assert run("gate", "label", trace, "wrong", "--log", path).code == 0
@@ -151,7 +151,7 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
     assert kept.code == 3
     assert re.match(r"abstain  best answer \d+% of the share, not calibrated\n", kept.out)
     assert "below the threshold of 90%" in kept.out.replace("\n", " ")
-    assert "1 decisions" in run("gate", "report", "--log", path).out
+    assert "1 decision\n" in run("gate", "report", "--log", path).out
 
 
 def test_a_gate_tells_what_it_compares(run: Run, install: Install) -> None:

@@ -55,10 +55,64 @@ def test_labels_are_kept_undone_and_learnt(
     assert shown.code == 0, shown.err
     assert labels(results) == [True, True, None]
     assert "2 of 3 labelled, 2 right" in shown.out
+    some = run("calibrate", "learn", "--labels", str(results))
+    assert some.out.startswith("2 learnt")
+    assert "1 of 3 results are left out: without a label" in some.err
     reply(monkeypatch, "n")
     assert "1/1  three?" in run("label", str(results)).out, "only what has no label"
     learnt = run("calibrate", "learn", "--labels", str(results))
-    assert learnt.out.startswith("3 learnt")
+    assert learnt.out.startswith("1 learnt, 2 known before")
+
+
+def test_undo_puts_back_the_label_of_before(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply(monkeypatch, "y", "", "q")
+    run("label", str(results))
+    reply(monkeypatch, "u", "n", "n", "u", "u", "q")
+    run("label", str(results), "--again")
+    assert labels(results) == [True, None, None]
+
+
+def test_one_result_over_several_lines(
+    run: Run, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    path = tmp_path / "one.json"
+    path.write_text(run(*ASK, "one?").out)
+    assert path.read_text().count("\n") > 1
+    reply(monkeypatch, "y")
+    assert "1 of 1 labelled" in run("label", str(path)).out
+    assert run("calibrate", "learn", "--labels", str(path)).out.startswith("1 learnt")
+
+
+def test_odd_values_of_a_file_stay(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "odd.jsonl"
+    odd = '{"question": "é", "answer": "\\ud800", "x": NaN'
+    path.write_text(odd + "}\n")
+    reply(monkeypatch, "y")
+    assert run("label", str(path)).code == 0
+    assert path.read_text() == odd.replace("é", "\\u00e9") + ', "right": true}\n'
+
+
+def test_what_another_program_writes_meanwhile_is_not_lost(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = results.read_text()
+
+    def answer(_: str) -> str:
+        with results.open("a") as file:
+            file.write(written)
+        return "y"
+
+    reply(monkeypatch)
+    monkeypatch.setattr(builtins, "input", answer)
+    shown = run("label", str(results))
+    assert shown.code == 2
+    assert "was changed meanwhile, so this label is not kept" in shown.err
+    assert results.read_text() == 2 * written
 
 
 @pytest.mark.parametrize("last", ["q", EOFError, KeyboardInterrupt])

@@ -86,7 +86,7 @@ def test_standard_input_and_lines(run: Run, stored: Path, monkeypatch: pytest.Mo
     assert "72" in given(lines, "--line", "2")
     assert "holds 2 results: choose one with --line" in given(lines)
     assert "holds results 1 to 2" in given(lines, "--line", "3")
-    assert "result 2 neither" in given(json.dumps(document) + "\n{")
+    assert "line 2 is not JSON" in given(json.dumps(document) + "\n{")
 
 
 def without_tree(document: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_what_is_no_result_is_told(damage: Any, told: str, run: Run, stored: Pat
         (b"[]", "is no result"),
         (b"\xff\xfe", "is not valid UTF-8 (byte 1)"),
         (b"[" * 100_000, "nested too deeply"),
-        (None, "cannot read"),
+        (None, "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(

@@ -28,6 +28,7 @@ def texts(path: Path) -> list[str]:
         ("q.csv", 'question,answer\nHow many?,72\n"One, or two?",1\n'),
         ("q.csv", "answer;Question\n72;How many?\n1;One, or two?\n"),
         ("q.tsv", "prompt\tgold\nHow many?\t72\nOne, or two?\t1\n"),
+        ("q.txt", "id;Question;answer\n1;How many?;72\n2;One, or two?;1\n"),
         ("q.jsonl", '{"prompt": "How many?", "gold": 72}\n{"prompt": "One, or two?"}\n'),
     ],
 )
@@ -60,6 +61,35 @@ def test_a_table_without_questions_is_refused(run: Run, tmp_path: Path) -> None:
     shown = run("ask", "--questions", str(path))
     assert shown.code == 2
     assert "none of its columns (What is 2+2?, 4) has the questions" in shown.err
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Question, which one is it?", "And this?"),
+        ("Problem: 3, 4 and what?", "And this?"),
+        ("a, b", "And this?"),
+        ("question", "And this?"),
+        ("q" * 200_000, "And this?"),
+    ],
+)
+def test_lines_with_commas_are_no_table(tmp_path: Path, lines: tuple[str, str]) -> None:
+    path = tmp_path / "q.txt"
+    path.write_text("\n".join(lines))
+    assert texts(path) == list(lines)
+
+
+def test_a_table_without_a_name_for_its_format(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = b"question,answer\nHow many clips?,SECRET\n"
+    for asked in (("ask", *TREE, "--json", "--questions", "-"), ("score", "--file", "-")):
+        install()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
+        shown = run(*asked)
+        assert shown.code == 0, shown.err
+        found = json.loads(shown.out)
+        assert found.get("score", found)["question"] == "How many clips?"
 
 
 Pipe = Callable[[bytes], None]
@@ -100,13 +130,6 @@ def test_text_piped_beside_a_question_is_its_context(
         assert json.loads(shown.out)["passages"] == ["Rollo led them."]
 
 
-def test_standard_input_is_read_once(run: Run, piped: Pipe) -> None:
-    piped(b"x")
-    shown = run("ask", "-", "--questions", "-")
-    assert shown.code == 2
-    assert "name it once" in shown.err
-
-
 def test_the_file_of_a_loop_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "list.txt"
     path.write_text("first\nsecond\n")
@@ -127,3 +150,47 @@ def test_nothing_is_read_from_a_device() -> None:
         check=True,
     )
     assert ended.stdout == "''\n"
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ("ask", "-", "--system", "@-"),
+        ("ask", "-", "--questions", "-"),
+        ("gate", "ask", "-", "--passage", "@-"),
+        ("score", "--question", "-", "--answer", "-"),
+        ("score", "--file", "-", "--passage", "@-"),
+    ],
+)
+def test_standard_input_is_read_once(
+    run: Run, install: Install, piped: Pipe, twice: tuple[str, ...]
+) -> None:
+    install()
+    piped(b"How many clips?\n")
+    shown = run(*twice)
+    assert shown.code == 2
+    assert "standard input, which is read once: name it once" in shown.err
+
+
+def test_a_system_prompt_of_standard_input_is_no_passage(
+    run: Run, install: Install, piped: Pipe
+) -> None:
+    install()
+    piped(b"Answer with a number.\n")
+    shown = run("ask", *TREE, "--json", "--system", "@-", "How many clips?")
+    found = json.loads(shown.out)
+    assert found["passages"] == []
+    assert "context:" not in shown.err
+    assert found["instruction"] == "Answer with a number."
+
+
+@pytest.mark.parametrize("given", ["question", "answer"])
+def test_score_reads_standard_input(run: Run, install: Install, piped: Pipe, given: str) -> None:
+    install()
+    piped(b"How many clips?\n")
+    texts = {"question": "How many clips?", "answer": "72", given: "-"}
+    shown = run(
+        "score", "--question", texts["question"], "--answer", texts["answer"], *TREE, "--json"
+    )
+    assert shown.code == 0, shown.err
+    assert json.loads(shown.out)[given] == "How many clips?"

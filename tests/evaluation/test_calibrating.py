@@ -158,6 +158,18 @@ def test_results_without_an_answer_are_counted(tmp_path: Path) -> None:
         read(tmp_path, {"features": {}})
 
 
+def test_lines_without_a_label_are_counted_if_others_have_one(tmp_path: Path) -> None:
+    read(tmp_path, {})
+    path = tmp_path / "labels.jsonl"
+    bare = json.dumps({name: one for name, one in RESULT.items() if name != "right"})
+    path.write_text(f"{path.read_text()}\n{bare}\n")
+    found = labelled_file(path)
+    assert (found.data.questions, found.unlabelled, found.unanswered) == (1, 1, 0)
+    path.write_text(bare)
+    with pytest.raises(DataError, match=r"labels\.jsonl has no label: use `et-agent label "):
+        labelled_file(path)
+
+
 def test_line_separators_within_a_text_end_no_line(tmp_path: Path) -> None:
     found = read(tmp_path, {"question": "One\u2028line\x85or two?"}, {"right": True})
     assert found.data.questions == 2
@@ -184,7 +196,7 @@ def test_damaged_results_are_told_with_their_line(
         read(tmp_path, {}, changes)
 
 
-@pytest.mark.parametrize("line", ["{", "[" * 100_000, "[]", "{}", '{"features": {}}'])
+@pytest.mark.parametrize("line", ["{", "[" * 100_000, "[]", "{}"])
 def test_lines_that_are_no_labelled_results(tmp_path: Path, line: str) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text(f"\ufeff{json.dumps(RESULT)}\n{line}\n", "utf-8")

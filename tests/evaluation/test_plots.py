@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from et_agent.evaluation import plots
+from et_agent.evaluation.bootstrap import Interval
 from et_agent.evaluation.plots import draw_reliability
+from et_agent.evaluation.summaries import summarise
 from tests.evaluation.conftest import record, table
 
 
@@ -48,3 +50,21 @@ def test_the_legend_covers_no_data(tmp_path: Path) -> None:
     figure = axes.get_figure()
     assert figure is not None
     assert [one.get_text() for one in figure.legends[0].get_texts()][1] == "model-0 (n=40)"
+
+
+def test_an_interval_that_is_not_known_is_its_value() -> None:
+    known, unknown = Interval(0.5, 0.25, 0.75, 9), Interval(0.5, None, None, 1)
+    assert plots._ends([known, unknown]) == ([0.25, 0.5], [0.75, 0.5])
+
+
+def test_the_legend_names_only_what_is_drawn() -> None:
+    records = [
+        record("x/1", table([0, 0]), [True]),
+        record("x/2", table([0, 1]), [False, True]),
+    ] * 20
+    summaries = {"both": summarise(records), "all right": summarise(records[:1])}
+    axes = Figure(layout="constrained").add_subplot()
+    assert plots._estimators(axes, summaries)
+    figure = axes.get_figure()
+    assert figure is not None
+    assert [one.get_text() for one in figure.legends[0].get_texts()] == ["both (n=40)"]

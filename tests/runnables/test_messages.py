@@ -88,7 +88,7 @@ def test_a_whole_conversation_with_tools() -> None:
         ([], "there are no messages"),
         (ChatPromptValue(messages=[]), "there are no messages"),
         ({"question": "Why?"}, "a dict is not a question"),
-        (None, "a NoneType is not a question"),
+        (None, "None is not a question"),
         (b"Why?", "a bytes is not a question"),
         ([42], "cannot be read"),
         ([("martian", "Why?")], "cannot be read"),

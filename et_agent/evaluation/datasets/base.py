@@ -169,17 +169,20 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
             raise Row(path, number, None).damaged(f"this is not JSON ({error})") from error
 
 
-def csv_rows(path: Path, *, header: bool, separator: str | None = ",") -> Iterator[Row]:
+def csv_rows(
+    path: Path, *, header: bool, separator: str | None = ",", text: str | None = None
+) -> Iterator[Row]:
     """Records of a CSV file: by column name with a header, else by number.
 
-    `separator` is between the columns; None finds it out by the first line.
+    `separator` is between the columns; None finds it out by the first line. `text` is what the file
+    holds, where it is read already.
 
     Raises:
         DataError: The file cannot be read or is empty, or a row is not valid CSV or has too few or
             too many fields.
     """
     # Not splitlines(), which takes characters within a field for line ends.
-    text = _read_text(path)
+    text = _read_text(path) if text is None else text
     between = separator_of(text) if separator is None else separator
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=between)
     names: list[str] | None = None

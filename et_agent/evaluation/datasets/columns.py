@@ -1,14 +1,17 @@
 """Which column of a user's file is which, and what separates the columns of a CSV."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["COLUMNS", "TABLES", "named", "renamed", "separator_of", "told"]
+__all__ = ["COLUMNS", "TABLES", "is_table", "named", "renamed", "separator_of", "told"]
 
 TABLES: Final = (".csv", ".tsv")
 """Endings of files with columns; what separates these is found out."""
+_LONGEST_HEADER: Final = 10_000
+"""Characters of a first line that are looked at; Python's reader refuses fields of many more."""
 COLUMNS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {
         "question": ("prompt", "query", "problem", "input", "instruction", "q"),
@@ -24,12 +27,25 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 
 def separator_of(text: str) -> str:
     """What separates the columns: the comma, semicolon or tab that divides the first line most."""
+    first = _first_line(text)
+    return max((",", ";", "\t"), key=lambda one: len(_parts(first, one)))
+
+
+def is_table(text: str) -> bool:
+    """Whether a text begins with a header that names the questions, whatever its file is called."""
+    first = _first_line(text)
+    names = _parts(first, separator_of(first))
+    plain = all(re.fullmatch(r"[\w .-]{1,40}", name.strip()) for name in names)
+    return len(names) > 1 and plain and "question" in named(names).values()
+
+
+def _first_line(text: str) -> str:
     first = next((line for line in text.splitlines() if line.strip()), "")
+    return first[:_LONGEST_HEADER]
 
-    def parts(separator: str) -> int:
-        return len(next(csv.reader([first], delimiter=separator), ()))
 
-    return max((",", ";", "\t"), key=parts)
+def _parts(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), [])
 
 
 def named(found: Iterable[str]) -> dict[str, str]:

@@ -46,19 +46,25 @@ def own_dataset(path: Path) -> Dataset:
     )
 
 
-def own_rows(path: Path) -> tuple[list[Row], dict[str, str]]:
+def own_rows(path: Path, table: str | None = None) -> tuple[list[Row], dict[str, str]]:
     """The records of a file, under the names of what their fields are, and what fields these were.
+
+    Args:
+        path: The file.
+        table: Its text where it is read already, and is a table whatever the name says.
 
     Raises:
         DataError: The file cannot be read, has no record, a row is damaged, or no column of a table
             has the questions.
     """
-    table = path.suffix.lower() in TABLES
-    rows = list(csv_rows(path, header=True, separator=None) if table else jsonl_rows(path))
+    columns = table is not None or path.suffix.lower() in TABLES
+    rows = list(
+        csv_rows(path, header=True, separator=None, text=table) if columns else jsonl_rows(path)
+    )
     if not rows:
         raise DataError(f"{path} contains no questions: add a row")
     named_rows, roles = understood(rows)
-    if table and "question" not in roles.values():
+    if columns and "question" not in roles.values():
         others = ", ".join(COLUMNS["question"])
         raise DataError(
             f"{path}: none of its columns ({', '.join(map(str, rows[0].values))}) has the questions: "

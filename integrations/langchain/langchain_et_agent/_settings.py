@@ -28,7 +28,7 @@ from et_agent.errors import SettingsError
 from et_agent.renaming import warn_of_old_name
 from et_agent.runnables.thinking import THINKING_FIELDS, ThinkingSettings
 from et_agent.runnables.tree import calibrator_of
-from et_agent.validation import explained
+from et_agent.validation import explained, type_of
 from et_agent.weights.addresses import is_address
 from et_agent.weights.catalog import default_model
 from langchain_et_agent._engines import EngineKey, engine_of
@@ -168,7 +168,7 @@ class ChatSettings(BaseChatModel, ThinkingSettings):
     def _check(self) -> Self:
         if self.engine is not None and not isinstance(self.engine, AnyModel):
             raise ValueError(
-                f"engine is a {type(self.engine).__name__}: pass a model from et_agent.load_model"
+                f"engine is {type_of(self.engine)}: pass a model from et_agent.load_model"
             )
         if self.engine is not None:
             self.model = self.engine.info.name

@@ -26,7 +26,7 @@ from et_agent.answers import AnswerKind
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import InputError, SettingsError
 from et_agent.results import AskResult, CalibrationReport
-from et_agent.validation import explained
+from et_agent.validation import explained, type_of
 from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeDecisionModel", "EntropyTreeResponse"]
@@ -162,15 +162,15 @@ def _checked(request: Any) -> ClassifierRequest:
 
 def _no_request(given: Any) -> str | None:
     if not isinstance(given, Mapping):
-        return f"the request is a {type(given).__name__}"
+        return f"the request is {type_of(given)}"
     for key in ("state", "questions"):
         if key not in given:
             return f"the request has no {key!r}"
     if not isinstance(given["questions"], Mapping):
-        return f"the questions are a {type(given['questions']).__name__}"
+        return f"the questions are {type_of(given['questions'])}"
     for name, one in given["questions"].items():
         if not isinstance(one, Noul | Choice | Score | Box):
-            return f"question {name!r} is a {type(one).__name__}"
+            return f"question {name!r} is {type_of(one)}"
     return None
 
 
@@ -303,6 +303,4 @@ def _ready(value: Any) -> Any:
         case Sequence() if not isinstance(value, (bytes, bytearray)):
             return [_ready(one) for one in value]
         case _:
-            raise InputError(
-                f"the state contains a {type(value).__name__}: use text and JSON types"
-            )
+            raise InputError(f"the state contains {type_of(value)}: use text and JSON types")

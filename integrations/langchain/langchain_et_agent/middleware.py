@@ -26,6 +26,7 @@ from et_agent.gate import Action, Clarifier, Decision, DecisionLog, Gate, GatePo
 from et_agent.gate.judging import judged
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
+from et_agent.validation import type_of
 from langchain_et_agent._unseen import unseen
 from langchain_et_agent.chat_models import ChatEntropyTree
 from langchain_et_agent.claims import Claims, ProcessClaims, claimed
@@ -138,8 +139,7 @@ class ConfidenceGateMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             without_confidence = foreign
         if not isinstance(policy, GatePolicy):
             raise SettingsError(
-                f"policy is a {type(policy).__name__}: pass a GatePolicy, such as "
-                "GatePolicy(answer_at=0.8)"
+                f"policy is {type_of(policy)}: pass a GatePolicy, such as GatePolicy(answer_at=0.8)"
             )
         _check("unsure_tool_calls", unsure_tool_calls, get_args(Unsure))
         _check("without_confidence", without_confidence, get_args(WithoutConfidence))

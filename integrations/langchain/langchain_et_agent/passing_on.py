@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage
 from et_agent.errors import EscalationError, SettingsError
 from et_agent.gate import Target
 from et_agent.results import AskResult
+from et_agent.validation import type_of
 from langchain_et_agent.metadata import result_of
 
 __all__ = [
@@ -178,7 +179,7 @@ def target_of(given: str | BaseChatModel | Target | None) -> BaseChatModel | Tar
     if given is None or callable(given) or callable(getattr(given, "invoke", None)):
         return given
     raise SettingsError(
-        f"escalate is a {type(given).__name__}: pass a chat model or its name, a runnable, a "
+        f"escalate is {type_of(given)}: pass a chat model or its name, a runnable, a "
         "function, or ModelTarget(model) for a loaded model"
     )
 

@@ -194,7 +194,7 @@ def test_bad_input(model: ScriptedModel, state: Any, questions: Any, message: st
     ("request_", "message"),
     [
         ("x", "the request is a str: pass"),
-        (None, "the request is a NoneType"),
+        (None, "the request is None"),
         ({"questions": {"a": TEAM}}, "the request has no 'state'"),
         ({"state": STATE}, "the request has no 'questions'"),
         ({"state": STATE, "questions": [TEAM]}, "the questions are a list"),

@@ -432,7 +432,7 @@ def test_settings_are_checked() -> None:
     assert caught.value.__cause__ is not None
     with pytest.raises(SettingsError, match="policy is a dict: pass a GatePolicy"):
         ConfidenceGateMiddleware({"answer_at": 0.5})  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="escalate is a int: pass a chat model"):
+    with pytest.raises(SettingsError, match="escalate is an int: pass a chat model"):
         ConfidenceGateMiddleware(POLICY, escalate=5)  # type: ignore[arg-type]
     with pytest.raises(PolicyError, match="Clarifier"):
         ConfidenceGateMiddleware(GatePolicy(answer_at=0.5, clarify=True))
