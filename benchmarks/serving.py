@@ -10,7 +10,8 @@
 - first token: seconds to the first text of a stream for prompts that no server has seen, one request
   at a time, beside llama.cpp's server with the same model, threads and length of prompts.
 
-Writes benchmarks/results/serving.json. The machine must be idle; the load before each part is kept.
+Writes benchmarks/results/serving.json; what `--only` leaves out stays as it was measured by the same
+processor and with the same model. The machine must be idle; the load before each part is kept.
 """
 
 import argparse
@@ -255,17 +256,16 @@ def median_first(url: str, told: Sequence[str], **fields: Any) -> dict[str, floa
 
 
 def first_tokens(options: argparse.Namespace) -> dict[str, Any]:
-    told = prompts(3 * options.prompts, options.words)
-    third = options.prompts
+    # The tree may not find the prompts of the one path in the cache. llama.cpp's server gets those too.
+    told = prompts(2 * options.prompts, options.words)
+    first, others = told[: options.prompts], told[options.prompts :]
     limits = {"max_tokens": 8, "temperature": 0, "stream": True}
     found: dict[str, Any] = {"prompts": options.prompts, "words": options.words}
     with served(options) as server:
         name = {"model": options.model}
-        found["one path"] = median_first(server.url, told[:third], **limits, **name)
+        found["one path"] = median_first(server.url, first, **limits, **name)
         tree = {**limits, "temperature": 0.7}
-        found["tree of 8 leaves"] = median_first(
-            server.url, told[third : 2 * third], **tree, **name
-        )
+        found["tree of 8 leaves"] = median_first(server.url, others, **tree, **name)
     program = options.server or options.xllamacpp
     if program is None:
         return found
@@ -281,10 +281,20 @@ def first_tokens(options: argparse.Namespace) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         serving(program, settings, Path(folder) / "log", xllamacpp=inside) as (url, _),
     ):
-        found["llama.cpp's server"] = median_first(url, told[2 * third :], **limits)
+        found["llama.cpp's server"] = median_first(url, first, **limits)
     found["version"] = version_of(program, xllamacpp=inside)
     found["ratio"] = found["one path"]["median"] / found["llama.cpp's server"]["median"]
     return found
+
+
+def known(model: str) -> dict[str, Any]:
+    """What was measured of other parts, with the same processor and model."""
+    if not OUT.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(OUT.read_text("utf-8"))
+    now = describe()
+    same = all(found["machine"][name] == now[name] for name in ("cpu", "cores"))
+    return found if same and found["model"] == model else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -301,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--only", nargs="+", choices=["load", "in_process", "cancels", "first_text_seconds"]
     )
     options = parser.parse_args(arguments)
-    found: dict[str, Any] = {"machine": describe(), "model": options.model}
+    found = {**known(options.model), "machine": describe(), "model": options.model}
     parts = {
         "load": under_load,
         "in_process": in_process,
