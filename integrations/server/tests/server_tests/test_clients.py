@@ -164,7 +164,7 @@ def test_llama_index(server: Served) -> None:
             "the versions of others here"
         )
     command = [python, str(LLAMA_INDEX / "client.py"), f"{server.url}/v1", KEY, MODEL]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert made.returncode == 0, made.stderr
     found = json.loads(made.stdout)
     assert found["reply"]
