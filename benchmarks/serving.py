@@ -11,7 +11,8 @@
 - first token: seconds to the first text of a stream for prompts that no server has seen, one request
   at a time, beside llama.cpp's server with the same model, threads and length of prompts.
 
-Writes benchmarks/results/serving.json. The machine must be idle; its load at the start is kept.
+Writes benchmarks/results/serving.json; what `--only` leaves out stays as it was measured by the same
+processor and with the same model. The machine must be idle; its load at the start is kept.
 """
 
 import argparse
@@ -280,17 +281,16 @@ def median_first(url: str, told: Sequence[str], **fields: Any) -> dict[str, floa
 
 
 def first_tokens(options: argparse.Namespace) -> dict[str, Any]:
-    told = prompts(3 * options.prompts, options.words)
-    third = options.prompts
+    # The tree may not find the prompts of the one path in the cache. llama.cpp's server gets those too.
+    told = prompts(2 * options.prompts, options.words)
+    first, others = told[: options.prompts], told[options.prompts :]
     limits = {"max_tokens": 8, "temperature": 0, "stream": True}
     found: dict[str, Any] = {"prompts": options.prompts, "words": options.words}
     with served(options) as server:
         name = {"model": options.model}
-        found["one path"] = median_first(server.url, told[:third], **limits, **name)
+        found["one path"] = median_first(server.url, first, **limits, **name)
         tree = {**limits, "temperature": 0.7}
-        found["tree of 8 leaves"] = median_first(
-            server.url, told[third : 2 * third], **tree, **name
-        )
+        found["tree of 8 leaves"] = median_first(server.url, others, **tree, **name)
     program = options.server or options.xllamacpp
     if program is None:
         return found
@@ -306,10 +306,22 @@ def first_tokens(options: argparse.Namespace) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         serving(program, settings, Path(folder) / "log", xllamacpp=inside) as (url, _),
     ):
-        found["llama.cpp's server"] = median_first(url, told[2 * third :], **limits)
+        found["llama.cpp's server"] = median_first(url, first, **limits)
     found["version"] = version_of(program, xllamacpp=inside)
     found["ratio"] = found["one path"]["median"] / found["llama.cpp's server"]["median"]
     return found
+
+
+def known(model: str) -> dict[str, Any]:
+    """What was measured of other parts, with the same processor and model."""
+    if not OUT.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(OUT.read_text("utf-8"))
+    now = describe()
+    same = all(
+        found["machine"][name] == now[name] for name in ("cpu", "cores", "llama_cpp_features")
+    )
+    return found if same and found["model"] == model else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -325,14 +337,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--xllamacpp", help="python that has xllamacpp")
     parser.add_argument("--only", nargs="+", choices=["load", "cancels", "first_text_seconds"])
     options = parser.parse_args(arguments)
-    found: dict[str, Any] = {"machine": describe(), "model": options.model}
+    found = {**known(options.model), "machine": describe(), "model": options.model}
     found["load_average_before"] = os.getloadavg()[0]
     parts = {"load": under_load, "cancels": cancelled, "first_text_seconds": first_tokens}
-    if options.only and OUT.exists():
-        kept = json.loads(OUT.read_text())
-        same = ("cpu", "cores", "llama_cpp_features")
-        if all(kept["machine"].get(one) == found["machine"].get(one) for one in same):
-            found = {**kept, **found}
     for name in options.only or parts:
         found[name] = parts[name](options)
         print(name, json.dumps(found[name]), flush=True)

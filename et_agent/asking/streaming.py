@@ -25,6 +25,8 @@ from et_agent.validation import wait_seconds
 
 __all__ = ["AnswerStream", "LeadingPath", "StreamEnd", "StreamEvent", "TextDelta", "TreeGrown"]
 
+_MOST_WAITING: Final = 64
+"""Steps that may wait for a slow reader; further ones are left out, since each has the whole path."""
 _PAUSE: Final = 0.25
 """Seconds between two tellings of the tree at least."""
 _LEAST_DECODING: Final = 9.0
@@ -232,7 +234,7 @@ class AnswerStream:
 
     def _note(self, request: Request) -> None:
         tree = request.run.tree
-        if self._leading.grown(tree):
+        if self._leading.grown(tree) and self._steps.qsize() < _MOST_WAITING:
             branch = tree.branches[self._leading.branch]
             self._put(_Step(branch.id, tuple(tree.path(branch.id)), branch.finish is not None))
         began = time.perf_counter()

@@ -95,7 +95,7 @@ class Example(Frozen):
 
     def without_texts(self) -> Self:
         """The same with a digest in place of each system prompt, for logs that keep no texts."""
-        return self._with({kind: _digest(one) for kind, one in self._instructions.items()})
+        return self._with({kind: one and _digest(one) for kind, one in self._instructions.items()})
 
     def with_texts(self, texts: Iterable[str]) -> Self:
         """The inverse of `without_texts`.
@@ -106,7 +106,7 @@ class Example(Frozen):
         Raises:
             CalibrationError: It was none of them.
         """
-        known = {_digest(text): text for text in texts}
+        known = {"": "", **{_digest(text): text for text in ("", *texts)}}
         if not known.keys() >= set(self._instructions.values()):
             raise CalibrationError(
                 "the system prompt of this decision is not known, since its log keeps no texts: let "

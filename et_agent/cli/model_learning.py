@@ -144,8 +144,10 @@ def learn_model(
             gpu=loading.GpuSettings(gpu_layers, split_mode, main_gpu),
             progress=progress,
         )
-    with opened as loaded, open_store(store) as runs:
-        learning = ModelLearning(
+    with (
+        opened as loaded,
+        open_store(store) as runs,
+        ModelLearning(
             loaded,
             sets,
             runs,
@@ -157,7 +159,8 @@ def learn_model(
             system_prompt=prompt,
             chat=chat.value,
             **thinking_keywords(thinking, max_thinking_tokens, template_options),
-        )
+        ) as learning,
+    ):
         ended = _work(learning, f"{spec}, {decoder}", 60 * minutes)
         for one in learning.skipped:
             say(f"skipped {one.item}: {one.reason}")

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Unpack
+from typing import Final, Literal, Self, Unpack
 
 from et_agent.answers import AnswerKind
 from et_agent.arguments import checks_arguments
@@ -71,7 +71,8 @@ class ModelLearning:
 
     Every question is kept in a store of runs, one run for each data set, so that a later call with the
     same settings goes on. `work` decodes until enough is known of each kind or the time is up.
-    `calibrator` gives what was learnt.
+    `calibrator` gives what was learnt. Use it in a `with` block, or `close` it: runs that have no
+    question by then are forgotten.
 
     Args:
         model: A loaded model.
@@ -122,25 +123,34 @@ class ModelLearning:
         self._decoder = EntropyTree() if decoder is None else decoder
         self._seconds, self._interval = seconds, interval
         self._options = AskOptions(calibrator=None, **prompt)
-        self.runs: Mapping[str, RunInfo] = {
-            data: begin_run(
-                store,
-                model,
-                self._decoder,
-                name,
-                data=data,
-                kinds={one.kind for one in sets},
-                **prompt,
-            )
-            for data in dict.fromkeys(one.data for one in sets)
-        }
-        self.tracks: Mapping[AnswerKind, Prequential] = {
-            kind: Prequential(self._beginning(kind))
-            for kind in dict.fromkeys(one.kind for one in sets)
-        }
+        self.runs: dict[str, RunInfo] = {}
+        try:
+            kinds = {one.kind for one in sets}
+            for data in dict.fromkeys(one.data for one in sets):
+                self.runs[data] = begin_run(
+                    store, model, self._decoder, name, data=data, kinds=kinds, **prompt
+                )
+            self.tracks: Mapping[AnswerKind, Prequential] = {
+                kind: Prequential(self._beginning(kind))
+                for kind in dict.fromkeys(one.kind for one in sets)
+            }
+        except BaseException:
+            self.close()
+            raise
         self.skipped: list[Skipped] = []
         self.ended: Literal["known", "time", "questions"] | None = None
         self._learnt: set[tuple[int, str]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget runs that have no question; safe to call twice."""
+        for run in self.runs.values():
+            self._store.forget_empty(run)
 
     def _beginning(self, kind: AnswerKind) -> Calibrator:
         run = next(self.runs[one.data] for one in self._sets if one.kind is kind)
@@ -162,7 +172,6 @@ class ModelLearning:
         with contextlib.ExitStack() as stack:
             for run in self.runs.values():
                 stack.enter_context(self._store.working_on(run))
-                stack.callback(self._store.forget_empty, run)
             stack.callback(self._take_up)  # for what is kept on the way out
             waiting = self._take_up()
             yield self._progress(0.0, until)

@@ -123,14 +123,15 @@ def evaluate_on(
         raise SettingsError(f"two of {', '.join(decoders)} are the same settings: name one of them")
     kinds = {item.kind for item in items}
     plan = engine.plan(decoders, data=data, thresholds=thresholds, kinds=kinds, **prompt)
-    runs = {
-        name: store.begin(one.name, one.config, made_with=one.made_with)
-        for name, one in plan.runs.items()
-    }
-    for run in runs.values():
-        store.discard_damaged(run)
-    evaluation = _Evaluation(engine, store, plan.options, on_progress)
-    skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
+    runs: dict[str, RunInfo] = {}
+    with contextlib.ExitStack() as stack:
+        for name, one in plan.runs.items():
+            runs[name] = store.begin(one.name, one.config, made_with=one.made_with)
+            # One that failed at once leaves nothing behind.
+            stack.callback(store.forget_empty, runs[name])
+            store.discard_damaged(runs[name])
+        evaluation = _Evaluation(engine, store, plan.options, on_progress)
+        skipped = evaluation.work([(runs[name], decoders[name]) for name in decoders], items)
     return [store.again(run) for run in runs.values()], skipped
 
 
@@ -172,8 +173,6 @@ class _Evaluation:
         with contextlib.ExitStack() as stack:
             for run, _ in runs:
                 stack.enter_context(self._store.working_on(run))
-                # One that failed at once leaves nothing behind.
-                stack.callback(self._store.forget_empty, run)
                 self._store.want(run, len(items))
             for run, _ in runs:
                 known: set[str] = set()

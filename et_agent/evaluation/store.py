@@ -179,8 +179,12 @@ class RunStore:
             connection.execute("DELETE FROM runs WHERE id = ?", (run.id,))
 
     def forget_empty(self, run: RunInfo) -> None:
-        """Remove a run that has no question; for whoever is `working_on` it."""
-        with self._transaction() as connection:
+        """Remove a run that has no question, unless somebody is `working_on` it."""
+        with (
+            contextlib.suppress(StoreError),  # it is no loss, and listed as empty
+            self.working_on(run),
+            self._transaction() as connection,
+        ):
             connection.execute(
                 "DELETE FROM runs WHERE id = ? "
                 "AND NOT EXISTS (SELECT 1 FROM questions WHERE run = runs.id)",

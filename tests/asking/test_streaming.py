@@ -168,6 +168,18 @@ def test_the_first_token_leaves_when_it_is_decoded() -> None:
         model.open.set()
 
 
+def test_who_reads_slowly_gets_larger_pieces_and_holds_no_memory() -> None:
+    text = "a" * 900
+    with ScriptedModel.from_texts({text: 1.0}) as model:
+        answer = stream(model, "How?", decoder=Greedy(max_tokens=1000))
+        answer.pending.request.result(20)
+        *pieces, end = answer
+    assert isinstance(end, StreamEnd)
+    assert len(pieces) < 100
+    assert end.agrees
+    assert joined(pieces, "answer") == end.answer == text
+
+
 def test_leaving_the_loop_stops_decoding_within_a_step() -> None:
     with gated(3) as model:
         answer = stream(model, "How?", system_prompt="", decoder=TWO_CHAINS)

@@ -14,11 +14,13 @@ from et_agent.calibration import Calibrator
 from et_agent.calibration.pooled import Pooled
 from et_agent.decoding import MultiChain
 from et_agent.errors import DataError, SettingsError, StoreError
+from et_agent.evaluation import learning as module
 from et_agent.evaluation.calibrating import calibrate, labelled_run
 from et_agent.evaluation.items import Item
 from et_agent.evaluation.learning import LearningProgress, ModelLearning
 from et_agent.evaluation.learning_sets import LearningSet
-from et_agent.evaluation.store import RunStore
+from et_agent.evaluation.planning import begin_run
+from et_agent.evaluation.store import RunInfo, RunStore
 from tests.evaluation.conftest import half_knowing_model, sums
 
 CHAINS = MultiChain(leaves=6)
@@ -197,6 +199,42 @@ def test_bad_settings(store: RunStore) -> None:
             learning(model, store, set_of(sums(2)), interval=0)
         with pytest.raises(DataError, match="bad"):
             learning(model, store, set_of([unreadable]))
+    assert store.runs() == []
+
+
+def test_what_ends_before_its_first_question_leaves_no_run(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with half_knowing_model() as model:
+        # A generator that was never begun runs none of its code.
+        with learning(model, store, set_of(sums(2))) as one, contextlib.closing(one.work()):
+            assert len(store.runs()) == 1
+        assert store.runs() == []
+        words = [dataclasses.replace(item, kind=TEXT) for item in sums(2)]
+
+        def interrupted(*given: Any, data: str, **settings: Any) -> RunInfo:
+            if data == "words":
+                raise KeyboardInterrupt
+            return begin_run(*given, data=data, **settings)
+
+        monkeypatch.setattr(module, "begin_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            learning(model, store, set_of(sums(2)), set_of(words, "words"))
+        assert store.runs() == []
+        monkeypatch.setattr(module, "begin_run", begin_run)
+        with learning(model, store, set_of(sums(2))) as one:
+            worked(one)
+    assert [run.questions for run in store.runs()] == [2]
+
+
+def test_an_empty_run_that_another_works_on_stays(store: RunStore) -> None:
+    with half_knowing_model() as model:
+        one = learning(model, store, set_of(sums(2)))
+        (run,) = store.runs()
+        with store.working_on(run):
+            one.close()
+            assert store.runs() == [run]
+        one.close()
     assert store.runs() == []
 
 

@@ -6,12 +6,15 @@ import json
 from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
+import uvicorn
 from et_agent_server import ServerSettings, create_app
+from et_agent_server.errors import too_large
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from uvicorn.lifespan.on import LifespanOn
 
 from et_agent_ray.cluster import only_on_holders
 from et_agent_ray.hosting import Hosting
@@ -53,6 +56,7 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]
     """Sends requests with the same `prefix` to the same replica, and on to the next one if it is full.
 
     The order of replicas is by rendezvous hashing: where one comes or goes, only its own prefixes move.
+    A `prefix` that is the id of a replica asks for that one.
     """
 
     async def choose_replicas(
@@ -69,8 +73,12 @@ class PrefixRouter(RequestRouter):  # type: ignore[misc]
 
 
 def ranked(prefix: str, replicas: Sequence[str]) -> list[str]:
-    """Replicas by how much they are for a prefix, by rendezvous hashing."""
-    return sorted(replicas, key=lambda one: hashlib.sha256(f"{prefix}/{one}".encode()).digest())
+    """Replicas by how much they are for a prefix, by rendezvous hashing; one that it names first."""
+
+    def rank(one: str) -> tuple[bool, bytes]:
+        return one != prefix, hashlib.sha256(f"{prefix}/{one}".encode()).digest()
+
+    return sorted(replicas, key=rank)
 
 
 class ServerReplica:
@@ -83,10 +91,15 @@ class ServerReplica:
         threads: CPU threads.
     """
 
-    def __init__(self, hosting: Hosting, name: str, settings: ServerSettings, threads: int) -> None:
-        self._model = hosting.open(threads)
+    async def __init__(  # type: ignore[misc]  # Ray Serve waits for it
+        self, hosting: Hosting, name: str, settings: ServerSettings, threads: int
+    ) -> None:
+        self._model = await asyncio.to_thread(hosting.open, threads)
         self._app = create_app({name: self._model}, settings)
         self._id = serve.get_replica_context().replica_id.unique_id
+        # A task of its own is within what the application enters while it serves.
+        self._life = LifespanOn(uvicorn.Config(self._app))
+        await self._life.startup()
 
     async def reply(
         self, scope: Mapping[str, Any], body: bytes, *, prefix: str
@@ -132,17 +145,24 @@ class Front:
 
     Args:
         replicas: Handle of the deployment of `ServerReplica`.
+        max_body: Largest request, bytes.
     """
 
-    def __init__(self, replicas: Any) -> None:
+    def __init__(self, replicas: Any, max_body: int) -> None:
         self._replicas = replicas.options(stream=True)
+        self._max_body = max_body
 
     async def __call__(self, request: Request) -> Response:
         """Pass a request on."""
-        body = await request.body()
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > self._max_body:  # before it is copied to a replica
+                return too_large(self._max_body).response()
         scope = {name: request.scope[name] for name in _SCOPE if name in request.scope}
         scope["root_path"] = ""
-        messages = self._replicas.reply.remote(scope, body, prefix=prefix_of(body))
+        wanted = request.headers.get(_SERVED_BY) or prefix_of(body)
+        messages = self._replicas.reply.remote(scope, body, prefix=wanted)
         start = await anext(aiter(messages))
 
         async def content() -> AsyncIterator[bytes]:
@@ -196,4 +216,5 @@ def application(
     front = serve.deployment(
         max_ongoing_requests=at_once * replicas * 2, ray_actor_options={"num_cpus": 0}
     )(Front)
-    return front.bind(server.bind(hosting, name, settings or ServerSettings(), cpus))
+    settings = settings or ServerSettings()
+    return front.bind(server.bind(hosting, name, settings, cpus), settings.max_body)

@@ -48,9 +48,12 @@ def create_app(models: Mapping[str, AnyModel], settings: ServerSettings | None =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with running():
-            yield
-        state.models.close()
+        state.provide_threads()
+        try:
+            async with running():
+                yield
+        finally:
+            state.close()
 
     app = FastAPI(
         title="et-agent",

@@ -144,14 +144,14 @@ def checked_stop(given: str | Sequence[str] | None) -> tuple[str, ...]:
         raise invalid("stop", str(error)) from error
 
 
-def checked_kind(given: str | None) -> str:
+def checked_kind(given: str | None, field: str) -> str:
     """The answer kind.
 
     Raises:
         ApiError: There is no such kind.
     """
     if given is not None and given not in tuple(AnswerKind):
-        raise invalid("et_agent.kind", f"use one of {', '.join(AnswerKind)}")
+        raise invalid(field, f"use one of {', '.join(AnswerKind)}")
     return given or AnswerKind.AUTO.value
 
 

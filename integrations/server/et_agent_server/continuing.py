@@ -29,6 +29,8 @@ from et_agent_server.wire import (
 __all__ = ["Continuation", "continued"]
 
 _MOST_PROMPTS = 64
+_MOST_CHOICES = 256
+"""Of all prompts together."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,10 @@ def continued(
         )
     model = served.model
     prompts = _prompts(body.prompt)
+    if len(prompts) * body.n > _MOST_CHOICES:
+        raise invalid(
+            "n", f"{len(prompts)} prompts x {body.n} choices: ask for up to {_MOST_CHOICES} in all"
+        )
     stops = StopSequences(checked_stop(body.stop))
     decoder = decoder_of(
         served,

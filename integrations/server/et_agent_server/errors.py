@@ -1,7 +1,7 @@
 """Errors in OpenAI's shape, each with the field of the request that is at fault."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import Request
@@ -24,7 +24,16 @@ from et_agent.errors import (
     UnsupportedModelError,
 )
 
-__all__ = ["ApiError", "api_error", "error_response", "field_of", "invalid", "of_validation"]
+__all__ = [
+    "ApiError",
+    "api_error",
+    "error_response",
+    "field_of",
+    "invalid",
+    "of_validation",
+    "too_large",
+    "unforeseen",
+]
 
 _TYPES: Final = frozenset({"str", "int", "float", "bool", "dict", "none"})
 """Parts of pydantic's locations that name a member of a union and no field."""
@@ -40,6 +49,7 @@ class ApiError(Exception):
         param: The field that is at fault.
         code: OpenAI's code.
         retry_after: Seconds after which another try may succeed.
+        headers: Further headers of the response.
     """
 
     def __init__(
@@ -51,8 +61,10 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        self.headers = dict(headers or {})
         self.status, self.message, self.kind = status, message, kind
         self.param, self.code, self.retry_after = param, code, retry_after
 
@@ -68,7 +80,7 @@ class ApiError(Exception):
 
     def response(self) -> JSONResponse:
         """The response that tells it."""
-        headers = {}
+        headers = dict(self.headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         if self.status == 401:
@@ -125,6 +137,16 @@ def field_of(place: Sequence[int | str]) -> str:
     return name
 
 
+def too_large(most: int) -> ApiError:
+    """What a client is told whose request is larger than so many bytes."""
+    return ApiError(413, f"the request is larger than {most} bytes", code="request_too_large")
+
+
+def unforeseen() -> ApiError:
+    """What a client is told of an error that nobody foresaw."""
+    return ApiError(500, "the server failed: its log says why", kind="server_error")
+
+
 async def error_response(request: Request, error: Exception) -> JSONResponse:
     """The response to an error that a route raised."""
     del request
@@ -139,9 +161,9 @@ def _api_error_of(error: Exception) -> ApiError:
             return of_validation(error)
         case HTTPException():
             said = "there is no such path" if error.status_code == 404 else str(error.detail)
-            return ApiError(error.status_code, said)
+            return ApiError(error.status_code, said, headers=error.headers)
         case _:
-            return ApiError(500, "the server failed: its log says why", kind="server_error")
+            return unforeseen()
 
 
 def of_validation(error: RequestValidationError | ValidationError) -> ApiError:

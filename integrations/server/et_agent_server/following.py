@@ -14,6 +14,8 @@ from et_agent.decoding.request import Request
 __all__ = ["ChainFollower", "Piece", "Said"]
 
 _END: Final = None
+_MOST_WAITING: Final = 64
+"""Steps that may wait for a slow client; further ones are left out, since each has the whole path."""
 
 
 class Said(Protocol):
@@ -50,7 +52,9 @@ class _Grown:
 
 
 class ChainFollower:
-    """Tells the texts of independent chains as they come.
+    """Tells the texts of independent chains as they come, in larger pieces where the client is slow.
+
+    What is not told yet when all requests have ended is left to who asks for their texts.
 
     Args:
         works: Requests that have not begun, whose steps nobody else follows, and what reads their
@@ -88,7 +92,11 @@ class ChainFollower:
 
     def _put(self, step: list[_Grown] | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._steps.put_nowait, step)
+            self._loop.call_soon_threadsafe(self._take, step)
+
+    def _take(self, step: list[_Grown] | None) -> None:
+        if step is _END or self._steps.qsize() < _MOST_WAITING:
+            self._steps.put_nowait(step)
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """What each step adds, until all requests have ended."""

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from et_agent_server.errors import ApiError
+from et_agent_server.errors import ApiError, too_large
 from et_agent_server.settings import ServerSettings, is_loopback
 
 __all__ = ["Guard"]
@@ -59,9 +59,17 @@ class Guard:
                 "without an API key, the server is asked as localhost or 127.0.0.1 only",
                 param="Host",
             )
+        origin = headers.get(b"origin")
+        if not self._keys and origin is not None and not _is_own_page(origin):
+            # Browsers send some requests of other pages unasked, and only hide the reply from them.
+            return ApiError(
+                403,
+                "without an API key, pages of other machines may not ask this server",
+                param="Origin",
+            )
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._settings.max_body:
-            return self._too_large()
+            return too_large(self._settings.max_body)
         return None
 
     def _is_known(self, header: bytes) -> bool:
@@ -72,10 +80,6 @@ class Guard:
         # All are compared, so that the time tells nothing.
         equal = [hmac.compare_digest(found, key) for key in self._keys]
         return scheme.lower() == b"bearer" and any(equal)
-
-    def _too_large(self) -> ApiError:
-        most = self._settings.max_body
-        return ApiError(413, f"the request is larger than {most} bytes", code="request_too_large")
 
     def _limited(self, receive: Receive) -> Receive:
         """The same, but that the body has to come in time and keep to its size."""
@@ -94,7 +98,7 @@ class Guard:
             size += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if size > self._settings.max_body:
-                raise HTTPException(413, self._too_large().message)
+                raise HTTPException(413, too_large(self._settings.max_body).message)
             return message
 
         return limited
@@ -104,8 +108,13 @@ def _digest(text: bytes) -> bytes:
     return hashlib.sha256(text).digest()
 
 
+def _is_own_page(origin: bytes) -> bool:
+    scheme, _, host = origin.partition(b"://")
+    return scheme.lower() in (b"http", b"https") and _is_own_name(host)
+
+
 def _is_own_name(host: bytes) -> bool:
-    name = host.decode("latin-1")
+    name = host.decode("latin-1").lower()
     if not name.endswith("]"):
         name = name.rpartition(":")[0] if ":" in name else name
     return is_loopback(name)

@@ -1,7 +1,9 @@
 """Serves an application until it is told to stop."""
 
+import json
 import logging
 import sys
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -9,6 +11,7 @@ from fastapi import FastAPI
 
 from et_agent.errors import SettingsError
 from et_agent_server.settings import ServerSettings
+from et_agent_server.telemetry import TIME
 
 __all__ = ["log_lines", "serve"]
 
@@ -35,7 +38,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
-        # A client that is slow to take a reply holds memory, and no more than this of it.
+        # Headers that do not end hold memory, and no more than this of it.
         h11_max_incomplete_event_size=64 * 1024,
     )
     try:
@@ -52,12 +55,28 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
+class _Lines(logging.Formatter):
+    """JSON objects: those of requests are that already, and what went wrong becomes one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.levelno < logging.WARNING:
+            return record.getMessage()
+        line = {
+            "at": time.strftime(TIME, time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
 def log_lines() -> None:
     """Let requests be logged on standard error, one JSON object per line."""
     log = logging.getLogger("et_agent.server")
     if not log.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Lines())
         log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -56,11 +56,12 @@ class ServerSettings(Frozen):
     grace_seconds: float = Field(default=30.0, ge=0)
     """Time that requests in work get when the server is stopped, seconds."""
     log_texts: bool = False
-    """Whether the log carries questions and answers."""
+    """Whether questions, answers and system prompts are written down: to the log, and to the file in
+    which the last replies are kept for labels."""
     decisions: str | None = None
     """File in which decisions of gates are kept, without texts (`et-agent gate report`)."""
     most_labels: int = Field(default=10_000, ge=1)
-    """Replies that are remembered for `/v1/labels`."""
+    """Replies that are remembered for `/v1/labels`, in a file that outlives the server."""
 
     def __init__(self, **values: Any) -> None:
         try:

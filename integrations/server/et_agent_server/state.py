@@ -1,69 +1,22 @@
 """What the routes of one server share."""
 
-from collections import OrderedDict
-from dataclasses import dataclass
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from et_agent.calibration import Example
-from et_agent.errors import CalibrationError
 from et_agent_server.admission import Admission
 from et_agent_server.answering import Answered
 from et_agent_server.models import ServedModels
+from et_agent_server.remembering import Remembered
 from et_agent_server.settings import ServerSettings
 from et_agent_server.telemetry import Metrics, Seen, seen_of
 
-__all__ = ["Labelled", "Remembered", "ServerState", "Shared"]
+__all__ = ["SeenHere", "ServerState", "Shared"]
 
-
-_MOST_OF_A_QUESTION: Final = 4000
-"""Characters that are remembered of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """What a label needs of a reply.
-
-    Attributes:
-        example: What a calibrator learns from: numbers and settings, no texts.
-        trace_id: The gate's decision in the log; None without a gate.
-        answer: The answer, and
-        question: the end of the question, where its options are: what a correct answer is compared
-            with. They stay in memory.
-    """
-
-    example: Example
-    trace_id: str | None
-    answer: str
-    question: str
-
-
-class Remembered:
-    """The last replies, by id, as far as labels need them."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[str, Labelled] = OrderedDict()
-
-    def keep(self, found: Answered) -> None:
-        """Remember a reply; one without an answer teaches nothing."""
-        try:
-            example = Example.of(found.result)
-        except CalibrationError:
-            return
-        trace = None if found.decision is None else found.decision.trace_id
-        answer, question = found.result.answer, found.result.question
-        assert answer is not None  # or there were no example
-        self._kept[found.call.id] = Labelled(
-            example, trace, answer, question[-_MOST_OF_A_QUESTION:]
-        )
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-
-    def find(self, number: str) -> Labelled | None:
-        """What is kept of a reply; None if it is not known, or no longer."""
-        return self._kept.get(number)
+_SPARE_THREADS: Final = 8
+"""For labels and files, which need no place."""
 
 
 class ServerState:
@@ -72,14 +25,27 @@ class ServerState:
     def __init__(self, models: ServedModels, settings: ServerSettings) -> None:
         self.models, self.settings = models, settings
         self.admission = Admission(settings)
-        self.remembered = Remembered(settings.most_labels)
+        self.remembered = Remembered(settings.most_labels, keep_texts=settings.log_texts)
         self.metrics = Metrics()
         self.metrics.watch(self.admission)
 
-    def answered(self, seen: Seen, found: Answered) -> None:
-        """Remember and count a reply."""
-        self.remembered.keep(found)
+    async def answered(self, seen: Seen, found: Answered) -> None:
+        """Count and remember a reply, before the client has its end."""
         seen.answered(found)
+        await asyncio.to_thread(self.remembered.keep, found)
+
+    def provide_threads(self) -> None:
+        """Give the running event loop threads for all that decode: some wait in one all the time.
+
+        The loop's own are few on a small machine, and requests would wait for those of others.
+        """
+        count = 2 * self.settings.concurrent + _SPARE_THREADS
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(count, "et-agent"))
+
+    def close(self) -> None:
+        """Close the server's files; the models are their owner's."""
+        self.models.close()
+        self.remembered.close()
 
 
 def _state(request: Request) -> ServerState:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,17 +16,20 @@ from et_agent.asking.streaming import AnswerStream, StreamEnd
 from et_agent.errors import EtAgentError
 from et_agent_server.answering import Answered, answered, begun, timed_out, within
 from et_agent_server.calls import Call
-from et_agent_server.errors import ApiError
+from et_agent_server.errors import ApiError, unforeseen
 from et_agent_server.following import ChainFollower, Piece
 from et_agent_server.replies import choices_of, fingerprint_of, report_of, usage_of
 from et_agent_server.running import Running
 from et_agent_server.settings import ServerSettings
+from et_agent_server.state import ServerState
+from et_agent_server.telemetry import Seen
 from et_agent_server.wire import ChatCompletionChunk, Choice, ChunkChoice, Delta, ToolCallReply
 
 __all__ = ["DONE", "OwnedStream", "chat_stream", "data"]
 
 DONE = {"data": "[DONE]"}
 """The last event of a stream."""
+_log = logging.getLogger("et_agent.server")
 
 
 def data(shape: BaseModel) -> dict[str, str]:
@@ -39,9 +43,9 @@ class OwnedStream(EventSourceResponse):
     A generator that was never begun runs none of its code, so that it cannot do that itself.
 
     Args:
-        events: The events. An `ApiError` that they raise becomes the last of them.
+        events: The events. An error that they raise becomes the last of them.
         close: Frees what the stream owns.
-        gone: Called if the client goes away, or stalls, before the last event.
+        seen: Told of errors, and if the client goes away, or stalls, before the last event.
         settings: The server's settings.
     """
 
@@ -49,7 +53,7 @@ class OwnedStream(EventSourceResponse):
         self,
         events: AsyncIterator[dict[str, str]],
         close: Callable[[], None],
-        gone: Callable[[], None],
+        seen: Seen,
         settings: ServerSettings,
     ) -> None:
         super().__init__(
@@ -58,7 +62,7 @@ class OwnedStream(EventSourceResponse):
             send_timeout=settings.send_seconds,
             shutdown_grace_period=settings.grace_seconds,
         )
-        self._close, self._gone = close, gone
+        self._close, self._seen = close, seen
         self._complete = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,14 +73,18 @@ class OwnedStream(EventSourceResponse):
         finally:
             self._close()
             if not self._complete:
-                self._gone()
+                self._seen.left()
 
     async def _told(self, events: AsyncIterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
         try:
             async for event in events:
                 yield event
-        except ApiError as error:
-            yield {"data": json.dumps(error.body(), ensure_ascii=False)}
+        except Exception as error:
+            if not isinstance(error, ApiError):
+                _log.exception("a stream failed")
+            told = error if isinstance(error, ApiError) else unforeseen()
+            self._seen.failed(told.status)
+            yield {"data": json.dumps(told.body(), ensure_ascii=False)}
         self._complete = True
 
 
@@ -84,10 +92,10 @@ async def chat_stream(
     call: Call,
     running: Running,
     pending: PendingAnswer,
-    settings: ServerSettings,
+    shared: ServerState,
+    seen: Seen,
     *,
     usage: bool,
-    seen: Callable[[Answered | None], None],
 ) -> AsyncIterator[dict[str, str]]:
     """The events of a chat completion.
 
@@ -98,27 +106,28 @@ async def chat_stream(
         call: The call.
         running: Where its question is decoded.
         pending: The question, prepared and not begun.
-        settings: The server's settings.
+        shared: What the routes share.
+        seen: What is noted of the request.
         usage: Whether a last chunk tells the usage.
-        seen: Told with None at the first text, and with the answer at the end.
     """
     made = _Chunks(call)
     for index in range(call.choices):
         yield data(made.chunk(ChunkChoice(index=index, delta=Delta(role="assistant", content=""))))
     shown = _Shown(call)
     try:
-        async with within(settings.seconds):
+        async with within(shared.settings.seconds):
             async for piece in shown.pieces(running, pending):
-                seen(None)
+                seen.texted()
                 delta = Delta(content=piece.text or None, reasoning_content=piece.thought or None)
                 for index in range(call.choices) if call.copies else (piece.choice,):
                     yield data(made.chunk(ChunkChoice(index=index, delta=delta)))
             found = shown.found or await answered(call, running, pending)
     except TimeoutError:
-        raise timed_out(settings.seconds) from None
+        raise timed_out(shared.settings.seconds) from None
     except EtAgentError as error:
         raise call.error(error) from error
-    seen(None)
+    seen.texted()
+    await shared.answered(seen, found)
     for choice in choices_of(found):
         text, thought = shown.sent[0 if call.copies else choice.index]
         for one in _last_pieces(choice, text, thought):
@@ -126,7 +135,6 @@ async def chat_stream(
             yield data(made.chunk(one, et_agent=report_of(found) if last else None))
     if usage:
         yield data(made.chunk(usage=usage_of(found)))
-    seen(found)
     yield DONE
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from et_agent_server.answering import Answered
     from et_agent_server.calls import Call
 
-__all__ = ["Metrics", "Seen", "Watching", "seen_of", "tell"]
+__all__ = ["TIME", "Metrics", "Seen", "Watching", "seen_of", "tell"]
+
+TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+"""How the log writes a time, UTC."""
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _CLIENT_GONE: Final = 499
@@ -39,7 +42,7 @@ class Seen:
         first: Seconds to the first text.
         status: HTTP status; 0 before.
         fields: What the log says besides.
-        outcome: "done", or "client gone".
+        outcome: "done", "failed" after the status of a stream was sent, or "client gone".
     """
 
     route: str = ""
@@ -68,6 +71,10 @@ class Seen:
     def left(self) -> None:
         """The client went away."""
         self.outcome = "client gone"
+
+    def failed(self, status: int) -> None:
+        """A stream failed whose status is sent already; this is the one that it should have had."""
+        self.outcome, self.status = "failed", status
 
     def texted(self) -> None:
         """It has its first text."""
@@ -120,7 +127,7 @@ class Metrics:
     def count(self, seen: Seen) -> None:
         """Count a request that has ended."""
         self._requests.labels(seen.route, seen.model, str(seen.status)).inc()
-        if seen.outcome != "done":
+        if seen.outcome == "client gone":
             self._gone.labels(seen.route).inc()
         if not seen.model:
             return
@@ -192,7 +199,7 @@ def tell(seen: Seen, *, texts: bool) -> None:
 
 def _line(seen: Seen, *, texts: bool) -> Mapping[str, Any]:
     line = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "at": time.strftime(TIME, time.gmtime()),
         "route": seen.route,
         "model": seen.model,
         "status": seen.status,

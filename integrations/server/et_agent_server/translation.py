@@ -36,7 +36,7 @@ def chat_call(body: ChatRequest, models: ServedModels, settings: ServerSettings)
     """
     served, gated = models.find(body.model)
     agent = body.et_agent
-    kind = checked_kind(agent.kind)
+    kind = checked_kind(agent.kind, "et_agent.kind")
     gating = gating_of(
         agent, models, settings, gated=gated, served=served, choices=body.n, kind=kind
     )
@@ -128,8 +128,10 @@ def conversation(messages: Sequence[WireMessage]) -> list[Message]:
 
 def _message(given: WireMessage, where: str) -> Message:
     role = "system" if given.role == "developer" else given.role
-    made: Message = {"role": role, "content": _text(given.content, where)}
-    if given.content is None and not given.tool_calls:
+    # A gate's refusal has no content where this would be taken for JSON.
+    content = given.refusal if given.content is None else given.content
+    made: Message = {"role": role, "content": _text(content, where)}
+    if content is None and not given.tool_calls:
         raise invalid(f"{where}.content", "is missing: send a text")
     if given.reasoning_content:
         made["reasoning_content"] = given.reasoning_content
@@ -148,14 +150,15 @@ def _text(content: str | list[ContentPart] | None, where: str) -> str:
         return content
     texts = []
     for at, part in enumerate(content or ()):
-        if part.type != "text" or part.text is None:
+        text = part.refusal if part.type == "refusal" else part.text
+        if part.type not in ("text", "refusal") or text is None:
             raise invalid(
                 f"{where}.content[{at}]",
                 f"is of the type {part.type[:40]!r}, and only text is supported: leave it out or "
                 "describe it in words",
                 "unsupported_content",
             )
-        texts.append(part.text)
+        texts.append(text)
     return "".join(texts)
 
 

@@ -6,7 +6,7 @@ Field names: https://platform.openai.com/docs/api-reference; `reasoning_content`
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from et_agent.gate import Decision
 from et_agent.results import AskResult
@@ -15,6 +15,7 @@ from et_agent_server.settings import OnDoubt
 __all__ = [
     "AgentOptions",
     "AgentReport",
+    "Asked",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatRequest",
@@ -49,6 +50,17 @@ class Wire(BaseModel):
     )
 
 
+class Asked(Wire):
+    """A request; a field that is null is one that is not given, as in OpenAI's own interface."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
+
+
 def example(**fields: Any) -> ConfigDict:
     """The configuration of a shape with an example of it."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
@@ -62,7 +74,7 @@ class _Loose(BaseModel):
     )
 
 
-class AgentOptions(Wire):
+class AgentOptions(Asked):
     """What et-agent can do beyond OpenAI's interface, as `et_agent` of a request."""
 
     leaves: int | None = Field(default=None, ge=1)
@@ -99,6 +111,7 @@ class ContentPart(_Loose):
 
     type: str
     text: str | None = None
+    refusal: str | None = None
 
 
 class FunctionCall(_Loose):
@@ -120,6 +133,7 @@ class Message(_Loose):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[ContentPart] | None = None
+    refusal: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[ToolCallMessage] | None = None
     tool_call_id: str | None = None
@@ -132,7 +146,7 @@ class StreamOptions(_Loose):
     """Whether a last piece tells what the reply cost."""
 
 
-class _Sampled(Wire):
+class _Sampled(Asked):
     """What requests for chats and for completions have in common."""
 
     model: str

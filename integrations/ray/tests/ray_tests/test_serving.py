@@ -19,6 +19,11 @@ from ray_tests.models import half_knowing_model
 RULES = "You are a careful clerk. " * 20
 
 
+def test_a_replica_can_be_named() -> None:
+    replicas = [f"r{number}" for number in range(5)]
+    assert [ranked(one, replicas)[0] for one in replicas] == replicas
+
+
 def body(system: str, *said: str) -> dict[str, object]:
     users = [{"role": "user", "content": one} for one in said]
     return {
@@ -79,6 +84,46 @@ def test_equal_beginnings_go_to_the_same_replica(url: str) -> None:
         assert lines[-1] == "data: [DONE]"
         assert client.get("/v1/models").json()["data"][0]["id"] == "sums"
         assert client.post("/v1/chat/completions", json={"model": "sums"}).status_code == 400
+
+
+def test_a_label_goes_to_the_replica_that_replied(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        for number in range(4):
+            asked = body(f"{RULES}{number}", "What is 2 + 6?")
+            asked["et_agent"] = {"leaves": 2, "instruct": False}
+            reply = client.post("/v1/chat/completions", json=asked)
+            label = {"id": reply.json()["id"], "right": True}
+            to = {"et-agent-replica": reply.headers["et-agent-replica"]}
+            found = client.post("/v1/labels", json=label, headers=to)
+            assert found.status_code == 200, found.text
+            assert found.headers["et-agent-replica"] == to["et-agent-replica"]
+
+
+def test_a_request_that_is_too_large_goes_to_no_replica(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        found = client.post("/v1/chat/completions", content=b" " * (5 * 2**20))
+    assert found.status_code == 413
+    assert found.json()["error"]["code"] == "request_too_large"
+    assert "et-agent-replica" not in found.headers
+
+
+def test_agents_are_served_too(url: str) -> None:
+    pytest.importorskip("mcp")
+    opening = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    accept = {"Accept": "application/json, text/event-stream"}
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        found = client.post("/mcp", json=opening, headers=accept)
+    assert found.status_code == 200, found.text
+    assert "et-agent" in found.text
 
 
 def test_no_node_holds_the_model(machines: Machines) -> None:

@@ -19,7 +19,7 @@ from mcp_types import (
 from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
-from et_agent_server.errors import ApiError, of_validation
+from et_agent_server.errors import ApiError, of_validation, unforeseen
 from et_agent_server.mcp.progress import telling
 from et_agent_server.mcp.tools import TOOLS, Tool
 from et_agent_server.state import ServerState
@@ -98,7 +98,7 @@ async def _called(
     except Exception:
         _log.exception("the tool %s failed", seen.route)
         seen.status = 500
-        return _failed("the server failed: its log says why")
+        return _failed(unforeseen().message)
     finally:
         shared.metrics.count(seen)
         tell(seen, texts=shared.settings.log_texts)

@@ -130,7 +130,7 @@ async def _label(
 ) -> LabelOutput:
     del on_progress
     seen.fields["id"] = given.id
-    found = remembered(shared, given.id)
+    found = await remembered(shared, given.id)
     right = given.right
     if right is None:
         assert given.correct_answer is not None

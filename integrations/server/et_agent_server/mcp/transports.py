@@ -23,7 +23,6 @@ __all__ = ["mounted", "protocol_output", "serve_stdio"]
 
 _PATH: Final = "/mcp"
 _MOST_SESSIONS: Final = 1000
-_OWN_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
 @contextlib.contextmanager
@@ -62,6 +61,7 @@ def serve_stdio(models: Mapping[str, AnyModel], settings: ServerSettings, output
     server = mcp_server(shared)
 
     async def run() -> None:
+        shared.provide_threads()
         async with stdio_server(stdout=anyio.wrap_file(output)) as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())
 
@@ -71,7 +71,7 @@ def serve_stdio(models: Mapping[str, AnyModel], settings: ServerSettings, output
         anyio.run(run)
     finally:
         signal.signal(signal.SIGINT, before)
-        shared.models.close()
+        shared.close()
 
 
 def mounted(
@@ -89,7 +89,8 @@ def mounted(
         streamable_http_path=_PATH,
         max_request_body_size=settings.max_body,
         max_sessions=_MOST_SESSIONS,
-        transport_security=_security(settings),
+        # The guard has looked at hosts and origins already.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     app.router.routes.extend(served.routes)
 
@@ -99,15 +100,3 @@ def mounted(
             yield
 
     return running
-
-
-def _security(settings: ServerSettings) -> TransportSecuritySettings:
-    """Without keys, pages of the web are kept out: neither their names nor they themselves may ask."""
-    if settings.api_keys:
-        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    own = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
-    names = [name + port for name in {*_OWN_NAMES, own} for port in ("", ":*")]
-    return TransportSecuritySettings(
-        allowed_hosts=names,
-        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
-    )

@@ -102,7 +102,7 @@ async def settled(call: Call, shared: ServerState, seen: Seen) -> Answered:
                 found = await answered(call, running, pending)
         except TimeoutError:
             raise timed_out(shared.settings.seconds) from None
-    shared.answered(seen, found)
+    await shared.answered(seen, found)
     return found
 
 
@@ -127,7 +127,7 @@ def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -
         ApiError: A field cannot be used.
     """
     served, gated = models.find(body.model)
-    kind = checked_kind(body.kind)
+    kind = checked_kind(body.kind, "kind")
     question, asked = question_of(body.question, body.messages)
     tools = tools_of(body.tools)
     gating = gating_of(

@@ -42,7 +42,7 @@ async def _whole(call: Call, shared: ServerState, seen: Seen) -> Response:
         except TimeoutError:
             raise timed_out(shared.settings.seconds) from None
     seen.texted()
-    shared.answered(seen, found)
+    await shared.answered(seen, found)
     return Response(chat_completion(found).model_dump_json(), media_type="application/json")
 
 
@@ -58,8 +58,8 @@ async def _streamed(call: Call, shared: ServerState, seen: Seen, *, usage: bool)
         call,
         running,
         pending,
-        shared.settings,
+        shared,
+        seen,
         usage=usage,
-        seen=lambda found: seen.texted() if found is None else shared.answered(seen, found),
     )
-    return OwnedStream(events, running.close, seen.left, shared.settings)
+    return OwnedStream(events, running.close, seen, shared.settings)

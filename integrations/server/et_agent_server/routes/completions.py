@@ -51,7 +51,7 @@ async def _completed(body: CompletionRequest, shared: ServerState, seen: Seen) -
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage
             events = _events(wanted, running, shared.settings, seen, usage=usage)
-            return OwnedStream(events, running.close, seen.left, shared.settings)
+            return OwnedStream(events, running.close, seen, shared.settings)
         _begin(wanted, running)
         found = await _found(wanted, shared.settings)
     except BaseException:

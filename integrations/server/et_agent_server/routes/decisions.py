@@ -83,7 +83,9 @@ class DecisionReport(Wire):
 def decisions(
     shared: Shared,
     limit: int = Query(default=50, ge=1, le=500, description="How many."),
-    before: int | None = Query(default=None, description="`before` of an earlier reply."),
+    before: int | None = Query(
+        default=None, ge=0, lt=2**63, description="`before` of an earlier reply."
+    ),
 ) -> DecisionPage:
     """Decisions of the log, the latest first."""
     try:

@@ -100,7 +100,7 @@ async def _streamed(call: Call, shared: ServerState, seen: Seen) -> Response:
         running.close()
         raise
     events = _events(call, running, pending, shared, seen)
-    return OwnedStream(events, running.close, seen.left, shared.settings)
+    return OwnedStream(events, running.close, seen, shared.settings)
 
 
 async def _events(
@@ -128,8 +128,9 @@ async def _events(
     except EtAgentError as error:
         raise call.error(error) from error
     seen.texted()
-    shared.answered(seen, found)
-    reply = choices_of(found)[0].message.content or ""
+    await shared.answered(seen, found)
+    message = choices_of(found)[0].message
+    reply = message.content or message.refusal or ""
     # Not validated again: every part of it is.
     yield data(Ended.model_construct(id=call.id, reply=reply, result=report_of(found)))
     yield DONE

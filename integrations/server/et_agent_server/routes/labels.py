@@ -35,5 +35,5 @@ class LabelReply(Wire):
 @router.post("/v1/labels", summary="Tell whether a reply was right")
 async def labels(body: LabelRequest, shared: Shared) -> LabelReply:
     """Let a calibrator learn from a correction: later replies have its confidence."""
-    learnt = await label(shared, remembered(shared, body.id), body.right)
+    learnt = await label(shared, await remembered(shared, body.id), body.right)
     return LabelReply(id=body.id, learnt=learnt.is_new, labels=len(learnt.calibrator.learnt_))

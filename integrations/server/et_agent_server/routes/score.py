@@ -18,14 +18,14 @@ from et_agent_server.routes.ask import question_of
 from et_agent_server.running import Running, prepared, while_connected
 from et_agent_server.state import SeenHere, ServerState, Shared
 from et_agent_server.telemetry import Seen
-from et_agent_server.wire import Message, Wire, example
+from et_agent_server.wire import Asked, Message, example
 
 __all__ = ["ScoreRequest", "router", "scored"]
 
 router = APIRouter(tags=["et-agent"])
 
 
-class ScoreRequest(Wire):
+class ScoreRequest(Asked):
     """An answer to a question, by a person or another system."""
 
     model_config = example(
@@ -84,7 +84,7 @@ async def scored(
         max_tokens=body.max_tokens,
         leaves_field="leaves",
     )
-    kind, context = checked_kind(body.kind), checked_context(body.context, "context")
+    kind, context = checked_kind(body.kind, "kind"), checked_context(body.context, "context")
     seed = seed_of(body.seed)
     with Running(await shared.admission.enter()) as running:
         seen.model, seen.waited = body.model, running.place.waited

@@ -23,7 +23,8 @@ def _nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def _nothing_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test labels moves no other test's confidence."""
+    """What a test labels moves no other test's confidence: calibrators, and replies beside them."""
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from et_agent_server import following
 
 from et_agent import AskResult, ScriptedModel
 
@@ -124,6 +125,20 @@ def test_one_call_is_enough_where_parallel_ones_are_not_wanted(serve: Serve) -> 
     assert len(one["choices"][0]["message"]["tool_calls"]) == 1
 
 
+def test_a_refusal_is_part_of_the_history(serve: Serve) -> None:
+    """A gate's refusal of JSON has no content, and goes back with the next question."""
+    server = serve(ScriptedModel.from_texts({'{"legs": 4}': 0.6, '{"legs": 5}': 0.4}))
+    refused = server.chat(
+        response_format={"type": "json_object"}, et_agent={"answer_at": 1, "on_doubt": "abstain"}
+    ).json()["choices"][0]["message"]
+    assert refused["content"] is None
+    assert refused["refusal"]
+    later = server.chat(messages=[*MESSAGES, refused, *MESSAGES])
+    assert later.status_code == 200, later.text
+    part = {"role": "assistant", "content": [{"type": "refusal", "refusal": refused["refusal"]}]}
+    assert server.chat(messages=[*MESSAGES, part, *MESSAGES]).status_code == 200
+
+
 def test_a_schema_is_kept(serve: Serve) -> None:
     schema = {
         "type": "object",
@@ -202,6 +217,16 @@ def test_several_choices_are_streamed_side_by_side(server: Served, temperature: 
     order = [one["index"] for event in events for one in event["choices"]]
     assert order != sorted(order)
     assert sum("et_agent" in event for event in events) == 1
+
+
+def test_a_slow_client_gets_larger_pieces(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = server.chat(n=3, seed=3).json()
+    monkeypatch.setattr(following, "_MOST_WAITING", 0)
+    events = server.events(n=3, seed=3)
+    pieces = [one for event in events for one in event["choices"] if one["delta"].get("content")]
+    assert len(pieces) == 3
+    for choice in whole["choices"]:
+        assert joined(events, choice["index"]) == choice["message"]["content"]
 
 
 def test_a_stream_tells_its_usage_where_it_is_wanted(server: Served) -> None:

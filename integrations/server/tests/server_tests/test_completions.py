@@ -65,6 +65,7 @@ def test_a_stream_says_the_same(server: Served, fields: dict[str, Any]) -> None:
         ({"prompt": "x" * 9000}, "prompt"),
         ({"prompt": {"a": 1}}, "prompt"),
         ({"n": 1000}, "n"),
+        ({"prompt": ["x"] * 64, "n": 64}, "n"),
         ({"model": "scripted:gated"}, "model"),
         ({"suffix": "x"}, "suffix"),
         ({"echo": True}, "echo"),

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from et_agent_server import streaming
 
 from et_agent import ScriptedModel
 from et_agent.engines.openai_compatible import OpenAICompatibleModel
@@ -97,6 +98,81 @@ def test_a_long_prompt_has_openais_code(server: Served) -> None:
     assert response.json()["error"]["code"] == "context_length_exceeded"
 
 
+def test_null_is_not_given(server: Served) -> None:
+    names = (
+        "n",
+        "stream",
+        "stop",
+        "seed",
+        "max_tokens",
+        "temperature",
+        "tools",
+        "et_agent",
+        "user",
+    )
+    assert server.chat(**dict.fromkeys(names)).status_code == 200
+    kept = {"top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0, "logit_bias": {}}
+    assert server.chat(**kept, et_agent={"thinking": None, "tree": None}).status_code == 200
+    body = {"model": "scripted", "prompt": "x", "n": None, "stream": None}
+    assert server.client.post("/v1/completions", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"seed": ' + "9" * 5000,
+        '"seed": 1e400',
+        '"temperature": NaN',
+        '"max_tokens": 99999999999999999999999',
+        '"n": true',
+        '"metadata": ' + '{"a":' * 500 + "1" + "}" * 500,
+        '"tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": NaN}}}]',
+        '"tools": [[]]',
+        '"tools": [{"function": "add"}]',
+        '"tool_choice": {"type": "allowed_tools"}',
+        '"tool_choice": []',
+        '"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}',
+        '"response_format": {"type": "json_schema", "json_schema": {"schema": []}}',
+        '"user": "\\ud800"',
+        '"model": "\\ud800"',
+        '"stop": [""]',
+        '"stop": [1]',
+        '"stream_options": {"include_usage": "perhaps"}',
+        '"et_agent": []',
+        '"et_agent": {"max_thinking_tokens": 1e300}',
+        '"chat_template_kwargs": {"a": {"b": Infinity}}',
+    ],
+)
+def test_odd_values_are_refused_or_mean_something(server: Served, written: str) -> None:
+    """Nothing that a client writes is an error of the server's."""
+    whole = '{"model": "scripted", "messages": [{"role": "user", "content": "x"}], ' + written + "}"
+    response = server.client.post(
+        "/v1/chat/completions", content=whole, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code in (200, 400, 404), response.text
+    if response.status_code != 200:
+        assert response.json()["error"]["type"] == "invalid_request_error"
+    assert server.idle()
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("/v1/decisions?before=99999999999999999999", "before"),
+        ("/v1/decisions?before=-1", "before"),
+        ("/v1/decisions?limit=0", "limit"),
+        ("/v1/decisions?limit=x", "limit"),
+        ("/v1/runs/%00/risk", "name"),
+        ("/v1/runs/" + "x" * 9000 + "/risk", "name"),
+        ("/v1/models/%ff", "model"),
+    ],
+)
+def test_odd_addresses_name_what_is_wrong(server: Served, path: str, param: str) -> None:
+    response = server.client.get(path)
+    assert response.status_code in (400, 404)
+    assert response.json()["error"]["param"] == param
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, b"null"])
 def test_a_body_that_is_no_object_is_refused(server: Served, body: bytes) -> None:
     response = server.client.post(
@@ -117,6 +193,27 @@ def test_a_form_of_another_site_is_refused(server: Served) -> None:
     assert named.json()["error"]["param"] == "Host"
 
 
+@pytest.mark.parametrize("origin", ["https://evil.test", "null", "http://localhost.evil.test", "x"])
+@pytest.mark.parametrize("path", ["/v1/labels", "/v1/ask", "/v1/runs", "/mcp", "/", "/healthz"])
+def test_pages_of_others_are_refused(server: Served, origin: str, path: str) -> None:
+    """Browsers send a body without a type to anyone."""
+    refused = server.client.post(path, content=b"{}", headers={"Origin": origin})
+    assert refused.status_code == 403
+    assert refused.json()["error"]["param"] == "Origin"
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8000", "http://LOCALHOST", "https://[::1]:1"])
+def test_pages_of_this_machine_are_not(server: Served, origin: str) -> None:
+    assert server.client.get("/v1/models", headers={"Origin": origin}).status_code == 200
+
+
+def test_with_a_key_a_page_of_others_may_ask(serve: Serve) -> None:
+    key = "a-key-of-some-length"
+    server = serve(ScriptedModel.from_texts({"x": 1.0}), api_keys=(key,))
+    headers = {"Origin": "https://mine.test", "Authorization": f"Bearer {key}"}
+    assert server.client.get("/v1/models", headers=headers).status_code == 200
+
+
 def test_tools_that_the_template_cannot_write_are_refused(serve: Serve) -> None:
     server = serve(ScriptedModel.from_texts({"x": 1.0}, tools=False))
     error = server.chat(tools=[ADD]).json()["error"]
@@ -133,7 +230,8 @@ def test_a_schema_that_no_grammar_can_keep_is_refused(server: Served) -> None:
 
 def test_unknown_paths_and_methods(server: Served) -> None:
     assert server.client.get("/v2").json()["error"]["message"]
-    assert server.client.get("/v1/chat/completions").status_code == 405
+    wrong = server.client.get("/v1/chat/completions")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert server.client.get("/v1/models/none").json()["error"]["code"] == "model_not_found"
 
 
@@ -180,6 +278,34 @@ def test_a_failure_within_a_stream_is_its_last_event(serve: Serve) -> None:
         lines = [line for line in response.iter_lines() if line.startswith("data: ")]
     assert json.loads(lines[-1][6:])["error"]["code"] == "timeout"
     assert server.idle()
+    assert counted(server, "504") == 1
+
+
+def test_a_failure_that_nobody_foresaw_is_the_last_event_too(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(found: object) -> None:
+        raise RuntimeError("with a text of the user")
+
+    monkeypatch.setattr(streaming, "choices_of", fail)
+    server = serve(ScriptedModel.from_texts({"x": 1.0}))
+    body = {"model": "scripted", "messages": MESSAGES, "stream": True}
+    with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
+        lines = [line for line in response.iter_lines() if line.startswith("data: ")]
+    error = json.loads(lines[-1][6:])["error"]
+    assert (error["type"], error["param"]) == ("server_error", None)
+    assert "user" not in error["message"]
+    assert server.idle()
+    assert counted(server, "500") == 1
+
+
+def counted(server: Served, status: str) -> float:
+    """Chats with a status."""
+    found = 0.0
+    for line in server.client.get("/metrics").text.splitlines():
+        if line.startswith("et_agent_requests_total") and f'status="{status}"' in line:
+            found += float(line.rpartition(" ")[2])
+    return found
 
 
 def test_no_model_of_a_server_is_asked_for_what_takes_logits(serve: Serve) -> None:

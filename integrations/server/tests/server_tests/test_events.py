@@ -62,6 +62,12 @@ def test_a_gate_s_decision_is_in_the_end(serve: Serve, tmp_path: Any) -> None:
     assert [one["action"] for one in listed["decisions"]] == ["abstain", "answer"]
 
 
+def test_a_refusal_of_json_is_the_reply(serve: Serve) -> None:
+    server = serve(ScriptedModel.from_texts({'{"legs": 4}': 0.6, '{"legs": 5}': 0.4}))
+    asked = {"schema": {"type": "object"}, "answer_at": 1, "on_doubt": "abstain"}
+    assert "not sure enough" in events(server, **asked)[-1].reply
+
+
 def test_what_cannot_be_asked_is_refused_before_the_stream(server: Served) -> None:
     response = server.client.post(PATH, json={"model": "scripted"})
     assert response.status_code == 400

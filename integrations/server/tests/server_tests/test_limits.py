@@ -99,6 +99,21 @@ def test_all_who_are_let_in_are_answered(serve: Serve) -> None:
     assert server.idle()
 
 
+def test_requests_that_wait_in_threads_keep_no_other_waiting(serve: Serve) -> None:
+    """A score is waited for in a thread, of which a loop has few by itself."""
+    server = serve({"slow": endless(), "scripted": ScriptedModel.from_texts(TEXTS)}, concurrent=40)
+    sent = {"model": "slow", "question": "How many?", "answer": "4", "max_tokens": 8000}
+    with contextlib.ExitStack() as stack:
+        for _ in range(36):
+            stack.enter_context(
+                raw_request(server.url, json.dumps(sent).encode(), path="/v1/score")
+            )
+        assert until(lambda: server.state.admission.decoding == 36, 20)
+        time.sleep(0.2)
+        assert server.chat().status_code == 200
+    assert server.idle(20)
+
+
 # --- Clients that go away
 
 

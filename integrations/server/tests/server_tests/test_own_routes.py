@@ -51,7 +51,8 @@ def test_a_schema_and_tools(serve: Serve) -> None:
         ("ask", {"question": "x", "messages": MESSAGES}, "question"),
         ("ask", {"question": " "}, "question"),
         ("ask", {"question": "x", "leaves": 1000}, "leaves"),
-        ("ask", {"question": "x", "kind": "poem"}, "et_agent.kind"),
+        ("ask", {"question": "x", "kind": "poem"}, "kind"),
+        ("score", {"question": "x", "answer": "4", "kind": "poem"}, "kind"),
         ("ask", {"question": "x", "on_doubt": "escalate"}, "on_doubt"),
         ("ask", {"question": "x", "schema": {"not": {}}}, "schema"),
         ("score", {"question": "x", "answer": ""}, "answer"),
@@ -80,38 +81,3 @@ def test_a_score_says_who_agrees(server: Served) -> None:
     given = post(server, "score", question=QUESTION, answer="4", samples=["4", "5", "4"]).json()
     assert given["agreement"] == pytest.approx(2 / 3)
     assert given["decoder"] is None
-
-
-def test_a_label_moves_the_confidence(serve: Serve) -> None:
-    server = serve(ScriptedModel.from_texts({"So \\boxed{4}": 0.6, "So \\boxed{5}": 0.4}))
-    first = server.chat(seed=0, et_agent={"instruct": True}).json()
-    found = {}
-    for seed in range(6):
-        number = server.chat(seed=seed, et_agent={"instruct": True}).json()["id"]
-        found = server.client.post("/v1/labels", json={"id": number, "right": False}).json()
-        assert found["learnt"]
-    assert found["labels"] == 6
-    again = server.client.post("/v1/labels", json={"id": number, "right": False}).json()
-    assert not again["learnt"]
-    last = server.chat(seed=0, et_agent={"instruct": True}).json()["et_agent"]
-    assert last["calibration"]["source"] == "own"
-    assert last["confidence"] < first["et_agent"]["confidence"]
-    other = server.client.post("/v1/labels", json={"id": number, "right": True})
-    assert other.status_code == 400
-    assert other.json()["error"]["param"] == "right"
-
-
-def test_a_streamed_reply_can_be_labelled(serve: Serve) -> None:
-    server = serve(ScriptedModel.from_texts({"So \\boxed{4}": 0.7, "So \\boxed{5}": 0.3}))
-    number = server.events()[-1]["id"]
-    assert server.client.post("/v1/labels", json={"id": number, "right": True}).json()["learnt"]
-
-
-def test_only_the_last_replies_are_remembered(serve: Serve) -> None:
-    server = serve(ScriptedModel.from_texts({"So \\boxed{4}": 0.7, "x": 0.3}), most_labels=2)
-    numbers = [server.chat().json()["id"] for _ in range(3)]
-    codes = [
-        server.client.post("/v1/labels", json={"id": number, "right": True}).status_code
-        for number in numbers
-    ]
-    assert codes == [404, 200, 200]

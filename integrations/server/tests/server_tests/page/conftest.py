@@ -87,7 +87,6 @@ def site(
 ) -> Callable[..., Served]:
     """Start a server with stored runs and a log: `site(leaves=…)`, or of another model."""
     monkeypatch.setenv("ET_AGENT_RUNS", str(stored_runs))
-    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))  # labels of one test are its own
 
     def started(model: ScriptedModel | None = None, **settings: Any) -> Served:
         given = {"leaves": 6, "policy": POLICY, "decisions": str(tmp_path / "log.db"), **settings}
