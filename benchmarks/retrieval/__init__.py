@@ -3,7 +3,8 @@
     ET_AGENT_DATA=…/raw python -m benchmarks.retrieval decode --model NAME --split calibrate|judge \\
         [--questions 150] [--minutes 30]
     ET_AGENT_DATA=…/raw python -m benchmarks.retrieval measure --split calibrate|judge
-    python -m benchmarks.retrieval study     # which features pay, on the calibration split alone
+    python -m benchmarks.retrieval study     # which features pay, on the calibration split alone:
+                                             # benchmarks/results/retrieval-study.json
     python -m benchmarks.retrieval fit       # the general map that is shipped
     python -m benchmarks.retrieval tables    # benchmarks/results/retrieval.json, docs/confidence.md
 

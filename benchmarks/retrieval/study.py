@@ -1,18 +1,29 @@
-"""Which features pay: each article of the calibration split is judged by maps that did not see it."""
+"""Which features pay: each article of the calibration split is judged by maps that did not see it.
 
-from collections.abc import Sequence
-from typing import Final
+Readings that were tried once and are made no more are judged alone, by article.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.machine import describe
 from benchmarks.retrieval.fitting import CAPS, MODELS, groups, questions_of
-from benchmarks.retrieval.trees import Rows
+from benchmarks.retrieval.keeping import Kept
+from benchmarks.retrieval.trees import Rows, tree_of
 from benchmarks.runs import PARAMETERS
 from et_agent.arrays import Doubles
 from et_agent.calibration.evidence import within_votes
+from et_agent.calibration.grounds import log_odds
 from et_agent.calibration.prior import EXPECTED_OF_PASSAGES, Expected, PassagePrior, fit_prior
 from et_agent.evaluation.metrics import METRICS, value_of
+from et_agent.storage import write_atomically
 
+OUT: Final = Path(__file__).parents[1] / "results" / "retrieval-study.json"
 OTHERS: Final = {"answerable": Expected(0.3, 0.5), "mass": Expected(0.3, -1.5)}
 """Features that were tried besides."""
 _EDGE: Final = 1e-6
@@ -26,15 +37,19 @@ class _Judged:
         self.found: list[Doubles] = []
         self.model = model
 
-    def figures(self) -> str:
-        """Log loss, AUROC and what is false among the answers given at 0.8."""
+    def figures(self) -> dict[str, float | None]:
+        """Log loss, AUROC, and of the answers that reach 0.8 how many there are and how many false."""
         right, found = np.concatenate(self.right), np.concatenate(self.found)
         inside = np.clip(found, _EDGE, 1 - _EDGE)
         loss = float(-np.where(right > 0, np.log(inside), np.log(1 - inside)).mean())
-        area = value_of(METRICS["AUROC"], right > 0, found)
         given = found >= 0.8
-        false = float(1 - right[given].mean()) if given.any() else float("nan")
-        return f"loss {loss:.4f}  AUROC {area or 0:.3f}  false {false:.3f} of {given.mean():.2f}"
+        return {
+            "answers": right.size,
+            "log loss": loss,
+            "AUROC": value_of(METRICS["AUROC"], right > 0, found),
+            "given at 0.8": float(given.mean()),
+            "false at 0.8": float(1 - right[given].mean()) if given.any() else None,
+        }
 
 
 def held_out(features: Sequence[str]) -> dict[str, _Judged]:
@@ -68,13 +83,58 @@ def held_out(features: Sequence[str]) -> dict[str, _Judged]:
     return {model: one for model, one in found.items() if one.right}
 
 
+def single(model: str) -> dict[str, dict[str, float | None]]:
+    """AUROC of each reading alone, by article."""
+    read: dict[str, list[tuple[bool, Mapping[str, float | None]]]] = {"all": []}
+    for one in questions_of(model, "calibrate"):
+        tree = tree_of(one)
+        if tree is not None and one.grounding is not None:
+            values = {**tree.features, **_tried(one)}
+            for place in ("all", one.place.partition("/")[0]):
+                read.setdefault(place, []).append((tree.right, values))
+    names = ("share", *KNOWN, *TRIED)
+    return {name: {at: _area(some, name) for at, some in read.items()} for name in names}
+
+
+KNOWN: Final = ("token_probability", "answerable", "beside", "chosen")
+TRIED: Final = ("supported", "gain", "over absence")
+"""Asked whether the passages say that it is the answer; how much likelier its tokens are with the
+passages than without, nats per token; how much likelier than those of a reply that declines, nats."""
+
+
+def _tried(kept: Kept) -> dict[str, float | None]:
+    read = kept.grounding
+    if read is None or "supported" not in read:
+        return dict.fromkeys(TRIED)
+    inside, alone, absent = (
+        math.fsum(read[name]) for name in ("with_passages", "without", "absent")
+    )
+    gain = (inside - alone) / max(1, len(read["with_passages"]))
+    return dict(zip(TRIED, (log_odds(read["supported"]), gain, inside - absent), strict=True))
+
+
+def _area(some: Sequence[tuple[bool, Mapping[str, float | None]]], name: str) -> float | None:
+    known = [(right, value) for right, values in some if (value := values.get(name)) is not None]
+    right = np.array([one for one, _ in known], dtype=np.bool_)
+    if right.all() or not right.any():
+        return None
+    return value_of(METRICS["AUROC"], right, np.array([value for _, value in known]))
+
+
 def study() -> None:
-    """Print all features together, each one left out, and the share with each one."""
+    """Judge all features together, each one left out, others added, and each reading alone."""
     names = list(EXPECTED_OF_PASSAGES)
     sets = {"shipped": names}
     sets |= {f"without {name}": [one for one in names if one != name] for name in names}
     sets |= {f"with {name}": [*names, name] for name in OTHERS}
-    print(f"trees cut to {CAPS} leaves are fitted, too")
+    together = {}
     for what, features in sets.items():
-        for model, one in held_out(features).items():
-            print(f"{what:24} {model:20} {one.figures()}", flush=True)
+        together[what] = {model: one.figures() for model, one in held_out(features).items()}
+        print(what, together[what], flush=True)
+    document: dict[str, Any] = {
+        "machine": describe(),
+        "trees cut to": list(CAPS),
+        "together, other articles": together,
+        "AUROC alone": {model: single(model) for model in MODELS},
+    }
+    write_atomically(OUT, json.dumps(document, indent=1) + "\n")

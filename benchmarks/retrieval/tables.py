@@ -27,6 +27,8 @@ from et_agent.storage import write_atomically
 
 OUT: Final = Path(__file__).parents[1] / "results" / "retrieval.json"
 THRESHOLDS: Final = (0.7, 0.8, 0.9)
+SHOWN: Final = (0.7, 0.8)
+SAID: Final = ("false among those given", "given")
 Figures = dict[str, Interval]
 
 
@@ -53,7 +55,11 @@ def judged(right: Bools, confidence: Doubles) -> Figures:
 
 def ways(model: str, rows: Rows) -> dict[str, Doubles]:
     """Confidences by what gives them, [n] each."""
-    found = {"general map for passages": _by(PassagePrior.shipped(), model, rows.rows)}
+    shipped = PassagePrior.shipped()
+    found = {"general map for passages": _by(shipped, model, rows.rows)}
+    sure = [one.model_copy(update={"wary": False}) for one in shipped.limits]
+    unwary = shipped.model_copy(update={"limits": sure})
+    found["the same, bounded by the upper end"] = _by(unwary, model, rows.rows)
     others = tuple(one for one in MODELS if one != model)
     if len(list(groups(others))) >= 2:
         found["the same, without this model"] = _by(prior(others), model, rows.rows)
@@ -79,11 +85,13 @@ def answers(questions: Sequence[Kept]) -> Figures:
     right = np.array([said is not None and is_right(said, one) for said, one in pairs])
     exact = np.array([one.answerable and one.record.correct for one in questions])
     declined = np.array([said == NOT_THERE for said in best])
+    false = np.array([said is not None for said in best]) & ~right & ~declined
     return {
         "right": _share_where(right, there, counts, size),
         "exact match": _share_where(exact, there, counts, size),
         "declined, answerable": _share_where(declined, there, counts, size),
         "declined, unanswerable": _share_where(declined, ~there, counts, size),
+        "unanswerable of the false": _share_where(~there, false, counts, size),
     }
 
 
@@ -119,13 +127,14 @@ def write_tables() -> None:
         cells = [shown(one) for one in found.values()]
         said.append([model, str(len(questions)), *cells, f"{tokens:.0f}"])
         for name, each in figures.items():
-            picked = ("AUROC", "ECE", "Brier", "false at 0.8", "given at 0.8")
+            levels = (f"{what} at {at}" for at in SHOWN for what in ("false", "given"))
+            picked = ("AUROC", "ECE", "Brier", *levels)
             told.append([model, name, str(rows.right.size), *(shown(each[one]) for one in picked)])
         alone.append([model, *(shown(one) for one in single.values())])
     write_atomically(OUT, json.dumps(document, indent=1) + "\n")
     head = ["model", "questions", "right of answerable", "exact match", "declined of answerable"]
-    head += ["declined of unanswerable", "tokens decoded"]
-    measures = ["AUROC", "ECE", "Brier", "false among those given at 0.8", "given at 0.8"]
+    head += ["declined of unanswerable", "unanswerable of the false", "tokens decoded"]
+    measures = ["AUROC", "ECE", "Brier", *(f"{what} at {at}" for at in SHOWN for what in SAID)]
     put(
         "docs/confidence.md",
         "retrieval",

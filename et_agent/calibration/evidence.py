@@ -66,14 +66,17 @@ class Limit(Frozen):
     """Number of labelled questions with that confidence or more."""
     right: float = Field(ge=0)
     """Number of those that were right."""
+    wary: bool = False
+    """Whether what they allow is the lower end of the interval in place of the upper one: where
+    questions of other sources turned out to be harder than those that were labelled."""
 
     @property
-    def upper(self) -> float:
-        """Upper end of a one-sided 95 % interval for the share that is right; 0 without questions."""
+    def most(self) -> float:
+        """Largest P(correct), an end of a one-sided 95 % interval; 0 without questions."""
         if not self.questions:
             return 0.0
-        _, high = wilson(min(1.0, self.right / self.questions), self.questions)
-        return high
+        low, high = wilson(min(1.0, self.right / self.questions), self.questions)
+        return low if self.wary else high
 
     def plus(self, other: Self) -> Self:
         """The questions of both."""
@@ -93,19 +96,23 @@ class Limit(Frozen):
         )
 
 
-def limits_of(found: Doubles, right: Doubles, weights: Doubles) -> tuple[Limit, ...]:
+def limits_of(
+    found: Doubles, right: Doubles, weights: Doubles, *, wary: bool = False
+) -> tuple[Limit, ...]:
     """Labelled questions, counted by confidence.
 
     Args:
         found: P(correct) of each row, [n].
         right: 1 for right, [n].
         weights: How much each row counts, [n].
+        wary: Whether they allow the lower end of the interval only.
     """
     return tuple(
         Limit(
             above=level,
             questions=float(weights[found >= level].sum()),
             right=float((weights * right)[found >= level].sum()),
+            wary=wary,
         )
         for level in LEVELS
     )
@@ -121,9 +128,9 @@ def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
     if not any(limit.questions for limit in limits):
         return found
     # Never less than what is below allows, or a surer answer would get less.
-    uppers = np.maximum.accumulate([limits[0].above, *(limit.upper for limit in limits)])[1:]
+    most = np.maximum.accumulate([limits[0].above, *(limit.most for limit in limits)])[1:]
     level = np.searchsorted([limit.above for limit in limits], found, "right") - 1
-    capped = np.where(level < 0, found, np.minimum(found, uppers[np.maximum(level, 0)]))
+    capped = np.where(level < 0, found, np.minimum(found, most[np.maximum(level, 0)]))
     return np.asarray(capped, dtype=np.float64)
 
 

@@ -134,6 +134,8 @@ class Prior(ShippedFile):
     file_name: ClassVar[str] = "prior.json"
     expected: ClassVar[Mapping[str, Expected]] = EXPECTED
     """Its features, and what is expected of them before any question is seen."""
+    wary: ClassVar[bool] = False
+    """Whether the fitted questions allow the lower end of what they show only (`Limit.wary`)."""
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -199,6 +201,9 @@ class PassagePrior(Prior):
 
     file_name: ClassVar[str] = "passages.json"
     expected: ClassVar[Mapping[str, Expected]] = EXPECTED_OF_PASSAGES
+    # Questions that no passage answers are alike within an article, since one person wrote them, and
+    # unlike those of the next; so were those of the judged articles (docs/confidence.md).
+    wary: ClassVar[bool] = True
 
 
 def prior_of(fingerprint: Fingerprint | None) -> Prior:
@@ -255,6 +260,7 @@ def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
         np.concatenate(
             [part * group.weights for part, group in zip(_parts(groups), groups, strict=True)]
         ),
+        wary=kind.wary,
     )
     return prior.model_copy(update={"limits": limits})
 

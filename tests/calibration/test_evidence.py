@@ -39,13 +39,14 @@ def test_wilsons_interval_as_published() -> None:
 @given(
     st.lists(st.tuples(probability, st.booleans()), min_size=1, max_size=40),
     st.lists(probability, min_size=2, max_size=10),
+    st.booleans(),
 )
 def test_limits_keep_the_order_and_never_raise(
-    fitted: list[tuple[float, bool]], asked: list[float]
+    fitted: list[tuple[float, bool]], asked: list[float], wary: bool
 ) -> None:
     found = np.array([one for one, _ in fitted])
     right = np.array([float(one) for _, one in fitted])
-    limits = limits_of(found, right, np.ones(found.size))
+    limits = limits_of(found, right, np.ones(found.size), wary=wary)
     before = np.sort(np.array(asked))
     after = within_limits(limits, before)
     assert (after <= before).all()
@@ -60,8 +61,22 @@ def test_a_level_that_no_question_reached_is_not_passed() -> None:
     assert within_limits(one_more, np.array([0.99]))[0] == pytest.approx(0.99)
     bad = limits_of(np.full(200, 0.96), np.repeat([1.0, 0.0], [20, 180]), np.ones(200))
     assert within_limits(bad, np.array([0.97]))[0] == 0.5, "below which nothing is counted"
-    assert Limit(above=0.9, questions=0, right=0).upper == 0.0
+    assert Limit(above=0.9, questions=0, right=0).most == 0.0
     assert within_limits((), np.array([0.97]))[0] == 0.97
+
+
+def test_wary_limits_allow_the_lower_end_and_more_after_more_questions() -> None:
+    found, right = np.full(30, 0.85), np.repeat([1.0, 0.0], [27, 3])
+    few = limits_of(found, right, np.ones(30), wary=True)
+    sure = np.array([0.99])
+    assert within_limits(few, sure)[0] == pytest.approx(wilson(0.9, 30)[0])
+    assert within_limits(limits_of(found, right, np.ones(30)), sure)[0] > 0.9
+    own = limits_of(np.full(300, 0.85), np.repeat([1.0, 0.0], [270, 30]), np.ones(300))
+    more = tuple(map(Limit.plus, few, own))
+    assert within_limits(more, sure)[0] == pytest.approx(wilson(0.9, 330)[0])
+    bounded = float(within_limits(few, sure)[0])
+    one_more = tuple(limit.with_one(bounded, right=True) for limit in few)
+    assert within_limits(one_more, sure)[0] == pytest.approx(wilson(28 / 31, 31)[0])
 
 
 @given(st.integers(1, 24), st.data())

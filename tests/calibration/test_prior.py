@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from et_agent.calibration import Calibrator, feature_columns, feature_row, features_of
+from et_agent.calibration import (
+    Calibrator,
+    Fingerprint,
+    feature_columns,
+    feature_row,
+    features_of,
+)
 from et_agent.calibration.finding import known_calibrators
-from et_agent.calibration.prior import EXPECTED, Group, Prior, fit_prior
+from et_agent.calibration.prior import EXPECTED, Group, PassagePrior, Prior, fit_prior
 from et_agent.errors import CalibrationError
 from tests.evaluation.conftest import table
 
@@ -84,6 +90,27 @@ def test_saved_and_read_back(tmp_path: Path) -> None:
             Prior.load(tmp_path / "prior.json")
     with pytest.raises(CalibrationError, match="cannot be read"):
         Prior.load(tmp_path / "absent.json")
+
+
+def test_answers_out_of_passages_are_not_sure_before_labels_of_ones_own() -> None:
+    asked = Fingerprint(
+        model="", decoder={}, leaves=(8, 8), instructions={}, chat="model", passages=True
+    )
+    fitted = fit_prior([group(1.0, 10**9, 1), group(0.0, 10**9, 2)], PassagePrior)
+    assert all(one.wary for one in (*fitted.limits, *PassagePrior.shipped().limits))
+    assert not any(one.wary for one in Prior.shipped().limits)
+    general = Calibrator.general(1_500_000_000, fingerprint=asked)
+    value, low = general.largest(8, "text")
+    assert low <= value < 0.8
+    best = np.full((200, len(COLUMNS)), np.nan)
+    for name, high in zip(
+        PassagePrior.shipped().features, PassagePrior.shipped().high, strict=True
+    ):
+        best[:, COLUMNS.index(name)] = high
+    best[:, COLUMNS.index("votes")] = np.log(9.0)
+    right = np.arange(200) % 20 > 0
+    own = Calibrator("pooled", fingerprint=asked, parameters=1_500_000_000).fit(best, right)
+    assert 0.85 < own.predict_proba(best[:1])[0, 1] < 0.95
 
 
 SHIPPED = [one for _, one in known_calibrators()]
