@@ -435,6 +435,7 @@ def test_what_was_not_measured_is_never_certain() -> None:
         fitted.confidence(features, "mood")
 
 
+@pytest.mark.fault("flipped bytes")
 def test_damaged_files(tmp_path: Path) -> None:
     rows, labels, _ = questions(200)
     path = Calibrator("isotonic").fit(rows, labels).save(tmp_path / "calibrator.json")
