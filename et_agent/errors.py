@@ -32,8 +32,8 @@ message and exits with code 2. Any other exception is a bug.
 """
 
 __all__ = [
-    "BusyError",
     "AlreadyDecidedError",
+    "BusyError",
     "CalibrationError",
     "CalibratorMismatchError",
     "ClusterError",

@@ -1,4 +1,4 @@
-"""Thousands of questions with random settings through a server: what is left, and whether it slows down.
+"""Many questions with random settings through a server: what is left, and whether it slows down.
 
 Each tenth asks the same questions with the same settings, so that tenths can be compared. One more
 comes first, uncounted: caches fill up, and threads and the processes of limited work start.

@@ -179,8 +179,8 @@ class Scheduler:
         # What a question itself asks next comes from the model's thread: it was let in already.
         if most is not None and waiting + more > most and not in_model_thread():
             raise BusyError(
-                f"{self._model.info.name} is busy: {waiting} questions wait or are decoded, {more} more "
-                f"were asked, and {most} may at once: ask again later, or load it with a larger "
+                f"{self._model.info.name} is busy: {waiting} questions wait or are decoded, {more} "
+                f"more were asked, and {most} may at once: ask again later, or load it with a larger "
                 "max_pending"
             )
 

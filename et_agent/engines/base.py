@@ -99,7 +99,8 @@ class ModelInfo(ModelIdentity):
     def __post_init__(self) -> None:
         if self.max_pending is not None and self.max_pending < 1:
             raise SettingsError(
-                f"max_pending is {self.max_pending}, so that nothing could be asked: use 1 or more, or None"
+                f"max_pending is {self.max_pending}, so that nothing could be asked: use 1 or more, "
+                "or None for any number"
             )
 
 

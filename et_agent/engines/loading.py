@@ -77,8 +77,8 @@ def load_model(
 
     Raises:
         SettingsError: The model is named by a server's address; `prefix_memory` is below 0 or more than
-            this machine has, or 0 with a file; `max_pending` is below 1; GPUs are asked for that are not there; or the user's
-            settings cannot be read.
+            this machine has, or 0 with a file; `max_pending` is below 1; GPUs are asked for that are
+            not there; or the user's settings cannot be read.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         OutOfMemoryError: There is not enough memory for the weights.
         ModelDownloadError: No source could deliver the file.

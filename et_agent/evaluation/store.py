@@ -25,7 +25,7 @@ from et_agent.evaluation.packing import PackedQuestion, unpacked_texts, unpacked
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.run_info import RunInfo, versions
 from et_agent.evaluation.schema import MIGRATIONS
-from et_agent.storage import data_dir, database_errors, open_database, alone_with
+from et_agent.storage import alone_with, data_dir, database_errors, open_database
 
 __all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
 

@@ -1,5 +1,6 @@
 """Disks that are full or read-only: an error that says so, and what was there stays."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def fill(folder: Path) -> Path:
     """Leave no room; gives the file to remove."""
     file = folder / "filling"
-    with file.open("wb", buffering=0) as written, pytest.raises(OSError, match="No space"):
+    with file.open("wb", buffering=0) as written, contextlib.suppress(OSError):
         while True:
             written.write(bytes(4096))
     return file
@@ -45,7 +46,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(
     first()
     before = contents(on_disk)
     filling = fill(on_disk)
-    with pytest.raises(EtAgentError, match="(?i)space|full|written|kept"):
+    with pytest.raises(EtAgentError, match=r"(?i)space|full|written|kept"):
         second()
     assert contents(on_disk) == before, "the old content stays, and no part of a new one"
     assert not [one for one in on_disk.rglob(".*.json.*") if one.suffix != ".lock"]
