@@ -251,7 +251,7 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
     with DecisionLog(path) as log:
         before = Gate(POLICY, log=log).resolve(judged(0.9))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        for column in ("example", "compared", "source", "labels", "reviews"):
+        for column in ("example", "compared", "source", "labels", "reviews", "digest"):
             connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
         connection.execute("DROP TABLE claims")
         connection.execute("PRAGMA user_version=1")
@@ -267,12 +267,12 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
 
 
 @pytest.mark.fault("flipped bytes")
-def test_a_damaged_decision_is_told(tmp_path: Path, judged: Judged) -> None:
+def test_a_damaged_decision_of_an_earlier_version_is_told(tmp_path: Path, judged: Judged) -> None:
     path = tmp_path / "log.sqlite"
     with DecisionLog(path) as log:
         log.label(Gate(POLICY, log=log).resolve(judged(0.9)).trace_id, True)
         with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.execute("UPDATE decisions SET example='{}'")
+            connection.execute("UPDATE decisions SET example='{}', digest=NULL")
             connection.commit()
         with pytest.raises(StoreError, match=r"log.sqlite is damaged: decision: "):
             log.labels()
