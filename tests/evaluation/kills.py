@@ -39,7 +39,7 @@ class Killed:
 def killed_evaluation(folder: Path, kills: int, seed: int) -> Killed:
     """Kill an evaluation so often, let it end, and compare it with one that was let alone."""
     draw, path, found = random.Random(seed), folder / "killed.sqlite", Killed()
-    before: dict[tuple[str, str], Any] = {}
+    before: Mapping[tuple[str, str], Any] = {}
     while found.kills < kills:
         told = _kill(path, draw.uniform(0, 0.04))
         now = _finished(path)

@@ -210,9 +210,12 @@ def test_a_decision_that_waits_behind_others_ends_in_time() -> None:
 @pytest.mark.fault("time in the queue")
 def test_no_time_is_left_for_an_escalation_after_a_long_wait() -> None:
     asked: list[str] = []
-    gate = Gate(
-        GatePolicy(answer_at=0.5, max_seconds=0.3), escalate=lambda text: asked.append(text) or "4"
-    )
+
+    def target(question: str) -> str:
+        asked.append(question)
+        return "4"
+
+    gate = Gate(GatePolicy(answer_at=0.5, max_seconds=0.3), escalate=target)
     with endless() as model:
         busy = submit(model, QUESTION, decoder=MultiChain(leaves=64, max_tokens=100_000))
         time.sleep(0.1)

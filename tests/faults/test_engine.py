@@ -8,7 +8,7 @@ import pytest
 
 from et_agent import MultiChain, ask, submit
 from et_agent.decoding.scheduler import scheduler_of
-from et_agent.engines.llama_cpp import model as model_module
+from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.errors import DecodeError
 from et_agent.gate import Action, Gate, GatePolicy
@@ -23,13 +23,13 @@ CHAINS = MultiChain(leaves=2, max_tokens=4)
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Codes that the next calls of llama_decode give, instead of decoding; 0 decodes."""
     codes: list[int] = []
-    real = model_module.llama_cpp.llama_decode
+    real = llama_cpp.llama_decode
 
     def decode(*arguments: Any) -> int:
         code = codes.pop(0) if codes else 0
         return code or int(real(*arguments))
 
-    monkeypatch.setattr(model_module.llama_cpp, "llama_decode", decode)
+    monkeypatch.setattr(llama_cpp, "llama_decode", decode)
     yield codes
     monkeypatch.undo()
 
@@ -73,7 +73,7 @@ def test_what_a_call_into_the_library_raises_is_told(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(model_module.llama_cpp, "llama_decode", fail)
+        patch.setattr(llama_cpp, "llama_decode", fail)
         with pytest.raises((DecodeError, MemoryError, OSError)):
             ask(small_model, "2+2?", decoder=CHAINS)
     assert ask(small_model, "2+2?", decoder=CHAINS).complete
@@ -85,7 +85,12 @@ def test_a_gate_escalates_what_was_not_decoded_to_nobody(
 ) -> None:
     """A tree that could not be decoded is no doubtful answer: whoever asks hears of it."""
     asked: list[str] = []
-    gate = Gate(GatePolicy(answer_at=0.5), escalate=lambda text: asked.append(text) or "4")
+
+    def target(question: str) -> str:
+        asked.append(question)
+        return "4"
+
+    gate = Gate(GatePolicy(answer_at=0.5), escalate=target)
     failing.append(-3)
     with pytest.raises(DecodeError):
         gate.ask(small_model, "2+2?", decoder=CHAINS)

@@ -31,10 +31,11 @@ EACH = 8
 def at_once(work: Callable[[int], object], processes: int = PROCESSES) -> Sequence[str]:
     """Do something in several processes that begin together; what each returned or raised."""
     start_read, start = os.pipe()
-    pipes = []
+    pipes, children = [], []
     for number in range(processes):
         read, write = os.pipe()
-        if os.fork() == 0:
+        child = os.fork()
+        if child == 0:
             try:
                 os.close(start)
                 os.read(start_read, 1)
@@ -45,15 +46,16 @@ def at_once(work: Callable[[int], object], processes: int = PROCESSES) -> Sequen
             os._exit(0)
         os.close(write)
         pipes.append(read)
+        children.append(child)
     os.close(start)
     os.close(start_read)
-    said = []
+    told = []
     for read in pipes:
         with os.fdopen(read, encoding="utf-8") as pipe:
-            said.append(pipe.read())
-    for _ in pipes:
-        os.wait()
-    return said
+            told.append(pipe.read())
+    for child in children:
+        os.waitpid(child, 0)
+    return told
 
 
 def test_decisions_labels_and_claims(tmp_path: Path, decision: Decision, result: AskResult) -> None:
