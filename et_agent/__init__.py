@@ -11,6 +11,8 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from et_agent.interpreter import check_interpreter
+
 if TYPE_CHECKING:
     from et_agent.answers import AnswerKind
     from et_agent.asking import StreamEnd, TextDelta, ask, stream, submit, submit_all
@@ -76,6 +78,8 @@ _HOMES = {
     "submit": "et_agent.asking",
     "submit_all": "et_agent.asking",
 }
+
+check_interpreter()
 
 # A library must not print: what llama.cpp says goes to handlers that the application chooses.
 logging.getLogger("et_agent").addHandler(logging.NullHandler())

@@ -11,12 +11,13 @@ The file is read when a model is loaded or named, never at import. It is small: 
 in it does not exist, and an unknown key is an error.
 """
 
+import contextlib
 import difflib
 import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from pydantic import Field, ValidationError
 
 from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
-from et_agent.storage import config_file, read_regular, write_atomically
+from et_agent.storage import config_file, locked, read_regular, write_atomically
 from et_agent.validation import Frozen, explained
 
 __all__ = [
@@ -134,13 +135,15 @@ def set_value(key: str, value: str) -> Config:
     known = _known(key)
     checked = _checked({known: value}, "nothing is set", fix="give another value")
     written = f"{known} = {_toml(getattr(checked, known))}"
-    lines = _lines()
-    numbers = [number for number, line in enumerate(lines) if _key(line) == known]
-    if numbers:
-        lines[numbers[0]] = written
-    else:
-        lines.append(written)
-    return _write(lines, {**_parsed(_lines()), known: getattr(checked, known)})
+    with _changing():
+        lines = _lines()
+        before = _parsed(lines)
+        numbers = [number for number, line in enumerate(lines) if _key(line) == known]
+        if numbers:
+            lines[numbers[0]] = written
+        else:
+            lines.append(written)
+        return _write(lines, {**before, known: getattr(checked, known)})
 
 
 @checks_arguments
@@ -150,17 +153,34 @@ def unset_value(key: str) -> bool:
     Raises:
         SettingsError: The file cannot be read or written.
     """
-    lines = _lines()
-    names = {key.strip(), key.strip().lower().replace("-", "_")}
-    kept = [line for line in lines if _key(line) not in names]
-    if len(kept) == len(lines):
-        if names & _parsed(lines).keys():
-            raise SettingsError(f"{config_file()}: {key} spans several lines; remove it by hand")
-        return False
-    if not _is_kept(lines, kept, names):
-        raise _by_hand()
-    _write_lines(kept)
-    return True
+    with _changing():
+        lines = _lines()
+        names = {key.strip(), key.strip().lower().replace("-", "_")}
+        kept = [line for line in lines if _key(line) not in names]
+        if len(kept) == len(lines):
+            if names & _parsed(lines).keys():
+                raise SettingsError(
+                    f"{config_file()}: {key} spans several lines; remove it by hand"
+                )
+            return False
+        if not _is_kept(lines, kept, names):
+            raise _by_hand()
+        _write_lines(kept)
+        return True
+
+
+@contextlib.contextmanager
+def _changing() -> Iterator[None]:
+    """Keep other processes from changing the user's file meanwhile."""
+    path = config_file()
+    try:
+        with locked(path.with_name(f".{path.name}.lock"), lambda: None, poll_seconds=0.02):
+            yield
+    except OSError as error:
+        raise SettingsError(
+            f"the settings cannot be written to {path}: {error.strerror}. Check its permissions, or "
+            "set ET_AGENT_CONFIG to another file."
+        ) from None
 
 
 def _is_kept(lines: list[str], kept: list[str], names: set[str]) -> bool:
@@ -260,11 +280,4 @@ def _write(lines: list[str], expected: Mapping[str, Any]) -> Config:
 
 
 def _write_lines(lines: list[str]) -> None:
-    path = config_file()
-    try:
-        write_atomically(path, "".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise SettingsError(
-            f"the settings cannot be written to {path}: {error.strerror}. Check its permissions, or "
-            "set ET_AGENT_CONFIG to another file."
-        ) from None
+    write_atomically(config_file(), "".join(f"{line}\n" for line in lines))

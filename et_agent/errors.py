@@ -20,6 +20,7 @@
     │   ├── ContextError          the context window or sequence count is too small for the request
     │   └── ModelClosedError      the model was closed before the call
     ├── DecodeError             llama.cpp failed while decoding
+    ├── BusyError               as many questions wait for a model as may: ask again later
     ├── ServerError             a server that serves a model cannot be reached, failed or talks nonsense
     ├── ClusterError            a cluster cannot be reached, or no node of it can run the model
     ├── KernelError             the kernels cannot be built, or are wrong; llama.cpp's own serve
@@ -32,6 +33,7 @@ message and exits with code 2. Any other exception is a bug.
 
 __all__ = [
     "AlreadyDecidedError",
+    "BusyError",
     "CalibrationError",
     "CalibratorMismatchError",
     "ClusterError",
@@ -141,6 +143,10 @@ class ModelClosedError(ModelError):
 
 class DecodeError(EtAgentError):
     """Raised when llama.cpp fails while decoding."""
+
+
+class BusyError(EtAgentError):
+    """Raised when as many questions wait for a model, or are decoded, as may; ask again later."""
 
 
 class ServerError(EtAgentError):

@@ -1,21 +1,24 @@
 """Where the package stores files, and how they are written, locked and opened."""
 
 import contextlib
+import hashlib
+import json
 import os
 import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Final
 
 import filelock
 import platformdirs
 
-from et_agent.errors import StoreError
+from et_agent.errors import EtAgentError, StoreError
 
 __all__ = [
+    "alone_with",
     "cache_dir",
     "config_file",
     "data_dir",
@@ -24,9 +27,13 @@ __all__ = [
     "open_at_once",
     "open_database",
     "read_regular",
+    "sealed",
     "try_locked",
+    "unsealed",
     "write_atomically",
 ]
+
+_SEAL: Final = "digest"
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -61,7 +68,11 @@ def config_file() -> Path:
 
 
 def write_atomically(
-    path: Path, content: str | bytes | Sequence[bytes | memoryview], *, private: bool = False
+    path: Path,
+    content: str | bytes | Sequence[bytes | memoryview],
+    *,
+    private: bool = False,
+    error: type[EtAgentError] | None = None,
 ) -> None:
     """Write a file so that readers see either the old or the new content, never a part of it.
 
@@ -69,13 +80,30 @@ def write_atomically(
         path: The file.
         content: What is written, in one piece or several.
         private: Whether only this user may read it.
+        error: What is raised in place of an `OSError`; None for that itself.
+
+    Raises:
+        OSError: It cannot be written.
     """
     content = content.encode() if isinstance(content, str) else content
+    pieces = [content] if isinstance(content, bytes) else content
+    try:
+        _write_atomically(path, pieces, private=private)
+    except OSError as failure:
+        if error is None:
+            raise
+        raise error(
+            f"{path} cannot be written: {failure.strerror or failure}. Free some space, mend its "
+            "permissions, or name another place"
+        ) from failure
+
+
+def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, private: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         if not private:  # another user may share the cache
@@ -84,6 +112,30 @@ def write_atomically(
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values with a digest of them, which tells damage in a file."""
+    return {**values, _SEAL: _digest(values)}
+
+
+def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `sealed`; those without a digest, of earlier versions, are taken as they are.
+
+    Raises:
+        ValueError: They are not what was written, or no object.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError("it is no object")
+    found = {key: value for key, value in values.items() if key != _SEAL}
+    if _SEAL in values and values[_SEAL] != _digest(found):
+        raise ValueError("it is not what was written")
+    return found
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_regular(path: Path, *, most: int) -> bytes:
@@ -162,6 +214,33 @@ def try_locked(path: Path) -> Iterator[bool]:
         with contextlib.suppress(PermissionError):
             path.unlink(missing_ok=True)
         lock.release()
+
+
+@contextlib.contextmanager
+def alone_with(path: Path, error: type[EtAgentError], *, busy: str = "") -> Iterator[None]:
+    """Keep other processes from changing a file meanwhile; who comes second is refused.
+
+    Args:
+        path: The file; it need not exist.
+        error: What is raised.
+        busy: What it says of another process; by default, that it is changing the file.
+
+    Raises:
+        EtAgentError: Another process or thread is at it, or its folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(try_locked(path.with_name(f".{path.name}.lock")))
+        except OSError as failure:
+            raise error(
+                f"{path} cannot be written: {failure.strerror or failure}. Free some space, or mend "
+                "its permissions"
+            ) from failure
+        if not held:
+            raise error(
+                busy or f"another process is changing {path}: wait for it, or leave it there"
+            )
+        yield
 
 
 def open_database(

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "et_agent"
 ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
-    ("errors", "extras", "renaming"),
+    ("errors", "extras", "interpreter", "renaming"),
     ("validation", "arrays", "storage", "made_once"),
     ("arguments", "waiting", "limited_process"),
     ("config",),

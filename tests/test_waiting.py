@@ -45,6 +45,7 @@ def in_child(work: Callable[[], object]) -> str:
     return said or "it hung"
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 @pytest.mark.parametrize(
     "use",
@@ -65,12 +66,14 @@ def test_a_model_of_the_parent_is_refused_in_a_child(
     assert ask(model, QUESTION, decoder=CHAINS).complete
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_model_of_the_parent_can_be_closed_in_a_child(model: ScriptedModel) -> None:
     assert in_child(model.close) == "done None"
     assert ask(model, QUESTION, decoder=CHAINS).complete
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_child_makes_a_model_of_its_own(model: ScriptedModel) -> None:
     def own() -> object:
@@ -81,6 +84,7 @@ def test_a_child_makes_a_model_of_its_own(model: ScriptedModel) -> None:
     assert in_child(own) == "done 7"
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_question_of_the_parent_is_not_waited_for_in_a_child(model: ScriptedModel) -> None:
     held = threading.Event()
@@ -91,6 +95,7 @@ def test_a_question_of_the_parent_is_not_waited_for_in_a_child(model: ScriptedMo
     assert pending.result(20).complete
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_lock_that_was_held_during_a_fork_is_another_in_the_child() -> None:
     began, go_on = threading.Event(), threading.Event()
@@ -117,6 +122,7 @@ def test_a_lock_that_was_held_during_a_fork_is_another_in_the_child() -> None:
     thread.join(20)
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_named_model_is_loaded_anew_in_a_child(
     model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
@@ -128,6 +134,7 @@ def test_a_named_model_is_loaded_anew_in_a_child(
     assert in_child(lambda: shared.get() is first) == "done False"
 
 
+@pytest.mark.fault("re-entrancy")
 @pytest.mark.parametrize(
     "wait",
     [
@@ -168,6 +175,7 @@ def test_a_callback_may_submit(model: ScriptedModel) -> None:
     assert others[0].result(20).complete
 
 
+@pytest.mark.fault("closed during work")
 def test_a_callback_may_close_the_model() -> None:
     model = ScriptedModel.from_texts({"So \\boxed{4}": 1.0})
     pending = submit(model, QUESTION, decoder=CHAINS, on_progress=lambda _: model.close())
@@ -179,6 +187,7 @@ class OwnError(BaseException):
     pass
 
 
+@pytest.mark.fault("callback raises")
 @pytest.mark.parametrize(
     "raised",
     [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), OwnError()],
@@ -201,6 +210,7 @@ def test_what_a_callback_raises_ends_its_own_question_alone(
     assert innocent.result(20).complete
 
 
+@pytest.mark.fault("callback raises")
 @pytest.mark.parametrize("raised", [ValueError("x"), SystemExit(3), asyncio.CancelledError()])
 def test_what_is_raised_at_the_end_of_a_question_stops_nobody(
     model: ScriptedModel, raised: BaseException
@@ -218,6 +228,7 @@ def test_what_is_raised_at_the_end_of_a_question_stops_nobody(
     assert failing.result(20).complete
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_the_thread_of_a_server_is_not_waited_for_in_a_child(tmp_path: Path) -> None:
     from et_agent.engines.openai_connection import LoopThread

@@ -389,10 +389,10 @@ class Calibrator:
         """Write the calibrator as JSON, atomically, and return the path.
 
         Raises:
-            CalibrationError: Not fitted.
+            CalibrationError: Not fitted, or the file cannot be written.
         """
         target = Path(path)
-        write_atomically(target, self.document().model_dump_json(indent=1) + "\n")
+        write_atomically(target, self.document().as_text(), error=CalibrationError)
         return target
 
     def document(self) -> CalibratorFile:

@@ -1,5 +1,6 @@
 """A fitted calibrator as JSON: what it holds, and files that are read strictly."""
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import current_method
 from et_agent.calibration.maps import CalibrationMap
 from et_agent.errors import CalibrationError
+from et_agent.storage import sealed, unsealed
 from et_agent.validation import Frozen, parsed_json
 
 __all__ = ["LEARNT", "CalibratorFile", "DataUsed", "parsed", "with_label"]
@@ -62,6 +64,10 @@ class CalibratorFile(Frozen):
     learnt: tuple[LearntLabel, ...] = ()
     """Labels that `learn` has counted."""
 
+    def as_text(self) -> str:
+        """The JSON with its digest; those that are shipped have none."""
+        return json.dumps(sealed(json.loads(self.model_dump_json())), indent=1) + "\n"
+
 
 def with_label(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]:
     """The record of the data with one more question that was labelled while working."""
@@ -96,10 +102,12 @@ def parsed(text: bytes | str, where: str) -> CalibratorFile:
             f"{SCHEMA}): upgrade et-agent, or fit the calibrator again"
         )
     try:
-        return CalibratorFile.model_validate(values)
+        return CalibratorFile.model_validate(unsealed(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise CalibrationError(
             f"{where} is damaged ({place}: {first['msg']}): fit the calibrator again"
         ) from error
+    except ValueError as error:
+        raise CalibrationError(f"{where} is damaged ({error}): fit the calibrator again") from error

@@ -25,7 +25,7 @@ class ShippedFile(Frozen):
 
     def save(self, path: Path) -> Path:
         """Write it as JSON, atomically."""
-        write_atomically(path, self.model_dump_json(indent=1) + "\n")
+        write_atomically(path, self.model_dump_json(indent=1) + "\n", error=CalibrationError)
         return path
 
     @classmethod

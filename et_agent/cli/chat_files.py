@@ -1,24 +1,36 @@
 """Conversations of `et-agent chat` in files of the user's own, one JSON document each."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
+from et_agent.cli.terminal import say
 from et_agent.errors import StoreError
 from et_agent.results import AskResult
-from et_agent.storage import cache_dir, data_dir, read_regular, write_atomically
+from et_agent.storage import (
+    alone_with,
+    cache_dir,
+    data_dir,
+    read_regular,
+    sealed,
+    unsealed,
+    write_atomically,
+)
 from et_agent.templates.messages import Message
-from et_agent.validation import Frozen, explained
+from et_agent.validation import Frozen, explained, parsed_json
 
 __all__ = ["Chat", "Turn", "chats_folder", "find_chat", "new_chat", "saved_chats"]
 
 _MOST_BYTES: Final = 1 << 27
 _TITLE: Final = 40
+_TURNS: Final = ', "turns": ['
 
 
 class Turn(Frozen):
@@ -73,15 +85,25 @@ class Chat(Frozen):
             StoreError: It cannot be written.
         """
         path = chats_folder() / f"{self.name}.json"
-        without = {"turns": {"__all__": {"result": {"tree"}}}}
+        head = _sealed(self, {"turns"}).removesuffix("}")
+        # A line for each turn: a damaged one hides no other.
+        turns = ",\n".join(_sealed(one, {"result": {"tree"}}) for one in self.turns)
         try:
-            write_atomically(path, self.model_dump_json(indent=1, exclude=without), private=True)
+            write_atomically(path, f"{head}{_TURNS}\n{turns}\n]}}\n", private=True)
         except OSError as error:
             raise StoreError(
                 f"the conversation cannot be kept in {path}: {error.strerror or error}. Mend its "
                 "permissions, or use --no-save"
             ) from error
         return path
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes from going on with it meanwhile.
+
+        Raises:
+            StoreError: One does, or the folder cannot be written.
+        """
+        return alone_with(chats_folder() / f"{self.name}.json", StoreError)
 
 
 def chats_folder() -> Path:
@@ -93,11 +115,14 @@ def new_chat(model: str, system: str | None, question: str = "") -> Chat:
     """A conversation that begins now, named by the time and by its first question."""
     words = re.sub(r"[^a-z0-9]+", "-", question.lower()).strip("-")[:_TITLE].rstrip("-")
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    name = f"{now}-{words}" if words else now
+    return Chat(name=_free(f"{now}-{words}" if words else now), model=model, system=system)
+
+
+def _free(name: str) -> str:
+    """A name like this that no conversation has."""
     taken = {path.stem for path in _files()}
     numbered = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
-    free = next(one for one in numbered if one not in taken)
-    return Chat(name=free, model=model, system=system)
+    return next(one for one in numbered if one not in taken)
 
 
 def saved_chats() -> Iterator[Chat]:
@@ -147,9 +172,43 @@ def _files() -> list[Path]:
 
 def _read(path: Path) -> Chat:
     try:
-        return Chat.model_validate_json(read_regular(path, most=_MOST_BYTES))
-    except ValidationError as error:
-        told = explained("it", error)
-        raise StoreError(f"{path} is no conversation of `et-agent chat`: {told[:200]}") from error
+        content = read_regular(path, most=_MOST_BYTES)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        values = parsed_json(content)
+        turns = [unsealed(one) for one in values.pop("turns", ())]
+        return Chat.model_validate({**unsealed(values), "turns": turns})
+    except (ValueError, AttributeError, TypeError) as error:
+        found = _sound_part(content)
+        if found is None:
+            said = explained("it", error) if isinstance(error, ValidationError) else str(error)
+            raise StoreError(
+                f"{path} is no conversation of `et-agent chat`: {said[:200]}"
+            ) from error
+    made = found.model_copy(update={"name": _free(found.name)})
+    say(
+        f"{path} is damaged after {len(made.turns)} turns: these go on as {made.name}, and it stays "
+        "as it is"
+    )
+    return made
+
+
+def _sound_part(content: bytes) -> Chat | None:
+    """The turns before the first that is damaged; None if there are none."""
+    head, *lines = content.split(b"\n")
+    turns = []
+    for line in lines:
+        try:
+            turns.append(Turn.model_validate(unsealed(parsed_json(line.removesuffix(b",")))))
+        except (ValueError, AttributeError, TypeError):
+            break
+    try:
+        values = parsed_json(head.removesuffix(_TURNS.encode()) + b"}")
+        return Chat.model_validate({**unsealed(values), "turns": turns}) if turns else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _sealed(record: Frozen, without: Any) -> str:
+    return json.dumps(sealed(json.loads(record.model_dump_json(exclude=without))))

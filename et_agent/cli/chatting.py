@@ -44,15 +44,28 @@ class Conversing:
     ) -> None:
         self.chat = chat
         self._options, self._opened, self.saves = options, opened, saves
-        self._held = ExitStack()
+        self._held, self._alone = ExitStack(), ExitStack()
         self._model: AnyModel | None = None
 
     def __enter__(self) -> "Conversing":
-        self.use(self.chat.model)
+        with ExitStack() as entering:
+            entering.callback(self._alone.close)
+            if self.chat.turns:
+                self._begin(self.chat)
+            self.use(self.chat.model)
+            entering.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
+        self._alone.close()
+
+    def _begin(self, chat: Chat) -> None:
+        """Go on with a conversation that no other process goes on with."""
+        self._alone.close()
+        if self.saves:
+            self._alone.enter_context(chat.alone())
+        self.chat = chat
 
     def use(self, model: str) -> None:
         """Go on with another model; the one before stays if this one cannot be opened.
@@ -94,7 +107,7 @@ class Conversing:
             raise
         if result.complete:
             if not self.chat.turns:
-                self.chat = new_chat(self.chat.model, self.chat.system, question)
+                self._begin(new_chat(self.chat.model, self.chat.system, question))
             turn = Turn(question=question, reply=_reply(result), result=result)
             self._keep(self.chat.model_copy(update={"turns": (*self.chat.turns, turn)}))
         return result
@@ -139,6 +152,7 @@ class Conversing:
 
     def restart(self) -> None:
         """Begin another conversation."""
+        self._alone.close()
         self.chat = new_chat(self.chat.model, self.chat.system)
 
     def last_result(self) -> AskResult:

@@ -51,6 +51,8 @@ def report(
     if found.reviews:
         named = (f"{review} {count}" for review, count in sorted(found.reviews.items()))
         write_line(f"tool calls that a person decided about: {', '.join(named)}")
+    if found.damaged:
+        write_line(f"damaged decisions, left out: {found.damaged}")
     if found.late_replies:
         write_line(f"late replies about tool calls, refused: {found.late_replies}")
     if found.answered_labelled:

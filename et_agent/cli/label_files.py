@@ -11,6 +11,7 @@ from et_agent.cli.guard import INTERRUPTED, command
 from et_agent.cli.labelling import needs_terminal
 from et_agent.cli.terminal import one_line, write_line
 from et_agent.errors import DataError, SettingsError, StoreError
+from et_agent.storage import alone_with
 from et_agent.validation import text_fault
 
 __all__ = ["label"]
@@ -35,6 +36,11 @@ def label(
     """
     needs_terminal("label asks about each answer")
     path = Path(file).expanduser()
+    with alone_with(path, SettingsError):
+        return _label(path, file, again=again)
+
+
+def _label(path: Path, file: str, *, again: bool) -> int:
     kept = _Kept(path)
     rows = _read(path)
     waiting = [

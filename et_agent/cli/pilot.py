@@ -119,16 +119,11 @@ def _save(thresholds: "Thresholds", target: Path | None) -> Path:
     from et_agent.errors import SettingsError
     from et_agent.storage import write_atomically
 
-    try:
-        if target is None:
-            return save_thresholds(thresholds)
-        write_atomically(target, thresholds.model_dump_json(indent=1) + "\n")
-        return target
-    except OSError as error:
-        where = target or "the folder for pilots"
-        raise SettingsError(
-            f"cannot write to {where}: {error.strerror or error}; name another file with --output"
-        ) from error
+    if target is None:
+        return save_thresholds(thresholds)
+    text = thresholds.model_dump_json(indent=1) + "\n"
+    write_atomically(target, text, error=SettingsError)
+    return target
 
 
 def _print(thresholds: "Thresholds") -> None:

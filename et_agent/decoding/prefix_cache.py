@@ -100,6 +100,10 @@ class PrefixCache:
         self._entries: dict[TokenPath, _Entry] = {}
         self.begin_batch()
 
+    def __len__(self) -> int:
+        """Paths that have a sequence."""
+        return len(self._entries)
+
     @property
     def longest(self) -> int:
         """Positions that a path may have."""

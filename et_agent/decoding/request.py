@@ -53,6 +53,7 @@ class Request:
 
     Attributes:
         model: The model that decodes it.
+        deadline: `time.perf_counter()` at which it is cancelled; None for never.
         prompt: Prompt tokens.
         run: The decoder's run; read-only for others than the scheduler.
         constraint: Which tokens its paths may take; None for all.
@@ -78,6 +79,7 @@ class Request:
     arrival: int = -1
     started: float | None = None
     ended: float | None = None
+    deadline: float | None = None
     _future: "Future[Run]" = field(default_factory=Future)
     _cancel: bool = False
     _paths: dict[int, BranchPath] = field(default_factory=dict)

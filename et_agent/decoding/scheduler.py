@@ -27,6 +27,7 @@ from et_agent.decoding.request import Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import (
+    BusyError,
     ContextError,
     DecodeError,
     ModelClosedError,
@@ -35,7 +36,7 @@ from et_agent.errors import (
 )
 from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
-from et_agent.waiting import Birthplace, model_thread
+from et_agent.waiting import Birthplace, in_model_thread, model_thread
 
 __all__ = ["Scheduler", "scheduler_of"]
 
@@ -82,6 +83,7 @@ class Scheduler:
         self._running = False
         self._distributions = StepDistributions(threads=info.threads)
         self._mean_path = 128.0
+        self._token_seconds = 0.0
 
     @property
     def _model(self) -> LanguageModel:
@@ -158,16 +160,40 @@ class Scheduler:
         """Let prepared questions be decoded, all of them or none.
 
         Raises:
+            BusyError: More would wait or be decoded than `ModelInfo.max_pending` allows.
             ModelClosedError: The model was closed.
         """
         self._birthplace.require()
         with self._lock:
+            self._require_room(_questions(requests))
             if not self._running:
                 self._model.submit(self._serve)
                 self._running = True
             for request in requests:
                 request.arrival = self._arrivals = self._arrivals + 1
             self._arriving += requests
+
+    def _require_room(self, more: int) -> None:
+        most = self._model.info.max_pending
+        waiting = _questions([*self._arriving, *self._requests])
+        # What a question itself asks next comes from the model's thread: it was let in already.
+        if most is not None and waiting + more > most and not in_model_thread():
+            raise BusyError(
+                f"{self._model.info.name} is busy: {waiting} questions wait or are decoded, {more} "
+                f"more were asked, and {most} may at once: ask again later, or load it with a larger "
+                "max_pending"
+            )
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait or are decoded."""
+        with self._lock:
+            return len(self._arriving) + len(self._requests)
+
+    @property
+    def paths_in_cache(self) -> int:
+        """Paths that have a sequence of the model's cache now; none when nothing is decoded."""
+        return len(self._cache)
 
     def _serve(self) -> None:
         """The loop, in the model's owner thread, until no question is left."""
@@ -215,12 +241,15 @@ class Scheduler:
                 self._cache.configure(before[0], attention=before[1])
 
     def _step(self) -> None:
+        now = time.perf_counter()
         for request in list(self._requests):
+            if request.deadline is not None and now >= request.deadline:
+                request.cancel()
             if request.cancelled:
                 request.run.cancel()
             if request.run.finished:
                 self._retire(request)
-        rows = self._choose()
+        rows = self._choose(self._most_tokens(now))
         if not rows:
             if self._requests:
                 raise self._cache.too_small()
@@ -228,6 +257,7 @@ class Scheduler:
         began = time.perf_counter()
         outputs = self._decode(rows)
         per_token = (time.perf_counter() - began) / sum(len(row.tokens) for row in rows)
+        self._token_seconds = 0.7 * self._token_seconds + 0.3 * per_token
         for row in rows:
             row.request.cost += per_token * len(row.tokens)
         for request in {id(row.request): row.request for row in rows}.values():
@@ -274,10 +304,20 @@ class Scheduler:
                 # One question's broken decoder must not stop the others.
                 self._retire(row.request, error)
 
-    def _choose(self) -> list[_Row]:
+    def _most_tokens(self, now: float) -> int:
+        """Tokens of the next batch at most: it should end when the next deadline comes."""
+        most = self._model.info.max_batch
+        deadlines = [one.deadline for one in self._requests if one.deadline is not None]
+        if not deadlines or not self._token_seconds:
+            return most
+        left = max(0.0, min(deadlines) - now)
+        # Not fewer than a row each, or nothing would be decoded near a deadline.
+        return min(most, max(self._width, int(left / self._token_seconds)))
+
+    def _choose(self, most: int) -> list[_Row]:
         """The next batch: most urgent branches first, up to the width and what the cache holds."""
         rows: list[_Row] = []
-        tokens_left, outputs_left = self._model.info.max_batch, self._width
+        tokens_left, outputs_left = most, self._width
         self._cache.begin_batch()
         for request in self._requests:
             for branch in request.run.runnable():
@@ -347,6 +387,11 @@ class Scheduler:
         self._cache.clear()
         for request in failed:
             request.end(error)
+
+
+def _questions(requests: Sequence[Request]) -> int:
+    """How many of them are questions, and not what is asked about one besides."""
+    return sum(request.run.generates for request in requests)
 
 
 def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:

@@ -5,6 +5,7 @@ A pilot (`et-agent pilot`) measures the percentiles once for a model file; they 
 file's SHA-256. The catalog's models ship with theirs in `et_agent/decoding/pilots/`.
 """
 
+import json
 import os
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,14 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from et_agent.errors import SettingsError
-from et_agent.storage import cache_dir, data_dir, read_regular, write_atomically
+from et_agent.storage import (
+    cache_dir,
+    data_dir,
+    read_regular,
+    sealed,
+    unsealed,
+    write_atomically,
+)
 from et_agent.validation import Record, parsed_json
 
 __all__ = ["Thresholds", "find_thresholds", "save_thresholds", "thresholds_folder"]
@@ -103,7 +111,7 @@ def find_thresholds(model_sha256: str) -> Thresholds | None:
 
 def _read(text: bytes, where: str) -> Thresholds:
     try:
-        return Thresholds.model_validate(parsed_json(text))
+        return Thresholds.model_validate(unsealed(parsed_json(text)))
     except ValueError as error:  # not UTF-8, not JSON, or not this format
         raise SettingsError(
             f"the pilot file {where} cannot be read; delete it and run `et-agent pilot` again"
@@ -111,8 +119,13 @@ def _read(text: bytes, where: str) -> Thresholds:
 
 
 def save_thresholds(thresholds: Thresholds, folder: Path | None = None) -> Path:
-    """Write thresholds under their model's fingerprint, whole or not at all; return the path."""
+    """Write thresholds under their model's fingerprint, whole or not at all; return the path.
+
+    Raises:
+        SettingsError: They cannot be written.
+    """
     folder = thresholds_folder() if folder is None else folder
     path = folder / f"{thresholds.model_sha256}.json"
-    write_atomically(path, thresholds.model_dump_json(indent=1) + "\n")
+    text = json.dumps(sealed(json.loads(thresholds.model_dump_json())), indent=1) + "\n"
+    write_atomically(path, text, error=SettingsError)
     return path

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from et_agent.arrays import Bytes
 from et_agent.engines.prefix_store import PrefixStore
+from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
 from et_agent.templates.reasoning import ReasoningFormat
 from et_agent.templates.tool_format import ToolFormat
@@ -80,6 +81,7 @@ class ModelInfo(ModelIdentity):
         chat_template: Whether the model file has a chat template.
         threads: CPU threads that decode.
         window: Positions that layers with a sliding window see; 0 if there are none.
+        max_pending: Largest number of questions that wait or are decoded at once; None for any.
     """
 
     vocabulary: int
@@ -92,6 +94,14 @@ class ModelInfo(ModelIdentity):
     chat_template: bool
     threads: int = 1
     window: int = 0
+    max_pending: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_pending is not None and self.max_pending < 1:
+            raise SettingsError(
+                f"max_pending is {self.max_pending}, so that nothing could be asked: use 1 or more, "
+                "or None for any number"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ def load_model(
     stream_memory: int = STREAM_MEMORY,
     prefix_memory: int | None = None,
     prefix_file: str | Path | None = None,
+    max_pending: int | None = None,
     progress: TransferProgress | None = None,
     unpack: bool | None = None,
 ) -> LlamaCppModel:
@@ -69,13 +70,15 @@ def load_model(
         prefix_file: A file that keeps prompts for the next process. It is read here and written by
             `close`. A file that is damaged, or of another model, library or user, is ignored with a
             warning in the log `et_agent.llama_cpp`.
+        max_pending: Questions that may wait or be decoded at once, of all threads; further ones raise
+            `BusyError`. None for any number.
         progress: Told about a download and about dequantizing.
         unpack: The old name of `dequantize`.
 
     Raises:
         SettingsError: The model is named by a server's address; `prefix_memory` is below 0 or more than
-            this machine has, or 0 with a file; GPUs are asked for that are not there; or the user's
-            settings cannot be read.
+            this machine has, or 0 with a file; `max_pending` is below 1; GPUs are asked for that are
+            not there; or the user's settings cannot be read.
         ModelFileError: The file does not exist, is truncated, is not GGUF, or has a wrong checksum.
         OutOfMemoryError: There is not enough memory for the weights.
         ModelDownloadError: No source could deliver the file.
@@ -117,6 +120,7 @@ def load_model(
         stream_memory=stream_memory,
         prefix_memory=_prefix_memory(prefix_memory, config.prefix_memory),
         prefix_file=None if prefix_file is None else Path(prefix_file).expanduser(),
+        max_pending=max_pending,
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(
             path, fingerprint if path == located.path else f"{fingerprint}-unpacked", placement

@@ -89,6 +89,7 @@ class ScriptedModel:
         tools: Whether its chat template knows tools.
         longest_path: Most positions of a path; the context if None.
         prefix_memory: Bytes for prefixes that are kept, 4 for each token; 0 keeps none.
+        max_pending: Questions that may wait or be decoded at once; None for any number.
         reasoning: How it writes thoughts; None for a model that has none. What its prompts end with,
             such as an opened thought, counts as generated: scripts get it, and texts begin with it.
     """
@@ -107,6 +108,7 @@ class ScriptedModel:
         tools: bool = True,
         longest_path: int | None = None,
         prefix_memory: int = 0,
+        max_pending: int | None = None,
         reasoning: ReasoningFormat | None = None,
     ) -> None:
         sizes = (context, max_sequences, max_batch, best_width)
@@ -142,6 +144,7 @@ class ScriptedModel:
             stop_tokens=frozenset({END}),
             chat_template=chat_template,
             attention_layers=(0,) if attention is not None else (),
+            max_pending=max_pending,
         )
 
     @classmethod

@@ -79,16 +79,20 @@ class RunArchive(Mapping[str, ArchivedRun]):
         What other processes have put there meanwhile stays. The same runs give the same bytes.
 
         Raises:
-            DataError: The file was damaged meanwhile.
+            DataError: The file was damaged meanwhile, or cannot be written.
         """
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with locked(lock, on_wait=lambda: None):
-            held = _read(self.path)
-            lines = held | {key: _encoded(run) for key, run in runs.items()}
-            lines = dict(sorted(lines.items()))
-            if lines != held:
-                write_atomically(self.path, _packed(lines))
-            self._lines = lines
+        try:
+            with locked(lock, on_wait=lambda: None, poll_seconds=0.02):
+                held = _read(self.path)
+                lines = held | {key: _encoded(run) for key, run in runs.items()}
+                lines = dict(sorted(lines.items()))
+                if lines != held:
+                    write_atomically(self.path, _packed(lines))
+                self._lines = lines
+        except OSError as error:
+            said = error.strerror or error
+            raise DataError(f"{self.path} cannot be written: {said}. Free some space.") from error
 
 
 def _packed(lines: Mapping[str, str]) -> bytes:

@@ -32,8 +32,7 @@ def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
     header = {"format": _FORMAT, "name": run.name, "config": dict(run.config)}
     lines = [header, *({**one.as_json(), "extras": dict(one.extras)} for one in records)]
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, gzip.compress(text.encode(), mtime=0))
+    write_atomically(path, gzip.compress(text.encode(), mtime=0), error=DataError)
     return len(records)
 
 

@@ -67,14 +67,18 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder} cannot be written to: {error.strerror}") from error
-    write_atomically(folder / "report.json", json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomically(folder / "report.json", text, error=DataError)
 
     def write_tables(pictures: list[Path]) -> None:
         text = "\n".join(_markdown(summaries, curves, pictures)) + "\n"
-        write_atomically(folder / "report.md", text)
+        write_atomically(folder / "report.md", text, error=DataError)
 
     write_tables([])  # the tables must not be lost to what pictures may lack
-    pictures = draw_all(runs, summaries, curves, folder) if plots else []
+    try:
+        pictures = draw_all(runs, summaries, curves, folder) if plots else []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written to: {error.strerror or error}") from error
     if pictures:
         write_tables(pictures)
     return [folder / "report.md", folder / "report.json", *pictures]

@@ -25,7 +25,7 @@ from et_agent.evaluation.packing import PackedQuestion, unpacked_texts, unpacked
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.run_info import RunInfo, versions
 from et_agent.evaluation.schema import MIGRATIONS
-from et_agent.storage import data_dir, database_errors, open_database, try_locked
+from et_agent.storage import alone_with, data_dir, database_errors, open_database
 
 __all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
 
@@ -377,15 +377,10 @@ class RunStore:
         """Keep other processes from decoding the same run meanwhile.
 
         Raises:
-            StoreError: Another process is at it.
+            StoreError: Another process is at it, or the store's folder cannot be written.
         """
-        lock = self.path.with_name(f".{self.path.name}.{run.id}.lock")
-        with try_locked(lock) as held:
-            if not held:
-                raise StoreError(
-                    f"another process is decoding the run {run.name} in {self.path}: wait for it, "
-                    "or stop it"
-                )
+        busy = f"another process is decoding the run {run.name} in {self.path}: wait for it, or stop it"
+        with alone_with(self.path.with_name(f"{self.path.name}.{run.id}"), StoreError, busy=busy):
             yield
 
     @contextlib.contextmanager

@@ -329,7 +329,7 @@ class Clarifier:
         request = scheduler.prepare(prompt, decoder, inputs, on_step=limit.watch)
         scheduler.queue(request)
         try:
-            run = request.result()
+            run = limit.wait(request)
         except BaseException:
             request.cancel()
             raise
@@ -384,6 +384,16 @@ class _Limit:
         if spent and not request.run.finished:
             self.reached = True
             request.cancel()
+
+    def wait(self, request: Request) -> Run:
+        """Wait for a run; one that has to wait for other questions is stopped in time too."""
+        most = self._limits.seconds
+        try:
+            return request.result(None if most is None else max(0.0, most - self.seconds))
+        except TimeoutError:
+            self.reached = True
+            request.cancel()
+            return request.result()
 
     def done(self, request: Request) -> None:
         """Count what a run took."""

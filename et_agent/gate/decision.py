@@ -35,7 +35,7 @@ class Cost(_Model):
     tokens: int = Field(default=0, ge=0)
     """Generated tokens, including those of readings and of escalations to local models."""
     seconds: float = Field(default=0.0, ge=0)
-    """Time of decoding and of calls."""
+    """Time of decoding and of calls, and of waiting for other questions where the gate itself asks."""
     escalations: int = Field(default=0, ge=0)
     """Calls of the escalation target, retries included."""
 

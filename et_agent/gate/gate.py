@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -359,9 +360,12 @@ class Gate:
         policy = self.policy.for_topic(topic)
         limits = Limits.of(policy, spent)
         options = options.changed(**changes).changed(decides=policy)
+        began = time.perf_counter()
         result = ask_within(model, question, limits, options, on_progress=on_progress)
+        waited = Cost(seconds=max(0.0, time.perf_counter() - began - result.usage.seconds))
         if on_result is not None:
             on_result(result)
+        spent = waited if spent is None else spent.plus(waited)
         return self.resolve(result, topic=topic, asked=asked, spent=spent)
 
     def reply(

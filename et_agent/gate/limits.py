@@ -1,11 +1,12 @@
 """The limits of a decision, and asking within them."""
 
+import time
 from dataclasses import dataclass
 from typing import Unpack
 
 from et_agent.asking import submit
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.pending import PendingAnswer, ProgressCallback
+from et_agent.asking.pending import ProgressCallback
 from et_agent.decoding.request import Request
 from et_agent.engines.sampled import AnyModel
 from et_agent.gate.decision import Cost
@@ -55,6 +56,8 @@ def ask_within(
 ) -> AskResult:
     """Ask, and stop the tree when a limit is reached. The result is then incomplete.
 
+    Time counts from now, that of other questions before it included.
+
     Args:
         model: A loaded model.
         question: The question.
@@ -66,32 +69,28 @@ def ask_within(
     Raises:
         EtAgentError: As for `submit` and `PendingAnswer.result`.
     """
+    began = time.perf_counter()
     pending = submit(model, question, options, on_progress=on_progress, **changes)
     note = pending.request.on_step
+    if limits.seconds is not None:
+        for request in pending.requests:
+            request.deadline = began + limits.seconds
 
     def watch(request: Request) -> None:
-        if limits.reached(request.run.tree.tokens_decoded, request.seconds):
+        if limits.reached(request.run.tree.tokens_decoded, time.perf_counter() - began):
             pending.cancel()
         if note is not None:
             note(request)
 
     pending.request.on_step = watch
     try:
-        return _result(pending, limits.seconds)
+        if limits.seconds is None:
+            return pending.result()
+        try:
+            return pending.result(max(0.0, limits.seconds + began - time.perf_counter()))
+        except TimeoutError:
+            pending.cancel()
+            return pending.result()
     except BaseException:
         pending.cancel()
         raise
-
-
-def _result(pending: PendingAnswer, seconds: float | None) -> AskResult:
-    """Wait for the result. Nothing may happen for long where a server answers, so the time is kept."""
-    left = seconds
-    while True:
-        try:
-            return pending.result(None if left is None else max(0.0, left))
-        except TimeoutError:
-            assert seconds is not None
-            left = seconds - pending.request.seconds
-            if left <= 0:
-                pending.cancel()
-                return pending.result()

@@ -1,10 +1,10 @@
 """A log of decisions, and a report on it once labels are available."""
 
 import json
-import sqlite3
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,53 +17,15 @@ from et_agent.calibration import DriftMonitor, Example
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import StoreError
 from et_agent.gate.decision import Action, Decision, Review
+from et_agent.gate.log_file import SEAL, SOUND, open_log
 from et_agent.renaming import warn_of_old_name
 from et_agent.results import AskResult
-from et_agent.storage import database_errors, open_database
+from et_agent.storage import database_errors
 from et_agent.validation import explained
 
 __all__ = ["DecisionLog", "LogReport", "LoggedDecision", "LoggedLabel"]
 
-_APPLICATION: Final = 0x65746764  # "etgd": tells our files from other SQLite files
-
-
-def _first_schema(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "CREATE TABLE decisions (trace TEXT PRIMARY KEY, made TEXT NOT NULL, action TEXT NOT NULL, "
-        "would TEXT, topic TEXT, confidence REAL, threshold REAL NOT NULL, escalated INTEGER NOT "
-        "NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL, calls INTEGER NOT NULL, "
-        "reason TEXT NOT NULL, question TEXT, answer TEXT, correct INTEGER)"
-    )
-
-
-def _what_it_rests_on(connection: sqlite3.Connection) -> None:
-    for column in ("compared REAL", "source TEXT", "labels INTEGER"):
-        connection.execute(f"ALTER TABLE decisions ADD COLUMN {column}")
-
-
-def _with_examples(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE decisions ADD COLUMN example TEXT")
-
-
-def _with_reviews(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE decisions ADD COLUMN reviews TEXT")
-
-
-def _with_claims(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "CREATE TABLE claims (trace TEXT PRIMARY KEY, made TEXT NOT NULL, "
-        "late INTEGER NOT NULL DEFAULT 0)"
-    )
-
-
-# Numbered by position; never change one that was released, append instead.
-_MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
-    _first_schema,
-    _what_it_rests_on,
-    _with_examples,
-    _with_reviews,
-    _with_claims,
-)
+_log: Final = logging.getLogger("et_agent.gate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +102,7 @@ class LogReport:
         reviews: How many tool calls a person approved, edited, rejected or responded to.
         late_replies: Replies about tool calls that came when another one had decided; nothing ran
             because of them.
+        damaged: Decisions that are not what was stored (`DecisionLog.damaged`); they are not counted.
     """
 
     decisions: int
@@ -156,6 +119,7 @@ class LogReport:
     sources: Mapping[str, int]
     reviews: Mapping[Review, int]
     late_replies: int = 0
+    damaged: int = 0
 
     @property
     def passed_on_labelled(self) -> int:
@@ -187,13 +151,7 @@ class DecisionLog:
         self.path = Path(path)
         self._keep_texts = keep_texts
         self._lock = threading.Lock()
-        self._connection = open_database(
-            self.path,
-            application=_APPLICATION,
-            migrations=_MIGRATIONS,
-            what="a log of decisions",
-            any_thread=True,
-        )
+        self._connection = open_log(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -252,6 +210,7 @@ class DecisionLog:
             decision.trace_id,
             self._example(decision, result),
             decision.trace_id,
+            seals=decision.trace_id,
         )
 
     def _example(self, decision: Decision, result: AskResult | None) -> str | None:
@@ -297,8 +256,14 @@ class DecisionLog:
             StoreError: There is no such decision, or it cannot be written.
         """
         label = int(checked_label(correct))
-        if not self._run("UPDATE decisions SET correct=? WHERE trace=?", label, trace_id):
-            raise StoreError(f"{self.path} has no decision {trace_id!r}")
+        if not self._run(
+            f"UPDATE decisions SET correct=? WHERE trace=? AND {SOUND}",
+            label,
+            trace_id,
+            seals=trace_id,
+        ):
+            damaged = " that is not damaged" if trace_id in self.damaged() else ""
+            raise StoreError(f"{self.path} has no decision {trace_id!r}{damaged}")
 
     @checks_arguments(error=StoreError, any_text=True)
     def labels(self, trace_id: str | None = None) -> list[LoggedLabel]:
@@ -311,8 +276,8 @@ class DecisionLog:
             StoreError: The log cannot be read.
         """
         rows = self._read(
-            "SELECT trace, correct, example FROM decisions WHERE correct IS NOT NULL "
-            "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY made, rowid",
+            "SELECT trace, correct, example FROM sound WHERE correct IS NOT NULL "
+            "AND NOT escalated AND trace = coalesce(?, trace) ORDER BY number",
             trace_id,
         )
         try:
@@ -334,9 +299,9 @@ class DecisionLog:
             StoreError: The log cannot be read.
         """
         rows = self._read(
-            "SELECT rowid, trace, made, action, would, topic, confidence, threshold, source, "
-            "escalated, reason, tokens, seconds, correct FROM decisions "
-            "WHERE ? IS NULL OR rowid < ? ORDER BY rowid DESC LIMIT ?",
+            "SELECT number, trace, made, action, would, topic, confidence, threshold, source, "
+            "escalated, reason, tokens, seconds, correct FROM sound "
+            "WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
             before,
             before,
             limit,
@@ -371,8 +336,8 @@ class DecisionLog:
             StoreError: The log cannot be read.
         """
         rows = self._read(
-            "SELECT confidence, correct FROM decisions WHERE correct IS NOT NULL AND NOT escalated "
-            "AND confidence IS NOT NULL ORDER BY made, rowid"
+            "SELECT confidence, correct FROM sound WHERE correct IS NOT NULL AND NOT escalated "
+            "AND confidence IS NOT NULL ORDER BY number"
         )
         return [(confidence, bool(correct)) for confidence, correct in rows]
 
@@ -387,7 +352,7 @@ class DecisionLog:
         rows = self._read(
             "SELECT coalesce(would, action), confidence, correct, tokens, seconds, calls, "
             "escalated, source, reviews, (SELECT late FROM claims WHERE claims.trace = "
-            f"decisions.trace) FROM decisions{where} ORDER BY made, rowid",
+            f"sound.trace) FROM sound{where} ORDER BY number",
             *values,
         )
         # Labels of escalated answers say nothing of the gated model's confidence.
@@ -415,15 +380,33 @@ class DecisionLog:
             sources=Counter(row[7] for row in rows if row[7] is not None),
             reviews=Counter(Review(one) for row in rows for one in json.loads(row[8] or "[]")),
             late_replies=sum(row[9] or 0 for row in rows),
+            damaged=len(self.damaged()),
         )
+
+    def damaged(self) -> tuple[str, ...]:
+        """Trace ids of decisions that are not what was stored; they count nowhere.
+
+        Raises:
+            StoreError: The log cannot be read.
+        """
+        rows = self._read(f"SELECT CAST(trace AS BLOB) FROM decisions WHERE NOT {SOUND}")
+        found = tuple(trace.decode("utf-8", "backslashreplace") for (trace,) in rows)
+        if found:
+            _log.warning("%s: damaged decisions are left out: %s", self.path, ", ".join(found))
+        return found
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock, database_errors(self.path):
             return self._connection.execute(query, _readable(values)).fetchall()
 
-    def _run(self, statement: str, *values: Any) -> int:
-        with self._lock, database_errors(self.path):
-            return self._connection.execute(statement, _readable(values)).rowcount
+    def _run(self, statement: str, *values: Any, seals: str | None = None) -> int:
+        """Run a statement, and seal the decision that it changed; returns the rows changed."""
+        with self._lock, database_errors(self.path), self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            changed = connection.execute(statement, _readable(values)).rowcount
+            if seals is not None and changed:
+                connection.execute(SEAL, _readable([seals]))
+            return changed
 
 
 def _readable(values: Sequence[Any]) -> list[Any]:

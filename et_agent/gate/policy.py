@@ -89,7 +89,8 @@ class GatePolicy(BaseModel):
     """Tokens that a decision may generate in total, for the tree, the readings and an escalation to a
     local model. Each is stopped when the limit is reached. None for no limit."""
     max_seconds: float | None = Field(default=None, gt=0, le=LONGEST, allow_inf_nan=False)
-    """Seconds that a decision may take in total, at most a day; None for no limit."""
+    """Seconds that a decision may take in total, waiting for other questions included, at most a day;
+    None for no limit."""
     fields: dict[str, Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]] = (
         Field(default_factory=dict)
     )

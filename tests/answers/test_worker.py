@@ -47,6 +47,7 @@ def test_a_hostile_expression_is_undecided_in_bounded_time(brisk: MathWorker, ho
     assert time.monotonic() - started < 2 * SECONDS + 30
 
 
+@pytest.mark.fault("child killed or out of memory")
 def test_the_worker_lives_on_after_a_kill() -> None:
     with MathWorker(seconds=2.0) as worker:
         assert worker.equal("100000000!", "99999999!") is None
@@ -54,6 +55,7 @@ def test_the_worker_lives_on_after_a_kill() -> None:
         assert worker.equal("2x+3", "3+3x") is False
 
 
+@pytest.mark.fault("child killed or out of memory")
 def test_memory_is_limited() -> None:
     with MathWorker(seconds=20, memory_mib=256) as worker:
         assert worker.equal(r"2^{10^{10}} + x", "x") is not True
@@ -95,6 +97,7 @@ def test_closing_leaves_no_process_behind() -> None:
         os.kill(pid, 0)
 
 
+@pytest.mark.fault("child killed or out of memory")
 @pytest.mark.posix
 def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
     with MathWorker() as worker:
@@ -105,6 +108,7 @@ def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
         assert worker.equal("x+5", "5+x") is True
 
 
+@pytest.mark.fault("fork")
 @pytest.mark.posix
 def test_a_forked_child_starts_its_own(worker: MathWorker) -> None:
     worker.equal("x+6", "6+x")

@@ -435,10 +435,14 @@ def test_what_was_not_measured_is_never_certain() -> None:
         fitted.confidence(features, "mood")
 
 
+@pytest.mark.fault("flipped bytes")
 def test_damaged_files(tmp_path: Path) -> None:
     rows, labels, _ = questions(200)
     path = Calibrator("isotonic").fit(rows, labels).save(tmp_path / "calibrator.json")
     good = json.loads(path.read_text())
+    with pytest.raises(CalibrationError, match="not what was written"):
+        Calibrator.from_json(json.dumps({**good, "created": "2020-01-01"}))
+    del good["digest"]
 
     def written(text: str) -> Path:
         path.write_text(text)

@@ -161,6 +161,7 @@ def test_of_several_that_apply_the_one_with_most_labels_holds() -> None:
     assert held.calibrator.document() == Calibrator.load(many).document()
 
 
+@pytest.mark.fault("flipped bytes")
 def test_a_damaged_file_is_left_alone() -> None:
     path = learn(example(1), True).path
     path.write_bytes(path.read_bytes()[:-20])
@@ -182,6 +183,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.fault("two processes on one file")
 def test_two_processes_lose_nothing() -> None:
     working = [
         subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, text=True)

@@ -99,6 +99,7 @@ def settle(model: ScriptedModel) -> None:
     model.submit(lambda: None).result(10)
 
 
+@pytest.mark.fault("no room for key-values")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     context=st.integers(5 + 1 + DEPTH, 80),
@@ -370,6 +371,7 @@ class Failing(ScriptedModel):
         return super().decode(batch)
 
 
+@pytest.mark.fault("error code of llama_decode")
 @pytest.mark.parametrize("error", [DecodeError("failed"), ValueError("script"), SystemExit(3)])
 def test_a_failed_decode_reaches_everyone_who_waits_and_the_scheduler_goes_on(
     error: BaseException,
@@ -426,6 +428,7 @@ class StrictRelease(ScriptedModel):
         super().release(sequence)
 
 
+@pytest.mark.fault("closed during work")
 def test_a_model_closed_in_the_last_step_leaves_nobody_waiting() -> None:
     model = model_of(StrictRelease)
     scheduler = Scheduler(model)
@@ -515,6 +518,7 @@ def test_a_shorter_question_joins_without_ado() -> None:
         assert model.asked == [10]  # type: ignore[attr-defined]
 
 
+@pytest.mark.fault("no room for key-values")
 def test_a_question_without_memory_fails_alone() -> None:
     with model_of(Configuring) as model:
         assert isinstance(model, Configuring)
@@ -569,6 +573,7 @@ def test_a_model_without_attention_is_not_asked_for_it() -> None:
         assert model.asked_attention == [False]  # type: ignore[attr-defined]
 
 
+@pytest.mark.fault("no room for key-values")
 def test_attention_without_memory_fails_alone() -> None:
     with model_of(Configuring, attention=attention_script) as model:
         assert isinstance(model, Configuring)

@@ -51,6 +51,7 @@ def test_what_was_saved_is_found_by_the_models_fingerprint() -> None:
     assert [p.name for p in path.parent.iterdir()] == [path.name], "nothing else is left behind"
 
 
+@pytest.mark.fault("flipped bytes")
 @pytest.mark.parametrize(
     "content",
     [

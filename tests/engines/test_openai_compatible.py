@@ -291,6 +291,7 @@ def test_no_key_is_sent_unless_its_variable_is_named(
     assert "Authorization" not in server.headers[0]
 
 
+@pytest.mark.fault("network that breaks off")
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_failures_that_may_pass_are_tried_again(behind: Behind, status: int) -> None:
     replies = iter([Raw(status, b"busy"), Raw(status, b"busy", {"Retry-After": "0.01"})])
@@ -300,6 +301,7 @@ def test_failures_that_may_pass_are_tried_again(behind: Behind, status: int) -> 
     assert len(server.requests) == 3
 
 
+@pytest.mark.fault("network that breaks off")
 def test_failures_that_last_are_told(behind: Behind) -> None:
     server, model = behind(
         lambda _: Raw(503, b'{"error": {"message": "Loading model"}}'), retries=2
@@ -359,6 +361,7 @@ def test_after_an_error_the_model_answers_again(behind: Behind) -> None:
     assert ask(model, QUESTION, decoder=Greedy()).answer == "5"
 
 
+@pytest.mark.fault("network that hangs")
 def test_a_reply_without_end_is_broken_off(behind: Behind) -> None:
     _, model = behind(lambda _: Raw(body=b" " * (5 * 2**20)))
     with pytest.raises(ServerError, match="longer than"):
@@ -378,6 +381,7 @@ def test_halves_of_surrogate_pairs_are_replaced(behind: Behind) -> None:
     assert ask(model, QUESTION, decoder=CHAINS).answer == "5"
 
 
+@pytest.mark.fault("network that hangs")
 @pytest.mark.parametrize("reply", [Raw(before=30), Raw(body=b" " * 3000, between=0.01)])
 def test_a_server_that_stalls_or_drips_is_given_up(behind: Behind, reply: Raw) -> None:
     _, model = behind(lambda _: reply, timeout=0.3)
@@ -408,6 +412,7 @@ def test_cancelling_closes_the_connection_and_keeps_what_came(behind: Behind) ->
     assert server.closed.wait(5)
 
 
+@pytest.mark.fault("network that hangs")
 def test_a_limit_of_time_holds_while_the_server_says_nothing(behind: Behind) -> None:
     server, model = behind(lambda _: Raw(before=30))
     began = time.monotonic()

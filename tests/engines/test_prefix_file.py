@@ -69,6 +69,7 @@ def test_a_file_of_another_model_or_library_is_refused(
     assert len(store) == 0
 
 
+@pytest.mark.fault("flipped bytes")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_file_is_refused(tmp_path: Path, data: st.DataObject) -> None:

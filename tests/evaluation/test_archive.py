@@ -64,6 +64,7 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
     assert one.path.stat().st_mtime_ns == before
 
 
+@pytest.mark.fault("disk full")
 def test_a_write_that_fails_leaves_the_old_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_write_that_fails_leaves_the_old_archive(
     assert len(archive["a"].records) == 2
 
 
+@pytest.mark.fault("flipped bytes")
 def test_damaged_archives(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl.xz"
     RunArchive(path).put({"a": run("a"), "b": run("b")})

@@ -1,11 +1,5 @@
 import dataclasses
-import json
-import os
-import random
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +16,7 @@ from et_agent.evaluation.items import Item
 from et_agent.evaluation.running import EvaluationProgress, evaluate, question_seed
 from et_agent.evaluation.store import RunStore
 from tests.evaluation.conftest import half_knowing_model, half_known, sums
+from tests.evaluation.kills import killed_evaluation
 
 DECODERS: dict[str, DecoderSettings] = {
     "tree": EntropyTree(leaves=8, roots=3, tau=0.1),
@@ -110,6 +105,7 @@ def test_unreadable_golds_are_told_before_anything_is_decoded(tmp_path: Path) ->
         assert model.decoded == 0
 
 
+@pytest.mark.fault("killed run")
 def test_an_interrupted_run_keeps_what_is_finished(tmp_path: Path) -> None:
     def stop(progress: EvaluationProgress) -> None:
         if progress.done == 3:
@@ -209,6 +205,7 @@ def test_a_slow_question_keeps_none_of_the_others_waiting(tmp_path: Path) -> Non
     assert finished == {item.id for item in sums(40)[1:]}
 
 
+@pytest.mark.fault("two processes on one file")
 def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
     with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
         runs, _ = evaluate(model, sums(1), DECODERS, store, data="sums")
@@ -219,60 +216,8 @@ def test_a_run_that_another_process_decodes(tmp_path: Path) -> None:
             pass
 
 
-_WORKER = """
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from et_agent.evaluation.running import evaluate
-from et_agent.evaluation.store import RunStore
-from tests.evaluation.conftest import half_knowing_model, half_known, sums
-from tests.evaluation.test_running import DECODERS
-with half_knowing_model() as model, RunStore(Path(sys.argv[1])) as store:
-    def told(progress):
-        print(progress.done, flush=True)
-    evaluate(model, sums(30), DECODERS, store, data="sums", on_progress=told)
-"""
-
-
+@pytest.mark.posix
+@pytest.mark.fault("killed run")
 def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "r.sqlite"
-    rng = random.Random(0)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    kills = 0
-    before: dict[tuple[int, str], str] = {}
-    while kills < 20:
-        with subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        ) as worker:
-            assert worker.stdout is not None
-            if kills % 4:
-                worker.stdout.readline()
-                time.sleep(rng.uniform(0, 0.05))
-            else:  # while it starts
-                time.sleep(rng.uniform(0.2, 1.5))
-            worker.kill()
-        kills += 1
-        if path.is_file():
-            before = _check(path, before)
-    done = subprocess.run(
-        [sys.executable, "-c", _WORKER, str(path)], env=environment, capture_output=True, check=True
-    )
-    assert done.returncode == 0
-    after = _check(path, before)
-    assert len(after) == 60
-    assert {item for _, item in after} == {item.id for item in sums(30)}
-
-
-def _check(path: Path, before: dict[tuple[int, str], str]) -> dict[tuple[int, str], str]:
-    """What was finished is there, whole and unchanged; once each by the table's primary key."""
-    with RunStore(path) as store:
-        now = {
-            (run.id, record.item): json.dumps(record.as_json())
-            for run in store.runs()
-            for record in store.records(run)
-        }
-    assert before.items() <= now.items()
-    return now
+    found = killed_evaluation(tmp_path, 20, seed=0)
+    assert (found.kills, found.losing, found.doubling, found.differing) == (20, 0, 0, 0)

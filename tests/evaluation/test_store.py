@@ -149,6 +149,7 @@ def test_a_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
         RunStore(path)
 
 
+@pytest.mark.fault("disk full")
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
     path = tmp_path / "runs.sqlite"
     with RunStore(path) as store:
@@ -165,6 +166,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
         assert store.finished(store.run("a")) == {"x/1"}
 
 
+@pytest.mark.fault("two processes on one file")
 def test_two_processes_on_one_run(tmp_path: Path) -> None:
     path = tmp_path / "runs.sqlite"
     script = (
@@ -195,6 +197,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
                 pass
 
 
+@pytest.mark.fault("two processes on one file")
 def test_threads_open_a_new_store_at_once(tmp_path: Path) -> None:
     errors: list[Exception] = []
 
@@ -249,6 +252,7 @@ def damaged_by(path: Path, statement: str) -> None:
     connection.close()
 
 
+@pytest.mark.fault("flipped bytes")
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_question_is_named_and_the_others_stay(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "runs.sqlite"
@@ -270,6 +274,7 @@ def test_a_damaged_question_is_named_and_the_others_stay(tmp_path: Path, stateme
         assert store.discard_damaged(run) == ()
 
 
+@pytest.mark.fault("flipped bytes")
 @pytest.mark.parametrize("statement", [DAMAGE["texts"], DAMAGE["null"]])
 def test_damaged_texts_of_a_question_are_told(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "runs.sqlite"
@@ -279,6 +284,7 @@ def test_damaged_texts_of_a_question_are_told(tmp_path: Path, statement: str) ->
         store.texts(run, "x/1")
 
 
+@pytest.mark.fault("flipped bytes")
 @pytest.mark.parametrize("text", ["{", '{"seed": 2}', ""])
 def test_a_damaged_configuration_is_mended_when_its_run_goes_on(tmp_path: Path, text: str) -> None:
     path = tmp_path / "runs.sqlite"
@@ -300,6 +306,7 @@ def test_a_question_of_before_digests_is_read(tmp_path: Path) -> None:
         assert len(store.records(run)) == 3
 
 
+@pytest.mark.fault("flipped bytes")
 def test_flipped_bytes_never_give_another_error_or_another_record(tmp_path: Path) -> None:
     path = tmp_path / "runs.sqlite"
     run = store_of_three(path)

@@ -143,6 +143,7 @@ def test_a_target_that_cannot_be_called() -> None:
     assert "str cannot be called" in str(found.failure)
 
 
+@pytest.mark.fault("target hangs")
 def test_a_target_that_hangs_is_left_behind() -> None:
     policy = GatePolicy(answer_at=0.8, retries=0, timeout=0.05)
     began = time.perf_counter()
@@ -215,6 +216,7 @@ def test_an_asynchronous_target_keeps_the_callers_context() -> None:
     assert call_target(RunnableLambda(target), QUESTION, POLICY).answer == "this one"
 
 
+@pytest.mark.fault("target hangs")
 def test_an_asynchronous_target_that_hangs_is_cancelled() -> None:
     cancelled = threading.Event()
 
@@ -274,6 +276,7 @@ def test_retries_with_backoff_until_one_succeeds(monkeypatch: pytest.MonkeyPatch
     assert slept == [0.5, 1.0]
 
 
+@pytest.mark.fault("target raises")
 def test_a_failure_is_chained_to_its_cause() -> None:
     def target(question: str) -> str:
         raise KeyError("key")
@@ -307,6 +310,7 @@ def _ends_a_generator(question: object) -> str:
     raise GeneratorExit
 
 
+@pytest.mark.fault("target raises")
 @pytest.mark.parametrize("timeout", [None, 20.0])
 @pytest.mark.parametrize(
     "target",

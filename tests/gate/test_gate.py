@@ -109,6 +109,7 @@ def test_another_model_s_answer_is_gated_in_its_turn(judged: Judged) -> None:
     assert "and the policy wants a calibrator of your own" in refused.reason
 
 
+@pytest.mark.fault("target raises")
 @pytest.mark.parametrize("fallback", ["abstain", "answer"])
 def test_a_target_that_fails(judged: Judged, fallback: Any) -> None:
     def target(question: str) -> str:

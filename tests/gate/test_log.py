@@ -10,7 +10,7 @@ from et_agent.calibration import Example, learn
 from et_agent.calibration.finding import known_instructions
 from et_agent.errors import CalibrationError, StoreError
 from et_agent.gate import Action, DecisionLog, Gate, GatePolicy, Review, ReviewedCall
-from et_agent.gate.log import _APPLICATION, _MIGRATIONS
+from et_agent.gate.log_file import _APPLICATION, _MIGRATIONS
 from tests.gate.conftest import QUESTION, Judged, resting_on
 
 POLICY = GatePolicy(answer_at=0.8, topics={"payment": {"answer_at": 0.95}})
@@ -52,6 +52,7 @@ def test_a_request_is_claimed_once_for_all_who_share_the_file(
         assert log.claim(trace)
 
 
+@pytest.mark.fault("two processes on one file")
 def test_of_claims_at_the_same_time_one_succeeds(tmp_path: Path) -> None:
     path, together = tmp_path / "log.sqlite", threading.Barrier(4)
 
@@ -250,7 +251,7 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
     with DecisionLog(path) as log:
         before = Gate(POLICY, log=log).resolve(judged(0.9))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        for column in ("example", "compared", "source", "labels", "reviews"):
+        for column in ("example", "compared", "source", "labels", "reviews", "digest"):
             connection.execute(f"ALTER TABLE decisions DROP COLUMN {column}")
         connection.execute("DROP TABLE claims")
         connection.execute("PRAGMA user_version=1")
@@ -265,12 +266,13 @@ def test_a_log_of_before_has_no_features_and_gets_them(tmp_path: Path, judged: J
         assert log.report().labelled == 2
 
 
-def test_a_damaged_decision_is_told(tmp_path: Path, judged: Judged) -> None:
+@pytest.mark.fault("flipped bytes")
+def test_a_damaged_decision_of_an_earlier_version_is_told(tmp_path: Path, judged: Judged) -> None:
     path = tmp_path / "log.sqlite"
     with DecisionLog(path) as log:
         log.label(Gate(POLICY, log=log).resolve(judged(0.9)).trace_id, True)
         with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.execute("UPDATE decisions SET example='{}'")
+            connection.execute("UPDATE decisions SET example='{}', digest=NULL")
             connection.commit()
         with pytest.raises(StoreError, match=r"log.sqlite is damaged: decision: "):
             log.labels()

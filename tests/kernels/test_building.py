@@ -62,6 +62,7 @@ def test_no_compiler(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         build()
 
 
+@pytest.mark.fault("disk full")
 def test_a_full_disk(
     llama: Path, cache: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_cpu_that_lost_a_feature(llama: Path, compiler: Compiler, features: se
     assert find_build(usable()[0], llama) is None
 
 
+@pytest.mark.fault("flipped bytes")
 @pytest.mark.parametrize("what", ["library", "manifest"])
 def test_a_damaged_build_is_none(llama: Path, compiler: Compiler, what: str) -> None:
     compiler("echo library > $out")
@@ -141,6 +143,7 @@ def test_a_manifest_of_another_version_is_none(llama: Path, compiler: Compiler) 
     assert find_build(usable()[0], llama) is None
 
 
+@pytest.mark.fault("two processes on one file")
 def test_two_builds_at_once_compile_once(llama: Path, compiler: Compiler) -> None:
     calls = compiler("sleep 0.5; echo library > $out")
     said: list[str] = []

@@ -66,6 +66,7 @@ def test_a_template_that_hangs_at_some_messages_only_harms_their_question_alone(
     assert len(template.pieces(ASKED)) == 3
 
 
+@pytest.mark.fault("child killed or out of memory")
 @pytest.mark.posix
 def test_the_process_that_was_killed_from_outside_is_replaced() -> None:
     template = ChatTemplate(SOUND, "", "")

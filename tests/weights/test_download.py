@@ -92,6 +92,7 @@ def test_a_log_in_page_is_not_taken_for_a_model(hub: Hub) -> None:
     fetch(request_for(HUB))
 
 
+@pytest.mark.fault("network that breaks off")
 def test_a_broken_connection_is_resumed(hub: Hub, cache: Path) -> None:
     hub.break_after = 1_100_000
     progress = Recorder()
@@ -115,6 +116,7 @@ def test_a_server_without_ranges_starts_again(hub: Hub, cache: Path) -> None:
     assert_only_the_file(cache)
 
 
+@pytest.mark.fault("killed download")
 @pytest.mark.posix
 def test_a_killed_process_leaves_no_file_and_is_resumed(hub: Hub, cache: Path) -> None:
     hub.break_after, hub.stall = 2_100_000, threading.Event()
@@ -223,6 +225,7 @@ def test_an_offline_hub_is_not_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
     assert hub.requests == []
 
 
+@pytest.mark.fault("network that breaks off")
 @pytest.mark.usefixtures("no_hub", "index")
 def test_an_unreachable_hub_fails_over_at_once(cache: Path) -> None:
     started = time.monotonic()
@@ -261,6 +264,7 @@ def test_a_proxy_is_what_must_be_reachable(monkeypatch: pytest.MonkeyPatch) -> N
 # --- disk, locks, cache
 
 
+@pytest.mark.fault("disk full")
 def test_a_full_disk_is_noticed_beforehand(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -271,6 +275,7 @@ def test_a_full_disk_is_noticed_beforehand(hub: Hub, monkeypatch: pytest.MonkeyP
         fetch(request_for(INDEX))
 
 
+@pytest.mark.fault("disk full")
 @pytest.mark.usefixtures("index")
 def test_a_disk_that_fills_up_keeps_what_is_there(
     index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -292,6 +297,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(
     assert_only_the_file(cache)
 
 
+@pytest.mark.fault("disk full")
 @pytest.mark.usefixtures("hub", "index")
 def test_a_disk_that_fills_up_during_a_hub_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(url: str, part: object) -> None:
@@ -311,6 +317,7 @@ def test_a_cache_that_cannot_be_made_is_an_error(
         fetch(request_for(INDEX))
 
 
+@pytest.mark.fault("two processes on one file")
 def test_two_at_once_fetch_it_once(index: Index, cache: Path) -> None:
     notes, index.stall = Recorder(), threading.Event()
     first = threading.Thread(target=lambda: fetch(request_for(INDEX)))

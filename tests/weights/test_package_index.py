@@ -44,6 +44,7 @@ def test_pieces_are_put_together(index: Index, cache: Path, form: str) -> None:
     assert progress.notes == []
 
 
+@pytest.mark.fault("network that breaks off")
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_a_broken_connection_is_resumed(index: Index, cache: Path, form: str) -> None:
     index.form, index.break_after = form, 400_000
@@ -62,6 +63,7 @@ def test_a_server_without_ranges_starts_again(index: Index) -> None:
     assert len(index.asked) == 4
 
 
+@pytest.mark.fault("killed download")
 @pytest.mark.posix
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_a_killed_process_is_resumed(index: Index, cache: Path, form: str) -> None:

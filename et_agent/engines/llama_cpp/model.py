@@ -87,10 +87,11 @@ class LlamaCppModel(HasTokenizer):
             (benchmarks/results/streams.json). 0 keeps one shared cache.
         prefix_memory: Bytes for beginnings of paths that are kept to go on from; 0 keeps none.
         prefix_file: File that kept prompts are read from now and written to by `close`.
+        max_pending: Questions that may wait or be decoded at once; None for any number.
 
     Raises:
-        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file; or
-            the placement asks for what is not there.
+        SettingsError: `prefix_memory` is below 0 or more than this machine has, or 0 with a file;
+            `max_pending` is below 1; or the placement asks for what is not there.
         ModelFileError: llama.cpp cannot load the file.
         OutOfMemoryError: There is not enough memory for the weights.
         UnsupportedModelError: An embedding-only, encoder-decoder, recurrent, hybrid or diffusion model.
@@ -114,6 +115,7 @@ class LlamaCppModel(HasTokenizer):
         stream_memory: int = STREAM_MEMORY,
         prefix_memory: int = PREFIX_MEMORY,
         prefix_file: Path | None = None,
+        max_pending: int | None = None,
     ) -> None:
         if not 1 <= max_sequences <= MAX_SEQUENCES:
             raise ContextError(
@@ -128,6 +130,7 @@ class LlamaCppModel(HasTokenizer):
         self._finalizer = weakref.finalize(self, abandoned().put, (self._owner, self._native))
         self._finalizer.atexit = False  # executors take no more work by then
         self._max_sequences, self._threads = max_sequences, threads
+        self._max_pending = max_pending
         self._stream_memory = stream_memory
         self._path, self._placement = path, placement or Placement()
         try:
@@ -238,6 +241,7 @@ class LlamaCppModel(HasTokenizer):
             parameters=int(llama_cpp.llama_model_n_params(self._model)),
             library=library(self._placement),
             window=int(llama_cpp.llama_model_n_swa(self._model)),
+            max_pending=self._max_pending,
         )
 
     @property

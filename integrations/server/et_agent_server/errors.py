@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from et_agent.errors import (
+    BusyError,
     CalibrationError,
     ContextError,
     EtAgentError,
@@ -116,6 +117,10 @@ def api_error(error: EtAgentError, *, asked: str, formed: str | None) -> ApiErro
             return ApiError(400, message, param="right", code="invalid_value")
         case InputError():
             return ApiError(400, message, param=formed or asked, code="invalid_value")
+        case BusyError():
+            return ApiError(
+                429, message, kind="rate_limit_error", code="rate_limit_exceeded", retry_after=5
+            )
         case ModelClosedError() | OutOfMemoryError():
             return ApiError(503, message, kind="server_error", retry_after=5)
         case TimeLimitError():

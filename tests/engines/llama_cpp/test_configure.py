@@ -72,6 +72,7 @@ def test_a_longer_question_joins_shorter_ones(small_model_path: Path, prefix_mem
         assert [branch.end for branch in long.tree.branches] == [5, 5]
 
 
+@pytest.mark.fault("no room for key-values")
 def test_without_memory_for_streams_one_cache_does(
     small_model_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

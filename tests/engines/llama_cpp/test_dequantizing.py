@@ -105,6 +105,7 @@ def described(folder: Path) -> GgufInfo:
     return info.model_copy(update={"n_params": 1000, "quantisation": "Q4_K_M"})
 
 
+@pytest.mark.fault("disk full")
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "cache"))
     info = described(tmp_path)
@@ -113,6 +114,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         dequantized(info, "f" * 64)
 
 
+@pytest.mark.fault("child killed or out of memory")
 @pytest.mark.posix
 def test_a_child_that_was_killed_is_no_damaged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -225,6 +225,7 @@ def test_another_failure_is_not_taken_for_it(tiny: Path, monkeypatch: pytest.Mon
         LlamaCppModel(tiny, repack=False)
 
 
+@pytest.mark.fault("no room for key-values")
 def test_a_cache_that_has_no_room_on_a_gpu(
     tiny: Path, with_gpus: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_cache_that_has_no_room_on_a_gpu(
         LlamaCppModel(tiny, repack=False, stream_memory=0)
 
 
+@pytest.mark.fault("error code of llama_decode")
 def test_memory_that_runs_out_while_decoding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with LlamaCppModel(tiny, context=256, repack=False) as loaded:
         monkeypatch.setattr(llama_cpp, "llama_decode", lambda *_: -2)

@@ -249,6 +249,7 @@ def test_a_closed_model_says_so(small_model_path: Path) -> None:
         model.submit(lambda: None)
 
 
+@pytest.mark.fault("closed during work")
 def test_closing_while_other_threads_tokenise(small_model_path: Path) -> None:
     model = LlamaCppModel(small_model_path, context=256, max_sequences=2, repack=False)
     with ThreadPoolExecutor(4) as pool:
@@ -265,6 +266,7 @@ def test_closing_while_other_threads_tokenise(small_model_path: Path) -> None:
                 future.result(60)
 
 
+@pytest.mark.fault("flipped bytes")
 def test_a_damaged_tensor_table_is_an_error(tmp_path: Path, small_model_path: Path) -> None:
     data = small_model_path.read_bytes()
     short = tmp_path / "short.gguf"

@@ -30,6 +30,7 @@ def test_verdicts_that_cannot_be_read_are_none(
     assert may_repack(small_model_path, "f" * 64)
 
 
+@pytest.mark.fault("child killed or out of memory")
 @pytest.mark.posix
 def test_a_trial_that_was_killed_says_nothing_about_the_file(
     small_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -44,6 +45,7 @@ def test_a_trial_that_was_killed_says_nothing_about_the_file(
     assert not (tmp_path / "trials.json").exists()
 
 
+@pytest.mark.fault("child killed or out of memory")
 def test_a_file_on_which_llama_cpp_crashes(
     tmp_path: Path, small_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,9 @@
 """Who is let in, how many at once, and that nothing goes on for those who left."""
 
+import asyncio
 import contextlib
 import json
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 from et_agent_server import ServerSettings
 
 from et_agent import ScriptedModel
+from et_agent.decoding.scheduler import scheduler_of
 from et_agent.errors import SettingsError
 
 from .conftest import Serve
@@ -67,6 +70,7 @@ def test_an_open_server_needs_a_key() -> None:
 # --- Places
 
 
+@pytest.mark.fault("busy")
 def test_too_many_are_told_to_come_back(serve: Serve) -> None:
     server = serve(endless(), concurrent=1, queue=1)
     with raw_request(server.url, body(max_tokens=8000)):
@@ -82,6 +86,7 @@ def test_too_many_are_told_to_come_back(serve: Serve) -> None:
     assert server.idle()
 
 
+@pytest.mark.fault("busy")
 def test_who_waits_too_long_is_told_to_come_back(serve: Serve) -> None:
     server = serve(endless(), concurrent=1, queue_seconds=0.2)
     with raw_request(server.url, body(max_tokens=8000)):
@@ -112,6 +117,55 @@ def test_requests_that_wait_in_threads_keep_no_other_waiting(serve: Serve) -> No
         time.sleep(0.2)
         assert server.chat().status_code == 200
     assert server.idle(20)
+
+
+@pytest.mark.fault("64 tasks")
+async def test_64_tasks_of_all_kinds_some_of_which_are_cancelled(serve: Serve) -> None:
+    model = ScriptedModel.from_texts(TEXTS)
+    server = serve(model, concurrent=6, queue=80)
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/chat/completions", {"messages": MESSAGES, "n": 2}),
+        ("/v1/chat/completions", {"messages": MESSAGES, "stream": True}),
+        ("/v1/completions", {"prompt": "x", "max_tokens": 9}),
+        ("/v1/ask", {"question": "How many?", "answer_at": 0.5}),
+        ("/v1/score", {"question": "How many?", "answer": "4"}),
+    ]
+    draw = random.Random(0)
+
+    async def one(client: httpx.AsyncClient, number: int) -> int:
+        path, sent = asked[number % len(asked)]
+        going = asyncio.ensure_future(client.post(path, json={"model": "scripted", **sent}))
+        if number % 4 == 0:
+            await asyncio.sleep(draw.uniform(0, 0.1))
+            going.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            return (await going).status_code
+        return 0
+
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        codes = await asyncio.gather(*(one(client, number) for number in range(64)))
+    assert set(codes) <= {0, 200}
+    assert codes.count(200) >= 48
+    assert server.idle()
+    assert until(lambda: stands_still(model))
+    assert scheduler_of(model).pending == scheduler_of(model).paths_in_cache == 0
+
+
+@pytest.mark.fault("busy")
+def test_a_model_that_is_busy_is_told_as_such(serve: Serve) -> None:
+    server = serve(ScriptedModel.from_texts(TEXTS, max_pending=1), concurrent=9)
+    model = server.state.models.all()[0].model
+    held = threading.Event()
+    model.submit(lambda: held.wait(20))
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(server.chat)
+        assert until(lambda: scheduler_of(model).pending == 1)
+        response = server.chat()
+        held.set()
+        assert going.result(20).status_code == 200
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "rate_limit_exceeded"
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 # --- Clients that go away
@@ -152,6 +206,7 @@ def test_who_goes_away_while_waiting_leaves_the_queue(serve: Serve) -> None:
     assert server.idle()
 
 
+@pytest.mark.fault("cancelled at random moments")
 def test_hundreds_of_connects_and_cancels_leave_nothing(serve: Serve) -> None:
     model = endless(0.0005)
     server = serve(model, concurrent=8, queue=600)
@@ -176,6 +231,7 @@ def test_hundreds_of_connects_and_cancels_leave_nothing(serve: Serve) -> None:
     assert threading.active_count() <= threads + 40  # threads of pools stay for the next
 
 
+@pytest.mark.fault("network that hangs")
 def test_who_stalls_is_left(serve: Serve) -> None:
     server = serve(endless(0), send_seconds=0.3, seconds=60)
     # Much more than what sockets hold, or the server would be done before it has to wait.

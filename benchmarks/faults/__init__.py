@@ -1,0 +1,1 @@
+"""Faults, kills, deadlines and a soak, counted for docs/reliability.md."""
