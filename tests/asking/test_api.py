@@ -197,7 +197,7 @@ def test_prompts() -> None:
         ("a\0b", "NUL"),
         ("a\ud800", r"UTF-8 \(character 2\)"),
         (7, "int: pass a string"),
-        (None, "NoneType: pass a string"),
+        (None, "is None: pass a string"),
         (b"bytes", "bytes: pass a string"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
         ([said("system")], "only system messages"),
         ([said("assistant")], "no user message"),
         ([said("user", " ")], "last user message is empty"),
-        ([said("user", None)], "NoneType: pass a string"),
+        ([said("user", None)], "is None: pass a string"),
         ([said("user", 3)], "int: pass a string"),
         ([said("user", "a\0")], "NUL"),
         ([said("user"), said("assistant", "\ud800")], "content of message 2 is not valid UTF-8"),
@@ -100,7 +100,7 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
             "not valid UTF-8",
         ),
         (b"bytes", "bytes: pass a string"),
-        (None, "NoneType: pass a string"),
+        (None, "is None: pass a string"),
         ("", "the question is empty"),
     ],
 )

@@ -88,7 +88,7 @@ def test_labels_given_while_working_stay(
     assert f"number: {before} questions of {data}, {before} with" in again.out
     assert "labels that were given while working count too: 1\n" in again.out
     assert Calibrator.load(path).labels == before + 1
-    assert "fitted on 1 answers that were labelled while working" in run("calibrate", "show").out
+    assert "fitted on 1 answer that was labelled while working" in run("calibrate", "show").out
 
 
 def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> None:

@@ -127,7 +127,7 @@ def test_what_is_no_result_is_told(damage: Any, told: str, run: Run, stored: Pat
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "is not JSON"),
+        (b"", "is empty"),
         (b"[1, 2", "is not JSON"),
         (b"[]", "is no result"),
         (b"\xff\xfe", "is not valid UTF-8 (byte 1)"),
