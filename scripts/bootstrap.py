@@ -46,6 +46,7 @@ INTEGRATIONS = (
 SETS = {
     "runtime": ("--editable", ".[cli,hub]"),
     "dev": ("--editable", ".[all]", "--group", "dev", *INTEGRATIONS),
+    "docs": ("--editable", ".[all]", "--group", "docs"),
 }
 ONLY_LLAMA = (LLAMA, "--no-deps")
 # The first that keeps builds of other settings for one package apart.
@@ -279,7 +280,7 @@ class Environment:
 
 
 def set_up(environment: Environment, wanted: str) -> None:
-    """Bring the environment to a set, "runtime" or "dev"; do nothing if it is there."""
+    """Bring the environment to a set, "runtime", "dev" or "docs"; do nothing if it is there."""
     if environment.is_current(wanted):
         return
     with only_one(environment.path.parent):
@@ -295,7 +296,9 @@ def set_up(environment: Environment, wanted: str) -> None:
         environment.write_state(build, ())
         bring_up(environment, build, wanted, rebuild=present not in (None, build))
         environment.build_kernels()
-        environment.write_state(build, tuple(SETS) if wanted == "dev" else (wanted,))
+        # What was installed before stays, unless the environment was made anew.
+        kept = state.get("sets", ()) if state.get("inputs") == inputs(ROOT) else ()
+        environment.write_state(build, sorted({*kept, wanted, "runtime"}))
         say(f"ready in {clock(started)}")
 
 
@@ -323,7 +326,9 @@ def make_lock(environment: Environment, options: Sequence[str]) -> None:
     if not (uv := environment.find_uv()):
         raise SetupError("The lock is made by uv: run `make setup` first, or install uv.")
     command = [uv, "pip", "compile", "pyproject.toml", "-o", LOCK, "--all-extras", *options]
-    command += ["--group", "dev", "--group", "build", "--universal", "--python-version", "3.11"]
+    for group in ("dev", "docs", "build"):
+        command += ["--group", group]
+    command += ["--universal", "--python-version", "3.11"]
     run([*command, "--generate-hashes", "--no-header", "--quiet"])
 
 
