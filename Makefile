@@ -21,7 +21,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-all test-unit lint bench setup lock dist wheelhouse clean
+.PHONY: help ask test test-all test-unit lint bench docs setup lock dist wheelhouse clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -52,6 +52,10 @@ lint: setup ## ruff and a strict mypy
 
 bench: setup ## print the benchmarks' figures
 	"$(BIN)/python" -m benchmarks.run $(value ARGS)
+
+docs: ## build the documentation as a site, build/site; warnings are errors
+	$(call bootstrap,docs)
+	"$(BIN)/python" scripts/docs_site.py
 
 setup: ## make or mend the virtual environment, development tools included
 	$(call bootstrap,dev)

@@ -6,7 +6,7 @@
 As many unclear as clear questions of AmbigInst and of CLAMBER, from a seeded shuffle, and word problems
 of SVAMP's train split, which are clear and may be hard. Resumable: every finished question is a line of
 benchmarks/results/ambiguity.jsonl, which holds scores and no texts. The tables in
-docs/confidence.md are made from it, with --questions 0 --problems 0 without decoding.
+docs/measured.md are made from it, with --questions 0 --problems 0 without decoding.
 """
 
 import argparse
@@ -231,7 +231,7 @@ def main() -> None:
         told = f"{options.model}, {np.mean(short):.0f} generated tokens per question"
         told += f", {np.mean(long):.0f} per word problem." if long else "."
         lines = [told, "", *lines]
-    put("docs/confidence.md", "ambiguity", lines)
+    put("docs/measured.md", "ambiguity", lines)
     print("\n".join(lines))
 
 

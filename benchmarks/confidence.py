@@ -2,7 +2,7 @@
 
     python -m benchmarks.confidence fit     # et_agent/calibration/shipped/*.json, their cards and list,
                                             # and the model of what more leaves change, which reads them
-    python -m benchmarks.confidence test    # benchmarks/results/confidence.json, docs/confidence.md
+    python -m benchmarks.confidence test    # benchmarks/results/confidence.json, docs/measured.md
 
 Both need only the runs under benchmarks/results/runs. No question of `fit` is one of `test`.
 """
@@ -469,11 +469,11 @@ def judge_all() -> None:
     (RESULTS.parent / "confidence.json").write_text(
         json.dumps(content, indent=1, default=asdict) + "\n", encoding="utf-8"
     )
-    put("docs/confidence.md", "test samples", sample_lines(figures))
-    put("docs/confidence.md", "risk control", risk_lines(guarantees))
-    put("docs/confidence.md", "cascade", cascade_lines(passing))
+    put("docs/measured.md", "test samples", sample_lines(figures))
+    put("docs/measured.md", "risk control", risk_lines(guarantees))
+    put("docs/measured.md", "cascade", cascade_lines(passing))
     put(
-        "docs/confidence.md",
+        "docs/measured.md",
         "latency",
         [f"A decision over a finished tree: {1000 * latency:.2f} ms."],
     )

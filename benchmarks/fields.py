@@ -1,7 +1,7 @@
 """Is the confidence of each field right? On invoices whose fields are known (`benchmarks.invoices`).
 
     python -m benchmarks.fields decode [--model qwen2.5-coder-1.5b] [--records 160] [--minutes 60]
-    python -m benchmarks.fields tables    # benchmarks/results/fields.json, docs/confidence.md
+    python -m benchmarks.fields tables    # benchmarks/results/fields.json, docs/measured.md
 
 Resumable: what is decoded is kept after every few records in benchmarks/results/fields-MODEL.jsonl.xz,
 without the texts, which the generator gives again. Kept are the features of each field's leaves too, so
@@ -300,7 +300,7 @@ def tables() -> None:
         }
     write_atomically(RESULTS / "fields.json", json.dumps(document, indent=1) + "\n")
     lines = lines_of(document["models"]) or ["Not measured yet."]
-    put("docs/confidence.md", "fields", lines)
+    put("docs/measured.md", "fields", lines)
     print("\n".join(lines))
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tables
 
-Writes benchmarks/results/evaluation.md and .json, and the README's table and figure.
+Writes benchmarks/results/evaluation.md and .json, and docs/measured.md's table and figure.
 """
 
 import json
@@ -38,16 +38,18 @@ from et_agent.uncertainty.estimators import ESTIMATORS, Estimator
 
 OUT: Final = RESULTS.parent
 COMPARED: Final = ("top-share", "et-pe", "et-pe-count", "answer-mass")
-README_TEXT: Final = """
-## Evaluation
+PAGE_TEXT: Final = """
+## Trees beside chains
 
 The table compares the entropy tree with schedule `rounds` with independent chains that cost as
 many tokens, for Qwen2.5-Coder and on test questions that no tuning saw. Each cell gives the
 tree's figure and, in parentheses, its difference to the chains, with a 95 % bootstrap interval
 over questions. AUROC is the chance that a right answer has a larger share than a wrong one.
-[docs/evaluation.md](docs/evaluation.md) explains how to measure your own model and data,
-and [docs/experiments.md](docs/experiments.md) what was tried."""
-README_PICTURE: Final = "![Any leaf right, and AUROC, by tokens](benchmarks/results/evaluation.png)"
+[evaluation.md](evaluation.md) explains how to measure your own model and data,
+and [experiments.md](experiments.md) what was tried."""
+PAGE_PICTURE: Final = (
+    "![Any leaf right, and AUROC, by tokens](../benchmarks/results/evaluation.png)"
+)
 SIDE_BY_SIDE: Final = ("multi-chain", "entropy-tree")
 RESAMPLES: Final = 1000
 LEAST: Final = 5
@@ -257,7 +259,7 @@ def _sets(pooled_row: Mapping[str, Any]) -> str:
     return f"{pooled_row['sets']} sets, AUROC {pooled_row['sets with an AUROC']}"
 
 
-def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
+def page_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
     """The tree beside chains that cost as much, one row per set."""
     rows = []
     for one in sets:
@@ -283,10 +285,10 @@ def readme_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> 
             gaps = [signed(found[key]) for key in ("accuracy", "any leaf right", "AUROC top-share")]
             rows.append([f"**{name}**", str(found["questions"]), _sets(found), *gaps])
     header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC of the share"]
-    lines = [*README_TEXT.splitlines(), "", *table(header, rows), ""]
+    lines = [*PAGE_TEXT.splitlines(), "", *table(header, rows), ""]
     if is_partial(sets):
         lines += ["The runs are under way: these are first figures, with wide intervals.", ""]
-    return [*lines, README_PICTURE]
+    return [*lines, PAGE_PICTURE]
 
 
 def is_partial(sets: Sequence[Set]) -> bool:
@@ -413,7 +415,7 @@ def main() -> None:
     (OUT / "evaluation.json").write_text(compact + "\n", encoding="utf-8")
     text = "\n".join(markdown(sets, summaries, equal, again, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
-    put("README.md", "evaluation", readme_table(sets, summaries, equal))
+    put("docs/measured.md", "evaluation", page_table(sets, summaries, equal))
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")
 
 

@@ -1,9 +1,9 @@
-"""The pictures of the page in docs/: a real tree of the 0.5B, light and dark.
+"""The pictures of trees in docs/: real ones of the 0.5B, light and dark.
 
     python -m benchmarks.tree_page [--decode]
 
-Draws benchmarks/results/tree_page.json in headless Chromium and writes docs/tree-light.png and
-docs/tree-dark.png. `--decode` asks the question anew first.
+Draws benchmarks/results/tree_page.json in headless Chromium, as a page and its tree alone, and the tree
+of benchmarks/results/tree_sure.json. Writes docs/tree-*.png. `--decode` asks the questions anew first.
 """
 
 import argparse
@@ -16,41 +16,57 @@ from et_agent.gate import Gate, GatePolicy
 from et_agent.pages import result_page
 from et_agent.results import AskResult
 
-RESULT: Final = Path(__file__).parent / "results" / "tree_page.json"
+RESULTS: Final = Path(__file__).parent / "results"
 DOCS: Final = Path(__file__).parent.parent / "docs"
-QUESTION: Final = "How many legs have 3 cats and 2 birds?"
+QUESTIONS: Final = {
+    "tree_page": "How many legs have 3 cats and 2 birds?",
+    "tree_sure": "A box holds 12 eggs. How many eggs are in 3 boxes?",
+}
+TREES: Final = {"unsure": "tree_page", "sure": "tree_sure"}
+"""Pictures of a tree alone, by their name."""
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 SIZE: Final = (1160, 1060)
+WIDE: Final = (1560, 1060)
+"""For a tree alone, which would be cut at the right edge otherwise."""
+TREE: Final = "main div.map"
 
 
 def decode() -> None:
-    """Ask the question and keep the result."""
+    """Ask the questions and keep the results."""
     from et_agent import EntropyTree, ask, load_model
 
     with load_model("qwen2.5-coder-0.5b") as model:
-        decoder = EntropyTree(leaves=8)
-        result = ask(model, QUESTION, decoder=decoder, alternatives=5)
-    RESULT.write_text(result.model_dump_json() + "\n", encoding="utf-8")
+        for name, question in QUESTIONS.items():
+            # Only the page shows what else the model could have said.
+            alternatives = 5 if name == "tree_page" else 0
+            decoder = EntropyTree(leaves=8)
+            result = ask(model, question, decoder=decoder, alternatives=alternatives, seed=0)
+            (RESULTS / f"{name}.json").write_text(result.model_dump_json() + "\n", encoding="utf-8")
 
 
 def draw() -> None:
-    """Draw the kept result, with what a gate decides about it."""
+    """Draw the kept results, with what a gate decides about them."""
     from playwright.sync_api import sync_playwright
 
-    result = AskResult.model_validate_json(RESULT.read_bytes())
-    decision = Gate(GatePolicy(answer_at=0.8)).decide(result)
+    gate = Gate(GatePolicy(answer_at=0.8))
     browser = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        page_file = Path(folder) / "tree.html"
-        page_file.write_text(result_page(result, decision), encoding="utf-8")
         chromium = driver.chromium.launch(executable_path=browser)
         for scheme in SCHEMES:
-            width, height = SIZE
-            page = chromium.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme
-            )
-            page.goto(page_file.as_uri())
-            page.screenshot(path=DOCS / f"tree-{scheme}.png")
+            page = chromium.new_page(color_scheme=scheme, bypass_csp=True)
+            for name in QUESTIONS:
+                result = AskResult.model_validate_json((RESULTS / f"{name}.json").read_bytes())
+                file = Path(folder) / f"{name}.html"
+                file.write_text(result_page(result, gate.decide(result)), encoding="utf-8")
+            for picture, name in {"": "tree_page", **TREES}.items():
+                width, height = WIDE if picture else SIZE
+                page.set_viewport_size({"width": width, "height": height})
+                page.goto((Path(folder) / f"{name}.html").as_uri())
+                if picture:
+                    page.add_style_tag(content="body, main { max-width: none !important }")
+                    page.locator(TREE).screenshot(path=DOCS / f"tree-{picture}-{scheme}.png")
+                else:
+                    page.screenshot(path=DOCS / f"tree-{scheme}.png")
         chromium.close()
 
 

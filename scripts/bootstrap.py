@@ -44,6 +44,7 @@ INTEGRATIONS = (
 SETS = {
     "runtime": ("--editable", ".[cli,hub]"),
     "dev": ("--editable", ".[all]", "--group", "dev", *INTEGRATIONS),
+    "docs": ("--editable", ".[all]", "--group", "docs"),
 }
 ONLY_LLAMA = (LLAMA, "--no-deps")
 # The first that keeps builds of other settings for one package apart.
@@ -278,7 +279,7 @@ class Environment:
 
 
 def set_up(environment: Environment, wanted: str) -> None:
-    """Bring the environment to a set, "runtime" or "dev"; do nothing if it is there."""
+    """Bring the environment to a set, "runtime", "dev" or "docs"; do nothing if it is there."""
     if environment.is_current(wanted):
         return
     with only_one(environment.path.parent):
@@ -294,7 +295,9 @@ def set_up(environment: Environment, wanted: str) -> None:
         environment.write_state(build, ())
         bring_up(environment, build, wanted, rebuild=present not in (None, build))
         environment.build_kernels()
-        environment.write_state(build, tuple(SETS) if wanted == "dev" else (wanted,))
+        # What was installed before stays, unless the environment was made anew.
+        kept = state.get("sets", ()) if state.get("inputs") == inputs(ROOT) else ()
+        environment.write_state(build, sorted({*kept, wanted, "runtime"}))
         say(f"ready in {clock(started)}")
 
 
@@ -338,7 +341,9 @@ def make_lock(environment: Environment, options: Sequence[str]) -> None:
         # uv keeps the versions that it finds there; hashes it is to ask for again.
         new.write_text(re.sub(r" \\\n +--hash=\S+", "", lock.read_text("utf-8")), "utf-8")
         command = [uv, "pip", "compile", "pyproject.toml", "-o", str(new), "--all-extras", *options]
-        command += ["--group", "dev", "--group", "build", "--universal", "--python-version", "3.11"]
+        for group in ("dev", "docs", "build"):
+            command += ["--group", group]
+        command += ["--universal", "--python-version", "3.11"]
         run([*command, "--generate-hashes", "--no-header", "--quiet"], published(os.environ))
         lock.write_text(new.read_text("utf-8"), "utf-8")
 

@@ -275,6 +275,15 @@ def test_a_second_set_up_runs_nothing(tmp_path: Path, compiler: list[str], cpu: 
     assert environment.installed[2:] == [("uninstall",), bootstrap.SETS["runtime"]]
 
 
+def test_sets_are_added_to_those_that_are_there(
+    tmp_path: Path, compiler: list[str], cpu: list[str]
+) -> None:
+    environment = Recorded(tmp_path / "venv", loads=(True,) * 4)
+    for wanted in ("dev", "docs", "dev", "runtime"):
+        bootstrap.set_up(environment, wanted)
+    assert environment.installed == [bootstrap.SETS["dev"], bootstrap.SETS["docs"]]
+
+
 def test_what_was_cut_short_is_made_anew_in_the_same_build(
     tmp_path: Path, compiler: list[str], cpu: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

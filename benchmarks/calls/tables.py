@@ -1,4 +1,4 @@
-"""Makes benchmarks/results/calls.json and the table in docs/confidence.md of what is kept."""
+"""Makes benchmarks/results/calls.json and the table in docs/measured.md of what is kept."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ def write_tables() -> None:
     document = {"gated at": GATED_AT, "groups": GROUPS, "models": models}
     write_atomically(RESULTS / "calls.json", json.dumps(document, indent=1) + "\n")
     lines = _lines(models) or ["Not measured yet."]
-    put("docs/confidence.md", "calls", lines)
+    put("docs/measured.md", "calls", lines)
     print("\n".join(lines))
 
 

@@ -57,7 +57,7 @@ def judge() -> None:
         "judged": {name: _figures(some) for name, some in groups.items() if some},
     }
     write_atomically(_OUT, json.dumps(found, indent=1) + "\n")
-    put("docs/confidence.md", "claims", list(_table(found)))
+    put("docs/howto/long-answers.md", "claims", list(_table(found)))
 
 
 def _table(found: Mapping[str, Any]) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _table(found: Mapping[str, Any]) -> Iterator[str]:
         "log-probability of the claim's sentence. Brackets hold 95 % bootstrap intervals over "
         "questions. The confidence's AUROC is above that of the token probability by "
         f"{low:.2f} to {high:.2f} (`python -m benchmarks.claims judge`, "
-        "[claims.json](../benchmarks/results/claims.json))."
+        "[claims.json](../../benchmarks/results/claims.json))."
     )
     yield ""
     names = {"confidence": "AUROC", **_COLUMNS}

@@ -59,7 +59,7 @@ class EntropyTreeDecisionModel(BaseDecisionModel):
     share of the choice, which is 0 if no path chose one. `EntropyTreeResponse.calibrations` says which
     it was. The expected `score` is computed from the probabilities.
 
-    Args:
+    Attributes:
         model: A catalog name, a path, `hf:owner/repo/file.gguf`, or a loaded model.
         tree: An `EntropyTreeRunnable` with settings of its own, instead of `model`.
 
