@@ -88,7 +88,7 @@ async def test_an_event_loop_gets_the_same() -> None:
         ({"context": "a"}, "no question"),
         ({"question": "a", "passages": "b"}, "the key passages"),
         ({"question": "a", "context": 7}, "the context is an int"),
-        ({"question": 7, "context": "a"}, "a int is not a question"),
+        ({"question": 7, "context": "a"}, "an int is not a question"),
     ],
 )
 def test_inputs_that_are_refused(value: Any, says: str) -> None:
