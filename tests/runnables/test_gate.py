@@ -369,7 +369,7 @@ async def test_something_else_than_a_result(recorder: Recorder, value: Any) -> N
         ({}, "gate: Field required"),
         ({"gate": 5}, "gate"),
         ({"gate": {"answer_at": 2}}, "answer_at"),
-        ({"gate": GatePolicy(answer_at=0.5), "answer": 5}, "a int cannot be a branch"),
+        ({"gate": GatePolicy(answer_at=0.5), "answer": 5}, "an int cannot be a branch"),
         ({"gate": GatePolicy(answer_at=0.5), "target_error": 1.0}, "target_error"),
         ({"gate": GatePolicy(answer_at=0.5), "fallback": str}, "fallback: Extra inputs"),
     ],
