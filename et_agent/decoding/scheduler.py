@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,10 @@ from et_agent.renaming import old_names
 from et_agent.waiting import Birthplace, in_model_thread, model_thread
 
 __all__ = ["Scheduler", "scheduler_of"]
+
+
+_SHORTEST_STEP: Final = 0.2
+"""Seconds that a batch may take near a deadline: shorter ones would take all questions' time."""
 
 
 @dataclass(slots=True)
@@ -305,14 +310,14 @@ class Scheduler:
                 self._retire(row.request, error)
 
     def _most_tokens(self, now: float) -> int:
-        """Tokens of the next batch at most: it should end when the next deadline comes."""
+        """Tokens of the next batch at most: it should end before the next deadline, or soon after."""
         most = self._model.info.max_batch
         deadlines = [one.deadline for one in self._requests if one.deadline is not None]
         if not deadlines or not self._token_seconds:
             return most
-        left = max(0.0, min(deadlines) - now)
-        # Not fewer than a row each, or nothing would be decoded near a deadline.
-        return min(most, max(self._width, int(left / self._token_seconds)))
+        # Half of what is left, since the estimate may be wrong on a machine that others load.
+        seconds = max(_SHORTEST_STEP, (min(deadlines) - now) / 2)
+        return min(most, max(1, int(seconds / self._token_seconds)))
 
     def _choose(self, most: int) -> list[_Row]:
         """The next batch: most urgent branches first, up to the width and what the cache holds."""

@@ -159,7 +159,7 @@ def test_a_model_that_is_busy_is_told_as_such(serve: Serve) -> None:
     model.submit(lambda: held.wait(20))
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(server.chat)
-        assert until(lambda: scheduler_of(model).pending == 1)
+        assert until(lambda: scheduler_of(model).pending > 0)
         response = server.chat()
         held.set()
         assert going.result(20).status_code == 200
