@@ -19,7 +19,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-all test-unit lint bench setup lock clean
+.PHONY: help ask test test-all test-unit lint bench fuzz materials setup lock clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -49,6 +49,12 @@ lint: setup ## ruff and a strict mypy
 
 bench: setup ## print the benchmarks' figures
 	"$(BIN)/python" -m benchmarks.run $(value ARGS)
+
+fuzz: setup ## throw hostile input at all surfaces (ARGS="--count 1000000"); goes on where it was
+	PYTHONPATH=. "$(BIN)/python" -m benchmarks.hostile $(value ARGS)
+
+materials: setup ## write docs/licences.md and docs/sbom.cdx.json from the lock
+	"$(BIN)/python" scripts/materials.py
 
 setup: ## make or mend the virtual environment, development tools included
 	$(call bootstrap,dev)
