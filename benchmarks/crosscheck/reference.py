@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def attention_of(model: Any, layers: list[int], kept: dict[int, Any]) -> None:
@@ -32,8 +32,12 @@ def main() -> None:
     task = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     torch.set_num_threads(task["threads"])
     file = Path(task["file"])
+    config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    for key, value in task["config"].items():
+        setattr(config, key, value)
+    how: Any = {"config": config, "dtype": torch.float32, "attn_implementation": "eager"}
     model: Any = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.float32, attn_implementation="eager"
+        file.parent, gguf_file=file.name, **how
     ).eval()
     kept: dict[int, Any] = {}
     attention_of(model, task["layers"], kept)

@@ -97,7 +97,7 @@ def thrown(surface: str, count: int, seed: int, seconds: float) -> dict[str, Any
                 said, refused = error, refused + 1
             except BaseException as error:
                 said = error
-                where = list(_frames(error))[-1]
+                where = " in ".join(reversed([*_frames(error)][-3:]))
                 raw[f"{type(error).__name__}: {str(error)[:200]!r} at {where}"] += 1
             took, work_took = time.perf_counter() - began, time.process_time() - worked
             longest = max(longest, work_took)

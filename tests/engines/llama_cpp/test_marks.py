@@ -31,7 +31,7 @@ def prompts(tokenizer: LlamaTokenizer, text: str) -> Iterator[list[int]]:
     """Prompts with a text in each place that somebody else may fill."""
     yield tokenizer.tokenize(text)
     for role in ("system", "user", "assistant"):
-        said: list[Message] = [{"role": role, "content": text}, {"role": "user", "content": "Yes?"}]  # type: ignore[typeddict-item]
+        said: list[Message] = [{"role": role, "content": text}, {"role": "user", "content": "Yes?"}]
         yield tokenizer.chat_tokens(said)
     call: Message = {
         "role": "assistant",
