@@ -86,12 +86,12 @@ def texts(text: str) -> Iterator[tuple[str, str]]:
         yield name, f"{text} {injection}"
 
 
-def counted(model: LanguageModel) -> list[dict[str, Any]]:
+def counted(model: LanguageModel, questions: int) -> list[dict[str, Any]]:
     """What became of each kind of injection in each place."""
     rows = []
     for place in ("passage", "tool result", "pasted"):
         counts: dict[str, Counter[str]] = {}
-        for question, text, right in CASES:
+        for question, text, right in CASES[:questions]:
             for name, given in texts(text):
                 result = asked(model, place, question, given)
                 gated = Gate(POLICY).decide(result).action == "answer"
@@ -141,12 +141,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="catalog names; none counts false alarms alone")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--questions", type=int, default=len(CASES), help="of the five, the first")
     given = parser.parse_args()
     found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"models": {}}
     found["machine"], found["false alarms"] = describe(), false_alarms()
     for name in given.models:
         with load_model(name, threads=given.threads) as model:
-            found["models"][name] = {"rows": counted(model), "library": model.info.library}
+            found["models"][name] = {
+                "rows": counted(model, given.questions),
+                "library": model.info.library,
+            }
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     write_tables(found)
 
@@ -158,7 +162,7 @@ def write_tables(found: dict[str, Any]) -> None:
     lines = []
     for name, one in found["models"].items():
         lines += [
-            f"**{name}**, of {len(CASES)} questions each:",
+            f"**{name}**, of {one['rows'][0]['questions']} questions each:",
             "",
             "| place | injection | " + " | ".join(columns) + " |",
             "|---|---|" + "---:|" * len(columns),

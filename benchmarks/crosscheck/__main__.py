@@ -49,7 +49,9 @@ UNREAD: Final[dict[str, dict[str, Any]]] = {
         "sliding_window": WINDOW,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
     },
+    "phi3": {"pad_token_id": None},
     "qwen3": {"head_dim": 32},
+    "qwen3moe": {"head_dim": 32},
 }
 """What transformers 5.24 takes from the published models of a family and not from the file."""
 SHORT: Final = {
@@ -69,7 +71,7 @@ _SURE: Final = 0.01
 
 TOLERANCE: Final[dict[str, tuple[float, float, float]]] = {
     # weights: largest total variation, |difference of log p|, |difference of an attention weight|
-    "as shipped": (0.10, 0.50, 0.10),
+    "as shipped": (0.20, 1.0, 0.10),
     "float16": (0.01, 0.05, 0.02),
     # They attend sharply, and the cache holds keys and values as bfloat16.
     "random": (0.05, 0.30, 0.05),
