@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.hostile.drawing import flipped
+from benchmarks.hostile.drawing import flipped, reshaped
 from benchmarks.hostile.files import READ, Surface, opened
 from et_agent.errors import EtAgentError
 
@@ -41,8 +41,9 @@ def test_what_is_sound_is_read(surface: tuple[str, Surface]) -> None:
 def test_what_is_damaged_is_read_or_refused(surface: tuple[str, Surface]) -> None:
     name, reading = surface
     draw = random.Random(name)
-    for _ in range(INPUTS):
-        refuses(reading, flipped(draw, draw.choice(reading.seeds)))
+    for number in range(INPUTS):
+        changed = (flipped, reshaped)[number % 2]
+        refuses(reading, changed(draw, draw.choice(reading.seeds)))
     for data in (
         b"",
         b"\0",

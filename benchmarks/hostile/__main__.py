@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.hostile.calls import CALLED, Work
-from benchmarks.hostile.drawing import flipped, text
+from benchmarks.hostile.drawing import flipped, reshaped, text
 from benchmarks.hostile.files import opened
 from et_agent.errors import EtAgentError
 
@@ -71,7 +71,8 @@ def work_of(surface: str, folder: Path) -> Iterator[Work]:
         def work(draw: random.Random) -> object:
             if draw.random() < 0.05:
                 return read.read(text(draw).encode("utf-8", "surrogatepass"))
-            return read.read(flipped(draw, draw.choice(read.seeds)))
+            changed = draw.choice([flipped, reshaped])
+            return read.read(changed(draw, draw.choice(read.seeds)))
 
         yield work
 

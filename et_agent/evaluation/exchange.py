@@ -28,13 +28,20 @@ def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
     """Write a run; returns the number of questions.
 
     The same questions give the same bytes, so that version control sees no change where none is.
+
+    Raises:
+        DataError: The file cannot be written.
     """
     records = store.records(run)
     header = {"format": _FORMAT, "name": run.name, "config": dict(run.config)}
     lines = [header, *({**one.as_json(), "extras": dict(one.extras)} for one in records)]
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, gzip.compress(text.encode(), mtime=0))
+    try:
+        write_atomically(path, gzip.compress(text.encode(), mtime=0))
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another place."
+        ) from error
     return len(records)
 
 
