@@ -21,7 +21,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-all test-unit lint bench docs setup lock dist wheelhouse clean
+.PHONY: help ask test test-all test-unit lint bench docs fuzz materials setup lock dist wheelhouse clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -56,6 +56,12 @@ bench: setup ## print the benchmarks' figures
 docs: ## build the documentation as a site, build/site; warnings are errors
 	$(call bootstrap,docs)
 	"$(BIN)/python" scripts/docs_site.py
+
+fuzz: setup ## throw hostile input at all surfaces (ARGS="--count 1000000"); goes on where it was
+	PYTHONPATH=. "$(BIN)/python" -m benchmarks.hostile $(value ARGS)
+
+materials: setup ## write docs/licences.md and docs/sbom.cdx.json from the lock
+	"$(BIN)/python" scripts/materials.py
 
 setup: ## make or mend the virtual environment, development tools included
 	$(call bootstrap,dev)

@@ -9,6 +9,7 @@ from et_agent.answers.declining import NOT_THERE
 from et_agent.calibration.features import FeatureValues
 from et_agent.calibration.finding import CalibrationSource
 from et_agent.renaming import warn_of_old_name, with_new_key
+from et_agent.soundness import check_result
 from et_agent.uncertainty.answer_distribution import AnswerShare
 from et_agent.validation import Frozen
 
@@ -25,6 +26,8 @@ __all__ = [
     "Leaf",
     "ModelId",
     "Node",
+    "SignKind",
+    "SteeringSign",
     "TokenChoice",
     "ToolCall",
     "TreeReport",
@@ -37,6 +40,9 @@ AnswerForm = Literal[
     "code", "long", "tool_call",
 ]  # fmt: skip
 """The form of an answer: an answer kind, or structured output."""
+
+
+SignKind = Literal["order", "answer", "turn", "call", "control"]
 
 
 class ConfidencePart(Frozen):
@@ -63,10 +69,10 @@ class CalibrationReport(Frozen):
     """Central 90 % of what P(correct) may be, given these labels."""
     notes: tuple[str, ...] = ()
     """Why no better source was used."""
-    largest: float | None = None
+    largest: float | None = Field(default=None, ge=0, le=1)
     """Largest P(correct) that any tree with as many leaves can get from this map; None if that is not
     known."""
-    largest_low: float | None = None
+    largest_low: float | None = Field(default=None, ge=0, le=1)
     """The same for the lower end of the interval."""
 
     @model_validator(mode="after")
@@ -212,9 +218,9 @@ class Leaf(Frozen):
 
     node: int
     """Index of its last node in `TreeReport.nodes`."""
-    weight: float
+    weight: float = Field(ge=0, le=1)
     """Path weight; the weights of all leaves sum to 1."""
-    count: int
+    count: int = Field(ge=1)
     """Number of arithmetic-sampling codes that ended here; 1 for a path that was sampled freely."""
     finish: Literal["stop", "length", "cancelled"]
     """Why the path ended: an end token, the token limit, or the caller."""
@@ -232,7 +238,7 @@ class Leaf(Frozen):
     `text`, and no answer is read from it."""
     reasoning_tokens: int = 0
     """Tokens of the path up to the end of its thought, marks included."""
-    mean_log_prob: float | None
+    mean_log_prob: float | None = Field(le=0)
     """Mean log-probability per token at temperature 1, in nats; None where a server does not tell."""
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the path."""
@@ -243,7 +249,7 @@ class TokenChoice(Frozen):
 
     text: str
     """Its text; empty for tokens that stand for none, such as the end of a reply."""
-    probability: float
+    probability: float = Field(ge=0, le=1)
     """Its probability at temperature 1."""
 
 
@@ -258,9 +264,9 @@ class Node(Frozen):
     """Text of the tokens."""
     tokens: tuple[int, ...]
     """Token ids."""
-    weight: float
+    weight: float = Field(ge=0, le=1)
     """Total path weight of all leaves below, in [0, 1]."""
-    branch_share: float
+    branch_share: float = Field(ge=0, le=1)
     """Share of this branch at the fork where the node begins, in [0, 1]: `weight` divided by that of
     the parent."""
     fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
@@ -318,6 +324,18 @@ class TreeReport(Frozen):
         return self
 
 
+class SteeringSign(Frozen):
+    """A place in a text from outside that speaks to the model."""
+
+    where: str
+    """The text: "passage 2" or "tool result 1"."""
+    kind: SignKind
+    """What it looks like: an order, an answer in the form that is asked of the model, another turn of
+    the conversation, a tool call, a control token."""
+    text: str
+    """The place, with what stands around it."""
+
+
 class AskResult(Frozen):
     """An answer, the distribution over answers, and what they cost."""
 
@@ -345,6 +363,9 @@ class AskResult(Frozen):
     one. The answer's confidence is the mean of theirs."""
     tools: tuple[str, ...] = ()
     """Names of the tools that were passed."""
+    steering: tuple[SteeringSign, ...] = ()
+    """Places in passages and results of tools that speak to the model, at most 8. It may have done what
+    they say; the confidence knows nothing of them."""
     confidence: float | None = Field(default=None, ge=0, le=1)
     """P(correct); None if no leaf gave an answer, if decoding was stopped before the tree was complete,
     or if none was wanted (`calibrator=None`). `calibration` says what it rests on."""
@@ -364,18 +385,18 @@ class AskResult(Frozen):
     """Share of the answer by path weight, 0 without one. It is not a probability of being correct."""
     distribution: tuple[AnswerShare, ...]
     """p(a|x), largest share first. The shares, including that of no answer, sum to 1."""
-    predictive_entropy: float
+    predictive_entropy: float = Field(ge=0)
     """ET-PE: entropy of the distribution by path weight, in nats (arXiv 2601.15296)."""
-    predictive_entropy_normalised: float
+    predictive_entropy_normalised: float = Field(ge=0, le=1)
     """ET-PE divided by log(leaves), in [0, 1]. Compare it only between trees with as many leaves."""
-    predictive_entropy_by_count: float
+    predictive_entropy_by_count: float = Field(ge=0)
     """Entropy of the distribution by number of leaves, in nats."""
     ess: float
     """Effective sample size of the path weights (Kish 1965): the tree is worth this many equally
     weighted leaves. It ignores that leaves with a shared beginning depend on each other."""
-    margin: float
+    margin: float = Field(ge=0, le=1)
     """Share of the first answer minus share of the second."""
-    cut_off_share: float
+    cut_off_share: float = Field(ge=0, le=1)
     """Total weight of the leaves that did not end by themselves."""
     kind: AnswerForm
     """Answer kind that was used; "json" with a schema, "tool_call" for an answer that calls tools."""
@@ -411,6 +432,11 @@ class AskResult(Frozen):
     """Seed of the run."""
     tree: TreeReport | None = None
     """The tree. `--json` leaves it out unless `--tree` is given."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "AskResult":
+        check_result(self)
+        return self
 
     @property
     def best_leaf(self) -> Leaf | None:

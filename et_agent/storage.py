@@ -3,11 +3,13 @@
 import contextlib
 import hashlib
 import json
+import lzma
 import os
 import sqlite3
 import stat
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -23,6 +25,7 @@ __all__ = [
     "config_file",
     "data_dir",
     "database_errors",
+    "decompressed",
     "locked",
     "open_at_once",
     "open_database",
@@ -34,6 +37,8 @@ __all__ = [
 ]
 
 _SEAL: Final = "digest"
+_MOST_LZMA: Final = 1 << 29
+"""Bytes that xz may take to read; what we write needs an eighth."""
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -155,6 +160,29 @@ def read_regular(path: Path, *, most: int) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(f"it is larger than {most:,} bytes")
+    return content
+
+
+def decompressed(data: bytes, *, most: int) -> bytes:
+    """What gzip or xz packed; a small file that would fill the memory is refused.
+
+    Args:
+        data: The packed bytes.
+        most: Largest size of what they hold, bytes.
+
+    Raises:
+        OSError: They are damaged, cut short, something else, or hold more.
+    """
+    is_xz = data.startswith(b"\xfd7zXZ")
+    reader = lzma.LZMADecompressor(memlimit=_MOST_LZMA) if is_xz else zlib.decompressobj(wbits=31)
+    try:
+        content = reader.decompress(data, most + 1)
+    except (zlib.error, lzma.LZMAError) as error:
+        raise OSError(f"it is damaged ({error})") from error
+    if len(content) > most:
+        raise OSError(f"it holds more than {most:,} bytes")
+    if not reader.eof:
+        raise OSError("it is cut short")
     return content
 
 

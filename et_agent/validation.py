@@ -236,6 +236,6 @@ def wait_seconds(timeout: object) -> float | None:
         return None
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not number or timeout != timeout:  # NaN
-        raise SettingsError(f"the timeout is {timeout!r}: use seconds, or None for no limit")
+        raise SettingsError(f"the timeout is {shown(timeout)}: use seconds, or None for no limit")
     assert isinstance(timeout, int | float)
     return max(0.0, min(timeout, LONGEST * 365))

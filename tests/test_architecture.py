@@ -22,7 +22,7 @@ FLOORS = (
     ("answers",),
     ("grammar", "uncertainty"),
     ("calibration",),
-    ("pages",),
+    ("pages", "soundness"),
     ("results",),
     ("scores",),
     ("asking",),

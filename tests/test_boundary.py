@@ -37,6 +37,7 @@ INTERNAL: Final = {
     "et_agent.errors",
     "et_agent.limited_process",
     "et_agent.made_once",
+    "et_agent.soundness",
     "et_agent.validation",
     "et_agent.waiting",
 }

@@ -10,6 +10,7 @@ from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
 from et_agent.answers.worker import MathWorker
 from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
+from et_agent.validation import shown
 
 __all__ = ["AnswerClasses", "answer_classes", "equivalence_classes"]
 
@@ -50,7 +51,7 @@ def answer_classes(
     """
     decided = require_decided(kind)
     if not total_seconds > 0:
-        raise SettingsError(f"total_seconds must be positive, not {total_seconds!r}")
+        raise SettingsError(f"total_seconds must be positive, not {shown(total_seconds)}")
     given = [answer for answer in answers if answer is not None]
     keys = list(dict.fromkeys(answer.key for answer in given))
     read = [key for key in keys if key != DECLINED]

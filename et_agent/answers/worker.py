@@ -18,6 +18,7 @@ from et_agent.answers.braces import nesting_depth
 from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.limited_process import LimitedProcess, ProcessFailedError
+from et_agent.validation import shown
 
 __all__ = ["MAX_EXPRESSION_CHARACTERS", "MathWorker", "shared_worker"]
 
@@ -60,7 +61,7 @@ class MathWorker:
             ("memory_mib", memory_mib),
         ):
             if not 0 < limit < sys.float_info.max:
-                raise SettingsError(f"{name} must be a positive finite number, not {limit!r}")
+                raise SettingsError(f"{name} must be a positive finite number, not {shown(limit)}")
         self._seconds = seconds
         self._lock = threading.Lock()
         # By path: "-m" would import the package. A fixed hash seed makes sympy's verdicts repeatable.

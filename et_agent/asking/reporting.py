@@ -14,6 +14,7 @@ from et_agent.asking.meaning import NOT_JUDGED, Judgement
 from et_agent.asking.notes import run_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text, token_texts
+from et_agent.asking.steering import steering_signs
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described
 from et_agent.decoding.request import Request
@@ -33,6 +34,7 @@ from et_agent.results import (
     TreeReport,
     Usage,
 )
+from et_agent.soundness import sound_numbers
 from et_agent.uncertainty import (
     answer_distribution,
     cut_off_share,
@@ -68,6 +70,7 @@ class Decoded:
     asked: Request | None
 
 
+@sound_numbers()
 def result_of(
     decoded: Decoded,
     reading: TreeReading,
@@ -89,6 +92,9 @@ def result_of(
         tokens_read: Tokens that were read when the tree had ended.
         judgement: What was said of answers that may say the same.
         claims: The claims of a long answer.
+
+    Raises:
+        DecodeError: Its numbers contradict each other; it is never given then.
     """
     request, prompt, run = decoded.request, decoded.prompt, decoded.request.run
     checked, complete = leaves.checked, not run.cancelled
@@ -112,6 +118,7 @@ def result_of(
         fields=field_reports(fields, assessment.fields),
         claims=claims,
         tools=prompt.tools,
+        steering=steering_signs(prompt.passages, prompt.conversation.messages),
         confidence=None if confidence is None else confidence.value,
         calibrated=calibration is not None and calibration.source != "general",
         calibration=calibration,

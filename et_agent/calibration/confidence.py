@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from et_agent.arrays import Doubles
 from et_agent.calibration.features import FEATURES, feature_columns
 from et_agent.calibration.maps import CalibrationMap, weighed
+from et_agent.errors import CalibrationError
 
 __all__ = ["Confidence", "Part", "parts_of"]
 
@@ -35,12 +36,23 @@ class Confidence:
         parts: Contributions of the features, largest first; empty if the map has none.
         base: P(correct) of a question with average features.
         interval: Central 90 % of what P(correct) may be, given the labels that there were.
+
+    Raises:
+        CalibrationError: The value is no probability, or does not lie in the interval.
     """
 
     value: float
     parts: tuple[Part, ...]
     base: float | None
     interval: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        if not 0.0 <= low <= self.value <= high <= 1.0:  # NaN lies nowhere
+            raise CalibrationError(
+                f"the calibrator gave {self.value} in [{low}, {high}], which is no confidence: fit "
+                "it anew"
+            )
 
 
 def parts_of(mapping: CalibrationMap, rows: Doubles) -> tuple[float | None, list[tuple[Part, ...]]]:

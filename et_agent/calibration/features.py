@@ -20,6 +20,7 @@ from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.leaves import check_leaves
+from et_agent.validation import shown
 
 __all__ = [
     "FEATURES",
@@ -265,7 +266,7 @@ def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
     """
     kinds = feature_columns()[len(FEATURES) :]
     if f"kind_{kind}" not in kinds and kind not in _FORMS:
-        raise CalibrationError(f"there is no answer kind {kind!r}")
+        raise CalibrationError(f"there is no answer kind {shown(kind)}")
     known = FeatureValues(features)
     # Results of an earlier et-agent have fewer.
     values = [math.nan if (one := known.get(name)) is None else float(one) for name in FEATURES]

@@ -7,12 +7,17 @@ on the beginning that it shares.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from et_agent.errors import DecodeError
+
 __all__ = ["AttentionSums", "BranchAttention"]
+
+_TOLERANCE: Final = 1e-2
+"""Of a row's sum; its weights are float32 of keys that the cache holds in half precision."""
 
 
 class _Branch(Protocol):
@@ -96,7 +101,15 @@ class AttentionSums:
             branch: The branch.
             row: float32 [prompt + path so far], weights of the deciding query over its own path.
             near: float32 [layers, heads, 2], what it gives the token before it and itself.
+
+        Raises:
+            DecodeError: The weights are no shares of a whole.
         """
+        if not (row.min() >= 0.0 and abs(float(row.sum()) - 1.0) <= _TOLERANCE):
+            raise DecodeError(
+                f"attention of {float(row.sum())} in all was read, its least weight being "
+                f"{float(row.min())}: reload the model, or pass attention=False"
+            )
         own, size = self.of(branch), row.size
         received = np.zeros(size, dtype=np.float32)
         if own.received is not None:

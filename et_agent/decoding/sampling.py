@@ -166,14 +166,15 @@ class Distribution:
 
     def probability(self, token: int) -> float:
         """Probability of `token` at the decoding temperature."""
-        return min(1.0, float(self._mass[token]) / self.total)
+        # In this order NaN stays NaN, which no fork takes; the other way round it would be certain.
+        return min(float(self._mass[token]) / self.total, 1.0)
 
     def log_probability(self, token: int) -> float:
         """Log-probability of `token` under the model itself (temperature 1), nats."""
         mass = float(self._mass[token])
         if mass <= 0.0:
             return -100.0 * self.temperature - self._log_total  # exp underflowed in float32
-        return min(0.0, math.log(mass) * self.temperature - self._log_total)
+        return min(math.log(mass) * self.temperature - self._log_total, 0.0)
 
     def most_likely(self) -> int:
         """The token of largest probability."""

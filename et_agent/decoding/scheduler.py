@@ -289,6 +289,11 @@ class Scheduler:
         return outputs
 
     def _tell(self, outputs: list[_Row], step: Step) -> None:
+        wanted = (len(outputs), self._model.info.vocabulary)
+        if step.logits.shape != wanted:
+            raise DecodeError(
+                f"the model gave logits {step.logits.shape} and not {wanted}: reload it"
+            )
         for row, logits in zip(outputs, step.logits, strict=True):
             if row.request.constraint is not None and not row.request.done:
                 try:

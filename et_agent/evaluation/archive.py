@@ -18,12 +18,13 @@ from et_agent.errors import DataError
 from et_agent.evaluation.exchange import add_questions, import_run
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.storage import locked, write_atomically
+from et_agent.storage import decompressed, locked, read_regular, write_atomically
 from et_agent.validation import parsed_json
 
 __all__ = ["ArchivedRun", "RunArchive", "import_runs"]
 
 _FORMAT: Final = "et-agent runs 1"
+_MOST_BYTES: Final = 1 << 30
 _REMEDY: Final = "Fetch the file again, or remove it and write its runs again."
 _XZ: Final = b"\xfd7zXZ\x00"
 
@@ -81,6 +82,12 @@ class RunArchive(Mapping[str, ArchivedRun]):
         Raises:
             DataError: The file was damaged meanwhile, or cannot be written.
         """
+        try:
+            self._keep(runs)
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def _keep(self, runs: Mapping[str, ArchivedRun]) -> None:
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
             with locked(lock, on_wait=lambda: None, poll_seconds=0.02):
@@ -106,12 +113,13 @@ def _read(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        head, *lines = lzma.decompress(path.read_bytes()).decode().splitlines()
+        packed = read_regular(path, most=_MOST_BYTES)
+        head, *lines = decompressed(packed, most=_MOST_BYTES).decode().splitlines()
         header = parsed_json(head)
         if header["format"] != _FORMAT:
             raise ValueError(f"its format is {header['format']}, not {_FORMAT}")
         return dict(zip(header["runs"], lines, strict=True))
-    except (OSError, EOFError, lzma.LZMAError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not an archive of runs: {error!r}. {_REMEDY}") from error
 
 

@@ -14,12 +14,13 @@ from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo, RunStore
-from et_agent.storage import write_atomically
+from et_agent.storage import decompressed, read_regular, write_atomically
 from et_agent.validation import parsed_json
 
 __all__ = ["add_questions", "export_run", "import_run", "read_run"]
 
 _FORMAT: Final = "et-agent run 1"
+_MOST_BYTES: Final = 1 << 30
 
 
 @checks_arguments(error=DataError)
@@ -27,6 +28,9 @@ def export_run(store: RunStore, run: RunInfo, path: Path) -> int:
     """Write a run; returns the number of questions.
 
     The same questions give the same bytes, so that version control sees no change where none is.
+
+    Raises:
+        DataError: The file cannot be written.
     """
     records = store.records(run)
     header = {"format": _FORMAT, "name": run.name, "config": dict(run.config)}
@@ -44,8 +48,9 @@ def read_run(path: Path) -> tuple[str, dict[str, Any], list[QuestionRecord]]:
         DataError: The file cannot be read, is not a run, or a line is damaged.
     """
     try:
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        packed = read_regular(path, most=_MOST_BYTES)
+        lines = decompressed(packed, most=_MOST_BYTES).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}. Export it again.") from error
     rows: list[Any] = []
     for number, line in enumerate(lines, 1):

@@ -26,6 +26,7 @@ from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.run_info import RunInfo, versions
 from et_agent.evaluation.schema import MIGRATIONS
 from et_agent.storage import alone_with, data_dir, database_errors, open_database
+from et_agent.validation import plain_json
 
 __all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
 
@@ -76,7 +77,7 @@ class RunStore:
             made_with: As in `RunInfo`, for a new run; None for the `versions` of this process.
         """
         made_with = versions() if made_with is None else dict(made_with)
-        text = json.dumps(config, sort_keys=True)
+        text = json.dumps(plain_json(config, "the configuration", error=StoreError), sort_keys=True)
         digest = _digest(text)
         with self._transaction() as connection:
             # One whose configuration was damaged is known by its digest, and mended.

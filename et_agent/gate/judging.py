@@ -70,7 +70,16 @@ def judged(result: AskResult, policy: GatePolicy) -> Verdict:
     if not result.complete:
         why = "decoding was stopped before the tree was complete"
         return Verdict(False, why, text=claimed.text)
-    return _with_fields(claimed, result, policy)
+    return _with_steering(_with_fields(claimed, result, policy), result, policy)
+
+
+def _with_steering(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Verdict:
+    """The same after a look at texts from outside that speak to the model."""
+    if not result.steering or policy.steering == "ignore" or not verdict.answers:
+        return verdict
+    sign = result.steering[0]
+    why = f"{verdict.why}, but {sign.where} speaks to the model: “{sign.text}”"
+    return replace(verdict, answers=False, why=why)
 
 
 def _whole(result: AskResult, policy: GatePolicy) -> Verdict:

@@ -103,6 +103,10 @@ class GatePolicy(BaseModel):
     gives a long answer whose mean reaches it, with a mark in each sentence that makes such a claim.
     `drop` gives the sentences that make none, whatever the mean, and nothing that was not checked. None
     gives the whole of a long answer whose mean reaches it."""
+    steering: Literal["refuse", "ignore"] = "refuse"
+    """What to do with an answer if a passage or a result of a tool speaks to the model
+    (`AskResult.steering`). `refuse` does not give it, whatever its confidence. `ignore` judges it as
+    any other, for texts that you trust or that hold prompts by their nature."""
     observe: bool = False
     """Dry run: always answer, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ from et_agent.arguments import checks_arguments
 from et_agent.engines.base import Tokenizer
 from et_agent.errors import DecodeError, SettingsError
 from et_agent.made_once import MadeOnce
+from et_agent.validation import text_fault
 
 __all__ = ["GrammarConstraint", "literal"]
 
@@ -43,6 +44,8 @@ class GrammarConstraint:
 
     @checks_arguments
     def __init__(self, model: Tokenizer, rules: str) -> None:
+        if (fault := text_fault(rules)) is not None:
+            raise SettingsError(f"the grammar {fault}")
         self._stop = np.array(sorted(model.info.stop_tokens), dtype=np.int64)
         self._size = model.info.vocabulary
         grammar = LLMatcher.grammar_from_lark(_EVERY_SPELLING + rules)

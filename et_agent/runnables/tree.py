@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from langchain_core.callbacks.manager import (
     AsyncCallbackManagerForChainRun,
@@ -30,7 +30,7 @@ from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
 from et_agent.decoding.naming import described, from_description, has_name
 from et_agent.engines.sampled import AnyModel, SampledModel
-from et_agent.errors import SettingsError
+from et_agent.errors import CalibrationError, SettingsError
 from et_agent.results import AskResult
 from et_agent.runnables.base import SettingsRunnable
 from et_agent.runnables.batching import abatch_as_completed, batch_as_completed
@@ -39,10 +39,14 @@ from et_agent.runnables.loading import LoadOptions, SharedModel, shared_model
 from et_agent.runnables.messages import QuestionWithContext, TreeInput, asked_of
 from et_agent.runnables.thinking import ThinkingSettings
 from et_agent.runnables.watching import Send, Watch
+from et_agent.validation import plain_json
 from et_agent.weights.addresses import is_address
 from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeRunnable", "calibrator_of"]
+
+_MOST_VALUES: Final = 10_000_000
+"""Of a calibrator, which may hold the features of all its labels."""
 
 
 def _decoder(value: object) -> object:
@@ -55,7 +59,10 @@ def calibrator_of(value: object) -> object:
     Raises:
         CalibrationError: They are those of no calibrator.
     """
-    return Calibrator.from_json(json.dumps(value)) if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        return value
+    made = plain_json(value, "the calibrator", error=CalibrationError, most=_MOST_VALUES)
+    return Calibrator.from_json(json.dumps(made))
 
 
 class EntropyTreeRunnable(SettingsRunnable[TreeInput, AskResult], ThinkingSettings):

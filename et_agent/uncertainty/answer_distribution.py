@@ -20,9 +20,9 @@ class AnswerShare(Frozen):
 
     answer: str | None
     """The answer; None for leaves that gave none."""
-    share: float = Field(ge=0)
+    share: float = Field(ge=0, le=1)
     """Share by path weight, in [0, 1]."""
-    share_by_count: float = Field(ge=0)
+    share_by_count: float = Field(ge=0, le=1)
     """Share by number of leaves, in [0, 1]; biased for trees, there to compare."""
     leaves: int = Field(ge=1)
     """Leaves that give it, counted with their codes."""

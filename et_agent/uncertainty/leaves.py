@@ -10,6 +10,7 @@ import numpy as np
 
 from et_agent.arrays import Doubles, Ints, doubles
 from et_agent.errors import InputError
+from et_agent.validation import shown
 
 __all__ = [
     "SHARE_DIGITS",
@@ -124,7 +125,7 @@ def _check_index(index: Index) -> tuple[int | None, ...]:
     suspects = [leaf for leaf, member in enumerate(classes) if not _is_class(member)]
     if suspects:
         raise InputError(
-            f"the answer class of leaf {suspects[0]} is {classes[suspects[0]]!r}; "
+            f"the answer class of leaf {suspects[0]} is {shown(classes[suspects[0]])}; "
             "pass None or the class's number, 0 or more"
         )
     return classes

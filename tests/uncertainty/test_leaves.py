@@ -82,3 +82,11 @@ def test_numpy_arrays_are_welcome_and_stay_as_they_were() -> None:
 def test_the_public_names_exist() -> None:
     for name in et_agent.uncertainty.__all__:
         assert hasattr(et_agent.uncertainty, name)
+
+
+def test_a_class_that_cannot_be_shown_is_refused_all_the_same() -> None:
+    deep: list[object] = []
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(InputError, match="answer class of leaf 1"):
+        check_leaves([0, deep], [0.5, 0.5])  # type: ignore[list-item]

@@ -237,7 +237,7 @@ def test_an_unreachable_hub_fails_over_at_once(cache: Path) -> None:
 def test_a_name_server_that_does_not_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _point_to(monkeypatch, "http://hub.invalid")
+    _point_to(monkeypatch, "https://hub.invalid")
     released = threading.Event()
 
     def no_answer(*args: object, **settings: object) -> None:

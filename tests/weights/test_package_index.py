@@ -458,9 +458,24 @@ def test_another_port_of_a_trusted_one_is_verified_and_circles_end(
     assert net.asked[:2] == [("near.invalid", False, False), ("near.invalid", True, False)]
 
 
+def test_nothing_is_fetched_without_tls(
+    unset: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = Net(monkeypatch)
+    with PackageIndexes(unset | {"PIP_TRUSTED_HOST": "near.invalid"}) as indexes:
+        with pytest.raises(SourceError, match="without TLS"):
+            net.fetch(indexes, "http://far.invalid/w", tmp_path / "far")
+        net.redirections["far.invalid"] = "http://elsewhere.invalid/w"
+        with pytest.raises(SourceError, match="without TLS"):
+            net.fetch(indexes, "https://far.invalid/w", tmp_path / "moved")
+        net.fetch(indexes, "http://near.invalid/w", tmp_path / "near")
+    assert [host for host, _, _ in net.asked] == ["far.invalid", "near.invalid"]
+
+
 def test_a_proxy_is_asked(index: Index, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_PROXY", index.url.removesuffix("/simple"))
     monkeypatch.setenv("ET_AGENT_INDEX", "http://far.invalid/simple")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "far.invalid")
     fetch(request_for(INDEX))
     assert_only_the_file(cache)
     assert index.names() == ALL

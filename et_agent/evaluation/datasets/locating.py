@@ -13,6 +13,7 @@ from typing import Final
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset
 from et_agent.storage import cache_dir
+from et_agent.weights.secure import is_secure
 
 __all__ = ["data_folder", "locate_files"]
 
@@ -79,7 +80,11 @@ def _fetch(dataset: Dataset, file: DataFile, target: Path) -> Path:
 
 
 def _download(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
+    if not is_secure(url):
+        raise ValueError("it is reached without TLS")
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        if not is_secure(answer.geturl()):
+            raise ValueError("it redirects to where there is no TLS")
         content: bytes = answer.read(_LARGEST_BYTES + 1)
     if len(content) > _LARGEST_BYTES:
         raise ValueError(f"the source sent more than {_LARGEST_BYTES:,} bytes")

@@ -1,0 +1,1 @@
+"""The engine against transformers, which reads the same GGUF files; see __main__.py."""

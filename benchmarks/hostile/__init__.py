@@ -1,0 +1,1 @@
+"""Hostile input over all surfaces; see __main__.py."""
