@@ -267,13 +267,11 @@ class Node(Frozen):
     weight: float = Field(ge=0, le=1)
     """Total path weight of all leaves below, in [0, 1]."""
     branch_share: float = Field(ge=0, le=1)
-    """Share of this branch at the fork where the node begins, in [0, 1]: `weight` divided by that of
-    the parent."""
+    """Share of this branch at the fork where the node begins: `weight` divided by the parent's."""
     fork: Literal["independent", "stratified", "distinct", "exchangeable"] | None
     """Kind of the fork where the node begins; None for the first node."""
     entropies: tuple[float | None, ...]
-    """Token entropies at temperature 1, in nats. The first is the entropy of the fork. None where only
-    samples are known."""
+    """Token entropies at temperature 1, nats; the first is the fork's. None where only samples are."""
     log_probs: tuple[float | None, ...]
     """Log-probability of each token at temperature 1, in nats; None where a server does not tell."""
     received: tuple[float | None, ...] | None
@@ -282,8 +280,7 @@ class Node(Frozen):
     prompt_attention: tuple[float, ...] | None
     """Share of attention on the prompt when each token was decided; None unless it was read."""
     pieces: tuple[str, ...] | None = None
-    """Text of each token, together `text`; a character of several tokens belongs to the last of them.
-    None unless `ask(…, alternatives=…)` was given."""
+    """Text of each token; a character of several belongs to the last. None as `alternatives`."""
     alternatives: tuple[tuple[TokenChoice, ...], ...] | None = None
     """The most likely tokens of each position, largest probability first, the one that came included.
     None unless `ask(…, alternatives=…)` was given."""

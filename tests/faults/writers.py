@@ -122,8 +122,8 @@ def _labels(folder: Path, _: AskResult, __: Decision) -> tuple[Work, Work]:
     path = folder / "labels.jsonl"
     row = {"question": "?", "answer": "4"}
     return (
-        lambda: label_files._write(path, [row]),
-        lambda: label_files._write(path, [{**row, "right": True}]),
+        lambda: label_files._Kept(path).write([row]),
+        lambda: label_files._Kept(path).write([{**row, "right": True}]),
     )
 
 
