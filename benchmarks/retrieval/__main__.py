@@ -3,7 +3,7 @@
 import argparse
 
 from benchmarks import retrieval
-from benchmarks.retrieval.decoding import decode, measure
+from benchmarks.retrieval.decoding import decode, measure, read
 from benchmarks.retrieval.fitting import fit
 from benchmarks.retrieval.questions import SPLITS
 from benchmarks.retrieval.study import study
@@ -24,6 +24,10 @@ def main() -> None:
     measuring = commands.add_parser("measure")
     measuring.add_argument("--split", choices=list(SPLITS), required=True)
     measuring.add_argument("--questions", type=int, default=200, help="of each sort")
+    reading = commands.add_parser("read")
+    reading.add_argument("--model", choices=[SMALL, LARGER], required=True)
+    reading.add_argument("--split", choices=list(SPLITS), required=True)
+    reading.add_argument("--questions", type=int, default=200, help="of each sort")
     commands.add_parser("study")
     commands.add_parser("fit")
     commands.add_parser("tables")
@@ -33,6 +37,8 @@ def main() -> None:
             decode(options.model, options.split, options.questions, options.minutes)
         case "measure":
             measure(options.split, options.questions)
+        case "read":
+            read(options.model, options.split, options.questions)
         case "study":
             study()
         case "fit":

@@ -1,5 +1,6 @@
 """Decodes the questions of a split that a run lacks."""
 
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,13 +13,17 @@ from benchmarks.runs import LARGER, SMALL
 from et_agent.answers import AnswerKind
 from et_agent.answers.containing import words_beside
 from et_agent.asking import submit
+from et_agent.asking.grounding import stating_of
 from et_agent.asking.passages import passage_instruction
 from et_agent.asking.pending import PendingAnswer
+from et_agent.decoding.base import RunInputs
 from et_agent.decoding.naming import described
+from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.loading import load_model
 from et_agent.evaluation.running import question_seed, record_of
+from et_agent.uncertainty.self_evaluation import first_word_shares
 
 DECODER: Final = EntropyTree(leaves=8, max_tokens=64)
 _AT_ONCE: Final = 8
@@ -120,10 +125,44 @@ def measure(split: str, count: int) -> None:
             print(f"{name} {split}: {len(run.kept)}")
 
 
+def read(name: str, split: str, count: int) -> None:
+    """Ask whether their sentences say the answers of what was kept before that was asked."""
+    asked = {one.item.id: one for one in questions(split, count)}
+    run = Run.of(name, split)
+    lacking = [
+        one
+        for one in run.kept.values()
+        if one.grounding is not None and "stated" not in one.grounding
+    ]
+    with load_model(name) as model:
+        scheduler, stop = scheduler_of(model), model.info.stop_tokens
+        for at in range(0, len(lacking), _AT_ONCE):
+            waiting = []
+            for one in lacking[at : at + _AT_ONCE]:
+                about, answer = asked[one.record.item], one.grounding["answer"]  # type: ignore[index]
+                found = stating_of(model, [about.passage], about.item.question, answer)
+                waiting.append(
+                    None
+                    if found is None
+                    else scheduler.submit(
+                        *found, RunInputs(prompt_length=len(found[0]), stop_tokens=stop)
+                    )
+                )
+            for one, pending in zip(lacking[at : at + _AT_ONCE], waiting, strict=True):
+                stated = None
+                if pending is not None:
+                    stated = float(f"{first_word_shares(pending.result())[0]:.6g}")
+                run.kept[one.record.item] = replace(
+                    one, grounding={**(one.grounding or {}), "stated": stated}
+                )
+            run.save()
+            print(f"{name} {split}: {at + len(waiting)} of {len(lacking)}", file=sys.stderr)
+
+
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     def short(value: Any) -> Any:
         if isinstance(value, float):
-            return float(f"{value:.6g}")
+            return None if math.isnan(value) else float(f"{value:.6g}")
         return [short(one) for one in value] if isinstance(value, tuple) else value
 
     return {name: short(value) for name, value in values.items() if name != "key"}

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,8 +64,14 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
     shares = dict(zip(record.answers, leaves.shares.tolist(), strict=True))
     read = kept.grounding or {}
     same = bool(read) and normalised(read["answer"]) == normalised(answer)
-    chosen = tuple(read["chosen"]) if same else (math.nan, math.nan)
-    grounds = Grounds(beside[answer], chosen)
+    grounds = Grounds(beside[answer])
+    if same:
+        stated = read["stated"]
+        grounds = replace(
+            grounds,
+            chosen=tuple(read["chosen"]),
+            stated=math.nan if stated is None else stated,
+        )
     features = features_of(leaves, answerable=record.answerable, beside=grounds.features())
     return Tree(features, is_right(answer, kept), shares[answer])
 

@@ -14,7 +14,7 @@ from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.overlap import share_held, stems
 from et_agent.answers.text import normalised
 
-__all__ = ["contains", "numbers_in", "words_beside"]
+__all__ = ["contains", "numbers_in", "sentences_with", "words_beside"]
 
 _NUMERAL: Final = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w]|[.,]\d)")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？])|\n+")
@@ -63,11 +63,20 @@ def words_beside(text: str, answer: str, question: str) -> float:
         question's words.
     """
     asked = stems(question, least=_LEAST_LETTERS) - stems(answer, least=_LEAST_LETTERS)
-    sentences = _SENTENCE_END.split(text)
     told = asked & stems(text, least=_LEAST_LETTERS)
-    holding = [one for one in sentences if contains(one, answer)]
+    holding = sentences_with(text, answer)
     shares = (share_held(told, stems(one, least=_LEAST_LETTERS)) for one in holding)
     return max(shares, default=0.0)
+
+
+def sentences_with(text: str, answer: str) -> list[str]:
+    """The sentences of a text that hold an answer.
+
+    Args:
+        text: The text, of any length.
+        answer: The answer as results show it.
+    """
+    return [one for one in _SENTENCE_END.split(text) if contains(one, answer)]
 
 
 def _is_unspaced(text: str) -> bool:

@@ -2,21 +2,25 @@
 
 When the tree of a question with passages has ended, the model is asked to choose, by letter and in both
 orders, between the leading answer of those that do not decline and that the passages do not say it.
+Then it is shown the sentences that hold the answer, and asked whether they say it.
 """
 
-from collections.abc import Hashable
+import math
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final
 
 from et_agent.answers import Extracted
-from et_agent.answers.containing import words_beside
+from et_agent.answers.containing import sentences_with, words_beside
 from et_agent.answers.declining import DECLINED
+from et_agent.arrays import Doubles
 from et_agent.asking.meaning import NOT_JUDGED, Judgement
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
 from et_agent.calibration.grounds import Grounds
 from et_agent.decoding.base import RunInputs
+from et_agent.decoding.probe import Probe
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.tree import Tree
@@ -24,15 +28,18 @@ from et_agent.engines.base import LanguageModel
 from et_agent.errors import EtAgentError
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
-from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of
+from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of, word_probe
+from et_agent.uncertainty.stating import stating_prompt
 
-__all__ = ["Grounding", "GroundingReader", "grounds_of"]
+__all__ = ["Grounding", "GroundingReader", "grounds_of", "stating_of"]
 
 CHOSEN: Final = (
     "Which reply to the question is right, by what the passages say?\nA) {first}\nB) {second}\nReply "
     "with one letter, A or B."
 )
 _ABSENT: Final = "The passages do not say it."
+_MOST_SENTENCES: Final = 2
+"""Sentences that are shown, the first of those that hold the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,15 @@ class Grounding:
         answer: The answer, as its leaves have it.
         chosen: P(its letter), asked to choose between it and that the passages do not say it, with the
             answer first and with it second.
+        stated: P(yes), asked whether the sentences that hold it say that it is the answer; NaN if none
+            holds it.
         tokens: Tokens that were read.
     """
 
     key: Hashable
     answer: str
     chosen: tuple[float, float]
+    stated: float
     tokens: int
 
 
@@ -145,24 +155,68 @@ class GroundingReader:
                 CHOSEN.format(first=_ABSENT, second=answer),
             )
         ]
-        prompt, probe = probe_of(model, prompts, ("A", "B"))
-        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=model.info.stop_tokens)
-        request = scheduler_of(model).prepare(prompt, probe, inputs)
+        self._queue(
+            *probe_of(model, prompts, ("A", "B")),
+            lambda shares, tokens: self._check(leading, shares, tokens),
+        )
+
+    def _check(self, leading: Extracted, shares: Doubles, tokens: int) -> None:
+        """Queue the second reading."""
+        first, second = shares.tolist()
+        chosen = (first, 1.0 - second)
+        found = Grounding(leading.key, leading.value, chosen, math.nan, tokens)
+        question = self._prompt.conversation.question
+        asked = stating_of(self._model, self._prompt.passages, question, leading.value)
+        if asked is None:
+            self._future.set_result(found)
+            return
+        self._queue(
+            *asked,
+            lambda shares, more: self._future.set_result(
+                replace(found, stated=float(shares[0]), tokens=tokens + more)
+            ),
+        )
+
+    def _queue(
+        self, prompt: list[int], probe: Probe, ended: Callable[[Doubles, int], None]
+    ) -> None:
+        """Have a probe read; then `ended` gets what it found, and how many tokens were read."""
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=self._model.info.stop_tokens)
+        request = scheduler_of(self._model).prepare(prompt, probe, inputs)
         self._request = request
 
-        def ended(_: Request) -> None:
+        def done(_: Request) -> None:
             try:
-                first, second = first_word_shares(request.result()).tolist()
-                tokens = len(request.prompt) + request.run.given_tokens - request.cached
-                chosen = (first, 1.0 - second)
-                self._future.set_result(Grounding(leading.key, answer, chosen, tokens))
+                shares = first_word_shares(request.result())
+                ended(shares, len(request.prompt) + request.run.given_tokens - request.cached)
             except EtAgentError:
                 self._future.set_result(None)
             except BaseException as error:
                 self._future.set_exception(error)
 
-        request.add_done_callback(ended)
-        scheduler_of(model).queue(request)
+        request.add_done_callback(done)
+        scheduler_of(self._model).queue(request)
+
+
+def stating_of(
+    model: LanguageModel, passages: Sequence[str], question: str, answer: str
+) -> tuple[list[int], Probe] | None:
+    """Prompt and probe that ask whether the answer's sentences say it; None if no sentence holds it.
+
+    Args:
+        model: The model.
+        passages: The passages.
+        question: The question.
+        answer: The answer.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+    """
+    sentences = [one for passage in passages for one in sentences_with(passage, answer)]
+    if not sentences:
+        return None
+    text = " ".join(one.strip() for one in sentences[:_MOST_SENTENCES])
+    return stating_prompt(model, text, question, answer), word_probe(model)
 
 
 def grounds_of(
@@ -187,4 +241,4 @@ def grounds_of(
     keys = {answer.key for answer, one in members if answer is not None and one == leaves.top}
     if grounding is None or grounding.key not in keys:
         return known
-    return replace(known, chosen=grounding.chosen)
+    return replace(known, chosen=grounding.chosen, stated=grounding.stated)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from et_agent import MultiChain, ScriptedModel, submit, submit_all
+from et_agent.asking.grounding import stating_of
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator, Fingerprint, feature_columns, feature_row
 from et_agent.calibration.grounds import PASSAGE_FEATURES
@@ -19,6 +20,8 @@ CHAINS = MultiChain(leaves=8, temperature=1)
 
 
 def script(prompt: str) -> Mapping[str, float]:
+    if "Text: Rollo led the men.\n\nQuestion: Who led them?\nAnswer: Rollo" in prompt:
+        return {"Yes": 0.9, "No": 0.1}
     if "Do the passages above say" in prompt:
         return {"Yes": 0.75, "No": 0.25}
     if "A) Rollo\nB) The passages do not say it." in prompt:
@@ -42,6 +45,7 @@ def test_the_readings_are_those_of_the_model() -> None:
     assert found is not None
     assert found.answer == "Rollo"
     assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
+    assert found.stated == pytest.approx(0.9, abs=1e-6)
     read = result.usage.probe_tokens
     assert read > found.tokens > 0
     assert result.usage.tokens_decoded == result.usage.tokens_as_chains  # none is generated for it
@@ -53,6 +57,24 @@ def test_they_are_features_of_the_result() -> None:
     assert features["beside"] == 1.0
     assert features["answerable"] == pytest.approx(math.log(3), abs=1e-4)
     assert features["chosen"] == pytest.approx((math.log(4) + math.log(1.5)) / 2, abs=1e-4)
+    assert features["stated"] == pytest.approx(math.log(9), abs=1e-4)
+
+
+def test_an_answer_that_stands_nowhere_is_not_asked_about() -> None:
+    with ScriptedModel.from_texts(script) as model:
+        found = pending(model, context="Somebody led the men.").grounding()
+    assert found is not None
+    assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
+    assert math.isnan(found.stated)
+
+
+def test_the_first_two_sentences_that_hold_it_are_shown() -> None:
+    told = ("Rollo was a Norman. Others came. Bob met Rollo.", "Rollo left.")
+    with ScriptedModel.from_texts(script) as model:
+        asked = stating_of(model, told, QUESTION, "Rollo")
+        assert asked is not None
+        text = b"".join(map(model.token_bytes, asked[0])).decode()
+    assert "Text: Rollo was a Norman. Bob met Rollo.\n\nQuestion: Who led them?" in text
 
 
 def test_without_passages_nothing_is_read() -> None:

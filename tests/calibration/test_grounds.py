@@ -14,8 +14,9 @@ chances = st.floats(0, 1)
 
 
 def test_what_they_are() -> None:
-    found = Grounds(beside=0.5, chosen=(0.9, 0.6)).features()
-    assert found == pytest.approx({"beside": 0.5, "chosen": (math.log(9) + math.log(1.5)) / 2})
+    found = Grounds(beside=0.5, chosen=(0.9, 0.6), stated=0.8).features()
+    chosen = (math.log(9) + math.log(1.5)) / 2
+    assert found == pytest.approx({"beside": 0.5, "chosen": chosen, "stated": math.log(4)})
 
 
 def test_all_are_known_to_maps() -> None:
@@ -26,7 +27,7 @@ def test_all_are_known_to_maps() -> None:
 
 def test_what_was_not_read_is_nan() -> None:
     found = Grounds(beside=0.0).features()
-    assert {name for name, value in found.items() if math.isnan(value)} == {"chosen"}
+    assert {name for name, value in found.items() if math.isnan(value)} == {"chosen", "stated"}
 
 
 @given(chances, chances, chances)
