@@ -57,6 +57,7 @@ def ways(model: str, rows: Rows) -> dict[str, Doubles]:
     """Confidences by what gives them, [n] each."""
     shipped = PassagePrior.shipped()
     found = {"general map for passages": _by(shipped, model, rows.rows)}
+    found["the lower end of its interval, as gates compare"] = _lower(shipped, model, rows.rows)
     sure = [one.model_copy(update={"wary": False}) for one in shipped.limits]
     unwary = shipped.model_copy(update={"limits": sure})
     found["the same, bounded by the upper end"] = _by(unwary, model, rows.rows)
@@ -70,6 +71,11 @@ def ways(model: str, rows: Rows) -> dict[str, Doubles]:
 def _by(general: Prior, model: str, rows: Doubles) -> Doubles:
     predicted = general.map_for(PARAMETERS[model]).predict(rows)
     return within_votes(rows, within_limits(general.limits, predicted))
+
+
+def _lower(general: Prior, model: str, rows: Doubles) -> Doubles:
+    low = general.map_for(PARAMETERS[model]).interval(rows)[:, 0]
+    return np.minimum(low, _by(general, model, rows))
 
 
 def answers(questions: Sequence[Kept]) -> Figures:
