@@ -96,7 +96,7 @@ def single(model: str) -> dict[str, dict[str, float | None]]:
     return {name: {at: _area(some, name) for at, some in read.items()} for name in names}
 
 
-KNOWN: Final = ("token_probability", "answerable", "beside", "chosen")
+KNOWN: Final = ("token_probability", "answerable", "beside", "chosen", "stated")
 TRIED: Final = ("supported", "gain", "over absence")
 """Asked whether the passages say that it is the answer; how much likelier its tokens are with the
 passages than without, nats per token; how much likelier than those of a reply that declines, nats."""
