@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_pilot_to_a_file(run: Run, install: Install, questions: str, tmp_path: P
     install()
     target = tmp_path / "thresholds.json"
     assert run("pilot", "--questions", questions, "--output", str(target)).code == 0
-    assert Thresholds.model_validate_json(target.read_text("utf-8")).questions == 2
+    assert json.loads(target.read_text("utf-8"))["questions"] == 2
     assert not thresholds_folder().exists()
 
 
