@@ -134,9 +134,10 @@ def targets() -> Iterator[Target]:
         _, records = finished(plan, TREE)
         if records:
             yield target_of(plan.model, plan.data, records)
-    for data, _, records in settings.runs_of(settings.TINY):
-        if data not in UNANSWERABLE:
-            yield target_of(settings.TINY, data, records)
+    for model in (settings.TINY, settings.BASE):
+        for data, _, records in settings.runs_of(model):
+            if data not in UNANSWERABLE:
+                yield target_of(model, data, records)
 
 
 def _ece(predicted: Doubles, right: Doubles) -> float:

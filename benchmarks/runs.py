@@ -106,10 +106,15 @@ PLANS: Final = (
     Plan("math500", "math500", _both(50), max_tokens=512),
     Plan("scibench", "scibench", _both(20), leaves=8, max_tokens=512),
     Plan("aime24", "aime24", _both(30), leaves=8, max_tokens=512),
+    Plan("aime25", "aime25", _both(30), leaves=8, max_tokens=512),
     Plan("svamp-1.5b", "svamp", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
     Plan("gsm8k-1.5b", "gsm8k", {"multi-chain": 40, _TREE: 100, "waves": 40}, LARGER, leaves=12),
     Plan("mmlu-1.5b", "mmlu", {"direct": 300, _TREE: 150}, model=LARGER, leaves=12),
     Plan("nq-open-1.5b", "nq-open", {"multi-chain": 200, _TREE: 400}, model=LARGER, leaves=12),
+    Plan("math500-1.5b", "math500", _both(50), model=LARGER, leaves=8, max_tokens=512),
+    Plan("scibench-1.5b", "scibench", _both(20), model=LARGER, leaves=8, max_tokens=512),
+    Plan("aime24-1.5b", "aime24", _both(30), model=LARGER, leaves=8, max_tokens=512),
+    Plan("aime25-1.5b", "aime25", _both(30), model=LARGER, leaves=8, max_tokens=512),
 )
 
 REPEATS: Final = (Plan("mmlu-again", "mmlu", _both(64), seed=1),)

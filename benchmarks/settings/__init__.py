@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from benchmarks.answerable import joined
 from benchmarks.runs import LARGER, SMALL
@@ -25,6 +25,8 @@ from et_agent.gate.early import EARLY
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "settings"
 TINY: Final = "smollm2-135m"
+BASE: Final = "gemma-3-270m"
+"""A base model: it has no chat template and is asked with a plain prompt."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def variants(leaves: int) -> dict[str, Variant]:
     }
 
 
-LEAVES: Final = {SMALL: 16, LARGER: 8, TINY: 16}
+LEAVES: Final = {SMALL: 16, LARGER: 8, TINY: 16, BASE: 16}
 WHOLE: Final = ("default", "rounds")
 """Variants that get all questions of a set; the others get every second one, which is enough to tell
 how far they move from the default on the same questions."""
@@ -124,8 +126,20 @@ PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("guesses", ("default",)),
         ("missing", ("default",)),
     ),
+    BASE: (
+        ("word-problems", ("default",)),
+        ("choices", ("default",)),
+        ("passages", ("default",)),
+        ("guesses", ("default",)),
+        ("missing", ("default",)),
+    ),
 }
 """What is decoded, in order."""
+
+
+def chat_of(model: str) -> Literal["model", "plain"]:
+    """The style of its prompts."""
+    return "plain" if model == BASE else "model"
 
 
 @cache

@@ -8,9 +8,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from benchmarks.settings import LEAVES, PLAN, WHOLE, Variant, archive_of, key_of, pairs, variants
+from benchmarks.settings import (
+    LEAVES,
+    PLAN,
+    WHOLE,
+    Variant,
+    archive_of,
+    chat_of,
+    key_of,
+    pairs,
+    variants,
+)
 from benchmarks.settings.questions import SETS
 from benchmarks.settings.tables import write_tables
 from et_agent.answers import AnswerKind, instruction
@@ -24,11 +34,13 @@ from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.running import question_seed, record_of
 
+Chat = Literal["model", "plain"]
+
 _AT_ONCE: Final = 32
 
 
 def decode(
-    model: LanguageModel, items: Sequence[Item], variant: Variant, begun: Path
+    model: LanguageModel, items: Sequence[Item], variant: Variant, chat: Chat, begun: Path
 ) -> list[QuestionRecord]:
     """Decode questions under a setting, in shared batches.
 
@@ -36,6 +48,7 @@ def decode(
         model: A loaded model.
         items: The questions.
         variant: The setting.
+        chat: The style of the prompts.
         begun: Keeps each question as it ends, so that a later call goes on. Lines of JSON.
     """
     ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
@@ -53,6 +66,7 @@ def decode(
                 _asked(item, variant),
                 decoder=variant.decoder,
                 system_prompt=variant.system_prompt,
+                chat=chat,
                 kind=item.kind,
                 seed=question_seed(0, item),
                 calibrator=None,
@@ -76,7 +90,9 @@ def _asked(item: Item, variant: Variant) -> Any:
     return [*turns, {"role": "user", "content": item.question}] if turns else item.question
 
 
-def _config(model: LanguageModel, group: str, variant: Variant, kinds: set[str]) -> dict[str, Any]:
+def _config(
+    model: LanguageModel, group: str, variant: Variant, chat: Chat, kinds: set[str]
+) -> dict[str, Any]:
     """What `Fingerprint.of_run` reads."""
     own = {kind: instruction(AnswerKind(kind)) for kind in sorted(kinds)}
     return {
@@ -84,7 +100,7 @@ def _config(model: LanguageModel, group: str, variant: Variant, kinds: set[str])
         "model": {"name": model.info.name, "fingerprint": model.info.fingerprint},
         "seed": 0,
         "system_prompt": variant.system_prompt,
-        "chat": "model",
+        "chat": chat,
         "instructions": own if variant.system_prompt is None else None,
         "decoder": described(variant.decoder),
         "library": model.info.library,
@@ -124,13 +140,14 @@ def main() -> None:
             continue
         with load_model(name) as model:
             for group, which in wanted:
-                variant, items = variants(LEAVES[name])[which], SETS[group]()
+                variant, items, chat = variants(LEAVES[name])[which], SETS[group](), chat_of(name)
                 if which not in WHOLE:
                     items = items[::2]
                 key = key_of(group, which)
                 begun = archive.path.with_name(f".{name}-{key.replace('/', '-')}.jsonl")
-                records = decode(model, items, variant, begun)
-                config = _config(model, group, variant, {item.kind.value for item in items})
+                records = decode(model, items, variant, chat, begun)
+                kinds = {item.kind.value for item in items}
+                config = _config(model, group, variant, chat, kinds)
                 run = ArchivedRun(key, config, records, len(records))
                 archive.put({key: run})
                 begun.unlink()
