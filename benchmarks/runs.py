@@ -43,7 +43,12 @@ from et_agent.evaluation.store import RunInfo, RunStore
 RESULTS: Final = Path(__file__).parent / "results" / "runs"
 SAMPLE_SEED: Final = 0
 SMALL, LARGER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
-PARAMETERS: Final = {SMALL: 630_167_424, LARGER: 1_777_088_000, "smollm2-135m": 134_515_008}
+PARAMETERS: Final = {
+    SMALL: 630_167_424,
+    LARGER: 1_777_088_000,
+    "smollm2-135m": 134_515_008,
+    "gemma-3-270m": 268_098_176,
+}
 """Weights of the models, as llama.cpp counts them."""
 
 
