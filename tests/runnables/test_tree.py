@@ -234,4 +234,4 @@ def test_the_kind_is_an_enum(model: ScriptedModel) -> None:
 def test_a_calibrator_that_is_no_json_is_refused() -> None:
     for calibrator in ({("a",): 1}, {"a": {1, 2}}, {"a": float("nan")}, {"a": "\ud800"}, {"a": 1}):
         with pytest.raises(SettingsError):
-            EntropyTreeRunnable(calibrator=calibrator)  # type: ignore[arg-type]
+            EntropyTreeRunnable(calibrator=calibrator)
