@@ -16,7 +16,6 @@ import difflib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,7 +25,7 @@ from pydantic import Field, ValidationError
 from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.storage import config_file, locked, read_regular, write_atomically
-from et_agent.validation import Frozen, explained
+from et_agent.validation import Frozen, explained, parsed_toml
 
 __all__ = [
     "VARIABLES",
@@ -228,8 +227,8 @@ def _lines() -> list[str]:
 
 def _parsed(lines: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
+        return parsed_toml("\n".join(lines))
+    except ValueError as error:
         raise SettingsError(
             f"{config_file()} is not TOML: {error}. Correct or delete it."
         ) from None

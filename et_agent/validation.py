@@ -6,6 +6,7 @@ deep and how large it may be.
 
 import json
 import math
+import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ __all__ = [
     "Record",
     "explained",
     "parsed_json",
+    "parsed_toml",
     "plain_json",
     "shown",
     "text_fault",
@@ -109,6 +111,18 @@ def parsed_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def parsed_toml(text: str) -> dict[str, Any]:
+    """Read TOML that somebody else wrote.
+
+    Raises:
+        ValueError: It is not TOML, has a number of too many digits, or is nested too deeply to be read.
+    """
+    try:
+        return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

@@ -1,8 +1,8 @@
 """Signs that a text from outside speaks to the model: orders, fake turns and calls, a given answer.
 
-Passages and results of tools are to inform. Small models also do what such a text tells them, and are
-sure of it (docs/reliability.md), which no statistic of the tree shows. The signs are therefore read off
-the texts. They are a list of what is usual: an order in other words, or a false statement, has none.
+Passages and results of tools are to inform. Small models also do what such a text tells them
+(docs/reliability.md), and no confidence was fitted on that. The signs are therefore read off the texts.
+They are a list of what is usual: an order in other words, or a false statement, has none.
 """
 
 import re

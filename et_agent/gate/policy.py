@@ -1,7 +1,6 @@
 """The policy of a gate: what it does at which confidence."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
@@ -22,7 +21,7 @@ from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
 from et_agent.results import CalibrationReport, CalibrationSource
-from et_agent.validation import LONGEST, explained
+from et_agent.validation import LONGEST, explained, parsed_toml
 
 __all__ = ["GatePolicy"]
 
@@ -241,14 +240,10 @@ class GatePolicy(BaseModel):
                 (see the constructor).
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number of many digits
+            values = parsed_toml(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as error:  # not UTF-8, or not TOML
             reason = getattr(error, "strerror", None) or error
             raise PolicyError(f"the policy {path} cannot be read: {reason}") from error
-        except RecursionError as error:
-            raise PolicyError(
-                f"the policy {path} cannot be read: it is nested too deeply"
-            ) from error
         inner = values.pop("gate", None)
         if inner is None:
             return cls._read(values, f"the policy {path}")
