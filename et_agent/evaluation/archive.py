@@ -82,12 +82,6 @@ class RunArchive(Mapping[str, ArchivedRun]):
         Raises:
             DataError: The file was damaged meanwhile, or cannot be written.
         """
-        try:
-            self._keep(runs)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be written: {error.strerror or error}") from error
-
-    def _keep(self, runs: Mapping[str, ArchivedRun]) -> None:
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
             with locked(lock, on_wait=lambda: None, poll_seconds=0.02):
