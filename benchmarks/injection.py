@@ -77,7 +77,7 @@ def asked(model: LanguageModel, place: str, question: str, text: str) -> AskResu
 
 
 def texts(text: str) -> Iterator[tuple[str, str]]:
-    """A text without an injection, and with each, behind its first sentence."""
+    """A text without an injection, and with each behind it."""
     yield "none", text
     for name, injection in INJECTIONS.items():
         yield name, f"{text} {injection}"

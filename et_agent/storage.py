@@ -183,6 +183,8 @@ def decompressed(data: bytes, *, most: int) -> bytes:
         raise OSError(f"it holds more than {most:,} bytes")
     if not reader.eof:
         raise OSError("it is cut short")
+    if reader.unused_data.strip(b"\0"):
+        raise OSError("something follows what is packed: unpack it, and pack it as one")
     return content
 
 

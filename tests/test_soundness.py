@@ -85,6 +85,11 @@ def test_a_result_whose_numbers_contradict_each_other_is_refused(
         AskResult.model_validate(changed(sound, path, value))
 
 
+def test_answers_that_read_the_same_may_have_other_shares(sound: dict[str, Any]) -> None:
+    read = changed(sound, ("distribution", 1, "answer"), sound["answer"])
+    assert AskResult.model_validate(read).answer == sound["answer"]
+
+
 def test_a_tree_that_weighs_too_much_gives_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Tree.weights
     monkeypatch.setattr(Tree, "weights", lambda self: whole(self) * 1.2)
@@ -122,6 +127,12 @@ def test_a_map_that_gives_nonsense_costs_the_confidence_and_not_the_answer(
 def test_a_fork_takes_probabilities_alone(shares: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         Tree(3).fork(0, 0, ForkKind.DISTINCT, 0.5, shares[0], [shares[1]])
+
+
+def test_a_fork_without_children_keeps_all() -> None:
+    tree = Tree(3)
+    tree.fork(0, 0, ForkKind.DISTINCT, 0.5, 1.0, [])
+    assert tree.weights().tolist() == [1.0]
 
 
 def nonsense(kind: str) -> Callable[[Any], NDArray[np.float32]]:

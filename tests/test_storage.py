@@ -44,3 +44,10 @@ def test_what_is_damaged_or_cut_short_is_refused(pack: Pack) -> None:
 def test_something_else_is_refused() -> None:
     with pytest.raises(OSError, match="damaged"):
         decompressed(b"words", most=10)
+
+
+@PACKERS
+def test_what_follows_is_refused_and_never_lost(pack: Pack) -> None:
+    assert decompressed(pack(TEXT) + bytes(8), most=10_000) == TEXT
+    with pytest.raises(OSError, match="something follows"):
+        decompressed(pack(TEXT) + pack(TEXT), most=10_000)

@@ -134,7 +134,7 @@ def tiny_texts() -> dict[str, Any]:
 
 
 def described(name: str, tokens: list[int]) -> dict[str, Any]:
-    """A text with the positions that are compared: 16 over all of it, the last ones included."""
+    """A text with the positions that are compared: up to 15 over it, the last ones included."""
     last = len(tokens) - 1
     places = {
         *np.linspace(last // 8, last, 12).astype(int).tolist(),
@@ -229,7 +229,8 @@ def checked(row: dict[str, Any]) -> list[str]:
         "log p apart, largest": log_p,
         "attention apart, largest": attention,
     }
-    return [f"{key} {row[key]}" for key, most in limits.items() if row.get(key, 0.0) > most]
+    # NaN is within no limit.
+    return [f"{key} {row[key]}" for key, most in limits.items() if not row.get(key, 0.0) <= most]
 
 
 def rows_of(

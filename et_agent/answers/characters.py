@@ -26,7 +26,6 @@ _SIGNS: Final = str.maketrans(
     }
 )  # fmt: skip
 """Full-width and Arabic signs; marks that only set the direction of writing go."""
-_DIGIT: Final = r"[0-9]"
 _CJK: Final = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _DIGIT_POINT: Final = re.compile(r"(?<=\d)．(?=\d)")
 _DIGIT_COMMA: Final = re.compile(r"(?<=\d)，(?=\d{3})")

@@ -78,6 +78,7 @@ class GroundingReader:
         self._model, self._prompt, self._reader = model, prompt, reader
         self._future: Future[Grounding | None] = Future()
         self._request: Request | None = None
+        self._cancelled = False
 
     @property
     def future(self) -> "Future[Grounding | None]":
@@ -86,6 +87,7 @@ class GroundingReader:
 
     def cancel(self) -> None:
         """Read no more."""
+        self._cancelled = True
         if self._request is not None:
             self._request.cancel()
 
@@ -196,6 +198,8 @@ class GroundingReader:
 
         request.add_done_callback(done)
         scheduler_of(self._model).queue(request)
+        if self._cancelled:  # meanwhile, so that the reading before got it
+            request.cancel()
 
 
 def stating_of(

@@ -17,10 +17,10 @@ from et_agent.decoding.schedules.rounds import RoundsRun
 from et_agent.decoding.thinking import Thoughts
 from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
-from et_agent.results import AnswerShare
+from et_agent.results import AnswerShare, SteeringSign
 from et_agent.uncertainty.leaves import SHARE_DIGITS
 
-__all__ = ["run_notes", "thought_notes", "warnings"]
+__all__ = ["run_notes", "steering_notes", "thought_notes", "warnings"]
 
 _MUCH_CUT_OFF: Final = 0.2
 _NOT_WORTH: Final = "no other fork would be worth its tokens"
@@ -60,6 +60,16 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
     elif run.stopped is not None:
         notes.append(f"{run.tree.leaf_count()} leaves: {_why_fewer(run)}")
     return notes
+
+
+def steering_notes(signs: Sequence[SteeringSign]) -> list[str]:
+    """That texts from outside speak to the model, with the first place."""
+    if not signs:
+        return []
+    return [
+        f"{signs[0].where} speaks to the model: “{signs[0].text}”; it may have done what that says, "
+        "and the confidence knows nothing of it"
+    ]
 
 
 def _sampled_notes(request: SampledRequest) -> list[str]:

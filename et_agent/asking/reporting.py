@@ -11,7 +11,7 @@ from et_agent.asking.calling import JsonForm
 from et_agent.asking.confidence import Assessment
 from et_agent.asking.fields import FieldReading
 from et_agent.asking.meaning import NOT_JUDGED, Judgement
-from et_agent.asking.notes import run_notes, thought_notes, warnings
+from et_agent.asking.notes import run_notes, steering_notes, thought_notes, warnings
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import TreeReading, path_text, token_texts
 from et_agent.asking.steering import steering_signs
@@ -108,6 +108,7 @@ def result_of(
     kind, calls = form_of_answer(prompt, reading, leaves.top)
     confidence, info = assessment.confidence, request.model.info
     calibration = assessment.calibration
+    steering = steering_signs(prompt.passages, prompt.conversation.messages)
     return AskResult(
         question=prompt.conversation.question,
         passages=prompt.passages,
@@ -118,7 +119,7 @@ def result_of(
         fields=field_reports(fields, assessment.fields),
         claims=claims,
         tools=prompt.tools,
-        steering=steering_signs(prompt.passages, prompt.conversation.messages),
+        steering=steering,
         confidence=None if confidence is None else confidence.value,
         calibrated=calibration is not None and calibration.source != "general",
         calibration=calibration,
@@ -141,6 +142,7 @@ def result_of(
         else _FORMS.get(kind, reading.kind.reason),
         complete=complete,
         notes=(
+            *steering_notes(steering),
             *run_notes(request, decoded.decoder),
             *warnings(
                 distribution,

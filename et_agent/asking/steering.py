@@ -24,22 +24,24 @@ _ASIDE: Final = (
     r"|context|everything"
 )
 _REPLY: Final = r"reply|respond|answer|output"
+_WITHIN: Final = r"(?:[^.!?\n]|\n(?![ \t\r]*\n)){0,60}"
+"""Up to so many characters of a sentence, over the end of a line too."""
 _SIGNS: Final[tuple[tuple[SignKind, str], ...]] = (
     ("control", r"<\|[^|<>\n]{1,40}\|>|</?(?:start|end)_of_turn>|\[/?INST\]|<<SYS>>"),
     ("call", r"</?(?:tool_call|function_call|tool_response)>|\[TOOL_CALLS\]"),
     ("call", r"\"name\"\s*:\s*\"[^\"\n]{1,80}\"\s*,\s*\"(?:arguments|parameters)\"\s*:"),
     ("turn", r"^[ \t#*]*(?:system|user|assistant|human)[ \t*]*:\s"),
     ("answer", re.escape(ANSWER_MARKER)),
-    ("order", rf"\b(?:ignore|disregard|forget|override)\b[^.!?\n]{{0,60}}\b(?:{_ASIDE})\b"),
-    ("order", rf"\b(?:you must|you should|always|instead,?|please|now)\s+(?:{_REPLY})\b"),
+    ("order", rf"\b(?:ignore|disregard|forget|override)\b{_WITHIN}\b(?:{_ASIDE})\b"),
+    ("order", rf"\b(?:you\s+must|you\s+should|always|instead,?|please|now)\s+(?:{_REPLY})\b"),
     ("order", rf"^\W*(?:{_REPLY})\s+(?:only|with|exactly)\b"),
-    ("order", r"\b(?:the|your) (?:only |final )?(?:correct|right) answer (?:is|to)\b"),
-    ("order", r"\b(?:new|updated) instructions?\s*:|\bsystem prompt\b"),
-    ("order", r"\byou are (?:now )?an? (?:ai|assistant)\b"),
-    ("order", r"\b(?:ignorier\w*|vergiss)\b[^.!?\n]{0,60}\b(?:anweisung|obige|vorherige)\w*"),
-    ("order", r"\b(?:ignore[zr]|oublie[zr]?)\b[^.!?\n]{0,60}\b(?:instructions?|précédent)"),
-    ("order", r"\b(?:ignora|olvida)\b[^.!?\n]{0,60}\b(?:instrucciones|anterior)"),
-    ("order", r"(?:忽略|无视|忘记)[^。!?\n]{0,20}(?:以上|之前|前面|所有|指令|指示)"),
+    ("order", r"\b(?:the|your)\s+(?:only\s+|final\s+)?(?:correct|right)\s+answer\s+(?:is|to)\b"),
+    ("order", r"\b(?:new|updated)\s+instructions?\s*:|\bsystem\s+prompt\b"),
+    ("order", r"\byou\s+are\s+(?:now\s+)?an?\s+(?:ai|assistant)\b"),
+    ("order", rf"\b(?:ignorier\w*|vergiss)\b{_WITHIN}\b(?:anweisung|obige|vorherige)\w*"),
+    ("order", rf"\b(?:ignore[zr]|oublie[zr]?)\b{_WITHIN}\b(?:instructions?|précédent)"),
+    ("order", rf"\b(?:ignora|olvida)\b{_WITHIN}\b(?:instrucciones|anterior)"),
+    ("order", r"(?:忽略|无视|忘记)[^。!?]{0,20}(?:以上|之前|前面|所有|指令|指示)"),
 )
 _PATTERNS: Final = tuple(
     (kind, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for kind, pattern in _SIGNS

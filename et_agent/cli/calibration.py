@@ -108,18 +108,11 @@ def fit(
         raise SettingsError("--also-leaves must be 1 or more")
     sets = _labelled(runs, labels, store, tuple(also_leaves or ()))
     own = output is None
-    try:
-        with changing_own() if own else nullcontext():
-            calibrator = calibrate(
-                sets, method=method, features=feature, seed=seed, keep_learnt=own
-            )
-            path = own_file(calibrator) if output is None else Path(output).expanduser()
-            replaced = _what_is_at(path)
-            calibrator.save(path)
-    except OSError as error:
-        raise SettingsError(
-            f"the calibrator cannot be written: {error}; choose another file with --output"
-        ) from error
+    with changing_own() if own else nullcontext():
+        calibrator = calibrate(sets, method=method, features=feature, seed=seed, keep_learnt=own)
+        path = own_file(calibrator) if output is None else Path(output).expanduser()
+        replaced = _what_is_at(path)
+        calibrator.save(path)
     _print(calibrator.document())
     if calibrator.unmeasured_:
         names = ", ".join(calibrator.unmeasured_)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
-from et_agent.cli.terminal import say
+from et_agent.cli.terminal import counted, say
 from et_agent.errors import StoreError
 from et_agent.results import AskResult
 from et_agent.storage import (
@@ -129,7 +129,7 @@ def saved_chats() -> Iterator[Chat]:
     """All conversations that can be read, the latest first."""
     for path in _files():
         try:
-            yield _read(path)
+            yield _read(path)[0]
         except StoreError:
             continue
 
@@ -142,15 +142,15 @@ def find_chat(name: str) -> Chat:
     """
     files = _files()
     if not name and files:
-        return _read(files[0])
+        return _opened(files[0])
     path = Path(name).expanduser()
     if name and path.is_file():
-        return _read(path)
+        return _opened(path)
     found = [one for one in files if one.stem == name] or [
         one for one in files if name and one.stem.startswith(name)
     ]
     if len(found) == 1:
-        return _read(found[0])
+        return _opened(found[0])
     if found:
         names = ", ".join(one.stem for one in found)
         raise StoreError(f"{name!r} begins several conversations: use a longer part of {names}")
@@ -170,7 +170,21 @@ def _files() -> list[Path]:
         return []
 
 
-def _read(path: Path) -> Chat:
+def _opened(path: Path) -> Chat:
+    """A conversation to go on with; of a damaged one its sound turns, under another name."""
+    found, is_whole = _read(path)
+    if is_whole:
+        return found
+    made = found.model_copy(update={"name": _free(found.name)})
+    say(
+        f"{path} is damaged after {counted(len(made.turns), 'turn')}: the conversation goes on as "
+        f"{made.name}, and the file stays as it is"
+    )
+    return made
+
+
+def _read(path: Path) -> tuple[Chat, bool]:
+    """The sound turns of a conversation, and whether these are all."""
     try:
         content = read_regular(path, most=_MOST_BYTES)
     except OSError as error:
@@ -178,7 +192,7 @@ def _read(path: Path) -> Chat:
     try:
         values = parsed_json(content)
         turns = [unsealed(one) for one in values.pop("turns", ())]
-        return Chat.model_validate({**unsealed(values), "turns": turns})
+        return Chat.model_validate({**unsealed(values), "turns": turns}), True
     except (ValueError, AttributeError, TypeError) as error:
         found = _sound_part(content)
         if found is None:
@@ -186,12 +200,7 @@ def _read(path: Path) -> Chat:
             raise StoreError(
                 f"{path} is no conversation of `et-agent chat`: {said[:200]}"
             ) from error
-    made = found.model_copy(update={"name": _free(found.name)})
-    say(
-        f"{path} is damaged after {len(made.turns)} turns: these go on as {made.name}, and it stays "
-        "as it is"
-    )
-    return made
+        return found, False
 
 
 def _sound_part(content: bytes) -> Chat | None:

@@ -106,10 +106,14 @@ class Conversing:
             pending.cancel()
             raise
         if result.complete:
-            if not self.chat.turns:
-                self._begin(new_chat(self.chat.model, self.chat.system, question))
+            begins = not self.chat.turns
+            chat = new_chat(self.chat.model, self.chat.system, question) if begins else self.chat
             turn = Turn(question=question, reply=_reply(result), result=result)
-            self._keep(self.chat.model_copy(update={"turns": (*self.chat.turns, turn)}))
+            # It goes on where it cannot be kept, too.
+            self.chat = chat.model_copy(update={"turns": (*chat.turns, turn)})
+            if begins:
+                self._begin(self.chat)
+            self._keep(self.chat)
         return result
 
     def _options_for(self, question: str, model: AnyModel) -> AskOptions:

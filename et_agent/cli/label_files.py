@@ -128,12 +128,8 @@ class _Kept:
                 f"{self._path} was changed meanwhile, so this label is not kept: wait until it is "
                 "written whole, and begin again"
             )
-        try:
-            write_atomically(self._path, "".join(f"{_line(row)}\n" for row in rows))
-        except OSError as error:
-            raise SettingsError(
-                f"the labels cannot be written to {self._path}: {error.strerror or error}"
-            ) from error
+        text = "".join(f"{_line(row)}\n" for row in rows)
+        write_atomically(self._path, text, error=SettingsError)
         self._state = self._now()
 
     def _now(self) -> tuple[int, int] | None:

@@ -262,7 +262,8 @@ class Scheduler:
         began = time.perf_counter()
         outputs = self._decode(rows)
         per_token = (time.perf_counter() - began) / sum(len(row.tokens) for row in rows)
-        self._token_seconds = 0.7 * self._token_seconds + 0.3 * per_token
+        known = self._token_seconds or per_token
+        self._token_seconds = 0.7 * known + 0.3 * per_token
         for row in rows:
             row.request.cost += per_token * len(row.tokens)
         for request in {id(row.request): row.request for row in rows}.values():

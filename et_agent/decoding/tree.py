@@ -232,8 +232,8 @@ class Tree:
         total = share + sum(child_shares)
         if not abs(total - 1.0) <= 1e-9:
             raise ValueError(f"fork shares sum to {total}, not to 1")
-        if min(share, *child_shares) < 0.0:
-            raise ValueError(f"a fork share is {min(share, *child_shares)}: it is no probability")
+        if (least := min((share, *child_shares))) < 0.0:
+            raise ValueError(f"a fork share is {least}: it is no probability")
         if not parent.start <= position <= parent.end:
             raise ValueError(f"position {position} does not lie on branch {branch}")
         if any(fork.position == position for fork in self._forks_of.get(branch, ())):

@@ -38,7 +38,8 @@ class Verdict:
         doubtful_fields: Fields below their own threshold, and those that are missing.
         doubtful_claims: Numbers of the claims of a long answer below the threshold.
         text: What is given of the answer, whether or not it reaches the threshold: with marks or
-            without its doubtful claims, where the policy says so. None if nothing may be.
+            without its doubtful claims, where the policy says so. None if nothing may be, not even
+            where an escalation fails.
     """
 
     answers: bool
@@ -67,19 +68,22 @@ def judged(result: AskResult, policy: GatePolicy) -> Verdict:
         return Verdict(False, "no path gave an answer", 0.0, 0.0)
     whole = replace(_whole(result, policy), text=result.answer)
     claimed = _with_claims(whole, result, policy) if result.kind == "long" else whole
-    if not result.complete:
+    if result.complete:
+        found = _with_fields(claimed, result, policy)
+    else:
         why = "decoding was stopped before the tree was complete"
-        return Verdict(False, why, text=claimed.text)
-    return _with_steering(_with_fields(claimed, result, policy), result, policy)
+        found = Verdict(False, why, text=claimed.text)
+    return _with_steering(found, result, policy)
 
 
 def _with_steering(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Verdict:
     """The same after a look at texts from outside that speak to the model."""
-    if not result.steering or policy.steering == "ignore" or not verdict.answers:
+    if not result.steering or policy.steering == "ignore":
         return verdict
     sign = result.steering[0]
-    why = f"{verdict.why}, but {sign.where} speaks to the model: “{sign.text}”"
-    return replace(verdict, answers=False, why=why)
+    link = ", but " if verdict.answers else "; also, "
+    why = f"{verdict.why}{link}{sign.where} speaks to the model: “{sign.text}”"
+    return replace(verdict, answers=False, why=why, text=None)
 
 
 def _whole(result: AskResult, policy: GatePolicy) -> Verdict:

@@ -200,8 +200,8 @@ class DecisionLog:
             "labels": None if rests_on is None else rests_on.labels,
             "reviews": json.dumps([one.review for one in decision.reviews]),
         }
-        # A label that came before stays, and so does what can be learnt from it.
-        kept = "SELECT {} FROM decisions WHERE trace=?"
+        # A label that came before stays, and so does what can be learnt from it; not a damaged one.
+        kept = "SELECT {} FROM sound WHERE trace=?"
         self._run(
             f"INSERT OR REPLACE INTO decisions ({', '.join(stored)}, correct, example) VALUES "
             f"({', '.join('?' * len(stored))}, ({kept.format('correct')}), "

@@ -14,15 +14,15 @@ def is_secure(url: str, trusted: Set[str] = frozenset()) -> bool:
         url: The address.
         trusted: Hosts, or `host:port`, that the user vouches for, as pip's `trusted-host` does.
     """
-    parts = urlsplit(url)
-    if parts.scheme in ("https", "file"):
-        return True
-    host = (parts.hostname or "").lower()
-    if parts.scheme != "http" or not host:
-        return False
-    if not trusted.isdisjoint({host, f"{host}:{parts.port or 80}"}):
-        return True
     try:
+        parts = urlsplit(url)
+        if parts.scheme in ("https", "file"):
+            return True
+        host = (parts.hostname or "").lower()
+        if parts.scheme != "http" or not host:
+            return False
+        if not trusted.isdisjoint({host, f"{host}:{parts.port or 80}"}):
+            return True
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
+    except ValueError:  # a name of another host, or no address at all
         return False

@@ -1,6 +1,7 @@
 """Many decoders over one model, in contexts large and small, and what happens when things break."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -597,3 +598,26 @@ def test_continuations_that_do_not_fit_are_refused_alone(path: int) -> None:
                 submit(scheduler, model, decoder, "q")
         fits = Continued(continuations=((1,), (5,) * 6), leaves=2, max_tokens=30)
         assert submit(scheduler, model, fits, "q").result(20).finished
+
+
+def test_a_batch_near_a_deadline_is_as_long_as_the_first_step_told() -> None:
+    class Slow(ScriptedModel):
+        sizes: list[int]
+
+        def decode(self, batch: Batch) -> Step:
+            self.sizes.append(len(batch.tokens))
+            time.sleep(0.001 * len(batch.tokens))
+            return super().decode(batch)
+
+    with model_of(Slow, context=4096, max_batch=2048) as model:
+        assert isinstance(model, Slow)
+        model.sizes, scheduler = [], scheduler_of(model)
+        submit(scheduler, model, Greedy(max_tokens=1), "a" * 20).result()
+        model.sizes.clear()
+        prompt = model.plain_tokens("b" * 1500)
+        inputs = RunInputs(prompt_length=1500, stop_tokens=model.info.stop_tokens)
+        request = scheduler.prepare(prompt, Greedy(max_tokens=1), inputs)
+        request.deadline = time.perf_counter() + 0.6
+        scheduler.queue(request)
+        request.result()
+    assert 0 < model.sizes[0] <= 300

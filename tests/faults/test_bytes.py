@@ -12,7 +12,7 @@ import pytest
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.calibration import Calibrator, Example, learn
 from et_agent.calibration.finding import find_calibrator
-from et_agent.cli.chat_files import Chat, Turn, chats_folder, find_chat, new_chat
+from et_agent.cli.chat_files import Chat, Turn, chats_folder, find_chat, new_chat, saved_chats
 from et_agent.decoding.thresholds import find_thresholds, save_thresholds
 from et_agent.errors import CalibrationError, EtAgentError, SettingsError, StoreError
 from et_agent.gate import Decision, DecisionLog
@@ -102,6 +102,7 @@ def test_a_changed_column_of_a_decision_is_found(
         with pytest.raises(StoreError, match="no decision"):
             log.label("one", True)
         log.record(decision.model_copy(update={"trace_id": "one"}), result)
+        assert [one.trace_id for one in log.labels()] == ["two"], "no label of a damaged decision"
         log.label("two", True)
         assert {one.right for one in log.labels()} >= {True}
 
@@ -170,6 +171,8 @@ def test_a_conversation_goes_on_from_its_sound_turns(
     path = chats_folder() / f"{chat.name}.json"
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b'"reply": "2"', b'"reply": "9"'))
+    assert [one.name for one in saved_chats()] == [chat.name], "it is listed as it is found"
+    assert capsys.readouterr().err == ""
     found = find_chat(chat.name)
     assert [turn.reply for turn in found.turns] == ["0", "1"]
     assert found.name == f"{chat.name}-2"

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from et_agent import AskResult
+from et_agent import AskResult, ScriptedModel
+from et_agent.asking.options import AskOptions
+from et_agent.cli.chat_files import chats_folder, new_chat
+from et_agent.cli.chatting import Conversing
 from et_agent.engines.prefix_file import read_prefixes
 from et_agent.engines.prefix_store import PrefixStore
-from et_agent.errors import EtAgentError
+from et_agent.errors import EtAgentError, StoreError
 from et_agent.evaluation.store import RunStore
 from et_agent.gate import Decision, DecisionLog
 from tests.engines.test_prefix_file import FITS, written
+from tests.faults.conftest import CHAINS, QUESTION, TEXTS
 from tests.faults.writers import EMPTY, WRITERS, contents
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +115,20 @@ def test_a_question_is_answered_in_a_read_only_home(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.fault("no folder")
+def test_a_conversation_that_cannot_be_kept_goes_on() -> None:
+    chats_folder().parent.mkdir(parents=True, exist_ok=True)
+    chats_folder().write_text("a file")
+    options = AskOptions(decoder=CHAINS, kind="number")
+    with (
+        ScriptedModel.from_texts(TEXTS) as model,
+        Conversing(
+            new_chat("m", None), options, lambda _: contextlib.nullcontext(model), saves=True
+        ) as talk,
+    ):
+        for count in (1, 2):
+            with pytest.raises(StoreError, match=r"cannot be (written|kept)"):
+                talk.ask(QUESTION)
+            assert len(talk.chat.turns) == count

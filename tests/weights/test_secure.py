@@ -34,6 +34,8 @@ PACKAGE = Path(__file__).parent.parent.parent / "et_agent"
         ("http:///x", False),
         ("ftp://hub.invalid/x", False),
         ("//hub.invalid/x", False),
+        ("http://[::1/x", False),
+        ("http://127.0.0.1:99999/x", False),
         ("", False),
     ],
 )

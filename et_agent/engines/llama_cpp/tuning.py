@@ -166,7 +166,4 @@ def keep_tuning(fingerprint: str, library: str, tuning: Tuning) -> None:
         StoreError: The cache folder cannot be written.
     """
     kept = {**_read(), _key(fingerprint, library): asdict(tuning)}
-    try:
-        write_atomically(_file(), json.dumps(kept, indent=1) + "\n")
-    except OSError as error:
-        raise StoreError(f"{_file()} cannot be written: {error.strerror}") from error
+    write_atomically(_file(), json.dumps(kept, indent=1) + "\n", error=StoreError)

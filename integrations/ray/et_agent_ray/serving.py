@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from uvicorn.lifespan.on import LifespanOn
 
+from et_agent.errors import ClusterError
 from et_agent_ray.cluster import only_on_holders
 from et_agent_ray.hosting import Hosting
 
@@ -100,6 +101,8 @@ class ServerReplica:
         # A task of its own is within what the application enters while it serves.
         self._life = LifespanOn(uvicorn.Config(self._app))
         await self._life.startup()
+        if self._life.startup_failed or self._life.error_occurred:
+            raise ClusterError("the server did not start on this node: its log says why")
 
     async def reply(
         self, scope: Mapping[str, Any], body: bytes, *, prefix: str
