@@ -119,7 +119,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("served")
-class _Served(_Standard):
+class _Served:
     url = ""
 
     @property

@@ -21,7 +21,9 @@ def result_with(answer: str, confidence: float | None, question: str = "How many
     """A result that a tree gave, with a confidence as a calibrator would give it."""
     with ScriptedModel.from_texts({"The answer is 4.": 0.7, "The answer is 5.": 0.3}) as model:
         result = ask(model, question, decoder=MultiChain(leaves=4), kind="number", calibrator=None)
-    update: dict[str, Any] = {"answer": answer, "confidence": confidence}
+    first, *others = result.distribution
+    said = (first.model_copy(update={"answer": answer}), *others)
+    update: dict[str, Any] = {"answer": answer, "confidence": confidence, "distribution": said}
     if confidence is not None:
         own = CalibrationReport(source="own", labels=99, interval=(confidence, confidence))
         update |= {"calibrated": True, "calibration": own}
@@ -49,10 +51,13 @@ def calls(confidence: float | None, *wanted: Call, others: Sequence[Call] = ()) 
         for number, (name, args) in enumerate(wanted)
     ]
     result = result_with(written(*wanted), confidence)
-    share = result.distribution[0]
     said = [written(*wanted), *map(written, others), None, "Who knows?"]
-    distribution = tuple(share.model_copy(update={"answer": one}) for one in said)
-    result = result.model_copy(update={"kind": "tool_call", "distribution": distribution})
+    share = {"share": 1 / len(said), "share_by_count": 1 / len(said)}
+    distribution = tuple(
+        result.distribution[0].model_copy(update={"answer": one, **share}) for one in said
+    )
+    changes = {"kind": "tool_call", "distribution": distribution, "share": share["share"]}
+    result = result.model_copy(update=changes)
     return AIMessage("", tool_calls=made, response_metadata={METADATA_KEY: metadata_of(result)})
 
 

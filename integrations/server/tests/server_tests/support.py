@@ -60,12 +60,12 @@ class Served:
         return self.app.state.et_agent
 
     def chat(self, **fields: Any) -> httpx.Response:
-        body = {"model": "scripted", "messages": MESSAGES, **fields}
+        body = {"model": "scripted", "messages": MESSAGES, "seed": 1, **fields}
         return self.client.post("/v1/chat/completions", json=body)
 
     def events(self, path: str = "/v1/chat/completions", **fields: Any) -> list[dict[str, Any]]:
         """The JSON of a stream's events; it has to end with [DONE]."""
-        body = {"model": "scripted", "messages": MESSAGES, "stream": True, **fields}
+        body = {"model": "scripted", "messages": MESSAGES, "seed": 1, "stream": True, **fields}
         if path.endswith("/v1/completions"):
             body.pop("messages")
         with self.client.stream("POST", path, json=body) as response:
