@@ -19,7 +19,7 @@ LOCK: Final = ROOT / "requirements.lock"
 TABLE: Final = ROOT / "docs" / "licences.md"
 BILL: Final = ROOT / "docs" / "sbom.cdx.json"
 OWN: Final = re.compile(r"et-agent \(pyproject\.toml(?::(\w+))?\)")
-NEEDED: Final = {"runtime": "use", "build": "set-up", "dev": "development"}
+NEEDED: Final = {"runtime": "use", "build": "set-up", "dev": "development", "docs": "documents"}
 
 VENDOR: Final = "et_agent/pages/vendor"
 NOT_TOLD: Final = "not told"

@@ -67,8 +67,8 @@ def test_only_the_last_replies_are_remembered(serve: Serve) -> None:
 
 def test_a_reply_from_before_a_restart_can_be_labelled(serve: Serve) -> None:
     before = serve(ScriptedModel.from_texts(TEXTS))
-    plain, gated = before.chat(), before.chat(model="scripted:gated")
-    streamed = before.events()[-1]["id"]
+    plain, gated = before.chat(seed=1), before.chat(model="scripted:gated", seed=2)
+    streamed = before.events(seed=3)[-1]["id"]
     before.stop()
     after = serve(ScriptedModel.from_texts(TEXTS))
     for number in (plain.json()["id"], gated.json()["id"], streamed):
