@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.decoding.thresholds import Thresholds, thresholds_folder
+from et_agent.decoding.thresholds import Thresholds, find_thresholds, thresholds_folder
 from tests.cli.conftest import Install, Run
 
 
@@ -21,7 +21,9 @@ def test_pilot_is_saved_and_found(run: Run, install: Install, questions: str) ->
     assert "entropy (nats)" in shown.out
     saved = thresholds_folder() / f"{model.info.fingerprint}.json"
     assert f"saved: {saved}" in shown.out
-    assert Thresholds.model_validate_json(saved.read_text("utf-8")).source == "pilot.txt"
+    found = find_thresholds(model.info.fingerprint)
+    assert found is not None
+    assert found.source == "pilot.txt"
     install()
     assert run("ask", "--schedule", "online", "one?").code == 0
 

@@ -76,7 +76,7 @@ def test_a_write_that_fails_leaves_the_old_archive(
         raise OSError("No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="No space"):
         archive.put({"a": run("a", 3)})
     assert [one.name for one in tmp_path.iterdir()] == ["runs.jsonl.xz"]
     assert archive.path.read_bytes() == before
