@@ -177,8 +177,8 @@ def _changing() -> Iterator[None]:
             yield
     except OSError as error:
         raise SettingsError(
-            f"the settings cannot be written to {path}: {error.strerror}. Check its permissions, or "
-            "set ET_AGENT_CONFIG to another file."
+            f"the settings cannot be written to {path}: {error.strerror or error}. Check its "
+            "permissions, or set ET_AGENT_CONFIG to another file."
         ) from None
 
 

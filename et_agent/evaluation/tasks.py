@@ -14,6 +14,7 @@ from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
 from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding.base import DecoderSettings
+from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, ModelClosedError, QuestionError, StoreError
 from et_agent.evaluation.grading import is_right
@@ -128,6 +129,8 @@ class _Work:
     ) -> None:
         self._model, self._store = model, store
         self._options, self._until = options, until
+        most = model.info.max_pending if isinstance(model, LanguageModel) else None
+        self._at_once = min(_AT_ONCE, most or _AT_ONCE)
 
     def decode(
         self, waiting: Iterator[Task]
@@ -138,7 +141,7 @@ class _Work:
         failed: dict[Task, EtAgentError] = {}
         try:
             while True:
-                while not failed and len(pending) < _AT_ONCE and not self._is_late():
+                while not failed and len(pending) < self._at_once and not self._is_late():
                     if (task := next(waiting, None)) is None:
                         break
                     try:

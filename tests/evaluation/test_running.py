@@ -97,6 +97,15 @@ def test_a_question_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
     assert "context" in one.reason
 
 
+def test_no_more_is_asked_at_once_than_the_model_takes(tmp_path: Path) -> None:
+    with (
+        ScriptedModel.from_texts({"\\boxed{1}": 1.0}, max_pending=2) as model,
+        RunStore(tmp_path / "r.sqlite") as store,
+    ):
+        runs, skipped = evaluate(model, sums(5), DECODERS, store, data="sums")
+    assert ([run.questions for run in runs], list(skipped)) == ([5, 5], [])
+
+
 def test_unreadable_golds_are_told_before_anything_is_decoded(tmp_path: Path) -> None:
     bad = Item(id="bad", question="How many?", kind=AnswerKind.NUMBER, golds=("many",))
     with half_knowing_model() as model, RunStore(tmp_path / "r.sqlite") as store:
