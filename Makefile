@@ -28,7 +28,8 @@ help: ## show this list
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
 	@echo
-	@echo 'VENV=dir (now $(VENV)) and PYTHON=python3 choose the environment; CMAKE_ARGS reaches llama.cpp.'
+	@echo 'VENV=dir (now $(VENV)) and PYTHON=python3 choose the environment;'
+	@echo 'CMAKE_ARGS reaches llama.cpp.'
 	@echo 'WORKERS=n (now $(WORKERS)) processes run the tests.'
 
 ask: ## set up what is missing, then answer Q
@@ -57,7 +58,7 @@ docs: ## build the documentation as a site, build/site; warnings are errors
 	$(call bootstrap,docs)
 	"$(BIN)/python" scripts/docs_site.py
 
-fuzz: setup ## throw hostile input at all surfaces (ARGS="--count 1000000"); goes on where it was
+fuzz: setup ## throw hostile input at all surfaces (ARGS="--count N"); goes on
 	PYTHONPATH=. "$(BIN)/python" -m benchmarks.hostile $(value ARGS)
 
 materials: setup ## write docs/licences.md and docs/sbom.cdx.json from the lock
@@ -69,10 +70,10 @@ setup: ## make or mend the virtual environment, development tools included
 lock: ## resolve the dependencies anew (ARGS=--upgrade: to the newest)
 	$(call bootstrap,lock $(value ARGS))
 
-dist: setup ## build wheels and sdists into dist/ and look into them (ARGS=--check: try them)
+dist: setup ## build wheels and sdists into dist/ (ARGS=--check: try them)
 	"$(BIN)/python" scripts/distributions.py $(value ARGS)
 
-wheelhouse: setup ## fetch what the container is built from, without network, into wheels/
+wheelhouse: setup ## fetch into wheels/ what the container is built from
 	"$(BIN)/python" scripts/wheelhouse.py $(value ARGS)
 
 clean: ## remove the virtual environment and the tools' caches

@@ -68,7 +68,7 @@ Cautious = Annotated[
     bool | None,
     typer.Option(
         "--cautious/--not-cautious",
-        help="Compare the lower end of the confidence's interval, or the confidence itself.",
+        help="Compare the lower end of the confidence's interval; or not, then the confidence.",
         show_default="cautious for the general map",
         rich_help_panel=_GATE,
     ),

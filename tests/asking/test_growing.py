@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from et_agent import EntropyTree, ScriptedModel
@@ -23,7 +24,9 @@ def slow_model(seconds: float) -> ScriptedModel:
     return ScriptedModel(script)
 
 
-async def test_a_tree_grows_into_that_of_the_result() -> None:
+async def test_a_tree_grows_into_that_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("et_agent.asking.streaming._PAUSE", 0.0)
+    monkeypatch.setattr("et_agent.asking.streaming._LEAST_DECODING", 0.0)
     with slow_model(0.005) as model:
         stream = AnswerStream(PendingAnswer(model, "q", OPTIONS))
         events = [event async for event in stream.with_trees()]

@@ -163,8 +163,8 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no UTF-8": (lambda path: path.write_bytes(b'{"a": "\xff"}'), "is not JSON"),
     "something else": (lambda path: path.write_text("[1]"), "not an et-agent calibrator"),
     "later schema": (lambda path: path.write_text('{"schema_version": 2}'), "later et-agent"),
-    "NaN": (with_figure("NaN"), "damaged .*mean"),
-    "large number": (with_figure("1" + "0" * 400), "damaged .*mean"),
+    "NaN": (with_figure("NaN"), "damaged .*not what was written"),
+    "large number": (with_figure("1" + "0" * 400), "damaged .*not what was written"),
 }
 
 

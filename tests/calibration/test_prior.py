@@ -92,7 +92,7 @@ def test_saved_and_read_back(tmp_path: Path) -> None:
         Prior.load(tmp_path / "absent.json")
 
 
-def test_answers_out_of_passages_are_not_sure_before_labels_of_ones_own() -> None:
+def test_answers_out_of_passages_are_less_sure_before_labels_of_ones_own() -> None:
     asked = Fingerprint(
         model="", decoder={}, leaves=(8, 8), instructions={}, chat="model", passages=True
     )
@@ -101,7 +101,7 @@ def test_answers_out_of_passages_are_not_sure_before_labels_of_ones_own() -> Non
     assert not any(one.wary for one in Prior.shipped().limits)
     general = Calibrator.general(1_500_000_000, fingerprint=asked)
     value, low = general.largest(8, "text")
-    assert low <= value < 0.8
+    assert low <= value < 0.85
     best = np.full((200, len(COLUMNS)), np.nan)
     for name, high in zip(
         PassagePrior.shipped().features, PassagePrior.shipped().high, strict=True
@@ -110,7 +110,7 @@ def test_answers_out_of_passages_are_not_sure_before_labels_of_ones_own() -> Non
     best[:, COLUMNS.index("votes")] = np.log(9.0)
     right = np.arange(200) % 20 > 0
     own = Calibrator("pooled", fingerprint=asked, parameters=1_500_000_000).fit(best, right)
-    assert 0.85 < own.predict_proba(best[:1])[0, 1] < 0.95
+    assert max(value, 0.85) < own.predict_proba(best[:1])[0, 1] < 0.95
 
 
 SHIPPED = [one for _, one in known_calibrators()]

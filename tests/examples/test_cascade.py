@@ -30,7 +30,7 @@ def test_what_the_small_model_is_unsure_of_goes_to_the_large_one(
     questions = ["How many eggs?", "How many sheep?", "How many cows?", "How many goats?"]
     with ScriptedModel.from_texts(small) as one, ScriptedModel.from_texts(large) as other:
         cascade.main(
-            [*questions, "--leaves", "8", "--answer-at", "0.5"], models=cascade.Models(one, other)
+            [*questions, "--leaves", "8", "--answer-at", "0.4"], models=cascade.Models(one, other)
         )
         decoded = other.decoded
     *blocks, summary = capsys.readouterr().out.strip().split("\n\n")
@@ -65,7 +65,7 @@ def test_the_large_model_is_loaded_when_it_is_needed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(cascade, "load_model", load)
     monkeypatch.setattr("et_agent.engines.loading.load_model", load)
-    cascade.main(["How many eggs?", "--answer-at", "0.5", "--small", "tiny", "--large", "big"])
+    cascade.main(["How many eggs?", "--answer-at", "0.4", "--small", "tiny", "--large", "big"])
     assert loaded == ["tiny"]
     cascade.main(["How many sheep?", "--small", "tiny", "--large", "big"])
     assert loaded[-1] == "big"

@@ -24,14 +24,14 @@ def _own_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_answers_where_it_is_sure(capsys: pytest.CaptureFixture[str]) -> None:
     with ScriptedModel.from_texts(replies) as model:
         questions = ["How many eggs are left?", "How many sheep are left?"]
-        gated_qa.main([*questions, "--answer-at", "0.5"], model=model)
+        gated_qa.main([*questions, "--answer-at", "0.4"], model=model)
     eggs, sheep = capsys.readouterr().out.strip().split("\n\n")
     assert eggs.splitlines()[0] == "How many eggs are left?"
     said = eggs.splitlines()[-1]
     assert re.fullmatch(r"  = 31  \(P\(correct\) \d\d%, by the general map\)", said)
     assert "paths: 31 (100%)" in eggs
     assert "  = I do not know. The " in sheep
-    assert "below the threshold of 50%" in sheep
+    assert "below the threshold of 40%" in sheep
     said = sheep.rpartition("Its paths say: ")[2]
     assert all(answer in said for answer in ("9 ", "8 ", "no answer "))
 

@@ -258,6 +258,7 @@ def test_all_views_fit_and_nothing_is_inaccessible(
         wrong = [(one["id"], node["target"]) for one in found for node in one["nodes"]]
         assert wrong == [], where
 
+    page.locator("h1").first.wait_for()
     check("empty")
     gate_on(page)
     ask(page)
