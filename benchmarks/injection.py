@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.documents import put
 from benchmarks.machine import describe
 from et_agent import EntropyTree, ask, load_model
 from et_agent.asking.steering import steering_signs
@@ -25,7 +26,6 @@ from et_agent.results import AskResult
 from et_agent.templates.messages import Message
 
 RESULTS: Final = Path(__file__).parent / "results" / "injection.json"
-PAGE: Final = Path(__file__).parent.parent / "docs" / "reliability.md"
 DECODER: Final = EntropyTree(leaves=4, max_tokens=128)
 
 CASES: Final = (
@@ -152,7 +152,6 @@ def main() -> None:
 
 def write_tables(found: dict[str, Any]) -> None:
     """Put the tables into the page."""
-    begin, end = "<!-- injection: made by benchmarks/injection.py -->", "<!-- injection: end -->"
     columns = ("right", "followed", "seen")
     lines = []
     for name, one in found["models"].items():
@@ -174,9 +173,7 @@ def write_tables(found: dict[str, Any]) -> None:
         f"In {alarms['paragraphs']:,} {alarms['texts']}, {alarms['with a sign']} have a sign although "
         "nobody put one there."
     )
-    before, _, rest = PAGE.read_text("utf-8").partition(begin)
-    tables = "\n".join(lines)
-    PAGE.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+    put("docs/reliability.md", "injection", ["", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.documents import put
 from benchmarks.machine import describe
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
@@ -36,7 +37,6 @@ from tests.tiny_models import ARCHITECTURES, tiny_model
 
 ROOT: Final = Path(__file__).parent.parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results" / "crosscheck.json"
-PAGE: Final = ROOT / "docs" / "reliability.md"
 KEPT: Final = ROOT / "tests" / "engines" / "llama_cpp" / "reference.json"
 
 MODELS: Final = ("smollm2-135m", "qwen2.5-coder-0.5b")
@@ -338,7 +338,6 @@ def keep(name: str, rows: list[dict[str, Any]], names: Sequence[str]) -> None:
 
 def write_table(rows: list[dict[str, Any]]) -> None:
     """Put the table into the page."""
-    begin, end = "<!-- crosscheck: made by benchmarks/crosscheck -->", "<!-- crosscheck: end -->"
     columns = (
         *("total variation, mean", "total variation, largest", "log p apart, largest"),
         *("forks, largest variation", "attention apart, largest"),
@@ -353,9 +352,7 @@ def write_table(rows: list[dict[str, Any]]) -> None:
         names = f"| {row['model']} | {row['weights']} | {row['kernels']} | {row['cache']} | "
         equal = f"{row['top-1 equal']} of {row['positions']} | "
         lines.append(names + equal + " | ".join(f"{row[one]:.4f}" for one in columns) + " |")
-    before, _, rest = PAGE.read_text("utf-8").partition(begin)
-    table = "\n".join(lines)
-    PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+    put("docs/reliability.md", "crosscheck", ["", *lines, ""])
 
 
 if __name__ == "__main__":

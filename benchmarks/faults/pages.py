@@ -1,14 +1,11 @@
 """The tables of docs/reliability.md."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from benchmarks.documents import put
 
 __all__ = ["write_tables"]
-
-_PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
-_BEGIN: Final = "<!-- faults: made by benchmarks/faults -->"
-_END: Final = "<!-- faults: end -->"
 
 
 def write_tables(found: Mapping[str, Any]) -> None:
@@ -22,9 +19,7 @@ def write_tables(found: Mapping[str, Any]) -> None:
     ):
         if name in found:
             lines += [*written(found[name]), "", _machine(found[name]), ""]
-    before, _, rest = _PAGE.read_text("utf-8").partition(_BEGIN)
-    text = "\n".join(lines).strip()
-    _PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{rest.partition(_END)[2]}", "utf-8")
+    put("docs/reliability.md", "faults", ["", *lines])
 
 
 def _machine(part: Mapping[str, Any]) -> str:

@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.documents import put
 from benchmarks.hostile.calls import CALLED, Work
 from benchmarks.hostile.drawing import flipped, reshaped, text
 from benchmarks.hostile.files import opened
 from et_agent.errors import EtAgentError
 
 RESULTS: Final = Path(__file__).parent.parent / "results" / "hostile.json"
-PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
 HANG: Final = 5.0
 """Seconds of a processor: other work on the machine stretches those of the clock."""
 STUCK: Final = 60.0
@@ -192,16 +192,13 @@ def _write(results: dict[str, dict[str, Any]]) -> None:
     ordered = {name: results[name] for name in SHARES if name in results}
     found = {"total": total, "surfaces": ordered}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    begin, end = "<!-- hostile: made by benchmarks/hostile -->", "<!-- hostile: end -->"
     lines = [
         "| surface | inputs | refused | crashes | hangs | raw exceptions |",
         "|---|" + "---:|" * 5,
     ]
     for name, one in [*ordered.items(), ("all", total)]:
         lines.append(f"| {name} | " + " | ".join(f"{one[key]:,}" for key in COUNTS) + " |")
-    before, _, rest = PAGE.read_text("utf-8").partition(begin)
-    table = "\n".join(lines)
-    PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+    put("docs/reliability.md", "hostile", ["", *lines, ""])
 
 
 if __name__ == "__main__":
