@@ -8,6 +8,7 @@ They are a list of what is usual: an order in other words, or a false statement,
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from et_agent.answers.kinds import ANSWER_MARKER
@@ -63,7 +64,7 @@ def steering_signs(
         *((f"tool result {at}", text) for at, text in enumerate(told, 1)),
     ]
     found = (sign for where, text in named for sign in _signs_in(where, text))
-    return tuple(sign for sign, _ in zip(found, range(_MOST_SIGNS), strict=False))
+    return tuple(islice(found, _MOST_SIGNS))
 
 
 def _signs_in(where: str, text: str) -> Iterator[SteeringSign]:

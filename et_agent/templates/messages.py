@@ -1,9 +1,9 @@
 """What is said in a conversation, tools and calls included, as plain data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["FunctionCall", "Message", "MessageCall", "Tool", "ToolChoice"]
+__all__ = ["FunctionCall", "Message", "MessageCall", "Tool", "ToolChoice", "with_examples"]
 
 Tool = Mapping[str, Any]
 """A tool that the model may call, in OpenAI's form: `{"type": "function", "function": {"name": …,
@@ -41,3 +41,14 @@ class Message(TypedDict):
     tool_calls: NotRequired[Sequence[MessageCall]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
+
+
+def with_examples(instruction: str, examples: Iterable[tuple[Message, str]]) -> list[Message]:
+    """A system prompt and what was asked and replied so far, to go before a question of the kind.
+
+    Args:
+        instruction: The system prompt.
+        examples: What was asked, with the reply.
+    """
+    turns = ((asked, Message(role="assistant", content=reply)) for asked, reply in examples)
+    return [Message(role="system", content=instruction), *(one for turn in turns for one in turn)]

@@ -19,7 +19,7 @@ from et_agent.decoding.probe import Probe, ProbeRun
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.engines.base import LanguageModel
-from et_agent.templates.messages import Message
+from et_agent.templates.messages import Message, with_examples
 
 __all__ = [
     "ANSWERABLE",
@@ -274,16 +274,8 @@ def probe_of(
     return list(prompts[0][:common]), probe
 
 
-_EXAMPLES: Final[tuple[Message, ...]] = (
-    {"role": "system", "content": _COMPARE},
-    *(
-        message
-        for question, first, second, reply in _COMPARED
-        for message in (
-            _comparison(question, first, second),
-            Message(role="assistant", content=reply),
-        )
-    ),
+_EXAMPLES: Final = with_examples(
+    _COMPARE, ((_comparison(*asked), reply) for *asked, reply in _COMPARED)
 )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.engines.base import LanguageModel
-from et_agent.templates.messages import Message
+from et_agent.templates.messages import Message, with_examples
 
 __all__ = ["stating_prompt"]
 
@@ -72,15 +72,11 @@ def _asked(text: str, question: str, answer: str) -> Message:
     return {"role": "user", "content": content}
 
 
-_EXAMPLES: Final[tuple[Message, ...]] = (
-    {"role": "system", "content": _CHECK},
-    *(
-        message
-        for text, several in _CHECKED
-        for question, answer, reply in several
-        for message in (
-            _asked(text, question, answer),
-            Message(role="assistant", content=reply),
-        )
+_EXAMPLES: Final = with_examples(
+    _CHECK,
+    (
+        (_asked(text, question, answer), reply)
+        for text, some in _CHECKED
+        for question, answer, reply in some
     ),
 )
