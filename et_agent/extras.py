@@ -1,4 +1,4 @@
-"""How to install what is missing: an extra of this environment, a compiler of this system."""
+"""How to install what is missing: an extra of this environment, an integration, a compiler."""
 
 import platform
 import shlex
@@ -6,10 +6,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["compiler_hint", "install_command", "install_hint"]
+__all__ = ["compiler_hint", "install_command", "install_hint", "integration_hint"]
+
+_CHECKOUT: Final = Path(__file__).parents[1]
 
 _COMPILERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -40,6 +43,15 @@ def install_command(requirement: str) -> str:
     python = shlex.quote(sys.executable)
     pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
     return f"{pip} '{requirement}'"
+
+
+def integration_hint(folder: str, extra: str = "") -> str:
+    """Return the command that installs an integration: that of the checkout which runs this, if any."""
+    more = f"[{extra}]" if extra else ""
+    source = _CHECKOUT / "integrations" / folder
+    if (source / "pyproject.toml").is_file():
+        return install_command(f"{source}{more}")
+    return install_command(f"et-agent-{folder}{more}")
 
 
 def compiler_hint() -> str:

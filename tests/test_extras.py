@@ -10,7 +10,7 @@ import pytest
 from et_agent.cli import start
 from et_agent.errors import ModelDownloadError, SettingsError
 from et_agent.evaluation import plots
-from et_agent.extras import compiler_hint, install_hint
+from et_agent.extras import compiler_hint, install_hint, integration_hint
 from et_agent.weights.catalog import locate
 from et_agent.weights.download import fetch
 from tests.weights.fetching import (
@@ -99,6 +99,15 @@ def test_the_hint_names_a_command_that_is_there(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr("et_agent.extras.find_spec", lambda name, pip=pip: pip)
         assert command in install_hint("all")
         assert install_hint("all").endswith("'et-agent[all]'")
+
+
+def test_an_integration_comes_from_the_checkout_that_runs_this(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = Path(__file__).parents[1] / "integrations" / "server"
+    assert f"'{here}[mcp]'" in integration_hint("server", "mcp")
+    monkeypatch.setattr("et_agent.extras._CHECKOUT", tmp_path)
+    assert integration_hint("server", "mcp").endswith("'et-agent-server[mcp]'")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from et_agent.errors import SettingsError
-from et_agent.extras import install_command
+from et_agent.extras import integration_hint
 
 if TYPE_CHECKING:
     from et_agent_ray import Hosting, RayEngine
@@ -57,8 +57,7 @@ def check_engine(engine: EngineName, address: str | None) -> None:
             raise SettingsError("--ray-address is for --engine ray: add it, or leave it out")
     elif find_spec("et_agent_ray") is None or find_spec("ray") is None:
         raise SettingsError(
-            f"`--engine ray` is a package of its own: {install_command('et-agent-ray')}, or from a "
-            f"checkout {install_command('integrations/ray')}"
+            f"`--engine ray` is a package of its own: install it with {integration_hint('ray')}"
         )
 
 

@@ -21,7 +21,7 @@ from et_agent.cli.run_options import (
 )
 from et_agent.cli.serving import keys_of, load_settings_of, offered, opened
 from et_agent.errors import SettingsError
-from et_agent.extras import install_command
+from et_agent.extras import integration_hint
 
 __all__ = ["mcp"]
 
@@ -107,8 +107,7 @@ def mcp(
     """
     if find_spec("et_agent_server") is None or find_spec("mcp") is None:
         raise SettingsError(
-            f"`et-agent mcp` is an extra: {install_command('et-agent-server[mcp]')}, or from a "
-            f"checkout {install_command('integrations/server[mcp]')}"
+            f"`et-agent mcp` is an extra: install it with {integration_hint('server', 'mcp')}"
         )
     if not http and (host, port, api_keys) != (_HOST, _PORT, None):
         raise SettingsError("--host, --port and --api-keys are for --http: add it")

@@ -26,7 +26,7 @@ from et_agent.cli.run_options import (
     Width,
 )
 from et_agent.errors import SettingsError
-from et_agent.extras import install_command
+from et_agent.extras import integration_hint
 
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
@@ -136,8 +136,7 @@ def serve(
     """Serve models with OpenAI's interface, with a confidence in every reply."""
     if find_spec("et_agent_server") is None:
         raise SettingsError(
-            f"`et-agent serve` is a package of its own: {install_command('et-agent-server')}, or from "
-            f"a checkout {install_command('integrations/server')}"
+            f"`et-agent serve` is a package of its own: install it with {integration_hint('server')}"
         )
     from et_agent_server import ServerSettings, create_app
     from et_agent_server.serving import serve as listen

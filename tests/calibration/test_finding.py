@@ -129,9 +129,10 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     too_many = asked.model_copy(update={"leaves": (64, 64)})
     assert why_none(too_many) == f"64 leaves instead of 3 to {most}"
     text = asked.model_copy(update={"instructions": {"text": "Answer briefly."}})
-    assert why_none(text) == "another system prompt", "not that of another kind's calibrator"
+    others = "other instructions for answers of kind text"
+    assert why_none(text) == others, "not that of another kind's calibrator"
     spoken = text.model_copy(update={"single": False})
-    assert why_none(spoken) == ("a conversation instead of single questions; another system prompt")
+    assert why_none(spoken) == f"a conversation instead of single questions; {others}"
     call = asked.model_copy(update={"instructions": {"tool_call": ""}})
     assert why_none(call) == "no calibrator for answers of kind tool_call"
 
