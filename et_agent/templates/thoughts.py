@@ -107,6 +107,17 @@ class Marks:
         decided = inside or bool(thoughts) or not may_open
         return Spans(text, tuple(thoughts), answers, inside, decided), at
 
+    def answer_at(self, text: bytes, at: int) -> int | None:
+        """Where an answer begins that follows a byte: there, or behind its header.
+
+        None as long as the header may still be written.
+        """
+        if (found := self._header.match(text, at)) is not None:
+            return found.end()
+        begun = text[at:].lstrip()
+        headers = self.header, self.header.removeprefix(self.turn)
+        return None if any(one.startswith(begun) for one in headers) else at
+
     def _next_opening(self, text: bytes, at: int) -> re.Match[bytes] | None:
         """The next mark that begins a thought, from a byte of what is said on; one in code is text."""
         found = self._opening.finditer(text, at)
