@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from et_agent.templates.thoughts import Marks, PromptState
+from et_agent.templates.thoughts import Marks, PromptState, in_code
 
-__all__ = ["ReasoningFormat", "Render", "reasoning_format"]
+__all__ = ["ReasoningFormat", "Render", "parted_by_tags", "reasoning_format"]
 
 
 class Render(Protocol):
@@ -53,6 +53,9 @@ _MARK: Final = re.compile(
 )
 _CLOSING_TAG: Final = re.compile(
     r"</((?:\w+:)?think(?:ing)?(?::\w+)?)>|\[/(THINK)\]|<\|END_(THINKING)\|>"
+)
+_OPENING_TAG: Final = re.compile(
+    r"\s*(?:<(?:\w+:)?think(?:ing)?(?::\w+)?>|\[THINK\]|<\|START_THINKING\|>)"
 )
 _CLOSING: Final = re.compile(
     r"</[^<>{}%\s]{1,40}>|\[/[^\[\]{}%\s]{1,40}\]|<\|(?:/|END_)\w{1,40}\|>|◁/[^◁▷{}%\s]{1,40}▷"
@@ -194,6 +197,24 @@ class _Turn:
     before: str
     between: str
     after: str
+
+
+def parted_by_tags(text: str) -> tuple[str, str] | None:
+    """Thought and answer of a reply whose model's template is not known, by the tags that many write.
+
+    A thought that has not ended leaves nothing for the answer. None for a text without such tags; one
+    that only speaks of them, in code or after its first words, has none.
+    """
+    if (begun := _OPENING_TAG.match(text)) is not None:
+        opening = begun[0].strip()
+        started = "START_" in opening
+        closing = opening.replace("START_", "END_") if started else f"{opening[0]}/{opening[1:]}"
+        return ReasoningFormat(opening, closing).parted(text) or (text[begun.end() :].strip(), "")
+    closed = _CLOSING_TAG.search(text)
+    if closed is None or in_code(_utf8(text[: closed.start()])):
+        return None
+    # The prompt began the thought.
+    return ReasoningFormat(_paired(closed[0]), closed[0]).parted(text)
 
 
 class _Probe:
