@@ -162,7 +162,7 @@ class Thoughts:
         return parts.thought_at is not None and parts.start - parts.thought_at > self.limit
 
     def answer_start(self, tokens: Sequence[int]) -> int | None:
-        """Tokens of a path before its answer, its header included; None as long as that has not begun."""
+        """Tokens before the answer, its header included; None as long as that has not begun."""
         spans, at, starts = self._spans(tokens)
         if spans.open or not spans.decided:
             return None

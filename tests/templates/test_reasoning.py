@@ -147,7 +147,5 @@ def test_an_option_cannot_bring_control_tokens_in() -> None:
         ("<thinker>a</thinker>b", None),
     ],
 )
-def test_tags_part_a_reply_of_an_unknown_template(
-    text: str, parts: tuple[str, str] | None
-) -> None:
+def test_tags_part_a_reply_of_an_unknown_template(text: str, parts: tuple[str, str] | None) -> None:
     assert parted_by_tags(text) == parts
