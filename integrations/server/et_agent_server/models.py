@@ -29,7 +29,7 @@ class ServedModel:
         model: The model.
         gate: Judges its replies; the server itself escalates.
         created: When it was first offered, seconds since 1970.
-        thoughts: The server's settings about thoughts; None where it has none, or the model no thoughts.
+        thoughts: The server's settings about thoughts; None where they do not apply.
     """
 
     name: str
@@ -55,8 +55,9 @@ class ServedModel:
         if ours is None or limit is not None:
             return options
         if options.thinking == "auto" and not options.template_options:
-            switched = {"thinking": ours.thinking, "template_options": ours.template_options}
-            options = replace(options, **switched)
+            options = replace(
+                options, thinking=ours.thinking, template_options=ours.template_options
+            )
         if ours.max_thinking_tokens is None or not self._thinks(options):
             return options
         return replace(options, max_thinking_tokens=ours.max_thinking_tokens)
