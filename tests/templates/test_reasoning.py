@@ -149,3 +149,22 @@ def test_an_option_cannot_bring_control_tokens_in() -> None:
 )
 def test_tags_part_a_reply_of_an_unknown_template(text: str, parts: tuple[str, str] | None) -> None:
     assert parted_by_tags(text) == parts
+
+
+def test_a_prompt_that_ends_with_a_tag_begins_a_thought() -> None:
+    form = template(turns("{{- m.content }}", "{{- '<|im_start|>assistant\n<think>' }}")).reasoning
+    assert form is not None
+    assert (form.opening, form.closing, form.prompt) == ("<think>", "</think>", "open")
+
+
+def test_a_system_text_tells_of_thoughts_and_solutions() -> None:
+    told = "{{- 'Use <|begin_of_thought|> {thought} <|end_of_thought|> <|begin_of_solution|>' }}"
+    form = template(told + NONE).reasoning
+    assert form is not None
+    text = (
+        "<|begin_of_thought|>\n\na\n\n<|end_of_thought|>\n\n"
+        "<|begin_of_solution|>\n\nb\n\n<|end_of_solution|>"
+    )
+    parts = form.parted(text)
+    assert parts is not None
+    assert tuple(map(str.strip, parts)) == ("a", "b")
