@@ -54,7 +54,9 @@ _MARK: Final = re.compile(
 _CLOSING_TAG: Final = re.compile(
     r"</((?:\w+:)?(?:think(?:ing)?|thought)(?::\w+)?)>|\[/(THINK)\]|<\|END_(THINKING)\|>"
 )
-_OPENING_TAG: Final = r"<(?:\w+:)?(?:think(?:ing)?|thought)(?::\w+)?>|\[THINK\]|<\|START_THINKING\|>"
+_OPENING_TAG: Final = (
+    r"<(?:\w+:)?(?:think(?:ing)?|thought)(?::\w+)?>|\[THINK\]|<\|START_THINKING\|>"
+)
 _BEGINS_OPEN: Final = re.compile(rf"\s*({_OPENING_TAG})")
 _ENDS_OPEN: Final = re.compile(rf"({_OPENING_TAG})\s*\Z")
 _CLOSING: Final = re.compile(
