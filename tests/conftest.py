@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from et_agent.kernels import attach
-from et_agent.storage import cache_dir
 from et_agent.weights.catalog import locate
 
 if TYPE_CHECKING:
@@ -42,22 +40,6 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def attached_kernels() -> None:
     """Attach those of this machine, before a test names another cache folder."""
     attach()
-
-
-@pytest.fixture(scope="session")
-def llama_source() -> Path:
-    """llama.cpp's sources as the installed llama-cpp-python has them: vocabularies, chat templates.
-
-    They are downloaded once, unless ET_AGENT_LLAMA_SOURCE names them.
-    """
-    if given := os.environ.get("ET_AGENT_LLAMA_SOURCE"):
-        return Path(given)
-    from benchmarks.kernels.stock import llama_cpp_source
-
-    folder = cache_dir() / "sources" / version("llama-cpp-python")
-    found = list(folder.glob("*/vendor/llama.cpp"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return found[0] if found else llama_cpp_source(folder)
 
 
 @pytest.fixture(scope="session")

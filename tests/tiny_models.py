@@ -254,6 +254,7 @@ def tiny_model(
     vocabulary: Path | None = None,
     parts: int = 1,
     controls: Iterable[str] = (),
+    tool_template: str = "",
     **settings: Value,
 ) -> Path:
     """Write a tiny model, the same each time.
@@ -267,6 +268,7 @@ def tiny_model(
             bytes and some control tokens.
         parts: Files that it is split into; the first one is given back.
         controls: Texts of more control tokens, without a vocabulary.
+        tool_template: A chat template of its own for tools.
         settings: More keys, those of the architecture with `__` for dots.
     """
     layer_shapes, layers, own = ARCHITECTURES[architecture]
@@ -287,6 +289,8 @@ def tiny_model(
         **{f"{architecture}.{key}": value for key, value in own.items()},
         **{f"{architecture}.{key.replace('__', '.')}": value for key, value in settings.items()},
     }
+    if tool_template:
+        keys["tokenizer.chat_template.tool_use"] = tool_template
     if window is not None:
         keys[f"{architecture}.attention.sliding_window"] = window
     if vocabulary is None:

@@ -20,6 +20,13 @@ from et_agent.cli.run_options import (
     Width,
 )
 from et_agent.cli.serving import keys_of, load_settings_of, offered, opened
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 from et_agent.errors import SettingsError
 from et_agent.extras import integration_hint
 
@@ -92,6 +99,9 @@ def mcp(
             rich_help_panel=_HTTP,
         ),
     ] = None,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     context: ContextSize = None,
     threads: CpuThreads = None,
     width: Width = None,
@@ -128,6 +138,7 @@ def mcp(
         leaves=leaves,
         most_leaves=max(64, leaves),
         max_tokens=max_tokens,
+        **thinking_keywords(thinking, max_thinking_tokens, template_options),
         policy=policy_of(policy, {}),
         escalate_to=larger,
         decisions=decisions,

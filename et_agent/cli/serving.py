@@ -25,6 +25,13 @@ from et_agent.cli.run_options import (
     SplitModeName,
     Width,
 )
+from et_agent.cli.thinking import (
+    MaxThinkingTokens,
+    TemplateOptions,
+    Thinking,
+    ThinkingName,
+    thinking_keywords,
+)
 from et_agent.errors import SettingsError
 from et_agent.extras import integration_hint
 
@@ -125,6 +132,9 @@ def serve(
         bool,
         typer.Option("--log-texts", metavar="", help="Write questions and replies to the log too."),
     ] = False,
+    thinking: Thinking = ThinkingName.AUTO,
+    max_thinking_tokens: MaxThinkingTokens = None,
+    template_options: TemplateOptions = None,
     context: ContextSize = None,
     threads: CpuThreads = None,
     width: Width = None,
@@ -154,6 +164,7 @@ def serve(
         leaves=leaves,
         most_leaves=max(64, leaves),
         max_tokens=max_tokens,
+        **thinking_keywords(thinking, max_thinking_tokens, template_options),
         policy=policy_of(policy, changes),
         on_doubt=None if on_doubt is None else on_doubt.value,
         escalate_to=larger,

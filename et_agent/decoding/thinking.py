@@ -121,9 +121,7 @@ class Thoughts:
 
     def parts(self, tokens: Sequence[int]) -> Parts:
         """The thoughts and the answer of a path's generated tokens."""
-        pieces = [self._pieces[token] for token in tokens]
-        spans, at = self._marks.spans(b"".join(pieces), self.state)
-        starts = [0, *itertools.accumulate(map(len, pieces))]
+        spans, at, starts = self._spans(tokens)
         thoughts, within = spans.thoughts, spans.open or not spans.decided
         return Parts(
             spans.text,
@@ -134,6 +132,12 @@ class Thoughts:
             start=len(tokens) if within else _tokens_before(starts, at),
             thought_at=_tokens_before(starts, thoughts[-1][0]) if thoughts else None,
         )
+
+    def _spans(self, tokens: Sequence[int]) -> tuple[Spans, int, list[int]]:
+        """Thoughts and answer as bytes, the byte after the last mark, and where tokens begin."""
+        pieces = [self._pieces[token] for token in tokens]
+        spans, at = self._marks.spans(b"".join(pieces), self.state)
+        return spans, at, [0, *itertools.accumulate(map(len, pieces))]
 
     def settled(self, parts: Parts) -> Parts:
         """Those of a path that goes on, without what its next tokens may make a mark."""
@@ -158,9 +162,12 @@ class Thoughts:
         return parts.thought_at is not None and parts.start - parts.thought_at > self.limit
 
     def answer_start(self, tokens: Sequence[int]) -> int | None:
-        """Tokens of a path before its answer; None as long as that has not begun."""
-        parts = self.parts(tokens)
-        return parts.start if parts.decided and not parts.open else None
+        """Tokens before the answer, its header included; None as long as that has not begun."""
+        spans, at, starts = self._spans(tokens)
+        if spans.open or not spans.decided:
+            return None
+        begins = self._marks.answer_at(spans.text, at)
+        return None if begins is None else _tokens_before(starts, begins)
 
 
 class _Pieces(dict[int, bytes]):

@@ -41,7 +41,7 @@ from et_agent.engines.sampled import (
     SampleUsage,
     TokenTable,
 )
-from et_agent.errors import ModelClosedError, SettingsError
+from et_agent.errors import ModelClosedError, ServerError, SettingsError
 from et_agent.templates.tool_format import ToolFormat
 
 __all__ = ["API_KEY_VARIABLE", "OpenAICompatibleModel"]
@@ -176,7 +176,7 @@ class OpenAICompatibleModel:
         listed: list[ServedModel] = []
         if not isinstance(reply, Refusal):
             listed = read(ServedModels, reply).data
-        elif reply.status not in (404, 405):
+        elif reply.status not in (404, 405, 501):
             raise self._connection.error(reply)
         if not self._name:
             if len(listed) != 1:
@@ -245,7 +245,10 @@ class OpenAICompatibleModel:
                     self._dialect = left
                 elif self._dialect == dialect:
                     raise self._connection.error(reply)
-        completion: Completion = read(Completion, reply)
+        try:
+            completion: Completion = read(Completion, reply)
+        except ServerError as error:
+            raise self._connection.failure_in(reply) or error from None
         choices = completion.choices[: len(wanted)]
         if are_copies(choices) and request.temperature > 0:
             # The server gave all choices the same seed.

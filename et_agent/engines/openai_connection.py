@@ -166,6 +166,14 @@ class Connection:
         """A server's text without the key, should it give that back."""
         return text.replace(self._key, "…") if self._key else text
 
+    def failure_in(self, text: bytes) -> Exception | None:
+        """What to raise for an error in place of a reply, without its status; None for no error."""
+        with contextlib.suppress(ValueError, RecursionError):
+            said = json.loads(text)
+            if isinstance(said, Mapping) and said.get("error"):
+                return self.error(self._refusal(200, text, httpx.Headers()))
+        return None
+
     def error(self, refusal: Refusal) -> Exception:
         """What to raise for a refusal."""
         said = f"{refusal.status}: {refusal.message}"

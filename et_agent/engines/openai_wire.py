@@ -24,6 +24,7 @@ from et_agent.engines.sampled import (
 )
 from et_agent.errors import ServerError
 from et_agent.templates.messages import Message, MessageCall, ToolChoice
+from et_agent.templates.reasoning import parted_by_tags
 
 __all__ = [
     "Choice",
@@ -192,13 +193,21 @@ Text = Annotated[str | None, BeforeValidator(_text)]
 Count = Annotated[int, Field(ge=0, le=2**40)]
 
 
+def _logprob(value: object) -> object:
+    """A log-probability; some servers write that of a probability of 0 as null or -Infinity."""
+    return _NOT_TOLD if value is None or value == -math.inf else value
+
+
+LogProb = Annotated[float, BeforeValidator(_logprob)]
+
+
 class _Alternative(_Shape):
-    logprob: float
+    logprob: LogProb
 
 
 class _LogProbToken(_Shape):
     token: str
-    logprob: float
+    logprob: LogProb
     listed: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(default=None, alias="bytes")
     top_logprobs: list[_Alternative] | None = None
 
@@ -317,7 +326,7 @@ def are_copies(choices: Sequence[Choice]) -> bool:
 
 
 def sample_of(choice: Choice, table: TokenTable) -> Sample:
-    """A choice as a sample.
+    """A choice as a sample. A thought that stands in its text, between tags, is one too.
 
     Its tokens are those of `logprobs`, as far as they spell its texts; else words, whose
     log-probabilities are not known.
@@ -325,6 +334,8 @@ def sample_of(choice: Choice, table: TokenTable) -> Sample:
     message = choice.message
     thought = message.reasoning_content or message.reasoning or ""
     said = message.content or message.refusal or ""
+    if not thought and (parts := parted_by_tags(said)) is not None:
+        thought, said = parts
     calls = "".join(map(_written, message.tool_calls or ()))
     listed = (choice.logprobs.content if choice.logprobs is not None else None) or []
     pieces = [(one.piece, one) for one in listed]

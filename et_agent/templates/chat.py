@@ -196,7 +196,36 @@ class ChatTemplate:
     ) -> OwnText:
         # A template may change what it gets, so it gets copies; roles are part of its own marks.
         told = [{**_copied(one), "role": own(one["role"])} for one in messages]
-        values: dict[str, Any] = {"messages": told, "add_generation_prompt": prompt, **self._ends}
+        if self._wants_parts:
+            told = list(map(_in_parts, told))
+        return self._rendered(told, given, options, prompt=prompt)
+
+    @cached_property
+    def _wants_parts(self) -> bool:
+        """Whether the template takes texts as lists of parts only, as some for pictures do."""
+        asked: dict[str, Any] = {"role": own("user"), "content": secrets.token_hex(8)}
+
+        def shows(message: dict[str, Any]) -> bool:
+            try:
+                return asked["content"] in self._rendered([message], {}, None, prompt=True)
+            except ValueError:
+                return False
+
+        return not shows(asked) and shows(_in_parts(asked))
+
+    def _rendered(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        given: Mapping[str, Any],
+        options: Mapping[str, Any] | None,
+        *,
+        prompt: bool,
+    ) -> OwnText:
+        values: dict[str, Any] = {
+            "messages": messages,
+            "add_generation_prompt": prompt,
+            **self._ends,
+        }
         values |= _copied(given)
         return self._template.render(
             values | {name: _option(one) for name, one in (options or {}).items()}
@@ -346,6 +375,12 @@ class _Canaries:
         for said, what in ((self._messages, "message"), (self._tools, "tool")):
             if not all(one in rendered for one in said):
                 raise ValueError(f"it leaves out a {what}")
+
+
+def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message whose text is a list of one part."""
+    text = message["content"]
+    return {**message, "content": [{"type": own("text"), "text": text}] if text else text}
 
 
 def _copied(value: Any) -> Any:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from et_agent.templates.thoughts import Marks, PromptState
+from et_agent.templates.thoughts import Marks, PromptState, in_code
 
-__all__ = ["ReasoningFormat", "Render", "reasoning_format"]
+__all__ = ["ReasoningFormat", "Render", "parted_by_tags", "reasoning_format"]
 
 
 class Render(Protocol):
@@ -52,8 +52,13 @@ _MARK: Final = re.compile(
     r"<\|close\|>\w+<\|sep\|>|<[^<>\n]{1,60}>|\[/?[A-Z][A-Z ]{1,40}\]|◁[^◁▷\n]{1,40}▷"
 )
 _CLOSING_TAG: Final = re.compile(
-    r"</((?:\w+:)?think(?:ing)?(?::\w+)?)>|\[/(THINK)\]|<\|END_(THINKING)\|>"
+    r"</((?:\w+:)?(?:think(?:ing)?|thought)(?::\w+)?)>|\[/(THINK)\]|<\|END_(THINKING)\|>"
 )
+_OPENING_TAG: Final = (
+    r"<(?:\w+:)?(?:think(?:ing)?|thought)(?::\w+)?>|\[THINK\]|<\|START_THINKING\|>"
+)
+_BEGINS_OPEN: Final = re.compile(rf"\s*({_OPENING_TAG})")
+_ENDS_OPEN: Final = re.compile(rf"({_OPENING_TAG})\s*\Z")
 _CLOSING: Final = re.compile(
     r"</[^<>{}%\s]{1,40}>|\[/[^\[\]{}%\s]{1,40}\]|<\|(?:/|END_)\w{1,40}\|>|◁/[^◁▷{}%\s]{1,40}▷"
 )
@@ -148,6 +153,16 @@ _KNOWN: Final = (
         ),
     ),
     (
+        ("<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>"),
+        ReasoningFormat(
+            "<|begin_of_thought|>",
+            "<|end_of_thought|>",
+            answer="<|begin_of_solution|>",
+            answer_end="<|end_of_solution|>",
+            before_closing="\n\n",
+        ),
+    ),
+    (
         ("<think></think>", "<response></response>"),
         ReasoningFormat(
             "<think>",
@@ -176,7 +191,7 @@ def reasoning_format(source: str, render: Render) -> ReasoningFormat | None:
         return None
     switches = [one for one in _SWITCHES if one[0] in source]
     ways: list[Mapping[str, Any]] = [{}, *({name: on} for name, on, _ in switches)]
-    found = _from_text(source, probe)
+    found = _from_text(source, bare, probe)
     shown = next((turn for way in ways if (turn := probe.turn(way)) is not None), None)
     if shown is not None:
         found = _from_turn(shown, bare, found)
@@ -194,6 +209,29 @@ class _Turn:
     before: str
     between: str
     after: str
+
+
+def parted_by_tags(text: str) -> tuple[str, str] | None:
+    """Thought and answer of a reply whose model's template is not known, by the tags that many write.
+
+    A thought that has not ended leaves nothing for the answer. None for a text without such tags; one
+    that only speaks of them, in code or after its first words, has none.
+    """
+    if (begun := _BEGINS_OPEN.match(text)) is not None:
+        form = _tagged(begun[1])
+        return form.parted(text) or (text[begun.end() :].strip(), "")
+    closed = _CLOSING_TAG.search(text)
+    if closed is None or in_code(_utf8(text[: closed.start()])):
+        return None
+    # The prompt began the thought.
+    return ReasoningFormat(_paired(closed[0]), closed[0]).parted(text)
+
+
+def _tagged(opening: str) -> ReasoningFormat:
+    """The format of an opening tag."""
+    if "START_" in opening:
+        return ReasoningFormat(opening, opening.replace("START_", "END_"))
+    return ReasoningFormat(opening, f"{opening[0]}/{opening[1:]}")
 
 
 class _Probe:
@@ -277,14 +315,19 @@ def _overlap(prompt: str, header: str) -> str:
     )
 
 
-def _from_text(source: str, probe: _Probe) -> ReasoningFormat | None:
-    """The format whose marks stand in a template's text: well-known ones, or those that it cuts at."""
+def _from_text(source: str, bare: str, probe: _Probe) -> ReasoningFormat | None:
+    """The format whose marks stand in a template's text: well-known ones, or those that it cuts at.
+
+    Or a prompt ends with the tag that begins a thought.
+    """
     for marks, form in _KNOWN:
         if all(mark in source for mark in marks):
             return form
     tag = _CLOSING_TAG.search(source)
     if tag is not None:
         return ReasoningFormat(_paired(tag[0]), tag[0])
+    if (opened := _ENDS_OPEN.search(bare)) is not None:
+        return _tagged(opened[1])
     closings = [one for one in dict.fromkeys(_CLOSING.findall(source)) if _paired(one)]
     cut = next((one for one in closings[:_MOST_CLOSINGS] if probe.cuts(one)), None)
     return None if cut is None else ReasoningFormat(_paired(cut), cut)

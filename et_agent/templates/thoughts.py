@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Marks", "PromptState", "Spans", "stand_in"]
+__all__ = ["Marks", "PromptState", "Spans", "in_code", "stand_in"]
 
 PromptState = Literal["open", "closed", "free"]
 """How a prompt ends: inside a thought, after an empty one, or where the model may think or not."""
@@ -107,12 +107,23 @@ class Marks:
         decided = inside or bool(thoughts) or not may_open
         return Spans(text, tuple(thoughts), answers, inside, decided), at
 
+    def answer_at(self, text: bytes, at: int) -> int | None:
+        """Where an answer begins that follows a byte: there, or behind its header.
+
+        None as long as the header may still be written.
+        """
+        if (found := self._header.match(text, at)) is not None:
+            return found.end()
+        begun = text[at:].lstrip()
+        headers = self.header, self.header.removeprefix(self.turn)
+        return None if any(one.startswith(begun) for one in headers) else at
+
     def _next_opening(self, text: bytes, at: int) -> re.Match[bytes] | None:
         """The next mark that begins a thought, from a byte of what is said on; one in code is text."""
         found = self._opening.finditer(text, at)
         if _STAND_IN.search(self.opening):
             return next(found, None)  # a control token is not quoted
-        return next((one for one in found if not _in_code(text[at : one.start()])), None)
+        return next((one for one in found if not in_code(text[at : one.start()])), None)
 
     def _answers(
         self, text: bytes, said: Sequence[tuple[int, int]], *, spaced: bool
@@ -137,7 +148,7 @@ def _plain(text: bytes) -> str:
     return _STAND_IN.sub(b"", text).decode("utf-8", "replace")
 
 
-def _in_code(said: bytes) -> bool:
+def in_code(said: bytes) -> bool:
     """Whether a text ends within a block of code or between backticks."""
     rest = said.rpartition(b"\n")[2].replace(b"```", b"")
     return said.count(b"```") % 2 == 1 or rest.count(b"`") % 2 == 1

@@ -43,6 +43,15 @@ def _orders(messages: list[Message]) -> Iterator[list[Message]]:
     single = list(_single_calls(messages))
     yield single
     yield merged(_user_first([*single[:1], *map(_asked, single[1:])]))
+    said = [one for one in messages if not _is_silent(one)]
+    if said and len(said) < len(messages):
+        yield from _orders(said)
+
+
+def _is_silent(message: Message) -> bool:
+    """Whether an assistant said nothing, as where its thought was cut off."""
+    silent = not message["content"].strip() and not message.get("tool_calls")
+    return silent and message["role"] == "assistant"
 
 
 def _distinct(orders: Iterator[list[Message]]) -> list[list[Message]]:

@@ -13,6 +13,7 @@ from et_agent.asking.options import AskOptions
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader
 from et_agent.decoding.greedy import Greedy
+from et_agent.decoding.thinking import Thoughts
 from et_agent.engines.scripted import END, TOOL_FORMAT
 from et_agent.templates.chat import ChatTemplate
 from et_agent.templates.reasoning import ReasoningFormat
@@ -136,15 +137,40 @@ def test_a_schema_holds_after_the_thought(name: str) -> None:
 def test_an_answer_that_max_tokens_cuts_off_is_none(name: str, kind: str) -> None:
     thought, said, _, question = KINDS[kind]
     whole = CASES[name].reply
-    # What is written between the thought's end and the answer, such as a header, takes its tokens.
+    # Of what is written between the thought's end and the answer, spaces alone take its tokens.
     between = whole[: whole.index(ANSWER)].rpartition(form_of(name).closing)[2]
-    decoder = Greedy(max_tokens=len(between) + 3)
+    decoder = Greedy(max_tokens=len("" if form_of(name).answer else between) + 3)
     result = asked(name, reply(name, thought, said), question, kind=kind, decoder=decoder)
     assert (result.answer, result.reasoning) == (None, thought)
     assert result.tree is not None
     (leaf,) = result.tree.leaves
     assert leaf.finish == "length"
     assert said.startswith(leaf.text.strip())
+    assert len(leaf.text.strip()) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if form_of(name).answer])
+def test_the_header_of_an_answer_is_none_of_it(name: str) -> None:
+    form = form_of(name)
+    with ScriptedModel.from_texts({"7": 1}, reasoning=form) as model:
+        prompt = [] if form.prompt == "free" else model.tokenize(form.opening)
+        thoughts = Thoughts(model, form, prompt, limit=9)
+
+        def start(text: str) -> int | None:
+            return thoughts.answer_start(model.tokenize(text))
+
+        whole = CASES[name].reply
+        said = whole.index(ANSWER)
+        closed = whole.index(form.closing) + len(form.closing)
+        for end in range(len(whole)):
+            begins = start(whole[:end])
+            assert begins == (said if end >= said else None), whole[:end]
+        # Another text is an answer without a header, and one without a thought may have it too.
+        assert start(f"{whole[:closed]}It is 7") == closed
+        if form.prompt == "free":
+            assert start(f"{whole[closed:].removeprefix(form.turn)}") == said - closed - len(
+                form.turn
+            )
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

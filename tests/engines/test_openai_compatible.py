@@ -238,6 +238,24 @@ def test_a_thought_that_was_cut_off_gives_no_answer(behind: Behind, content: str
     assert result.confidence is None
 
 
+@pytest.mark.parametrize(
+    ("content", "answer", "thought"),
+    [
+        ("<think>Try \\boxed{9}.</think>It is 5.", "5", "Try \\boxed{9}."),
+        ("[THINK]Try \\boxed{9}.[/THINK]It is 5.", "5", "Try \\boxed{9}."),
+        ("Try \\boxed{9}.\n</think>\n\nIt is 5.", "5", "Try \\boxed{9}."),
+        ("<think>It is \\boxed{9}, or", None, "It is \\boxed{9}, or"),
+        ("The tag `</think>` ends it: \\boxed{5}", "5", None),
+    ],
+)
+def test_thoughts_that_a_server_leaves_in_the_text_are_no_answers(
+    behind: Behind, content: str, answer: str | None, thought: str | None
+) -> None:
+    _, model = behind(lambda _: completion(choice(content)))
+    result = ask(model, QUESTION, decoder=Greedy(), kind="number")
+    assert (result.answer, result.reasoning) == (answer, thought)
+
+
 def test_log_probabilities_are_those_of_the_reply_within_the_listed_tokens(
     behind: Behind,
 ) -> None:
@@ -319,6 +337,8 @@ def test_failures_that_last_are_told(behind: Behind) -> None:
         (Raw(body=b"[" * 100_000), ServerError, "not JSON"),
         (Raw(body=b"[]"), ServerError, "not one of OpenAI's"),
         (Raw(body=b"{}"), ServerError, "choices"),
+        (Raw(body=b'{"error": {"message": "overloaded", "code": 502}}'), ServerError, "overloaded"),
+        (Raw(body=b'{"error": {"message": "context length exceeded"}}'), QuestionError, "context"),
         (Raw(body=b'{"choices": []}'), ServerError, "choices"),
         (Raw(body=b'{"choices": [{"message": "x"}]}'), ServerError, "message"),
         (Raw(body=b'{"choices": [{"message": {"content": 5}}]}'), ServerError, "content"),
@@ -526,6 +546,16 @@ def test_no_message_carries_what_an_address_should_not_hold(address: str) -> Non
     with pytest.raises(SettingsError, match="server") as raised:
         load_model(address)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("written", ["null", "-Infinity", "-9999.0"])
+def test_a_probability_of_zero_in_any_spelling_is_not_told(behind: Behind, written: str) -> None:
+    listed = f'{{"token": "5", "logprob": {written}, "top_logprobs": [{{"logprob": {written}}}]}}'
+    said = '"message": {"content": "5"}, "finish_reason": "stop"'
+    body = f'{{"choices": [{{{said}, "logprobs": {{"content": [{listed}]}}}}]}}'
+    _, model = behind(lambda _: Raw(body=body.encode()))
+    result = ask(model, QUESTION, decoder=Greedy(), kind="number")
+    assert result.features["log_prob"] is None
 
 
 def test_a_token_that_is_not_among_the_listed_is_less_likely_than_these(behind: Behind) -> None:

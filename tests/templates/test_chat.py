@@ -81,6 +81,27 @@ def test_a_template_that_drops_the_system_message_gets_it_merged_too() -> None:
     assert pieces == [Piece("be kind\n\nquestion" * 2, control=False)]
 
 
+def test_a_template_that_takes_texts_in_parts_only_gets_them_so() -> None:
+    parts = (
+        "{% for m in messages %}{{ m.role | capitalize }}:{% if m.tool_calls %}<tool_call>"
+        "{{ m.tool_calls[0].function | tojson }}</tool_call>{% endif %}{% for p in m.content %}"
+        "{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}</s>{% endfor %}"
+        "{% if add_generation_prompt %}Assistant:{% endif %}"
+    )
+    made = template(parts + "{# </think> #}")
+    said = "".join(one.text for one in made.pieces(messages("question</s>", "be kind")))
+    assert said == "System:be kind</s>User:question</s></s>Assistant:"
+    outside = [one.text for one in made.pieces(messages("question</s>")) if not one.control]
+    assert outside == ["question</s>"]
+    begun: Message = {"role": "assistant", "content": "It is"}
+    assert made.pieces([*messages("question"), begun])[-1] == Piece("It is", control=False)
+    assert made.tool_format().opening == '<tool_call>{"name": "'
+    assert made.reasoning is not None
+    # One that takes both gets texts.
+    both = "{% for m in messages %}{{ m.content if m.content is string else 'parts' }}{% endfor %}"
+    assert template(both).pieces(messages("question")) == [Piece("question", control=False)]
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [

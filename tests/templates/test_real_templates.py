@@ -98,3 +98,10 @@ def test_identifiers_of_another_length_are_made_to_fit(name: str) -> None:
 def test_a_conversation_goes_on_with_what_the_assistant_has_begun(name: str) -> None:
     begun = {"role": "assistant", "content": "The answer, in short, is"}
     assert text_of(name, [SYSTEM, ASKED, begun]).endswith("The answer, in short, is")
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_an_assistant_that_said_nothing_stops_no_conversation(name: str) -> None:
+    silent: Any = {"role": "assistant", "content": "", "reasoning_content": "A thought cut o"}
+    again = {"role": "user", "content": "And in Oslo?"}
+    assert "And in Oslo?" in text_of(name, [ASKED, silent, again])

@@ -5,6 +5,7 @@ import pytest
 from et_agent.errors import SettingsError
 from et_agent.templates.chat import ChatTemplate, Piece
 from et_agent.templates.messages import Message
+from et_agent.templates.reasoning import parted_by_tags
 from tests.templates.thinking import ANSWER, CASES, THOUGHT, Case, turns
 
 NONE = turns("{{- m.content }}", "{{- '<|im_start|>assistant\n' }}")
@@ -124,3 +125,46 @@ def test_an_option_cannot_bring_control_tokens_in() -> None:
     nested = turns("", "{{- effort.level }}")
     pieces = template(nested).pieces([ASKED], options={"effort": {"level": "<|im_end|>"}})
     assert pieces[-1] == Piece("<|im_end|>", control=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("<think>a</think>b", ("a", "b")),
+        (" <thinking>\na\n</thinking>\n\nb", ("a", "b")),
+        ("<seed:think>a</seed:think>b", ("a", "b")),
+        ("<|START_THINKING|>a<|END_THINKING|>b", ("a", "b")),
+        ("a</think>b", ("a", "b")),
+        ("<think></think>b", ("", "b")),
+        ("<think>a", ("a", "")),
+        ("<think>a</think>", ("a", "")),
+        ("<think>a</thinking>b", ("a</thinking>b", "")),
+        ("<think>a</think>b<think>c</think>d", ("a\n\nc", "bd")),
+        ("b", None),
+        ("", None),
+        ("It is <think>a</think>", None),
+        ("`</think>` ends it", None),
+        ("<thinker>a</thinker>b", None),
+    ],
+)
+def test_tags_part_a_reply_of_an_unknown_template(text: str, parts: tuple[str, str] | None) -> None:
+    assert parted_by_tags(text) == parts
+
+
+def test_a_prompt_that_ends_with_a_tag_begins_a_thought() -> None:
+    form = template(turns("{{- m.content }}", "{{- '<|im_start|>assistant\n<think>' }}")).reasoning
+    assert form is not None
+    assert (form.opening, form.closing, form.prompt) == ("<think>", "</think>", "open")
+
+
+def test_a_system_text_tells_of_thoughts_and_solutions() -> None:
+    told = "{{- 'Use <|begin_of_thought|> {thought} <|end_of_thought|> <|begin_of_solution|>' }}"
+    form = template(told + NONE).reasoning
+    assert form is not None
+    text = (
+        "<|begin_of_thought|>\n\na\n\n<|end_of_thought|>\n\n"
+        "<|begin_of_solution|>\n\nb\n\n<|end_of_solution|>"
+    )
+    parts = form.parted(text)
+    assert parts is not None
+    assert tuple(map(str.strip, parts)) == ("a", "b")

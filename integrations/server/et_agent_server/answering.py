@@ -64,7 +64,10 @@ async def _prepared(call: Call, served: ServedModel, options: AskOptions) -> Pen
     try:
         return await prepared(
             lambda: PendingAnswer(
-                served.model, call.question, options, on_progress=call.on_progress
+                served.model,
+                call.question,
+                served.with_thoughts(options),
+                on_progress=call.on_progress,
             )
         )
     except EtAgentError as error:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from et_agent.asking.options import AskOptions
+from et_agent.asking.thinking import Thinking
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import SettingsError
@@ -27,17 +29,41 @@ class ServedModel:
         model: The model.
         gate: Judges its replies; the server itself escalates.
         created: When it was first offered, seconds since 1970.
+        thoughts: The server's settings about thoughts; None where they do not apply.
     """
 
     name: str
     model: AnyModel
     gate: Gate
     created: int
+    thoughts: AskOptions | None = None
 
     @property
     def gives_logits(self) -> bool:
         """Whether it is in this process; one behind a server gives whole replies."""
         return isinstance(self.model, LanguageModel)
+
+    def with_thoughts(self, options: AskOptions) -> AskOptions:
+        """Options with the server's settings where they say nothing of thoughts.
+
+        The limit holds for other thoughts too, unless they have one of their own.
+
+        Raises:
+            EtAgentError: The model does not let one choose what the options say.
+        """
+        ours, limit = self.thoughts, options.max_thinking_tokens
+        if ours is None or limit is not None:
+            return options
+        if options.thinking == "auto" and not options.template_options:
+            options = replace(
+                options, thinking=ours.thinking, template_options=ours.template_options
+            )
+        if ours.max_thinking_tokens is None or not self._thinks(options):
+            return options
+        return replace(options, max_thinking_tokens=ours.max_thinking_tokens)
+
+    def _thinks(self, options: AskOptions) -> bool:
+        return not self.gives_logits or Thinking.of(self.model, options).thinks
 
 
 class ServedModels:
@@ -48,8 +74,9 @@ class ServedModels:
         settings: The server's settings.
 
     Raises:
-        SettingsError: There is none, a name cannot be one, or the model that is escalated to is not
-            among them.
+        SettingsError: There is none, a name cannot be one, the model that is escalated to is not among
+            them, or the settings about thoughts are for none of them.
+        UnsupportedModelError: A model that thinks does not let one choose what these settings say.
         StoreError: The file of decisions cannot be opened.
     """
 
@@ -66,8 +93,9 @@ class ServedModels:
             )
         self.log = None if settings.decisions is None else DecisionLog(settings.decisions)
         now = int(time.time())
+        thoughts = _thoughts_of(models, settings)
         self._models = {
-            name: ServedModel(name, model, self._gate(model, settings), now)
+            name: ServedModel(name, model, self._gate(model, settings), now, thoughts.get(name))
             for name, model in models.items()
         }
         self.target = None
@@ -107,3 +135,30 @@ class ServedModels:
         """Close the file of decisions; the models are their owner's."""
         if self.log is not None:
             self.log.close()
+
+
+def _thoughts_of(models: Mapping[str, AnyModel], settings: ServerSettings) -> dict[str, AskOptions]:
+    """The settings about thoughts of the models that have some, checked."""
+    options = AskOptions(
+        thinking=settings.thinking,
+        max_thinking_tokens=settings.max_thinking_tokens,
+        template_options=settings.template_options,
+    )
+    if options == AskOptions():
+        return {}
+    found = {
+        name: options
+        for name, model in models.items()
+        if not isinstance(model, LanguageModel) or model.reasoning_format() is not None
+    }
+    if not found and options.thinking != "off":
+        raise SettingsError(
+            "thinking, max_thinking_tokens and template_options are for models that think, and none "
+            f"of {', '.join(models)} does: leave them out"
+        )
+    for name in found:
+        model = models[name]
+        thinking = Thinking.of(model, options)
+        if isinstance(model, LanguageModel):
+            model.chat_tokens([{"role": "user", "content": "Hello"}], (), thinking.template)
+    return found

@@ -3,8 +3,9 @@
 import ipaddress
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
 
+from et_agent.asking.options import ThinkingMode
 from et_agent.errors import SettingsError
 from et_agent.gate import GatePolicy
 from et_agent.validation import Frozen, explained
@@ -35,6 +36,12 @@ class ServerSettings(Frozen):
     """Most leaves, and most choices, that a request may ask for."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply in tokens where a request does not say."""
+    thinking: ThinkingMode = "auto"
+    """Whether models that can think first do so, where a request says nothing of thoughts."""
+    max_thinking_tokens: int | None = Field(default=None, ge=0)
+    """Tokens after which a thought is closed where a request does not say; None for 1,024."""
+    template_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Options of the chat templates of models that think, where a request says nothing of thoughts."""
     policy: GatePolicy = GatePolicy(answer_at=0.8)
     """Policy of the models `NAME:gated`; a request may replace its `answer_at`."""
     on_doubt: OnDoubt | None = None

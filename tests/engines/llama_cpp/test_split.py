@@ -12,8 +12,10 @@ from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.loading import load_model
 from et_agent.errors import ModelFileError
 from tests.engines.stepping import Logits, batch, prompt_rows
+from tests.llama_cpp_source import SKIPPED, vocabularies
 from tests.tiny_models import tiny_model
 
+VOCABULARIES = vocabularies()
 pytestmark = pytest.mark.model
 
 
@@ -44,11 +46,18 @@ def test_a_split_model_decodes_as_the_whole_one(
         load_model(str(first))
 
 
-@pytest.mark.slow  # the sources are downloaded
-@pytest.mark.parametrize("name", ["qwen2", "llama-bpe", "llama-spm", "phi-3", "gemma-4"])
-def test_a_tiny_model_has_a_real_vocabulary(tmp_path: Path, llama_source: Path, name: str) -> None:
-    file = llama_source / "models" / f"ggml-vocab-{name}.gguf"
-    path = tiny_model(tmp_path, "llama", vocabulary=file)
+@pytest.mark.skipif(not VOCABULARIES, reason=SKIPPED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwen2",
+        "llama-spm",
+        "phi-3",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("llama-bpe", "gemma-4")),
+    ],
+)
+def test_a_tiny_model_has_a_real_vocabulary(tmp_path: Path, name: str) -> None:
+    path = tiny_model(tmp_path, "llama", vocabulary=VOCABULARIES[name])
     with LlamaCppModel(path, context=512, max_sequences=8, repack=False) as model:
         assert model.info.vocabulary > 30_000
         tokens = model.tokenize("Hello, wörld! 12 + 7")

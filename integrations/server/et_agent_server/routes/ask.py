@@ -66,6 +66,8 @@ class AskRequest(AgentOptions):
     """A JSON schema that the answer has to fit."""
     tools: list[dict[str, JsonValue]] | None = None
     """Functions that the model may call, in OpenAI's form."""
+    template_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Options of the model's chat template by name."""
     alternatives: int = Field(default=0, ge=0, le=50)
     """Likely tokens that the tree carries beside each."""
 
@@ -155,6 +157,7 @@ def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -
             schema=body.json_schema,
             stop=checked_stop(body.stop),
             thinking=body.thinking,
+            template_options=body.template_options,
             alternatives=body.alternatives,
             **settings_of,
         )

@@ -101,7 +101,7 @@ async def scored(
                     question,
                     body.answer,
                     body.samples,
-                    options,
+                    served.with_thoughts(options),
                     on_progress=on_progress,
                 )
             )
