@@ -21,12 +21,15 @@ from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
 from et_agent.results import CalibrationReport, CalibrationSource
+from et_agent.storage import read_given
 from et_agent.validation import LONGEST, explained, parsed_toml
 
 __all__ = ["GatePolicy"]
 
 _SUBJECT: Final = "gate policy"
 PREFIX: Final = "ET_AGENT_GATE_"
+_LARGEST: Final = 1 << 20
+"""A larger file is no policy, bytes."""
 
 
 class GatePolicy(BaseModel):
@@ -246,7 +249,7 @@ class GatePolicy(BaseModel):
                 (see the constructor).
         """
         try:
-            values = parsed_toml(Path(path).read_text(encoding="utf-8-sig"))
+            values = parsed_toml(read_given(path, most=_LARGEST).decode("utf-8-sig"))
         except (OSError, ValueError) as error:  # not UTF-8, or not TOML
             reason = getattr(error, "strerror", None) or error
             raise PolicyError(f"the policy {path} cannot be read: {reason}") from error
