@@ -21,7 +21,7 @@ bootstrap = @for python in $(PYTHONS); do \
 	echo 'Install one, or name it: make $@ PYTHON=/path/to/python3' >&2; exit 1
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test test-all test-unit lint bench docs fuzz materials setup lock dist wheelhouse clean
+.PHONY: help ask test test-all test-unit lint bench docs fuzz materials audit setup lock dist wheelhouse clean
 
 help: ## show this list
 	@echo 'make ask Q="your question" [ARGS="--leaves 8 --json"]'
@@ -63,6 +63,10 @@ fuzz: setup ## throw hostile input at all surfaces (ARGS="--count N"); goes on
 
 materials: setup ## write docs/licences.md and docs/sbom.cdx.json from the lock
 	"$(BIN)/python" scripts/materials.py
+
+# Strict: a package that the database does not know is a failure too, not a package without faults.
+audit: setup ## ask PyPI for known faults of what is locked (network)
+	"$(BIN)/pip-audit" --strict --require-hashes --disable-pip -r requirements.lock $(value ARGS)
 
 setup: ## make or mend the virtual environment, development tools included
 	$(call bootstrap,dev)

@@ -57,7 +57,7 @@ def main() -> None:
                     f"{done}/{total} questions, {tokens} tokens", file=sys.stderr
                 ),
             )
-            print(save_thresholds(found, folder))
+            print(save_thresholds(found, folder / f"{found.model_sha256}.json"))
 
 
 if __name__ == "__main__":

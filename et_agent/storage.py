@@ -29,10 +29,12 @@ __all__ = [
     "locked",
     "open_at_once",
     "open_database",
+    "read_given",
     "read_regular",
     "sealed",
     "try_locked",
     "unsealed",
+    "user_path",
     "write_atomically",
 ]
 
@@ -51,7 +53,7 @@ def cache_dir() -> Path:
     """
     override = os.environ.get("ET_AGENT_CACHE")
     if override:
-        return Path(override).expanduser().absolute()
+        return user_path(override).absolute()
     return Path(platformdirs.user_cache_dir("et-agent", appauthor=False)) / "models"
 
 
@@ -68,8 +70,13 @@ def config_file() -> Path:
     """
     override = os.environ.get("ET_AGENT_CONFIG")
     if override:
-        return Path(override).expanduser().absolute()
+        return user_path(override).absolute()
     return Path(platformdirs.user_config_dir("et-agent", appauthor=False)) / "config.toml"
+
+
+def user_path(given: str | os.PathLike[str]) -> Path:
+    """A path as a person writes it: `~` is the home folder. That of an unknown user stays as it is."""
+    return Path(os.path.expanduser(given))  # noqa: PTH111  (Path.expanduser raises a RuntimeError)
 
 
 def write_atomically(
@@ -157,6 +164,29 @@ def read_regular(path: Path, *, most: int) -> bytes:
     _check_regular(path.stat())
     with open_at_once(path) as file:
         _check_regular(os.fstat(file.fileno()))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it is larger than {most:,} bytes")
+    return content
+
+
+def read_given(path: str | os.PathLike[str], *, most: int = 1 << 29) -> bytes:
+    """Read a file that a person names, a pipe among them; no more of one without end than it may have.
+
+    Args:
+        path: The file; `~` is the home folder.
+        most: Largest size, bytes.
+
+    Raises:
+        OSError: It cannot be read, is larger, or nobody writes to the pipe.
+    """
+    try:
+        file = open_at_once(user_path(path))
+    except ValueError as error:  # a NUL
+        raise OSError(f"it is no path: {error}") from error
+    with file:
+        # A pipe that somebody writes to is waited for, as in `--schema <(make_schema)`.
+        os.set_blocking(file.fileno(), True)
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(f"it is larger than {most:,} bytes")

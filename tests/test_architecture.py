@@ -14,7 +14,7 @@ LONGEST_FILE = 450
 FLOORS = (
     ("errors", "extras", "interpreter", "renaming"),
     ("validation", "arrays", "storage", "made_once"),
-    ("arguments", "waiting", "limited_process"),
+    ("arguments", "kept", "waiting", "limited_process"),
     ("config",),
     ("weights", "templates", "kernels"),
     ("engines",),

@@ -35,6 +35,7 @@ INTERNAL: Final = {
     "et_agent.arguments",
     "et_agent.arrays",
     "et_agent.errors",
+    "et_agent.kept",
     "et_agent.limited_process",
     "et_agent.made_once",
     "et_agent.soundness",

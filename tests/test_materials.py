@@ -1,5 +1,6 @@
 """Licences and the bill of materials follow the lock, and everything in it has a hash."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_the_files_are_those_of_the_lock() -> None:
         hashes = {one["content"] for one in listed[name]["hashes"]}
         same = [one for one in PACKAGES if one.name == name]
         assert any(set(one.hashes) == hashes for one in same), name
+
+
+def test_the_bill_keeps_to_the_schema_of_its_format() -> None:
+    validation = pytest.importorskip("cyclonedx.validation.json")
+    version = importlib.import_module("cyclonedx.schema").SchemaVersion.from_version(
+        BILL["specVersion"]
+    )
+    validator = validation.JsonStrictValidator(version)
+    assert validator.validate_str(json.dumps(BILL)) is None
+    broken = {**BILL, "components": [{**BILL["components"][0], "type": "thing"}]}
+    assert validator.validate_str(json.dumps(broken)) is not None
 
 
 def test_what_comes_with_et_agent_may_be_passed_on() -> None:

@@ -1,12 +1,16 @@
-"""Packed files: what is damaged, cut short or would fill the memory is refused."""
+"""Files from outside: what is packed, named by a person, without an end or damaged."""
 
 import gzip
 import lzma
+import os
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from et_agent.storage import decompressed
+from et_agent.storage import decompressed, read_given, user_path
 
 TEXT = b"words and more words " * 50
 PACKERS = pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
@@ -51,3 +55,38 @@ def test_what_follows_is_refused_and_never_lost(pack: Pack) -> None:
     assert decompressed(pack(TEXT) + bytes(8), most=10_000) == TEXT
     with pytest.raises(OSError, match="something follows"):
         decompressed(pack(TEXT) + pack(TEXT), most=10_000)
+
+
+def test_a_file_that_a_person_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "one").write_bytes(b"text")
+    assert read_given("~/one") == read_given(tmp_path / "one", most=4) == b"text"
+    assert user_path("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")
+    for path, most in (
+        (tmp_path / "one", 3),
+        (tmp_path, 9),
+        ("~nobody-of-that-name/x", 9),
+        ("a\0b", 9),
+        ("x" * 5000, 9),
+    ):
+        with pytest.raises(OSError, match=r"."):
+            read_given(path, most=most)
+
+
+@pytest.mark.posix
+def test_a_pipe_is_read_and_what_has_no_end_is_not(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="larger than 1,000 bytes"):
+        read_given("/dev/zero", most=1000)
+    os.mkfifo(tmp_path / "pipe")
+    assert read_given(tmp_path / "pipe") == b"", "nobody writes"
+    read, write = os.pipe()
+
+    def slowly() -> None:
+        for _ in range(3):
+            time.sleep(0.05)
+            os.write(write, b"part ")
+        os.close(write)
+
+    threading.Thread(target=slowly).start()
+    assert read_given(f"/dev/fd/{read}") == b"part " * 3
+    os.close(read)

@@ -5,9 +5,10 @@
 `--reference` is a Python with torch, transformers and gguf; nothing of it is a dependency. Compared are
 log-probabilities and attention of short and long texts, forks of a shared beginning among them, in real
 models as they are shipped and as float16, with the products of each instruction set that this CPU has
-and with llama.cpp's own, and in tiny random models whose windows the texts exceed. The results go to
-benchmarks/results/crosscheck.json, the table to docs/reliability.md, and log-probabilities of a few
-positions to tests/engines/llama_cpp/reference.json.
+(AVX-VNNI in the encoding of AVX512-VNNI where it has no other) and with llama.cpp's own, and in tiny
+random models whose windows the texts exceed. The results go to benchmarks/results/crosscheck.json, the
+table to docs/reliability.md, and log-probabilities of a few positions to
+tests/engines/llama_cpp/reference.json.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.documents import put
+from benchmarks.kernels.evex import needs_evex, use_evex
 from benchmarks.machine import describe
 from et_agent.engines.llama_cpp.dequantizing import dequantized
 from et_agent.engines.llama_cpp.model import STREAM_MEMORY, LlamaCppModel
@@ -249,6 +251,7 @@ def rows_of(
         path, fingerprint = tiny_model(work, name, window=WINDOW), ""
         task = {**tiny_texts(), "layers": [0, 1]}
     task |= {"threads": threads, "file": str(path), "config": UNREAD.get(name, {})}
+    task["evex"] = needs_evex()
     try:
         reference, versions = referred(python, task, work)
     except RuntimeError as error:
@@ -304,6 +307,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kernels", nargs="*", help="instruction sets; all of this CPU by default")
     given = parser.parse_args()
+    if needs_evex():
+        use_evex()
     built = []
     for one in usable():
         try:
@@ -321,19 +326,24 @@ def main() -> int:
                 wrong += row.get("exceeds", [])
                 print(row, flush=True)
                 # At once, since a model takes minutes.
-                keep(name, rows, names)
+                keep(rows, names)
     print(*wrong, sep="\n")
     return bool(wrong)
 
 
-def keep(name: str, rows: list[dict[str, Any]], names: Sequence[str]) -> None:
-    """Put the rows of a model in place of earlier ones."""
+def keep(rows: list[dict[str, Any]], names: Sequence[str]) -> None:
+    """Put the rows of a model in place of earlier ones with the same setting."""
     known = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else []
-    merged = [*(one for one in known if one["model"] != name), *rows]
-    merged.sort(key=lambda one: names.index(one["model"]))
+    places = {place_of(one): one for one in [*known, *rows]}
+    merged = sorted(places.values(), key=lambda one: names.index(one["model"]))
     found = {"machine": describe(), "tolerance": TOLERANCE, "rows": merged}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     write_table(merged)
+
+
+def place_of(row: dict[str, Any]) -> tuple[str, ...]:
+    """What a row is about."""
+    return (row["model"], row["weights"], row.get("kernels", ""), row.get("cache", ""))
 
 
 def write_table(rows: list[dict[str, Any]]) -> None:

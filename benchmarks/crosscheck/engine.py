@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.kernels.evex import use_evex
 from et_agent.engines.base import Batch
 from et_agent.engines.llama_cpp.attention import StepAttention
 from et_agent.engines.llama_cpp.model import LlamaCppModel
@@ -96,6 +97,8 @@ def forked(model: LlamaCppModel, texts: list[dict[str, Any]], cut: int) -> dict[
 def main() -> None:
     """Run the task; what it found goes to a file, which kernels decoded to stdout."""
     task = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    if task["evex"]:
+        use_evex()
     longest = max(len(text["tokens"]) for text in task["texts"])
     out: dict[str, Any] = {}
     with LlamaCppModel(

@@ -5,27 +5,34 @@
 Each surface runs in processes of its own, so that a crash is counted and not the end. A run that was
 stopped goes on where it was (`--fresh` begins anew). The counts are in benchmarks/results/hostile.json,
 from which docs/reliability.md has its table.
+
+    python -m benchmarks.hostile --guided 300
+
+fuzzes each surface that reads bytes for so many seconds, guided by coverage (see guided.py), and keeps
+its counts beside the others.
 """
 
 import argparse
 import collections
 import contextlib
+import importlib.util
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.documents import put
 from benchmarks.hostile.calls import CALLED, Work
 from benchmarks.hostile.drawing import flipped, reshaped, text
-from benchmarks.hostile.files import opened
+from benchmarks.hostile.files import READ, opened
 from et_agent.errors import EtAgentError
 
 RESULTS: Final = Path(__file__).parent.parent / "results" / "hostile.json"
@@ -155,6 +162,37 @@ def added(known: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def guided(surface: str, seconds: int) -> dict[str, Any]:
+    """What a fuzzer that is guided by coverage counted at a surface."""
+    command = [sys.executable, "-m", "benchmarks.hostile.guided", surface]
+    ended = subprocess.run(
+        [*command, f"-max_total_time={seconds}"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    inputs = re.search(r"stat::number_of_executed_units: (\d+)", ended.stderr)
+    seen = re.findall(r" cov: (\d+) ", ended.stderr)
+    if inputs is None or not seen:
+        sys.exit(f"{surface}: the fuzzer did not run:\n{ended.stderr[-2000:]}")
+    if ended.returncode:
+        print(ended.stderr[-4000:])
+    found = bool(ended.returncode)
+    return {"inputs": int(inputs[1]), "seconds": seconds, "edges": int(seen[-1]), "found": found}
+
+
+def run_guided(surfaces: Sequence[str], seconds: int) -> None:
+    """Fuzz surfaces one after another, and keep the counts."""
+    if importlib.util.find_spec("atheris") is None:
+        sys.exit("--guided needs atheris: pip install atheris (Linux and macOS)")
+    for surface in surfaces:
+        found = guided(surface, seconds)
+        results = json.loads(RESULTS.read_text("utf-8"))
+        known = results.setdefault("guided", {}).get(surface, {})
+        for name in ("inputs", "seconds", "found"):
+            found[name] += known.get(name, 0)
+        results["guided"][surface] = found
+        print(surface, found, flush=True)
+        _write(results)
+
+
 def main() -> None:
     """Throw inputs at all surfaces and write the counts, or at one and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -162,16 +200,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="forget earlier rounds")
     parser.add_argument("--surface", choices=sorted(SHARES), help="one alone, printed only")
+    parser.add_argument("--guided", type=int, metavar="SECONDS", help="by coverage, with atheris")
     given = parser.parse_args()
+    if given.guided:
+        run_guided([given.surface] if given.surface else sorted(READ), given.guided)
+        return
     if given.surface:
         # Surfaces may print.
-        found = thrown(given.surface, given.count, given.seed, ROUND)
-        sys.stdout.write("\n" + json.dumps(found) + "\n")
+        counted = thrown(given.surface, given.count, given.seed, ROUND)
+        sys.stdout.write("\n" + json.dumps(counted) + "\n")
         sys.stdout.flush()
         os._exit(0)
-    results: dict[str, dict[str, Any]] = {}
-    if not given.fresh and RESULTS.exists():
-        results = json.loads(RESULTS.read_text("utf-8"))["surfaces"]
+    found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    results = {} if given.fresh else found.get("surfaces", {})
     waiting = dict.fromkeys(SHARES)
     while waiting:
         # In turns, so that a run that is stopped has seen all of them.
@@ -181,16 +222,17 @@ def main() -> None:
             if left <= 0:
                 del waiting[surface]
                 continue
-            found = round_of(surface, left, given.seed + known.get("rounds", 0))
-            results[surface] = added(known, found)
+            counted = round_of(surface, left, given.seed + known.get("rounds", 0))
+            results[surface] = added(known, counted)
             print(surface, results[surface], flush=True)
-            _write(results)
+            _write({**found, "surfaces": results})
 
 
-def _write(results: dict[str, dict[str, Any]]) -> None:
-    total = {name: sum(one.get(name, 0) for one in results.values()) for name in COUNTS}
-    ordered = {name: results[name] for name in SHARES if name in results}
-    found = {"total": total, "surfaces": ordered}
+def _write(found: dict[str, Any]) -> None:
+    surfaces, by_coverage = found["surfaces"], found.get("guided", {})
+    total = {name: sum(one.get(name, 0) for one in surfaces.values()) for name in COUNTS}
+    ordered = {name: surfaces[name] for name in SHARES if name in surfaces}
+    found = {"total": total, "surfaces": ordered, "guided": by_coverage}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     lines = [
         "| surface | inputs | refused | crashes | hangs | raw exceptions |",
@@ -198,6 +240,15 @@ def _write(results: dict[str, dict[str, Any]]) -> None:
     ]
     for name, one in [*ordered.items(), ("all", total)]:
         lines.append(f"| {name} | " + " | ".join(f"{one[key]:,}" for key in COUNTS) + " |")
+    if by_coverage:
+        lines += [
+            "",
+            "| guided by coverage | inputs | seconds | edges of code seen | faults found |",
+        ]
+        lines.append("|---|" + "---:|" * 4)
+        names = ("inputs", "seconds", "edges", "found")
+        for surface, one in by_coverage.items():
+            lines.append(f"| {surface} | " + " | ".join(f"{one[key]:,}" for key in names) + " |")
     put("docs/reliability.md", "hostile", ["", *lines, ""])
 
 

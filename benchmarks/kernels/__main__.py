@@ -26,6 +26,7 @@ import numpy as np
 
 from benchmarks.documents import put
 from benchmarks.kernels import worker
+from benchmarks.kernels.evex import needs_evex, use_evex
 from benchmarks.kernels.stock import build_stock
 from benchmarks.machine import describe
 from et_agent.arrays import Doubles
@@ -50,17 +51,6 @@ def _child(arguments: list[str], stock: Path | None, kernels: str, *, evex: bool
     return done.stdout
 
 
-def _use_evex() -> None:
-    """Let the kernels for AVX-VNNI be built and run in the encoding of AVX512-VNNI."""
-    known = instructions.by_name()
-    wanted = known["avx-vnni"]
-    flags = (*known["avx2"].flags, "-DET_KERNELS_EVEX")
-    features = wanted.features - {"avx_vnni"} | {"avx512_vnni", "avx512vl"}
-    changed = instructions.InstructionSet(wanted.name, features, flags)
-    sets = (known["avx512-vnni"], changed, known["avx2"])
-    instructions.INSTRUCTION_SETS = sets  # type: ignore[misc]
-
-
 def compare(options: argparse.Namespace) -> None:
     """Measure each pair in turn, and keep the figures."""
     pairs: dict[str, Path | None] = {}
@@ -72,7 +62,7 @@ def compare(options: argparse.Namespace) -> None:
     found = known.setdefault(options.model, {})
     for name, stock in pairs.items():
         set_name = instructions.usable()[0].name if name == BEST else name
-        evex = set_name == "avx-vnni" and "avx_vnni" not in instructions.cpu_features()
+        evex = set_name == "avx-vnni" and needs_evex()
         _child(["build", "--instructions", set_name], stock, set_name, evex=evex)
         tasks = ["chains", "prompt"] if name != BEST or not options.curves else list(worker.TASKS)
         entry: dict[str, Any] = {"machine": describe(), "emulated": evex}
@@ -217,7 +207,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.evex and options.do != "stock":
-        _use_evex()
+        use_evex()
     match options.do:
         case "run":
             compare(options)

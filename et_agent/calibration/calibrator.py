@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike
 
 from et_agent.arguments import checks_arguments
 from et_agent.arrays import Doubles
-from et_agent.calibration.calibrator_file import CalibratorFile, DataUsed, parsed, with_label
+from et_agent.calibration.calibrator_file import (
+    CalibratorFile,
+    DataUsed,
+    content,
+    parsed,
+    with_label,
+)
 from et_agent.calibration.confidence import Confidence, Part, parts_of
 from et_agent.calibration.evidence import (
     VOTES,
@@ -422,13 +428,7 @@ class Calibrator:
         Raises:
             CalibrationError: The file cannot be read, is damaged, or was written by a later et-agent.
         """
-        try:
-            text = Path(path).read_bytes()
-        except OSError as error:
-            raise CalibrationError(
-                f"the calibrator {path} cannot be read: {error.strerror or error}"
-            ) from error
-        return cls.from_json(text, str(path))
+        return cls.from_json(content(path), str(path))
 
     @classmethod
     def from_json(cls, text: bytes | str, where: str = "calibrator") -> Self:

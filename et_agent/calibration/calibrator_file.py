@@ -1,6 +1,7 @@
 """A fitted calibrator as JSON: what it holds, and files that are read strictly."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -12,12 +13,14 @@ from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.fitting import current_method
 from et_agent.calibration.maps import CalibrationMap
 from et_agent.errors import CalibrationError
-from et_agent.storage import sealed, unsealed
+from et_agent.storage import read_given, sealed, unsealed
 from et_agent.validation import Frozen, parsed_json
 
-__all__ = ["LEARNT", "CalibratorFile", "DataUsed", "parsed", "with_label"]
+__all__ = ["LARGEST", "LEARNT", "CalibratorFile", "DataUsed", "content", "parsed", "with_label"]
 
 SCHEMA: Final = 1
+LARGEST: Final = 4 << 20
+"""A larger file is no calibrator, bytes."""
 LEARNT: Final = "labelled while working"
 """Name of the data that `Calibrator.update` adds to."""
 _Method = Annotated[str, AfterValidator(current_method)]
@@ -77,6 +80,20 @@ def with_label(data: Sequence[DataUsed], *, right: bool) -> tuple[DataUsed, ...]
         update={"questions": before.questions + 1, "right": before.right + right}
     )
     return tuple(held.values())
+
+
+def content(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a calibrator's file that a person names.
+
+    Raises:
+        CalibrationError: It cannot be read, or is larger than a calibrator.
+    """
+    try:
+        return read_given(path, most=LARGEST)
+    except OSError as error:
+        raise CalibrationError(
+            f"the calibrator {path} cannot be read: {error.strerror or error}"
+        ) from error
 
 
 def parsed(text: bytes | str, where: str) -> CalibratorFile:

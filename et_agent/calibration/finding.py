@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 from et_agent.answers import AnswerKind, instruction
 from et_agent.answers.kinds import DIRECT_INSTRUCTION
 from et_agent.calibration.calibrator import Calibrator
+from et_agent.calibration.calibrator_file import LARGEST
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.errors import CalibrationError
 from et_agent.storage import cache_dir, data_dir, locked, read_regular
@@ -40,8 +41,6 @@ __all__ = [
 CalibrationSource = Literal["own", "shipped", "general"]
 """Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
-LARGEST: Final = 4 << 20
-"""A larger file is none of ours, bytes; those that are shipped have 4,000 at most."""
 
 
 def calibrators_folder() -> Path:

@@ -4,12 +4,12 @@ What two of them have is declared here once, so that it means the same everywher
 """
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from et_agent.cli.decoders import TREE_PANEL
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.asking.options import Calibration
@@ -186,4 +186,4 @@ def read_calibrator(given: str | None) -> "Calibration":
 
     if given is None:
         return "auto"
-    return None if given == "none" else Calibrator.load(Path(given).expanduser())
+    return None if given == "none" else Calibrator.load(user_path(given))

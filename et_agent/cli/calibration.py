@@ -10,6 +10,7 @@ from et_agent.cli.guard import command
 from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
 from et_agent.cli.model_learning import learn_model
 from et_agent.cli.stores import StoreFile, open_store
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def _labelled(
                         parameters=info.parameters,
                     )
                 )
-    sets += [labelled_file(Path(file).expanduser()) for file in labels or ()]
+    sets += [labelled_file(user_path(file)) for file in labels or ()]
     if not sets:
         raise CalibrationError("there are no labelled questions: name a run, or use --labels FILE")
     for one in sets:
@@ -110,7 +111,7 @@ def fit(
     own = output is None
     with changing_own() if own else nullcontext():
         calibrator = calibrate(sets, method=method, features=feature, seed=seed, keep_learnt=own)
-        path = own_file(calibrator) if output is None else Path(output).expanduser()
+        path = own_file(calibrator) if output is None else user_path(output)
         replaced = _what_is_at(path)
         calibrator.save(path)
     _print(calibrator.document())
@@ -162,7 +163,7 @@ def show(
         say_what_is_left_out()
         found = known_calibrators()
     else:
-        path = Path(calibrator).expanduser()
+        path = user_path(calibrator)
         found = [(path, Calibrator.load(path))]
     if not found:
         write_line("no calibrators: fit one with `et-agent calibrate fit`")
@@ -178,7 +179,7 @@ def show(
             for name, (_, one) in zip(_names(found), found, strict=True)
             if one.reliability_
         }
-        write_line(visible(str(draw_reliability(bins, Path(out).expanduser()))))
+        write_line(visible(str(draw_reliability(bins, user_path(out)))))
     return 0
 
 
@@ -237,7 +238,7 @@ def check(
     drifted = False
     for one in _labelled(runs, labels, store):
         if calibrator is not None:
-            judged = Calibrator.load(Path(calibrator).expanduser())
+            judged = Calibrator.load(user_path(calibrator))
         elif (held := find_calibrator(one.fingerprint)) is not None:
             judged = held.calibrator
         else:

@@ -21,6 +21,7 @@ from et_agent.storage import (
     read_regular,
     sealed,
     unsealed,
+    user_path,
     write_atomically,
 )
 from et_agent.templates.messages import Message
@@ -143,7 +144,7 @@ def find_chat(name: str) -> Chat:
     files = _files()
     if not name and files:
         return _opened(files[0])
-    path = Path(name).expanduser()
+    path = user_path(name)
     if name and path.is_file():
         return _opened(path)
     found = [one for one in files if one.stem == name] or [

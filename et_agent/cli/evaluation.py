@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -36,6 +35,7 @@ from et_agent.cli.thinking import (
     ThinkingName,
     thinking_keywords,
 )
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.cli.loading import GpuSettings
@@ -221,7 +221,7 @@ def report(
     if out is None:
         return 0
     configs = {info.name: info.config for info in found}
-    for path in write_report(records, Path(out).expanduser(), configs=configs, plots=plots):
+    for path in write_report(records, user_path(out), configs=configs, plots=plots):
         (say if md else write_line)(visible(str(path)))
     return 0
 

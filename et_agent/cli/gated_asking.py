@@ -4,7 +4,6 @@ import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -54,6 +53,7 @@ from et_agent.cli.thinking import (
     ThinkingName,
     thinking_keywords,
 )
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
@@ -352,7 +352,7 @@ def gated_ask(
         loaded = opened(spec, {**here, "prefix_file": prefix_file})
         kept = None
         if log is not None:
-            kept = stack.enter_context(DecisionLog(Path(log).expanduser(), keep_texts=keep_texts))
+            kept = stack.enter_context(DecisionLog(user_path(log), keep_texts=keep_texts))
         target = None
         if escalate_to is not None:
             target = ModelTarget(

@@ -1,6 +1,5 @@
 """`et-agent gate`: what a gate did, and what one would do."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +8,7 @@ from et_agent.cli.gated_asking import Cautious, GateAskCommand, gated_ask
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import existing_log, learn_logged, say_what_is_left_out
 from et_agent.cli.stores import RunNames, StoreFile, open_store
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,7 +194,7 @@ def simulate(
         tokens = np.mean([record.tokens_decoded for record in records])
         write_line(f"  {tokens:,.0f} tokens per question before any escalation")
     if out is not None:
-        write_line(visible(str(draw_risk_coverage(drawn, Path(out).expanduser()))))
+        write_line(visible(str(draw_risk_coverage(drawn, user_path(out)))))
     return 0
 
 
@@ -215,7 +215,7 @@ def _held(
         return None
     if given == "general":
         return Held(Calibrator.general(info.parameters), "general")
-    own = Calibrator.load(Path(given).expanduser())
+    own = Calibrator.load(user_path(given))
     own.check(requested)
     return Held(own, "own")
 

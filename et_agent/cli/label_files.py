@@ -11,7 +11,7 @@ from et_agent.cli.guard import INTERRUPTED, command
 from et_agent.cli.labelling import needs_terminal
 from et_agent.cli.terminal import one_line, write_line
 from et_agent.errors import DataError, SettingsError, StoreError
-from et_agent.storage import alone_with
+from et_agent.storage import alone_with, user_path
 from et_agent.validation import text_fault
 
 __all__ = ["label"]
@@ -35,7 +35,7 @@ def label(
     `et-agent calibrate learn --labels FILE` then learns from them.
     """
     needs_terminal("label asks about each answer")
-    path = Path(file).expanduser()
+    path = user_path(file)
     with alone_with(path, SettingsError):
         return _label(path, file, again=again)
 

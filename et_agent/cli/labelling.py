@@ -10,6 +10,7 @@ import typer
 from et_agent.cli.guard import command, fail
 from et_agent.cli.terminal import counted, is_watched, say, visible, write_line
 from et_agent.errors import CalibrationError, SettingsError, StoreError
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.calibration import Example, Learnt
@@ -123,7 +124,7 @@ _Given = tuple[str, "Example", bool]
 def _of_file(file: str) -> Iterator[_Given]:
     from et_agent.evaluation.calibrating import labelled_examples
 
-    found = labelled_examples(Path(file).expanduser())
+    found = labelled_examples(user_path(file))
     unlabelled = sum(right is None for _, _, right in found)
     without = sum(right is not None and example is None for _, example, right in found)
     for count, what in ((unlabelled, "a label"), (without, "an answer")):
@@ -203,7 +204,7 @@ def existing_log(path: str) -> Path:
     Raises:
         StoreError: It is not.
     """
-    found = Path(path).expanduser()
+    found = user_path(path)
     if not found.is_file():
         raise StoreError(f"{path} does not exist: create it with `et-agent gate ask --log {path}`")
     return found

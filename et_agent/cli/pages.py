@@ -13,6 +13,7 @@ from et_agent.cli.policies import policy_of
 from et_agent.cli.terminal import say
 from et_agent.errors import SettingsError
 from et_agent.extras import install_hint
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.gate import Decision
@@ -129,7 +130,7 @@ class PageFiles:
 
 
 def _path(file: str) -> Path:
-    return Path(file).expanduser()
+    return user_path(file)
 
 
 def decision_about(

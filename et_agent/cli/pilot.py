@@ -8,6 +8,7 @@ import typer
 from et_agent.cli.asking_options import ChatName, ChatStyle
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
@@ -61,6 +62,7 @@ def pilot(
     from et_agent.cli.decoders import decoder_settings
     from et_agent.cli.questions import read_file
     from et_agent.cli.transfer import shown_transfer
+    from et_agent.decoding.thresholds import save_thresholds
     from et_agent.errors import SettingsError
 
     if not 1 <= chains <= 256:
@@ -90,7 +92,7 @@ def pilot(
             chat=chat.value,
             on_progress=meter.move,
         )
-    saved = _save(thresholds, target)
+    saved = save_thresholds(thresholds, target)
     _print(thresholds)
     from et_agent.cli.terminal import visible, write_line
 
@@ -106,24 +108,12 @@ def _writable(output: str) -> Path:
     """The output path, refused before minutes of work when its folder cannot take it."""
     from et_agent.errors import SettingsError
 
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.is_dir() or not path.parent.is_dir():
         raise SettingsError(
             f"--output {output} cannot be written: name a file in an existing folder"
         )
     return path
-
-
-def _save(thresholds: "Thresholds", target: Path | None) -> Path:
-    from et_agent.decoding.thresholds import save_thresholds
-    from et_agent.errors import SettingsError
-    from et_agent.storage import write_atomically
-
-    if target is None:
-        return save_thresholds(thresholds)
-    text = thresholds.model_dump_json(indent=1) + "\n"
-    write_atomically(target, text, error=SettingsError)
-    return target
 
 
 def _print(thresholds: "Thresholds") -> None:

@@ -1,11 +1,11 @@
 """The system prompt, the passages and the schema of the command line."""
 
-from pathlib import Path
 from typing import Any
 
 from et_agent.cli.questions import piped_context
 from et_agent.cli.standard_input import NAME, stdin_text
 from et_agent.errors import QuestionError, SettingsError
+from et_agent.storage import read_given
 from et_agent.validation import parsed_json
 
 __all__ = ["read_passages", "read_schema", "read_system"]
@@ -56,7 +56,7 @@ def _given(text: str, what: str) -> tuple[str, str]:
         return stdin_text().strip(), f"{what} in {NAME}"
     what = f"{what} in {text[1:]}"
     try:
-        return Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").strip(), what
+        return read_given(text[1:]).decode("utf-8-sig").strip(), what
     except UnicodeDecodeError as error:
         raise QuestionError(
             f"{what} is not valid UTF-8 (byte {error.start + 1}): convert it to UTF-8"
@@ -73,7 +73,7 @@ def read_schema(file: str) -> dict[str, Any]:
         SettingsError: The file cannot be read, or holds no JSON object.
     """
     try:
-        found = parsed_json(Path(file).expanduser().read_text(encoding="utf-8-sig"))
+        found = parsed_json(read_given(file).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsError(f"cannot read the schema {file}: {reason}") from error

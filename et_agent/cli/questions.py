@@ -9,6 +9,7 @@ from typing import Any, Final
 from et_agent.cli.standard_input import NAME, given_text, piped_text, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
+from et_agent.storage import read_given, user_path
 
 __all__ = ["SourcedQuestion", "piped_context", "read_file", "read_question", "read_questions"]
 
@@ -109,7 +110,7 @@ def read_file(file: str) -> list[SourcedQuestion]:
 def _of_table(path: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
     from et_agent.evaluation.datasets.own import asked_text, own_rows
 
-    rows, roles = own_rows(path.expanduser(), text)
+    rows, roles = own_rows(user_path(path), text)
     unused = [name for name in rows[0].values if name not in _USED]
     _tell(path.name, roles, f"{', '.join(unused)} not used" if unused else "")
     for row in rows:
@@ -153,9 +154,9 @@ def _text(file: str, name: str) -> str:
     if file == "-":
         return stdin_text()
     try:
-        raw = Path(file).expanduser().read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        raw = read_given(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise QuestionError(f"cannot read the questions in {name}: {reason}") from error
     try:
         return raw.decode("utf-8-sig")

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from et_agent.cli.guard import command
 from et_agent.cli.stores import RunNames, StoreFile, open_store
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.cli.printed import ListedRun
@@ -123,7 +123,7 @@ def export(
     from et_agent.cli.terminal import counted, visible, write_line
     from et_agent.evaluation.exchange import export_run
 
-    path = Path(file).expanduser()
+    path = user_path(file)
     with open_store(store) as runs:
         count = export_run(runs, runs.run(name), path)
     write_line(f"{visible(str(path))}: {counted(count, 'question')}")
@@ -143,6 +143,6 @@ def import_(
 
     with open_store(store) as runs:
         for file in files:
-            for info in import_runs(runs, Path(file).expanduser()):
+            for info in import_runs(runs, user_path(file)):
                 write_line(f"{info.name}: {counted(info.questions, 'question')}")
     return 0

@@ -21,6 +21,7 @@ from et_agent.evaluation.datasets.columns import (
     separator_of,
     told,
 )
+from et_agent.storage import read_given
 
 __all__ = ["AnswerRow", "ScoreFile", "read_answers"]
 
@@ -91,7 +92,7 @@ def _text(file: str, name: str) -> str:
     if file == "-":
         return stdin_text()
     try:
-        return Path(file).expanduser().read_bytes().decode("utf-8-sig")
+        return read_given(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise QuestionError(
             f"{name} is not valid UTF-8 (byte {error.start + 1}): convert the file to UTF-8"

@@ -43,6 +43,7 @@ from et_agent.cli.thinking import (
     ThinkingName,
     thinking_keywords,
 )
+from et_agent.storage import user_path
 
 if TYPE_CHECKING:
     from et_agent.asking.options import AskOptions
@@ -242,7 +243,7 @@ def _score_file(
     failed = 0
     waiting: deque[PendingScore | EtAgentError] = deque()
 
-    with ScoreFile(None if out is None else out.expanduser(), rows, settings) as kept:
+    with ScoreFile(None if out is None else user_path(out), rows, settings) as kept:
         if kept.done:
             say(f"{kept.done} of {len(rows)} are scored already")
         coming = iter(rows[kept.done :])

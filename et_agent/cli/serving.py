@@ -34,6 +34,7 @@ from et_agent.cli.thinking import (
 )
 from et_agent.errors import SettingsError
 from et_agent.extras import integration_hint
+from et_agent.storage import read_given
 
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
@@ -245,7 +246,7 @@ def keys_of(file: str | None) -> Sequence[str]:
     if file is None:
         return list(_written(os.environ.get("ET_AGENT_SERVER_KEYS", "").split(",")))
     try:
-        text = Path(file).expanduser().read_text("utf-8")
+        text = read_given(file).decode("utf-8")
     except (OSError, ValueError) as error:
         raise SettingsError(f"the API keys in {file} cannot be read: {error}") from None
     keys = list(_written(text.splitlines()))

@@ -1,6 +1,5 @@
 """Options of commands that work with stored evaluation runs."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,5 +21,6 @@ RunNames = Annotated[
 def open_store(path: str | None) -> "RunStore":
     """The store at a path; the user's own for None."""
     from et_agent.evaluation.store import RunStore, default_store_path
+    from et_agent.storage import user_path
 
-    return RunStore(default_store_path() if path is None else Path(path).expanduser())
+    return RunStore(default_store_path() if path is None else user_path(path))

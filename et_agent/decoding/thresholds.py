@@ -118,14 +118,17 @@ def _read(text: bytes, where: str) -> Thresholds:
         ) from error
 
 
-def save_thresholds(thresholds: Thresholds, folder: Path | None = None) -> Path:
-    """Write thresholds under their model's fingerprint, whole or not at all; return the path.
+def save_thresholds(thresholds: Thresholds, path: Path | None = None) -> Path:
+    """Write thresholds, whole or not at all; return the path.
+
+    Args:
+        thresholds: The thresholds.
+        path: The file; None for where a model's thresholds are looked for.
 
     Raises:
         SettingsError: They cannot be written.
     """
-    folder = thresholds_folder() if folder is None else folder
-    path = folder / f"{thresholds.model_sha256}.json"
+    path = thresholds_folder() / f"{thresholds.model_sha256}.json" if path is None else path
     text = json.dumps(sealed(json.loads(thresholds.model_dump_json())), indent=1) + "\n"
     write_atomically(path, text, error=SettingsError)
     return path

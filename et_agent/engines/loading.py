@@ -13,6 +13,7 @@ from et_agent.engines.llama_cpp.tuning import find_tuning
 from et_agent.engines.prefix_store import PREFIX_MEMORY
 from et_agent.errors import SettingsError, UnsupportedModelError
 from et_agent.renaming import warn_of_old_name
+from et_agent.storage import user_path
 from et_agent.weights.addresses import is_address, shown_address
 from et_agent.weights.catalog import default_model, fingerprint_of, locate
 from et_agent.weights.gguf import read_gguf
@@ -119,7 +120,7 @@ def load_model(
         placement=placement,
         stream_memory=stream_memory,
         prefix_memory=_prefix_memory(prefix_memory, config.prefix_memory),
-        prefix_file=None if prefix_file is None else Path(prefix_file).expanduser(),
+        prefix_file=None if prefix_file is None else user_path(prefix_file),
         max_pending=max_pending,
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(

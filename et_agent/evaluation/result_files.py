@@ -1,15 +1,13 @@
 """Files of results as `et-agent ask --json` prints them: one, or one per line."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from et_agent.errors import DataError
-from et_agent.storage import read_regular
+from et_agent.storage import read_given
 from et_agent.validation import parsed_json
 
 __all__ = ["read_documents", "read_text"]
-
-_MOST_BYTES: Final = 1 << 29
 
 
 def read_text(path: Path) -> str:
@@ -19,7 +17,7 @@ def read_text(path: Path) -> str:
         DataError: It cannot be read, or is not UTF-8.
     """
     try:
-        return read_regular(path.expanduser(), most=_MOST_BYTES).decode("utf-8-sig")
+        return read_given(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not valid UTF-8 (byte {error.start + 1}): convert it to UTF-8"

@@ -25,7 +25,7 @@ from et_agent.evaluation.packing import PackedQuestion, unpacked_texts, unpacked
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.run_info import RunInfo, versions
 from et_agent.evaluation.schema import MIGRATIONS
-from et_agent.storage import alone_with, data_dir, database_errors, open_database
+from et_agent.storage import alone_with, data_dir, database_errors, open_database, user_path
 from et_agent.validation import plain_json
 
 __all__ = ["RunInfo", "RunStore", "default_store_path", "versions"]
@@ -38,7 +38,7 @@ def default_store_path() -> Path:
     """The store of `ET_AGENT_RUNS`, or `runs.sqlite` in the user's data directory."""
     named = os.environ.get("ET_AGENT_RUNS")
     if named:
-        return Path(named).expanduser()
+        return user_path(named)
     return data_dir() / "runs.sqlite"
 
 

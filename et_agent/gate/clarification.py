@@ -6,7 +6,6 @@ question and calls for asking back. The second comes from the model and calls fo
 """
 
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from et_agent.asking.reading import path_text
 from et_agent.decoding import MultiChain
 from et_agent.decoding.base import Decoder, Run, RunInputs
 from et_agent.decoding.continued import Continued, ContinuedRun, common_length
-from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
 from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.decoding.tree import Finish
@@ -29,7 +27,7 @@ from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import PolicyError
 from et_agent.gate.decision import Action, Decision, ReadingOption
-from et_agent.gate.limits import Limits
+from et_agent.gate.limits import Limits, Spending
 from et_agent.templates.messages import Message
 
 __all__ = [
@@ -236,19 +234,19 @@ class Clarifier:
             QuestionError: The prompts do not fit the context.
             EtAgentError: Decoding failed.
         """
-        limit = _Limit(Limits(max_tokens, max_seconds))
-        texts, weights = self._readings(question, readings, limit)
+        spending = Spending(Limits(max_tokens, max_seconds))
+        texts, weights = self._readings(question, readings, spending)
         decided = AnswerKind(kind)
         if decided is AnswerKind.AUTO:
             decided = guess_kind(question).kind
         found = None
-        if len(texts) > 1 and not limit.reached:
+        if len(texts) > 1 and not spending.reached:
             system = instruction(decided) if system_prompt is None else system_prompt
-            found = self._answered(question, texts, decided, system, limit)
+            found = self._answered(question, texts, decided, system, spending)
         if found is None:
             found = [], np.zeros((len(texts), 1), dtype=np.int64)
         labels, leaves = found
-        known = bool(labels) and not limit.reached
+        known = bool(labels) and not spending.reached
         answers = _shares(leaves, len(labels) + 1)
         owners, at = np.nonzero(leaves < len(labels))
         classes = leaves[owners, at]
@@ -266,13 +264,13 @@ class Clarifier:
             total=total if known else None,
             aleatoric=aleatoric,
             epistemic=epistemic if known else None,
-            tokens=limit.tokens,
-            seconds=limit.seconds,
-            complete=not limit.reached,
+            tokens=spending.tokens,
+            seconds=spending.seconds,
+            complete=not spending.reached,
         )
 
     def _answered(
-        self, question: str, texts: Sequence[str], kind: AnswerKind, system: str, limit: "_Limit"
+        self, question: str, texts: Sequence[str], kind: AnswerKind, system: str, spending: Spending
     ) -> tuple[list[str], Ints] | None:
         """Answer the readings; None when a limit stopped it."""
         head: list[Message] = [{"role": "system", "content": system}] if system else []
@@ -289,11 +287,11 @@ class Clarifier:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
         )
-        run = self._run(prompts[0][:common], continued, limit)
+        run = self._run(prompts[0][:common], continued, spending)
         assert isinstance(run, ContinuedRun)
-        return None if limit.reached else self._read(run, len(texts), question, kind)
+        return None if spending.reached else self._read(run, len(texts), question, kind)
 
-    def _readings(self, question: str, most: int, limit: "_Limit") -> tuple[list[str], Doubles]:
+    def _readings(self, question: str, most: int, spending: Spending) -> tuple[list[str], Doubles]:
         """Different readings, most frequent first, and their shares of the drafts."""
         messages: list[Message] = [{"role": "system", "content": _READINGS_PROMPT}]
         for shown, anew in (*_EXAMPLES, (question, None)):
@@ -304,7 +302,7 @@ class Clarifier:
         drafts = MultiChain(
             leaves=self.drafts, temperature=self.temperature, max_tokens=_LONGEST_READING
         )
-        tree = self._run(prompt, drafts, limit).tree
+        tree = self._run(prompt, drafts, spending).tree
         found: Counter[str] = Counter()
         spelling: dict[str, str] = {}
         for branch in tree.branches:
@@ -321,19 +319,16 @@ class Clarifier:
         counts = np.array([count for _, count in best], dtype=np.float64)
         return [spelling[key] for key, _ in best], counts / counts.sum()
 
-    def _run(self, prompt: list[int], decoder: Decoder, limit: "_Limit") -> Run:
+    def _run(self, prompt: list[int], decoder: Decoder, spending: Spending) -> Run:
         inputs = RunInputs(
             prompt_length=len(prompt), stop_tokens=self.model.info.stop_tokens, seed=self.seed
         )
         scheduler = scheduler_of(self.model)
-        request = scheduler.prepare(prompt, decoder, inputs, on_step=limit.watch)
+        request = scheduler.prepare(prompt, decoder, inputs, on_step=spending.watch)
+        request.deadline = spending.deadline
         scheduler.queue(request)
-        try:
-            run = limit.wait(request)
-        except BaseException:
-            request.cancel()
-            raise
-        limit.done(request)
+        run = spending.wait(request, request.result)
+        spending.count(request)
         return run
 
     def _read(
@@ -362,44 +357,3 @@ def _one_line(text: str) -> str:
     """The first line of a reply that says something, without bullet and quotation marks."""
     lines = (_BULLET.sub("", line).strip().strip("\"'`*").strip() for line in text.splitlines())
     return next((line for line in lines if line and not line.endswith(":")), "")
-
-
-class _Limit:
-    """Tokens and seconds that several runs, one after another, may take together."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._began = time.perf_counter()
-        self.tokens = 0
-        self.reached = False
-
-    @property
-    def seconds(self) -> float:
-        """Wall time so far."""
-        return time.perf_counter() - self._began
-
-    def watch(self, request: Request) -> None:
-        """Stop a run at the limit; called after each of its steps."""
-        spent = self._limits.reached(self.tokens + _generated(request), self.seconds)
-        if spent and not request.run.finished:
-            self.reached = True
-            request.cancel()
-
-    def wait(self, request: Request) -> Run:
-        """Wait for a run; one that has to wait for other questions is stopped in time too."""
-        most = self._limits.seconds
-        try:
-            return request.result(None if most is None else max(0.0, most - self.seconds))
-        except TimeoutError:
-            self.reached = True
-            request.cancel()
-            return request.result()
-
-    def done(self, request: Request) -> None:
-        """Count what a run took."""
-        self.tokens += _generated(request)
-
-
-def _generated(request: Request) -> int:
-    run = request.run
-    return run.tokens_generated if isinstance(run, ContinuedRun) else run.tree.tokens_decoded

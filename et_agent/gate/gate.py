@@ -5,7 +5,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Unpack, assert_never
 
 from et_agent.answers import AnswerKind
@@ -14,6 +13,7 @@ from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError, PolicyError
+from et_agent.gate.budget import Counts
 from et_agent.gate.clarification import Clarification, Clarifier, question_after
 from et_agent.gate.decision import Action, Cost, Decision
 from et_agent.gate.escalation import Target, call_target
@@ -30,24 +30,6 @@ ResultCallback = Callable[[AskResult], object]
 
 _MOST_ALTERNATIVES: Final = 5
 _log = logging.getLogger("et_agent.gate")
-
-
-@dataclass(slots=True)
-class _Count:
-    """Decisions and escalations so far."""
-
-    decisions: int = 0
-    escalations: int = 0
-
-    def allows(self, policy: GatePolicy) -> bool:
-        """Whether one more question may be passed on."""
-        if policy.escalations is not None and self.escalations >= policy.escalations:
-            return False
-        if policy.escalation_share is None:
-            return True
-        # This decision counts too; the first may always be passed on, or a share would mean waiting.
-        most = policy.escalation_share * (self.decisions + 1)
-        return policy.escalation_share > 0 and self.escalations + 1 <= max(1.0, most)
 
 
 class Gate:
@@ -86,12 +68,12 @@ class Gate:
         self.clarifier = clarifier
         self.log = log
         self._lock = threading.Lock()
-        self._counts: dict[str | None, _Count] = {}
+        self._counts = Counts()
 
     @property
     def escalations(self) -> int:
         """Questions escalated so far. In a dry run, those that would have been."""
-        return sum(count.escalations for count in self._counts.values())
+        return self._counts.escalations
 
     @checks_arguments(any_text=True)
     def decide(
@@ -130,9 +112,11 @@ class Gate:
             no_escalation = "."
         elif verdict.confidence is not None and verdict.confidence < policy.escalate_from:
             no_escalation = f", and nothing below {policy.escalate_from:.0%} is escalated."
+        elif _would_steer(result, policy) and not hand_over:
+            no_escalation = ", so no target is given these passages."
         elif Limits.of(policy, cost).spent:
             no_escalation = ", and the decision has used up its limits."
-        elif not self._count(whole, topic).allows(policy):
+        elif not self._counts.of(whole, topic).allows(policy):
             no_escalation = ", and the escalation budget is used up."
         action, reason = _judge(verdict, policy, clarification, no_escalation)
         would = None
@@ -164,12 +148,6 @@ class Gate:
             cost=cost,
             trace_id=uuid.uuid4().hex,
         )
-
-    def _count(self, policy: GatePolicy, topic: str | None) -> "_Count":
-        """What counts against the budget that holds: a topic that sets one counts by itself."""
-        own = policy.topics.get(topic, {}) if topic is not None else {}
-        key = topic if own.keys() & {"escalations", "escalation_share"} else None
-        return self._counts.setdefault(key, _Count())
 
     @checks_arguments(any_text=True)
     def resolve(
@@ -211,7 +189,7 @@ class Gate:
                 policy=whole,
                 hand_over=hand_over,
             )
-            count = self._count(whole, topic)
+            count = self._counts.of(whole, topic)
             count.decisions += 1
             # Reserved before the call, so that parallel questions keep to the budget.
             count.escalations += Action.ESCALATE in (decision.action, decision.would)
@@ -303,7 +281,7 @@ class Gate:
             shares, notes = decision.alternatives, tuple[str, ...]()
             claims = tuple[ClaimReport, ...]()
         else:
-            verdict = judged(found.result, policy)
+            verdict = judged(found.result, policy.of_target())
             shares, notes = found.result.distribution, found.result.notes
             claims = found.result.claims
         return decision.model_copy(
@@ -410,6 +388,11 @@ class Gate:
 def _given(result: AskResult, verdict: Verdict, policy: GatePolicy) -> str | None:
     """The answer to give: in a dry run the whole."""
     return result.answer if policy.observe else verdict.text
+
+
+def _would_steer(result: AskResult, policy: GatePolicy) -> bool:
+    """Whether a target would get passages that speak to whoever reads them."""
+    return bool(result.steering and result.passages) and policy.steering == "refuse"
 
 
 def _cost(result: AskResult, spent: Cost | None) -> Cost:

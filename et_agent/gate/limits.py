@@ -1,19 +1,23 @@
 """The limits of a decision, and asking within them."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 from et_agent.asking import submit
 from et_agent.asking.options import DEFAULTS, AskKeywords, AskOptions
-from et_agent.asking.pending import ProgressCallback
+from et_agent.asking.pending import PendingAnswer, ProgressCallback
+from et_agent.decoding.continued import ContinuedRun
 from et_agent.decoding.request import Request
 from et_agent.engines.sampled import AnyModel
 from et_agent.gate.decision import Cost
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
 
-__all__ = ["Limits", "ask_within"]
+__all__ = ["Limits", "Spending", "ask_within"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,61 @@ class Limits:
         return self.reached(0, 0.0)
 
 
+class Spending:
+    """What several runs, one after another, take together of the limits of a decision.
+
+    Time counts from when it was made, that of other questions before a run included. The scheduler
+    stops a run in time, and makes shorter batches before that; whoever waits for a server does it.
+
+    Attributes:
+        tokens: Tokens that runs which have ended generated.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._began = time.perf_counter()
+        self.tokens = 0
+        self.reached = False
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far."""
+        return time.perf_counter() - self._began
+
+    @property
+    def deadline(self) -> float | None:
+        """`time.perf_counter()` at which the time is up; None for never."""
+        return None if self._limits.seconds is None else self._began + self._limits.seconds
+
+    def watch(self, request: Request) -> None:
+        """Stop a run at the limit of tokens; called after each of its steps."""
+        left = self._limits.tokens
+        if left is not None and self.tokens + _generated(request) >= left:
+            request.cancel()
+
+    def wait(self, request: Request | PendingAnswer, result: Callable[[float | None], T]) -> T:
+        """Wait for what is made of a run, and stop that in time."""
+        most = self._limits.seconds
+        try:
+            return result(None if most is None else max(0.0, most - self.seconds))
+        except TimeoutError:
+            request.cancel()
+            return result(None)
+        except BaseException:
+            request.cancel()
+            raise
+
+    def count(self, request: Request) -> None:
+        """Count what a run took, once it has ended."""
+        self.tokens += _generated(request)
+        self.reached |= request.run.cancelled
+
+
+def _generated(request: Request) -> int:
+    run = request.run
+    return run.tokens_generated if isinstance(run, ContinuedRun) else run.tree.tokens_decoded
+
+
 def ask_within(
     model: AnyModel,
     question: str,
@@ -69,28 +128,16 @@ def ask_within(
     Raises:
         EtAgentError: As for `submit` and `PendingAnswer.result`.
     """
-    began = time.perf_counter()
+    spending = Spending(limits)
     pending = submit(model, question, options, on_progress=on_progress, **changes)
     note = pending.request.on_step
-    if limits.seconds is not None:
-        for request in pending.requests:
-            request.deadline = began + limits.seconds
+    for request in pending.requests:
+        request.deadline = spending.deadline
 
     def watch(request: Request) -> None:
-        if limits.reached(request.run.tree.tokens_decoded, time.perf_counter() - began):
-            pending.cancel()
+        spending.watch(request)
         if note is not None:
             note(request)
 
     pending.request.on_step = watch
-    try:
-        if limits.seconds is None:
-            return pending.result()
-        try:
-            return pending.result(max(0.0, limits.seconds + began - time.perf_counter()))
-        except TimeoutError:
-            pending.cancel()
-            return pending.result()
-    except BaseException:
-        pending.cancel()
-        raise
+    return spending.wait(pending, pending.result)

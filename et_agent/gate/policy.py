@@ -21,12 +21,15 @@ from et_agent.calibration import Costs, Threshold
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import PolicyError
 from et_agent.results import CalibrationReport, CalibrationSource
+from et_agent.storage import read_given
 from et_agent.validation import LONGEST, explained, parsed_toml
 
 __all__ = ["GatePolicy"]
 
 _SUBJECT: Final = "gate policy"
 PREFIX: Final = "ET_AGENT_GATE_"
+_LARGEST: Final = 1 << 20
+"""A larger file is no policy, bytes."""
 
 
 class GatePolicy(BaseModel):
@@ -102,10 +105,12 @@ class GatePolicy(BaseModel):
     gives a long answer whose mean reaches it, with a mark in each sentence that makes such a claim.
     `drop` gives the sentences that make none, whatever the mean, and nothing that was not checked. None
     gives the whole of a long answer whose mean reaches it."""
-    steering: Literal["refuse", "ignore"] = "refuse"
+    steering: Literal["refuse", "escalate", "ignore"] = "refuse"
     """What to do with an answer if a passage or a result of a tool speaks to the model
-    (`AskResult.steering`). `refuse` does not give it, whatever its confidence. `ignore` judges it as
-    any other, for texts that you trust or that hold prompts by their nature."""
+    (`AskResult.steering`). `refuse` does not give it, whatever its confidence, and gives such passages
+    to no target. `escalate` does not give it either, but asks the target, whose answer counts as any
+    other: for a person, or a model that you trust with such texts. `ignore` judges it as any other, for
+    texts that you trust or that hold prompts by their nature."""
     observe: bool = False
     """Dry run: always answer, and only record what would have been done."""
     topics: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -210,6 +215,10 @@ class GatePolicy(BaseModel):
         """
         return GatePolicy(**{**self._fields(), "topics": self.topics, **changes})
 
+    def of_target(self) -> "GatePolicy":
+        """Return the policy by which the answer of an et-agent model that was asked next is judged."""
+        return self.changed(steering="ignore") if self.steering == "escalate" else self
+
     @classmethod
     def from_threshold(cls, threshold: Threshold, **fields: Any) -> Self:
         """Make a policy that answers from the threshold that `RiskControl` found.
@@ -240,7 +249,7 @@ class GatePolicy(BaseModel):
                 (see the constructor).
         """
         try:
-            values = parsed_toml(Path(path).read_text(encoding="utf-8-sig"))
+            values = parsed_toml(read_given(path, most=_LARGEST).decode("utf-8-sig"))
         except (OSError, ValueError) as error:  # not UTF-8, or not TOML
             reason = getattr(error, "strerror", None) or error
             raise PolicyError(f"the policy {path} cannot be read: {reason}") from error

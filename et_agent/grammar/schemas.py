@@ -33,6 +33,14 @@ _STYLE: Final = {
 _DEEPEST: Final = 200
 """Schemas within schemas, along references too: beyond 1000, llguidance may overflow the stack."""
 _DEEPEST_JSON: Final = 2 * _DEEPEST
+_MOST_SCHEMAS: Final = 2000
+_MOST_ENTRIES: Final = 20_000
+"""Of all objects and lists together, those of plain values in `enum` aside."""
+_MOST_IN_ONE: Final = 1000
+"""Entries of an object or a list: llguidance goes a level down the stack for each property, and may
+overflow it; for other entries it takes the square of their number in time."""
+_MOST_PATTERNS: Final = 100
+"""Patterns of names in an object; time grows with the square or more."""
 _LARGEST_DIVISOR: Final = 10_000
 """As an integer, the decimal point aside: llguidance has a state per remainder."""
 _CLASSES: Final = re.compile(r"\\.|\[\^?(?P<inside>(?:\\.|[^\]\\])*)\]", re.DOTALL)
@@ -51,7 +59,7 @@ _IMPLIED: Final[Mapping[str, frozenset[str]]] = {
 _LIMITS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _COUNTS: Final = ("minProperties", "maxProperties")
 _LARGEST_EXACT: Final = 2**53
-_FREE_FORMATS: Final = frozenset({"path", "password", "binary"})
+_FREE_FORMATS: Final = ("path", "password", "binary")
 """Formats that any text has."""
 _IDENTITY: Final = ("$schema", "$id", "id", "$anchor", "x-guidance")
 
@@ -80,7 +88,10 @@ def _rule(schema: Any) -> str:
     root = {} if schema is True else schema
     if not isinstance(root, dict):
         raise _refusal("", "", f"{json.dumps(schema)[:80]} is not a schema that a value can match")
+    _check_width(root)
     places = _places(root)
+    if len(places) > _MOST_SCHEMAS:
+        raise _refusal("", "", f"it has {len(places)} schemas, and {_MOST_SCHEMAS} are the most")
     _check_depth(root)
     for place, node in places:
         _check(place, node)
@@ -145,6 +156,26 @@ def _places(root: Schema) -> list[tuple[str, Schema]]:
             if isinstance(target, dict):
                 todo.insert(0, (node["$ref"], target))  # so that its own place comes first
     return found
+
+
+def _check_width(root: Schema) -> None:
+    """Refuse an object or a list with more entries than llguidance can follow."""
+    todo: list[tuple[str, str, Any]] = [("#", "", root)]
+    entries = 0
+    while todo:
+        place, key, value = todo.pop()
+        if not isinstance(value, dict | list):
+            continue
+        plain = key == "enum" and not any(isinstance(one, dict | list) for one in value)
+        most = _MOST_PATTERNS if key == "patternProperties" else _MOST_IN_ONE
+        if len(value) > most and not plain:
+            raise _refusal(place, key, f"it has {len(value)} entries, and {most} are the most")
+        entries += 0 if plain else len(value)
+        if entries > _MOST_ENTRIES:
+            raise _refusal("", "", f"it has more than {_MOST_ENTRIES} entries in all")
+        place = f"{place}/{key}" if key else place
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        todo += ((place, str(at), child) for at, child in named)
 
 
 def _check_depth(root: Schema) -> None:

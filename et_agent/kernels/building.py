@@ -24,7 +24,7 @@ from et_agent.errors import KernelError
 from et_agent.extras import compiler_hint
 from et_agent.kernels.checking import check_library
 from et_agent.kernels.instructions import InstructionSet, cpu_features, usable
-from et_agent.storage import cache_dir, locked, write_atomically
+from et_agent.storage import cache_dir, locked, read_regular, write_atomically
 
 __all__ = [
     "Build",
@@ -41,6 +41,8 @@ __all__ = [
 _SOURCE: Final = Path(__file__).parent / "source"
 _LIBRARY: Final = "libet_kernels.so"
 _MANIFEST: Final = "build.json"
+_LARGEST: Final = 64 << 20
+"""A larger file is none of ours, bytes."""
 _OFF: Final = "off"
 _COMPILERS: Final = ("c++", "g++", "clang++")
 _FLAGS: Final = (
@@ -145,8 +147,9 @@ def find_build(instructions: InstructionSet, library: Path) -> Build | None:
     """The build for this machine and llama.cpp; None where there is none or it is damaged."""
     key = key_of(instructions, library)
     try:
-        found = Build(**json.loads((folder() / key / _MANIFEST).read_text("utf-8")))
-        whole = hashlib.sha256(found.library.read_bytes()).hexdigest() == found.sha256
+        found = Build(**json.loads(read_regular(folder() / key / _MANIFEST, most=_LARGEST)))
+        library_bytes = read_regular(found.library, most=_LARGEST)
+        whole = hashlib.sha256(library_bytes).hexdigest() == found.sha256
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return found if whole and found.key == key else None

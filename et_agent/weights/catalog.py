@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from et_agent.config import read_config
 from et_agent.errors import ModelFileError
-from et_agent.storage import cache_dir
+from et_agent.storage import cache_dir, user_path
 from et_agent.weights.addresses import check_address, is_address, shown_address
 from et_agent.weights.download import fetch, is_complete
 from et_agent.weights.entries import ENTRIES, CatalogEntry
@@ -151,7 +151,7 @@ def locate(
             )
         if not _is_path(text):
             raise _unknown_name(text)
-    return _locate_path(Path(text).expanduser())
+    return _locate_path(user_path(text))
 
 
 def fingerprint_of(

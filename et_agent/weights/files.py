@@ -3,15 +3,15 @@
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from et_agent.errors import ModelDownloadError, ModelFileError
-from et_agent.storage import cache_dir, write_atomically
+from et_agent.kept import change_kept, read_kept
+from et_agent.storage import cache_dir
 from et_agent.weights.progress import Meter, SilentProgress, TransferProgress
 
 __all__ = [
@@ -78,18 +78,20 @@ def recorded_sha256(path: Path) -> str | None:
         status = path.stat()
     except OSError:
         return None
-    record = _read_records(cache_dir() / _RECORDS).get(str(path.absolute()))
+    record = _records(read_kept(cache_dir() / _RECORDS)).get(str(path.absolute()))
     return record.sha256 if record is not None and record.state == _state(status) else None
 
 
 def remember_sha256(path: Path, sha256: str) -> None:
     """Record the SHA-256 of a file; a cache that cannot be written is not an error."""
-    records_path = cache_dir() / _RECORDS
     with contextlib.suppress(OSError):
-        status = path.stat()
-        records = {k: v for k, v in _read_records(records_path).items() if Path(k).exists()}
-        records[str(path.absolute())] = _Record(_state(status), sha256)
-        write_atomically(records_path, json.dumps(records, indent=1))
+        record = _Record(_state(path.stat()), sha256)
+
+        def change(known: dict[str, Any]) -> dict[str, _Record]:
+            sound = {key: one for key, one in _records(known).items() if Path(key).exists()}
+            return {**sound, str(path.absolute()): record}
+
+        change_kept(cache_dir() / _RECORDS, change)
 
 
 class _Record(NamedTuple):
@@ -102,14 +104,10 @@ def _state(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _read_records(path: Path) -> dict[str, _Record]:
-    """Read the records; what is not well-formed does not count."""
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+def _records(kept: Mapping[str, Any]) -> dict[str, _Record]:
+    """The records that are well-formed."""
     records: dict[str, _Record] = {}
-    for key, value in raw.items() if isinstance(raw, dict) else ():
+    for key, value in kept.items():
         match value:
             case [[int(size), int(mtime_ns), int(inode)], str(sha256)] if len(sha256) == 64:
                 records[key] = _Record((size, mtime_ns, inode), sha256)

@@ -43,7 +43,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     named = environ.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return
-    home = Path(environ.get("HOME") or "~").expanduser()
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  (it raises nothing)
     library = Path("Library", "Application Support")
     is_mac = platform.system() == "Darwin"
     if is_mac:

@@ -10,6 +10,8 @@ from urllib.request import url2pathname
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from et_agent.storage import user_path
+
 __all__ = ["ACCEPT", "WheelLink", "local_path", "read_html", "read_json"]
 
 ACCEPT = (
@@ -43,7 +45,7 @@ def local_path(address: str) -> Path | None:
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
-    return None if "://" in address else Path(address).expanduser()
+    return None if "://" in address else user_path(address)
 
 
 def read_json(page: Mapping[str, Any], base: str) -> list[WheelLink]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from et_agent.kept import read_kept
 from et_agent.storage import write_atomically
 from et_agent.weights.files import hash_into
 from et_agent.weights.progress import Meter, TransferProgress
@@ -121,11 +122,7 @@ class PartFile:
 
 def read_state(path: Path) -> Mapping[str, Any]:
     """Read what an earlier run left about its unfinished file; empty when there is nothing."""
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return state if isinstance(state, dict) else {}
+    return read_kept(path)
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from et_agent.decoding.thresholds import find_thresholds, thresholds_folder
+from et_agent.storage import unsealed
 from tests.cli.conftest import Install, Run
 
 
@@ -33,7 +34,9 @@ def test_pilot_to_a_file(run: Run, install: Install, questions: str, tmp_path: P
     install()
     target = tmp_path / "thresholds.json"
     assert run("pilot", "--questions", questions, "--output", str(target)).code == 0
-    assert json.loads(target.read_text("utf-8"))["questions"] == 2
+    written = json.loads(target.read_text("utf-8"))
+    assert unsealed(written)["questions"] == 2
+    assert "digest" in written
     assert not thresholds_folder().exists()
 
 

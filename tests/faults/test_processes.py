@@ -12,6 +12,8 @@ from et_agent import AskResult
 from et_agent.calibration import Calibrator
 from et_agent.cli.chat_files import find_chat
 from et_agent.config import read_config, set_value, unset_value
+from et_agent.engines.llama_cpp.trial import _keep_verdict, _read_verdicts
+from et_agent.engines.llama_cpp.tuning import Tuning, find_tuning, keep_tuning
 from et_agent.engines.prefix_file import PrefixFileError, read_prefixes
 from et_agent.engines.prefix_store import PrefixStore
 from et_agent.errors import StoreError
@@ -130,19 +132,30 @@ def test_kept_prompts_are_those_of_one_process(tmp_path: Path) -> None:
     assert read_prefixes(path, PrefixStore(1 << 20), FITS)
 
 
-def test_records_of_checksums_are_whole_or_missing(tmp_path: Path) -> None:
-    """One that another process replaced is worked out again."""
+def test_records_of_checksums(tmp_path: Path) -> None:
     files = [tmp_path / str(number) for number in range(PROCESSES)]
     for file in files:
         file.write_text("x")
 
     def work(number: int) -> None:
         for _ in range(10):
-            remember_sha256(files[number], str(number))
-            assert recorded_sha256(files[number]) in (str(number), None)
+            remember_sha256(files[number], str(number) * 64)
+            assert recorded_sha256(files[number]) == str(number) * 64
 
     assert at_once(work) == ["None"] * PROCESSES
-    assert {recorded_sha256(file) for file in files} - {None} <= {"0", "1", "2", "3"}
+    assert [recorded_sha256(file) for file in files] == [one * 64 for one in "0123"]
+
+
+def test_what_was_measured() -> None:
+    def work(number: int) -> None:
+        for at in range(EACH):
+            keep_tuning(f"{number}-{at}", "library", Tuning(1, 8))
+            _keep_verdict(f"{number}-{at}", True)
+
+    assert at_once(work) == ["None"] * PROCESSES
+    names = {f"{number}-{at}" for number in range(PROCESSES) for at in range(EACH)}
+    assert _read_verdicts() == dict.fromkeys(names, True)
+    assert {find_tuning(name, "library") for name in names} == {Tuning(1, 8)}
 
 
 def test_a_conversation_belongs_to_one_process(result: AskResult) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 from typing import Annotated, Any, Literal, Optional
@@ -366,9 +367,11 @@ def chain(links: int, link: Any) -> dict[str, Any]:
     ],
 )
 def test_a_schema_with_a_long_chain_of_references_is_refused(link: Any, says: str) -> None:
-    for links in (250, 1200, 10_000):
+    for links in (250, 900):
         with pytest.raises(SettingsError, match=rf"at #/.defs/D\d+.*, ({says}): it is nested over"):
             json_rule(chain(links, link))
+    with pytest.raises(SettingsError, match=r"at #, \$defs: it has 10001 entries"):
+        json_rule(chain(10_000, link))
     json_rule(chain(90, link))
 
 
@@ -583,3 +586,57 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_all_json_fits_the_empty_schema(value: object) -> None:
     assert fits({}, json.dumps(value))
+
+
+def named(count: int, of: Any) -> dict[str, Any]:
+    return {f"p{at}": of for at in range(count)}
+
+
+WIDE: dict[str, Any] = {
+    "properties": {"properties": named(30_000, {})},
+    "properties that are required": {"required": [f"p{at}" for at in range(30_000)]},
+    "properties of references": {
+        "properties": named(1001, {"$ref": "#/$defs/a"}),
+        "$defs": {"a": {}},
+    },
+    "properties of parts": {
+        "allOf": [{"properties": named(900, {})}, {"properties": named(1100, {})}]
+    },
+    "parts": {"allOf": [{"properties": named(900, {})}] * 3},
+    "all of many": {"allOf": [{"minLength": 1}] * 1001},
+    "one of many": {"oneOf": [{"const": at} for at in range(1001)]},
+    "items": {"prefixItems": [{"type": "null"}] * 1001},
+    "patterns of names": {"patternProperties": {f"^p{at}$": {} for at in range(101)}},
+    "an object as constant": {"const": named(1001, 1)},
+    "a list as constant": {"const": list(range(1001))},
+    "objects within": {"const": named(900, named(90, 1))},
+    "lists to choose from": {"enum": [[1]] * 1001},
+}
+
+
+@pytest.mark.parametrize("schema", WIDE.values(), ids=WIDE)
+def test_a_schema_that_would_overflow_the_stack_or_take_long_is_refused(schema: Any) -> None:
+    with pytest.raises(SettingsError, match=r"no grammar can express .* the most|entries in all"):
+        json_rule(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": named(1000, {"type": "null"})},
+        {"enum": [f"v{at}" for at in range(5000)]},
+        {"enum": list(range(5000))},
+    ],
+    ids=["properties", "texts", "numbers"],
+)
+def test_one_that_is_large_is_not(schema: Any) -> None:
+    began = time.process_time()
+    assert not fits(schema, "[")
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, 7, None, True, "\0"], ids=repr)
+@pytest.mark.parametrize("key", ["format", "$ref", "type", "required", "pattern", "minProperties"])
+def test_a_keyword_with_another_sort_of_value_is_refused(key: str, value: Any) -> None:
+    with contextlib.suppress(SettingsError):
+        json_rule({"type": "object", "properties": {"a": {key: value}}})

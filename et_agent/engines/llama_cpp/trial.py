@@ -19,8 +19,9 @@ from pathlib import Path
 
 from et_agent.engines.llama_cpp.devices import Placement
 from et_agent.errors import ModelFileError
+from et_agent.kept import change_kept, read_kept
 from et_agent.kernels import attach
-from et_agent.storage import cache_dir, write_atomically
+from et_agent.storage import cache_dir
 
 __all__ = ["cpu_digest", "may_repack", "stopped_from_outside"]
 
@@ -113,18 +114,11 @@ def _file() -> Path:
 
 
 def _read_verdicts() -> dict[str, bool]:
-    try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return (
-        {k: v for k, v in found.items() if isinstance(v, bool)} if isinstance(found, dict) else {}
-    )
+    return {key: value for key, value in read_kept(_file()).items() if isinstance(value, bool)}
 
 
 def _keep_verdict(key: str, repack: bool) -> None:
-    verdicts = {**_read_verdicts(), key: repack}
     try:
-        write_atomically(_file(), json.dumps(verdicts, indent=1) + "\n")
+        change_kept(_file(), lambda known: {**known, key: repack})
     except OSError as error:
         _log.warning("the verdict of the trial could not be kept: %s", error)

@@ -1,6 +1,5 @@
 """Which width of a batch and how many threads decode most tokens per second: measured and kept."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,9 @@ from et_agent.engines.base import DEFAULT_WIDTH, Batch
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.trial import cpu_digest
 from et_agent.errors import StoreError
+from et_agent.kept import change_kept, read_kept
 from et_agent.kernels.threads import cores
-from et_agent.storage import cache_dir, write_atomically
+from et_agent.storage import cache_dir
 
 __all__ = ["WIDTHS", "Rate", "Tuning", "find_tuning", "keep_tuning", "tune"]
 
@@ -139,18 +139,10 @@ def _key(fingerprint: str, library: str) -> str:
     return "/".join((fingerprint, library, cpu_digest(), str(cores())))
 
 
-def _read() -> dict[str, dict[str, int]]:
-    try:
-        found = json.loads(_file().read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def find_tuning(fingerprint: str, library: str) -> Tuning:
     """What was measured for a model with this library and CPU; the defaults where nothing was."""
     default = Tuning(cores(), DEFAULT_WIDTH)
-    kept = _read().get(_key(fingerprint, library))
+    kept = read_kept(_file()).get(_key(fingerprint, library))
     try:
         found = default if kept is None else Tuning(**kept)
     except TypeError:
@@ -165,5 +157,11 @@ def keep_tuning(fingerprint: str, library: str, tuning: Tuning) -> None:
     Raises:
         StoreError: The cache folder cannot be written.
     """
-    kept = {**_read(), _key(fingerprint, library): asdict(tuning)}
-    write_atomically(_file(), json.dumps(kept, indent=1) + "\n", error=StoreError)
+    path, key = _file(), _key(fingerprint, library)
+    try:
+        change_kept(path, lambda known: {**known, key: asdict(tuning)})
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}. Free some space, or mend its "
+            "permissions"
+        ) from error

@@ -11,6 +11,7 @@ from typing import Any
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.columns import separator_of
 from et_agent.evaluation.items import Item
+from et_agent.storage import read_given
 from et_agent.validation import parsed_json
 
 __all__ = [
@@ -126,7 +127,7 @@ def divided(items: Iterable[Item], split: str, *, test: int) -> list[Item]:
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_given(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it to UTF-8") from error
     except OSError as error:

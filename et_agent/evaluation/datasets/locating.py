@@ -12,7 +12,7 @@ from typing import Final
 
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset
-from et_agent.storage import cache_dir
+from et_agent.storage import cache_dir, user_path
 from et_agent.weights.secure import is_secure
 
 __all__ = ["data_folder", "locate_files"]
@@ -24,7 +24,7 @@ _LARGEST_BYTES: Final = 200_000_000
 def data_folder() -> Path | None:
     """The folder that the environment variable `ET_AGENT_DATA` names; None when it is not set."""
     named = os.environ.get("ET_AGENT_DATA")
-    return Path(named).expanduser() if named else None
+    return user_path(named) if named else None
 
 
 def locate_files(dataset: Dataset, split: str) -> list[Path]:

@@ -1,7 +1,5 @@
 """The data sets by name, and how a name becomes questions."""
 
-from pathlib import Path
-
 from et_agent.arguments import checks_arguments
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import Dataset
@@ -15,6 +13,7 @@ from et_agent.evaluation.datasets.science import SCIBENCH
 from et_agent.evaluation.datasets.shipped import CHOICE_SAMPLE, TEXT_SAMPLE
 from et_agent.evaluation.datasets.word_problems import GSM8K, SVAMP, SVAMP_SAMPLE
 from et_agent.evaluation.items import Item
+from et_agent.storage import user_path
 
 __all__ = ["DATASETS", "find_dataset", "guessed_of", "load_items"]
 
@@ -49,7 +48,7 @@ def find_dataset(spec: str) -> tuple[Dataset, str]:
     if name.lower() in DATASETS:
         return DATASETS[name.lower()], split or "test"
     if spec.lower().endswith(OWN_ENDINGS):
-        return own_dataset(Path(spec).expanduser().absolute()), "test"
+        return own_dataset(user_path(spec).absolute()), "test"
     known = ", ".join(DATASETS)
     raise DataError(
         f"there is no data set {spec!r}: choose one of {known}, or a .jsonl, .csv or .tsv file"
@@ -81,4 +80,4 @@ def guessed_of(spec: str) -> str:
     """
     if spec.partition(":")[0].lower() in DATASETS or not spec.lower().endswith(OWN_ENDINGS):
         return ""
-    return told(own_rows(Path(spec).expanduser().absolute())[1])
+    return told(own_rows(user_path(spec).absolute())[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from et_agent.storage import read_regular
+from et_agent.storage import read_regular, user_path
 
 __all__ = [
     "Finding",
@@ -49,7 +49,7 @@ class Surroundings:
     @classmethod
     def here(cls) -> "Surroundings":
         """Those of this process."""
-        return cls(sys.platform, Path("~").expanduser(), os.environ)
+        return cls(sys.platform, user_path("~"), os.environ)
 
     def folder(self, variable: str) -> Path | None:
         """The folder that an environment variable names, if it does."""

@@ -135,7 +135,7 @@ async def _escalated(
     begun(call, running, pending)
     result = await _result(pending)
     judged = target.gate.decide(
-        result, policy=call.gating.policy.changed(clarify=False), spent=decision.cost
+        result, policy=call.gating.policy.of_target().changed(clarify=False), spent=decision.cost
     )
     answers = judged.action is Action.ANSWER
     last = judged.model_copy(
