@@ -64,6 +64,9 @@ _NOT_CLDR: Final = {
     "moles": "mole", "mol": "mole", "newton": "newton", "newtons": "newton", "ton": "metric_ton",
     "tons": "metric_ton", "kilo": "kilogram", "kilos": "kilogram", "°": "degree",
     "degrees": "degree", "degree": "degree", "tesla": "tesla", "weber": "weber",
+    "tonne": "metric_ton", "tonnes": "metric_ton",
+    "mcg": "microgram", "um": "micrometer", "rpm": "revolution/minute", "mmHg": "mmHg",
+    "Å": "angstrom", "KiB": "kibibyte", "MiB": "mebibyte", "GiB": "gibibyte", "TiB": "tebibyte",
     "farad": "farad", "henry": "henry", "becquerel": "becquerel", "lightyears": "light_year",
 }  # fmt: skip
 """English names and signs that CLDR has not, or means other units by."""
@@ -203,7 +206,7 @@ _COMMON_MONEY: Final[Mapping[str, Mapping[str, str]]] = {
         "yen": "JPY", "yuan": "CNY", "₹": "INR", "rupee": "INR", "rupees": "INR", "₽": "RUB",
         "₩": "KRW", "won": "KRW", "pounds sterling": "GBP", "ruble": "RUB", "rubles": "RUB",
         "franc": "CHF", "francs": "CHF", "euros": "EUR", "cent": "USD/100", "cents": "USD/100",
-        "¢": "USD/100", "pence": "GBP/100", "penny": "GBP/100",
+        "¢": "USD/100", "pence": "GBP/100", "penny": "GBP/100", "rs": "INR",
     },
     "de": {"dollar": "USD", "pfund": "GBP", "franken": "CHF"},
     "fr": {"dollar": "USD", "dollars": "USD", "livres": "GBP"},

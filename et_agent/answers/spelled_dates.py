@@ -124,6 +124,25 @@ _TEMPLATES: Final[Mapping[str, tuple[tuple[str, int | None, int], ...]]] = {
         (r"{h} बजे", 0, 0),
     ),
 }  # fmt: skip
+_SIGNS: Final[Mapping[str, re.Pattern[str]]] = {
+    name: re.compile(words)
+    for name, words in {
+        "en": "half|quarter|past|after|clock|thirty|fifteen|forty|twenty|fifty|minute|morning|evening|"
+        "night| to | before | till |noon",
+        "de": "halb|viertel|uhr|nach|vor|minute|morgen|mittag|abend|nacht",
+        "fr": r"heure|\dh|midi|minuit|matin|soir|nuit",
+        "es": "media|cuarto|las? |día|noche|mañana|tarde|madrugada",
+        "it": "l(?:e |['’])|mezz|mattin|pomeriggio|sera|notte",
+        "pt": r"meia|quarto|[àa]s |hora|\d ?h|meio|noite|tarde|manhã|madrugada",
+        "ru": "пол|четверт|без|час|минут|утра|дня|вечера|ночи",
+        "zh": "[点點时時]|[上下中]午|晚|早|晨|夜|正午|傍晚",
+        "ja": "時|午|朝|夕|夜",
+        "ko": "시|정오|자정|오[전후]|아침|저녁|새벽|밤",
+        "ar": "الساعة|النصف|الربع|الثلث|ربع|ليل|صباح|مساء|ظهر",
+        "hi": "बजे|बजकर|रात|सुबह|दोपहर|शाम",
+    }.items()
+}
+"""What each template and name has a part of; most answers have none."""
 _ORDINAL_HOURS: Final[Mapping[str, str]] = {
     "ru": "первого второго третьего четвертого пятого шестого седьмого восьмого девятого десятого "
     "одиннадцатого двенадцатого",
@@ -219,6 +238,8 @@ def _figures(match: re.Match[str]) -> str:
 
 
 def _with_times(text: str, language: str) -> str:
+    if _SIGNS[language].search(text) is None:
+        return text
     for pattern, minutes, turn in _patterns(language):
         text = pattern.sub(functools.partial(_time, language, minutes, turn), text)
     for sign, words in (("<a>", _DAY[language][0]), ("<p>", _DAY[language][1]), ("<n>", _NIGHT)):
