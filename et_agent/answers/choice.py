@@ -4,12 +4,19 @@
 # ruff: noqa: RUF001
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from et_agent.answers.characters import is_cjk, plain_characters
 from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
+from et_agent.answers.option_letters import (
+    LATIN,
+    alphabet_of,
+    alphabets_in,
+    in_alphabet,
+    in_latin,
+)
 from et_agent.answers.text import normalised
 
 __all__ = [
@@ -21,7 +28,6 @@ __all__ = [
     "rotations_of",
 ]
 
-_LETTERS = "ABCDEFGHIJ"
 _MAX_CHARACTERS = 4000
 _MOST_IN_SEVERAL = 60
 _MIN_OPTIONS_IN_A_ROW = 3
@@ -70,7 +76,7 @@ _NEGATED = re.compile(
     r"eliminates?|eliminated|eliminating|excludes?|excluded|excluding|nicht|weder|"
     r"kein(?:e[rsnm]?)?|pas|ni|"
     r"n'est pas|no es|no puede ser|no|non è|non|não é|não|не|ни)|不是|不可能是|不选|排除|"
-    r"ではなく|아니라|ليس(?:ت)?|ليس)"
+    r"ليس(?:ت)?)"
     r"\s*(?:be|option|options|choice|choices|answer|answers|the|is|either|sein|Antwort|die|der|"
     r"être|la|ser|"
     r"respuesta|essere|:|\s)*\s*(?!only)" + _LETTER_LIST + r"(?![\w'])"
@@ -82,7 +88,7 @@ _NEGATED = re.compile(
     r"excluded|impossible|falsch|faux|fausse|incorrecte|incorrecta|falsa|sbagliata|errada)|"
     r"\s+(?:isn't|aren't|can't be|cannot be|"
     r"ne (?:peut|sont|est) pas|no es|non è|não é|не подходит|неверно|неверен)|\s*(?:不对|不正确|"
-    r"错误|是错|は正しくない|は間違い|가 아니|는 틀))"
+    r"错误|是错|は正しくない|は間違い|(?:では|じゃ)(?:な|あ)|[이가은는] ?(?:아니|아닙)|는 틀))"
 )
 """Letters that a sentence says no to."""
 _ALL_OF = re.compile(
@@ -125,15 +131,25 @@ def options_of(question: str) -> Mapping[str, str]:
 
 def placed_options(question: str) -> Sequence[Option]:
     """The options of a question with their places, as `options_of` finds them."""
+    found = _placed(question, question)
+    for alphabet in () if found else alphabets_in(question):
+        placed = _placed(in_latin(question, alphabet), question)
+        if placed:
+            return [replace(one, letter=in_alphabet(one.letter, alphabet)) for one in placed]
+    return found
+
+
+def _placed(latin: str, question: str) -> Sequence[Option]:
+    """Options by the letters of `latin`, with the texts that stand there in the question."""
     on_lines = _consecutive(
         [
             _option(question, _capital(match[1]), match.start(2), match.end(2))
-            for match in _LINE_OPTION.finditer(question)
+            for match in _LINE_OPTION.finditer(latin)
         ]
     )
     if on_lines:
         return on_lines
-    in_a_row = _consecutive(_inline_options(question))
+    in_a_row = _consecutive(_inline_options(latin, question))
     # Points A and B of a drawing look like two options in a row.
     return in_a_row if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW else ()
 
@@ -170,6 +186,24 @@ def letter_in_value(text: str, options: Mapping[str, str]) -> str | None:
     text of exactly one of them; "B and C" gives "B, C". A letter that is not among the options is not
     an answer.
     """
+    return _in_letters(_value, text, options)
+
+
+def _in_letters(
+    read: Callable[[str, Mapping[str, str]], str | None], text: str, options: Mapping[str, str]
+) -> str | None:
+    """Read a text whose options have letters of another alphabet as if they were Latin ones."""
+    alphabet = alphabet_of(options)
+    if alphabet == LATIN:
+        return read(text, options)
+    latin = dict(zip(LATIN, options.values(), strict=False))
+    letters = read(in_latin(text, alphabet), latin)
+    if letters is None:  # the text of an option may hold such letters itself
+        letters = _letter_of_text(_clean(text), latin)
+    return None if letters is None else in_alphabet(letters, alphabet)
+
+
+def _value(text: str, options: Mapping[str, str]) -> str | None:
     cleaned = _clean(text)
     several = _several(cleaned, options)
     if several is not None:
@@ -195,8 +229,12 @@ def letter_in_prose(line: str, options: Mapping[str, str]) -> str | None:
     capital that stands alone ("A" and "I" only at the end), the one option whose text occurs. Letters
     that the sentence says no to do not count.
     """
+    return _in_letters(_prose, line, options)
+
+
+def _prose(line: str, options: Mapping[str, str]) -> str | None:
     cleaned = _clean(line)
-    whole = letter_in_value(cleaned, options)
+    whole = _value(cleaned, options)
     if whole is not None:
         return whole
     together = [_several(one, options) for one in _ALL_OF.findall(_NEGATED.sub(" ", cleaned))]
@@ -274,8 +312,8 @@ def _is_mentioned(option: str, words: str) -> bool:
     return f" {option} " in words or (len(option) > 1 and is_cjk(option[0]) and option in words)
 
 
-def _inline_options(question: str) -> list[Option]:
-    starts = list(_INLINE_OPTION.finditer(question))
+def _inline_options(latin: str, question: str) -> list[Option]:
+    starts = list(_INLINE_OPTION.finditer(latin))
     ends = [*(match.start() for match in starts), len(question)][1:]
     return [
         _option(
@@ -306,7 +344,7 @@ def _consecutive(found: list[Option]) -> list[Option]:
     first = max((at for at, one in enumerate(found) if one.letter == "A"), default=len(found))
     options: list[Option] = []
     for one in found[first:]:
-        if len(options) == len(_LETTERS) or one.letter != _LETTERS[len(options)]:
+        if len(options) == len(LATIN) or one.letter != LATIN[len(options)]:
             break
         options.append(one)
     return options if len(options) >= 2 else []

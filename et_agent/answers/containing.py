@@ -88,17 +88,14 @@ def _number(answer: str) -> Fraction | None:
     """The number that the whole of an answer is."""
     if any(map(str.isdigit, answer)):
         return plain_number(answer)
-    words = list(number_word_runs(answer))
-    if len(words) != 1 or words[0].strip().casefold() != answer.strip().casefold():
-        return None
-    value = parse_number_words(words[0])
+    value = parse_number_words(answer) if answer.isascii() else None
     return None if value is None else Fraction(value)
 
 
 def numbers_in(text: str) -> set[Fraction]:
     """The numbers that stand in a text, in digits or English words; "one" is left out."""
     numerals = (plain_number(one) for one in _NUMERAL.findall(text))
-    words = (parse_number_words(one) for one in number_word_runs(text))
+    words = (parse_number_words(one) for _, _, one in number_word_runs(text))
     # "one" is a pronoun more often than a number.
     spelled = (Fraction(one) for one in words if one is not None and one != 1)
     return {*spelled, *(one for one in numerals if one is not None)}

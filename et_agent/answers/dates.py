@@ -19,12 +19,14 @@ from et_agent.answers.characters import plain_characters
 from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 from et_agent.answers.locales import month_names, weekday_names
 from et_agent.answers.numerals import convention_of
+from et_agent.answers.spelled_dates import dates_in_digits
 
 __all__ = ["Moment", "date_in_prose", "date_in_value", "dates_in", "written_date"]
 
 _MOST_CHARACTERS: Final = 400
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _NOON: Final = 12
+_SHORT_YEAR: Final = 2
 _LATIN: Final = ("en", "de", "fr", "es", "it", "pt")
 _TO_TWENTY: Final = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
@@ -48,7 +50,7 @@ _EASTERN: Final = re.compile(
     r"(?:(?P<bc>公元前|紀元前|기원전)\s*)?(?:(?P<year>\d{1,4})\s*(?:年|"
     r"년))\s*(?:(?P<month>\d{1,2})\s*(?:月|월)\s*"
     r"(?:(?P<day>\d{1,2})\s*(?:日|号|號|일))?)?"
-    r"|(?P<month2>\d{1,2})\s*(?:月|월)\s*(?P<day2>\d{1,2})\s*(?:日|号|號|일)"
+    r"|(?P<month2>\d{1,2})\s*(?:月|월)(?:\s*(?P<day2>\d{1,2})\s*(?:日|号|號|일))?(?!\s*\d)"
 )
 _ISO: Final = re.compile(
     r"(?<![\d/.-])(?P<year>\d{4})\s?(?P<sign>[-/.])\s?(?P<month>\d{1,2})(?:\s?(?P=sign)\s?(?P<day>\d{1,2}))?\.?(?![\d/-])"
@@ -74,7 +76,7 @@ _NAMED_TIME: Final = re.compile(rf"\b(?:{'|'.join(_NAMED_TIMES)})\b")
 _FILLER: Final = re.compile(
     r"\b(?:on|in|at|the|of|am|im|um|le|en|el|il|em|a las|à|alle|às|den|der|year|year of|jahr|año|"
     r"anno|ano|année|ad|ce|"
-    r"about|circa|around|from|since|by|utc|gmt|local time|в|году|года|год|г|は|です|是|为|在|于|"
+    r"about|circa|ca|c|around|from|since|by|utc|gmt|local time|в|году|года|год|г|は|です|是|为|在|于|"
     r"عام|سنة|في|को|में|सन|"
     r"day|date|it|was|is|the date is|t|z|and|и|و)\b|[\s,.()\"'$*:;]+",
     re.IGNORECASE,
@@ -136,7 +138,8 @@ def date_in_value(text: str, question: str = "") -> Moment | None:
     own = convention_of(question or text).language
     # Without a question nothing but the month may tell the language.
     for language in (own,) if question else dict.fromkeys((own, *_LATIN)):
-        found = _first_moment(cleaned, question, language, last=False)
+        digits = dates_in_digits(cleaned, language)
+        found = _first_moment(digits, question, language, last=False)
         if found is not None and _is_filler(found[1], language):
             return found[0]
     return None
@@ -153,14 +156,16 @@ def date_in_prose(text: str, question: str = "", *, prefer_first: bool = False) 
     cleaned = _clean(text)
     part = cleaned[:_MOST_CHARACTERS] if prefer_first else cleaned[-_MOST_CHARACTERS:]
     language = convention_of(question or text).language
-    found = _first_moment(part, question, language, last=not prefer_first)
+    digits = dates_in_digits(part, language)
+    found = _first_moment(digits, question, language, last=not prefer_first)
     return None if found is None else found[0]
 
 
 def dates_in(text: str) -> list[Moment]:
     """All dates of a text, first to last; lone years and what may be two dates are such too."""
     cleaned = _clean(text, most=len(text))
-    return [moment for _, _, moment in _dates(cleaned, "", convention_of(text).language)]
+    language = convention_of(text).language
+    return [moment for _, _, moment in _dates(dates_in_digits(cleaned, language), "", language)]
 
 
 def written_date(text: str, question: str = "", *, prefer_first: bool = False) -> str | None:
@@ -254,8 +259,15 @@ def _moment(
         return _checked(year, int(parts["month"]), _number(parts["day"]))
     names = {**month_names("en"), **month_names(language)}
     month_number = names[parts["month"].rstrip(".")]
+    if year is not None and len(parts["year"]) == _SHORT_YEAR and parts.get("era") is None:
+        year = _in_full(year)
     year = _of_era(year, parts.get("era"))
     return _checked(year, month_number, _number(parts.get("day")))
+
+
+def _in_full(year: int) -> int:
+    """A year of two figures, as POSIX reads it: from 1969 to 2068."""
+    return year + (1900 if year > 68 else 2000)
 
 
 def _number(text: str | None) -> int | None:
@@ -284,8 +296,8 @@ def _numeric(match: re.Match[str], question: str) -> Moment | None:
     first, second = int(match["first"]), int(match["second"])
     written = match.groupdict().get("year")
     year = None if written is None else int(written)
-    if written is not None and len(written) == 2 and year is not None:
-        year += 1900 if year > 68 else 2000
+    if written is not None and len(written) == _SHORT_YEAR and year is not None:
+        year = _in_full(year)
     both_ways = _checked(year, first, second), _checked(year, second, first)
     if both_ways[0] == both_ways[1] or None in both_ways:
         return both_ways[0] or both_ways[1]

@@ -19,9 +19,8 @@ _SMALL_WORDS: Final = {
     "pour qui quand où a il elle réponse chaque avec si ne pas au sur",
     "es": "el la los las y es son era qué cuál cuáles cuánto cuánta cuántos cuántas un una en de "
     "del para quién cuándo dónde tiene hay respuesta cada con si no al por más",
-    "it": "il lo la gli le e è sono era che quale quali quanto quanta quanti quante un una in di "
-    "del "
-    "della per chi quando dove ha risposta ogni con se non al nel",
+    "it": "il lo la gli le e è sono era che ora cosa quale quali quanto quanta quanti quante un una in "
+    "di del della per chi quando dove ha risposta ogni con se non al nel",
     "pt": "o a os as e é são era que qual quais quanto quanta quantos quantas um uma em de do da "
     "para quem quando onde tem há resposta cada com se não ao no na por",
 }

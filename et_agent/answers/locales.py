@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "currency_names",
     "decimal_mark",
+    "dozen_words",
     "month_names",
     "scale_words",
     "unit_names",
@@ -28,8 +29,9 @@ _COUNTS: Final = (1, 2, 5, 11, 100)
 """So many of a thing show every plural form of the twelve languages."""
 _ZEROS: Final = re.compile("0+")
 _DOZENS: Final = {
-    "en": "dozen", "de": "dutzend", "fr": "douzaine", "es": "docena", "it": "dozzina",
-    "pt": "dúzia", "ru": "дюжина",
+    "en": "dozens|dozen", "de": "dutzend", "fr": "douzaines|douzaine", "es": "docenas|docena",
+    "it": "dozzine|dozzina", "pt": "dúzias|dúzia", "ru": "дюжина|дюжины|дюжин", "zh": "打",
+    "ja": "ダース", "ko": "다스", "ar": "دزينة", "hi": "दर्जन",
 }  # fmt: skip
 _FURTHER_SCALES: Final[Mapping[str, Mapping[str, int]]] = {
     "en": {
@@ -62,6 +64,9 @@ _NOT_CLDR: Final = {
     "moles": "mole", "mol": "mole", "newton": "newton", "newtons": "newton", "ton": "metric_ton",
     "tons": "metric_ton", "kilo": "kilogram", "kilos": "kilogram", "°": "degree",
     "degrees": "degree", "degree": "degree", "tesla": "tesla", "weber": "weber",
+    "tonne": "metric_ton", "tonnes": "metric_ton",
+    "mcg": "microgram", "um": "micrometer", "rpm": "revolution/minute", "mmHg": "mmHg",
+    "Å": "angstrom", "KiB": "kibibyte", "MiB": "mebibyte", "GiB": "gibibyte", "TiB": "tebibyte",
     "farad": "farad", "henry": "henry", "becquerel": "becquerel", "lightyears": "light_year",
 }  # fmt: skip
 """English names and signs that CLDR has not, or means other units by."""
@@ -140,9 +145,7 @@ def _scales(language: str) -> Iterator[tuple[str, int]]:
                         scale = int(size) // 10 ** (len(zeros.group()) - 1)
                         yield word.strip("\u200f\xa0 "), scale
     yield from _FURTHER_SCALES.get(language, {}).items()
-    dozen = _DOZENS.get(language)
-    if dozen is not None:
-        yield from ((f"{dozen}{ending}", 12) for ending in ("", "s"))
+    yield from ((one, 12) for one in dozen_words(language).split("|"))
 
 
 def _months(language: str) -> Iterator[tuple[str, int]]:
@@ -159,6 +162,11 @@ def _weekdays(language: str) -> Iterator[tuple[str, int]]:
     for forms in _locale(language).days.values():
         for width in ("wide", "abbreviated"):
             yield from ((name, number + 1) for number, name in forms.get(width, {}).items())
+
+
+def dozen_words(language: str) -> str:
+    """What a dozen is called, alternatives with bars between."""
+    return _DOZENS[language]
 
 
 scale_words: Final = _table(_scales)
@@ -198,7 +206,7 @@ _COMMON_MONEY: Final[Mapping[str, Mapping[str, str]]] = {
         "yen": "JPY", "yuan": "CNY", "₹": "INR", "rupee": "INR", "rupees": "INR", "₽": "RUB",
         "₩": "KRW", "won": "KRW", "pounds sterling": "GBP", "ruble": "RUB", "rubles": "RUB",
         "franc": "CHF", "francs": "CHF", "euros": "EUR", "cent": "USD/100", "cents": "USD/100",
-        "¢": "USD/100",
+        "¢": "USD/100", "pence": "GBP/100", "penny": "GBP/100", "rs": "INR",
     },
     "de": {"dollar": "USD", "pfund": "GBP", "franken": "CHF"},
     "fr": {"dollar": "USD", "dollars": "USD", "livres": "GBP"},

@@ -4,15 +4,17 @@ r"""Numbers as models write them: "$1,200.50", "72.0", "2 1/2", "\frac{3}{4}", "
 # ruff: noqa: RUF001
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Final
 
 from et_agent.answers.arithmetic import evaluate
+from et_agent.answers.asides import DENIED
 from et_agent.answers.characters import plain_characters
 from et_agent.answers.latex import inline_fractions, strip_delimiters, strip_markdown, unwrap_text
-from et_agent.answers.number_words import number_word_runs, parse_number_words
 from et_agent.answers.numerals import ENGLISH, Convention, rewritten, with_scales
-from et_agent.answers.spelled_numbers import digits_for_words, fractions_for_words, spelled_number
+from et_agent.answers.spelled_numbers import digits_for_words, spelled_number
+from et_agent.answers.spelled_parts import parts_in_digits
 
 __all__ = [
     "display_number",
@@ -27,7 +29,13 @@ _MAX_CHARACTERS = 2000
 """Longer strings hold no answer; the bound keeps every pattern below fast."""
 
 _TEN_TO_THE = r"10\s*\^\s*(?:\{\s*([-+]?\d+)\s*\}|([-+]?\d+))"
-_REPLACEMENTS = (
+
+
+def _without_underscores(match: re.Match[str]) -> str:
+    return match.group().replace("_", "")
+
+
+_REPLACEMENTS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     (re.compile("[−‒–—﹣－](?=\\s*[$€£¥₹\\d.(\\\\])"), "-"),
     (re.compile(r"\\(?:left|right|displaystyle|bigl?|bigr|phantom\{\})(?![A-Za-z])"), ""),
     (re.compile(r"\\\$"), "$"),
@@ -36,7 +44,9 @@ _REPLACEMENTS = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"(?<=\d),?\\[,!](?:\s*)(?=\d{3}(?!\d))"), ","),
     (re.compile(r"\\[,!:;> ]|~|\\q?quad(?![A-Za-z])|[\u00a0\u2009\u202f]"), " "),
-    (re.compile(rf"(?<=\d)\s*(?:\\times|\\cdot|×|\*|x)\s*{_TEN_TO_THE}"), r"e\1\2"),
+    (re.compile(r"(?<=\d)\*\*(?=\d)"), "^"),
+    (re.compile(r"(?<![\w.])\d{1,3}(?:_\d{3})+(?!\w)"), _without_underscores),
+    (re.compile(rf"(?<=\d)\s*(?:\\times|\\cdot|[×·⋅]|\*|x)\s*{_TEN_TO_THE}"), r"e\1\2"),
     (re.compile(rf"(?<![\d.,^]){_TEN_TO_THE}"), r"1e\1\2"),
     # Powers of numbers lose their braces, so that fractions may hold them.
     (re.compile(r"\^\s*\{\s*([-+]?\d+)\s*\}"), r"^(\1)"),
@@ -67,11 +77,28 @@ _COMMON_UNIT = re.compile(
     r"|(?<=[\d)])(?:\s+[A-Za-z]{3,})(?:\s+[A-Za-z]{2,})*$"
 )
 _ASSIGNMENT = re.compile(r"^\s*\(?[A-Za-z][A-Za-z_]*\)?\s*=\s*")
-_LIST = re.compile(
-    r"\d\s*(?:,|;|\b(?:and|or|und|oder|et|ou|y|o|e|ed|и|или|to|bis|bzw)\b|\\pm|±|和|或|と|から|"
-    r"에서|到|至|و|और|से)"
-    r"\s*-?[$€£]?\s?\d"
+_AND = (
+    r"(?:,|;|(?:,\s*)?\b(?:and|or|und|oder|et|ou|y|o|e|ed|и|или)\b|和|或|と|または|과|와|그리고|또는|"
+    r"و|أو|और|या)"
 )
+_LIST = re.compile(
+    rf"\d\s*(?:{_AND}|\b(?:to|bis|bzw)\b|\\pm|±|から|에서|到|至|से)\s*-?[$€£]?\s?\d"
+    rf"|\d\s+[^\W\d_]+(?:\s[^\W\d_]+)?\s*{_AND}\s*[$€£]?\d"
+)
+"""Several numbers, and what they count: "3 apples and 5 pears"."""
+_LEADING_LIST = re.compile(
+    r"(?:either |entweder |soit |sia |либо )?[$€£]?-?\d[\d.]*(?:\s[^\W\d_]+)?\s*"
+    rf"{_AND}\s*(?:{_AND}\s*)?[$€£]?-?\d"
+)
+_CLOSING_VALUES = re.compile(
+    rf"(?<![\w.])(?P<name>[A-Za-z]\w{{0,2}})\s*=\s*-?\d[\d.]*\s*{_AND}\s*"
+    r"(?:(?P=name)\s*=\s*)?-?\d[\d.]*\W*$"
+)
+_CLOSING_LIST = re.compile(
+    rf"(?<![\w.=*/+-])[$€£]?-?\d[\d.]*(?:\s[^\W\d_]+)?\s*(?:{_AND}|\b(?:in|per|to)\b)\s*"
+    r"[$€£]?-?\d[\d.]*(?:\s[^\W\d_]+|\s*(?:です|입니다|है|हैं))?\W*$"
+)
+"""A sentence that ends in several: "The roots are 2 and -2", "3 apples and 5 pears"."""
 _NO_NUMBER = re.compile(
     r"\d\s?/\s?\d+\s?/\s?\d|(?<![eE])\d+\.\d+\.\d|\d[%°]?-[$€£]?\d(?!.*[=*/+^(])"
     r"|\b0[xX][0-9A-Fa-f]"
@@ -79,6 +106,27 @@ _NO_NUMBER = re.compile(
     r"|^(?!\d{1,3}(?: \d{3})+$)\+?\(?\d+\)?(?: \d+)+$"
 )
 """Dates, telephone numbers, scores, ranges, versions: signs between parts are no operators; 0x1F."""
+_OTHER_SENSE = re.compile(
+    # Bounds without the number itself, ratios, and what is only near.
+    r"^\W{0,3}(?:[<>]|\\[lg]t\b|(?:more|less|fewer|greater|larger|smaller|lower|higher) than|over|"
+    r"under|mehr als|weniger als|(?:plus|moins) de|(?:más|menos) de|(?:più|meno) di|mais de|больше|"
+    r"меньше|более|менее|多于|少于|超过|超過|低于|대략)\s*[$€£]?\d|^\W{0,3}±|\d\+$"
+    r"|\b(?:\d+|one|einer?|un[oa]?|um|один|واحد|एक)\s+"
+    r"(?:in|out of|of|von|sur|su|(?:de|em) cada|из|من)\s+\d+\W*$|\d\s*(?:比|対|대)\s*\d|\d\s*[割成折‰]"
+    # Decades, centuries, times, angles, places, sizes.
+    r"|\b(?:1\d|20)\d0['’]?s\b|\d(?:st|nd|rd|th)\s+century|\d\s*B\.?C\.?\b|\d\s?[ap]\.?m\b"
+    r"|\d\s*o['’]clock|\d{4}-?W\d\d|degrees\s*\d+\s*['’′]|(?:degrees\s*|\d\s)[NSEW]\b,?\s.*\d"
+    r"|\d\s*[^\W\d_]{0,3}\s*x\s*\d(?!.*=)|\d\s+by\s+\d"
+    # Other bases, unknowns, and sums in words.
+    r"|\b0[bo][0-7]|\bbase\s?\d|\d\s?(?:\\pi\b|π)|\d[xyzijn]\b(?!\s*=)|\b[xyz]\s*[-+*/^]\s*\d"
+    r"|[-+*/^]\s*\d*[xyzij]\b|\d\s+(?:squared|cubed|to the)\b|\broot of\b"
+)
+"""What holds a number and is another."""
+_SPOKEN = (
+    (re.compile(r"(?<=\d) plus (?=\d)"), " + "),
+    (re.compile(r"(?<=\d) (?:times|multiplied by) (?=\d)"), " * "),
+    (re.compile(r"(?<=\d) divided by (?=\d)"), " / "),
+)
 _BOLD = re.compile(r"\*\*([^*]{1,60})\*\*")
 _SYMBOLIC = re.compile(r"\\[A-Za-z]|[\^_√∛]|\d\.\(\d")
 """Formulas and repeating decimals, whose first digits are not their value."""
@@ -125,9 +173,14 @@ def number_in_value(text: str, convention: Convention = ENGLISH) -> Fraction | N
     """
     if len(text) > _MAX_CHARACTERS:
         return None
-    cleaned = _clean(fractions_for_words(unwrap_text(text)), convention, one_number=True)
-    if _is_no_number(cleaned) or _gives_several(cleaned):
+    words = parts_in_digits(unwrap_text(text), convention.language)
+    cleaned = _clean(words, convention, one_number=True)
+    if _is_no_number(cleaned) or _gives_several(cleaned) or DENIED.search(cleaned):
         return None
+    if _OTHER_SENSE.search(cleaned):
+        return None
+    for pattern, sign in _SPOKEN:
+        cleaned = pattern.sub(sign, cleaned)
     for candidate in (cleaned, _TRAILING_UNIT.sub("", cleaned), _after_equals(cleaned)):
         value = evaluate(_bare(_ASSIGNMENT.sub("", candidate)))
         if value is not None:
@@ -138,8 +191,7 @@ def number_in_value(text: str, convention: Convention = ENGLISH) -> Fraction | N
     numbers = list(_numbers(tail))
     if numbers:
         return numbers[0]
-    spelled = spelled_number(cleaned, convention.language)
-    return _last_words(cleaned, convention) if spelled is None else spelled
+    return _spelled(cleaned, convention, first=True, several=False)
 
 
 def number_in_prose(
@@ -159,8 +211,10 @@ def number_in_prose(
     """
     if len(line) > _MAX_CHARACTERS:
         line = line[:_MAX_CHARACTERS] if prefer_first else line[-_MAX_CHARACTERS:]
-    words = fractions_for_words(unwrap_text(strip_markdown(line)))
+    words = parts_in_digits(unwrap_text(strip_markdown(line)), convention.language)
     cleaned = _clean(words, convention, one_number=True)
+    if (_LEADING_LIST.match if prefer_first else _CLOSING_VALUES.search)(cleaned):
+        return None
     leading = _leading_number(cleaned) if prefer_first else None
     number = _bold_number(line, convention) if leading is None else leading
     if number is not None:
@@ -168,17 +222,18 @@ def number_in_prose(
     after_equals = list(_numbers(_after_equals(cleaned)))
     if after_equals:
         return after_equals[0]
+    if not prefer_first and _CLOSING_LIST.search(cleaned):
+        return None
     numbers = list(_numbers(cleaned))
     if numbers:
         return numbers[0] if prefer_first else numbers[-1]
-    spelled = spelled_number(cleaned, convention.language) if prefer_first else None
-    found = _last_words(cleaned, convention) if spelled is None else spelled
-    return None if found == 1 and not prefer_first else found
+    spelled = _spelled(cleaned, convention, first=prefer_first, several=True)
+    return None if spelled == 1 and not prefer_first else spelled
 
 
 def prepared_number(text: str, convention: Convention = ENGLISH) -> str:
     """A string with its numbers in digits, with a point and without separators, LaTeX undone."""
-    spelled = fractions_for_words(unwrap_text(text[:_MAX_CHARACTERS]))
+    spelled = parts_in_digits(unwrap_text(text[:_MAX_CHARACTERS]), convention.language)
     return _clean(spelled, convention, one_number=True)
 
 
@@ -252,10 +307,22 @@ def _bold_number(line: str, convention: Convention) -> Fraction | None:
     return number_in_value(bold[-1], convention) if bold else None
 
 
-def _last_words(cleaned: str, convention: Convention) -> Fraction | None:
-    if convention.language != "en":
-        digits = digits_for_words(cleaned, convention.language)
-        return next(iter(list(_numbers(digits))[::-1]), None) if digits != cleaned else None
-    values = [parse_number_words(run) for run in number_word_runs(cleaned)]
-    spelled = [value for value in values if value is not None]
-    return Fraction(spelled[-1]) if spelled else None
+def _spelled(
+    cleaned: str, convention: Convention, *, first: bool, several: bool
+) -> Fraction | None:
+    """A number in words: all of the text, or the first or last of those in it.
+
+    Args:
+        cleaned: A text without figures.
+        convention: Tells the language.
+        first: Whether the first one counts.
+        several: Whether there may be others.
+    """
+    whole = spelled_number(cleaned, convention.language) if first else None
+    if whole is not None:
+        return Fraction(whole)
+    digits = _clean(digits_for_words(cleaned, convention.language, ones=first), convention)
+    numbers = list(_numbers(digits))
+    if not numbers or (not several and (len(numbers) > 1 or _OTHER_SENSE.search(digits))):
+        return None
+    return numbers[0] if first else numbers[-1]

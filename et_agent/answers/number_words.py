@@ -27,10 +27,10 @@ _RUN = re.compile(
 )
 
 
-def number_word_runs(text: str) -> Iterator[str]:
-    """Yield each longest run of number words in `text`, first to last."""
+def number_word_runs(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield each longest run of number words in `text`, first to last: where it stands, and it."""
     for match in _RUN.finditer(text):
-        yield match.group()
+        yield match.start(), match.end(), match.group()
 
 
 def parse_number_words(words: str) -> int | None:

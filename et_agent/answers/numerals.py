@@ -59,6 +59,9 @@ _NUMBER: Final = r"(?:(?:\d+ (?=\d+/\d))?\d+(?:\.\d+)?(?:\s?/\s?\d+)?)"
 _INSIDE: Final = re.compile(r"[(\[{][\s$-]*$")
 _UNIT_BEHIND: Final = re.compile(r"\s?(?:[^\W\d_]|[€$£%°₽])")
 _UNIT_BEFORE: Final = re.compile(r"[€$£¥₹₽]\s?-?$")
+_COMMA_MONEY: Final = re.compile(r"(?:R\$|₫|\bRp\.?|\bkr\.?|\b(?:BRL|IDR|VND))\s?-?$")
+_COMMA_MONEY_BEHIND: Final = re.compile(r"\s?(?:€|₫|đ|kr\b|zł|EUR\b)(?!\s?/|\s+per\b)")
+"""`1.200 €` is money, which has no three decimals."""
 _SCALE_ASKED: Final = re.compile(
     r"\b(?:how many|in|wie ?viele|combien de|cuánt[ao]s|quant[ei]|quant[ao]s|сколько)\s+"
     r"((?:[^\W\d_]+ ){0,1}[^\W\d_]+)",
@@ -115,7 +118,8 @@ def rewritten(text: str, convention: Convention = ENGLISH, *, one_number: bool =
         before = text[max(0, start - 4) : start]
         inside = _INSIDE.search(before) is not None
         sure = _UNIT_BEFORE.search(before) is not None or _UNIT_BEHIND.match(text, end) is not None
-        return _canonical(match.group(), convention.comma, inside, one_number, sure)
+        comma = convention.comma or _continental(text, start, end)
+        return _canonical(match.group(), comma, inside, one_number, sure)
 
     def closed(match: re.Match[str]) -> str:
         return re.sub(rf"[{_SPACES} ]", "", match.group()).replace(",", ".")
@@ -125,6 +129,12 @@ def rewritten(text: str, convention: Convention = ENGLISH, *, one_number: bool =
         spaced = _SPACED_AT_HOME.sub(closed, spaced)
     text = spaced
     return _RUN.sub(canonical, text)
+
+
+def _continental(text: str, start: int, end: int) -> bool:
+    """Whether the money beside a number is that of countries with a comma before the decimals."""
+    behind = _COMMA_MONEY_BEHIND.match(text, end)
+    return behind is not None or _COMMA_MONEY.search(text, max(0, start - 5), start) is not None
 
 
 def _has_spaced(text: str, convention: Convention) -> bool:

@@ -14,6 +14,7 @@ from et_agent.answers.arithmetic import evaluate
 from et_agent.answers.latex import strip_markdown
 from et_agent.answers.number import prepared_number
 from et_agent.answers.numerals import Convention, convention_of
+from et_agent.answers.spelled_numbers import digits_for_words
 from et_agent.answers.units import in_base_units, unit_called
 
 __all__ = [
@@ -28,14 +29,14 @@ __all__ = [
 _MOST_CHARACTERS: Final = 300
 _MOST_PARTS: Final = 4
 _FIGURES: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CURRENCY: Final = r"(?:US|CA|A|R|CN)?[$€£¥₹₽₩]"
+_CURRENCY: Final = r"(?:(?:US|CA|A|R|CN)?[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CNY|KRW|INR|RUB|CHF|BRL|CAD|AUD|Rs\.?)(?=\s?\d))"
 _LITERAL: Final = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _AMOUNT: Final = (
     rf"(?P<sign>-\s?)?(?P<money>{_CURRENCY})?\s?-?"
     rf"(?P<number>\d+\s+\d+/\d+|{_LITERAL}\s?/\s?{_LITERAL}(?![\d/])|{_LITERAL})"
 )
 _UNIT: Final = (
-    r"(?P<unit>%|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
+    r"(?P<unit>[%€£₽]|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
     r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|in\s+[^\W\d_]|"
     r"or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
 )
@@ -61,6 +62,14 @@ _ASKED: Final = re.compile(
 _FEET_AND_INCHES: Final = re.compile(
     r"(?<![°\d])(\d{1,2})\s?['’]\s?(\d{1,2}(?:\.\d+)?)\s?(?:[\"”]|''|’’)(?!\w)"
 )
+_LONE_INCHES: Final = re.compile(r"^(\d)\s?(?:['’′]|feet|foot|ft\b)\s?(1[01]|\d)$")
+_HOURS: Final = re.compile(
+    r"(?<![\d.])(\d{1,2})\s?(?:h|hrs?|std\.?)\s?([0-5]?\d)(?:\s?m)?(?!\s?[\w.:/])", re.IGNORECASE
+)
+"""`1h30`, `1 h 30`, `1h 30m`: an m behind hours is no metre."""
+_HYPHENS: Final = re.compile(r"(?<=\blight)-(?=years?\b)|(?<=watt)-(?=hour)")
+_RAISED: Final = re.compile(r"(?P<slash>/[^\W\d_]+)?(?<=[^\W\d_])\^(?P<power>[2-4])\s?(?=[A-Z])")
+_HALF_A: Final = re.compile(r"^half an? ", re.IGNORECASE)
 _ABBREVIATED: Final = re.compile(r"(?<=[\d\s])(ft|in|yd|mi|lbs?|oz|hrs?|min|sec)\.(?!\w)")
 _MORE_WORDS: Final = re.compile(r"[^\d,;:=+*/]{1,40}")
 _OWN_NOUN: Final = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,2}")
@@ -94,7 +103,8 @@ def quantity_in_value(text: str, question: str = "") -> Quantity | None:
     if len(text) > _MOST_CHARACTERS:
         return None
     convention = convention_of(question or text)
-    cleaned = _plain_units(prepared_number(text, convention))
+    digits = _HALF_A.sub("1/2 ", prepared_number(text, convention))
+    cleaned = _plain_units(digits_for_words(digits, convention.language, ones=True))
     cleaned = _ASSIGNED.sub("", cleaned.rpartition("=")[2] if "=" in cleaned else cleaned)
     cleaned = _ABOUT.sub("", cleaned.strip()).strip(" .")
     first = _QUANTITY.match(cleaned)
@@ -161,7 +171,14 @@ def _plain_units(text: str) -> str:
     """Temperatures, feet and inches in quotation marks, and abbreviated units, in one form."""
     text = re.sub(r"\bdegrees?\s*\(?([CF])\b\)?", r"°\1", text)
     text = _FEET_AND_INCHES.sub("\\1′\\2″", text)
+    text = _LONE_INCHES.sub("\\1′\\2″", _HOURS.sub(r"\1 h \2 min", text))
+    text = _HYPHENS.sub(" ", _RAISED.sub(_divided, text))
     return _ABBREVIATED.sub(r"\1", text)
+
+
+def _divided(match: re.Match[str]) -> str:
+    """`W/m^2K` divides by both."""
+    return f"{match['slash'] or ''}^{match['power']}{'/' if match['slash'] else '·'}"
 
 
 def _read(match: re.Match[str], convention: Convention) -> tuple[Quantity | None, int]:

@@ -19,7 +19,7 @@ _LONGEST_OVER_A_CENTURY: Final = 50
 """Years: "1998-02" are four, but "2020-05" is a month."""
 _TO: Final = (
     r"(?:-|–|—|‒|−|~|\bto\b|\bthrough\b|\buntil\b|\bbis\b|\bà\b|\ba\b|\bal\b|\baté\b|\bдо\b|"
-    r"至|到|から|에서|\bإلى\b|\bसे\b)"
+    r"至|到|から|에서|부터|إلى|से|\.{2,3}|…)"
 )
 _SPLIT: Final = re.compile(
     rf"(?<=[\w%°.$€£)])\s*{_TO}\s*(?=[-$€£¥₹]?\s?\d|[a-z]* ?\d)", re.IGNORECASE
@@ -41,6 +41,10 @@ _LEAD: Final = re.compile(
     re.IGNORECASE,
 )
 _TAIL: Final = re.compile(r"\s*(?:まで|까지|之间|तक)\s*$")
+_CHAIN: Final = re.compile(
+    r"^(.{1,40}?)\s*(?:≤|<=|\\le(?:q)?)\s*[A-Za-z]\s*(?:≤|<=|\\le(?:q)?)\s*(.{1,40})$"
+)
+"""`1 ≤ x ≤ 10`."""
 _YEAR_SIGN: Final = re.compile(r"(?<=\d{4})\s?(?:年|년|гг?\.?(?!\w))\s?")
 _INTERVAL: Final = re.compile(r"^\[\s*([^,;\[\]]{1,40})[,;]\s*([^,;\[\]]{1,40})\s*\]$")
 _IN_PROSE: Final = re.compile(
@@ -74,6 +78,9 @@ def range_in_value(text: str, question: str = "") -> Range | None:
     interval = _INTERVAL.match(cleaned)
     if interval is not None:
         return _between(interval[1], interval[2], question)
+    chain = _CHAIN.match(cleaned)
+    if chain is not None:
+        return _between(chain[1], chain[2], question)
     between = _BETWEEN.match(cleaned)
     if between is not None:
         return _between(between[1] or between[3], between[2] or between[4], question)

@@ -6,83 +6,23 @@ is kept, free and right was found: their words up to a hundred stand here, the l
 """
 
 # Unicode look-alikes are what models write.
-# ruff: noqa: RUF001
 
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from et_agent.answers.locales import scale_words
-from et_agent.answers.number_words import parse_number_words
+from et_agent.answers.number_words import number_word_runs, parse_number_words
 
-__all__ = ["digits_for_words", "fractions_for_words", "spelled_number"]
+__all__ = ["digits_for_words", "spelled_number"]
 
 _MOST_CHARACTERS: Final = 400
 """A line whose words hold a number is no longer."""
+_NOBODY: Final = re.compile(r"\b(?:no|any|each|every|which|this|that) $", re.IGNORECASE)
 _BY_TEXT2NUM: Final = frozenset({"de", "fr", "es", "it", "pt"})
-_MINUS: Final = re.compile(
-    r"(?<!\w)(?:minus|negative|menos|meno|moins|минус|سالب|ناقص|माइनस|ऋण)\s+(?=\d|[$€£]\d)"
-    r"|(?:负|負|マイナス|마이너스)\s*(?=\d)",
-    re.IGNORECASE,
-)
-
-_PARTS: Final = {
-    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
-    "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "twelfth": 12, "sixteenth": 16,
-    "twentieth": 20, "hundredth": 100, "thousandth": 1000,
-}  # fmt: skip
-_COUNTED: Final = (
-    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fifteen|nineteen"
-)
-_PART_NAMES: Final = "|".join(sorted(_PARTS, key=len, reverse=True))
-_FRACTION: Final = re.compile(
-    rf"(?<![\w-])(?:(?P<whole>\d+|{_COUNTED})\s+and\s+)?(?P<top>{_COUNTED}|an?(?=\s+half))"
-    rf"[\s-]+(?!halves)(?P<bottom>{_PART_NAMES})s?(?![\w-])",
-    re.IGNORECASE,
-)
-_HALF_A: Final = re.compile(
-    r"\bhalf an? (?=(?:million|billion|trillion|thousand|dozen|hundred)\b)", re.I
-)
-_MIXED: Final = re.compile(r"(\d) and (?=\d+/\d)")
-_WHOLE_PART: Final = re.compile(rf"(?:an?\s+)?({_PART_NAMES})", re.IGNORECASE)
-_PARTS_ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
-    "de": {
-        "einhalb": "1/2", "ein halb": "1/2", "die hälfte": "1/2", "ein halbes": "1/2",
-        "ein drittel": "1/3", "zwei drittel": "2/3", "ein viertel": "1/4",
-        "drei viertel": "3/4", "dreiviertel": "3/4", "anderthalb": "3/2", "eineinhalb": "3/2",
-    },
-    "fr": {
-        "un demi": "1/2", "une demie": "1/2", "la moitié": "1/2", "un tiers": "1/3",
-        "deux tiers": "2/3", "un quart": "1/4", "trois quarts": "3/4",
-    },
-    "es": {
-        "un medio": "1/2", "la mitad": "1/2", "un tercio": "1/3", "dos tercios": "2/3",
-        "un cuarto": "1/4", "tres cuartos": "3/4",
-    },
-    "it": {
-        "un mezzo": "1/2", "la metà": "1/2", "un terzo": "1/3", "due terzi": "2/3",
-        "un quarto": "1/4", "tre quarti": "3/4",
-    },
-    "pt": {
-        "meio": "1/2", "um meio": "1/2", "a metade": "1/2", "um terço": "1/3",
-        "dois terços": "2/3", "um quarto": "1/4", "três quartos": "3/4",
-    },
-    "zh": {"一半": "1/2"},
-    "ja": {"半分": "1/2"},
-    "ko": {"절반": "1/2"},
-    "ru": {
-        "половина": "1/2", "одна вторая": "1/2", "треть": "1/3", "одна треть": "1/3",
-        "две трети": "2/3", "четверть": "1/4", "одна четверть": "1/4", "три четверти": "3/4",
-    },
-    "ar": {"نصف": "1/2", "ثلث": "1/3", "ربع": "1/4", "ثلاثة أرباع": "3/4", "ثلثان": "2/3"},
-    "hi": {"आधा": "1/2", "एक चौथाई": "1/4", "तीन चौथाई": "3/4", "एक तिहाई": "1/3"},
-}  # fmt: skip
-_OF_PARTS: Final = re.compile(r"^([0-9〇零一二三四五六七八九十百]+)\s*分\s*(?:之|の)\s*(.+)$")
-
 _HUNDREDS_FORM: Final = "NFC"
 
 
@@ -155,53 +95,25 @@ _EASTERN_RUN: Final = re.compile(rf"[{_EASTERN}]+")
 _COUNTER: Final = re.compile(
     r"^(.{1,12}?)\s?(?:개|명|살|시간|분|원|마리|권|번|個|人|つ|円|歳|年|本|枚|个|只|元|岁|条)$"
 )
+_LAST_STEP: Final = re.compile(r"([^零〇]*)([百千万萬亿億])([一二三四五六七八九])")
+_JAPANESE: Final = _listed(
+    1, 1, "ひとつ ふたつ みっつ よっつ いつつ むっつ ななつ やっつ ここのつ とお"
+)
 _SURE_SIZE: Final = 2
 """A single character for one, two, three is part of other words: 一共, 三角."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u097f\u064b-\u0652]+[^\W\d_]*)*")
 
 
-def fractions_for_words(text: str) -> str:
-    """Write English fractions in words as `n/m`: "three quarters", "two and a half"."""
-    if len(text) > 10 * _MOST_CHARACTERS:
-        return text
-    text = _HALF_A.sub("1/2 ", _MIXED.sub(r"\1 ", text))
-    return _MINUS.sub("-", _FRACTION.sub(_in_digits, text))
-
-
-def _in_digits(match: re.Match[str]) -> str:
-    bottom = match["bottom"].casefold()
-    size = _PARTS.get(bottom) or _PARTS[bottom.rstrip("s")]
-    whole = _count(match["whole"]) if match["whole"] else 0
-    top = _count(match["top"])
-    return f"{whole} {top}/{size}" if whole else f"{top}/{size}"
-
-
-def _count(word: str) -> int:
-    if word.isdigit():
-        return int(word[:18])
-    return 1 if word.casefold() in ("a", "an") else parse_number_words(word) or 0
-
-
-def spelled_number(text: str, language: str) -> Fraction | None:
-    """The number that a whole text spells, None if it is not one number in words."""
+def spelled_number(text: str, language: str) -> int | None:
+    """The whole number that a text spells, None if it is not one number in words."""
     words = " ".join(text.casefold().split()).strip(" .!,;")
     if not words or len(words) > _MOST_CHARACTERS or any(map(str.isdigit, words)):
-        return _of_parts(words)
-    part = _WHOLE_PART.fullmatch(words)
-    if part is not None:
-        return Fraction(1, _PARTS.get(part[1]) or _PARTS[part[1].rstrip("s")])
-    known = _PARTS_ELSEWHERE.get(language, {}).get(words)
-    if known is not None:
-        return Fraction(known)
-    parts = _of_parts(words)
-    if parts is not None:
-        return parts
+        return None
     minus = _leading_minus(words)
-    if minus:
+    if minus and language != "en":
         value = spelled_number(words[minus:], language)
         return None if value is None else -value
-    whole = _whole_number(words, language)
-    return None if whole is None else Fraction(whole)
+    return _whole_number(words, language)
 
 
 def _leading_minus(words: str) -> int:
@@ -213,24 +125,15 @@ def _leading_minus(words: str) -> int:
     return found.end() if found is not None else 0
 
 
-def _of_parts(words: str) -> Fraction | None:
-    """Chinese and Japanese name the denominator first: 四分之三."""
-    found = _OF_PARTS.match(words)
-    if found is None:
-        return None
-    bottom, top = (
-        int(one) if one.isdigit() and len(one) < 19 else _eastern(one)
-        for one in (found[1], found[2].strip())
-    )
-    return None if top is None or not bottom else Fraction(top, bottom)
-
-
 def _whole_number(words: str, language: str) -> int | None:
+    if language == "en":
+        return parse_number_words(words)
     if language in _BY_TEXT2NUM:
         return _by_text2num(words, language)
     counter = _COUNTER.match(words)
     if language in ("zh", "ja"):
-        return _eastern(words) if counter is None else _eastern(counter[1])
+        counted = words if counter is None else counter[1]
+        return _colloquial(counted) if language == "zh" else _JAPANESE.get(words, _eastern(counted))
     if language == "ko":
         return _korean(words) if counter is None else _korean(counter[1].strip())
     if language in ("ru", "ar", "hi"):
@@ -238,18 +141,37 @@ def _whole_number(words: str, language: str) -> int | None:
     return None
 
 
-def digits_for_words(line: str, language: str) -> str:
-    """Write the numbers in words of a line without digits in digits; English is left alone."""
-    if language == "en" or len(line) > _MOST_CHARACTERS or any(map(str.isdigit, line)):
+def digits_for_words(line: str, language: str, *, ones: bool = False) -> str:
+    """Write the numbers in words of a line without digits in digits.
+
+    Args:
+        line: The line.
+        language: One of the twelve.
+        ones: Whether an English "one" counts, which is a pronoun more often than a number.
+    """
+    if len(line) > _MOST_CHARACTERS or any(map(str.isdigit, line)):
         return line
-    if language in _BY_TEXT2NUM:
-        return _last_by_text2num(line, language)
     if language in ("zh", "ja"):
         return _EASTERN_RUN.sub(_sure_run, line)
-    if language in ("ru", "ar", "hi"):
-        runs = _runs(line, language)
-        return line if not runs else runs[-1]
-    return line
+    parts, at = list[str](), 0
+    for start, end, value in _placed(line, language, ones=ones):
+        parts += [line[at:start], str(value)]
+        at = end
+    return "".join((*parts, line[at:]))
+
+
+def _placed(line: str, language: str, *, ones: bool) -> Iterator[tuple[int, int, int]]:
+    """The numbers in words of a line: from where to where, and what they are."""
+    if language == "en":
+        for start, end, words in number_word_runs(line):
+            value = parse_number_words(words)
+            pronoun = value == 1 and (not ones or _NOBODY.search(line, 0, start))
+            if value is not None and not pronoun:
+                yield start, end, value
+    elif language in _BY_TEXT2NUM:
+        yield from _placed_by_text2num(line, language)
+    elif language in ("ru", "ar", "hi"):
+        yield from _runs(line, language)
 
 
 def _by_text2num(words: str, language: str) -> int | None:
@@ -278,19 +200,20 @@ class _Word:
         return False
 
 
-def _last_by_text2num(line: str, language: str) -> str:
-    """The last number that a line spells; a lone "one" is an article, and an ordinal is no number."""
+def _placed_by_text2num(line: str, language: str) -> Iterator[tuple[int, int, int]]:
+    """An ordinal is no number."""
     from text_to_num import find_numbers
 
-    words = [_Word(one) for one in re.findall(r"[^\W\d_]+|[.,;:!?]", line)]
-    found = [one for one in find_numbers(words, language, 0.0) if not one.is_ordinal]
-    values = [int(one.value) for one in found if one.value > 1]
-    return str(values[-1]) if values else line
+    spans = [match.span() for match in re.finditer(r"[^\W\d_]+|[.,;:!?]", line)]
+    words = [_Word(line[start:end]) for start, end in spans]
+    for one in find_numbers(words, language, 0.0):
+        if not one.is_ordinal and one.value > 1:
+            yield spans[one.start][0], spans[one.end - 1][1], int(one.value)
 
 
 def _sure_run(match: re.Match[str]) -> str:
     run = match.group()
-    sure = len(run) >= _SURE_SIZE and (set(run) - set("〇零一二三四五六七八九"))
+    sure = len(run) >= _SURE_SIZE and (set(run) - set("〇零一二三四五六七八九两兩"))
     value = _eastern(run) if sure else None
     return run if value is None else f" {value} "
 
@@ -301,6 +224,18 @@ def _eastern(text: str) -> int | None:
         return None
     digits = {one: int(unicodedata.numeric(one)) for one in text if one in "〇零一二三四五六七八九"}
     return _positional(text, {**digits, **dict.fromkeys("两兩", 2)})
+
+
+def _colloquial(text: str) -> int | None:
+    """Chinese numbers as spoken: 两百五 is 250, and 两三 two or three."""
+    if len(text) == 2 and set(text) <= set("一二两三四五六七八九"):
+        return None
+    last = _LAST_STEP.fullmatch(text)
+    if last is None:
+        return _eastern(text)
+    step = {**_SMALL_STEPS, **_MYRIADS}[last[2]]
+    whole, part = _eastern(last[1] + last[2]), _eastern(last[3])
+    return None if whole is None or part is None else whole + part * step // 10
 
 
 def _korean(text: str) -> int | None:
@@ -365,19 +300,18 @@ def _tokens(words: str, language: str) -> list[str] | None:
     return found
 
 
-def _runs(line: str, language: str) -> list[str]:
-    """The numbers of a line in digits, first to last; a lone "one" is none."""
-    found, run = list[str](), list[str]()
-    for token in (*(match.group() for match in _LETTERS.finditer(line)), ""):
-        word = _tokens(token.casefold(), language) if token else None
-        if word:
-            run += word
+def _runs(line: str, language: str) -> Iterator[tuple[int, int, int]]:
+    run, start, end = list[str](), 0, 0
+    for match in (*_LETTERS.finditer(line), None):
+        word = None if match is None else _tokens(match.group().casefold(), language)
+        if match is not None and word:
+            start = start if run else match.start()
+            run, end = run + word, match.end()
             continue
         value = _added(run, language) if run else None
         if value is not None and value != 1:
-            found.append(str(value))
+            yield start, end, value
         run = []
-    return found
 
 
 def _added(tokens: list[str] | None, language: str) -> int | None:

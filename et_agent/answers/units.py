@@ -43,6 +43,9 @@ _PREFIXES: Final = {
 _WITH_PREFIXES: Final = (
     "m s g L l N J W V A K C F T H Ω eV Pa Hz Wb Bq Gy Sv cal Wh mol bar B pc M t м г л"
 )
+_SMALL_PREFIXES: Final = "hdc"
+_WITH_SMALL_PREFIXES: Final = frozenset({"m", "l", "L", "g", "Pa"})
+"""Of which people write tenths, hundredths and hundreds; "dB" are no bytes, "ct" no tons."""
 _PREFIXED: Final = frozenset(_WITH_PREFIXES.split())
 _FACTOR: Final = re.compile(
     r"(?P<name>[^\W\d_]+|[°Ω]\w?|Å)(?:\s?(?:\^|\*\*)?\s?\(?(?P<power>[-+]?[1-9])\)?)?"
@@ -115,6 +118,8 @@ def _named(name: str, languages: tuple[str, ...]) -> str | None:
 def _symbol(name: str) -> str | None:
     if name in _SYMBOLS:
         return _SYMBOLS[name]
+    if name[0] in _SMALL_PREFIXES and name[1:] not in _WITH_SMALL_PREFIXES:
+        return None
     if name[1:] in _PREFIXED and name[0] in _PREFIXES:
         return _PREFIXES[name[0]] + _SYMBOLS[name[1:]]
     return None

@@ -12,22 +12,30 @@ from et_agent.answers.latex import strip_delimiters, strip_markdown, unwrap_text
 __all__ = ["asks_yes_or_no", "yes_or_no"]
 
 _YES: Final = (
-    "yes|yeah|yep|true|correct|right|indeed|affirmative|ja|jawohl|doch|wahr|richtig|stimmt|oui|"
+    "(?:certainly|definitely|absolutely|of course|surely|it (?:is|does|was|can)(?=\\W*$)|natürlich|"
+    "selbstverständlich|"
+    "bien sûr|certainement|claro|por supuesto|certamente|com certeza|конечно|разумеется|بالتأكيد|"
+    "बिल्कुल|बेशक)(?!,? *(?:n['’]t|not|nicht|pas|non|no|que no|não|нет|не|لا|नहीं)(?!\\w))|"
+    "yes|yeah|yep|yup|true|correct|right|indeed|affirmative|ja|jawohl|doch|wahr|richtig|stimmt|oui|"
     "vrai|sí|si|cierto|"
     "verdadero|correcto|sì|vero|sim|verdadeiro|certo|да|верно|правда|نعم|أجل|صحيح|हाँ|हां|जी हाँ|"
     "सही|सच"
 )
 _NO: Final = (
-    "no|nope|not true|not correct|false|incorrect|wrong|negative|nein|falsch|unwahr|non|faux|"
+    "it (?:is|does|was|can) not(?=\\W*$)|"
+    "(?:certainly|definitely|absolutely|of course|natürlich|certainement|"
+    "claro que|assolutamente|конечно|बिल्कुल),? *(?:not|nicht|pas|no|non|нет|не|नहीं)|"
+    "(?:it )?(?:isn|doesn|wasn|can)['’]t(?=\\W*$)|untrue|pas du tout|de jeito nenhum|"
+    "no|nope|nah|not true|not correct|false|incorrect|wrong|negative|nein|falsch|unwahr|non|faux|"
     "falso|incorrecto|não|nao|"
     "нет|неверно|неправда|ложь|لا|كلا|خطأ|غير صحيح|नहीं|जी नहीं|गलत|असत्य"
 )
 _YES_EASTERN: Final = (
-    "是的|是|对的|对|正确|没错|可以|会|有|はい|そうです|正しい|ええ|"
+    "当然(?!不)|もちろん|물론|당연|是的|是|对的|对|正确|没错|可以|会|有|はい|そうです|正しい|ええ|"
     "네|예|맞습니다|맞다|참|그렇습니다"
 )
 _NO_EASTERN: Final = (
-    "不是|不对|不正确|错误|错|否|不|没有|不会|いいえ|違います|正しくない|いや|"
+    "当然不|并非|違う|아닙니다|不是|不对|不正确|错误|错|否|不|没有|不会|いいえ|違います|正しくない|いや|"
     "아니요|아니오|아니|거짓|틀립니다|틀렸습니다"
 )
 _LEADING: Final = re.compile(

@@ -40,17 +40,7 @@ def leaf(text: str, group: dict[str, Any], *, default: bool = False) -> str:
 
 
 CASES = [
-    pytest.param(
-        group["kind"],
-        group.get("question", ""),
-        leaf(text, group),
-        shown,
-        *(one_class or [None]),
-        group.get("given", ""),
-        id=f"{group['fault']}: {text}"[:90],
-    )
-    for group in groups("cases")
-    for text, shown, *one_class in group["read"]
+    pytest.param(group, id=f"{group['fault']} {at}") for at, group in enumerate(groups("cases"))
 ]
 PARTITIONS = [pytest.param(group, id=group["fault"]) for group in groups("partitions")]
 BRIDGES = [
@@ -83,14 +73,21 @@ def decimal(value: Fraction) -> str:
     return f"{float(value):.12f}".rstrip("0")
 
 
-@pytest.mark.parametrize(("kind", "question", "text", "shown", "one_class", "given"), CASES)
-def test_a_leaf_is_read(
-    kind: str, question: str, text: str, shown: str, one_class: str | None, given: str
-) -> None:
-    extracted = extract(text, kind, question=question, given=given)
-    assert (extracted.value if extracted else "") == shown
-    if extracted is not None and one_class is not None:
-        assert spelled(extracted) == one_class
+@pytest.mark.parametrize("group", CASES)
+def test_leaves_are_read(group: dict[str, Any]) -> None:
+    wrong = dict[str, str]()
+    for text, shown, *one_class in group["read"]:
+        extracted = extract(
+            leaf(text, group),
+            group["kind"],
+            question=group.get("question", ""),
+            given=group.get("given", ""),
+        )
+        if (extracted.value if extracted else "") != shown:
+            wrong[text] = f"{extracted.value if extracted else ''!r} instead of {shown!r}"
+        elif extracted is not None and one_class and spelled(extracted) != one_class[0]:
+            wrong[text] = f"in class {spelled(extracted)!r} instead of {one_class[0]!r}"
+    assert not wrong
 
 
 def answers_of(group: dict[str, Any], contents: list[str]) -> list[Extracted | None]:
@@ -133,21 +130,17 @@ def test_a_third_answer_is_no_bridge(left: str, right: str, third: str, worker: 
         assert index[contents.index(left)] != index[contents.index(right)]
 
 
-@pytest.mark.parametrize(
-    ("question", "kind"),
-    [pytest.param(*asked, id=asked[0]) for group in groups("kinds") for asked in group["asked"]],
-)
-def test_the_kind_of_a_question(question: str, kind: str) -> None:
-    assert guess_kind(question).kind == kind
+@pytest.mark.parametrize("group", list(groups("kinds")), ids=lambda group: group["fault"])
+def test_the_kind_of_a_question(group: dict[str, Any]) -> None:
+    guessed = {question: str(guess_kind(question).kind) for question, _ in group["asked"]}
+    assert guessed == dict(group["asked"])
 
 
-@pytest.mark.parametrize(
-    ("question", "contents", "kind"),
-    [pytest.param(*one, id=one[0]) for group in groups("decided") for one in group["asked"]],
-)
-def test_the_kind_of_question_and_leaves(question: str, contents: list[str], kind: str) -> None:
-    leaves = [f"So \\boxed{{{content}}}." for content in contents]
-    assert decide_kind(question, leaves).kind == kind
+@pytest.mark.parametrize("group", list(groups("decided")), ids=lambda group: group["fault"])
+def test_the_kind_of_question_and_leaves(group: dict[str, Any]) -> None:
+    for question, contents, kind in group["asked"]:
+        leaves = [f"So \\boxed{{{content}}}." for content in contents]
+        assert decide_kind(question, leaves).kind == kind, (question, contents)
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
@@ -156,13 +149,18 @@ def test_the_corpus_is_as_large_as_it_says() -> None:
         len(list(combinations([one for each in group["classes"] for one in each], 2)))
         for group in groups("partitions")
     )
-    assert len(CASES) + asked >= LEAST_CASES
+    read = sum(len(group["read"]) for group in groups("cases"))
+    assert read + asked >= LEAST_CASES
     assert pairs >= LEAST_PAIRS
 
 
 def test_a_leaf_is_read_in_two_milliseconds() -> None:
     """The 99th percentile over the corpus; the first reading of a language loads its names."""
-    given = [case.values[:3] for case in CASES]
+    given = [
+        (group["kind"], group.get("question", ""), leaf(text, group))
+        for group in groups("cases")
+        for text, *_ in group["read"]
+    ]
     for kind, question, text in given:
         extract(str(text), str(kind), question=str(question))
     # Leaves are as long as a model's reasoning.

@@ -30,7 +30,8 @@ class _Choice(Kind):
         options = _options(question)
         if not options:
             return None
-        return Suggestion(0, f"The question offers options A to {list(options)[-1]}.")
+        first, *_, last = options
+        return Suggestion(0, f"The question offers options {first} to {last}.")
 
     def rank(self, content: str, question: str) -> int | None:
         """No content by itself says that it is a letter of the question's."""

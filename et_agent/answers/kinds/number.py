@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
+from et_agent.answers.asides import without_asides
 from et_agent.answers.dates import date_in_value
 from et_agent.answers.finders import Found
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
@@ -78,15 +79,6 @@ _MOST_CHARACTERS: Final = 200
 _NONE: Final = Fraction(0, 1)
 """Stands for "names no one number"; told from a zero by its identity."""
 _MOST_CHARACTERS_OF_PROSE: Final = 2000
-_BETWEEN: Final = re.compile(
-    r"\b(?:between|zwischen|entre|tra|fra|между)\s+[$€£]?\d[\d.,]*(?:\s[^\W\d_]+)?\s+"
-    r"(?:and|und|et|y|e|и)\s+[$€£]?\d[\d.,]*(?<![.,])"
-    r"|(?:在|介于)?\d[\d.,]*[^\W\d]{0,3}(?:和|到|与|と|から)\d[\d.,]*[^\W\d]{0,3}(?:之间|の間)"
-    r"|\d[\d.,]*(?:와|과|에서) ?\d[\d.,]* ?사이"
-    r"|بين \d[\d.,]* و ?\d[\d.,]*|\d[\d.,]* (?:और|से) \d[\d.,]* के बीच",
-    re.IGNORECASE,
-)
-"""A range in a sentence; neither end is the number that the sentence gives."""
 _RATIO: Final = re.compile(r"\d+\s?/\s?\d+")
 _CODE: Final = re.compile(r"0\d+|\+\d+")
 _LETTERS: Final = re.compile(r"[^\W\d_]|\d\s?['’′]")
@@ -157,9 +149,9 @@ class _Number(Kind):
                 first = found.found_by == "answer is"
                 most = _MOST_CHARACTERS_OF_PROSE
                 line = found.content[:most] if first else found.content[-most:]
-                number = number_in_prose(
-                    _BETWEEN.sub(" ", line), prefer_first=first, convention=convention
-                )
+                years = _YEAR_ASKED.search(question) is not None
+                told = without_asides(line, question, years=years)
+                number = number_in_prose(told, prefer_first=first, convention=convention)
         if number is None and _COUNT_WORDS.search(question):
             whole = found.found_by == "boxed"
             content = found.content if whole else first_sentence(found.content)
