@@ -29,7 +29,10 @@ __all__ = [
 _MOST_CHARACTERS: Final = 300
 _MOST_PARTS: Final = 4
 _FIGURES: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CURRENCY: Final = r"(?:(?:US|CA|A|R|CN)?[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CNY|KRW|INR|RUB|CHF|BRL|CAD|AUD|Rs\.?)(?=\s?\d))"
+_CURRENCY: Final = (
+    r"(?:(?:US|CA|A|R|CN)?[$€£¥₹₽₩]"
+    r"|(?:USD|EUR|GBP|JPY|CNY|KRW|INR|RUB|CHF|BRL|CAD|AUD|Rs\.?)(?=\s?\d))"
+)
 _LITERAL: Final = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _AMOUNT: Final = (
     rf"(?P<sign>-\s?)?(?P<money>{_CURRENCY})?\s?-?"
