@@ -1,7 +1,8 @@
 """Whether answers that say the same are found, and what it does to stored runs.
 
     python -m benchmarks.meaning.measure judge MODEL [--minutes 5] [--threads 1]
-    ET_AGENT_DATA=…/raw python -m benchmarks.meaning.measure
+    python -m benchmarks.meaning.measure
+    ET_AGENT_DATA=…/raw python -m benchmarks.meaning.measure --runs FOLDER
 
 `pairs.jsonl` has pairs of answers that leaves of stored runs give to questions of NQ-open,
 labelled by reading them. Three of four were drawn among pairs that share a word which the
@@ -11,9 +12,14 @@ tell. Prompts, tests and thresholds were chosen on pairs with split "train"; tho
 judge them.
 
 `judge` asks a model about the pairs whose words do not tell, and keeps what it says. Without it,
-the figures are put together: agreement with the labels, and what joining by tests of words does
-to the stored runs, for which nothing is decoded. Grades are the same on both sides, those of
-today. Written to benchmarks/results/meaning.json and, as tables, into docs/answers.md.
+agreement with the labels is put together. `--runs` tells what joining by tests of words does to
+stored runs of NQ-open, for which nothing is decoded. The classes of these must be those of equal
+words, as in this project's history before the runs were joined:
+
+    git archive 44a7751 benchmarks/results/runs | tar -x -C FOLDER
+
+Grades are the same on both sides, those of today. Written to benchmarks/results/meaning.json and, as
+tables, into docs/answers.md.
 """
 
 import argparse
@@ -82,9 +88,9 @@ def _key(pair: Pair) -> str:
     return f"{pair['item']}: {pair['a']} | {pair['b']}"
 
 
-def agreement() -> dict[str, Any]:
-    """Agreement with the labels on the pairs that judge, by what decides."""
-    given = pairs("test")
+def agreement(split: str) -> dict[str, Any]:
+    """Agreement with the labels of a split, by what decides."""
+    given = pairs(split)
     labels = np.array([one["label"] == "same" for one in given])
     tested = [by_tests(one) for one in given]
     found = {
@@ -133,11 +139,11 @@ def _scores(labels: Bools, said: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def effect() -> dict[str, Any]:
-    """What joining does to the stored runs, by run."""
+def effect(folder: Path) -> dict[str, Any]:
+    """What joining does to the stored runs of a folder, by run."""
     found: dict[str, Any] = {}
     for model in (SMALL, LARGER):
-        for key, run in RunArchive(RESULTS / f"{model}-nq-open.jsonl.xz").items():
+        for key, run in RunArchive(folder / f"{model}-nq-open.jsonl.xz").items():
             items = {one.fingerprint: one for one in load_items(run.config["data"])}
             found[f"{model}: {key}"] = _effect(run.records, items)
             print(model, key, found[f"{model}: {key}"], flush=True)
@@ -223,18 +229,23 @@ def _rounded(value: float) -> float:
 
 def write(found: Mapping[str, Any]) -> None:
     """The tables of docs/answers.md."""
-    given = found["agreement"]
-    rows = [
-        [
-            name,
-            f"{one['agreement']:.1%}",
-            str(one["joined"]),
-            str(one["of these rightly"]),
-            f"{one['share of the same that is joined']:.0%}",
-        ]
-        for name, one in given["by"].items()
-    ]
-    header = ["decided by", "agreement", "pairs joined", "rightly", "of those that are the same"]
+    rows = []
+    for name, one in found["agreement"]["by"].items():
+        chosen = found["agreement to choose on"]["by"][name]
+        rows.append(
+            [
+                name,
+                f"{chosen['agreement']:.1%}",
+                f"{one['agreement']:.1%}",
+                str(one["joined"]),
+                str(one["of these rightly"]),
+                f"{one['share of the same that is joined']:.0%}",
+            ]
+        )
+    header = [
+        "decided by", "agreement, to choose on", "agreement, to judge", "pairs joined", "rightly",
+        "of those that are the same",
+    ]  # fmt: skip
     put("docs/answers.md", "pairs", table(header, rows))
     header = [
         "run", "questions", "answers per question, words", "joined", "accuracy, words", "joined",
@@ -266,13 +277,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=["judge"])
     parser.add_argument("model", nargs="?", default=SMALL)
+    parser.add_argument("--runs", type=Path, help="stored runs with classes of equal words")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     if options.what == "judge":
         judge(options.model, options.minutes, options.threads)
         return
-    found = {"agreement": agreement(), "effect": effect()}
+    found = json.loads(OUT.read_text(encoding="utf-8"))
+    found |= {"agreement": agreement("test"), "agreement to choose on": agreement("train")}
+    if options.runs is not None:
+        found["effect"] = effect(options.runs)
     OUT.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write(found)
 

@@ -9,7 +9,7 @@ from et_agent.answers.declining import DECLINED, NOT_THERE, declines
 from et_agent.answers.finders import Found, FoundBy, find_denial, find_marked, join_boxes
 from et_agent.answers.guess import decide_kind
 from et_agent.answers.kinds import KINDS, AnswerKind, require_decided
-from et_agent.answers.kinds.base import Kind
+from et_agent.answers.kinds.base import Kind, Reading
 from et_agent.answers.own_words import own_words
 from et_agent.arguments import checks_arguments
 
@@ -88,7 +88,7 @@ def extract(
         if declining and declines(found.content):
             return Extracted(found.content, NOT_THERE, DECLINED, found.found_by)
         reading = reader.read(found, question or "")
-        if reading is not None:
+        if reading is not None and not (_is_words(reading) and _is_cut(found, text)):
             return Extracted(found.raw or found.content, reading.value, reading.key, found.found_by)
         box_seen = box_seen or found.found_by == "boxed"
     if refused is not None:
@@ -133,8 +133,19 @@ def _told(text: str, quotable: str, *, finished: bool) -> str:
     return own_words(text if finished else text.rpartition("\n")[0], quotable)
 
 
+def _is_words(reading: Reading) -> bool:
+    """Whether any words would give such a reading."""
+    return isinstance(reading.key, tuple) and reading.key[0] in ("text", "list")
+
+
+def _is_cut(found: Found, text: str) -> bool:
+    """Whether a line had parts that are not the leaf's own; what is left of it are no words to read."""
+    return found.found_by in ("last line", "first line") and found.content not in text
+
+
 def _candidates(text: str, quotable: str, kind: Kind, *, finished: bool) -> Iterator[Found]:
-    own = text[-_MOST_CODE:] if kind.reads_code else own_words(text, quotable)
+    # Where there is no vote, nothing may pose as an answer.
+    own = own_words(text, quotable, code=kind.reads_code) if kind.voted else text[-_MOST_CODE:]
     if finished or kind.reads_unfinished:
         for finder in kind.finders:
             found = finder(own)

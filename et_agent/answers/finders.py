@@ -70,6 +70,10 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 """A denial, and no title such as "Not Fade Away"."""
+_COPULA = re.compile(
+    r"(?<=[\u3040-\u9fff\uac00-\ud7af%])(?:です|でした|である|입니다|이다|이에요|예요)[。.！!]*$"
+)
+"""What Japanese and Korean sentences end in: "答えはキャンベラです"."""
 _HEADING = re.compile(r"^[#* \t]*(?:the )?final answer[*: \t]*$", re.IGNORECASE | re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)")
 _DECORATION = " \t\r\f\v$*_`:"
@@ -166,7 +170,7 @@ def find_marked(text: str) -> Found | None:
             told = _NOT_BUT.sub("", content).strip()
             # "The answer is not 5" gives none.
             if told and not _NEGATED.match(told):
-                return Found(told, "answer is")
+                return Found(_COPULA.sub("", told), "answer is")
     return None
 
 

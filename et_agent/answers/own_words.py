@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from et_agent.answers.braces import boxes
+
 __all__ = ["CodeBlock", "code_blocks", "own_words"]
 
 _FENCE: Final = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#-]*)[^\n`]*(?:\n|\Z)", re.MULTILINE)
@@ -22,7 +24,7 @@ _SAYS: Final = re.compile(
 )
 """What a finder would take for the place of an answer."""
 _ONLY_A_BOX: Final = re.compile(r"\s*(?:\$+|\\\[|\\\()?\s*\\boxed\b[^\n]*\s*")
-_A_BOX: Final = re.compile(r"\s*\$*\\boxed\s*\{[^{}\n]*\}\$*\.?\s*")
+_AROUND_A_BOX: Final = re.compile(r"[\s$.]*")
 _PROSE_FENCES: Final = frozenset({"", "latex", "tex", "math", "markdown", "md", "text", "txt"})
 _QUOTED_LINE: Final = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _NOT_A_NEWLINE: Final = re.compile(r"[^\n]")
@@ -35,7 +37,7 @@ _AFTER_SAYING: Final = re.compile(
     r"dit|dice|diz|говорит|написано|сказано)\b|说|写|書|言|라고|يقول|कहता)(?:[^:：\n]{0,40}[:：]\s*|\s+(?:that\s+)?)([^\n]{12,600})",
     re.IGNORECASE,
 )
-_BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{[^{}]*\}?")
+_MOST_IN_A_BOX: Final = 2000
 _MOST_CHARACTERS: Final = 200_000
 _KEPT_CHARACTERS: Final = 100_000
 
@@ -70,12 +72,13 @@ def code_blocks(text: str) -> list[CodeBlock]:
     return found
 
 
-def own_words(text: str, question: str = "") -> str:
+def own_words(text: str, question: str = "", *, code: bool = False) -> str:
     """Blank out what looks like an answer in code, in quoted lines and in copies of what was given.
 
     Args:
         text: A leaf.
         question: The question, and whatever else the leaf may quote.
+        code: Whether blocks of code stay as they are, for kinds that read them.
 
     The text keeps its length. A block of code counts where it has no programming language and holds
     no box, or nothing but one: that is the leaf's own way of setting it off. Of a text beyond 200,000
@@ -84,6 +87,8 @@ def own_words(text: str, question: str = "") -> str:
     if len(text) > _MOST_CHARACTERS:
         text = text[-_KEPT_CHARACTERS:]
     if "```" in text or "~~~" in text:
+        if code:
+            return _beside_code(text, question)
         text = _without_code(text)
     if _SAYS.search(text) is None:
         return text
@@ -92,6 +97,22 @@ def own_words(text: str, question: str = "") -> str:
     if question and _SAYS.search(question) is not None:
         text = _without_quotations(text, question)
     return text
+
+
+def _beside_code(text: str, question: str) -> str:
+    """Own words with the blocks of code as they are."""
+    parts, at = list[str](), 0
+    blocks = code_blocks(text)
+    for block in blocks:
+        parts += [text[at : block.start], _NOT_A_NEWLINE.sub(" ", text[block.start : block.end])]
+        at = block.end
+    own = own_words("".join((*parts, text[at:])).replace("`", " ").replace("~", " "), question)
+    asked = " ".join(question.split())
+    for block in blocks:
+        if _SAYS.search(block.code) and " ".join(block.code.split()) in asked:
+            continue  # a quotation
+        own = own[: block.start] + text[block.start : block.end] + own[block.end :]
+    return own
 
 
 def _without_code(text: str) -> str:
@@ -114,7 +135,7 @@ def _blanked(match: re.Match[str]) -> str:
 
 
 def _without_quotations(text: str, question: str) -> str:
-    if _A_BOX.fullmatch(text):
+    if _is_only_a_box(text):
         return text  # as it was told to: "reply \\boxed{true} or \\boxed{false}"
     asked = " ".join(question.split())
     for quoted in (_IN_QUOTES, _AFTER_SAYING):
@@ -125,7 +146,7 @@ def _without_quotations(text: str, question: str) -> str:
             continue
         words = " ".join(match.group().split()).strip("\"'“”‘’«»*_` ")
         if len(words) >= _LEAST_QUOTE and words in asked:
-            parts += [text[at : match.start()], _blank(_BOX.sub(_spaces, match.group()))]
+            parts += [text[at : match.start()], _NOT_A_NEWLINE.sub(" ", match.group())]
             at = match.end()
         else:
             parts.append(text[at : match.start()])
@@ -134,22 +155,28 @@ def _without_quotations(text: str, question: str) -> str:
     return "".join((*parts, text[at:]))
 
 
+def _is_only_a_box(text: str) -> bool:
+    found = list(boxes(text[:_MOST_IN_A_BOX])) if len(text) <= _MOST_IN_A_BOX else []
+    if len(found) != 1:
+        return False
+    around = text[: found[0].command], text[found[0].end :]
+    return all(_AROUND_A_BOX.fullmatch(one) for one in around)
+
+
 def _without_copies(sentence: str, asked: str) -> str:
     """Blank out a box or marker whose words before and after it are the question's as well."""
-
-    def copied(found: re.Match[str]) -> str:
-        before = " ".join(sentence[max(0, found.start() - 40) : found.start()].split())[
-            -_LEAST_QUOTE:
-        ]
-        after = " ".join(sentence[found.start() : found.end() + 8].split())
-        quoted = len(before) >= _LEAST_QUOTE and f"{before} {after}" in asked
-        return " " * len(found.group()) if quoted else found.group()
-
-    return _SAYS.sub(copied, _BOX.sub(copied, sentence))
+    boxed = [(one.command, one.end) for one in boxes(sentence)]
+    said = [found.span() for found in _SAYS.finditer(sentence)]
+    for start, end in (*boxed, *said):
+        if _is_copied(sentence, start, end, asked):
+            sentence = f"{sentence[:start]}{' ' * (end - start)}{sentence[end:]}"
+    return sentence
 
 
-def _spaces(match: re.Match[str]) -> str:
-    return " " * len(match.group())
+def _is_copied(sentence: str, start: int, end: int, asked: str) -> bool:
+    before = " ".join(sentence[max(0, start - 40) : start].split())[-_LEAST_QUOTE:]
+    after = " ".join(sentence[start : end + 8].split())
+    return len(before) >= _LEAST_QUOTE and f"{before} {after}" in asked
 
 
 def _without_quoted(match: re.Match[str], asked: str) -> str:

@@ -29,16 +29,21 @@ __all__ = [
 _MOST_CHARACTERS: Final = 300
 _MOST_PARTS: Final = 4
 _FIGURES: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CURRENCY: Final = r"(?:(?:US|CA|A|R|CN)?[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CNY|KRW|INR|RUB|CHF|BRL|CAD|AUD|Rs\.?)(?=\s?\d))"
+_CURRENCY: Final = (
+    r"(?:(?:US|CA|A|R|CN)?[$€£¥₹₽₩]"
+    r"|(?:USD|EUR|GBP|JPY|CNY|KRW|INR|RUB|CHF|BRL|CAD|AUD|Rs\.?)(?=\s?\d))"
+)
 _LITERAL: Final = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _AMOUNT: Final = (
     rf"(?P<sign>-\s?)?(?P<money>{_CURRENCY})?\s?-?"
     rf"(?P<number>\d+\s+\d+/\d+|{_LITERAL}\s?/\s?{_LITERAL}(?![\d/])|{_LITERAL})"
 )
+_WORD: Final = r"[^\W\d_]+(?:[\u0900-\u0963\u064b-\u0652]+[^\W\d_]*)*"
+"""Vowel signs of Hindi and Arabic are no letters."""
 _UNIT: Final = (
-    r"(?P<unit>[%€£₽]|(?![eE][-+]?\d)(?:degrees )?°?\s?[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?"
+    rf"(?P<unit>[%€£₽]|(?![eE][-+]?\d)(?:degrees )?°?\s?{_WORD}(?:\^?\(?-?[1-9]\)?)?"
     r"(?:(?:\s?[*·⋅/]\s?|\s+per\s+|\s+)(?!and\b|und\b|et\b|y\b|in\s+[^\W\d_]|"
-    r"or\b)[^\W\d_]+(?:\^?\(?-?[1-9]\)?)?){0,3}|[°'′\"″])"
+    rf"or\b){_WORD}(?:\^?\(?-?[1-9]\)?)?){{0,3}}|[°'′\"″])"
 )
 _QUANTITY: Final = re.compile(rf"(?<![\w.^]){_AMOUNT}\s*-?{_UNIT}?")
 _ABOUT: Final = re.compile(
@@ -72,7 +77,7 @@ _RAISED: Final = re.compile(r"(?P<slash>/[^\W\d_]+)?(?<=[^\W\d_])\^(?P<power>[2-
 _HALF_A: Final = re.compile(r"^half an? ", re.IGNORECASE)
 _ABBREVIATED: Final = re.compile(r"(?<=[\d\s])(ft|in|yd|mi|lbs?|oz|hrs?|min|sec)\.(?!\w)")
 _MORE_WORDS: Final = re.compile(r"[^\d,;:=+*/]{1,40}")
-_OWN_NOUN: Final = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){0,2}")
+_OWN_NOUN: Final = re.compile(rf"{_WORD}(?:[ -]{_WORD}){{0,2}}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,7 +266,7 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], int | None, int], .
             re.compile(
                 rf"(?<!\d)(?:{template.format(**groups)})(?![\d:])"
                 if eastern
-                else rf"(?<![\w:])(?:{template.format(**groups)})(?![\w:]|\.\d)"
+                else rf"(?<![\w:])(?<!\d[.,])(?:{template.format(**groups)})(?![\w:]|\.\d)"
             ),
             minutes,
             turn,

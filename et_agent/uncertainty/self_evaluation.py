@@ -50,6 +50,8 @@ ANSWERED: Final = (
 """What follows passages and a question to ask whether they hold its answer."""
 _MOST_IDEAS: Final = 10
 _LEAST: Final = 1e-9
+_LEANING: Final = float(np.log(0.8 / 0.2))
+"""In log-odds, by which judges of pairs lean to "Yes"."""
 _COMPARE: Final = (
     "You compare two answers to a question. Reply Yes if they give the same answer in other words, and "
     "No if they give different answers."
@@ -220,7 +222,8 @@ def equivalences(shares: Doubles) -> Doubles:
     """Probability that both of each pair say the same, from `equivalence_prompts` as they were read.
 
     It is the mean of both directions in log-odds. Small models lean to the one or the other answer by
-    the order, which cancels out so, and does not if the lesser of both counts.
+    the order, which cancels out so, and does not if the lesser of both counts. They lean to "Yes" as
+    well: even odds are put where the pairs to choose on (`benchmarks.meaning`) are told best.
 
     Args:
         shares: Probability of "Yes" against "No", float64 [2 * pairs]; NaN counts as "No".
@@ -229,7 +232,7 @@ def equivalences(shares: Doubles) -> Doubles:
         float64 [pairs].
     """
     sure = np.clip(np.nan_to_num(shares, nan=0.0), _LEAST, 1.0 - _LEAST).reshape(-1, 2)
-    odds = np.log(sure / (1.0 - sure)).mean(axis=1)
+    odds = np.log(sure / (1.0 - sure)).mean(axis=1) - _LEANING
     found: Doubles = 1.0 / (1.0 + np.exp(-odds))
     return found
 

@@ -2,7 +2,8 @@
 
 Files in `corpus/` hold, per fault, `read` (text, answer shown, and the class where it is not the answer
 shown), `given` (what else leaves may quote), `classes` (partitions of contents of boxes), `apart` (two
-that differ whatever a third equals), and what `auto` decides.
+that differ whatever a third equals), what `auto` decides, and, per language, questions with their kind
+and the classes of their leaves (`languages`).
 """
 
 import time
@@ -23,10 +24,12 @@ from et_agent.answers import (
     extract,
     guess_kind,
 )
+from et_agent.answers.language import LANGUAGES
 from et_agent.answers.quantity import Quantity
 
 CORPUS = Path(__file__).with_name("corpus")
 LEAST_CASES, LEAST_PAIRS = 600, 400
+QUESTIONS_PER_LANGUAGE = 10
 SLOWEST_SHARE, SLOWEST_SECONDS = 0.99, 0.002
 
 
@@ -141,6 +144,24 @@ def test_the_kind_of_question_and_leaves(group: dict[str, Any]) -> None:
     for question, contents, kind in group["asked"]:
         leaves = [f"So \\boxed{{{content}}}." for content in contents]
         assert decide_kind(question, leaves).kind == kind, (question, contents)
+
+
+@pytest.mark.parametrize("group", list(groups("languages")), ids=lambda group: group["language"])
+def test_ten_questions_of_a_language(group: dict[str, Any], worker: MathWorker) -> None:
+    assert len(group["asked"]) >= QUESTIONS_PER_LANGUAGE
+    for question, kind, classes in group["asked"]:
+        leaves = [leaf for one in classes for leaf in one]
+        assert guess_kind(question).kind == kind, question
+        assert decide_kind(question, leaves).kind == kind, question
+        answers = [extract(leaf, kind, question=question) for leaf in leaves]
+        assert None not in answers, question
+        found = answer_classes(answers, kind, worker=worker).index_of_leaf
+        expected = [at for at, one in enumerate(classes) for _ in one]
+        assert list(found) == expected, question
+
+
+def test_the_corpus_has_all_languages() -> None:
+    assert len(list(groups("languages"))) == len(LANGUAGES)
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:

@@ -51,7 +51,8 @@ class Kind(ABC):
     """Whether a leaf that was cut off is read as far as it goes; others then need a closed box."""
 
     voted: ClassVar[bool] = True
-    """Whether leaves vote for the answer. Else there is no right one that others could be graded by."""
+    """Whether leaves vote for the answer, and what they quote is none. Else there is no right one that
+    others could be graded by."""
 
     @abstractmethod
     def suggestion(self, question: str) -> Suggestion | None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from et_agent.answers.finders import Found, find_boxed
 from et_agent.answers.kinds.base import Kind, Reading, Suggestion
-from et_agent.answers.own_words import code_blocks
+from et_agent.answers.own_words import code_blocks, own_words
 from et_agent.answers.structured import canonical, read_json, read_json_at
 
 __all__ = ["JSON"]
@@ -24,6 +24,11 @@ _MOST_CHARACTERS: Final = 20_000
 _MOST_STARTS: Final = 20
 _OPENING: Final = re.compile(r"[{\[]")
 _LATEX: Final = re.compile(r"\\([{}_%$#&])")
+
+
+def find_box(text: str) -> Found | None:
+    """Find the last box that is in no block of code."""
+    return find_boxed(own_words(text))
 
 
 def find_json(text: str) -> Found | None:
@@ -58,7 +63,7 @@ class _Json(Kind):
     noun = "JSON"
     overruled = False
     reads_code = True
-    finders = (find_boxed, find_json)
+    finders = (find_box, find_json)
 
     def suggestion(self, question: str) -> Suggestion | None:
         """The question says JSON, and does not ask what that is."""

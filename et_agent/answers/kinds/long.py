@@ -16,7 +16,6 @@ class _Long(Kind):
     instruction = "Answer in two or three complete sentences."
     noun = "long answers"
     finders = (find_all,)
-    reads_code = True
     reads_unfinished = True
     voted = False
 

@@ -58,11 +58,12 @@ _AMOUNT_WORDS = re.compile(
 )
 _FIGURES_OF_A_WORD_PROBLEM = 2
 _COUNT_WORDS = re.compile(
-    r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?|wie oft|combien|cu[aá]nt[oa]s?|quant[oiae]|quant[oa]s|"
+    r"\bhow (?:many|much)\b|\b(?:wie ?viele?n?(?! uhr)|wie oft|combien|cu[aá]nt[oa]s?|"
+    r"quant[oiae](?! (?:è|sono) (?:alt|lung|pesant|lontan|profond))|quant[oa]s|"
     r"сколько|скольки)\b|多少|几[个只本条岁次天年人块元]|幾|いくつ|いくら|"
     r"どれ(?:だけ|くらい|ぐらい|ほど)|何(?:フィート|メートル|キロ|ドル|インチ|リットル|ポンド|グラム|セント)|"
     r"何[個人本枚回匹円歳日分]|何パーセント|"
-    r"몇|얼마|كم\s|कितन[ेाी]",
+    r"몇(?! ?시(?:에|입|인|[?？]))|얼마|كم\s|कितन[ेाी]",
     re.IGNORECASE,
 )
 _SUM = re.compile(r"\d\s*[-+*/×÷^]\s*\(?\d")
