@@ -101,13 +101,18 @@ def write_atomically(
     pieces = [content] if isinstance(content, bytes) else content
     try:
         _write_atomically(path, pieces, private=private)
-    except OSError as failure:
-        if error is None:
+    except (OSError, ValueError) as failure:  # a path may hold a NUL or half a surrogate pair
+        why = getattr(failure, "strerror", None) or failure
+        said = (
+            f"{path} cannot be written: {why}. Free some space, mend its permissions, or name "
+            "another place"
+        )
+        told = said.encode("utf-8", "backslashreplace").decode()
+        if error is not None:
+            raise error(told) from failure
+        if isinstance(failure, OSError):
             raise
-        raise error(
-            f"{path} cannot be written: {failure.strerror or failure}. Free some space, mend its "
-            "permissions, or name another place"
-        ) from failure
+        raise OSError(told) from failure
 
 
 def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, private: bool) -> None:

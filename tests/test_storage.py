@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.storage import decompressed, read_given, user_path
+from et_agent.errors import StoreError
+from et_agent.storage import decompressed, read_given, user_path, write_atomically
 
 TEXT = b"words and more words " * 50
 PACKERS = pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
@@ -90,3 +91,13 @@ def test_a_pipe_is_read_and_what_has_no_end_is_not(tmp_path: Path) -> None:
     threading.Thread(target=slowly).start()
     assert read_given(f"/dev/fd/{read}") == b"part " * 3
     os.close(read)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "x" * 5000, "folder"])
+def test_what_no_file_can_be_called_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match="cannot be written") as told:
+        write_atomically(tmp_path / name, "x", error=StoreError)
+    assert str(told.value).encode()
+    with pytest.raises(OSError, match=r"."):
+        write_atomically(tmp_path / name, "x")
