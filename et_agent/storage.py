@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _SEAL: Final = "digest"
+_AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 _MOST_LZMA: Final = 1 << 29
 """Bytes that xz may take to read; what we write needs an eighth."""
 
@@ -89,7 +90,7 @@ def write_atomically(
     """Write a file so that readers see either the old or the new content, never a part of it.
 
     Args:
-        path: The file.
+        path: The file. What is none, such as /dev/stdout, is written to and stays what it is.
         content: What is written, in one piece or several.
         private: Whether only this user may read it.
         error: What is raised in place of an `OSError`; None for that itself.
@@ -101,16 +102,27 @@ def write_atomically(
     pieces = [content] if isinstance(content, bytes) else content
     try:
         _write_atomically(path, pieces, private=private)
-    except OSError as failure:
-        if error is None:
+    except (OSError, ValueError) as failure:  # a path may hold a NUL or half a surrogate pair
+        why = getattr(failure, "strerror", None) or failure
+        said = (
+            f"{path} cannot be written: {why}. Free some space, mend its permissions, or name "
+            "another place"
+        )
+        told = said.encode("utf-8", "backslashreplace").decode()
+        if error is not None:
+            raise error(told) from failure
+        if isinstance(failure, OSError):
             raise
-        raise error(
-            f"{path} cannot be written: {failure.strerror or failure}. Free some space, mend its "
-            "permissions, or name another place"
-        ) from failure
+        raise OSError(told) from failure
 
 
 def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, private: bool) -> None:
+    if _is_special(path):
+        # To replace a device would take it from the whole system. A pipe that nobody reads is an error.
+        with os.fdopen(os.open(path, os.O_WRONLY | _AT_ONCE), "wb") as file:
+            _wait_from_now_on(file)
+            file.writelines(pieces)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -124,6 +136,11 @@ def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, priva
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: a device, a pipe or a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +203,7 @@ def read_given(path: str | os.PathLike[str], *, most: int = 1 << 29) -> bytes:
         raise OSError(f"it is no path: {error}") from error
     with file:
         # A pipe that somebody writes to is waited for, as in `--schema <(make_schema)`.
-        os.set_blocking(file.fileno(), True)
+        _wait_from_now_on(file)
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(f"it is larger than {most:,} bytes")
@@ -225,8 +242,13 @@ def open_at_once(path: Path) -> BinaryIO:
         OSError: It cannot be opened.
     """
     # Windows has no pipes among files, and would translate the ends of lines.
-    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = _AT_ONCE | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, os.O_RDONLY | flags), "rb")
+
+
+def _wait_from_now_on(file: BinaryIO) -> None:
+    if _AT_ONCE:
+        os.set_blocking(file.fileno(), True)
 
 
 def _check_regular(found: os.stat_result) -> None:
@@ -325,6 +347,8 @@ def open_database(
     """
     connection = None
     try:
+        if _is_special(path):  # SQLite would put its journal beside it
+            raise StoreError(f"{path} is not a regular file: choose another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             path, timeout=30, isolation_level=None, check_same_thread=not any_thread

@@ -6,6 +6,7 @@ deep and how large it may be.
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,9 @@ __all__ = [
     "wait_seconds",
     "with_article",
 ]
+
+_DEEP_KEY: Final = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
+"""A dotted key of more levels than any of ours; no character is looked at often."""
 
 DEEPEST: Final = 200
 """Levels of JSON from outside: what is rendered, written or compared goes down by calls."""
@@ -121,6 +125,8 @@ def parsed_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: It is not TOML, has a number of too many digits, or is nested too deeply to be read.
     """
+    if _DEEP_KEY.search(text):  # each level takes tomllib longer than the one before
+        raise ValueError("it is nested too deeply")
     try:
         return tomllib.loads(text)
     except RecursionError as error:

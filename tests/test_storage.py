@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.storage import decompressed, read_given, user_path
+from et_agent.calibration import Calibrator
+from et_agent.errors import StoreError
+from et_agent.evaluation import RunStore
+from et_agent.storage import decompressed, read_given, user_path, write_atomically
 
 TEXT = b"words and more words " * 50
 PACKERS = pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
@@ -90,3 +94,46 @@ def test_a_pipe_is_read_and_what_has_no_end_is_not(tmp_path: Path) -> None:
     threading.Thread(target=slowly).start()
     assert read_given(f"/dev/fd/{read}") == b"part " * 3
     os.close(read)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "x" * 5000, "folder"])
+def test_what_no_file_can_be_called_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match="cannot be written") as told:
+        write_atomically(tmp_path / name, "x", error=StoreError)
+    assert str(told.value).encode()
+    with pytest.raises(OSError, match=r"."):
+        write_atomically(tmp_path / name, "x")
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path, link: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if link else pipe
+    if link:
+        path.symlink_to(pipe)
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_atomically(path, "nobody reads", error=StoreError)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(path, "text")
+    assert os.read(reader, 9) == b"text"
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(StoreError, match="not a regular file"):
+        RunStore(path)
+    assert {one.name for one in tmp_path.iterdir()} <= {"pipe", "link"}
+
+
+@pytest.mark.posix
+def test_a_device_stays_one(tmp_path: Path) -> None:
+    """Of its own making: a mistake here would take one from the whole system."""
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        write_atomically(device, "text")
+    except PermissionError:
+        pytest.skip("no device can be made here")
+    Calibrator.general(1).save(device)
+    assert device.is_char_device()

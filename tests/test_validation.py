@@ -1,6 +1,7 @@
 """What comes from outside passes one check: its kind, size, depth, texts and numbers."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from et_agent import MultiChain, ScriptedModel, ask
+from et_agent.asking.calling import check_tools
 from et_agent.errors import InputError, QuestionError, SettingsError
 from et_agent.grammar import json_rule
-from et_agent.validation import plain_json, type_of, wait_seconds
+from et_agent.validation import parsed_toml, plain_json, type_of, wait_seconds
 
 QUESTION = "How many legs has a cat?"
 
@@ -164,3 +166,33 @@ def test_a_text_that_no_context_holds_is_refused_before_it_is_read(
 )
 def test_types_have_their_article(value: object, said: str) -> None:
     assert type_of(value) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 100_000 + " = 1",
+        "[" + "a." * 100_000 + "a]",
+        "a = {" + "b . " * 100_000 + "c = 1}",
+        "'a'" + ".'a'" * 50_000 + " = 1",
+    ],
+    ids=["key", "table", "inline", "quoted"],
+)
+def test_a_dotted_key_without_end_is_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parsed_toml(text)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("text", ["a" * 900_000, "a " * 400_000, "a." * 190 + "b", "." * 900_000])
+def test_other_long_texts_are_read(text: str) -> None:
+    began = time.process_time()
+    assert parsed_toml(f"a = '{text}' # {text}") == {"a": text}
+    assert time.process_time() - began < 2
+
+
+def test_tools_without_end_are_refused_at_once() -> None:
+    tools: Any = [{"type": "function", "function": {"name": f"f{at}"}} for at in range(10_000)]
+    with pytest.raises(SettingsError, match="10000 tools, and 500 are the most"):
+        check_tools(tools)

