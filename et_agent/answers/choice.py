@@ -31,6 +31,11 @@ __all__ = [
 _MAX_CHARACTERS = 4000
 _MOST_IN_SEVERAL = 60
 _MIN_OPTIONS_IN_A_ROW = 3
+_AFTER_QUESTION = re.compile(r"[?:？：]\s*[(（]?[A-Ja-jＡ-Ｊ][).:．、：）]\s*$")
+_OR = r"(?:or|oder|ou|o|u|of|или|veya)"
+_LAST_OR = re.compile(
+    rf"[\s,;，；、]+{_OR}\s*$|(?:それとも|または|还是|或者|或)\s*$", re.IGNORECASE
+)
 _LINE_OPTION = re.compile(
     r"^[ \t\u3000]*(?:[-*] )?[(（]?\**([A-Ja-jＡ-Ｊ])\**(?:[).:][ \t]+|"
     r"[．、：）。][ \t\u3000]*)(\S.*)$",
@@ -123,8 +128,8 @@ class Option:
 def options_of(question: str) -> Mapping[str, str]:
     """Return the options of `question` by letter, in order; empty if it offers none.
 
-    Options stand one per line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, at
-    least three, and their letters run from A without a gap.
+    Options stand one per line ("A) Paris", "(B) Rome", "C. Oslo"), at least two, or in a row, and
+    their letters run from A without a gap. Two in a row follow a question, or have "or" between them.
     """
     return MappingProxyType({one.letter: one.text for one in placed_options(question)})
 
@@ -150,8 +155,21 @@ def _placed(latin: str, question: str) -> Sequence[Option]:
     if on_lines:
         return on_lines
     in_a_row = _consecutive(_inline_options(latin, question))
-    # Points A and B of a drawing look like two options in a row.
-    return in_a_row if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW else ()
+    if len(in_a_row) >= _MIN_OPTIONS_IN_A_ROW or _are_offered(latin, in_a_row):
+        return in_a_row
+    return ()
+
+
+def _are_offered(latin: str, two: Sequence[Option]) -> bool:
+    """Whether two in a row follow a question, or an "or" is between them.
+
+    Points A and B of a drawing look like two options too.
+    """
+    if not all(one.text for one in two) or not two:
+        return False
+    first, second = two
+    between = latin[first.end : second.start].rpartition("(")[0]
+    return bool(_AFTER_QUESTION.search(latin[: first.start]) or _LAST_OR.search(f" {between}"))
 
 
 def rotations_of(question: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -321,7 +339,7 @@ def _inline_options(latin: str, question: str) -> list[Option]:
             _capital(next(filter(None, match.groups()))),
             match.end(),
             end,
-            trailing=",;，；",
+            in_a_row=True,
         )
         for match, end in zip(starts, ends, strict=True)
     ]
@@ -331,10 +349,10 @@ def _capital(letter: str) -> str:
     return plain_characters(letter).upper()
 
 
-def _option(question: str, letter: str, start: int, end: int, *, trailing: str = "") -> Option:
-    """An option without the spaces and signs around its text."""
+def _option(question: str, letter: str, start: int, end: int, *, in_a_row: bool = False) -> Option:
+    """An option without the spaces around its text, and in a row without what parts it from others."""
     said = question[start:end]
-    text = said.strip().rstrip(trailing).strip() if trailing else said.strip()
+    text = _LAST_OR.sub("", said).strip().rstrip(",;，；?？").strip() if in_a_row else said.strip()
     start += said.find(text) if text else 0
     return Option(letter, text, start, start + len(text))
 

@@ -32,7 +32,35 @@ def test_options(question: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["", "Points $A$ and $B.$ lie there.", "A. Smith met B. Jones"]
+    "question",
+    [
+        "What is the capital? (a) Rome (b) Paris",
+        "Is it (a) Rome or (b) Paris?",
+        "Ist es (a) Rome oder (b) Paris?",
+        "Capital of France: A) Rome B) Paris",
+        "What is bigger? A. Rome B. Paris",
+        "哪个更大？A、Rome B、Paris",
+    ],
+)
+def test_two_options_in_a_row(question: str) -> None:
+    assert dict(options_of(question)) == {"A": "Rome", "B": "Paris"}
+
+
+def test_the_or_before_the_last_is_none_of_an_option() -> None:
+    found = options_of("Is it (a) trout, (b) whale, or (c) eagle?")
+    assert list(found.values()) == ["trout", "whale", "eagle"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "Points $A$ and $B.$ lie there.",
+        "A. Smith met B. Jones",
+        "How far is (A) the house from (B) the school?",
+        "In a triangle with A: 30 and B: 60 degrees, what is C?",
+        "Which one? (A)(B)",
+    ],
 )
 def test_no_options(question: str) -> None:
     assert not options_of(question)
