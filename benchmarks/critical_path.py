@@ -20,7 +20,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
@@ -244,10 +244,15 @@ class ChainCosts:
         found: Doubles = self._counts @ self._longest[:, min(k, self.most) - 1]
         return found
 
-    def equal(self, seconds: Doubles, costs: Costs) -> Doubles:
-        """How many chains take so many seconds, float64 [R]."""
+    def equal(self, seconds: Doubles, seconds_of: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
+        """How many chains take so many seconds, float64 [R].
+
+        Args:
+            seconds: Seconds, float64 [R].
+            seconds_of: Seconds of steps and tokens.
+        """
         sizes = np.arange(1, 4 * self.most)
-        table = np.array([costs.of(self.steps(k), self.tokens(k)) for k in sizes.tolist()])
+        table = np.array([seconds_of(self.steps(k), self.tokens(k)) for k in sizes.tolist()])
         return np.array(
             [np.interp(one, column, sizes) for one, column in zip(seconds, table.T, strict=True)]
         )
@@ -296,7 +301,7 @@ def row(trials: Sequence[Trial], truth: Sequence[QuestionRecord], costs: Costs) 
     seconds = means @ costs.of(steps, tokens)
     found["seconds by costs"] = seconds[0]
     found["worth over chains of equal seconds"] = interval(
-        worth / chains.equal(seconds, costs), size
+        worth / chains.equal(seconds, costs.of), size
     )
     return {key: _plain(value) for key, value in found.items()}
 

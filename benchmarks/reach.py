@@ -178,7 +178,9 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
                 "worth in chains": _numbers(worth),
                 "worth over chains of equal tokens": _numbers(over),
                 "minus all forks": _numbers(over - first),
-                "worth over chains of equal seconds": _numbers(worth / costs.equal(seconds, COSTS)),
+                "worth over chains of equal seconds": _numbers(
+                    worth / costs.equal(seconds, COSTS.of)
+                ),
             }
         )
     return rows

@@ -19,9 +19,12 @@ from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.pictures import save
 from benchmarks.runs import DECODERS, PLANS, REPEATS, RESULTS, Plan, finished
+from benchmarks.seconds import at_equal_seconds, modelled
+from benchmarks.step_costs import described
 from et_agent.arrays import Doubles
 from et_agent.errors import DataError
 from et_agent.evaluation.bootstrap import Interval, Resamples, pooled
+from et_agent.evaluation.equal_cost import CostUnit
 from et_agent.evaluation.metrics import auroc
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
@@ -45,6 +48,9 @@ The table compares the entropy tree with schedule `rounds` with independent chai
 many tokens, for Qwen2.5-Coder and on test questions that no tuning saw. Each cell gives the
 tree's figure and, in parentheses, its difference to the chains, with a 95 % bootstrap interval
 over questions. AUROC is the chance that a right answer has a larger share than a wrong one.
+Seconds are modelled for one question alone on one core of one CPU, with the kernels; the chains
+beside them are as many as take as long (`benchmarks/results/evaluation.md` says how, and has the
+differences at equal seconds).
 [evaluation.md](evaluation.md) explains how to measure your own model and data,
 and [experiments.md](experiments.md) what was tried."""
 PAGE_PICTURE: Final = (
@@ -54,6 +60,8 @@ SIDE_BY_SIDE: Final = ("multi-chain", "entropy-tree")
 RESAMPLES: Final = 1000
 LEAST: Final = 5
 """Right and wrong answers that a set must have on both sides to be pooled."""
+LEAST_QUESTIONS: Final = 20
+"""Questions that a set must have to be pooled, where all sets count alike."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,14 @@ def load(plans: Sequence[Plan]) -> list[Set]:
             shared = set.intersection(*both)
             for name in SIDE_BY_SIDE:
                 runs[name] = [one for one in runs[name] if one.item in shared]
+            runs = {name: records for name, records in runs.items() if records}
         if runs:
             found.append(Set(plan.name, plan.model, runs))
     return found
 
 
-def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
+def runs_table(sets: Sequence[Set], summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
+    by_name = {one.name: one for one in sets}
     rows = []
     for (name, decoder), one in summaries.items():
         aurocs = {found.name: found.metrics["AUROC"] for found in one.estimators}
@@ -104,25 +114,33 @@ def runs_table(summaries: Mapping[tuple[str, str], RunSummary]) -> list[str]:
                     for estimator in ("top-share", "et-pe", "et-pe-count")
                 ),
                 f"{one.tokens.value:.0f}",
+                seconds_of(by_name[name], decoder),
                 f"{one.ess:.1f}",
             ]
         )
     header = ["set", "decoder", "questions", "accuracy", "pass@k", "AUROC top share"]
-    return table([*header, "AUROC ET-PE", "AUROC ET-PE by count", "tokens", "ESS"], rows)
+    return table([*header, "AUROC ET-PE", "AUROC ET-PE by count", "tokens", "seconds", "ESS"], rows)
 
 
-def difference(one: Set, seed: int) -> EqualCost | str:
-    """The tree minus as many chains as cost the same tokens, or why that cannot be had."""
+def seconds_of(one: Set, decoder: str) -> str:
+    """Mean modelled seconds per question."""
+    found = modelled(one.runs[decoder], one.model, decoder)
+    return "-" if found is None else f"{found.mean():.1f}"
+
+
+def difference(one: Set, seed: int, cost: CostUnit = "tokens") -> EqualCost | str:
+    """The tree minus as many chains as cost the same, or why that cannot be had."""
+    tree, chains = one.runs["entropy-tree"], one.runs["multi-chain"]
     try:
-        return at_equal_cost(
-            one.runs["entropy-tree"], one.runs["multi-chain"], estimators=COMPARED, seed=seed
-        )
+        if cost == "seconds":
+            return at_equal_seconds(tree, chains, one.model, estimators=COMPARED, seed=seed)
+        return at_equal_cost(tree, chains, estimators=COMPARED, seed=seed)
     except DataError as error:
         return str(error)
 
 
 def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) -> dict[str, Any]:
-    """The tree minus as many chains as cost the same tokens, set by set and pooled by model."""
+    """The tree minus as many chains as cost the same, set by set and pooled by model."""
     found: dict[str, Any] = {}
     kept: dict[str, list[tuple[EqualCost, bool]]] = {}
     for one in sets:
@@ -134,7 +152,8 @@ def equal_cost(sets: Sequence[Set], differences: Mapping[str, EqualCost | str]) 
             continue
         found[one.name] = {"questions": equal.questions, "chains": equal.chains} | equal.intervals
         tells = all(_tells(one.runs[name]) for name in SIDE_BY_SIDE)
-        kept.setdefault(one.model, []).append((equal, tells))
+        if equal.questions >= LEAST_QUESTIONS:
+            kept.setdefault(one.model, []).append((equal, tells))
     for model, parts in kept.items():
         if len(parts) < 2:
             continue
@@ -206,19 +225,26 @@ def markdown(
     sets: Sequence[Set],
     summaries: Any,
     equal: dict[str, Any],
+    as_fast: dict[str, Any],
     again: dict[str, Any],
     means: Mapping[str, Any],
 ) -> list[str]:
     lines = ["# Evaluation", ""]
-    lines += ["95 % bootstrap intervals over questions in brackets. Seconds are left out: the runs"]
-    lines += ["were decoded piece by piece on several machines, the later part with kernels of the"]
     lines += [
-        "project's own (kernels.json: they move logits as far as llama.cpp's two ways differ).",
+        "95 % bootstrap intervals over questions in brackets. The runs were decoded piece by piece on",
+        "several machines, the later part with kernels of the project's own (kernels.json: they move",
+        "logits as far as llama.cpp's two ways differ). Their own seconds say little. Those in the",
+        f"table are modelled for one question alone on one CPU ({described()}, with the kernels):",
+        "steps times the measured time of a step of so many rows (step_costs.json). Steps are the",
+        "longest path's tokens, times what critical_path.json has of that for the decoder. The prompt",
+        "is left out.",
         "",
     ]
-    lines += runs_table(summaries)
+    lines += runs_table(sets, summaries)
     lines += ["", "## The tree minus multi-chain at equal tokens", ""]
     lines += differences_table(equal)
+    lines += ["", "## The tree minus multi-chain at equal seconds", ""]
+    lines += ["Seconds are those of the table above.", "", *differences_table(as_fast)]
     found = weights_against_counts(sets, "entropy-tree")
     if found is not None:
         gap, count = found
@@ -226,7 +252,11 @@ def markdown(
             "",
             f"AUROC of ET-PE by weight minus by count, mean over {count} sets: {shown(gap)}.",
         ]
-    lines += ["", f"AUROCs of sets with fewer than {LEAST} right or wrong answers are not pooled."]
+    lines += [
+        "",
+        f"Sets of fewer than {LEAST_QUESTIONS} questions are not pooled, nor are AUROCs of",
+    ]
+    lines += [f"sets with fewer than {LEAST} right or wrong answers."]
     if again:
         lines += ["", "### The same questions with another seed", ""]
         lines += [
@@ -259,7 +289,9 @@ def _sets(pooled_row: Mapping[str, Any]) -> str:
     return f"{pooled_row['sets']} sets, AUROC {pooled_row['sets with an AUROC']}"
 
 
-def page_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> list[str]:
+def page_table(
+    sets: Sequence[Set], summaries: Any, equal: dict[str, Any], as_fast: dict[str, Any]
+) -> list[str]:
     """The tree beside chains that cost as much, one row per set."""
     rows = []
     for one in sets:
@@ -273,6 +305,7 @@ def page_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> li
                 one.name,
                 str(found["questions"]),
                 f"{tree.tokens.value:.0f} = {found['chains'].value:.1f} chains",
+                _as_fast(one, as_fast.get(one.name, {})),
                 f"{tree.accuracy.value:.3f} ({signed(found['accuracy'])})",
                 f"{any_right(one.runs['entropy-tree']):.3f} ({signed(found['any leaf right'])})",
                 f"{_value(aurocs['top-share'])} ({signed(found['AUROC top-share'])})"
@@ -283,12 +316,25 @@ def page_table(sets: Sequence[Set], summaries: Any, equal: dict[str, Any]) -> li
     for name, found in equal.items():
         if name.startswith("pooled"):
             gaps = [signed(found[key]) for key in ("accuracy", "any leaf right", "AUROC top-share")]
-            rows.append([f"**{name}**", str(found["questions"]), _sets(found), *gaps])
-    header = ["set", "questions", "tokens", "accuracy", "any leaf right", "AUROC of the share"]
+            rows.append([f"**{name}**", str(found["questions"]), _sets(found), "", *gaps])
+    header = [
+        "set",
+        "questions",
+        "tokens",
+        "seconds",
+        "accuracy",
+        "any leaf right",
+        "AUROC of the share",
+    ]
     lines = [*PAGE_TEXT.splitlines(), "", *table(header, rows), ""]
     if is_partial(sets):
         lines += ["The runs are under way: these are first figures, with wide intervals.", ""]
     return [*lines, PAGE_PICTURE]
+
+
+def _as_fast(one: Set, found: Mapping[str, Any]) -> str:
+    chains = f" = {found['chains'].value:.1f} chains" if "chains" in found else ""
+    return seconds_of(one, "entropy-tree") + chains
 
 
 def is_partial(sets: Sequence[Set]) -> bool:
@@ -389,6 +435,9 @@ def main() -> None:
     with ProcessPoolExecutor() as pool:
         drawing = [pool.submit(points_of, one) for one in drawn]
         differing = {one.name: pool.submit(difference, one, at) for at, one in enumerate(both)}
+        timing = {
+            one.name: pool.submit(difference, one, at, "seconds") for at, one in enumerate(both)
+        }
         repeated = {one.name: pool.submit(difference, one, at) for at, one in enumerate(repeats)}
         summarising = {
             (one.name, decoder): pool.submit(summarise, records, resamples=RESAMPLES)
@@ -401,6 +450,7 @@ def main() -> None:
         }
         draw(drawn, [one.result() for one in drawing], OUT / "evaluation.png")
         equal = equal_cost(sets, {name: one.result() for name, one in differing.items()})
+        as_fast = equal_cost(both, {name: one.result() for name, one in timing.items()})
         again = equal_cost(repeats, {name: one.result() for name, one in repeated.items()})
         summaries = {key: one.result() for key, one in summarising.items()}
         means = {name: one.result() for name, one in averaging.items()}
@@ -408,14 +458,15 @@ def main() -> None:
         "machine": describe(),
         "runs": {f"{name}/{decoder}": asdict(one) for (name, decoder), one in summaries.items()},
         "at equal tokens": equal,
+        "at equal seconds": as_fast,
         "again": again,
     }
     # Without indentation, which would be a third of the file.
     compact = json.dumps(content, separators=(",", ":"), default=_plain)
     (OUT / "evaluation.json").write_text(compact + "\n", encoding="utf-8")
-    text = "\n".join(markdown(sets, summaries, equal, again, means)) + "\n"
+    text = "\n".join(markdown(sets, summaries, equal, as_fast, again, means)) + "\n"
     (OUT / "evaluation.md").write_text(text, encoding="utf-8")
-    put("docs/measured.md", "evaluation", page_table(sets, summaries, equal))
+    put("docs/measured.md", "evaluation", page_table(sets, summaries, equal, as_fast))
     print(f"{len(summaries)} runs in {time.perf_counter() - began:.1f} s")
 
 

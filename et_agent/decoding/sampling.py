@@ -8,7 +8,7 @@ second-level cache of a core, twenty rows do not. The kernels do it where they a
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import EllipsisType
 from typing import Final, NamedTuple, Self
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from et_agent.arrays import Doubles, Floats
 from et_agent.errors import DecodeError
-from et_agent.kernels.step import StepKernels, step_kernels
+from et_agent.kernels.step import StepDraws, StepKernels, step_kernels
 
 __all__ = ["Distribution", "StepDistributions", "TokenStatistics"]
 
@@ -124,10 +124,11 @@ class Distribution:
 
     __slots__ = (
         "_blocks",
-        "_compiled_find",
+        "_compiled",
         "_cumulative",
         "_log_total",
         "_mass",
+        "_row",
         "statistics",
         "temperature",
         "total",
@@ -140,7 +141,8 @@ class Distribution:
         statistics: Sequence[float],
         blocks: Doubles,
         cumulative: Doubles,
-        find: Callable[[float], int] | None = None,
+        compiled: StepDraws | None = None,
+        row: int = 0,
     ) -> None:
         """Take what the analysis of a row gave; use `of` or `StepDistributions`."""
         *certainty, self._log_total = statistics
@@ -149,7 +151,7 @@ class Distribution:
         self._mass = masses
         self._blocks = blocks
         self._cumulative = cumulative
-        self._compiled_find = find
+        self._compiled, self._row = compiled, row
         self.total = float(cumulative[-1])
 
     @classmethod
@@ -209,6 +211,8 @@ class Distribution:
 
     def draw_excluding(self, u: float, tokens: Sequence[int]) -> int | None:
         """As `draw`, from the distribution without `tokens`; None when nothing is left."""
+        if self._compiled is not None:
+            return self._compiled.draw_excluding(self._row, u, tokens)
         mass = self._mass
         hidden = [(token, mass[token]) for token in tokens]
         blocks = self._blocks.copy()
@@ -251,8 +255,8 @@ class Distribution:
             position = end
 
     def _find(self, target: float) -> int:
-        if self._compiled_find is not None:
-            return self._compiled_find(target)
+        if self._compiled is not None:
+            return self._compiled.find(self._row, target)
         return self._find_in(target, self._blocks, self._cumulative)
 
     def _find_in(self, target: float, blocks: Doubles, cumulative: Doubles) -> int:
@@ -339,9 +343,7 @@ class StepDistributions:
             if unusable >= 0:
                 raise _unusable(statistics[unusable, 0])
         found = statistics[:rows].tolist()
-        if self._kernels is None:
-            parts = zip(logits, temperatures, found, blocks, cumulative, strict=False)
-            return [Distribution(*part) for part in parts]
-        finders = self._kernels.finders(logits, blocks, cumulative)
-        parts = zip(logits, temperatures, found, blocks, cumulative, finders, strict=False)
-        return [Distribution(*part) for part in parts]
+        kernels = self._kernels
+        draws = None if kernels is None else kernels.draws(logits, blocks, cumulative)
+        parts = zip(logits, temperatures, found, blocks, cumulative, strict=False)
+        return [Distribution(*part, draws, row) for row, part in enumerate(parts)]

@@ -24,7 +24,7 @@ from et_agent.arguments import checks_arguments
 from et_agent.decoding.base import Decoder, RunInputs
 from et_agent.decoding.constraint import Constraint
 from et_agent.decoding.prefix_cache import PrefixCache
-from et_agent.decoding.request import Request, StepCallback
+from et_agent.decoding.request import BranchPath, Request, StepCallback
 from et_agent.decoding.sampling import StepDistributions
 from et_agent.engines.base import Batch, LanguageModel, Step
 from et_agent.errors import (
@@ -51,7 +51,7 @@ class _Row:
     """One branch's part of the next batch: tokens to place, the last one's logits wanted if `done`."""
 
     request: Request
-    branch: int
+    path: BranchPath
     sequence: int
     start: int
     tokens: list[int]
@@ -283,34 +283,34 @@ class Scheduler:
         """Decode one batch and tell the runs; returns the rows that had outputs."""
         step = self._model.decode(_batch(rows))
         for row in rows:
-            self._cache.append(row.request.path(row.branch), row.tokens)
+            self._cache.append(row.path, row.tokens)
         outputs = [row for row in rows if row.done]
         if outputs:
             self._tell(outputs, step)
         return outputs
 
     def _tell(self, outputs: list[_Row], step: Step) -> None:
-        wanted = (len(outputs), self._model.info.vocabulary)
-        if step.logits.shape != wanted:
-            raise DecodeError(
-                f"the model gave logits {step.logits.shape} and not {wanted}: reload it"
-            )
-        for row, logits in zip(outputs, step.logits, strict=True):
+        logits, wanted = step.rows, (len(outputs), self._model.info.vocabulary)
+        if logits.shape != wanted:
+            raise DecodeError(f"the model gave logits {logits.shape} and not {wanted}: reload it")
+        order = range(len(outputs)) if step.order is None else step.order.tolist()
+        temperatures = [1.0] * len(outputs)
+        for row, at in zip(outputs, order, strict=True):
+            temperatures[at] = row.request.run.temperature
             if row.request.constraint is not None and not row.request.done:
                 try:
-                    _constrain(row, row.request.constraint, logits)
+                    _constrain(row, row.request.constraint, logits[at])
                 except Exception as error:
                     self._retire(row.request, error)
-        temperatures = [row.request.run.temperature for row in outputs]
-        distributions = self._distributions.analyse(step.logits, temperatures)
-        for index, (row, distribution) in enumerate(zip(outputs, distributions, strict=True)):
+        distributions = self._distributions.analyse(logits, temperatures)
+        for index, (row, at) in enumerate(zip(outputs, order, strict=True)):
             if row.request.done:
                 continue
             attention = near = None
             if step.attention is not None and row.request.attention:
                 attention, near = step.attention.row(index), step.attention.near(index)
             try:
-                row.request.run.tell(row.branch, distribution, attention, near)
+                row.request.run.tell(row.path.number, distributions[at], attention, near)
             except Exception as error:
                 # One question's broken decoder must not stop the others.
                 self._retire(row.request, error)
@@ -331,22 +331,26 @@ class Scheduler:
         tokens_left, outputs_left = most, self._width
         self._cache.begin_batch()
         for request in self._requests:
+            # Lengths of paths to come, by the mean of those so far.
+            expected = min(round(self._mean_path), request.run.max_tokens)
             for branch in request.run.runnable():
                 if not tokens_left or not outputs_left:
                     return rows
-                row = self._plan(request, branch, tokens_left)
+                row = self._plan(request, request.path(branch), tokens_left, expected)
                 if row is not None:
                     rows.append(row)
                     tokens_left -= len(row.tokens)
                     outputs_left -= row.done
         return rows
 
-    def _plan(self, request: Request, branch: int, tokens_left: int) -> _Row | None:
+    def _plan(
+        self, request: Request, path: BranchPath, tokens_left: int, expected: int
+    ) -> _Row | None:
         """What a branch needs in this batch; None when the cache has no room for it now."""
-        tree, path = request.run.tree, request.path(branch)
-        total = len(request.prompt) + tree.branches[branch].end
+        branch = request.run.tree.branches[path.number]
+        total = len(request.prompt) + branch.end
         slot = self._cache.reserve(
-            path, length=total, most=tokens_left, growth=self._growth(request, branch)
+            path, length=total, most=tokens_left, growth=max(8, expected - branch.end)
         )
         if slot is None:
             return None
@@ -356,17 +360,11 @@ class Scheduler:
         start, end = slot.start, slot.start + slot.count
         if start == total - 1:
             # A branch that leaves another may have no token of its own yet.
-            own = tree.branches[branch].tokens[-1:]
-            tokens = own or path.tokens[-1:]
+            tokens = branch.tokens[-1:] or path.tokens[-1:]
         else:
             tokens = path.tokens[start:end]
             request.recomputed += max(0, min(end, total - 1) - max(start, len(request.prompt)))
-        return _Row(request, branch, slot.sequence, start, tokens, end == total)
-
-    def _growth(self, request: Request, branch: int) -> int:
-        """Cells that a branch will still need, by the mean length of paths so far."""
-        expected = min(round(self._mean_path), request.run.max_tokens)
-        return max(8, expected - request.run.tree.branches[branch].end)
+        return _Row(request, path, slot.sequence, start, tokens, end == total)
 
     def _release_ended(self, request: Request) -> None:
         """Free what no later fork can use: few cells keep attention short in a shared cache."""
@@ -407,7 +405,7 @@ def _questions(requests: Sequence[Request]) -> int:
 
 def _constrain(row: _Row, constraint: Constraint, logits: NDArray[np.float32]) -> None:
     """Rule out what may not come next; logits stay as they are when nothing may."""
-    allowed = constraint.allowed(row.request.run.tree.path(row.branch))
+    allowed = constraint.allowed(row.request.run.tree.path(row.path.number))
     if allowed is None:
         return
     if not np.isfinite(logits.max(where=allowed, initial=-np.inf)):
@@ -428,12 +426,8 @@ def _batch(rows: list[_Row]) -> Batch:
         sequences += [row.sequence] * size
         outputs += [False] * (size - 1)
         outputs.append(row.done)
-    return Batch(
-        np.array(tokens, dtype=np.int32),
-        np.array(positions, dtype=np.int32),
-        np.array(sequences, dtype=np.int32),
-        np.array(outputs, dtype=np.bool_),
-    )
+    numbers = np.array([tokens, positions, sequences], dtype=np.int32)
+    return Batch(numbers[0], numbers[1], numbers[2], np.array(outputs, dtype=np.bool_))
 
 
 _SCHEDULERS: MadeOnce[LanguageModel, Scheduler] = MadeOnce(Scheduler)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from et_agent.arrays import Bytes
+from et_agent.arrays import Bytes, Ints
 from et_agent.engines.prefix_store import PrefixStore
 from et_agent.errors import SettingsError
 from et_agent.templates.messages import Message, Tool
@@ -157,12 +157,20 @@ class Step:
     """The result of a decode; valid until the next decode.
 
     Attributes:
-        logits: float32 [outputs, V], writable, in the order of the batch's output rows.
-        attention: Attention of the same rows; None if none is read.
+        rows: float32 [outputs, V], writable, as the engine has them.
+        attention: Attention of the batch's output rows; None if none is read.
+        order: Which of `rows` each of the batch's output rows has, int64 [outputs]; None for the same
+            order.
     """
 
-    logits: NDArray[np.float32]
+    rows: NDArray[np.float32]
     attention: Attention | None
+    order: Ints | None = None
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """Logits in the order of the batch's output rows, float32 [outputs, V]; a copy if need be."""
+        return self.rows if self.order is None else self.rows[self.order]
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ share; the table's cells are shared as ever.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from et_agent.arrays import Ints
 from et_agent.errors import ContextError
 
 __all__ = ["CellTable"]
+
+_LEAST_LENGTH: Final = 256
 
 
 class CellTable:
@@ -28,7 +31,10 @@ class CellTable:
     def __init__(self, cells: int, sequences: int, longest: int) -> None:
         self._longest = longest
         self._owners = np.zeros(cells, dtype=np.int32)
-        self._cells: list[Ints] = [np.empty(0, dtype=np.int64) for _ in range(sequences)]
+        # The last `free` of these are free, in the order in which they are taken.
+        self._stack = np.arange(cells, dtype=np.int64)
+        # By sequence and position; it grows with the longest sequence.
+        self._cells = np.empty((sequences, _LEAST_LENGTH), dtype=np.int64)
         self._lengths = [0] * sequences
         self.free = cells
 
@@ -51,7 +57,7 @@ class CellTable:
 
     def path(self, sequence: int, length: int) -> Ints:
         """Cells of the first `length` positions of a sequence, int64 [length]."""
-        return self._cells[sequence][:length]
+        return self._cells[sequence, :length]
 
     def check(self, positions: Sequence[int], sequences: Sequence[int]) -> None:
         """Refuse a batch that would not fit or would leave a gap in a sequence.
@@ -67,53 +73,51 @@ class CellTable:
             )
         ends: dict[int, int] = {}
         for position, sequence in zip(positions, sequences, strict=True):
-            self.require(sequence)
-            expected = ends.get(sequence, self._lengths[sequence])
+            expected = ends.get(sequence)
+            if expected is None:
+                self.require(sequence)
+                expected = self._lengths[sequence]
             if position != expected:
                 raise ContextError(
                     f"position {position} does not follow sequence {sequence}, which goes on at "
                     f"{expected}"
                 )
             ends[sequence] = expected + 1
-        if max(positions) >= self._longest:
+        if max(positions, default=-1) >= self._longest:
             raise ContextError(
                 f"the cache was configured for paths of {self._longest} positions: configure it for "
                 "longer ones"
             )
 
     def unused(self, count: int) -> Ints:
-        """The first `count` free cells; there must be as many."""
-        return np.flatnonzero(self._owners == 0)[:count]
+        """The free cells that `place` takes next, int64 [count]; there must be as many."""
+        start = self._stack.size - self.free
+        return self._stack[start : start + count].copy()
 
-    def place(self, sequences: Sequence[int], cells: Ints | None) -> None:
-        """Append one cell to each sequence, in batch order; `cells` None takes any free ones."""
-        if cells is None:
-            cells = self.unused(len(sequences))
-        for sequence, cell in zip(sequences, cells.tolist(), strict=True):
-            self._append(sequence, cell)
-        self._owners[cells] += 1
+    def place(self, positions: Sequence[int], sequences: Sequence[int]) -> None:
+        """Give each token of a batch a cell, in its order; the batch was checked."""
+        cells = self.unused(len(sequences))
+        while max(positions, default=-1) >= self._cells.shape[1]:
+            self._cells = np.concatenate([self._cells, np.empty_like(self._cells)], axis=1)
+        self._cells[sequences, positions] = cells
+        self._owners[cells] = 1
         self.free -= len(sequences)
-
-    def _append(self, sequence: int, cell: int) -> None:
-        length = self._lengths[sequence]
-        held = self._cells[sequence]
-        if length == held.size:
-            held = np.concatenate([held, np.empty(max(256, held.size), dtype=np.int64)])
-            self._cells[sequence] = held
-        held[length] = cell
-        self._lengths[sequence] = length + 1
+        for position, sequence in zip(positions, sequences, strict=True):
+            self._lengths[sequence] = position + 1
 
     def fork(self, source: int, target: int, length: int) -> None:
         """Let `target` share the first `length` cells of `source`."""
-        shared = self._cells[source][:length]
-        self._cells[target] = shared.copy()
+        shared = self.path(source, length)
+        self._cells[target, :length] = shared
         self._lengths[target] = length
         self._owners[shared] += 1
 
     def release(self, sequence: int) -> None:
         """Drop a sequence's hold on its cells."""
-        held = self._cells[sequence][: self._lengths[sequence]]
+        held = self.path(sequence, self._lengths[sequence])
         self._owners[held] -= 1
-        self.free += int(np.count_nonzero(self._owners[held] == 0))
+        freed = held[self._owners[held] == 0]
+        start = self._stack.size - self.free
+        self._stack[start - freed.size : start] = freed
+        self.free += freed.size
         self._lengths[sequence] = 0
-        self._cells[sequence] = np.empty(0, dtype=np.int64)

@@ -272,9 +272,9 @@ class ScriptedModel:
             raise ContextError(f"a batch has 1 to {self._info.max_batch} tokens")
         if int(batch.outputs.sum()) > self._info.max_outputs:
             raise ContextError(f"a batch has at most {self._info.max_outputs} output rows")
-        sequences = batch.sequences.tolist()
-        self._cells.check(batch.positions.tolist(), sequences)
-        self._cells.place(sequences, None)
+        positions, sequences = batch.positions.tolist(), batch.sequences.tolist()
+        self._cells.check(positions, sequences)
+        self._cells.place(positions, sequences)
         self.decoded += len(sequences)
         logits, attention = [], []
         for token, sequence, wanted in zip(
@@ -318,8 +318,9 @@ class ScriptedModel:
         tokens = np.ascontiguousarray(rows).view(np.int32).ravel().tolist()
         if self._tokens[sequence]:
             raise ContextError(f"sequence {sequence} is in use")
-        self._cells.check(range(len(tokens)), [sequence] * len(tokens))
-        self._cells.place([sequence] * len(tokens), None)
+        places = range(len(tokens)), [sequence] * len(tokens)
+        self._cells.check(*places)
+        self._cells.place(*places)
         self._tokens[sequence] = tokens
         return True
 

@@ -26,6 +26,7 @@ __all__ = [
     "EstimatorSummary",
     "RunSummary",
     "at_equal_cost",
+    "beside_chains",
     "compare",
     "curve",
     "summarise",
@@ -295,18 +296,37 @@ def at_equal_cost(
     counts = Resamples(len(ours), resamples=resamples, seed=seed).counts
     reference = Chains(theirs)
     k = reference.count_at_equal_cost(ours, cost, counts)
+    differences = beside_chains(ours, reference, k, counts, estimators)
+    return EqualCost(cost, len(ours), interval(k, len(ours)), differences)
+
+
+def beside_chains(
+    ours: Sequence[QuestionRecord],
+    chains: Chains,
+    k: Doubles,
+    counts: Doubles,
+    estimators: Sequence[str],
+) -> dict[str, Doubles]:
+    """What records have over k independent chains, by metric, float64 [R].
+
+    Args:
+        ours: The records.
+        chains: Chains of the same questions, in the same order.
+        k: How many of them, one number a resample, float64 [R].
+        counts: How often each question is in each resample, float64 [R, questions].
+        estimators: Estimators whose AUROC is compared.
+    """
     right = np.array([record.correct for record in ours])
     found = np.array([record.leaf_right.any() for record in ours], dtype=np.float64)
     differences = {
-        "accuracy": resampled_means(right.astype(np.float64), counts)
-        - reference.accuracy(k, counts),
-        "any leaf right": resampled_means(found, counts) - reference.pass_any(k, counts),
+        "accuracy": resampled_means(right.astype(np.float64), counts) - chains.accuracy(k, counts),
+        "any leaf right": resampled_means(found, counts) - chains.pass_any(k, counts),
     }
     for name in estimators:
         chosen = find_estimator(name)
-        gap = _auroc(right, scores_of(ours, chosen), counts) - reference.auroc(k, chosen, counts)
+        gap = _auroc(right, scores_of(ours, chosen), counts) - chains.auroc(k, chosen, counts)
         differences[f"AUROC {name}"] = gap
-    return EqualCost(cost, len(ours), interval(k, len(ours)), differences)
+    return differences
 
 
 def _common(

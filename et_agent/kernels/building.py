@@ -247,7 +247,8 @@ def compile_library(compiler: list[str], flags: Sequence[str], target: Path) -> 
             [*command, *units, "-o", str(target)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=False,
         )
@@ -270,11 +271,17 @@ def find_compiler() -> tuple[list[str], str]:
     """
     named = os.environ.get("CXX")
     for name in (named,) if named else _COMPILERS:
-        command = shlex.split(name)
-        if command and shutil.which(command[0]):
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # A value whose quotes are not closed is no command either.
+        with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+            command = shlex.split(name)
+            if command and shutil.which(command[0]):
                 said = subprocess.run(
-                    [*command, "--version"], capture_output=True, text=True, timeout=60, check=True
+                    [*command, "--version"],
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=60,
+                    check=True,
                 )
                 return command, said.stdout.partition("\n")[0].strip()
     raise KernelError(

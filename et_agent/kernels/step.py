@@ -2,13 +2,13 @@
 
 import ctypes
 import functools
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 from et_agent.arrays import Doubles, Floats
 from et_agent.kernels.library import attach
 
-__all__ = ["StepKernels", "step_kernels"]
+__all__ = ["StepDraws", "StepKernels", "step_kernels"]
 
 _POINTER: Final = ctypes.c_void_p
 _COUNT: Final = ctypes.c_int64
@@ -27,8 +27,11 @@ class StepKernels:
         self._analyse.argtypes = (_POINTER, _COUNT, _COUNT, *[_POINTER] * 5, ctypes.c_int)
         find = library.et_step_find
         find.restype = _COUNT
-        find.argtypes = (_POINTER, _COUNT, _POINTER, _POINTER, ctypes.c_double)
-        self._find = find
+        find.argtypes = (_POINTER, _COUNT, _POINTER, _POINTER, _COUNT, ctypes.c_double)
+        without = library.et_step_find_without
+        without.restype = _COUNT
+        without.argtypes = (_POINTER, _COUNT, _POINTER, _COUNT, ctypes.c_double, _POINTER, _COUNT)
+        self._find, self._find_without = find, without
 
     def analyse(
         self,
@@ -59,26 +62,37 @@ class StepKernels:
         pointers = [array.ctypes.data for array in arrays]
         return int(self._analyse(logits.ctypes.data, rows, size, *pointers, threads))
 
-    def finders(
-        self, masses: Floats, blocks: Doubles, cumulative: Doubles
-    ) -> list[Callable[[float], int]]:
-        """Of each row, what finds the token whose interval holds a target in [0, total).
+    def draws(self, masses: Floats, blocks: Doubles, cumulative: Doubles) -> "StepDraws":
+        """What draws from the rows of a step.
 
         Args:
             masses: float32 [B, V].
             blocks: float64 [B or more, blocks].
             cumulative: float64 [B or more, blocks].
         """
-        rows, size = masses.shape
-        starts = (masses.ctypes.data, blocks.ctypes.data, cumulative.ctypes.data)
-        strides = (masses.strides[0], blocks.strides[0], cumulative.strides[0])
-        found: list[Callable[[float], int]] = []
-        for row in range(rows):
-            at, of_blocks, of_sums = (
-                start + row * stride for start, stride in zip(starts, strides, strict=True)
-            )
-            found.append(functools.partial(self._find, at, size, of_blocks, of_sums))
-        return found
+        held = masses.ctypes.data, masses.shape[1], blocks.ctypes.data
+        return StepDraws(
+            functools.partial(self._find, *held, cumulative.ctypes.data),
+            functools.partial(self._find_without, *held),
+        )
+
+
+class StepDraws(NamedTuple):
+    """Draws from the rows of a step, valid as long as its masses.
+
+    Attributes:
+        find: Of a row and a target in [0, total), the token whose interval holds the target.
+        find_without: Of a row, a part of what is left in [0, 1), tokens that are left out and how many
+            they are, the token found; -1 where none is left.
+    """
+
+    find: Callable[[int, float], int]
+    find_without: Callable[[int, float, Any, int], int]
+
+    def draw_excluding(self, row: int, u: float, tokens: Sequence[int]) -> int | None:
+        """A row's token that `u` finds without `tokens`; None where none is left."""
+        found = self.find_without(row, u, (_COUNT * len(tokens))(*tokens), len(tokens))
+        return None if found < 0 else found
 
 
 @functools.cache

@@ -191,6 +191,29 @@ class Recording(ScriptedModel):
         return super().decode(batch)
 
 
+class Shuffling(ScriptedModel):
+    """Has its logits in another order than the batch's rows, as llama.cpp's streams may."""
+
+    def decode(self, batch: Batch) -> Step:
+        step = super().decode(batch)
+        order = np.random.default_rng(self.decoded).permutation(len(step.rows))
+        rows = np.empty_like(step.rows)
+        rows[order] = step.rows
+        shuffled = Step(rows, step.attention, order)
+        np.testing.assert_array_equal(shuffled.logits, step.logits)
+        return shuffled
+
+
+@pytest.mark.parametrize("decoder", DECODERS[3:5])
+def test_logits_in_any_order_reach_their_branches(decoder: Decoder) -> None:
+    trees = []
+    for kind in (ScriptedModel, Shuffling):
+        with model_of(kind) as model:
+            questions = [submit(Scheduler(model), model, decoder, text) for text in ("ab", "xyz")]
+            trees.append([shape(one.result(20)) for one in questions])
+    assert trees[0] == trees[1]
+
+
 def gate(model: ScriptedModel) -> threading.Event:
     """Hold the owner thread until the event is set, so that questions arrive together."""
     event = threading.Event()

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,8 +7,9 @@ from et_agent.errors import ContextError
 
 
 def append(table: CellTable, *sequences: int) -> None:
-    table.check([table.length(s) for s in sequences], sequences)
-    table.place(sequences, None)
+    positions = [table.length(s) for s in sequences]
+    table.check(positions, sequences)
+    table.place(positions, sequences)
 
 
 def test_a_fork_shares_cells_until_both_let_go() -> None:
@@ -31,11 +31,14 @@ def test_a_fork_shares_cells_until_both_let_go() -> None:
     assert table.free == 8
 
 
-def test_given_cells_are_kept_in_batch_order() -> None:
+def test_unused_cells_are_those_that_are_placed_next_in_batch_order() -> None:
     table = CellTable(8, 2, 8)
-    table.place([0, 1, 0], np.array([5, 2, 7]))
-    assert table.path(0, 2).tolist() == [5, 7]
-    assert table.path(1, 1).tolist() == [2]
+    append(table, 0)
+    table.release(0)
+    cells = table.unused(3)
+    table.place([0, 0, 1], [0, 1, 0])
+    assert table.path(0, 2).tolist() == [cells[0], cells[2]]
+    assert table.path(1, 1).tolist() == [cells[1]]
     assert table.free == 5
 
 

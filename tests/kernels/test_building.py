@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,8 +40,14 @@ def test_it_is_made_again_on_request(llama: Path, compiler: Compiler) -> None:
 
 @pytest.mark.parametrize(
     "commands",
-    ["exit 1", "echo part > $out; exit 1", "echo part > $out; kill -9 $$", "true"],
-    ids=["fails", "fails half-way", "is killed", "writes nothing"],
+    [
+        "exit 1",
+        "echo part > $out; exit 1",
+        "echo part > $out; kill -9 $$",
+        "true",
+        r"printf '\377\376' >&2; exit 1",
+    ],
+    ids=["fails", "fails half-way", "is killed", "writes nothing", "says what is no text"],
 )
 def test_a_compiler_that_fails_leaves_nothing(
     llama: Path, cache: Path, compiler: Compiler, commands: str
@@ -57,9 +64,11 @@ def test_no_compiler(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(KernelError, match=r"no C\+\+ compiler: install .*et-agent kernels build"):
         build()
-    monkeypatch.setenv("CXX", "nosuch-c++")
-    with pytest.raises(KernelError, match=r"CXX names nosuch-c\+\+, which is no compiler here"):
-        build()
+    for named in ("nosuch-c++", 'g++ "', " ", "/tmp"):
+        monkeypatch.setenv("CXX", named)
+        said = re.escape(f"CXX names {named}, which is no compiler here")
+        with pytest.raises(KernelError, match=said):
+            build()
 
 
 @pytest.mark.fault("disk full")

@@ -59,6 +59,25 @@ def test_a_draw_lies_in_its_interval(step: tuple[Floats, list[float]], u: float)
         assert before - slack <= u * one.total <= before + float(mass[token]) + slack
 
 
+@given(steps(), st.floats(0, 1, exclude_max=True), st.integers(0, 2**32))
+def test_a_draw_without_some_tokens(step: tuple[Floats, list[float]], u: float, seed: int) -> None:
+    for one, _, mass, _ in both(*step):
+        before = mass.copy()
+        generator = np.random.default_rng(seed)
+        likeliest = one.top(int(generator.integers(1, 4)))
+        out = [*likeliest, int(generator.integers(mass.size)), likeliest[0]]
+        token = one.draw_excluding(u, out)
+        np.testing.assert_array_equal(mass, before)
+        left = mass.astype(np.float64)
+        left[out] = 0.0
+        if token is None:
+            assert left.sum() == 0
+        else:
+            assert left[token] > 0
+            so_far, slack = left[:token].sum(), 1e-5 * left.sum()
+            assert so_far - slack <= u * left.sum() <= so_far + left[token] + slack
+
+
 @given(steps())
 def test_codes_go_where_numpy_sends_them(step: tuple[Floats, list[float]]) -> None:
     codes = (np.arange(16) + 0.37) / 16

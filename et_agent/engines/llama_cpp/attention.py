@@ -17,7 +17,6 @@ with what this module was written for, and attention stays off on any other.
 
 import ctypes
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -253,10 +252,8 @@ class AttentionReader:
         self.error = None
         self._armed = True
 
-    def finish(
-        self, table: CellTable, rows: list[tuple[int, int]]
-    ) -> Callable[[], StepAttention] | None:
-        """End a decode; the result is built once the cells are in `table`.
+    def finish(self, table: CellTable, rows: list[tuple[int, int]]) -> StepAttention | None:
+        """End a decode; None if it was not seen. The result is read once the cells are in `table`.
 
         Args:
             table: Cell table of the cache.
@@ -266,18 +263,19 @@ class AttentionReader:
         layers = list(self._layers.values())
         if self.error is not None or any(len(layer.rows) != len(rows) for layer in layers):
             return None
-        return lambda: StepAttention(layers, table, rows, self._columns)
+        if not self._saw_all_cells():
+            return None
+        return StepAttention(layers, table, rows, self._columns)
 
-    @property
-    def cells(self) -> Ints | None:
-        """Cells of the last batch's tokens in the table, int64 [N]; None when they were not seen."""
+    def _saw_all_cells(self) -> bool:
+        """Whether the layers told where all of the batch's tokens went, and told the same."""
         found = [np.concatenate(layer.places) for layer in self._layers.values() if layer.places]
         # Layers may lie in different caches (sliding window), whose cells must then agree.
-        if len(found) < len(self._layers) or found[0].size != self._outputs.size:
-            return None
-        if any(not np.array_equal(found[0], other) for other in found[1:]):
-            return None
-        return self._cells
+        return (
+            len(found) == len(self._layers)
+            and found[0].size == self._outputs.size
+            and all(np.array_equal(found[0], other) for other in found[1:])
+        )
 
     def _on_node(self, tensor: int, ask: bool, _user_data: Any) -> bool:
         # Never raise and never stop the graph here: decode would report success with stale data.

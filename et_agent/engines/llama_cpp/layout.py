@@ -6,7 +6,7 @@ the own path alone, from cell 0 on; a fork then copies a stream. Streams are wor
 are short.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,6 +118,10 @@ class StreamTable:
         """The stream that a sequence lies in; it has one once it was taken."""
         return self._streams[sequence]
 
+    def streams(self, sequences: Iterable[int]) -> list[int]:
+        """The streams that sequences lie in; each has one once it was taken."""
+        return [self._streams[sequence] for sequence in sequences]
+
     def take(self, sequence: int, *, avoid: Collection[int] = ()) -> int | None:
         """Give a sequence the first free stream that is not among `avoid`; None if there is none."""
         stream = min(self._free.difference(avoid), default=None)
@@ -147,12 +151,14 @@ class StreamTable:
         """
         wanted = dict.fromkeys(sequences)  # a set that keeps the order
         count = len(wanted)
+        outside = [s for s in wanted if self._streams.get(s, count) >= count]
+        if not outside:
+            return []
         in_the_way = {
             stream: sequence
             for sequence, stream in self._streams.items()
             if stream < count and sequence not in wanted
         }
-        outside = [s for s in wanted if self._streams.get(s, count) >= count]
         moves: list[tuple[int, int]] = []
         for target in sorted(stream for stream in self._free if stream < count):
             moves += self._put(outside.pop(), target)

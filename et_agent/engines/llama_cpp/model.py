@@ -7,6 +7,7 @@ before each call.
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import threading
 import weakref
@@ -257,13 +258,15 @@ class LlamaCppModel(HasTokenizer):
     def decode(self, batch: Batch) -> Step:
         """Extend sequences by a batch of tokens; see `LanguageModel.decode`."""
         self._require_open()
-        count = int(batch.tokens.size)
-        outputs = np.flatnonzero(batch.outputs)
-        check_batch(batch, outputs.size, self._info)
-        self._cells.check(batch.positions.tolist(), batch.sequences.tolist())
-        ids = self._sequences.place(batch.sequences.tolist())
-        order = np.arange(count) if self._layout.unified else np.argsort(ids, kind="stable")
-        self._batch.fill(batch, order, ids, self._sequences.twin)
+        tokens, positions, sequences, outputs = (
+            part.tolist()  # lists, since most batches are short
+            for part in (batch.tokens, batch.positions, batch.sequences, batch.outputs)
+        )
+        check_batch(tokens, sum(outputs), self._info)
+        self._cells.check(positions, sequences)
+        ids = self._sequences.place(sequences)
+        order = self._order(ids)
+        self._batch.fill(batch, ids, order, self._sequences.twin)
         reader = self._reader if self._reads else None
         if reader is not None:
             self._watch(reader, batch, ids)
@@ -271,26 +274,35 @@ class LlamaCppModel(HasTokenizer):
         if code != 0:
             self._forget_everything()
             why = "ran out of memory" if code == _NO_MEMORY else f"failed with code {code}"
-            raise DecodeError(f"llama_decode {why} on {count} tokens; the cache was cleared")
-        rows = [(int(batch.sequences[i]), int(batch.positions[i])) for i in outputs]
-        build = cells = None
+            raise DecodeError(f"llama_decode {why} on {len(ids)} tokens; the cache was cleared")
+        attention = None
         if reader is not None:
-            build, cells = reader.finish(self._cells, rows), reader.cells
-            if build is None or cells is None:
+            rows = zip(sequences, positions, strict=True)
+            attention = reader.finish(self._cells, list(itertools.compress(rows, outputs)))
+            if attention is None:
                 self._drop_attention()
-                build = cells = None
         self._sequences.decoded()
-        self._cells.place(batch.sequences.tolist(), cells)
-        pointer = llama_cpp.llama_get_logits(self._native.context)
-        logits = np.ctypeslib.as_array(pointer, shape=(outputs.size, self._n_vocab))
-        given = order[batch.outputs[order]]
-        if not np.array_equal(given, outputs):
-            logits = logits[np.argsort(given)]
-        return Step(logits, build() if build is not None else None)
+        self._cells.place(positions, sequences)
+        return Step(
+            self._native.logits(sum(outputs), self._n_vocab),
+            attention,
+            None if order is None else np.argsort(order[batch.outputs[order]]),
+        )
 
-    def _watch(self, reader: AttentionReader, batch: Batch, ids: Ints) -> None:
-        cells = self._cells.unused(ids.size)
-        places = None if self._layout.unified else ids * self._layout.cells + batch.positions
+    def _order(self, ids: list[int]) -> Ints | None:
+        """In which order llama.cpp gets tokens of its sequences, int64 [N]; None for this order.
+
+        Streams come one after the other: it decodes them together then.
+        """
+        if self._layout.unified or all(one <= next for one, next in itertools.pairwise(ids)):
+            return None
+        return np.argsort(ids, kind="stable")
+
+    def _watch(self, reader: AttentionReader, batch: Batch, ids: list[int]) -> None:
+        cells = self._cells.unused(len(ids))
+        places = None
+        if not self._layout.unified:
+            places = np.array(ids, dtype=np.int64) * self._layout.cells + batch.positions
         reader.begin(batch.outputs, cells, places)
 
     def _drop_attention(self) -> None:
@@ -360,7 +372,7 @@ class LlamaCppModel(HasTokenizer):
             return False
         self._sequences.filled(sequence)
         cells = self._cells.unused(len(rows))
-        self._cells.place([sequence] * len(rows), cells)
+        self._cells.place(range(len(rows)), [sequence] * len(rows))
         if self._reader is not None and keys:
             self._reader.restore(cells, keys)
         return True

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import numpy as np
+
+from et_agent.arrays import Floats
 from et_agent.engines.llama_cpp.attention import AttentionReader
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.devices import Placement
@@ -45,6 +48,7 @@ class Native:
         self.birthplace = Birthplace("this model was loaded", "load it again in this process")
         self._readers, self._no_readers = 0, threading.Condition()
         self.reader: AttentionReader | None = None  # its callback must outlive the context
+        self._logits: tuple[tuple[int, ...], Floats] = ((), np.empty((0, 0), dtype=np.float32))
 
     def require_open(self) -> None:
         """Refuse work for a model that was closed.
@@ -119,6 +123,14 @@ class Native:
                 f"llama.cpp could not make a cache of {layout.total} cells: free some memory, or use a "
                 "smaller --context"
             )
+
+    def logits(self, rows: int, vocabulary: int) -> Floats:
+        """The last decode's logits, float32 [rows, vocabulary], in llama.cpp's own memory."""
+        pointer = llama_cpp.llama_get_logits(self.context)
+        held = (ctypes.addressof(pointer.contents), rows, vocabulary)
+        if held != self._logits[0]:  # else the last array will do: to make one takes a while
+            self._logits = held, np.ctypeslib.as_array(pointer, shape=(rows, vocabulary))
+        return self._logits[1]
 
     def free_context(self) -> None:
         """Free the context, in the owner thread; safe to call twice."""

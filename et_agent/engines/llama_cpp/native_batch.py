@@ -1,6 +1,7 @@
 """llama.cpp's batch over arrays of our own, so that filling it copies arrays and nothing else."""
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,22 @@ from et_agent.errors import ContextError
 __all__ = ["NativeBatch", "check_batch"]
 
 
-def check_batch(batch: Batch, outputs: int, limits: ModelInfo) -> None:
+def check_batch(tokens: Sequence[int], outputs: int, limits: ModelInfo) -> None:
     """Refuse a batch that would make llama.cpp abort the process.
+
+    Args:
+        tokens: The batch's tokens.
+        outputs: How many of them have outputs.
+        limits: What the model allows.
 
     Raises:
         ContextError: Too many tokens or rows with outputs, or a token that does not exist.
     """
-    count = int(batch.tokens.size)
-    if not 1 <= count <= limits.max_batch:
-        raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {count}")
+    if not 1 <= len(tokens) <= limits.max_batch:
+        raise ContextError(f"a batch has 1 to {limits.max_batch} tokens, not {len(tokens)}")
     if outputs > limits.max_outputs:
         raise ContextError(f"a batch has at most {limits.max_outputs} output rows, not {outputs}")
-    if int(batch.tokens.min()) < 0 or int(batch.tokens.max()) >= limits.vocabulary:
+    if min(tokens) < 0 or max(tokens) >= limits.vocabulary:
         raise ContextError(f"a token lies outside the vocabulary of {limits.vocabulary}")
 
 
@@ -63,19 +68,21 @@ class NativeBatch:
             logits=pointer(self.outputs, ctypes.c_int8),
         )
 
-    def fill(self, batch: Batch, order: Ints, ids: Ints, twin: int = 0) -> None:
+    def fill(self, batch: Batch, ids: Sequence[int], order: Ints | None, twin: int = 0) -> None:
         """Take a batch's tokens.
 
         Args:
             batch: The batch.
-            order: In which order llama.cpp gets them, int64 [N].
-            ids: Its own sequence ids of them, in the batch's order, int64 [N].
+            ids: Its own sequence ids of them, in the batch's order.
+            order: In which order llama.cpp gets them, int64 [N]; None for the batch's.
             twin: What is added for the twin of each; 0 for none.
         """
-        count = self.value.n_tokens = int(batch.tokens.size)
-        self.tokens[:count] = batch.tokens[order]
-        self.positions[:count] = batch.positions[order]
-        self.sequences[:count, 0] = ids[order]
-        self.sequences[:count, 1] = ids[order] + twin
+        count = self.value.n_tokens = len(ids)
+        turn = slice(None) if order is None else order
+        self.tokens[:count] = batch.tokens[turn]
+        self.positions[:count] = batch.positions[turn]
+        self.outputs[:count] = batch.outputs[turn]
+        held = np.array(ids)[turn]
+        self.sequences[:count, 0] = held
+        self.sequences[:count, 1] = held + twin
         self._counts[:count] = 2 if twin else 1
-        self.outputs[:count] = batch.outputs[order]

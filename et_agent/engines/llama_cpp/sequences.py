@@ -13,9 +13,6 @@ side.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
-from et_agent.arrays import Ints
 from et_agent.engines.llama_cpp.binding import llama_cpp
 from et_agent.engines.llama_cpp.layout import Layout, StreamTable
 from et_agent.errors import DecodeError
@@ -29,8 +26,8 @@ class NativeSequences(Protocol):
     twin: int
     """What is added to a sequence's id for that of its twin; 0 without twins."""
 
-    def place(self, sequences: Sequence[int]) -> Ints:
-        """Give a batch's sequences what they need for it, and return llama.cpp's ids, int64 [N]."""
+    def place(self, sequences: Sequence[int]) -> list[int]:
+        """Give a batch's sequences what they need for it, and return llama.cpp's ids."""
         ...
 
     def decoded(self) -> None:
@@ -83,8 +80,8 @@ class _Shared:
         self._memory = memory
         self.twin = layout.sequences if layout.twins else 0
 
-    def place(self, sequences: Sequence[int]) -> Ints:
-        return np.array(sequences, dtype=np.int64)
+    def place(self, sequences: Sequence[int]) -> list[int]:
+        return list(sequences)
 
     def decoded(self) -> None:
         pass
@@ -121,11 +118,11 @@ class _Streams:
         self._table = StreamTable(layout.ids)
         self._copies: dict[int, int] = {}
 
-    def place(self, sequences: Sequence[int]) -> Ints:
+    def place(self, sequences: Sequence[int]) -> list[int]:
         for source, target in self._table.gather(sequences):
             self._copy(source, target)
             _remove(self._memory, source)
-        return np.array([self._table.stream(one) for one in sequences], dtype=np.int64)
+        return self._table.streams(sequences)
 
     def decoded(self) -> None:
         self._copies.clear()

@@ -57,6 +57,7 @@ ET_INLINE floats add(floats a, floats b) { return _mm512_add_ps(a, b); }
 ET_INLINE floats subtract(floats a, floats b) { return _mm512_sub_ps(a, b); }
 ET_INLINE floats multiply(floats a, floats b) { return _mm512_mul_ps(a, b); }
 ET_INLINE floats fma(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b, c); }
+ET_INLINE floats fms(floats a, floats b, floats c) { return _mm512_fmsub_ps(a, b, c); }
 ET_INLINE floats fnma(floats a, floats b, floats c) { return _mm512_fnmadd_ps(a, b, c); }
 ET_INLINE floats maximum(floats a, floats b) { return _mm512_max_ps(a, b); }
 ET_INLINE float  sum_of(floats a) { return _mm512_reduce_add_ps(a); }
@@ -98,6 +99,7 @@ ET_INLINE floats add(floats a, floats b) { return _mm256_add_ps(a, b); }
 ET_INLINE floats subtract(floats a, floats b) { return _mm256_sub_ps(a, b); }
 ET_INLINE floats multiply(floats a, floats b) { return _mm256_mul_ps(a, b); }
 ET_INLINE floats fma(floats a, floats b, floats c) { return _mm256_fmadd_ps(a, b, c); }
+ET_INLINE floats fms(floats a, floats b, floats c) { return _mm256_fmsub_ps(a, b, c); }
 ET_INLINE floats fnma(floats a, floats b, floats c) { return _mm256_fnmadd_ps(a, b, c); }
 ET_INLINE floats maximum(floats a, floats b) { return _mm256_max_ps(a, b); }
 ET_INLINE float  sum_of(floats a) {
