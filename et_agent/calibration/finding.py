@@ -40,7 +40,7 @@ __all__ = [
 CalibrationSource = Literal["own", "shipped", "general"]
 """Whose map gives a confidence, the most trustworthy first."""
 _SHIPPED: Final = "shipped"
-LARGEST: Final = 4 << 20
+LARGEST: Final = 5 << 20
 """A larger file is none of ours, bytes; those that are shipped have 4,000 at most."""
 
 
