@@ -68,6 +68,8 @@ GRID: Final = {
 }
 CUTOFFS: Final = tuple(np.geomspace(0.003, 0.2, 10).tolist())
 LEVEL: Final = 0.01
+IN_HINDSIGHT: Final = "in hindsight, one at a time"
+FIRST_LEAVES: Final = "first leaves alone"
 RESAMPLES: Final = 1000
 Records = Sequence[QuestionRecord]
 
@@ -406,11 +408,39 @@ def measured(model: str, kind: str, *, training: bool) -> dict[str, Any]:
             if threshold is None
             else gate_rule(foresight, calibrator, threshold)
         )
-        rows = {}
+        rows: dict[str, Judged] = {}
         for settings in rules(most):
             rows[named(settings)] = judged(whole, settings, calibrator, threshold, rule)
+        singly = EntropyTree(leaves=most, stop_risk=LEVEL, batch=1)
+        bounds: dict[str, RecordRule] = {
+            IN_HINDSIGHT: hindsight(whole, calibrator, threshold),
+            FIRST_LEAVES: lambda *_: 0.0,
+        }
+        for name, known in bounds.items():
+            rows[name] = judged(whole, singly, calibrator, threshold, known)
         found["answer" if threshold is None else f"{threshold:g}"] = rows
     return found
+
+
+def hindsight(whole: Records, calibrator: Calibrator, threshold: float | None) -> RecordRule:
+    """The rule that knows the whole trees: it stops once nothing to come changes what is decided.
+
+    None can do better without changing a decision.
+    """
+    settled = {}
+    for record in whole:
+        codes = record.leaves.codes
+        parts = [record.capped(size) for size in range(FEWEST, codes + 1)]
+        now = run_confidences(parts, calibrator)
+        (end,) = run_confidences([record], calibrator)
+        ends = np.full(len(parts), end)
+        changed = np.flatnonzero(differs(parts, [record] * len(parts), now, ends, threshold))
+        settled[record.item] = FEWEST if not changed.size else FEWEST + int(changed[-1]) + 1
+
+    def rule(record: QuestionRecord, _to_come: ToCome) -> float:
+        return float(record.leaves.codes < settled[record.item])
+
+    return rule
 
 
 def remembered(rule: RecordRule) -> RecordRule:

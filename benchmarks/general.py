@@ -1,9 +1,11 @@
 """The general map: fitted to all training runs, and judged on whole models and sets left out.
 
+    python -m benchmarks.general study   # benchmarks/results/general-study.json
     python -m benchmarks.general fit     # et_agent/calibration/shipped/general/prior.json
     python -m benchmarks.general test    # benchmarks/results/general.json, docs/confidence.md
 
-`fit` uses the training runs of `benchmarks.runs` and the runs of `benchmarks.settings`, apart from
+`study` compares forms of the prior on the training runs, leaving their models and sets out in the same
+way. `fit` uses the training runs of `benchmarks.runs` and the runs of `benchmarks.settings`, apart from
 their questions without an answer. `test` fits anew without the model and without the set that it
 judges, on the test runs of `benchmarks.runs` and, for a third model, on its runs of
 `benchmarks.settings`. No test question is in any fit.
@@ -11,9 +13,11 @@ judges, on the test runs of `benchmarks.runs` and, for a third model, on its run
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,24 +27,27 @@ from benchmarks import settings
 from benchmarks.confidence import CAPS, TREE, exact_ece
 from benchmarks.documents import put
 from benchmarks.machine import describe
-from benchmarks.runs import PARAMETERS, PLANS, TRAINING, finished
+from benchmarks.runs import LARGER, PARAMETERS, PLANS, SMALL, TRAINING, finished
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
 from et_agent.calibration.evidence import within_limits, within_votes
-from et_agent.calibration.features import feature_row
+from et_agent.calibration.features import NOT_TEXT, feature_row
 from et_agent.calibration.pooled import Pooled
-from et_agent.calibration.prior import Group, Prior, fit_prior
+from et_agent.calibration.prior import EXPECTED, Group, Prior, fit_prior
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import CalibrationError
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.metrics import brier, ece
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import table
+from et_agent.evaluation.report import shown, table
 from et_agent.storage import write_atomically
 
 SHIPPED: Final = Path(found_in.__file__).parent / "shipped" / "general" / "prior.json"
 SIZES: Final = (2, *CAPS)
 OUT: Final = Path(__file__).parent / "results" / "general.json"
+DEFAULTS: Final = {TREE: "", "direct": "read directly"}
+"""What questions are answered with by default: those with lettered options are read directly."""
 LABELS: Final = (10, 25, 50)
 LEAST: Final = 20
 """Questions that must be left to judge a map on."""
@@ -60,13 +67,27 @@ FAMILIES: Final = {
 
 @dataclass(frozen=True)
 class Target:
-    """Questions to judge a map on: whole trees with an answer."""
+    """Questions to judge a map on: whole trees with an answer.
+
+    Attributes:
+        model, data, variant: Names of the model, of the set and of what differed from a tree.
+        rows: Features, float64 [n, columns].
+        right: 1 where the answer is right, [n].
+        share: Share of the answer, [n].
+    """
 
     model: str
     data: str
+    variant: str
     rows: Doubles
     right: Doubles
     share: Doubles
+
+    @property
+    def name(self) -> str:
+        """The set without its split, and the variant."""
+        name, _, _ = self.data.partition(":")
+        return f"{name}, {self.variant}" if self.variant else name
 
 
 def family(data: str) -> frozenset[str]:
@@ -76,13 +97,17 @@ def family(data: str) -> frozenset[str]:
 
 
 def group_of(
-    model: str, data: str, variant: str, records: Sequence[QuestionRecord]
+    model: str,
+    data: str,
+    variant: str,
+    records: Sequence[QuestionRecord],
+    caps: Sequence[int] = SIZES,
 ) -> Group | None:
     """Trees of several sizes as one group; a question counts once."""
     rows, right, weights = [], [], []
     for record in records:
         sizes = {int(record.leaves.count.sum()): record}
-        for cap in SIZES:
+        for cap in caps:
             tree = record.capped(cap)
             sizes.setdefault(int(tree.leaves.count.sum()), tree)
         trees = [tree for tree in sizes.values() if tree.leaves.top is not None]
@@ -105,9 +130,10 @@ def group_of(
 
 def training() -> Iterator[Group]:
     """All groups of the fit."""
-    for plan in TRAINING:
-        _, records = finished(plan, TREE)
-        group = group_of(plan.model, plan.data, "", records)
+    for plan, decoder in product(TRAINING, DEFAULTS):
+        _, records = finished(plan, decoder)
+        caps = SIZES if decoder == TREE else ()
+        group = group_of(plan.model, plan.data, DEFAULTS[decoder], records, caps)
         if group is not None:
             yield group
     for model in settings.PLAN:
@@ -118,11 +144,14 @@ def training() -> Iterator[Group]:
                     yield group
 
 
-def target_of(model: str, data: str, records: Sequence[QuestionRecord]) -> Target:
+def target_of(
+    model: str, data: str, records: Sequence[QuestionRecord], variant: str = ""
+) -> Target:
     trees = [record for record in records if record.leaves.top is not None]
     return Target(
         model=model,
         data=data,
+        variant=variant,
         rows=np.array([feature_row(tree.features, tree.kind) for tree in trees]),
         right=np.array([float(tree.correct) for tree in trees]),
         share=np.array([float(tree.leaves.shares.max()) for tree in trees]),
@@ -130,10 +159,10 @@ def target_of(model: str, data: str, records: Sequence[QuestionRecord]) -> Targe
 
 
 def targets() -> Iterator[Target]:
-    for plan in PLANS:
-        _, records = finished(plan, TREE)
+    for plan, decoder in product(PLANS, DEFAULTS):
+        _, records = finished(plan, decoder)
         if records:
-            yield target_of(plan.model, plan.data, records)
+            yield target_of(plan.model, plan.data, records, DEFAULTS[decoder])
     for model in (settings.TINY, settings.BASE):
         for data, _, records in settings.runs_of(model):
             if data not in UNANSWERABLE:
@@ -142,6 +171,29 @@ def targets() -> Iterator[Target]:
 
 def _ece(predicted: Doubles, right: Doubles) -> float:
     return float(ece(right > 0.5, predicted, np.ones((1, right.size)))[0])
+
+
+def debiased_ece(predicted: Doubles, right: Doubles) -> float:
+    """ECE of ten bins without what so few questions show by chance, on average; may be below 0.
+
+    A bin's accuracy scatters, so that its distance from the confidence is too large on average. By how
+    much is estimated from a normal distribution around what was seen (Kumar, Liang & Ma 2019,
+    arXiv 1909.10155).
+    """
+    total, bins = 0.0, np.minimum((predicted * 10).astype(int), 9)
+    for one in np.unique(bins):
+        chosen = bins == one
+        count, share = int(chosen.sum()), float(right[chosen].mean())
+        away = abs(float(predicted[chosen].mean()) - share)
+        spread = math.sqrt(share * (1.0 - share) / count)
+        # The mean of a folded normal distribution.
+        expected = away
+        if spread > 0.0:
+            scaled = away / spread
+            expected = spread * math.sqrt(2 / math.pi) * math.exp(-(scaled**2) / 2)
+            expected += away * math.erf(scaled / math.sqrt(2))
+        total += count * (2 * away - expected)
+    return total / predicted.size
 
 
 def _brier(predicted: Doubles, right: Doubles) -> float:
@@ -184,37 +236,91 @@ def _some(target: Target, places: Ints) -> Target:
 @cache
 def _training_targets() -> dict[tuple[str, str], Target]:
     found = {}
-    for plan in TRAINING:
-        _, records = finished(plan, TREE)
-        name, _, _ = plan.data.partition(":")
-        found[plan.model, name] = target_of(plan.model, plan.data, records)
+    for plan, decoder in product(TRAINING, DEFAULTS):
+        _, records = finished(plan, decoder)
+        if records:
+            one = target_of(plan.model, plan.data, records, DEFAULTS[decoder])
+            found[one.model, one.name] = one
     return found
 
 
 def training_target(target: Target) -> Target | None:
     """The training questions of the same model and set."""
-    return _training_targets().get((target.model, target.data))
+    return _training_targets().get((target.model, target.name))
 
 
-def after_labels(first: Pooled, target: Target, labels: int, draws: int) -> float:
-    """Mean ECE after some labels, over random draws of them."""
+def after_labels(
+    first: Pooled, target: Target, labels: int, draws: int
+) -> tuple[float, float, float]:
+    """Mean ECE after some labels, that without bias, and Brier score minus the share's."""
     found = []
     for taught, judged_on in draws_of(target, labels, draws):
-        now = first.after(taught.rows, taught.right)
+        now, right = first.after(taught.rows, taught.right), judged_on.right
         predicted = within_votes(judged_on.rows, now.predict(judged_on.rows))
-        found.append(_ece(predicted, judged_on.right))
-    return float(np.mean(found))
+        gained = _brier(predicted, right) - _brier(judged_on.share, right)
+        found.append((_ece(predicted, right), debiased_ece(predicted, right), gained))
+    plain, debiased, gained = np.mean(found, axis=0).tolist()
+    return plain, debiased, gained
 
 
-def left_out(groups: Sequence[Group], target: Target) -> Prior:
+def left_out(groups: Sequence[Group], target: Target, kind: type[Prior] = Prior) -> Prior:
     """The prior of all groups of other models and other sets."""
     return fit_prior(
         [
             group
             for group in groups
             if group.model != target.model and not family(group.data) & family(target.data)
-        ]
+        ],
+        kind,
     )
+
+
+def studied() -> Iterator[Target]:
+    """What forms of the prior are compared on: training splits, and settings of the Qwen models."""
+    yield from _training_targets().values()
+    for model in (SMALL, LARGER):
+        for data, variant, records in settings.runs_of(model):
+            if data not in UNANSWERABLE and variant == "default":
+                yield target_of(model, data, records)
+
+
+def forms() -> dict[str, type[Prior]]:
+    """Forms of the prior, by what differs from the shipped one."""
+    fewer = {name: one for name, one in EXPECTED.items() if name != NOT_TEXT}
+    changes: dict[str, dict[str, Any]] = {
+        "shipped": {},
+        "doubt of 0.5": {"doubt": 0.5},
+        "without the kind": {"expected": fewer},
+        "without the kind, doubt of 0.5": {"expected": fewer, "doubt": 0.5},
+    }
+    return {name: type("Studied", (Prior,), change) for name, change in changes.items()}
+
+
+def study() -> None:
+    """Judge each form before any label."""
+    groups, targets_of = list(training()), list(studied())
+    document: dict[str, Any] = {"machine": describe()}
+    for name, kind in forms().items():
+        rows = []
+        for target in targets_of:
+            prior = left_out(groups, target, kind)
+            found = prior.map_for(PARAMETERS[target.model]).predict(target.rows)
+            found = within_votes(target.rows, within_limits(prior.limits, found))
+            rows.append(
+                {
+                    "model": target.model,
+                    "data": target.name,
+                    "confidence": float(found.mean()),
+                    "accuracy": float(target.right.mean()),
+                    "ece": _ece(found, target.right),
+                    "brier": _brier(found, target.right),
+                    "share's brier": _brier(target.share, target.right),
+                }
+            )
+        means = {what: float(np.mean([row[what] for row in rows])) for what in ("ece", "brier")}
+        document[name] = {"mean": means, "rows": rows}
+        print(name, means, flush=True)
+    write_atomically(OUT.with_name("general-study.json"), json.dumps(document, indent=1) + "\n")
 
 
 def judged(target: Target, prior: Prior, draws: int) -> dict[str, Any]:
@@ -224,22 +330,35 @@ def judged(target: Target, prior: Prior, draws: int) -> dict[str, Any]:
     found = within_votes(target.rows, found)
     row: dict[str, Any] = {
         "model": target.model,
-        "data": target.data,
+        "data": target.name,
         "questions": target.right.size,
         "accuracy": float(target.right.mean()),
         "ece": _ece(found, target.right),
         "ece if exact": exact_ece(found).value,
+        "debiased ece": debiased_ece(found, target.right),
         "share's ece": _ece(target.share, target.right),
         "brier": _brier(found, target.right),
         "share's brier": _brier(target.share, target.right),
+        "brier minus share's": asdict(brier_gained(found, target)),
         "covered": covered(first, target),
     }
     for labels in LABELS:
         if training_target(target) is not None or target.right.size - labels >= LEAST:
-            row[f"ece after {labels}"] = after_labels(first, target, labels, draws)
+            plain, debiased, gained = after_labels(first, target, labels, draws)
+            row[f"ece after {labels}"] = plain
+            row[f"debiased ece after {labels}"] = debiased
+            row[f"brier minus share's after {labels}"] = gained
             if labels >= MIN_QUESTIONS:
                 row[f"ece fitted anew to {labels}"] = fitted_anew(target, labels, draws)
     return row
+
+
+def brier_gained(found: Doubles, target: Target) -> Interval:
+    """Brier score minus the share's, with a 95 % bootstrap interval over questions."""
+    right = target.right
+    away = (found - right) ** 2 - (target.share - right) ** 2
+    counts = Resamples(right.size, resamples=1000).counts
+    return interval(counts @ away / right.size, right.size)
 
 
 def fitted_anew(target: Target, labels: int, draws: int) -> float | None:
@@ -263,7 +382,7 @@ def test(*, draws: int) -> None:
     names = [name for name in rows[0] if name not in ("model", "data")]
     mean = {}
     for name in names:
-        values = [row[name] for row in large if row.get(name) is not None]
+        values = [row[name] for row in large if isinstance(row.get(name), float | int)]
         mean[name] = float(np.mean(values)) if values else None
     document = {"machine": describe(), "rows": rows, f"mean of {LARGE} questions or more": mean}
     write_atomically(OUT, json.dumps(document, indent=1) + "\n")
@@ -278,14 +397,18 @@ def lines(rows: Sequence[dict[str, Any]], mean: dict[str, Any]) -> list[str]:
         "accuracy": "accuracy",
         "ece": "ECE, no label",
         "ece if exact": "ECE if exact",
+        "debiased ece": "debiased",
         "share's ece": "ECE of the share",
         "brier": "Brier",
-        "share's brier": "Brier of the share",
+        "brier minus share's": "Brier minus the share's",
         "covered": "covered",
         **{f"ece after {one}": f"ECE, {one} labels" for one in LABELS},
+        **{f"debiased ece after {one}": f"debiased, {one}" for one in LABELS[1:]},
     }
 
     def cell(value: object) -> str:
+        if isinstance(value, dict):
+            return shown(Interval(**value))
         if isinstance(value, float):
             return f"{value:.3f}"
         return "" if value is None else str(value)
@@ -293,7 +416,11 @@ def lines(rows: Sequence[dict[str, Any]], mean: dict[str, Any]) -> list[str]:
     found = [
         [row["model"], row["data"], *(cell(row.get(name)) for name in columns)] for row in rows
     ]
-    average = {**mean, "questions": None}
+    average = {
+        **mean,
+        "questions": None,
+        "brier minus share's": mean["brier"] - mean["share's brier"],
+    }
     found.append(["mean", f"{LARGE} questions or more", *(cell(average[name]) for name in columns)])
     return table(["left-out model", "left-out set", *columns.values()], found)
 
@@ -320,12 +447,14 @@ def covered(first: Pooled, target: Target) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["fit", "test"])
-    options = parser.parse_args()
-    if options.command == "fit":
-        fit()
-    else:
-        test(draws=20)
+    parser.add_argument("command", choices=["study", "fit", "test"])
+    match parser.parse_args().command:
+        case "study":
+            study()
+        case "fit":
+            fit()
+        case "test":
+            test(draws=20)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def said_of(row: kept.Row, *, actions: bool) -> Said | None:
         calls=bool(row["calls"][leaf]),
         right=bool(row["right"][leaf]),
         share=float(table.shares[table.top]),
-        row=feature_row(features_of(table), row["kind"]),
+        # Which action is right is not recalled, whatever the words are that it consists of.
+        row=feature_row(features_of(table), "tool_call" if actions else row["kind"]),
     )
 
 

@@ -17,7 +17,7 @@ from benchmarks.retrieval.keeping import Kept
 from benchmarks.retrieval.trees import Rows, tree_of
 from benchmarks.runs import PARAMETERS
 from et_agent.arrays import Doubles
-from et_agent.calibration.evidence import within_votes
+from et_agent.calibration.evidence import LEVELS, design_effect, within_votes
 from et_agent.calibration.grounds import log_odds
 from et_agent.calibration.prior import EXPECTED_OF_PASSAGES, Expected, PassagePrior, fit_prior
 from et_agent.evaluation.metrics import METRICS, value_of
@@ -96,6 +96,40 @@ def single(model: str) -> dict[str, dict[str, float | None]]:
     return {name: {at: _area(some, name) for at, some in read.items()} for name in names}
 
 
+def limits() -> dict[str, Any]:
+    """How sure answers fare on articles that were not fitted, and how alike those of an article are."""
+    every = list(groups())
+    found, right, weights, clusters = [], [], [], []
+    for number, one in enumerate(every):
+        prior = fit_prior([other for other in every if other.data != one.data], PassagePrior)
+        found.append(prior.map_for(one.parameters).predict(one.rows))
+        right.append(one.right)
+        weights.append(one.weights)
+        clusters.append(np.full(one.right.size, number))
+    sure = [each >= LEVELS[0] for each in found]
+    effect = design_effect(
+        *(
+            np.concatenate([each[which] for each, which in zip(column, sure, strict=True)])
+            for column in (right, weights, clusters)
+        )
+    )
+    given = {
+        f"{one.model}, {one.data}": _given_at(0.8, *columns)
+        for one, *columns in zip(every, found, right, weights, strict=True)
+    }
+    return {"design effect": effect, "given at 0.8": given}
+
+
+def _given_at(
+    level: float, found: Doubles, right: Doubles, weights: Doubles
+) -> dict[str, float | None]:
+    """Questions whose confidence reaches a level, smaller trees counted in part, and the false ones."""
+    given = found >= level
+    total = float(weights[given].sum())
+    false = float((weights * (1 - right))[given].sum())
+    return {"questions": total, "false": false / total if total else None}
+
+
 KNOWN: Final = ("token_probability", "answerable", "beside", "chosen", "stated")
 TRIED: Final = ("supported", "gain", "over absence")
 """Asked whether the passages say that it is the answer; how much likelier its tokens are with the
@@ -135,6 +169,7 @@ def study() -> None:
         "machine": describe(),
         "trees cut to": list(CAPS),
         "together, other articles": together,
+        "limits, other articles": limits(),
         "AUROC alone": {model: single(model) for model in MODELS},
     }
     write_atomically(OUT, json.dumps(document, indent=1) + "\n")

@@ -19,7 +19,7 @@ from et_agent.validation import Frozen, parsed_json
 __all__ = ["LARGEST", "LEARNT", "CalibratorFile", "DataUsed", "content", "parsed", "with_label"]
 
 SCHEMA: Final = 1
-LARGEST: Final = 4 << 20
+LARGEST: Final = 5 << 20
 """A larger file is no calibrator, bytes."""
 LEARNT: Final = "labelled while working"
 """Name of the data that `Calibrator.update` adds to."""

@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from et_agent.arrays import Bools, Doubles
+from et_agent.arrays import Bools, Doubles, Ints
 from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
@@ -16,6 +16,7 @@ __all__ = [
     "VOTES",
     "Domain",
     "Limit",
+    "design_effect",
     "domain_of",
     "limits_of",
     "wilson",
@@ -116,6 +117,27 @@ def limits_of(
         )
         for level in LEVELS
     )
+
+
+def design_effect(right: Doubles, weights: Doubles, clusters: Ints) -> float:
+    """How many questions tell as much as one would if none were alike, 1 or more.
+
+    Questions of one source are right or wrong together. The variance of a share of right answers
+    between clusters, over what so many independent questions have (Kish 1965).
+
+    Args:
+        right: 1 for right, [n].
+        weights: How much each question counts, [n].
+        clusters: Number of each question's source, [n].
+    """
+    total, count = float(weights.sum()), np.unique(clusters).size
+    if count < 2 or total <= 0.0:
+        return 1.0
+    share = float(weights @ right) / total
+    away = np.bincount(clusters, weights * (right - share))
+    alone = total * share * (1.0 - share)
+    found = float(away @ away) * count / (count - 1)
+    return max(1.0, found / alone) if alone > 0.0 else 1.0
 
 
 def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:

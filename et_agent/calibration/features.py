@@ -18,12 +18,13 @@ from et_agent.errors import CalibrationError
 from et_agent.renaming import warn_of_old_name
 from et_agent.uncertainty.effective_sample_size import effective_sample_size
 from et_agent.uncertainty.estimators import ESTIMATORS
-from et_agent.uncertainty.leaf_table import LeafTable
+from et_agent.uncertainty.leaf_table import FORKS, LeafTable
 from et_agent.uncertainty.leaves import check_leaves
 from et_agent.validation import shown
 
 __all__ = [
     "FEATURES",
+    "NOT_TEXT",
     "Column",
     "Feature",
     "FeatureValues",
@@ -38,6 +39,11 @@ __all__ = [
 
 _FORMS: Final = ("json", "tool_call")
 _LEAST_SHARE: Final = 1e-9
+_DISTINCT: Final = FORKS.index("distinct")
+NOT_TEXT: Final = "kind_not_text"
+"""Column that parts what is worked out or chosen from short texts, which are recalled."""
+_NOT_TEXT_OF: Final[Mapping[str, float]] = {"text": 0.0, "number": 1.0, "choice": 1.0}
+"""Its value of the kinds that the general map was fitted to; that of others is not known, 0.5."""
 _OLD_NAMES: Final = {"words": "answer_logprob"}
 """What an earlier et-agent called features; its results and calibrators are read silently."""
 
@@ -99,16 +105,35 @@ def _answer_logprob(leaves: LeafTable) -> float:
     return math.nan if top is None else float(leaves.answer_logprobs[top])
 
 
+def _is_read(leaves: LeafTable) -> bool:
+    """Whether the answers' own first tokens were read, and nothing was sampled (`decoding.direct`).
+
+    The probability of such a path is its weight, so that it says nothing beside the share.
+    """
+    return bool(
+        len(leaves) > 1 and (leaves.tokens == 1).all() and (leaves.fork[1:] == _DISTINCT).all()
+    )
+
+
 def _votes(leaves: LeafTable) -> float:
-    """More for an answer with a larger share, or one that more paths could have contradicted."""
+    """More for an answer with a larger share, or one that more paths could have contradicted.
+
+    Of answers that were read, each reading is a path: the options in one order.
+    """
+    if _is_read(leaves):
+        return math.log1p(_top_share(leaves) * len(leaves) / leaves.classes)
     return math.log1p(_top_share(leaves) * effective_sample_size(leaves.checked))
 
 
 def _mass(leaves: LeafTable) -> float:
+    if _is_read(leaves):
+        return math.nan
     return math.log(max(_top_share(leaves), _LEAST_SHARE)) + _answer_logprob(leaves)
 
 
 def _token_probability(leaves: LeafTable) -> float:
+    if _is_read(leaves):
+        return math.nan
     per_token = leaves.log_prob / np.maximum(leaves.tokens, 1)
     # numpy's minimum keeps NaN, where Python's would read it as certain.
     return math.exp(float(np.minimum(0.0, leaves.weight @ per_token)))
@@ -182,9 +207,9 @@ answer kind."""
 
 @functools.cache
 def feature_columns() -> tuple[str, ...]:
-    """Names of the columns of `feature_row`: `FEATURES`, then one 0/1 column per kind."""
+    """Names of the columns of `feature_row`: `FEATURES`, one 0/1 column per kind, `NOT_TEXT`."""
     kinds = (kind for kind in AnswerKind if kind is not AnswerKind.AUTO)
-    return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds))
+    return (*FEATURES, *(f"kind_{kind.value}" for kind in kinds), NOT_TEXT)
 
 
 def current_feature(name: str) -> str:
@@ -264,13 +289,14 @@ def feature_row(features: Mapping[str, float | None], kind: str) -> Doubles:
     Raises:
         CalibrationError: The kind is unknown.
     """
-    kinds = feature_columns()[len(FEATURES) :]
+    kinds = feature_columns()[len(FEATURES) : -1]
     if f"kind_{kind}" not in kinds and kind not in _FORMS:
         raise CalibrationError(f"there is no answer kind {shown(kind)}")
     known = FeatureValues(features)
     # Results of an earlier et-agent have fewer.
     values = [math.nan if (one := known.get(name)) is None else float(one) for name in FEATURES]
-    return np.array([*values, *(float(name == f"kind_{kind}") for name in kinds)])
+    own = (float(name == f"kind_{kind}") for name in kinds)
+    return np.array([*values, *own, _NOT_TEXT_OF.get(kind, 0.5)])
 
 
 Column = Annotated[str, AfterValidator(current_feature)]

@@ -151,9 +151,13 @@ def _logistic(
 
 
 def _pooled(training: Training) -> Pooled:
-    """The general map, moved by the labels; the trees of one question together count once."""
+    """The general map, moved by the labels; the trees of one question together count once.
+
+    The kind of an answer is known whatever features are asked for.
+    """
     right, weights = training.labels.astype(np.float64), row_weights(training.groups)
-    return training.start.only((*training.features, *training.beside)).after(
+    kinds = feature_columns()[len(FEATURES) :]
+    return training.start.only((*training.features, *training.beside, *kinds)).after(
         training.rows, right, weights
     )
 

@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import Field
 
 from et_agent.arrays import Doubles
-from et_agent.calibration.evidence import Limit, limits_of
-from et_agent.calibration.features import Column, feature_columns
+from et_agent.calibration.evidence import LEVELS, Limit, design_effect, limits_of
+from et_agent.calibration.features import NOT_TEXT, Column, feature_columns
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.pooled import Gaussian, Pooled, updated
 from et_agent.calibration.shipped_file import ShippedFile
@@ -40,6 +40,7 @@ __all__ = [
 
 _SCHEMA: Final = 1
 _ROUNDS: Final = 60
+_LEAST_GROUPS: Final = 2
 _MOST_PARAMETERS: Final = 10**15
 _REFERENCE: Final = 5e8
 """Parameters of the model whose intercept is the prior's own."""
@@ -64,9 +65,11 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "mass": Expected(0.5, -1.5),
     "token_probability": Expected(2.5, 0.6),
     "answerable": Expected(0.3, 0.25),
+    NOT_TEXT: Expected(1.0, 0.0),
 }
 """Features of the general map. The share is the first guess at the probability, so its log-odds
-weigh 1; the others are weak guesses that every group corrects."""
+weigh 1; the others are weak guesses that every group corrects. Short texts are recalled, and right
+less often than their votes say; of other kinds an answer is worked out, or chosen from a few."""
 EXPECTED_OF_PASSAGES: Final[Mapping[str, Expected]] = {
     "share": Expected(0.5, 1.0),
     "token_probability": Expected(1.0, 0.8),
@@ -79,7 +82,8 @@ EXPECTED_OF_PASSAGES: Final[Mapping[str, Expected]] = {
 _SIZE: Final = 0.5
 """Expected growth of the intercept per factor e of parameters, a weak guess: the log-odds of Qwen2.5's
 accuracy on GSM8K grow by about 0.9 (arXiv 2412.15115), and votes show about half of that."""
-_SPREAD_OF_MEANS: Final = (1.0, 0.5)
+_SPREAD_OF_LEVEL: Final = 1.0
+"""Standard deviation of what is expected of the mean intercept."""
 _SPREAD: Final = (1.0, 0.6)
 """Standard deviations among groups that are expected, of the intercept and of the others."""
 _STRENGTH: Final = 4.0
@@ -88,6 +92,7 @@ _OUTSIDE: Final = {
     "votes": (0.0, math.log(65.0)),
     "token_probability": (0.0, 1.0),
     "answerable": (-2.0, 2.0),
+    NOT_TEXT: (0.0, 1.0),
 }
 """Ranges of features that are bounded, by themselves or here; those of the others are the fitted
 ones."""
@@ -135,8 +140,11 @@ class Prior(ShippedFile):
     file_name: ClassVar[str] = "prior.json"
     expected: ClassVar[Mapping[str, Expected]] = EXPECTED
     """Its features, and what is expected of them before any question is seen."""
+    doubt: ClassVar[float] = 0.3
+    """Standard deviation of what is expected of a weight's mean, in z."""
     wary: ClassVar[bool] = False
-    """Whether the fitted questions allow the lower end of what they show only (`Limit.wary`)."""
+    """Whether the fitted questions allow only the lower end of what they show (`Limit.wary`), of a
+    source that was not fitted."""
 
     schema_version: int = _SCHEMA
     """Version of this format."""
@@ -202,6 +210,7 @@ class PassagePrior(Prior):
 
     file_name: ClassVar[str] = "passages.json"
     expected: ClassVar[Mapping[str, Expected]] = EXPECTED_OF_PASSAGES
+    doubt: ClassVar[float] = 0.5
     # Questions that no passage answers are alike within an article, since one person wrote them, and
     # unlike those of the next; so were those of the judged articles (docs/confidence.md).
     wary: ClassVar[bool] = True
@@ -226,8 +235,14 @@ def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
     Raises:
         CalibrationError: There are fewer than two groups.
     """
-    if len(groups) < 2:
+    if len(groups) < _LEAST_GROUPS:
         raise CalibrationError("a prior needs at least two groups of questions")
+    prior = _fitted(groups, kind)
+    return prior.model_copy(update={"limits": _limits(groups, prior)})
+
+
+def _fitted(groups: Sequence[Group], kind: type[Prior]) -> Prior:
+    """The prior without its limits."""
     expected = kind.expected
     names = tuple(expected)
     centres = np.array([expected[name].centre for name in names])
@@ -242,9 +257,9 @@ def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
         found = np.clip(group.rows[:, columns], low, high) - centres
         size = math.log(group.parameters / _REFERENCE)
         inputs.append((np.where(np.isnan(found), 0.0, found), size))
-    weights = _expectation_maximisation(groups, inputs, expected)
+    weights = _expectation_maximisation(groups, inputs, kind)
     sizes = [math.log(group.parameters) for group in groups]
-    prior = kind(
+    return kind(
         features=names,
         centres=tuple(centres.tolist()),
         low=tuple(low.tolist()),
@@ -254,16 +269,38 @@ def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
         limits=(),
         groups=tuple(_used(group) for group in groups),
     )
-    predicted = [prior.map_for(group.parameters).predict(group.rows) for group in groups]
-    limits = limits_of(
-        np.concatenate(predicted),
-        np.concatenate([group.right for group in groups]),
-        np.concatenate(
-            [part * group.weights for part, group in zip(_parts(groups), groups, strict=True)]
-        ),
-        wary=kind.wary,
+
+
+def _limits(groups: Sequence[Group], prior: Prior) -> tuple[Limit, ...]:
+    """What the questions of all groups allow; for a wary kind, of data that it was not fitted on.
+
+    Each set of data is then judged by a prior without it, and a question counts as what it is worth
+    beside others of its set: so the lower end allows for sets that are harder than these.
+    """
+    kind, wary = type(prior), prior.wary
+    held = _held_out(groups, kind) if wary else None
+    predicted = held or [prior.map_for(one.parameters).predict(one.rows) for one in groups]
+    found = np.concatenate(predicted)
+    right = np.concatenate([group.right for group in groups])
+    weights = np.concatenate(
+        [part * group.weights for part, group in zip(_parts(groups), groups, strict=True)]
     )
-    return prior.model_copy(update={"limits": limits})
+    if wary:
+        cluster = np.repeat(np.arange(len(groups)), [group.right.size for group in groups])
+        sure = found >= LEVELS[0]
+        weights = weights / design_effect(right[sure], weights[sure], cluster[sure])
+    return limits_of(found, right, weights, wary=wary)
+
+
+def _held_out(groups: Sequence[Group], kind: type[Prior]) -> list[Doubles] | None:
+    """P(correct) of each group by a prior without its data; None where nothing would be left."""
+    priors: dict[str, Prior] = {}
+    for data in {group.data for group in groups}:
+        rest = [group for group in groups if group.data != data]
+        if len(rest) < _LEAST_GROUPS:
+            return None
+        priors[data] = _fitted(rest, kind)
+    return [priors[one.data].map_for(one.parameters).predict(one.rows) for one in groups]
 
 
 def _parts(groups: Sequence[Group]) -> list[float]:
@@ -285,14 +322,14 @@ def _used(group: Group) -> GroupUsed:
 def _expectation_maximisation(
     groups: Sequence[Group],
     inputs: Sequence[tuple[Doubles, float]],
-    expected: Mapping[str, Expected],
+    kind: type[Prior],
 ) -> Gaussian:
     """Distribution of (b, z, growth with size) for a new group."""
-    count = len(expected)
-    weights = [math.log(math.expm1(one.weight)) for one in expected.values()]
+    count = len(kind.expected)
+    weights = [math.log(math.expm1(one.weight)) for one in kind.expected.values()]
     # The last unknown, growth with size, is common to all groups.
     mean = np.array([0.0, *weights, _SIZE])
-    scatter = np.diag([_SPREAD_OF_MEANS[0] ** 2, *[_SPREAD_OF_MEANS[1] ** 2] * (count + 1)])
+    scatter = np.diag([_SPREAD_OF_LEVEL**2, *[kind.doubt**2] * (count + 1)])
     usual = np.diag([_SPREAD[0] ** 2, *[_SPREAD[1] ** 2] * count])
     first, spread = mean.copy(), usual.copy()
     prior_precision = np.linalg.inv(scatter)

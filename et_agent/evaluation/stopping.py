@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from et_agent.calibration import Calibrator, features_of
+from et_agent.calibration import Calibrator
 from et_agent.calibration.foresight import Foresight, Standing
 from et_agent.calibration.outlook import Outlook
 from et_agent.decoding import EntropyTree
@@ -100,7 +100,7 @@ def outlook_of(
         foresight=foresight,
         standing=standing,
         leaves=record.leaves,
-        features=features_of(record.leaves),
+        features=record.features,
         kind=record.kind,
         calibrator=calibrator,
     )

@@ -15,6 +15,7 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
+from et_agent.calibration.features import NOT_TEXT
 from et_agent.calibration.fitting import CANDIDATES, isotonic_with
 from et_agent.calibration.maps import Logistic, VennAbers
 from et_agent.decoding import EntropyTree, MultiChain
@@ -58,7 +59,7 @@ def test_the_choice_takes_the_second_feature_when_it_helps_and_not_when_it_does_
     assert fitted.method_ == "pooled"
     assert set(fitted.losses_) == set(CANDIDATES)
     told = Calibrator(features=["share", "log_prob"]).fit(rows, alone)
-    assert told.mapping_.read == ("share",)
+    assert told.mapping_.read == ("share", NOT_TEXT)
 
 
 def test_the_map_of_three_features_learns_from_support_and_answer_logprob() -> None:

@@ -9,6 +9,7 @@ from et_agent.calibration import feature_columns, feature_row, features_of
 from et_agent.calibration.evidence import (
     Domain,
     Limit,
+    design_effect,
     domain_of,
     limits_of,
     wilson,
@@ -77,6 +78,18 @@ def test_wary_limits_allow_the_lower_end_and_more_after_more_questions() -> None
     bounded = float(within_limits(few, sure)[0])
     one_more = tuple(limit.with_one(bounded, right=True) for limit in few)
     assert within_limits(one_more, sure)[0] == pytest.approx(wilson(28 / 31, 31)[0])
+
+
+def test_questions_of_one_source_that_go_wrong_together_count_as_fewer() -> None:
+    """Two of four sources all right, two all wrong: four questions' worth, less one for the mean."""
+    clusters, ones = np.repeat(np.arange(4), 10), np.ones(40)
+    alike = np.repeat([1.0, 0.0], 20)
+    assert design_effect(alike, ones, clusters) == pytest.approx(10 * 4 / 3)
+    assert design_effect(alike, ones / 2, clusters) == pytest.approx(5 * 4 / 3)
+    even = np.tile([1.0, 0.0], 20)
+    assert design_effect(even, ones, clusters) == 1.0, "no better than independent ones"
+    assert design_effect(alike, ones, np.zeros(40, np.int64)) == 1.0, "one source tells nothing"
+    assert design_effect(ones, ones, clusters) == design_effect(ones, 0 * ones, clusters) == 1.0
 
 
 @given(st.integers(1, 24), st.data())

@@ -13,6 +13,7 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
+from et_agent.calibration.evidence import Limit
 from et_agent.calibration.finding import known_calibrators
 from et_agent.calibration.prior import EXPECTED, Group, PassagePrior, Prior, fit_prior
 from et_agent.errors import CalibrationError
@@ -113,6 +114,18 @@ def test_answers_out_of_passages_are_less_sure_before_labels_of_ones_own() -> No
     assert max(value, 0.85) < own.predict_proba(best[:1])[0, 1] < 0.95
 
 
+def test_questions_of_sets_that_differ_in_level_are_worth_fewer() -> None:
+    """The lower end is that of a set which was not fitted, not of more questions of the same ones."""
+
+    def first_limit(levels: tuple[float, ...]) -> Limit:
+        groups = [group(level, 10**9, at) for at, level in enumerate(levels)]
+        return fit_prior(groups, PassagePrior).limits[0]
+
+    alike, unlike = first_limit((2.0, 2.0, 2.0, 2.0)), first_limit((1.0, 1.0, 4.0, 4.0))
+    assert unlike.questions < alike.questions / 4
+    assert unlike.most < alike.most
+
+
 SHIPPED = [one for _, one in known_calibrators()]
 
 
@@ -138,3 +151,24 @@ def test_no_shipped_map_is_surer_of_a_minority_or_less_sure_of_unanimity(
         assert found <= most + 1e-9
         if mixed.shares.max() < 0.5 - 1e-9:
             assert found <= 0.6
+
+
+@given(st.floats(0.3, 0.97), st.integers(1, 4))
+def test_a_letter_that_is_read_has_one_probability_and_counts_once(share: float, n: int) -> None:
+    """Not again as that of its token; each order of the options is a path."""
+    rest = (1.0 - share) / 3
+    weight = [one / n for _ in range(n) for one in (share, rest, rest, rest)]
+    letters, size = [0, 1, 2, 3] * n, 4 * n
+    read = table(letters, weight, tokens=[1] * size, fork=[-1] + [2] * (size - 1))
+    found = features_of(read)
+    assert found["mass"] is found["token_probability"] is None
+    assert found["votes"] == pytest.approx(np.log1p(share * n))
+    surer = features_of(table([0], tokens=[1]))
+    assert surer["mass"] is not None, "one path tells nothing of how it was decoded"
+
+
+def test_a_kind_that_was_not_fitted_is_between_those_that_were() -> None:
+    general, features = Calibrator.general(10**9), features_of(table([0, 0, 0, 1]))
+    text, json, number = (general.confidence(features, k).value for k in ("text", "json", "number"))
+    assert text + 0.01 < json < number - 0.01
+    assert general.confidence(features, "tool_call").value == json

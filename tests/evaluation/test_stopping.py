@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from et_agent.calibration import Calibrator
-from et_agent.calibration.foresight import Foresight
+from et_agent.calibration.foresight import Foresight, Standing
 from et_agent.decoding import EntropyTree, Run
 from et_agent.errors import SettingsError
 from et_agent.evaluation.gating import run_confidences
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.stopping import answer_rule, gate_rule, stopped_early
+from et_agent.evaluation.stopping import answer_rule, gate_rule, outlook_of, stopped_early
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
 from tests.decoding.play import play, uneven
@@ -133,6 +134,15 @@ def test_without_risk_no_decision_of_a_gate_is_another_one(
     assert (now >= threshold) == (then >= threshold)
     if now >= threshold:
         assert leading(found) == leading(whole)
+
+
+@pytest.mark.parametrize("answerable", [None, 0.05, 0.9])
+def test_a_gate_sees_all_of_a_stored_tree_that_its_confidence_rests_on(
+    answerable: float | None,
+) -> None:
+    whole, calibrator = replace(chains(0, 0, 1, 0), answerable=answerable), Calibrator.general()
+    seen = outlook_of(whole, Standing.of(whole.leaves, 4), Foresight.shipped(), calibrator)
+    assert seen.now == pytest.approx(run_confidences([whole], calibrator)[0])
 
 
 def test_a_rule_has_to_be_given_for_a_risk() -> None:
