@@ -39,7 +39,7 @@ def test_options(question: str) -> None:
         "Ist es (a) Rome oder (b) Paris?",
         "Capital of France: A) Rome B) Paris",
         "What is bigger? A. Rome B. Paris",
-        "哪个更大？A、Rome B、Paris",
+        "哪个更大\uff1fA、Rome B、Paris",
     ],
 )
 def test_two_options_in_a_row(question: str) -> None:
