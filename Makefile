@@ -66,7 +66,7 @@ materials: setup ## write docs/licences.md and docs/sbom.cdx.json from the lock
 
 # Strict: a package that the database does not know is a failure too, not a package without faults.
 audit: setup ## ask PyPI for known faults of what is locked (network)
-	"$(BIN)/pip-audit" --strict --require-hashes --disable-pip -r requirements.lock $(value ARGS)
+	PATH="$(BIN):$$PATH" uv tool run pip-audit@2.10.1 --strict --require-hashes --disable-pip -r requirements.lock $(value ARGS)
 
 setup: ## make or mend the virtual environment, development tools included
 	$(call bootstrap,dev)
