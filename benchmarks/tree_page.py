@@ -19,7 +19,7 @@ from et_agent.results import AskResult
 RESULTS: Final = Path(__file__).parent / "results"
 DOCS: Final = Path(__file__).parent.parent / "docs"
 QUESTIONS: Final = {
-    "tree_page": "How many legs have 3 cats and 2 birds?",
+    "tree_page": "How many bones does a horse have?",
     "tree_sure": "A box holds 12 eggs. How many eggs are in 3 boxes?",
 }
 TREES: Final = {"unsure": "tree_page", "sure": "tree_sure"}

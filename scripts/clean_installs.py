@@ -31,7 +31,15 @@ SECONDS = 900
 RESULTS = ROOT / "benchmarks" / "results" / "installs.json"
 ASK = ("ask", "--model", MODEL, "--leaves", "2", "--max-tokens", "24")
 OPTIONAL = ("typer", "rich", "matplotlib", "huggingface_hub", "langchain", "langgraph", "mcp")
-MORE_OPTIONAL = ("opentelemetry", "ray", "pandas", "pyarrow", "et_agent_server", "starlette", "uvicorn")
+MORE_OPTIONAL = (
+    "opentelemetry",
+    "ray",
+    "pandas",
+    "pyarrow",
+    "et_agent_server",
+    "starlette",
+    "uvicorn",
+)
 IMPORTS = """
 import importlib, pkgutil, sys
 for package in {packages}:

@@ -24,7 +24,7 @@ def is_sure(result: "AskResult") -> bool:
 def not_sure(result: "AskResult") -> str:
     """In words, what the model is not sure of: the leading guess with its share."""
     if result.kind == "long":
-        return f"{_DOUBT}: its claims are true with {result.confidence:.0%} on average"
+        return f"{_DOUBT}: {result.confidence:.0%} of its claims are true, by their mean confidence"
     return f"{_DOUBT}: {result.share:.0%} of the weight says"
 
 

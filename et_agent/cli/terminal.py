@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _JOINERS: Final = "\u200c\u200d"  # they hold emoji and scripts together and move nothing
+_CLEAR_LINE: Final = "\r\x1b[2K"
 _BLOCKS: Final = " ▏▎▍▌▋▊▉"
 _CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -123,8 +124,9 @@ def write_line(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line for people to standard error."""
-    sys.stderr.write(visible(text, keep="\n") + "\n")
+    """Write a line for people to standard error, in place of a spinner that turns there."""
+    start = _CLEAR_LINE if sys.stderr.isatty() else ""
+    sys.stderr.write(start + visible(text, keep="\n") + "\n")
     sys.stderr.flush()
 
 

@@ -145,7 +145,7 @@ def test_doubtful_claims_are_marked(
     assert reply_line(judged) == "Rollo led them. He was a Dane. [?]  [55%]"
     unsure = judged.model_copy(update={"confidence": 0.3})
     assert reply_line(unsure).startswith(
-        "(not sure: its claims are true with 30% on average) Rollo"
+        "(not sure: 30% of its claims are true, by their mean confidence) Rollo"
     )
 
 

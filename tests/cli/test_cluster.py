@@ -16,7 +16,7 @@ def test_without_the_package_it_is_said_how_to_get_it(
     monkeypatch.setattr(cluster, "find_spec", lambda _name: None)
     shown = run(*command, "--engine", "ray")
     assert shown.code == 2
-    assert "et-agent-ray" in shown.err
+    assert "integrations/ray" in shown.err
     assert "integrations/ray" in shown.err
 
 

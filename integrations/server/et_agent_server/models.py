@@ -107,6 +107,10 @@ class ServedModels:
         clarifier = Clarifier(model) if isinstance(model, LanguageModel) else None
         return Gate(settings.policy, clarifier=clarifier, log=self.log)
 
+    def chosen(self, name: str | None) -> str:
+        """The name itself, or that of the first model."""
+        return self.names()[0] if name is None else name
+
     def find(self, name: str) -> tuple[ServedModel, bool]:
         """The model of a name, and whether its gate was named too.
 

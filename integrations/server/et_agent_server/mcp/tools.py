@@ -60,7 +60,7 @@ async def _ask(
 ) -> AskOutput:
     question, options = _with_choices(given.question, given.choices)
     body = AskRequest(
-        model=given.model or shared.models.all()[0].name,
+        model=given.model,
         question=question,
         kind=_kind(given.kind, options),
         context=given.context,
@@ -102,7 +102,7 @@ async def _score(
 ) -> ScoreOutput:
     question, options = _with_choices(given.question, given.choices)
     body = ScoreRequest(
-        model=given.model or shared.models.all()[0].name,
+        model=given.model,
         question=question,
         answer=given.answer,
         kind=_kind(given.kind, options),

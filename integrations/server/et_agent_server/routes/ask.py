@@ -46,8 +46,8 @@ class AskRequest(AgentOptions):
         on_doubt="abstain",
     )
 
-    model: str
-    """A served model, `NAME` or `NAME:gated`."""
+    model: str | None = None
+    """A served model, `NAME` or `NAME:gated`; the first one if left out."""
     question: str | None = None
     """The question; this or `messages`."""
     messages: list[Message] | None = Field(default=None, min_length=1)
@@ -128,7 +128,8 @@ def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -
     Raises:
         ApiError: A field cannot be used.
     """
-    served, gated = models.find(body.model)
+    name = models.chosen(body.model)
+    served, gated = models.find(name)
     kind = checked_kind(body.kind, "kind")
     question, asked = question_of(body.question, body.messages)
     tools = tools_of(body.tools)
@@ -167,7 +168,7 @@ def ask_call(body: AskRequest, models: ServedModels, settings: ServerSettings) -
     return Call(
         id=f"ask-{secrets.token_hex(12)}",
         served=served,
-        name=body.model,
+        name=name,
         question=question,
         options=options,
         asked=asked,

@@ -34,8 +34,8 @@ class ScoreRequest(Asked):
         answer="Canberra",
     )
 
-    model: str
-    """A served model."""
+    model: str | None = None
+    """A served model; the first one if left out."""
     question: str | None = None
     """The question; this or `messages`."""
     messages: list[Message] | None = Field(default=None, min_length=1)
@@ -75,7 +75,8 @@ async def scored(
     Raises:
         ApiError: It cannot be had, or not in time.
     """
-    served, _ = shared.models.find(body.model)
+    name = shared.models.chosen(body.model)
+    served, _ = shared.models.find(name)
     question, asked = question_of(body.question, body.messages)
     decoder = decoder_of(
         served,
@@ -87,7 +88,7 @@ async def scored(
     kind, context = checked_kind(body.kind, "kind"), checked_context(body.context, "context")
     seed = seed_of(body.seed)
     with Running(await shared.admission.enter()) as running:
-        seen.model, seen.waited = body.model, running.place.waited
+        seen.model, seen.waited = name, running.place.waited
         try:
             options = AskOptions(
                 decoder=None if body.samples is not None else decoder,

@@ -100,7 +100,7 @@ def test_the_command_tells_how_to_install_the_package(
 
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     assert main.main(["serve"]) == 2
-    assert "pip install 'et-agent-server'" in capsys.readouterr().err
+    assert "integrations/server'" in capsys.readouterr().err
 
 
 def test_the_composition_is_one_that_the_command_takes(

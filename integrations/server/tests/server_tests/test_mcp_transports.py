@@ -264,7 +264,7 @@ def test_the_command_tells_how_to_install_the_extra(
 
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     assert main.main(["mcp"]) == 2
-    assert "et-agent-server[mcp]" in capsys.readouterr().err
+    assert "integrations/server[mcp]'" in capsys.readouterr().err
 
 
 @pytest.mark.model

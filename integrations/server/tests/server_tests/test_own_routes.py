@@ -27,6 +27,13 @@ def test_a_question_has_its_result(server: Served) -> None:
     assert "boxed" in read.instruction
 
 
+def test_without_a_name_the_first_model_is_asked(server: Served) -> None:
+    asked = server.client.post("/v1/ask", json={"question": QUESTION})
+    assert asked.json()["result"]["answer"] == "4"
+    scored = server.client.post("/v1/score", json={"question": QUESTION, "answer": "4"})
+    assert scored.status_code == 200
+
+
 def test_a_question_may_pass_a_gate(server: Served) -> None:
     found = post(server, "ask", messages=MESSAGES, answer_at=0.9, on_doubt="abstain").json()
     assert found["result"]["decision"]["action"] == "abstain"
