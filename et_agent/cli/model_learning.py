@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -37,9 +37,13 @@ from et_agent.cli.thinking import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
     from et_agent.answers import AnswerKind
+    from et_agent.calibration import Calibrator
+    from et_agent.calibration.calibrator_file import DataUsed
     from et_agent.evaluation.bootstrap import Interval
     from et_agent.evaluation.learning import LearningProgress, ModelLearning
     from et_agent.evaluation.learning_sets import LearningSet
@@ -167,7 +171,7 @@ def learn_model(
         say_what_is_left_out()
         learnt = [_report(learning, kind) for kind in learning.tracks]
     write_line(_ENDS[ended])
-    return INTERRUPTED if ended == "interrupted" else 0 if all(learnt) else 1
+    return INTERRUPTED if ended == "interrupted" else 0 if any(learnt) else 1
 
 
 _ENDS: Final = {
@@ -211,9 +215,16 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     with changing_own():
         calibrator = learning.calibrator(kind)
         if calibrator is not None:
-            path = calibrator.save(own_file(calibrator))
+            path = own_file(calibrator)
+            replaced = _replaced(path, calibrator)
+            path = calibrator.save(path)
     if calibrator is None:
-        write_line(f"{kind}: nothing is learnt, since none of {track.done} questions has an answer")
+        why = (
+            f"none of {track.done} questions has an answer"
+            if track.done
+            else "there was no time for it"
+        )
+        write_line(f"{kind}: nothing is learnt, since {why}")
         return False
     names = [one_line(one.name) for one in calibrator.data if one.name != LEARNT]
     data = " and ".join(names)
@@ -231,7 +242,24 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     print_reliability(calibrator.reliability_)
     write_line(f"  {_sentence(learning, kind)}")
     write_line(f"  saved: {visible(str(path))}")
+    for one in replaced:
+        write_line(
+            f"  in place of what {one.questions} questions of {one_line(one.name)} had taught: to "
+            "learn from both, give both with --data"
+        )
     return True
+
+
+def _replaced(path: "Path", calibrator: "Calibrator") -> "list[DataUsed]":
+    """What a calibrator in the same place was fitted on, and this one is not."""
+    from et_agent.calibration import Calibrator
+    from et_agent.calibration.calibrator_file import LEARNT
+    from et_agent.errors import CalibrationError
+
+    kept = {LEARNT, *(one.name for one in calibrator.data)}
+    with suppress(CalibrationError):
+        return [one for one in Calibrator.load(path).data if one.name not in kept]
+    return []
 
 
 def _sentence(learning: "ModelLearning", kind: "AnswerKind") -> str:

@@ -106,6 +106,21 @@ def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> 
     assert Calibrator.load(path).labels >= 50
 
 
+def test_what_another_file_had_taught_is_named(
+    install: Install, learn: Learn, data: str, tmp_path: Path
+) -> None:
+    install(half_known)
+    learn("--data", data, "--interval", "0.4")
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"question": "What is 8 + 8?", "answer": 16}\n', "utf-8")
+    install(half_known)
+    shown = learn("--data", str(other))
+    found = re.search(r"in place of what (\d+) questions of (.*) had taught", shown.out)
+    assert found is not None, shown.out
+    assert int(found[1]) >= 50
+    assert Path(data).name.partition(".")[0] in found[2]
+
+
 def test_without_network_the_samples_teach_each_kind(
     install: Install, learn: Learn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
