@@ -1,4 +1,4 @@
-"""`et-agent label`: a person labels the results in a file, one key each."""
+"""`et-agent label`: a person labels the results in a file, a letter each."""
 
 import json
 from collections.abc import Callable
