@@ -38,7 +38,7 @@ from et_agent.calibration.prior import EXPECTED, Group, Prior, fit_prior
 from et_agent.calibration.rows import MIN_QUESTIONS
 from et_agent.errors import CalibrationError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
-from et_agent.evaluation.metrics import brier, ece
+from et_agent.evaluation.metrics import brier, ece, equal_mass_bins
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.report import shown, table
 from et_agent.storage import write_atomically
@@ -174,16 +174,15 @@ def _ece(predicted: Doubles, right: Doubles) -> float:
 
 
 def debiased_ece(predicted: Doubles, right: Doubles) -> float:
-    """ECE of ten bins without what so few questions show by chance, on average; may be below 0.
+    """ECE, of the same bins, without what so few questions show by chance; may be below 0.
 
     A bin's accuracy scatters, so that its distance from the confidence is too large on average. By how
     much is estimated from a normal distribution around what was seen (Kumar, Liang & Ma 2019,
     arXiv 1909.10155).
     """
-    total, bins = 0.0, np.minimum((predicted * 10).astype(int), 9)
-    for one in np.unique(bins):
-        chosen = bins == one
-        count, share = int(chosen.sum()), float(right[chosen].mean())
+    total = 0.0
+    for chosen in equal_mass_bins(predicted, 10):
+        count, share = chosen.size, float(right[chosen].mean())
         away = abs(float(predicted[chosen].mean()) - share)
         spread = math.sqrt(share * (1.0 - share) / count)
         # The mean of a folded normal distribution.

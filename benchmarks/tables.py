@@ -328,7 +328,7 @@ def page_table(
     ]
     lines = [*PAGE_TEXT.splitlines(), "", *table(header, rows), ""]
     if is_partial(sets):
-        lines += ["The runs are under way: these are first figures, with wide intervals.", ""]
+        lines += ["Some sets have few questions so far, and wide intervals.", ""]
     return [*lines, PAGE_PICTURE]
 
 

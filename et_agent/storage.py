@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _SEAL: Final = "digest"
+_SYSTEM: Final = ("/dev/", "/proc/")
 _AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 _MOST_LZMA: Final = 1 << 29
 """Bytes that xz may take to read; what we write needs an eighth."""
@@ -119,7 +120,7 @@ def write_atomically(
 def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, private: bool) -> None:
     if _is_special(path):
         # To replace a device would take it from the whole system. A pipe that nobody reads is an error.
-        with os.fdopen(os.open(path, os.O_WRONLY | _AT_ONCE), "wb") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | _AT_ONCE), "wb") as file:
             _wait_from_now_on(file)
             file.writelines(pieces)
         return
@@ -139,8 +140,13 @@ def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, priva
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something is there that is neither a file nor a folder: a device, a pipe or a socket."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Whether something is there that is no file of its own: a device, a pipe, a socket.
+
+    `/dev/stdout` is a link, to a regular file too, and is not replaced either.
+    """
+    if not path.exists() or path.is_dir():
+        return False
+    return not path.is_file() or str(path.absolute()).startswith(_SYSTEM)
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +201,7 @@ def read_given(path: str | os.PathLike[str], *, most: int = 1 << 29) -> bytes:
         most: Largest size, bytes.
 
     Raises:
-        OSError: It cannot be read, is larger, or nobody writes to the pipe.
+        OSError: It cannot be read, is larger, or nobody wrote to the pipe.
     """
     try:
         file = open_at_once(user_path(path))
@@ -205,6 +211,8 @@ def read_given(path: str | os.PathLike[str], *, most: int = 1 << 29) -> bytes:
         # A pipe that somebody writes to is waited for, as in `--schema <(make_schema)`.
         _wait_from_now_on(file)
         content = file.read(most + 1)
+        if not content and stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            raise OSError("nothing was written to this pipe")
     if len(content) > most:
         raise OSError(f"it is larger than {most:,} bytes")
     return content

@@ -82,7 +82,8 @@ def test_a_pipe_is_read_and_what_has_no_end_is_not(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="larger than 1,000 bytes"):
         read_given("/dev/zero", most=1000)
     os.mkfifo(tmp_path / "pipe")
-    assert read_given(tmp_path / "pipe") == b"", "nobody writes"
+    with pytest.raises(OSError, match="nothing was written"):
+        read_given(tmp_path / "pipe")
     read, write = os.pipe()
 
     def slowly() -> None:
@@ -94,6 +95,14 @@ def test_a_pipe_is_read_and_what_has_no_end_is_not(tmp_path: Path) -> None:
     threading.Thread(target=slowly).start()
     assert read_given(f"/dev/fd/{read}") == b"part " * 3
     os.close(read)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no links to what is open")
+def test_what_a_link_of_the_system_leads_to_is_written_to(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as file:
+        write_atomically(Path(f"/dev/fd/{file.fileno()}"), "text")
+    assert (tmp_path / "out").read_text() == "text"
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "x" * 5000, "folder"])

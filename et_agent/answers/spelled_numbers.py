@@ -5,8 +5,6 @@ characters by the numbers that Unicode gives them. For Korean, Arabic, Hindi and
 is kept, free and right was found: their words up to a hundred stand here, the larger ones in babel.
 """
 
-# Unicode look-alikes are what models write.
-
 import functools
 import re
 import unicodedata

@@ -4,7 +4,6 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -74,7 +73,7 @@ class PageFiles:
     def __post_init__(self) -> None:
         given = [(ending, file) for ending, file in self._given() if file is not None]
         for ending, file in given:
-            path = _path(file)
+            path = user_path(file)
             if path.is_dir() or not path.parent.is_dir():
                 what = "is a folder" if path.is_dir() else f"has no folder {path.parent}"
                 raise SettingsError(
@@ -82,7 +81,7 @@ class PageFiles:
                 )
             if ending != "html" and path.suffix.lower() != f".{ending}":
                 raise SettingsError(f"--{ending} {file}: let the name end in .{ending}")
-        if len({_path(file).resolve() for _, file in given}) < len(given):
+        if len({user_path(file).resolve() for _, file in given}) < len(given):
             raise SettingsError("two of --html, --svg and --png name the same file: name two files")
         if (self.svg or self.png) and find_spec("matplotlib") is None:
             raise SettingsError(f"pictures need matplotlib: {install_hint('eval')}")
@@ -115,7 +114,7 @@ class PageFiles:
         for ending, file in self._given():
             if file is None:
                 continue
-            path = _path(file)
+            path = user_path(file)
             if number:
                 path = path.with_name(f"{path.stem}-{number}{path.suffix}")
             try:
@@ -127,10 +126,6 @@ class PageFiles:
                 reason = error.strerror or errno.errorcode.get(error.errno or 0, str(error))
                 raise SettingsError(f"cannot write {path}: {reason}") from error
             say(f"wrote {path}")
-
-
-def _path(file: str) -> Path:
-    return user_path(file)
 
 
 def decision_about(

@@ -77,8 +77,7 @@ class Spending:
 
     def watch(self, request: Request) -> None:
         """Stop a run at the limit of tokens; called after each of its steps."""
-        left = self._limits.tokens
-        if left is not None and self.tokens + _generated(request) >= left:
+        if self._limits.reached(self.tokens + _generated(request), 0.0):
             request.cancel()
 
     def wait(self, request: Request | PendingAnswer, result: Callable[[float | None], T]) -> T:

@@ -214,8 +214,9 @@ class _Turn:
 def parted_by_tags(text: str) -> tuple[str, str] | None:
     """Thought and answer of a reply whose model's template is not known, by the tags that many write.
 
-    A thought that has not ended leaves nothing for the answer. None for a text without such tags; one
-    that only speaks of them, in code or after its first words, has none.
+    A thought that has not ended leaves nothing for the answer. None for a text without such tags, or
+    with them in code, or with an opening one after its first words. A closing one alone ends a thought
+    that the prompt began, wherever it stands: what is read as a thought by mistake is no wrong answer.
     """
     if (begun := _BEGINS_OPEN.match(text)) is not None:
         form = _tagged(begun[1])
