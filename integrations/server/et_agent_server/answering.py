@@ -114,16 +114,18 @@ async def judged(call: Call, running: Running, found: Answered) -> Answered:
     gating = call.gating
     if gating is None:
         return found
-    gate = call.served.gate
+    # What speaks to the model in passages or results of tools would speak to the larger one too.
+    steers = bool(found.result.steering) and gating.policy.steering == "refuse"
+    target = None if steers else gating.target
     decision = await asyncio.to_thread(
-        gate.resolve,
+        call.served.gate.resolve,
         found.result,
         policy=gating.policy,
-        hand_over=gating.hands_over or gating.target is not None,
+        hand_over=gating.hands_over or target is not None,
     )
-    if decision.action is not Action.ESCALATE or gating.target is None:
+    if decision.action is not Action.ESCALATE or target is None:
         return replace(found, decision=decision)
-    return await _escalated(call, running, found.result, decision, gating.target)
+    return await _escalated(call, running, found.result, decision, target)
 
 
 async def _escalated(

@@ -51,14 +51,17 @@ class ServedModel:
         Raises:
             EtAgentError: The model does not let one choose what the options say.
         """
-        ours, limit = self.thoughts, options.max_thinking_tokens
-        if ours is None or limit is not None:
+        ours = self.thoughts
+        if ours is None:
             return options
-        if options.thinking == "auto" and not options.template_options:
+        given = options.max_thinking_tokens is not None
+        silent = options.thinking == "auto" and not options.template_options
+        # Who limits thoughts wants some.
+        if silent and not (given and ours.thinking == "off"):
             options = replace(
                 options, thinking=ours.thinking, template_options=ours.template_options
             )
-        if ours.max_thinking_tokens is None or not self._thinks(options):
+        if given or ours.max_thinking_tokens is None or not self._thinks(options):
             return options
         return replace(options, max_thinking_tokens=ours.max_thinking_tokens)
 

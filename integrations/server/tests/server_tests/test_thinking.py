@@ -46,6 +46,8 @@ def thinker() -> Iterator[ScriptedModel]:
         ({"max_thinking_tokens": 1}, {}, CUT),
         ({"max_thinking_tokens": 1}, {"thinking": "on"}, CUT),
         ({"max_thinking_tokens": 1}, {"max_thinking_tokens": 50}, THINKS),
+        ({"thinking": "on"}, {"max_thinking_tokens": 1}, CUT),
+        (OFF, {"max_thinking_tokens": 50}, THINKS),
         ({"max_thinking_tokens": 1}, OFF, SILENT),
         ({"max_thinking_tokens": 1}, {"template_options": {"enable_thinking": False}}, SILENT),
     ],
