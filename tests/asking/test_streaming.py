@@ -347,7 +347,7 @@ def test_thoughts_are_shown_as_such_in_every_format(name: str) -> None:
     assert (end.thought, end.answer) == ("Try < 5 <thi. Wrong.", r"It </ is `a` \boxed{7}")
     kinds = [one.kind for one in events[:-1]]
     assert kinds == sorted(kinds, reverse=True)  # the thought comes first
-    assert len(kinds) > 20
+    assert len(kinds) > 10, "in many pieces; those that come while one is read are joined"
 
 
 @settings(max_examples=40, deadline=None)

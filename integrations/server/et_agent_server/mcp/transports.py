@@ -1,6 +1,7 @@
 """Where clients are met: on standard input and output, or at `/mcp` of an application."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -29,16 +30,23 @@ _MOST_SESSIONS: Final = 1000
 def protocol_output() -> Iterator[TextIO]:
     """Standard output for the protocol alone: whatever else is written there goes to standard error.
 
-    It holds for code in other languages too, so enter it before a model is loaded.
+    It holds for code in other languages too, so enter it before a model is loaded. Lines come there at
+    once, as it is with standard error: a signal may end the process.
     """
     sys.stdout.flush()
     private = os.dup(1)
     os.dup2(2, 1)
+    stdout = sys.stdout if isinstance(sys.stdout, io.TextIOWrapper) else None
+    waits = stdout is not None and not stdout.line_buffering
+    if stdout is not None and waits:
+        stdout.reconfigure(line_buffering=True)
     try:
         with open(private, "w", encoding="utf-8", closefd=False) as output:
             yield output
     finally:
         sys.stdout.flush()
+        if stdout is not None and waits:
+            stdout.reconfigure(line_buffering=False)
         os.dup2(private, 1)
         os.close(private)
 
