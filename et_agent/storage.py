@@ -41,8 +41,7 @@ __all__ = [
 _SEAL: Final = "digest"
 _SYSTEM: Final = ("/dev/", "/proc/")
 _AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0)  # Windows has none
-_MOST_LZMA: Final = 1 << 29
-"""Bytes that xz may take to read; what we write needs an eighth."""
+_MOST_LZMA: Final = 1 << 29  # bytes that xz may take; what we write needs an eighth
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -50,11 +49,9 @@ Migration = Callable[[sqlite3.Connection], None]
 def cache_dir() -> Path:
     """Return the directory for downloaded models.
 
-    It is `models` in et-agent's cache directory, or the directory that the environment variable
-    `ET_AGENT_CACHE` names. It need not exist yet.
+    It is `models` in et-agent's cache, or what `ET_AGENT_CACHE` names. It need not exist yet.
     """
-    override = os.environ.get("ET_AGENT_CACHE")
-    if override:
+    if override := os.environ.get("ET_AGENT_CACHE"):
         return user_path(override).absolute()
     return Path(platformdirs.user_cache_dir("et-agent", appauthor=False)) / "models"
 
@@ -70,8 +67,7 @@ def config_file() -> Path:
     It is `config.toml` in et-agent's configuration directory, or the file that the environment
     variable `ET_AGENT_CONFIG` names.
     """
-    override = os.environ.get("ET_AGENT_CONFIG")
-    if override:
+    if override := os.environ.get("ET_AGENT_CONFIG"):
         return user_path(override).absolute()
     return Path(platformdirs.user_config_dir("et-agent", appauthor=False)) / "config.toml"
 
@@ -105,10 +101,8 @@ def write_atomically(
         _write_atomically(path, pieces, private=private)
     except (OSError, ValueError) as failure:  # a path may hold a NUL or half a surrogate pair
         why = getattr(failure, "strerror", None) or failure
-        said = (
-            f"{path} cannot be written: {why}. Free some space, mend its permissions, or name "
-            "another place"
-        )
+        said = f"{path} cannot be written: {why}. "
+        said += "Free some space, mend its permissions, or name another place"
         told = said.encode("utf-8", "backslashreplace").decode()
         if error is not None:
             raise error(told) from failure
@@ -140,10 +134,7 @@ def _write_atomically(path: Path, pieces: Sequence[bytes | memoryview], *, priva
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something is there that is no file of its own: a device, a pipe, a socket.
-
-    `/dev/stdout` is a link, to a regular file too, and is not replaced either.
-    """
+    """Whether it is a device, a pipe, a socket, or a link to one or to a file, as /dev/stdout is."""
     if not path.exists() or path.is_dir():
         return False
     return not path.is_file() or str(path.absolute()).startswith(_SYSTEM)
