@@ -11,7 +11,6 @@ Folders of the user are not touched: the server's data go to a temporary one.
 import argparse
 import io
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from PIL import Image
 
+from benchmarks.pictures import in_few_colours, opened_browser
 from benchmarks.serving import served
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def hastened(seen: Sequence[tuple[float, bytes]], took: float) -> Iterator[Frame
 
 def write_film(frames: Sequence[Frame], path: Path) -> None:
     """Write it as an animated WebP without loss, in the colours of the last frame, which has all."""
-    palette = _small(frames[-1].picture).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3)
+    palette = in_few_colours(_small(frames[-1].picture), COLOURS)
     first, *others = (
         _small(frame.picture).quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
         for frame in frames
@@ -119,17 +119,15 @@ def _small(picture: bytes) -> Image.Image:
 
 def write_still(picture: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(picture)) as opened:
-        few = opened.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3)
-    few.save(path, optimize=True)
+        in_few_colours(opened, COLOURS).save(path, optimize=True)
 
 
 def draw(url: str) -> None:
     """Ask on the page and keep what it shows."""
     from playwright.sync_api import sync_playwright
 
-    browser = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser)
+        chromium = opened_browser(driver)
         width, height = SIZE
         page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme="light")
         page.goto(url)

@@ -7,11 +7,11 @@ of benchmarks/results/tree_sure.json. Writes docs/tree-*.png. `--decode` asks th
 """
 
 import argparse
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
+from benchmarks.pictures import opened_browser
 from et_agent.gate import Gate, GatePolicy
 from et_agent.pages import result_page
 from et_agent.results import AskResult
@@ -49,9 +49,8 @@ def draw() -> None:
     from playwright.sync_api import sync_playwright
 
     gate = Gate(GatePolicy(answer_at=0.8))
-    browser = shutil.which("chromium") or shutil.which("chromium-headless-shell")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser)
+        chromium = opened_browser(driver)
         for scheme in SCHEMES:
             page = chromium.new_page(color_scheme=scheme, bypass_csp=True)
             for name in QUESTIONS:

@@ -9,14 +9,14 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.weights.gguf_builder import Value, string_bytes, value_bytes
 
-__all__ = ["ARCHITECTURES", "tiny_model", "write_model"]
+__all__ = ["ARCHITECTURES", "TOOL", "tiny_model", "write_model"]
 
 _WIDTH, _HEADS, _GROUPS, _HEAD, _HIDDEN = 128, 4, 2, 32, 128
 _EXPERTS = 4
@@ -26,6 +26,19 @@ _CHAT: Final = (
 )
 _CONTROLS: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _ALIGNMENT: Final = 32
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}},
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""A tool so narrow that a model of random weights calls it in a few tokens."""
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

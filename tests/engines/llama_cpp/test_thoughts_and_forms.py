@@ -14,7 +14,7 @@ import pytest
 from et_agent import AskResult, MultiChain, ask
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from tests.llama_cpp_source import SKIPPED, chat_templates
-from tests.tiny_models import tiny_model
+from tests.tiny_models import TOOL, tiny_model
 
 TEMPLATES = chat_templates()
 pytestmark = [pytest.mark.model, pytest.mark.skipif(not TEMPLATES, reason=SKIPPED)]
@@ -29,18 +29,6 @@ NAMES = (
     "google-gemma-4-31B-it",
     "Qwen-Qwen3-0.6B",
 )
-TOOL: Any = {
-    "type": "function",
-    "function": {
-        "name": "add",
-        "parameters": {
-            "type": "object",
-            "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}},
-            "required": ["a"],
-            "additionalProperties": False,
-        },
-    },
-}
 SCHEMA = TOOL["function"]["parameters"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from et_agent import Greedy, ask
 from et_agent.engines.llama_cpp.model import LlamaCppModel
-from tests.tiny_models import tiny_model
+from tests.tiny_models import TOOL, tiny_model
 
 pytestmark = pytest.mark.model
 
@@ -16,18 +16,6 @@ WITH_TOOLS = (
     "<call>{{ m.tool_calls[0].function.name }}({{ m.tool_calls[0].function.arguments | tojson }})"
     "</call>{% else %}T:{{ m.content }}{% endif %}{% endfor %}"
 )
-TOOL: Any = {
-    "type": "function",
-    "function": {
-        "name": "add",
-        "parameters": {
-            "type": "object",
-            "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}},
-            "required": ["a"],
-            "additionalProperties": False,
-        },
-    },
-}
 ASKED: Any = {"role": "user", "content": "How many?"}
 CALL: Any = {
     "role": "assistant",

@@ -11,19 +11,12 @@ from et_agent import ScriptedModel
 from et_agent.cli import main
 from et_agent.errors import EtAgentError
 from et_agent.templates.reasoning import ReasoningFormat
+from tests.cli.test_thinking import FORM, TEXTS
 
 from .conftest import Serve
 from .support import QUESTION
 from .test_commands import started  # noqa: F401
 
-FORM = ReasoningFormat(
-    "<think>", "</think>", on={"enable_thinking": True}, off={"enable_thinking": False}
-)
-TEXTS = {
-    r"<think>\boxed{5}?</think>So \boxed{4}": 0.6,
-    "<think>\n\n</think>\n\nSo \\boxed{6}": 0.3,
-    "<think>\\\n</think>\n\n8": 0.1,
-}
 THINKS, SILENT, CUT = "4", "6", "8"
 OFF = {"thinking": "off"}
 
