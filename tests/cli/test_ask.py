@@ -153,7 +153,7 @@ def test_the_model_is_free_while_questions_are_checked(
             tools: Sequence[Tool] = (),
             options: Mapping[str, Any] | None = None,
         ) -> list[int]:
-            self.submit(lambda: None).result(5)
+            self.submit(lambda: None).result(25)
             return super().chat_tokens(messages, tools, options)
 
     model = Needed.from_texts({"\\boxed{72}": 1.0})

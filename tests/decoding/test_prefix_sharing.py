@@ -72,7 +72,7 @@ def gate(model: ScriptedModel) -> threading.Event:
 
 def check_kept(model: ScriptedModel) -> None:
     """After all questions: no cell is held, and what is kept is what its tokens say."""
-    model.submit(lambda: None).result(10)
+    model.submit(lambda: None).result(60)
     assert model.free_positions == model.info.context
     store = model.prefixes
     if store is None:

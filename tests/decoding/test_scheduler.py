@@ -97,7 +97,7 @@ DECODERS: list[Decoder] = [
 
 def settle(model: ScriptedModel) -> None:
     """Wait until the owner thread has nothing left to do."""
-    model.submit(lambda: None).result(10)
+    model.submit(lambda: None).result(60)
 
 
 @pytest.mark.fault("no room for key-values")
@@ -436,7 +436,7 @@ def test_closing_the_model_tells_everyone_who_waits() -> None:
     go_on.set()
     for request in requests:
         with pytest.raises(ModelClosedError, match="load it again"):
-            request.result(10)
+            request.result(60)
     closing.join(10)
     model.close()
     with pytest.raises(ModelClosedError):
@@ -462,7 +462,7 @@ def test_a_model_closed_in_the_last_step_leaves_nobody_waiting() -> None:
             model._closed = True
 
     first = submit(scheduler, model, Greedy(max_tokens=1), on_step=close)
-    assert first.result(10).finished
+    assert first.result(60).finished
     model.close()
 
 
@@ -490,7 +490,7 @@ class IdleDecoder(Greedy):
 
 def test_a_question_that_cannot_go_on_is_an_error_and_no_endless_loop() -> None:
     with model_of() as model, pytest.raises(ContextError):
-        submit(Scheduler(model), model, IdleDecoder()).result(10)
+        submit(Scheduler(model), model, IdleDecoder()).result(60)
 
 
 class Configuring(ScriptedModel):

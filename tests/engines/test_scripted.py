@@ -117,7 +117,7 @@ def test_too_many_outputs_are_refused() -> None:
 
 def test_a_closed_model_says_so_and_closes_twice() -> None:
     model = ScriptedModel.from_texts(TEXTS)
-    name = model.submit(lambda: threading.current_thread().name).result(5)
+    name = model.submit(lambda: threading.current_thread().name).result(25)
     assert name.startswith("et-agent-scripted")
     model.close()
     model.close()

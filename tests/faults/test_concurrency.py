@@ -35,7 +35,7 @@ def left_nothing(model: ScriptedModel) -> bool:
     end = time.monotonic() + 10
     while scheduler.pending and time.monotonic() < end:
         time.sleep(0.01)
-    free = model.submit(lambda: model.free_positions).result(10)
+    free = model.submit(lambda: model.free_positions).result(60)
     return (scheduler.pending, scheduler.paths_in_cache, free) == (0, 0, model.info.context)
 
 

@@ -1,5 +1,6 @@
 """A scripted model, callbacks that remember, and a cache without pilots or calibrators."""
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from et_agent.results import AskResult
 
 TEXTS = {"So \\boxed{4}": 0.5, "Well, the answer is 4.": 0.2, "So \\boxed{5}": 0.3}
 QUESTION = "How many legs has a cat?"
+LENGTH = 90_000
+"""Tokens of an answer that takes long."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -64,6 +67,17 @@ def endless(begun: set[str] | None = None) -> ScriptedModel:
         return row.copy()
 
     return ScriptedModel(script, context=100_000)
+
+
+def ended(model: ScriptedModel) -> bool:
+    """Wait until nothing is decoded any more: whether that was before `LENGTH` tokens."""
+    model.submit(lambda: None).result(timeout=120)  # its thread is free: the scheduler has ended
+    return model.decoded < LENGTH
+
+
+async def aended(model: ScriptedModel) -> bool:
+    """`ended` while the event loop runs, which closes what LangChain drops."""
+    return await asyncio.to_thread(ended, model)
 
 
 def held(model: ScriptedModel) -> threading.Event:

@@ -17,7 +17,7 @@ from et_agent.engines.scripted import END, VOCABULARY
 from et_agent.errors import QuestionError
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable
-from tests.runnables.conftest import QUESTION, TEXTS, Recorder, endless
+from tests.runnables.conftest import LENGTH, QUESTION, TEXTS, Recorder, aended, endless
 
 QUESTIONS = [f"How many legs have {count} cats?" for count in range(6)]
 
@@ -134,13 +134,13 @@ async def test_errors_come_back_in_their_places(model: ScriptedModel, recorder: 
 async def test_an_error_ends_the_whole_batch(recorder: Recorder) -> None:
     config: Any = {"callbacks": [recorder]}
     with endless() as model:
-        tree = EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1, max_tokens=90_000))
+        tree = EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1, max_tokens=LENGTH))
         with pytest.raises(QuestionError):
             tree.batch([QUESTION, ""], config)
         assert model.decoded == 0  # all are checked before one is decoded
         with pytest.raises(QuestionError):
             await tree.abatch([QUESTION, ""], config)
-        model.submit(lambda: None).result(timeout=5)
+        assert await aended(model)
     told = [event for event, _ in recorder.told]
     assert (told.count("start"), told.count("end"), told.count("error")) == (4, 0, 4)
 
@@ -157,7 +157,7 @@ def test_leaving_early_stops_the_others(recorder: Recorder) -> None:
         assert next(each)[0] == 1
         each.close()
         before = model.decoded
-        model.submit(lambda: None).result(timeout=5)
+        model.submit(lambda: None).result(timeout=60)
         assert model.decoded - before <= 1
     assert [type(error) for error in recorder.errors] == [GeneratorExit]
 

@@ -29,7 +29,7 @@ from et_agent.runnables import EntropyTreeRunnable, GateRunnable
 from tests.gate.conftest import CHAINS, resting_on
 from tests.gate.test_clarification import MILES, UNCLEAR, unclear
 from tests.gate.test_clarification import POLICY as ASKS_BACK
-from tests.runnables.conftest import QUESTION, Recorder, endless
+from tests.runnables.conftest import LENGTH, QUESTION, Recorder, aended, ended, endless
 
 
 @pytest.fixture
@@ -167,20 +167,21 @@ async def test_what_a_branch_streams_is_streamed(result: AskResult) -> None:
 
 
 async def test_a_stream_that_is_closed_ends_a_branch_that_decodes(result: AskResult) -> None:
+    def decoding(model: ScriptedModel) -> GateRunnable:
+        tree = EntropyTreeRunnable(model=model, leaves=1, max_tokens=LENGTH)
+        question = RunnableLambda(lambda decision: decision.question)
+        return GateRunnable(gate=policy(), answer=question | tree)
+
     with endless() as model:
-        tree = EntropyTreeRunnable(model=model, leaves=1, max_tokens=90_000)
-        gate = GateRunnable(
-            gate=policy(), answer=RunnableLambda(lambda decision: decision.question) | tree
-        )
-        stream: Any = gate.stream(result)
+        stream: Any = decoding(model).stream(result)
         next(stream)
         stream.close()
-        model.submit(lambda: None).result(timeout=5)
-        astream: Any = gate.astream(result)
+        assert ended(model)
+    with endless() as model:
+        astream: Any = decoding(model).astream(result)
         await anext(astream)
         await astream.aclose()
-        await asyncio.sleep(0.01)
-        model.submit(lambda: None).result(timeout=5)
+        assert await aended(model)
 
 
 # Who escalates.

@@ -16,7 +16,7 @@ from et_agent.errors import DecodeError
 from et_agent.results import AskResult
 from et_agent.runnables import EntropyTreeRunnable, ForkSeen, LeafSeen, TreeSnapshot
 from et_agent.uncertainty.self_evaluation import ANSWERABLE
-from tests.runnables.conftest import QUESTION, TEXTS, Recorder, endless
+from tests.runnables.conftest import LENGTH, QUESTION, TEXTS, Recorder, aended, ended, endless
 
 FORK, LEAF, POSTERIOR = "entropy_tree_fork", "entropy_tree_leaf", "entropy_tree_posterior"
 
@@ -113,7 +113,7 @@ async def test_callbacks_get_the_events_too(
 
 def test_a_long_path_is_told_of_before_it_ends() -> None:
     with endless() as model:
-        tree = EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1), max_tokens=90_000)
+        tree = EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1), max_tokens=LENGTH)
         stream = tree.stream(QUESTION)
         first, second = next(stream), next(stream)
         stream.close()
@@ -131,12 +131,11 @@ def stops(model: ScriptedModel) -> bool:
     The step holds a token of each question, or asks whether it can be answered; there are two at most.
     """
     before = model.decoded
-    model.submit(lambda: None).result(timeout=5)  # its thread is free: the scheduler has ended
-    return model.decoded - before <= 2 * (len(ANSWERABLE) + 3)
+    return ended(model) and model.decoded - before <= 2 * (len(ANSWERABLE) + 3)
 
 
 def long_tree(model: ScriptedModel) -> EntropyTreeRunnable:
-    return EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1, max_tokens=90_000))
+    return EntropyTreeRunnable(model=model, decoder=MultiChain(leaves=1, max_tokens=LENGTH))
 
 
 def usable(model: ScriptedModel) -> bool:
@@ -180,8 +179,7 @@ async def test_closing_an_async_stream_stops_decoding(piped: bool) -> None:
         stream: Any = chain.astream(QUESTION)
         await anext(stream)
         await stream.aclose()
-        # The loop closes what LangChain drops, so it must run for that.
-        assert await asyncio.to_thread(stops, model)
+        assert await aended(model)
         assert usable(model)
 
 
@@ -192,7 +190,7 @@ async def test_leaving_the_events_stops_decoding() -> None:
             async for event in events:
                 if event["event"] == "on_custom_event":
                     break
-        assert stops(model)
+        assert await aended(model)
         assert usable(model)
 
 
@@ -242,8 +240,8 @@ async def test_a_cancelled_parallel_stream_decodes_up_to_its_next_snapshot(event
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.sleep(0.5)  # LangChain leaves the task that waits for a snapshot running
-        assert stops(model)
+        # LangChain leaves the task that waits for a snapshot running.
+        assert await aended(model)
         assert usable(model)
 
 

@@ -170,7 +170,7 @@ async def test_settings_of_a_call_that_are_none(
 
 def stands_still(model: ScriptedModel) -> bool:
     """Whether nothing is decoded any more, once the step on its way is over."""
-    model.submit(lambda: None).result(timeout=5)
+    model.submit(lambda: None).result(timeout=60)
     before = model.decoded
     time.sleep(0.1)
     return model.decoded == before
