@@ -307,7 +307,7 @@ async def test_a_cancelled_agent_stops_its_escalation() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not ended.is_set() and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     assert ended.is_set()

@@ -189,7 +189,8 @@ def test_the_same_in_an_event_loop() -> None:
             stream = chat.astream("Hm?")
             assert (await anext(stream)).text in "SW"
             await stream.aclose()  # type: ignore[attr-defined]
-            await asyncio.sleep(0.01)  # generators within it are closed by the event loop
+            for _ in range(50):  # generators within it are closed by the event loop, turn by turn
+                await asyncio.sleep(0.002)
             assert await asyncio.to_thread(model.was_stopped)
 
         asyncio.run(leave())
