@@ -5,6 +5,7 @@ it is whole and was checked, so that whoever reads sees a complete build or none
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -13,6 +14,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -192,9 +194,11 @@ def build(
                 _remove_leftovers()
                 found = _build(wanted, library, say)
     except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise KernelError(
-            f"the kernels cannot be kept in {folder()}: {error.strerror}; free some space, or set "
-            "ET_AGENT_CACHE to a writable folder"
+            f"the kernels cannot be kept in {folder()}: {error.strerror or error}; "
+            f"{'free some space' if full else 'mend its rights, or move away what is in its place'}, "
+            "or set ET_AGENT_CACHE to a writable folder"
         ) from error
     if found.checked:
         raise KernelError(f"the kernels are not used, for they are wrong: {found.checked}")
@@ -242,21 +246,27 @@ def compile_library(compiler: list[str], flags: Sequence[str], target: Path) -> 
     """
     command = [*compiler, *_FLAGS, *flags]
     units = [str(one) for one in _sources() if one.suffix == ".cpp"]
-    try:
-        done = subprocess.run(
-            [*command, *units, "-o", str(target)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise KernelError(f"the compiler did not end within {_SECONDS} s") from None
-    if done.returncode or not target.is_file():
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        said = (lines or done.stderr.splitlines() or ["nothing"])[0][:200]
+    process = subprocess.Popen(
+        [*command, *units, "-o", str(target)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # so that what the compiler starts ends with it
+    )
+    with process:
+        try:
+            _, errors = process.communicate(timeout=_SECONDS)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise KernelError(f"the compiler did not end within {_SECONDS} s") from None
+            raise
+    if process.returncode or not target.is_file():
+        lines = [line for line in errors.splitlines() if "error" in line.lower()]
+        said = (lines or errors.splitlines() or ["nothing"])[0][:200]
         raise KernelError(
             f"{command[0]} cannot compile the kernels (it said: {said}): try another compiler with "
             "CXX=clang++, or GCC 10 or later"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from et_agent.errors import KernelError
+from et_agent.kernels import building
 from et_agent.kernels.building import build, find_build, is_off, switch
 from et_agent.kernels.instructions import usable
 from et_agent.kernels.library import VARIABLE, attach
@@ -133,6 +134,16 @@ def test_a_cpu_that_lost_a_feature(llama: Path, compiler: Compiler, features: se
 
 
 @pytest.mark.fault("flipped bytes")
+def test_a_compiler_that_hangs(
+    llama: Path, cache: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_SECONDS", 0.2)
+    compiler("sleep 20")
+    with pytest.raises(KernelError, match=r"did not end within 0\.2 s"):
+        build()
+    assert left(cache) == []
+
+
 @pytest.mark.parametrize("what", ["library", "manifest"])
 def test_a_damaged_build_is_none(llama: Path, compiler: Compiler, what: str) -> None:
     compiler("echo library > $out")
@@ -203,13 +214,16 @@ def test_the_variable(
     assert reason in attach.__wrapped__().reason
 
 
+@pytest.mark.parametrize("what", ["file", "file/below", "link", "loop"])
 def test_the_cache_folder_cannot_be_written(
-    tmp_path: Path, llama: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+    what: str, tmp_path: Path, llama: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler("echo library > $out")
     (tmp_path / "file").touch()
-    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(KernelError, match="cannot be kept"):
+    (tmp_path / "link").symlink_to(tmp_path / "file" / "absent")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path / what))
+    with pytest.raises(KernelError, match=r"cannot be kept.*move away what is in its place"):
         build()
     with pytest.raises(KernelError, match="cannot be changed"):
         switch(on=False)
