@@ -113,7 +113,7 @@ class Gate:
         elif verdict.confidence is not None and verdict.confidence < policy.escalate_from:
             no_escalation = f", and nothing below {policy.escalate_from:.0%} is escalated."
         elif _would_steer(result, policy) and not hand_over:
-            no_escalation = ", so no target is given these passages."
+            no_escalation = ", so no target is given that text."
         elif Limits.of(policy, cost).spent:
             no_escalation = ", and the decision has used up its limits."
         elif not self._counts.of(whole, topic).allows(policy):
@@ -391,8 +391,8 @@ def _given(result: AskResult, verdict: Verdict, policy: GatePolicy) -> str | Non
 
 
 def _would_steer(result: AskResult, policy: GatePolicy) -> bool:
-    """Whether a target would get passages that speak to whoever reads them."""
-    return bool(result.steering and result.passages) and policy.steering == "refuse"
+    """Whether a target would get texts that speak to whoever reads them."""
+    return bool(result.steering) and policy.steering == "refuse"
 
 
 def _cost(result: AskResult, spent: Cost | None) -> Cost:

@@ -107,7 +107,7 @@ class GatePolicy(BaseModel):
     gives the whole of a long answer whose mean reaches it."""
     steering: Literal["refuse", "escalate", "ignore"] = "refuse"
     """What to do with an answer if a passage or a result of a tool speaks to the model
-    (`AskResult.steering`). `refuse` does not give it, whatever its confidence, and gives such passages
+    (`AskResult.steering`). `refuse` does not give it, whatever its confidence, and gives such texts
     to no target. `escalate` does not give it either, but asks the target, whose answer counts as any
     other: for a person, or a model that you trust with such texts. `ignore` judges it as any other, for
     texts that you trust or that hold prompts by their nature."""
