@@ -17,9 +17,15 @@ from benchmarks.retrieval.keeping import Kept
 from benchmarks.retrieval.trees import Rows, tree_of
 from benchmarks.runs import PARAMETERS
 from et_agent.arrays import Doubles
-from et_agent.calibration.evidence import LEVELS, design_effect, within_votes
+from et_agent.calibration.evidence import within_votes
 from et_agent.calibration.grounds import log_odds
-from et_agent.calibration.prior import EXPECTED_OF_PASSAGES, Expected, PassagePrior, fit_prior
+from et_agent.calibration.prior import (
+    EXPECTED_OF_PASSAGES,
+    Expected,
+    PassagePrior,
+    fit_prior,
+    held_out,
+)
 from et_agent.evaluation.metrics import METRICS, value_of
 from et_agent.storage import write_atomically
 
@@ -52,7 +58,7 @@ class _Judged:
         }
 
 
-def held_out(features: Sequence[str]) -> dict[str, _Judged]:
+def judged_apart(features: Sequence[str]) -> dict[str, _Judged]:
     """Judge a set of features, by model."""
     known = {**OTHERS, **EXPECTED_OF_PASSAGES}
     expected = {name: known[name] for name in features}
@@ -99,25 +105,13 @@ def single(model: str) -> dict[str, dict[str, float | None]]:
 def limits() -> dict[str, Any]:
     """How sure answers fare on articles that were not fitted, and how alike those of an article are."""
     every = list(groups())
-    found, right, weights, clusters = [], [], [], []
-    for number, one in enumerate(every):
-        prior = fit_prior([other for other in every if other.data != one.data], PassagePrior)
-        found.append(prior.map_for(one.parameters).predict(one.rows))
-        right.append(one.right)
-        weights.append(one.weights)
-        clusters.append(np.full(one.right.size, number))
-    sure = [each >= LEVELS[0] for each in found]
-    effect = design_effect(
-        *(
-            np.concatenate([each[which] for each, which in zip(column, sure, strict=True)])
-            for column in (right, weights, clusters)
-        )
-    )
+    held = held_out(every, PassagePrior)
+    assert held is not None, "there are several articles"
     given = {
-        f"{one.model}, {one.data}": _given_at(0.8, *columns)
-        for one, *columns in zip(every, found, right, weights, strict=True)
+        f"{one.model}, {one.data}": _given_at(0.8, found, one.right, one.weights)
+        for one, found in zip(every, held.found, strict=True)
     }
-    return {"design effect": effect, "given at 0.8": given}
+    return {"design effect": held.effect, "given at 0.8": given}
 
 
 def _given_at(
@@ -163,7 +157,7 @@ def study() -> None:
     sets |= {f"with {name}": [*names, name] for name in OTHERS}
     together = {}
     for what, features in sets.items():
-        together[what] = {model: one.figures() for model, one in held_out(features).items()}
+        together[what] = {model: one.figures() for model, one in judged_apart(features).items()}
         print(what, together[what], flush=True)
     document: dict[str, Any] = {
         "machine": describe(),

@@ -123,7 +123,8 @@ def design_effect(right: Doubles, weights: Doubles, clusters: Ints) -> float:
     """How many questions tell as much as one would if none were alike, 1 or more.
 
     Questions of one source are right or wrong together. The variance of a share of right answers
-    between clusters, over what so many independent questions have (Kish 1965).
+    between clusters, over what so many independent questions have (Kish 1965). Infinite for a single
+    source, which tells nothing of others.
 
     Args:
         right: 1 for right, [n].
@@ -131,7 +132,9 @@ def design_effect(right: Doubles, weights: Doubles, clusters: Ints) -> float:
         clusters: Number of each question's source, [n].
     """
     total, count = float(weights.sum()), np.unique(clusters).size
-    if count < 2 or total <= 0.0:
+    if count < 2:
+        return math.inf
+    if total <= 0.0:
         return 1.0
     share = float(weights @ right) / total
     away = np.bincount(clusters, weights * (right - share))
@@ -144,10 +147,11 @@ def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
     """P(correct), but never above what the labelled questions with that confidence or more allow, [n].
 
     Args:
-        limits: By rising confidence; empty for no bound.
+        limits: By rising confidence; empty for no bound. Without any question there is none either,
+            except where limits are wary: these allow what is below them.
         found: P(correct) as a map gives it, [n].
     """
-    if not any(limit.questions for limit in limits):
+    if not any(limit.questions or limit.wary for limit in limits):
         return found
     # Never less than what is below allows, or a surer answer would get less.
     most = np.maximum.accumulate([limits[0].above, *(limit.most for limit in limits)])[1:]

@@ -32,9 +32,11 @@ __all__ = [
     "Expected",
     "Group",
     "GroupUsed",
+    "HeldOut",
     "PassagePrior",
     "Prior",
     "fit_prior",
+    "held_out",
     "prior_of",
 ]
 
@@ -271,36 +273,63 @@ def _fitted(groups: Sequence[Group], kind: type[Prior]) -> Prior:
     )
 
 
-def _limits(groups: Sequence[Group], prior: Prior) -> tuple[Limit, ...]:
-    """What the questions of all groups allow; for a wary kind, of data that it was not fitted on.
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Groups as they look to priors that were fitted without their source, the set of data.
 
-    Each set of data is then judged by a prior without it, and a question counts as what it is worth
-    beside others of its set: so the lower end allows for sets that are harder than these.
+    Attributes:
+        found: P(correct) of each group's rows, [groups][n].
+        effect: How many of their sure questions tell as much as one that is alone in its source
+            (`design_effect`); infinite for a single source.
     """
-    kind, wary = type(prior), prior.wary
-    held = _held_out(groups, kind) if wary else None
-    predicted = held or [prior.map_for(one.parameters).predict(one.rows) for one in groups]
-    found = np.concatenate(predicted)
-    right = np.concatenate([group.right for group in groups])
-    weights = np.concatenate(
-        [part * group.weights for part, group in zip(_parts(groups), groups, strict=True)]
-    )
-    if wary:
-        cluster = np.repeat(np.arange(len(groups)), [group.right.size for group in groups])
-        sure = found >= LEVELS[0]
-        weights = weights / design_effect(right[sure], weights[sure], cluster[sure])
-    return limits_of(found, right, weights, wary=wary)
+
+    found: tuple[Doubles, ...]
+    effect: float
 
 
-def _held_out(groups: Sequence[Group], kind: type[Prior]) -> list[Doubles] | None:
-    """P(correct) of each group by a prior without its data; None where nothing would be left."""
+def held_out(groups: Sequence[Group], kind: type[Prior]) -> HeldOut | None:
+    """Judge each set of data by a prior without it; None where too little is left to fit one.
+
+    Questions of one set are alike whichever model is asked, so that its models are one source.
+    """
     priors: dict[str, Prior] = {}
-    for data in {group.data for group in groups}:
+    sources = list(dict.fromkeys(group.data for group in groups))
+    for data in sources:
         rest = [group for group in groups if group.data != data]
         if len(rest) < _LEAST_GROUPS:
             return None
         priors[data] = _fitted(rest, kind)
-    return [priors[one.data].map_for(one.parameters).predict(one.rows) for one in groups]
+    found = [priors[one.data].map_for(one.parameters).predict(one.rows) for one in groups]
+    every = np.concatenate(found)
+    source = np.repeat(
+        [sources.index(group.data) for group in groups], [group.right.size for group in groups]
+    )
+    right, weights = _labels(groups)
+    sure = every >= LEVELS[0]
+    return HeldOut(tuple(found), design_effect(right[sure], weights[sure], source[sure]))
+
+
+def _limits(groups: Sequence[Group], prior: Prior) -> tuple[Limit, ...]:
+    """What the questions of all groups allow; for a wary kind, of data that it was not fitted on.
+
+    A question then counts as what it is worth beside others of its set, so that the lower end allows
+    for sets that are harder than these. Where no set can be held out, nothing is known of others.
+    """
+    right, weights = _labels(groups)
+    if not prior.wary:
+        found = [prior.map_for(one.parameters).predict(one.rows) for one in groups]
+        return limits_of(np.concatenate(found), right, weights)
+    held = held_out(groups, type(prior))
+    if held is None:
+        return limits_of(np.zeros(0), np.zeros(0), np.zeros(0), wary=True)
+    return limits_of(np.concatenate(held.found), right, weights / held.effect, wary=True)
+
+
+def _labels(groups: Sequence[Group]) -> tuple[Doubles, Doubles]:
+    """Whether each row of all groups is right, and how much it counts, [rows] each."""
+    parts = _parts(groups)
+    weights = [part * group.weights for part, group in zip(parts, groups, strict=True)]
+    return np.concatenate([group.right for group in groups]), np.concatenate(weights)
 
 
 def _parts(groups: Sequence[Group]) -> list[float]:

@@ -88,7 +88,9 @@ def test_questions_of_one_source_that_go_wrong_together_count_as_fewer() -> None
     assert design_effect(alike, ones / 2, clusters) == pytest.approx(5 * 4 / 3)
     even = np.tile([1.0, 0.0], 20)
     assert design_effect(even, ones, clusters) == 1.0, "no better than independent ones"
-    assert design_effect(alike, ones, np.zeros(40, np.int64)) == 1.0, "one source tells nothing"
+    assert design_effect(alike, ones, np.zeros(40, np.int64)) == np.inf, (
+        "one tells nothing of others"
+    )
     assert design_effect(ones, ones, clusters) == design_effect(ones, 0 * ones, clusters) == 1.0
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,16 @@ from et_agent.calibration import (
     feature_row,
     features_of,
 )
-from et_agent.calibration.evidence import Limit
+from et_agent.calibration.evidence import wilson, within_limits
 from et_agent.calibration.finding import known_calibrators
-from et_agent.calibration.prior import EXPECTED, Group, PassagePrior, Prior, fit_prior
+from et_agent.calibration.prior import (
+    EXPECTED,
+    Group,
+    PassagePrior,
+    Prior,
+    fit_prior,
+    held_out,
+)
 from et_agent.errors import CalibrationError
 from tests.evaluation.conftest import table
 
@@ -114,16 +122,55 @@ def test_answers_out_of_passages_are_less_sure_before_labels_of_ones_own() -> No
     assert max(value, 0.85) < own.predict_proba(best[:1])[0, 1] < 0.95
 
 
+def sure(*parts: float) -> list[Group]:
+    """Sources of a hundred questions each that look sure, by the part of them that is right."""
+    rows = np.full((100, len(COLUMNS)), 0.0)
+    for name, one in PassagePrior.expected.items():
+        rows[:, COLUMNS.index(name)] = one.centre + 1.0
+    rights = [(np.arange(100) < 100 * part).astype(float) for part in parts]
+    return [
+        Group("model", f"set-{at}", "", 10**9, rows, right, np.ones(100))
+        for at, right in enumerate(rights)
+    ]
+
+
 def test_questions_of_sets_that_differ_in_level_are_worth_fewer() -> None:
     """The lower end is that of a set which was not fitted, not of more questions of the same ones."""
-
-    def first_limit(levels: tuple[float, ...]) -> Limit:
-        groups = [group(level, 10**9, at) for at, level in enumerate(levels)]
-        return fit_prior(groups, PassagePrior).limits[0]
-
-    alike, unlike = first_limit((2.0, 2.0, 2.0, 2.0)), first_limit((1.0, 1.0, 4.0, 4.0))
-    assert unlike.questions < alike.questions / 4
+    alike, unlike = (
+        fit_prior(groups, PassagePrior).limits[0]
+        for groups in (sure(0.8, 0.8, 0.8, 0.8), sure(0.6, 0.7, 0.9, 1.0))
+    )
+    assert alike.questions == 400.0
+    assert unlike.questions < alike.questions / 3
     assert unlike.most < alike.most
+
+
+def test_the_models_of_a_set_are_one_source() -> None:
+    """The same questions were asked, so that another model's answers are no other source."""
+    apart = sure(0.6, 0.7, 0.9, 1.0)
+    twice = [*apart, *(replace(one, model="another") for one in apart)]
+    once, often = held_out(apart, PassagePrior), held_out(twice, PassagePrior)
+    assert once is not None
+    assert often is not None
+    assert once.effect > 3.0
+    assert often.effect == pytest.approx(2 * once.effect)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [replace(group(2.0, 10**9, 1), model=str(at)) for at in range(3)],
+        [group(2.0, 10**9, 1), group(2.0, 10**9, 2)],
+    ],
+    ids=["one source, three models", "too little is left to fit"],
+)
+def test_where_no_source_can_be_held_out_nothing_is_known_of_others(groups: list[Group]) -> None:
+    limits = fit_prior(groups, PassagePrior).limits
+    assert [(one.questions, one.wary) for one in limits] == [(0.0, True)] * len(limits)
+    assert within_limits(limits, np.array([0.3, 0.97])).tolist() == [0.3, 0.5]
+    # Labels of one's own count from there on.
+    own = [one.model_copy(update={"questions": 50.0, "right": 50.0}) for one in limits]
+    assert within_limits(own, np.array([0.97]))[0] == pytest.approx(wilson(1.0, 50)[0])
 
 
 SHIPPED = [one for _, one in known_calibrators()]
