@@ -13,7 +13,7 @@ from benchmarks.runs import LARGER, SMALL
 from et_agent.answers import AnswerKind
 from et_agent.answers.containing import words_beside
 from et_agent.asking import submit
-from et_agent.asking.grounding import stating_of
+from et_agent.asking.grounding import asking_of
 from et_agent.asking.passages import passage_instruction
 from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding.base import RunInputs
@@ -23,7 +23,6 @@ from et_agent.decoding.schedules import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.loading import load_model
 from et_agent.evaluation.running import question_seed, record_of
-from et_agent.uncertainty.self_evaluation import first_word_shares
 
 DECODER: Final = EntropyTree(leaves=8, max_tokens=64)
 _AT_ONCE: Final = 8
@@ -126,35 +125,30 @@ def measure(split: str, count: int) -> None:
 
 
 def read(name: str, split: str, count: int) -> None:
-    """Ask whether their sentences say the answers of what was kept before that was asked."""
+    """Read how likely the question is, given its answer, of what was kept before that was read."""
     asked = {one.item.id: one for one in questions(split, count)}
     run = Run.of(name, split)
     lacking = [
-        one
+        (one, one.grounding)
         for one in run.kept.values()
-        if one.grounding is not None and "stated" not in one.grounding
+        if one.grounding is not None and "asked" not in one.grounding
     ]
     with load_model(name) as model:
         scheduler, stop = scheduler_of(model), model.info.stop_tokens
         for at in range(0, len(lacking), _AT_ONCE):
             waiting = []
-            for one in lacking[at : at + _AT_ONCE]:
-                about, answer = asked[one.record.item], one.grounding["answer"]  # type: ignore[index]
-                found = stating_of(model, [about.passage], about.item.question, answer)
-                waiting.append(
-                    None
-                    if found is None
-                    else scheduler.submit(
-                        *found, RunInputs(prompt_length=len(found[0]), stop_tokens=stop)
-                    )
-                )
-            for one, pending in zip(lacking[at : at + _AT_ONCE], waiting, strict=True):
-                stated = None
-                if pending is not None:
-                    stated = float(f"{first_word_shares(pending.result())[0]:.6g}")
-                run.kept[one.record.item] = replace(
-                    one, grounding={**(one.grounding or {}), "stated": stated}
-                )
+            for one, known in lacking[at : at + _AT_ONCE]:
+                about = asked[one.record.item]
+                found = asking_of(model, [about.passage], about.item.question, known["answer"])
+                pending = None
+                if found is not None:
+                    inputs = RunInputs(prompt_length=len(found[0]), stop_tokens=stop)
+                    pending = scheduler.submit(*found, inputs)
+                waiting.append((one, known, pending))
+            for one, known, pending in waiting:
+                log_probs = () if pending is None else pending.result().tree.branches[0].log_probs
+                grounding = _rounded({**known, "asked": tuple(log_probs)})
+                run.kept[one.record.item] = replace(one, grounding=grounding)
             run.save()
             print(f"{name} {split}: {at + len(waiting)} of {len(lacking)}", file=sys.stderr)
 

@@ -124,7 +124,7 @@ def _given_at(
     return {"questions": total, "false": false / total if total else None}
 
 
-KNOWN: Final = ("token_probability", "answerable", "beside", "chosen", "stated")
+KNOWN: Final = ("token_probability", "answerable", "beside", "chosen", "stated", "asked")
 TRIED: Final = ("supported", "gain", "over absence")
 """Asked whether the passages say that it is the answer; how much likelier its tokens are with the
 passages than without, nats per token; how much likelier than those of a reply that declines, nats."""

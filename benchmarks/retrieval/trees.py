@@ -71,6 +71,7 @@ def tree_of(kept: Kept, record: QuestionRecord | None = None) -> Tree | None:
             grounds,
             chosen=tuple(read["chosen"]),
             stated=math.nan if stated is None else stated,
+            asked=tuple(read["asked"]),
         )
     features = features_of(leaves, answerable=record.answerable, beside=grounds.features())
     return Tree(features, is_right(answer, kept), shares[answer])

@@ -2,7 +2,8 @@
 
 When the tree of a question with passages has ended, the model is asked to choose, by letter and in both
 orders, between the leading answer of those that do not decline and that the passages do not say it.
-Then it is shown the sentences that hold the answer, and asked whether they say it.
+Then it is shown the sentences that hold the answer, and asked whether they say it. At last it gets
+them with the answer, and how likely the question is as the one that this answers is read.
 """
 
 import math
@@ -14,12 +15,12 @@ from typing import Final
 from et_agent.answers import Extracted
 from et_agent.answers.containing import sentences_with, words_beside
 from et_agent.answers.declining import DECLINED
-from et_agent.arrays import Doubles
 from et_agent.asking.meaning import NOT_JUDGED, Judgement
 from et_agent.asking.prompting import PreparedPrompt
 from et_agent.asking.reading import PathReader, TreeReading
 from et_agent.calibration.grounds import Grounds
-from et_agent.decoding.base import RunInputs
+from et_agent.decoding.base import Run, RunInputs
+from et_agent.decoding.forced import Forced
 from et_agent.decoding.probe import Probe
 from et_agent.decoding.request import Request
 from et_agent.decoding.scheduler import scheduler_of
@@ -29,9 +30,9 @@ from et_agent.errors import EtAgentError
 from et_agent.uncertainty.leaf_table import LeafTable
 from et_agent.uncertainty.measuring import leaf_table
 from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of, word_probe
-from et_agent.uncertainty.stating import stating_prompt
+from et_agent.uncertainty.stating import asking_prompt, stating_prompt
 
-__all__ = ["Grounding", "GroundingReader", "grounds_of", "stating_of"]
+__all__ = ["Grounding", "GroundingReader", "asking_of", "grounds_of", "stating_of"]
 
 CHOSEN: Final = (
     "Which reply to the question is right, by what the passages say?\nA) {first}\nB) {second}\nReply "
@@ -40,6 +41,8 @@ CHOSEN: Final = (
 _ABSENT: Final = "The passages do not say it."
 _MOST_SENTENCES: Final = 2
 """Sentences that are shown, the first of those that hold the answer."""
+_MOST_TOKENS: Final = 64
+"""Tokens of a question that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,21 @@ class Grounding:
             answer first and with it second.
         stated: P(yes), asked whether the sentences that hold it say that it is the answer; NaN if none
             holds it.
+        asked: Log-probability of each of the question's first tokens, given those sentences and the
+            answer, nats; () if none holds it.
         tokens: Tokens that were read.
     """
 
     key: Hashable
     answer: str
     chosen: tuple[float, float]
-    stated: float
-    tokens: int
+    stated: float = math.nan
+    asked: tuple[float, ...] = ()
+    tokens: int = 0
+
+    def grounds(self, beside: float) -> Grounds:
+        """What confidences are made of, with the share of the question's words beside the answer."""
+        return Grounds(beside, self.chosen, self.stated, self.asked)
 
 
 class GroundingReader:
@@ -79,6 +89,7 @@ class GroundingReader:
         self._future: Future[Grounding | None] = Future()
         self._request: Request | None = None
         self._cancelled = False
+        self._tokens = 0
 
     @property
     def future(self) -> "Future[Grounding | None]":
@@ -157,40 +168,46 @@ class GroundingReader:
                 CHOSEN.format(first=_ABSENT, second=answer),
             )
         ]
+        self._queue(*probe_of(model, prompts, ("A", "B")), lambda run: self._check(leading, run))
+
+    def _check(self, leading: Extracted, run: Run) -> None:
+        """Queue the second reading."""
+        first, second = first_word_shares(run).tolist()
+        found = Grounding(leading.key, leading.value, (first, 1.0 - second))
+        about = self._model, self._prompt.passages, self._prompt.conversation.question, found.answer
+        stating, asking = stating_of(*about), asking_of(*about)
+        if stating is None or asking is None:
+            self._end(found)
+            return
+        self._queue(*stating, lambda run: self._read_back(found, asking, run))
+
+    def _read_back(self, found: Grounding, asking: tuple[list[int], Forced], run: Run) -> None:
+        """Queue the third reading."""
+        stated = replace(found, stated=float(first_word_shares(run)[0]))
         self._queue(
-            *probe_of(model, prompts, ("A", "B")),
-            lambda shares, tokens: self._check(leading, shares, tokens),
+            *asking,
+            lambda run: self._end(replace(stated, asked=tuple(run.tree.branches[0].log_probs))),
         )
 
-    def _check(self, leading: Extracted, shares: Doubles, tokens: int) -> None:
-        """Queue the second reading."""
-        first, second = shares.tolist()
-        chosen = (first, 1.0 - second)
-        found = Grounding(leading.key, leading.value, chosen, math.nan, tokens)
-        question = self._prompt.conversation.question
-        asked = stating_of(self._model, self._prompt.passages, question, leading.value)
-        if asked is None:
-            self._future.set_result(found)
-            return
-        self._queue(
-            *asked,
-            lambda shares, more: self._future.set_result(
-                replace(found, stated=float(shares[0]), tokens=tokens + more)
-            ),
-        )
+    def _end(self, found: Grounding) -> None:
+        self._future.set_result(replace(found, tokens=self._tokens))
 
     def _queue(
-        self, prompt: list[int], probe: Probe, ended: Callable[[Doubles, int], None]
+        self, prompt: list[int], decoder: Probe | Forced, ended: Callable[[Run], None]
     ) -> None:
-        """Have a probe read; then `ended` gets what it found, and how many tokens were read."""
+        """Have tokens read; then `ended` gets the run."""
         inputs = RunInputs(prompt_length=len(prompt), stop_tokens=self._model.info.stop_tokens)
-        request = scheduler_of(self._model).prepare(prompt, probe, inputs)
+        request = scheduler_of(self._model).prepare(prompt, decoder, inputs)
         self._request = request
 
         def done(_: Request) -> None:
             try:
-                shares = first_word_shares(request.result())
-                ended(shares, len(request.prompt) + request.run.given_tokens - request.cached)
+                run = request.result()
+                if run.cancelled:  # a part of a reading tells nothing
+                    self._future.set_result(None)
+                    return
+                self._tokens += len(request.prompt) + run.given_tokens - request.cached
+                ended(run)
             except EtAgentError:
                 self._future.set_result(None)
             except BaseException as error:
@@ -216,11 +233,39 @@ def stating_of(
     Raises:
         UnsupportedModelError: The model has no chat template.
     """
-    sentences = [one for passage in passages for one in sentences_with(passage, answer)]
-    if not sentences:
+    text = _said(passages, answer)
+    if text is None:
         return None
-    text = " ".join(one.strip() for one in sentences[:_MOST_SENTENCES])
     return stating_prompt(model, text, question, answer), word_probe(model)
+
+
+def asking_of(
+    model: LanguageModel, passages: Sequence[str], question: str, answer: str
+) -> tuple[list[int], Forced] | None:
+    """Prompt and tokens that tell how likely the question is, given the answer and its sentences.
+
+    Args:
+        model: The model.
+        passages: The passages.
+        question: The question; its first tokens are read.
+        answer: The answer.
+
+    Returns:
+        None if no sentence holds the answer, or the question has no tokens.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+    """
+    text, tokens = _said(passages, answer), model.tokenize(question)[:_MOST_TOKENS]
+    if text is None or not tokens:
+        return None
+    return asking_prompt(model, text, answer), Forced(tokens=tuple(tokens))
+
+
+def _said(passages: Sequence[str], answer: str) -> str | None:
+    """The first sentences that hold an answer; None if none does."""
+    sentences = [one for passage in passages for one in sentences_with(passage, answer)]
+    return " ".join(one.strip() for one in sentences[:_MOST_SENTENCES]) or None
 
 
 def grounds_of(
@@ -245,4 +290,4 @@ def grounds_of(
     keys = {answer.key for answer, one in members if answer is not None and one == leaves.top}
     if grounding is None or grounding.key not in keys:
         return known
-    return replace(known, chosen=grounding.chosen, stated=grounding.stated)
+    return grounding.grounds(known.beside)

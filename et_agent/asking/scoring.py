@@ -254,7 +254,7 @@ class PendingScore:
         reader = GroundingReader(self._model, self._bare)
         reader.ask(given)
         found = outcome(reader.future)
-        return known if found is None else Grounds(known.beside, found.chosen, found.stated)
+        return known if found is None else found.grounds(known.beside)
 
     def _by_claims(self, said: "_Said") -> "_Found":
         """Agreement and confidence of a long answer, by its claims."""

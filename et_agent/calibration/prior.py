@@ -78,6 +78,7 @@ EXPECTED_OF_PASSAGES: Final[Mapping[str, Expected]] = {
     "beside": Expected(2.0, 0.5),
     "chosen": Expected(1.0, 0.3),
     "stated": Expected(1.0, 1.0),
+    "asked": Expected(0.2, -8.0),
 }
 """The same of the general map for answers out of passages. Others do not pay beside these
 (`python -m benchmarks.retrieval study`)."""

@@ -1,7 +1,8 @@
-"""Whether a text says that an answer is the one to a question, as a model says by examples.
+"""Whether a text says that an answer is the one to a question, as a model tells by examples.
 
 Questions that a text seems to answer, and does not, differ from those that it answers in a name, a
-date or a word. Asked without examples, small models say yes to both.
+date or a word. Asked without examples, small models say yes to both. So they are asked with examples,
+and the other way round: how likely is each word of the question, given the answer?
 """
 
 from typing import Final
@@ -10,7 +11,7 @@ from et_agent.decoding.thinking import unthinking_tokens
 from et_agent.engines.base import LanguageModel
 from et_agent.templates.messages import Message, with_examples
 
-__all__ = ["stating_prompt"]
+__all__ = ["asking_prompt", "stating_prompt"]
 
 _CHECK: Final = (
     "You check answers to questions about a text. Reply Yes if the text says that this is the answer "
@@ -48,6 +49,10 @@ _CHECKED: Final = (
     ),
 )
 """Examples: a text, and questions with an answer and the reply. As many yes as no."""
+_ASK: Final = (
+    "You write questions about a text. Write the question to which the text says that this is the "
+    "answer."
+)
 
 
 def stating_prompt(model: LanguageModel, text: str, question: str, answer: str) -> list[int]:
@@ -67,6 +72,26 @@ def stating_prompt(model: LanguageModel, text: str, question: str, answer: str) 
     return unthinking_tokens(model, [*_EXAMPLES, _asked(text, question, answer)])
 
 
+def asking_prompt(model: LanguageModel, text: str, answer: str) -> list[int]:
+    """Tokens of a prompt that asks for the question that an answer is the one to; the question follows.
+
+    The examples come first, so that they are evaluated once.
+
+    Args:
+        model: A loaded model with a chat template.
+        text: The text, best no more than the sentences that hold the answer.
+        answer: The answer.
+
+    Raises:
+        UnsupportedModelError: The model has no chat template.
+    """
+    return unthinking_tokens(model, [*_QUESTIONS, _answered(text, answer)])
+
+
+def _answered(text: str, answer: str) -> Message:
+    return {"role": "user", "content": f"Text: {text}\n\nAnswer: {answer}"}
+
+
 def _asked(text: str, question: str, answer: str) -> Message:
     content = f"Text: {text}\n\nQuestion: {question}\nAnswer: {answer}"
     return {"role": "user", "content": content}
@@ -78,5 +103,14 @@ _EXAMPLES: Final = with_examples(
         (_asked(text, question, answer), reply)
         for text, some in _CHECKED
         for question, answer, reply in some
+    ),
+)
+_QUESTIONS: Final = with_examples(
+    _ASK,
+    (
+        (_answered(text, answer), question)
+        for text, some in _CHECKED
+        for question, answer, reply in some
+        if reply == "Yes"
     ),
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ CHAINS = MultiChain(leaves=8, temperature=1)
 def script(prompt: str) -> Mapping[str, float]:
     if "Text: Rollo led the men.\n\nQuestion: Who led them?\nAnswer: Rollo" in prompt:
         return {"Yes": 0.9, "No": 0.1}
+    if "Text: Rollo led the men.\n\nAnswer: Rollo" in prompt:
+        return {"Who led them?": 0.25, "Who led the men?": 0.75}
     if "Do the passages above say" in prompt:
         return {"Yes": 0.75, "No": 0.25}
     if "A) Rollo\nB) The passages do not say it." in prompt:
@@ -46,6 +49,7 @@ def test_the_readings_are_those_of_the_model() -> None:
     assert found.answer == "Rollo"
     assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
     assert found.stated == pytest.approx(0.9, abs=1e-6)
+    assert math.fsum(found.asked) == pytest.approx(math.log(0.25), abs=1e-4)
     read = result.usage.probe_tokens
     assert read > found.tokens > 0
     assert result.usage.tokens_decoded == result.usage.tokens_as_chains  # none is generated for it
@@ -58,6 +62,7 @@ def test_they_are_features_of_the_result() -> None:
     assert features["answerable"] == pytest.approx(math.log(3), abs=1e-4)
     assert features["chosen"] == pytest.approx((math.log(4) + math.log(1.5)) / 2, abs=1e-4)
     assert features["stated"] == pytest.approx(math.log(9), abs=1e-4)
+    assert features["asked"] == pytest.approx(math.log(0.25), abs=1e-4)
 
 
 def test_an_answer_that_stands_nowhere_is_not_asked_about() -> None:
@@ -66,6 +71,7 @@ def test_an_answer_that_stands_nowhere_is_not_asked_about() -> None:
     assert found is not None
     assert found.chosen == pytest.approx((0.8, 0.6), abs=1e-6)
     assert math.isnan(found.stated)
+    assert found.asked == ()
 
 
 def test_the_first_two_sentences_that_hold_it_are_shown() -> None:
@@ -154,3 +160,24 @@ def test_a_model_that_is_closed_meanwhile_leaves_nobody_waiting() -> None:
     with pytest.raises((ModelClosedError, EtAgentError)):
         one.result(timeout=10)
     assert one.done
+
+
+@pytest.mark.parametrize("about", ["Question: Who led them?\nAnswer: Rollo", "\n\nAnswer: Rollo"])
+def test_a_reading_that_is_cancelled_half_way_tells_nothing(about: str) -> None:
+    asked, known = Event(), []
+
+    def cancelling(prompt: str) -> Mapping[str, float]:
+        if about in prompt:
+            assert asked.wait(10)
+            known[0].cancel()
+        return script(prompt)
+
+    with ScriptedModel.from_texts(cancelling) as model:
+        one = pending(model)
+        known.append(one)
+        asked.set()
+        result = one.result(timeout=30)
+        assert one.grounding() is None
+    assert result.answer == "Rollo"
+    assert result.features["chosen"] is None
+    assert result.confidence is None
