@@ -1,4 +1,4 @@
-"""`et-agent label`: the results in a file are labelled by known answers, or by a person, a letter each."""
+"""`et-agent label`: results in a file are labelled by known answers, or by a person, a letter each."""
 
 import json
 from collections.abc import Callable
@@ -103,9 +103,7 @@ def _grade(rows: list[dict[str, Any]], known: "KnownAnswers") -> int:
     return graded
 
 
-def _ask_about(
-    rows: list[dict[str, Any]], known: "KnownAnswers", save: Callable[[], None]
-) -> None:
+def _ask_about(rows: list[dict[str, Any]], known: "KnownAnswers", save: Callable[[], None]) -> None:
     before: list[Any] = []  # what undo puts back
     while (at := len(before)) < len(rows):
         row = rows[at]

@@ -36,7 +36,7 @@ class KnownAnswers:
         return cls({item.question.strip(): item for item in reversed(load_items(spec))})
 
     def expected(self, result: Mapping[str, Any]) -> tuple[str, ...]:
-        """The accepted answers to what a result of `ask`, as plain data, was asked; empty if unknown."""
+        """The accepted answers to the question of a result, given as plain data; empty if unknown."""
         item = self._item(result)
         return () if item is None else item.golds
 
