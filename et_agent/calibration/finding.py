@@ -113,17 +113,24 @@ class Held(NamedTuple):
     source: CalibrationSource
 
 
-def find_calibrator(requested: Fingerprint) -> Held | None:
+def find_calibrator(requested: Fingerprint, *, for_labels: bool = False) -> Held | None:
     """The known calibrator that applies to what is requested; None if there is none.
 
     The user's own come first, and among several the one with most labels.
+
+    Args:
+        requested: What a tree is decoded with.
+        for_labels: Whether a label of the tree may move one for other numbers of leaves, too
+            (`Fingerprint.with_alike_leaves`).
     """
     own = calibrators_folder()
-    applying = [
-        Held(calibrator, "own" if path.parent == own else "shipped")
-        for path, calibrator in known_calibrators()
-        if calibrator.fingerprint is not None and not calibrator.fingerprint.problems(requested)
-    ]
+    applying = []
+    for path, calibrator in known_calibrators():
+        covered = calibrator.fingerprint
+        if covered is not None and for_labels:
+            covered = covered.with_alike_leaves()
+        if covered is not None and not covered.problems(requested):
+            applying.append(Held(calibrator, "own" if path.parent == own else "shipped"))
     return max(
         applying, key=lambda held: (held.source == "own", held.calibrator.labels), default=None
     )

@@ -14,6 +14,7 @@ from et_agent.calibration.finding import (
     known_instructions,
     own_file,
 )
+from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.labels import checked_label
 from et_agent.errors import CalibrationError
 
@@ -45,9 +46,10 @@ class Learnt:
 def learn(result: "AskResult | Example", right: bool) -> Learnt:
     """Let a label move the user's own calibrator, which `ask` finds from then on.
 
-    This is the user's own calibrator that applies to the result. If there is none, one begins from the
-    shipped calibrator that applies, or else from the general map. Processes and threads may do this at
-    once: no label is lost.
+    This is the user's own calibrator that applies to the result, or to one with another number of
+    leaves. If there is none, one begins from the shipped calibrator that does, or else from the general
+    map. It then holds for all trees of which the label tells (`Fingerprint.with_alike_leaves`).
+    Processes and threads may do this at once: no label is lost.
 
     Args:
         result: A result of `ask`, with an answer, or what a log keeps of one.
@@ -63,12 +65,10 @@ def learn(result: "AskResult | Example", right: bool) -> Learnt:
     if example.hides_texts:
         example = example.with_texts(known_instructions())
     with changing_own():
-        # Copied, since the one that is found is kept in memory for others.
-        held = find_calibrator(example.fingerprint)
-        calibrator = _beginning(example) if held is None else copy.copy(held.calibrator)
-        if held is not None and held.source == "shipped":
-            calibrator.fingerprint = example.fingerprint
-        path = own_file(calibrator)
+        calibrator, fingerprint = _moved_by(example)
+        calibrator.fingerprint = fingerprint
+        path = own_file(calibrator)  # before it covers more, so that it keeps its file
+        calibrator.fingerprint = fingerprint.with_alike_leaves()
         before = {one.identity: one.right for one in calibrator.learnt_}
         if before.get(example.identity, label) != label:
             then, now = ("wrong", "right") if label else ("right", "wrong")
@@ -88,5 +88,13 @@ def learn(result: "AskResult | Example", right: bool) -> Learnt:
         return Learnt(calibrator, calibrator.save(path), is_new=True)
 
 
-def _beginning(example: Example) -> Calibrator:
-    return Calibrator.general(example.parameters, fingerprint=example.fingerprint)
+def _moved_by(example: Example) -> tuple[Calibrator, Fingerprint]:
+    """What a label moves, and what that covers so far."""
+    fingerprint = example.fingerprint
+    held = find_calibrator(fingerprint, for_labels=True)
+    if held is None:
+        return Calibrator.general(example.parameters, fingerprint=fingerprint), fingerprint
+    calibrator = copy.copy(held.calibrator)  # since it is kept in memory for others
+    if held.source == "own" and calibrator.fingerprint is not None:
+        fingerprint = calibrator.fingerprint
+    return calibrator, fingerprint

@@ -1,9 +1,9 @@
-"""`et-agent label`: a person labels the results in a file, a letter each."""
+"""`et-agent label`: results in a file are labelled by known answers, or by a person, a letter each."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,10 +14,20 @@ from et_agent.errors import DataError, SettingsError, StoreError
 from et_agent.storage import alone_with, user_path
 from et_agent.validation import text_fault
 
+if TYPE_CHECKING:
+    from et_agent.evaluation.known_answers import KnownAnswers
+
 __all__ = ["label"]
 
 _PROMPT: Final = "right? y, n, Enter skips, u undoes, q leaves: "
 _LABELS: Final = {"y": True, "yes": True, "n": False, "no": False}
+
+
+_NO_RESULTS: Final = (
+    "{0} holds no results. If these are questions with known answers, `et-agent calibrate model --data "
+    "{0}` learns from them. To label a model's answers, write these first: `et-agent ask --questions "
+    "{0} --json > results.jsonl`"
+)
 
 
 @command
@@ -26,35 +36,47 @@ def label(
         str,
         typer.Argument(metavar="FILE", help="What `et-agent ask --json` printed, one per line."),
     ],
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Questions with known answers, such as the file that was asked: results are labelled "
+            "by these, and you are asked about the rest.",
+        ),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Ask about those that have a label too.")
     ] = False,
 ) -> int:
     """Label results as right or wrong, with undo. The labels are kept in the file.
 
+    A result that has its known answer beside it, as "expected" or "gold", is labelled by that.
     `et-agent calibrate learn --labels FILE` then learns from them.
     """
-    needs_terminal("label asks about each answer")
+    from et_agent.evaluation.known_answers import KnownAnswers
+
+    known = KnownAnswers() if answers is None else KnownAnswers.of(answers)
     path = user_path(file)
     with alone_with(path, SettingsError):
-        return _label(path, file, again=again)
+        return _label(path, file, known, again=again)
 
 
-def _label(path: Path, file: str, *, again: bool) -> int:
+def _label(path: Path, file: str, known: "KnownAnswers", *, again: bool) -> int:
     kept = _Kept(path)
     rows = _read(path)
-    waiting = [
-        row
-        for row in rows
-        if row.get("answer") is not None and (again or not isinstance(row.get("right"), bool))
-    ]
+    answered = [row for row in rows if row.get("answer") is not None]
+    if _grade([row for row in answered if not _is_labelled(row)], known):
+        kept.write(rows)
+    waiting = [row for row in answered if again or not _is_labelled(row)]
     code = 0
     try:
-        _ask_about(waiting, lambda: kept.write(rows))
+        if waiting:
+            needs_terminal("label asks about each answer")
+            _ask_about(waiting, known, lambda: kept.write(rows))
     except KeyboardInterrupt:
         write_line("")
         code = INTERRUPTED
-    labels = [row["right"] for row in rows if isinstance(row.get("right"), bool)]
+    labels = [row["right"] for row in rows if _is_labelled(row)]
     write_line(
         f"{len(labels)} of {len(rows)} labelled, {sum(labels)} right; to learn from them: "
         f"et-agent calibrate learn --labels {one_line(file)}"
@@ -62,14 +84,35 @@ def _label(path: Path, file: str, *, again: bool) -> int:
     return code
 
 
-def _ask_about(rows: list[dict[str, Any]], save: Callable[[], None]) -> None:
+def _is_labelled(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("right"), bool)
+
+
+def _grade(rows: list[dict[str, Any]], known: "KnownAnswers") -> int:
+    """Label what has a known answer, and say so; gives how many."""
+    graded = 0
+    for row in rows:
+        right = known.grade(row)
+        if right is not None:
+            _set(row, right)
+            graded += 1
+    if graded:
+        rest = len(rows) - graded
+        asked = f"; you are asked about the other {rest}" if rest else ""
+        write_line(f"{graded} of {len(rows)} labelled by their known answers{asked}")
+    return graded
+
+
+def _ask_about(rows: list[dict[str, Any]], known: "KnownAnswers", save: Callable[[], None]) -> None:
     before: list[Any] = []  # what undo puts back
     while (at := len(before)) < len(rows):
         row = rows[at]
         write_line(f"\n{at + 1}/{len(rows)}  {one_line(str(row.get('question')))}")
         sure = row.get("confidence")
-        told = f"  [{sure:.0%}]" if isinstance(sure, float) else ""
+        told = f"  (confidence, before any label: {sure:.0%})" if isinstance(sure, float) else ""
         write_line(f"  {one_line(str(row['answer']))}{told}")
+        if expected := known.expected(row):
+            write_line(f"  known answer: {one_line(' or '.join(expected))}")
         try:
             reply = input(_PROMPT).strip().lower()
         except EOFError:
@@ -96,8 +139,11 @@ def _set(row: dict[str, Any], right: Any) -> None:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    from et_agent.evaluation.datasets.columns import TABLES
     from et_agent.evaluation.result_files import read_documents, read_text
 
+    if path.suffix.lower() in TABLES:
+        raise DataError(_NO_RESULTS.format(path))
     rows = []
     for number, row in read_documents(read_text(path), str(path)):
         if not isinstance(row, dict) or "answer" not in row or "question" not in row:
@@ -110,6 +156,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise DataError(
             f"{path} holds no result: write some with `et-agent ask --questions … --json`"
         )
+    if not any("features" in row for row in rows):
+        raise DataError(_NO_RESULTS.format(path))
     return rows
 
 

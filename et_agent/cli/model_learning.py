@@ -184,10 +184,15 @@ _ENDS: Final = {
 
 def _sets(kinds: str | None, data: list[str] | None, seed: int) -> "list[LearningSet]":
     from et_agent.cli.terminal import say
+    from et_agent.evaluation.datasets import guessed_of
     from et_agent.evaluation.learning_sets import chosen_kinds, own_sets, public_sets
 
     if data:
-        return own_sets(data, None if kinds is None else chosen_kinds(kinds), seed=seed)
+        found = own_sets(data, None if kinds is None else chosen_kinds(kinds), seed=seed)
+        for spec in data:
+            if guessed := guessed_of(spec):
+                say(f"{spec}: {guessed}")
+        return found
     wanted = chosen_kinds(_KINDS if kinds is None else kinds)
     say("reading public questions; data sets that are not at hand are fetched")
     return public_sets(wanted, seed=seed, tell=lambda line: say(f"note: {line}"))

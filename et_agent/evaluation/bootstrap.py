@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from et_agent.errors import SettingsError
 
 __all__ = ["Interval", "Resamples", "interval", "pooled", "resampled_means"]
 
+_ROUNDING: Final = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its percentile interval (Efron 1979).
+    """An estimate with its interval: by percentiles (Efron 1979), or as `interval` says.
 
     Attributes:
         value: On the questions themselves; None where undefined.
@@ -81,7 +84,12 @@ def resampled_means(values: Doubles, counts: Doubles) -> Doubles:
 
 
 def interval(
-    values: Doubles, questions: int, *, level: float = 0.95, basic: bool = False
+    values: Doubles,
+    questions: int,
+    *,
+    level: float = 0.95,
+    basic: bool = False,
+    proportion: bool = False,
 ) -> Interval:
     """The percentile interval out of a statistic's values.
 
@@ -90,6 +98,8 @@ def interval(
         questions: Questions that they rest on.
         level: Coverage of the interval.
         basic: Take the basic interval, from 0 on, for a statistic that resampling pushes up (ECE).
+        proportion: Whether it is a proportion of the questions. At 0 and 1, where every resample is
+            the same, the exact interval is taken instead (Clopper and Pearson 1934).
 
     Returns:
         Limits are None when more than a tenth of the resamples are undefined.
@@ -100,6 +110,13 @@ def interval(
         return Interval(None, None, None, questions)
     if defined.size < 0.9 * rest.size:
         return Interval(own, None, None, questions)
+    if proportion and min(own, 1.0 - own) < _ROUNDING:
+        far = ((1.0 - level) / 2) ** (1.0 / questions)
+        return (
+            Interval(own, 0.0, 1.0 - far, questions)
+            if own < 0.5
+            else Interval(own, far, 1.0, questions)
+        )
     low, high = np.percentile(defined, [50 * (1 - level), 50 * (1 + level)])
     if basic:
         low, high = max(0.0, 2 * own - high), max(0.0, 2 * own - low)

@@ -274,8 +274,8 @@ def calibrate(
 
     Args:
         sets: Questions of one model, decoder and prompt.
-        keep_learnt: Whether labels count too that the user's own calibrator for the same has learnt
-            (`learn`), so that it can be replaced.
+        keep_learnt: Whether labels count too that the user's own calibrator for such trees has learnt
+            (`learn`). Then the new one covers what that one does, so that it replaces it.
         method: As for `Calibrator`.
         features: As for `Calibrator`.
         seed: Of the folds.
@@ -290,9 +290,11 @@ def calibrate(
     fingerprint = sets[0].fingerprint
     for one in sets[1:]:
         fingerprint = fingerprint.joined(one.fingerprint)
-    own = own_calibrator(fingerprint) if keep_learnt else None
-    if own is not None and own[1].learnt_:
-        sets = [*sets, _learnt(own[1].learnt_, fingerprint)]
+    learnt: tuple[LearntLabel, ...] = ()
+    if keep_learnt:
+        fingerprint, learnt = _learnt_before(fingerprint)
+    if learnt:
+        sets = [*sets, _learnt(learnt, fingerprint)]
     offsets = np.cumsum([0, *(int(one.groups.max()) + 1 for one in sets)])
     calibrator = Calibrator(
         method,
@@ -305,7 +307,7 @@ def calibrate(
     right = np.concatenate([one.right for one in sets])
     groups = [one.groups + offset for one, offset in zip(sets, offsets[:-1], strict=True)]
     calibrator.fit(np.concatenate([one.rows for one in sets]), right, np.concatenate(groups))
-    calibrator.learnt_ = () if own is None else own[1].learnt_
+    calibrator.learnt_ = learnt
     judged = ~np.isnan(calibrator.held_out_)
     confidence, labels = calibrator.held_out_[judged], right[judged] == 1
     if not judged.any():
@@ -316,6 +318,15 @@ def calibrate(
             calibrator.metrics_[name] = value
     calibrator.reliability_ = reliability(labels, confidence)
     return calibrator
+
+
+def _learnt_before(fingerprint: Fingerprint) -> tuple[Fingerprint, tuple[LearntLabel, ...]]:
+    """Labels that the user's own calibrator has learnt of such trees, and what it covers."""
+    for one in (fingerprint, fingerprint.with_alike_leaves()):
+        found = own_calibrator(one)
+        if found is not None and found[1].learnt_:
+            return one, found[1].learnt_
+    return fingerprint, ()
 
 
 def _learnt(labels: Sequence[LearntLabel], fingerprint: Fingerprint) -> Labelled:

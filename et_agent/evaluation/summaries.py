@@ -104,22 +104,23 @@ def summarise(
     largest = max(int(record.leaves.count.sum()) for record in records)
     ks = [k for k in _KS if k <= largest]
 
-    def mean(value: Callable[[QuestionRecord], float]) -> Interval:
-        return _mean(np.array([value(record) for record in records], dtype=np.float64), drawn)
+    def mean(value: Callable[[QuestionRecord], float], *, proportion: bool = False) -> Interval:
+        values = np.array([value(record) for record in records], dtype=np.float64)
+        return _mean(values, drawn, proportion=proportion)
 
     def mean_of(value: Callable[[LeafTable], float]) -> float:
         return float(np.mean([value(record.leaves) for record in records]))
 
     def pass_at(k: int) -> Interval:
-        return mean(lambda record: _pass_at(record, k))
+        return mean(lambda record: _pass_at(record, k), proportion=True)
 
     def capped_pass_at(k: int) -> Interval:
-        return mean(lambda record: float(record.capped(k).leaf_right.any()))
+        return mean(lambda record: float(record.capped(k).leaf_right.any()), proportion=True)
 
     return RunSummary(
         questions=len(records),
-        accuracy=mean(lambda record: record.correct),
-        accuracy_by_count=mean(_right_by_count),
+        accuracy=mean(lambda record: record.correct, proportion=True),
+        accuracy_by_count=mean(_right_by_count, proportion=True),
         pass_at={k: pass_at(k) for k in ks},
         capped_pass_at={k: capped_pass_at(k) for k in ks},
         tokens=mean(lambda record: record.tokens_decoded),
@@ -131,8 +132,9 @@ def summarise(
     )
 
 
-def _mean(values: Doubles, drawn: Resamples) -> Interval:
-    return interval(drawn.counts @ values / values.size, values.size)
+def _mean(values: Doubles, drawn: Resamples, *, proportion: bool = False) -> Interval:
+    means = drawn.counts @ values / values.size
+    return interval(means, values.size, proportion=proportion)
 
 
 def _pass_at(record: QuestionRecord, k: int) -> float:
@@ -216,8 +218,8 @@ def curve(
                 CurvePoint(
                     cap,
                     tokens * cap,
-                    interval(reference.accuracy(k, counts), size),
-                    interval(reference.pass_any(k, counts), size),
+                    interval(reference.accuracy(k, counts), size, proportion=True),
+                    interval(reference.pass_any(k, counts), size, proportion=True),
                     interval(reference.auroc(k, chosen, counts), size),
                 )
             )
@@ -231,8 +233,8 @@ def curve(
             CurvePoint(
                 cap,
                 float(np.mean([record.leaves.tokens_decoded for record in capped])),
-                interval(resampled_means(right.astype(np.float64), counts), size),
-                interval(resampled_means(found, counts), size),
+                interval(resampled_means(right.astype(np.float64), counts), size, proportion=True),
+                interval(resampled_means(found, counts), size, proportion=True),
                 interval(_auroc(right, scores_of(capped, chosen), counts), size),
             )
         )

@@ -42,10 +42,14 @@ def asked(seed: int = 0, texts: Mapping[str, float] | None = None, **options: An
         return ask(model, QUESTION, decoder=CHAINS, kind="number", seed=seed, **options)
 
 
+def chains(leaves: int) -> dict[str, Any]:
+    return {"name": "MultiChain", "leaves": leaves}
+
+
 def example(number: int, **fingerprint: Any) -> Example:
     values: dict[str, Any] = {
         "model": "ab" * 32,
-        "decoder": {"name": "MultiChain", "leaves": 8},
+        "decoder": chains(8),
         "instructions": {"number": "Think."},
         "chat": "model",
     }
@@ -118,7 +122,7 @@ def test_it_begins_from_the_shipped_one_that_applies() -> None:
     requested = what_users_ask(SHIPPED[0])
     one = example(1).model_copy(update={"fingerprint": requested})
     learnt = learn(one, True)
-    assert learnt.calibrator.fingerprint == requested, "not the other sizes of its trees"
+    assert learnt.calibrator.fingerprint == requested.with_alike_leaves()
     assert learnt.calibrator.labels == shipped.labels + 1
     held = find_calibrator(requested)
     assert held is not None
@@ -129,12 +133,49 @@ def test_it_begins_from_the_shipped_one_that_applies() -> None:
 
 def test_settings_have_calibrators_of_their_own() -> None:
     first = learn(example(1), True)
-    second = learn(example(1, decoder={"name": "MultiChain", "leaves": 4}), False)
+    second = learn(example(1, decoder=chains(2)), False)
     stopped = learn(asked(stop=["Q:"]), True)
     assert len({first.path, second.path, stopped.path, learn(asked(), False).path}) == 4
     assert all(path.parent == calibrators_folder() for path in (first.path, second.path))
     assert learn(example(2), True).path == first.path
     assert {one.calibrator.labels for one in (first, second, stopped)} == {1}
+
+
+@pytest.mark.parametrize(("leaves", "together"), [(2, False), (3, True), (32, True), (33, False)])
+def test_labels_of_alike_trees_count_together(leaves: int, together: bool) -> None:
+    first = learn(example(1), True)
+    second = learn(example(2, decoder=chains(leaves)), False)
+    assert (first.path == second.path) == together
+    assert second.calibrator.labels == 1 + together
+    held = find_calibrator(example(3, decoder=chains(16)).fingerprint)
+    assert held is not None
+    assert held.calibrator.labels == 1 + together
+
+
+def test_an_own_one_for_fewer_leaves_learns_too_and_keeps_its_file() -> None:
+    fitted = Calibrator.general(fingerprint=example(1).fingerprint)
+    fitted.data = (DataUsed(name="mine", questions=90, right=40),)
+    path = save_calibrator(fitted)
+    learnt = learn(example(1, decoder=chains(16)), True)
+    assert (learnt.path, learnt.calibrator.labels) == (path, 91)
+    assert not learn(example(1, decoder=chains(16)), True).is_new
+    for leaves in (8, 16):
+        held = find_calibrator(example(2, decoder=chains(leaves)).fingerprint)
+        assert held is not None
+        assert held.calibrator.labels == 91
+
+
+def test_a_shipped_one_is_the_start_of_trees_with_more_leaves_than_it_covers() -> None:
+    file = next(path for path in SHIPPED if path.name == "qwen2.5-coder-0.5b-number.json")
+    shipped = Calibrator.load(file)
+    asked_for = what_users_ask(file)
+    larger = asked_for.model_copy(update={"leaves": (32, 32)})
+    assert find_calibrator(larger) is None
+    learnt = learn(example(1).model_copy(update={"fingerprint": larger}), True)
+    assert learnt.calibrator.labels == shipped.labels + 1
+    held = find_calibrator(asked_for)
+    assert held is not None
+    assert (held.source, held.calibrator.labels) == ("own", shipped.labels + 1)
 
 
 def test_a_file_with_a_name_of_before_is_gone_on_with() -> None:

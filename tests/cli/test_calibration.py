@@ -75,7 +75,8 @@ def test_ask_prints_the_confidence_and_what_moved_it(
     )
     assert figures in plain.out
     assert f"P(correct) is between {low:.1%} and {high:.1%} with a probability of 90%" in plain.out
-    assert "log-odds of the answer's share" in plain.out
+    assert "an average answer" in plain.out
+    assert re.search(rf"\nis +{result['confidence']:.1%} ", plain.out.replace("\n ", "\n"))
     install(half_known)
     other = json.loads(run(*ask, "--leaves", "5", "--json").out)
     assert (other["calibrated"], other["calibration"]["source"]) == (False, "general")

@@ -100,7 +100,7 @@ def test_commands_about_the_last_reply(
     assert shown.code == 2, "what could not be done is told in the end too"
     assert "nothing was asked yet" in shown.err
     assert "there is no command /nosuch" in shown.err
-    assert "an average question" in shown.out
+    assert "an average answer" in shown.out
     assert "together" in shown.out
     assert "taken back: How many" in shown.err
     assert "/model NAME" in shown.err

@@ -90,7 +90,7 @@ def test_odd_values_of_a_file_stay(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "odd.jsonl"
-    odd = '{"question": "é", "answer": "\\ud800", "x": NaN'
+    odd = '{"question": "é", "answer": "\\ud800", "features": {}, "x": NaN'
     path.write_text(odd + "}\n")
     reply(monkeypatch, "y")
     assert run("label", str(path)).code == 0
@@ -133,7 +133,12 @@ def test_where_nobody_can_reply(run: Run, results: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "holds no result"), ("nothing\n", "line 1 is not JSON"), ('{"a": 1}\n', "is no result")],
+    [
+        ("", "holds no result"),
+        ("nothing\n", "line 1 is not JSON"),
+        ('{"a": 1}\n', "is no result"),
+        ('{"question": "1+1?", "answer": 2}\n', "`et-agent calibrate model --data"),
+    ],
 )
 def test_files_of_something_else(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
@@ -144,3 +149,49 @@ def test_files_of_something_else(
     shown = run("label", str(path))
     assert shown.code == 2
     assert says in shown.err
+
+
+def test_a_table_of_questions_is_no_file_of_results(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("question,answer\n1+1?,2\n")
+    shown = run("label", str(path))
+    assert shown.code == 2
+    assert f"{path} holds no results. If these are questions with known answers" in shown.err
+
+
+def test_known_answers_label_and_a_person_is_asked_about_the_rest(
+    run: Run, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = json.loads(results.read_text().splitlines()[0])["answer"]
+    known = tmp_path / "known.csv"
+    known.write_text(f"question,answer\none?,{answers}\ntwo?,77\nnever asked?,1\n")
+    refused = run("label", str(results), "--answers", str(known))
+    assert (refused.code, "needs a terminal" in refused.err) == (2, True)
+    assert labels(results) == [True, False, None], "these need nobody"
+    assert "2 of 3 labelled by their known answers; you are asked about the other 1" in refused.out
+    reply(monkeypatch, "y")
+    assert "3 of 3 labelled, 2 right" in run("label", str(results), "--answers", str(known)).out
+    reply(monkeypatch, "", "y", "q")
+    again = run("label", str(results), "--answers", str(known), "--again")
+    assert "known answer: 77" in again.out
+    assert labels(results) == [True, True, True], "a person has the last word"
+
+
+def test_a_result_may_have_its_known_answer_beside_it(run: Run, results: Path) -> None:
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    golds = [["none", rows[0]["answer"]], 77, f"{rows[2]['answer']}.0"]
+    for row, gold in zip(rows, golds, strict=True):
+        row["expected"] = gold
+    results.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = run("label", str(results))
+    assert (shown.code, shown.err) == (0, "")
+    assert labels(results) == [True, False, True]
+    assert shown.out.startswith("3 of 3 labelled by their known answers\n")
+    assert run("calibrate", "learn", "--labels", str(results)).out.startswith("3 learnt")
+
+
+def test_what_stands_behind_an_answer_is_named(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply(monkeypatch, "q")
+    assert "  (confidence, before any label: " in run("label", str(results)).out

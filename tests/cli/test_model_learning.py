@@ -102,7 +102,9 @@ def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> 
     install(half_known)
     later = learn("--data", data, "--interval", "0.4")
     assert "enough is known of each kind" in later.out
-    assert re.search(rf"^{before} questions, ", later.err), "the first line tells what is stored"
+    guessed, stored = later.err.splitlines()[:2]
+    assert guessed == f"{data}: kinds, as ask takes them: 90 number"
+    assert stored.startswith(f"{before} questions, "), "what is stored is told first"
     assert Calibrator.load(path).labels >= 50
 
 

@@ -105,7 +105,7 @@ def test_a_file_has_the_whole_answer(run: Run, install: Install) -> None:
 def test_an_explanation_adds_up(run: Run, install: Install) -> None:
     install()
     shown = run("ask", *TREE, "--explain", "--kind", "number", QUESTION).out
-    rows = shown.split("moved the confidence")[1].splitlines()
+    rows = shown.split("which says")[1].splitlines()
     figures = [
         float(word)
         for row in rows
@@ -116,7 +116,7 @@ def test_an_explanation_adds_up(run: Run, install: Install) -> None:
         and len(word.partition(".")[2]) == 2
     ]
     *parts, total = figures
-    assert "an average question" in shown
+    assert "an average answer" in shown
     assert sum(parts) == pytest.approx(total, abs=0.02 * len(parts))
 
 

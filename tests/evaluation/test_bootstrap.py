@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from et_agent.errors import SettingsError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
@@ -63,3 +64,18 @@ def test_a_basic_interval_takes_off_what_resampling_adds() -> None:
 def test_nothing_to_resample() -> None:
     with pytest.raises(SettingsError):
         Resamples(0)
+
+
+def test_a_proportion_at_a_bound_has_its_exact_interval() -> None:
+    counts = Resamples(59, resamples=50).counts
+    none = interval(counts @ np.zeros(59) / 59, 59, proportion=True)
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert none.high == pytest.approx(scipy.stats.beta.ppf(0.975, 1, 59))
+    every = interval(counts @ np.ones(59) / 59, 59, proportion=True, level=0.9)
+    assert (every.value, every.high) == (1.0, 1.0)
+    assert every.low == pytest.approx(scipy.stats.beta.ppf(0.05, 59, 1))
+    some = np.eye(59)[0]
+    drawn = counts @ some / 59
+    assert interval(drawn, 59, proportion=True) == interval(drawn, 59)
+    same = interval(np.zeros(51), 59)
+    assert (same.low, same.high) == (0.0, 0.0), "a difference of 0 stays what it is"

@@ -94,6 +94,7 @@ def test_labels_given_while_working_count_in_a_fit_that_replaces_theirs() -> Non
         (LEARNT, 3, 2),
     ]
     assert found.learnt_ == learnt.calibrator.learnt_
+    assert found.fingerprint == learnt.calibrator.fingerprint, "it covers what theirs did"
     assert save_calibrator(found) == learnt.path
     assert not learn(label, True).is_new, "it still counts once"
     alone = calibrate(sets, method="pooled")

@@ -1,11 +1,12 @@
 """A user's own questions: JSONL, CSV or TSV with question, answer and perhaps choices and kind."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from et_agent.answers import AnswerKind, read_value
+from et_agent.answers import AnswerKind, decide_kind, read_value
 from et_agent.answers.kinds import KINDS
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset, Row, csv_rows, jsonl_rows
@@ -13,7 +14,14 @@ from et_agent.evaluation.datasets.columns import COLUMNS, TABLES, named, renamed
 from et_agent.evaluation.datasets.multiple_choice import with_choices
 from et_agent.evaluation.items import Item
 
-__all__ = ["OWN_ENDINGS", "asked_text", "own_dataset", "own_rows", "understood"]
+__all__ = [
+    "OWN_ENDINGS",
+    "asked_text",
+    "decided_kinds",
+    "own_dataset",
+    "own_rows",
+    "understood",
+]
 
 OWN_ENDINGS: Final = (".jsonl", *TABLES)
 """Endings of files of a user's own."""
@@ -29,7 +37,7 @@ def own_dataset(path: Path) -> Dataset:
     list of accepted ones; perhaps `choices`, a list, or in tables texts with | between them, and then
     `answer` is a letter or a choice's text; perhaps `kind` (an `AnswerKind` but auto) and `id`. Other
     names are understood too (`columns.COLUMNS`). Without `kind` it is choice where there are choices,
-    number where all answers of the file are numbers, and text otherwise.
+    and otherwise what `ask` would take the question and its answer for (`decide_kind`).
 
     Raises:
         DataError: The name ends in none of `OWN_ENDINGS`.
@@ -99,35 +107,39 @@ def asked_text(row: Row) -> str:
 def _read(paths: Sequence[Path], split: str) -> Iterator[Item]:
     del split
     rows, _ = own_rows(paths[0])
-    fallback = _fallback(rows)
+    _check_choices(rows)
     seen: set[str] = set()
     for row in rows:
-        item = _item(row, fallback)
+        item = _item(row)
         if item.id in seen:
             raise row.damaged(f"the id {item.id!r} occurs twice")
         seen.add(item.id)
         yield item
 
 
-def _fallback(rows: Sequence[Row]) -> AnswerKind | None:
-    """The kind of rows that name none."""
+def _check_choices(rows: Sequence[Row]) -> None:
     unnamed = [row for row in rows if not row.values.get("kind")]
-    with_choices = [row for row in unnamed if row.values.get("choices")]
-    if with_choices and len(with_choices) < len(unnamed):
-        odd = next(row for row in unnamed if not row.values.get("choices"))
-        raise odd.damaged(
+    without = [row for row in unnamed if not row.values.get("choices")]
+    if without and len(without) < len(unnamed):
+        raise without[0].damaged(
             "other rows have choices and this one has none: add a field `kind` to every row, or "
             "keep the two sorts in files of their own"
         )
-    if with_choices or not unnamed:
-        return AnswerKind.CHOICE if with_choices else None
-    numbers = all(_is_number(gold) for row in unnamed for gold in _golds(row))
-    return AnswerKind.NUMBER if numbers else AnswerKind.TEXT
 
 
-def _is_number(text: str) -> bool:
-    found = read_value(text, AnswerKind.NUMBER)
-    return found is not None and any(character.isdigit() for character in text)
+def decided_kinds(rows: Sequence[Row]) -> str:
+    """In words, which kinds the questions were taken for that name none and have no choices.
+
+    Raises:
+        DataError: A row is damaged.
+    """
+    found = [
+        _kind(row, row.text("question"), _golds(row))
+        for row in rows
+        if not row.values.get("kind") and not row.values.get("choices")
+    ]
+    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(found).most_common())
+    return counts and f"kinds, as ask takes them: {counts}"
 
 
 def _golds(row: Row) -> tuple[str, ...]:
@@ -141,11 +153,10 @@ def _golds(row: Row) -> tuple[str, ...]:
     return texts
 
 
-def _item(row: Row, fallback: AnswerKind | None) -> Item:
-    kind = _kind(row, fallback)
+def _item(row: Row) -> Item:
     question, golds = row.text("question"), _golds(row)
-    choices = _choices(row)
-    if kind is AnswerKind.CHOICE:
+    kind, choices = _kind(row, question, golds), _choices(row)
+    if kind is AnswerKind.CHOICE and (choices or row.values.get("kind")):
         if not 2 <= len(choices) <= len(_LETTERS):
             raise row.damaged(f"{len(choices)} choices: 2 to {len(_LETTERS)} are needed")
         golds = tuple(_letter(row, gold, choices) for gold in golds)
@@ -159,11 +170,10 @@ def _item(row: Row, fallback: AnswerKind | None) -> Item:
     )
 
 
-def _kind(row: Row, fallback: AnswerKind | None) -> AnswerKind:
+def _kind(row: Row, question: str, golds: Sequence[str]) -> AnswerKind:
     named = row.values.get("kind")
     if not named:
-        assert fallback is not None
-        return fallback
+        return AnswerKind.CHOICE if row.values.get("choices") else _decided(question, golds)
     try:
         kind = AnswerKind(str(named).strip().lower())
     except ValueError:
@@ -172,6 +182,13 @@ def _kind(row: Row, fallback: AnswerKind | None) -> AnswerKind:
     if kind not in graded:
         raise row.damaged(f"'kind' is {named!r:.40}: use {', '.join(graded)}")
     return kind
+
+
+def _decided(question: str, golds: Sequence[str]) -> AnswerKind:
+    """What `ask` takes a question for if its leaves give the first accepted answer."""
+    kind = decide_kind(question, [rf"\boxed{{{golds[0]}}}"]).kind
+    readable = any(read_value(gold, kind, question=question) for gold in golds)
+    return kind if readable else AnswerKind.TEXT
 
 
 def _choices(row: Row) -> list[str]:

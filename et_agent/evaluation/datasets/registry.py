@@ -8,7 +8,7 @@ from et_agent.evaluation.datasets.locating import locate_files
 from et_agent.evaluation.datasets.mathematics import AIME24, AIME25, MATH500
 from et_agent.evaluation.datasets.multiple_choice import GPQA_DIAMOND, GPQA_MAIN, MMLU
 from et_agent.evaluation.datasets.open_questions import NQ_OPEN
-from et_agent.evaluation.datasets.own import OWN_ENDINGS, own_dataset, own_rows
+from et_agent.evaluation.datasets.own import OWN_ENDINGS, decided_kinds, own_dataset, own_rows
 from et_agent.evaluation.datasets.science import SCIBENCH
 from et_agent.evaluation.datasets.shipped import CHOICE_SAMPLE, TEXT_SAMPLE
 from et_agent.evaluation.datasets.word_problems import GSM8K, SVAMP, SVAMP_SAMPLE
@@ -73,11 +73,12 @@ def load_items(spec: str) -> list[Item]:
 
 
 def guessed_of(spec: str) -> str:
-    """In words, which columns of a file of the user's own were understood by another name.
+    """In words, what was guessed of a file of the user's own: columns by other names, and kinds.
 
     Raises:
         DataError: The file cannot be read.
     """
     if spec.partition(":")[0].lower() in DATASETS or not spec.lower().endswith(OWN_ENDINGS):
         return ""
-    return told(own_rows(user_path(spec).absolute())[1])
+    rows, roles = own_rows(user_path(spec).absolute())
+    return "; ".join(filter(None, (told(roles), decided_kinds(rows))))

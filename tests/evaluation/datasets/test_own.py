@@ -5,7 +5,8 @@ import pytest
 
 from et_agent.answers import AnswerKind
 from et_agent.errors import DataError
-from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.datasets import guessed_of, load_items
+from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item
 
 
@@ -24,14 +25,32 @@ def test_numbers(tmp_path: Path) -> None:
     assert [item.id for item in items] == ["mine/1", "mine/2"]
 
 
-def test_texts(tmp_path: Path) -> None:
+def test_kinds_are_what_ask_takes_the_questions_for(tmp_path: Path) -> None:
     items = jsonl(
         tmp_path,
         {"question": "Capital?", "answer": "Paris", "id": "fr"},
-        {"question": "Year?", "answer": "1972"},
+        {"question": "Which is a gas?\nA) iron\nB) argon", "answer": "B"},
+        {"question": "How many people live there?", "answer": "nobody"},
+        {"question": "When did the war end?", "answer": 1945},
+        {"question": "When did she leave?", "answer": "as soon as she could"},
+        {"question": "What is his age?", "answer": 50},
     )
-    assert [item.kind for item in items] == [AnswerKind.TEXT] * 2
+    kinds = ["text", "choice", "text", "date", "text", "number"]
+    assert [item.kind.value for item in items] == kinds
     assert items[0].id == "mine/fr"
+    for item in items:
+        assert is_right(item.golds[0], item)
+    assert (
+        guessed_of(str(tmp_path / "mine.jsonl"))
+        == "kinds, as ask takes them: 3 text, 1 choice, 1 date, 1 number"
+    )
+
+
+def test_kinds_that_are_named_or_have_choices_are_not_guessed(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"question": "Year?", "answer": "1972", "kind": "text"})
+    assert guessed_of(str(tmp_path / "mine.jsonl")) == ""
+    jsonl(tmp_path, {"question": "Which?", "choices": ["x", "y"], "answer": "x"})
+    assert guessed_of(str(tmp_path / "mine.jsonl")) == ""
 
 
 def test_choices_by_letter_and_by_text(tmp_path: Path) -> None:

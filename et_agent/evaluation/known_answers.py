@@ -1,0 +1,63 @@
+"""Known answers beside results, by which these are labelled instead of by a person."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+from et_agent.answers import AnswerKind
+from et_agent.errors import DataError
+from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.grading import is_right
+from et_agent.evaluation.items import Item
+
+__all__ = ["KnownAnswers"]
+
+_FIELDS: Final = ("expected", "gold")
+"""Where a result may have its known answer: fields that results of `ask` have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswers:
+    """Accepted answers of questions.
+
+    Attributes:
+        items: What is known of each question.
+    """
+
+    items: Mapping[str, Item] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: str) -> Self:
+        """Those of a data set or a file (`load_items`); of a question that it has twice, the first.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        return cls({item.question.strip(): item for item in reversed(load_items(spec))})
+
+    def expected(self, result: Mapping[str, Any]) -> tuple[str, ...]:
+        """The accepted answers to the question of a result, given as plain data; empty if unknown."""
+        item = self._item(result)
+        return () if item is None else item.golds
+
+    def grade(self, result: Mapping[str, Any]) -> bool | None:
+        """Whether its answer is one of them (`is_right`); None if they are not known.
+
+        It is read as the result's kind, or as that of the known answer where this cannot be.
+        """
+        item = self._item(result)
+        if item is None:
+            return None
+        answer = str(result["answer"])
+        try:
+            return is_right(answer, replace(item, kind=AnswerKind(result["kind"])))
+        except (DataError, KeyError, ValueError):
+            return is_right(answer, item)
+
+    def _item(self, result: Mapping[str, Any]) -> Item | None:
+        question = str(result["question"]).strip()
+        given = next((result[name] for name in _FIELDS if result.get(name) is not None), None)
+        if given is None:
+            return self.items.get(question)
+        golds = tuple(map(str, given)) if isinstance(given, list) else (str(given),)
+        return Item(id=question, question=question, kind=AnswerKind.TEXT, golds=golds)

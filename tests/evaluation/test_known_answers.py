@@ -1,0 +1,54 @@
+"""Known answers grade results, whatever kind the results are of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from et_agent.errors import DataError
+from et_agent.evaluation.known_answers import KnownAnswers
+
+
+def known(folder: Path, *rows: dict[str, Any]) -> KnownAnswers:
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return KnownAnswers.of(str(path))
+
+
+def result(question: str, answer: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"question": question, "answer": answer, "kind": kind, **more}
+
+
+def test_an_answer_is_read_as_what_the_result_is(tmp_path: Path) -> None:
+    found = known(
+        tmp_path,
+        {"question": "How much?", "answer": "1,000"},
+        {"question": "Who?", "answer": ["Bo", "Bo Li"]},
+        {"question": "Which?\nA) iron\nB) argon", "answer": "B"},
+    )
+    assert found.grade(result(" How much?\n", "1000", "number"))
+    assert found.grade(result("How much?", "999", "text")) is False
+    assert found.grade(result("Who?", "bo li", "text"))
+    assert found.grade(result("Who?", "7", "number")) is False, "its answers are no numbers"
+    assert found.grade(result("Who?", "Bo", "tool_call")), "a form that cannot be graded"
+    assert found.grade(result("Which?\nA) iron\nB) argon", "B", "choice"))
+    assert found.grade(result("Where?", "here", "text")) is None
+    assert found.expected(result("Who?", "", "text")) == ("Bo", "Bo Li")
+    assert found.expected(result("Where?", "", "text")) == ()
+
+
+def test_what_stands_beside_a_result_comes_first(tmp_path: Path) -> None:
+    found = known(tmp_path, {"question": "How much?", "answer": 5})
+    assert found.grade(result("How much?", "6", "number", expected=6))
+    assert KnownAnswers().grade(result("Who?", "Li", "text", gold=["Bo", "Li"]))
+    assert KnownAnswers().grade(result("Who?", "Li", "text", gold=None)) is None
+
+
+def test_the_first_answer_of_a_question_counts_and_files_are_checked(tmp_path: Path) -> None:
+    found = known(
+        tmp_path, {"question": "Who?", "answer": "Bo"}, {"question": "Who?", "answer": "Li"}
+    )
+    assert found.expected({"question": "Who?"}) == ("Bo",)
+    with pytest.raises(DataError, match=r"there is no field 'answer'"):
+        known(tmp_path, {"question": "Who?"})
