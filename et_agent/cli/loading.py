@@ -92,7 +92,9 @@ def chosen_model(model: str | None, *, fast: bool) -> str:
 
     if fast and model is not None:
         raise SettingsError(f"--fast takes {SMALL_MODEL}: leave out --fast or --model")
-    return SMALL_MODEL if fast else model or default_model()
+    if fast:
+        return SMALL_MODEL
+    return default_model() if model is None else model
 
 
 def check_target(spec: str, option: str, *, template: bool) -> None:

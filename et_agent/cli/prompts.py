@@ -70,7 +70,8 @@ def read_schema(file: str) -> dict[str, Any]:
     """A JSON schema from a file.
 
     Raises:
-        SettingsError: The file cannot be read, or holds no JSON object.
+        SettingsError: The file cannot be read, holds no JSON object, or a schema that no grammar can
+            express.
     """
     try:
         found = parsed_json(read_given(file).decode("utf-8-sig"))
@@ -82,4 +83,7 @@ def read_schema(file: str) -> dict[str, Any]:
             f"the schema {file} is not a JSON object: write one such as "
             '{"type": "object", "properties": …}'
         )
+    from et_agent.grammar import json_rule
+
+    json_rule(found)  # now, not when the model is loaded
     return found

@@ -86,7 +86,7 @@ def load_model(
         UnsupportedModelError: The model cannot generate text, or its state cannot be forked.
         ContextError: The context or the number of sequences is out of range.
     """
-    spec = spec or default_model()
+    spec = default_model() if spec is None else spec
     if is_address(spec):
         raise SettingsError(
             f"{shown_address(spec)} is the address of a server, not a model file: use "

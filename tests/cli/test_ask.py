@@ -483,12 +483,17 @@ def test_an_answer_in_words_has_no_table_of_fields(run: Run, install: Install) -
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{", "cannot read the schema"), ("[]", "is not a JSON object"), (None, "No such file")],
+    [
+        ("{", "cannot read the schema"),
+        ("[]", "is not a JSON object"),
+        ('{"type": "strin"}', "no grammar can express the JSON schema"),
+        (None, "No such file"),
+    ],
 )
-def test_a_schema_that_is_none(
-    run: Run, install: Install, tmp_path: Path, text: str | None, says: str
+def test_a_schema_that_is_none_is_refused_before_a_model_is_loaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, says: str
 ) -> None:
-    install()
+    monkeypatch.setattr(loading, "open_model", pytest.fail)
     path = tmp_path / "schema.json"
     if text is not None:
         path.write_text(text)

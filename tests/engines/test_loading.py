@@ -7,6 +7,7 @@ import pytest
 from et_agent.asking import ask
 from et_agent.decoding import EntropyTree
 from et_agent.engines.loading import load_model
+from et_agent.errors import ModelFileError
 from tests.weights.local.stores import MODEL, manifest
 
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -56,3 +57,9 @@ def test_settings_hold_where_no_argument_is_given(
         context=512, max_sequences=4, attention=False, threads=2, prefix_memory=0
     ) as model:
         assert (model.info.threads, model.prefixes) == (2, None)
+
+
+@pytest.mark.parametrize("spec", ["", " "])
+def test_an_empty_name_is_not_the_default_model(spec: str) -> None:
+    with pytest.raises(ModelFileError, match="Unknown model"):
+        load_model(spec)
