@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from et_agent.cli.calibrators import print_calibrator, show
 from et_agent.cli.guard import command
 from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_out
-from et_agent.cli.model_learning import learn_model
+from et_agent.cli.model_learning import ModelCommand, learn_model
 from et_agent.cli.stores import StoreFile, open_store
 from et_agent.storage import user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from et_agent.calibration import Calibrator, Fingerprint
-    from et_agent.calibration.calibrator import CalibratorFile
     from et_agent.evaluation.calibrating import Labelled
 
 __all__ = ["calibrate_app"]
@@ -25,7 +22,7 @@ calibrate_app = typer.Typer(
     help="Fit calibrated confidences, and check whether they still fit.", no_args_is_help=True
 )
 
-calibrate_app.command("model")(learn_model)
+calibrate_app.command("model", cls=ModelCommand)(learn_model)
 calibrate_app.command("learn")(learn_labels)
 
 _Runs = Annotated[
@@ -114,7 +111,7 @@ def fit(
         path = own_file(calibrator) if output is None else user_path(output)
         replaced = _what_is_at(path)
         calibrator.save(path)
-    _print(calibrator.document())
+    print_calibrator(calibrator.document())
     if calibrator.unmeasured_:
         names = ", ".join(calibrator.unmeasured_)
         write_line(f"not used, because at least one question lacks them: {names}")
@@ -141,76 +138,7 @@ def _what_is_at(path: Path) -> str:
     return f"the calibrator of {before.created}, fitted on {questions} questions"
 
 
-@calibrate_app.command("show")
-@command
-def show(
-    calibrator: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE", help="A calibrator.", show_default="all that `et-agent ask` finds"
-        ),
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the reliability diagram as PNG.")
-    ] = None,
-) -> int:
-    """Describe a calibrator, and draw its reliability diagram."""
-    from et_agent.calibration import Calibrator
-    from et_agent.calibration.finding import known_calibrators
-    from et_agent.cli.terminal import visible, write_line
-
-    if calibrator is None:
-        say_what_is_left_out()
-        found = known_calibrators()
-    else:
-        path = user_path(calibrator)
-        found = [(path, Calibrator.load(path))]
-    if not found:
-        write_line("no calibrators: fit one with `et-agent calibrate fit`")
-    for path, one in found:
-        write_line(visible(str(path)))
-        _print(one.document())
-        write_line("")
-    if out is not None:
-        from et_agent.evaluation.plots import draw_reliability
-
-        bins = {
-            name: one.reliability_
-            for name, (_, one) in zip(_names(found), found, strict=True)
-            if one.reliability_
-        }
-        write_line(visible(str(draw_reliability(bins, user_path(out)))))
-    return 0
-
-
-def _model_name(fingerprint: "Fingerprint") -> str:
-    """The catalog's name of a model; otherwise the beginning of its digest, which tells files apart."""
-    from et_agent.weights.catalog import CATALOG
-
-    named = (entry.name for entry in CATALOG.values() if entry.sha256 == fingerprint.model)
-    return next(named, fingerprint.model[:12] or "without a file")
-
-
-def _names(found: "Sequence[tuple[Path, Calibrator]]") -> list[str]:
-    """What legends call calibrators: model, kinds of answers, whose they are; none like another."""
-    from et_agent.calibration.finding import calibrators_folder
-
-    own = calibrators_folder()
-    names: list[str] = []
-    for path, one in found:
-        fingerprint = one.fingerprint
-        if fingerprint is None:
-            name = path.stem
-        else:
-            model = _model_name(fingerprint)
-            whose = "yours" if path.parent == own else ""
-            kinds = "+".join(sorted(fingerprint.instructions))
-            name = " ".join(filter(None, (model, kinds, whose)))
-        if name in names:
-            low, high = (0, 0) if fingerprint is None else fingerprint.leaves
-            name = f"{name}, {low} to {high} leaves" if high else f"{name}, {path.stem}"
-        names.append(name if name not in names else f"{name}, {path.stem[-8:]}")
-    return names
+calibrate_app.command("show")(show)
 
 
 @calibrate_app.command("check")
@@ -271,52 +199,3 @@ def check(
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-def _print(document: "CalibratorFile") -> None:
-    import numpy as np
-
-    from et_agent.calibration.calibrator_file import LEARNT
-    from et_agent.calibration.features import FEATURES
-    from et_agent.calibration.maps import weighed
-    from et_agent.calibration.pooled import Pooled, rising
-    from et_agent.cli.reliability import print_reliability
-    from et_agent.cli.terminal import counted, one_line, write_line
-
-    fingerprint = document.fingerprint
-    if fingerprint is not None:
-        low, high = fingerprint.leaves
-        most = counted(high, "leaf", "leaves")
-        leaves = most if low == high else f"{low} to {most}"
-        write_line(
-            f"  model {_model_name(fingerprint)}, {fingerprint.decoder.get('name')} of {leaves}, "
-            f"answers: {', '.join(fingerprint.instructions)}"
-        )
-    for one in document.data:
-        what = counted(one.questions, "question") + " of"
-        if one.name == LEARNT:
-            what = (
-                "1 answer that was"
-                if one.questions == 1
-                else f"{one.questions:,} answers that were"
-            )
-        write_line(f"  fitted on {what} {one_line(one.name)}, {one.right} right")
-    tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
-    compared = f"; held-out log loss of those compared: {tried}" if tried else ""
-    write_line(f"  method {document.method}, {document.created}{compared}")
-    measured = ", ".join(f"{name} {value:.3f}" for name, value in document.held_out.items())
-    write_line(f"  on held-out questions: {measured or 'too few to judge it'}")
-    mapping = weighed(document.mapping)
-    if mapping is not None:
-        if isinstance(mapping, Pooled):
-            weights = tuple(rising(np.array(mapping.posterior.mean)[1:]).tolist())
-        else:
-            weights = mapping.coefficients
-        named = zip(mapping.features, weights, strict=True)
-        ranked = sorted(named, key=lambda one: -abs(one[1]))
-        for name, weight in ranked:
-            if weight:
-                meaning = FEATURES[name].meaning if name in FEATURES else "kind of answer"
-                write_line(f"    {weight:+.2f}  {name}: {meaning}")
-    if document.reliability:
-        print_reliability(document.reliability)

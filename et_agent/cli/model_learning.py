@@ -3,13 +3,16 @@
 import math
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Annotated, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import typer
 
 from et_agent.cli.asking_options import ChatName, ChatStyle, System
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
+from et_agent.cli.help import HelpAll, ShortHelpCommand
 from et_agent.cli.labelling import say_what_is_left_out
 from et_agent.cli.run_options import (
     ContextSize,
@@ -48,12 +51,39 @@ if TYPE_CHECKING:
     from et_agent.evaluation.learning import LearningProgress, ModelLearning
     from et_agent.evaluation.learning_sets import LearningSet
 
-__all__ = ["learn_model"]
+__all__ = ["ModelCommand", "learn_model"]
 
 _KINDS: Final = "number,choice,text"
 _LEVELS: Final = (0.8, 0.5)
 """Confidences above which right answers are counted: the second, if there are none above the first."""
 _BAR: Final = 24
+
+
+class ModelCommand(ShortHelpCommand):
+    """`calibrate model`: of its options nine matter at first."""
+
+    shown = frozenset(
+        {
+            "model",
+            "fast",
+            "minutes",
+            "kinds",
+            "data",
+            "interval",
+            "decoder",
+            "leaves",
+            "max_tokens",
+        }
+    )
+    brief: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "fast": "Take the small model.",
+            "minutes": "Time for decoding, by default 30.",
+            "data": "Your own questions with answers.",
+            "interval": "Stop at this width of the 95 % interval of the ECE.",
+            "leaves": "Leaves per question, by default those of `ask`.",
+        }
+    )
 
 
 @command
@@ -110,11 +140,13 @@ def learn_model(
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
     verbose: Verbose = False,
+    help_all: HelpAll = False,
 ) -> int:
     """Learn how far a model can be trusted, from questions with known answers.
 
     Use the settings that you will ask with. Ctrl-C keeps everything, and the same command goes on.
     """
+    del help_all
     if verbose:
         be_verbose()
     from et_agent.cli import loading

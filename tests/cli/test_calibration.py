@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from et_agent.calibration.finding import calibrators_folder
+from et_agent.calibration.finding import calibrators_folder, known_calibrators
 from tests.cli.conftest import Install, Run
 
 DECODER = ["--decoder", "multi-chain", "--leaves", "6"]
@@ -124,12 +124,25 @@ def test_a_labelled_file_fits_as_well(
     assert run("calibrate", "check", "--labels", str(labels), "--calibrator", out).code == 0
 
 
-def test_show_and_its_picture(run: Run, fitted: str, tmp_path: Path) -> None:
+def test_show_and_its_picture(
+    run: Run, fitted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture = tmp_path / "reliability.png"
+    monkeypatch.setenv("COLUMNS", "80")
     shown = run("calibrate", "show", "--out", str(picture))
     assert shown.code == 0, shown.err
-    assert "platt" in shown.out
+    assert re.search(r"-number +yours +6 +90 +\d\d% +0\.\d{3} +platt\n", shown.out)
+    assert re.search(r"qwen2.5-coder-0.5b-text +shipped +3 to 16 +2,110 +3% +0\.004 ", shown.out)
+    table = shown.out.split("more of one")[0].splitlines()
+    assert len(table) == 1 + len(known_calibrators())
+    assert max(map(len, table)) <= 80
     assert picture.read_bytes()[1:4] == b"PNG"
+    one = run("calibrate", "show", "qwen2.5-coder-0.5b-n").out
+    assert one.count("  method ") == 1
+    assert "fitted on 196 questions of gsm8k:train" in one
+    assert len(one.splitlines()) <= 45
+    every = run("calibrate", "show", "--all").out
+    assert every.count("  method ") == len(known_calibrators())
 
 
 @pytest.mark.posix
@@ -144,7 +157,7 @@ def test_a_file_that_is_no_calibrator_is_named(run: Run, fitted: str, store: str
         shown = run(*command)
         assert shown.code == 0
         assert f"note: a calibrator is left out: {path} cannot be read" in shown.err
-        assert "90 questions" in shown.out
+        assert re.search(r"\b90 +(questions|\d\d%)", shown.out)
 
 
 def test_what_a_new_calibrator_replaces_is_told(
@@ -203,4 +216,6 @@ def test_bad_input(run: Run, store: str, tmp_path: Path) -> None:
     shown = run("calibrate", "fit", "--labels", str(labels))
     assert shown.code == 2
     assert "line 1" in shown.err
-    assert run("calibrate", "show", str(tmp_path / "none.json")).code == 2
+    assert run("calibrate", "show", str(labels)).code == 2
+    unknown = run("calibrate", "show", "nosuch")
+    assert (unknown.code, "there is no calibrator nosuch: choose" in unknown.err) == (2, True)

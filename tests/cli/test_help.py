@@ -45,6 +45,7 @@ def test_the_short_help_fits_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatc
     assert len(run("ask", "--help").out.strip("\n ").splitlines()) <= 24
     assert len(run("gate", "ask", "--help").out.splitlines()) <= 45
     assert len(run("chat", "--help").out.splitlines()) <= 40
+    assert len(run("calibrate", "model", "--help").out.splitlines()) <= 30
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,8 @@ def test_defaults_in_the_help_are_those_of_the_tree(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    shown = run(*arguments, "--help").out
+    help_option = "--help-all" if arguments[0] == "calibrate" else "--help"
+    shown = run(*arguments, help_option).out
     for name, field in type(EntropyTree()).model_fields.items():
         line = re.search(rf"^│ {option(name)} .*\[default: \(?([^)\]]+)", shown, re.MULTILINE)
         assert line is None or line[1] == str(field.default)

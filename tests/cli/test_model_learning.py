@@ -49,7 +49,7 @@ def test_what_was_learnt_is_told_and_found_by_ask(
     assert f"saved: {path}\n" in shown.out
     told = shown.out.replace(data, "").replace(str(path), "")
     assert max(map(len, told.splitlines())) <= 80
-    assert "pooled" in run("calibrate", "show").out
+    assert "method pooled" in run("calibrate", "show", "--all").out
     install(half_known)
     asked = run("ask", "What is 93 + 93?", "--kind", "number", *DECODER, "--json")
     assert json.loads(asked.out)["calibration"]["source"] == "own"
@@ -88,7 +88,10 @@ def test_labels_given_while_working_stay(
     assert f"number: {before} questions of {data}, {before} with" in again.out
     assert "labels that were given while working count too: 1\n" in again.out
     assert Calibrator.load(path).labels == before + 1
-    assert "fitted on 1 answer that was labelled while working" in run("calibrate", "show").out
+    assert (
+        "fitted on 1 answer that was labelled while working"
+        in run("calibrate", "show", str(path)).out
+    )
 
 
 def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> None:
