@@ -11,6 +11,7 @@ from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_ou
 from et_agent.cli.model_learning import learn_model
 from et_agent.cli.stores import StoreFile, open_store
 from et_agent.storage import user_path
+from et_agent.wording import counted, noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ _Runs = Annotated[
 def _labelled(
     runs: list[str] | None, labels: list[str] | None, store: str | None, caps: tuple[int, ...] = ()
 ) -> "list[Labelled]":
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
     from et_agent.errors import CalibrationError
     from et_agent.evaluation.calibrating import labelled_file, labelled_run
 
@@ -62,8 +63,8 @@ def _labelled(
         if one.unanswered:
             write_line(
                 f"{one_line(one.data.name)}: {one.unanswered} of "
-                f"{one.unanswered + one.data.questions} questions are left out: their trees gave "
-                "no answer, or were stopped"
+                f"{counted(one.unanswered + one.data.questions, 'question')} left out: no answer, or "
+                "stopped"
             )
         if one.unlabelled:
             left_out = counted(one.unlabelled, "result")
@@ -138,7 +139,7 @@ def _what_is_at(path: Path) -> str:
     except CalibrationError:
         return "which was no calibrator"
     questions = sum(one.questions for one in before.data)
-    return f"the calibrator of {before.created}, fitted on {questions} questions"
+    return f"the calibrator of {before.created}, fitted on {counted(questions, 'question')}"
 
 
 @calibrate_app.command("show")
@@ -248,7 +249,7 @@ def check(
         scores = confidences(judged, one)
         monitor = DriftMonitor(alpha).update(scores, one.right)
         write_line(
-            f"{one.data.name}: {one.data.questions} questions, {one.data.right} right "
+            f"{one.data.name}: {counted(one.data.questions, 'question')}, {one.data.right} right "
             f"({one.right.mean():.1%}), mean confidence {scores.mean():.1%}"
         )
         for name in ("ECE", "Brier", "AUROC"):
@@ -281,7 +282,7 @@ def _print(document: "CalibratorFile") -> None:
     from et_agent.calibration.maps import weighed
     from et_agent.calibration.pooled import Pooled, rising
     from et_agent.cli.reliability import print_reliability
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
@@ -293,13 +294,9 @@ def _print(document: "CalibratorFile") -> None:
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:
-        what = counted(one.questions, "question") + " of"
+        what = f"{counted(one.questions, 'question')} of"
         if one.name == LEARNT:
-            what = (
-                "1 answer that was"
-                if one.questions == 1
-                else f"{one.questions:,} answers that were"
-            )
+            what = f"{counted(one.questions, 'answer')} that {noun(one.questions, 'was', 'were')}"
         write_line(f"  fitted on {what} {one_line(one.name)}, {one.right} right")
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
     compared = f"; held-out log loss of those compared: {tried}" if tried else ""

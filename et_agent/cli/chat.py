@@ -165,7 +165,8 @@ def chat(
 
 def _list() -> int:
     from et_agent.cli.chat_files import saved_chats
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.wording import counted
 
     found = list(saved_chats())
     for one in found:

@@ -6,13 +6,13 @@ from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
 from et_agent.cli.report import basis, noted
 from et_agent.cli.terminal import (
-    counted,
     one_line,
     output_console,
     print_block,
     visible,
     write_line,
 )
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.results import AskResult

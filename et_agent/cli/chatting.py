@@ -10,12 +10,12 @@ from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.cli.chat_files import Chat, Turn, new_chat
-from et_agent.cli.terminal import counted
 from et_agent.decoding import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import CalibrationError, QuestionError
 from et_agent.results import AskResult
+from et_agent.wording import counted
 
 __all__ = ["Conversing"]
 

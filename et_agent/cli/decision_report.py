@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
+from et_agent.wording import counted
+
 if TYPE_CHECKING:
     from et_agent.gate import Decision
 
@@ -44,7 +46,8 @@ def print_decision(decision: "Decision") -> None:
     cost = decision.cost
     console.print(
         Text(
-            f"{cost.tokens:,} tokens, {cost.seconds:.1f} s, trace {decision.trace_id}", style="dim"
+            f"{counted(cost.tokens, 'token')}, {cost.seconds:.1f} s, trace {decision.trace_id}",
+            style="dim",
         )
     )
 
