@@ -48,8 +48,8 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
         if info.longest_path < info.context:
             what = f"this model's longest path of {info.longest_path} tokens"
         notes.append(
-            f"{what} leaves room for {counted(run.max_tokens, 'token')} after the prompt, so paths "
-            f"were cut there instead of at {decoder.max_tokens}"
+            f"{what} leaves room for {run.max_tokens} tokens after the prompt, so paths were cut "
+            f"there instead of at {decoder.max_tokens}"
         )
     if request.recomputed:
         notes.append(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
-from et_agent.cli import brief, meter
+from et_agent.cli import meter
 from et_agent.cli.brief import Tally, brief_rows, worth_noting
 from et_agent.results import CalibrationReport
 from tests.cli.conftest import Install, Run
@@ -47,7 +47,7 @@ def test_of_notes_those_to_mind_are_shown(result: AskResult) -> None:
 def test_a_summary_counts_every_question_once(
     result: AskResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brief.time, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr("et_agent.cli.brief.time.perf_counter", lambda: 0.0)
     tally = Tally(6)
     assert tally.told() == "6 questions: none answered; 0 tokens, 0.0 s"
     changes: tuple[dict[str, object], ...] = (
@@ -87,7 +87,7 @@ def test_a_first_line_comes_only_after_a_while(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(meter.time, "monotonic", lambda: now)
+    monkeypatch.setattr("et_agent.cli.meter.time.monotonic", lambda: now)
     lines = meter.NowAndThen(at_once=False)
     lines.say("too early")
     now = 31.0
