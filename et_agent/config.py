@@ -275,7 +275,9 @@ def _taken(key: str) -> str:
     """What a setting takes, in words."""
     limits = Config.model_fields[key].metadata
     bounds = [getattr(one, side) for side in ("ge", "le") for one in limits if hasattr(one, side)]
-    return f"a whole number from {bounds[0]} to {bounds[1]}" if bounds else "a text that is not empty"
+    return (
+        f"a whole number from {bounds[0]} to {bounds[1]}" if bounds else "a text that is not empty"
+    )
 
 
 def _toml(value: str | int) -> str:

@@ -48,7 +48,10 @@ def test_the_order_is_environment_file_default(file: Path, monkeypatch: pytest.M
     [
         ("modle = 'x'", r"config\.toml: there is no setting 'modle'. Did you mean model\?.*unset"),
         ("[gate]\nanswer_at = 0.8", r"there is no setting 'gate'"),
-        ("threads = 0", r"config\.toml: threads takes a whole number from 1 to 512, not 0: correct"),
+        (
+            "threads = 0",
+            r"config\.toml: threads takes a whole number from 1 to 512, not 0: correct",
+        ),
         ("threads = '4'", r"config\.toml: threads takes a whole number from 1 to 512, not '4'"),
         ("threads = true", r"config\.toml: threads takes .*, not True"),
         ("model = 3", r"config\.toml: model takes a text that is not empty, not 3"),

@@ -72,6 +72,11 @@ class Board:
             self._is_done, self._interrupted, self._decoding = is_done, interrupted, True
             self._started = time.perf_counter()
 
+    def escalate(self, target: str) -> None:
+        """Name the model that goes on instead."""
+        with self._lock:
+            self._title = f"escalated to {one_line(target)}"
+
     def __enter__(self) -> "Board":
         self._show()
         return self
