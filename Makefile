@@ -4,7 +4,7 @@ VENV ?= .venv
 # Processes that run tests, each a file at a time; 0 for none beside make's own (to debug).
 WORKERS ?= 2
 BIN := $(VENV)/bin
-export VENV
+export VENV LLAMA_INDEX
 
 # value() takes the question as it was typed: make expands no $ in it, the shell sees a variable.
 override Q := $(value Q)
@@ -29,7 +29,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
 	@echo
 	@echo 'VENV=dir (now $(VENV)) and PYTHON=python3 choose the environment;'
-	@echo 'CMAKE_ARGS reaches llama.cpp.'
+	@echo 'CMAKE_ARGS reaches llama.cpp; LLAMA_INDEX=address takes a ready-made wheel of it.'
 	@echo 'WORKERS=n (now $(WORKERS)) processes run the tests.'
 
 ask: ## set up what is missing, then answer Q

@@ -64,10 +64,10 @@ def replayed() -> Iterator[None]:
 
 def printed() -> list[str]:
     """What each of README's snippets prints, one after the other."""
-    names: dict[str, Any] = {"__name__": "snippet"}
     said = []
     with replayed():
         for code in SNIPPET.findall((ROOT / "README.md").read_text("utf-8")):
+            names: dict[str, Any] = {"__name__": "snippet"}  # each stands alone
             with redirect_stdout(io.StringIO()) as out:
                 exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own README
             said.append(out.getvalue())
@@ -82,8 +82,7 @@ def in_terminal() -> tuple[str, str]:
     with redirect_stdout(io.StringIO()) as out:
         command(["tree", str(KEPT)])
     above, _, tree = out.getvalue().partition("\nTree ")
-    answer = re.split(r"^ predictive entropy", above, flags=re.MULTILINE)[0]
-    return f"{answer.rstrip()}\n …", f"Tree {tree}"
+    return above, f"Tree {tree}"
 
 
 def shown(text: str) -> list[str]:

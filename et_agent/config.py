@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 from et_agent.arguments import checks_arguments
 from et_agent.errors import SettingsError
 from et_agent.storage import config_file, locked, read_regular, write_atomically
-from et_agent.validation import Frozen, explained, parsed_toml
+from et_agent.validation import Frozen, parsed_toml, shown
 
 __all__ = [
     "VARIABLES",
@@ -132,7 +132,7 @@ def set_value(key: str, value: str) -> Config:
         SettingsError: The key is unknown, the value does not fit, or the file cannot be written.
     """
     known = _known(key)
-    checked = _checked({known: value}, "nothing is set", fix="give another value")
+    checked = _checked({known: value}, fix="nothing was set")
     written = f"{known} = {_toml(getattr(checked, known))}"
     with _changing():
         lines = _lines()
@@ -254,7 +254,7 @@ def _known(key: str, where: str = "") -> str:
 
 def _checked(
     values: Mapping[str, Any],
-    place: str,
+    place: str = "",
     *,
     strict: bool = False,
     fix: str = "correct or remove it",
@@ -262,7 +262,22 @@ def _checked(
     try:
         return Config.model_validate(dict(values), strict=strict)
     except ValidationError as error:
-        raise SettingsError(f"{explained(place, error)}: {fix}") from None
+        where = f"{place}: " if place else ""
+        found = (
+            f"{key} takes {_taken(key)}, not {shown(item['input'])}"
+            for item in error.errors(include_url=False)
+            for key in map(str, item["loc"])
+        )
+        raise SettingsError(f"{where}{'; '.join(found)}: {fix}") from None
+
+
+def _taken(key: str) -> str:
+    """What a setting takes, in words."""
+    limits = Config.model_fields[key].metadata
+    bounds = [getattr(one, side) for side in ("ge", "le") for one in limits if hasattr(one, side)]
+    return (
+        f"a whole number from {bounds[0]} to {bounds[1]}" if bounds else "a text that is not empty"
+    )
 
 
 def _toml(value: str | int) -> str:

@@ -51,6 +51,7 @@ ONLY_LLAMA = (LLAMA, "--no-deps")
 MIN_UV = (0, 9)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 HEARTBEAT_SECONDS = 30.0
+STEPS = 4
 
 
 class SetupError(Exception):
@@ -60,6 +61,11 @@ class SetupError(Exception):
 def say(text: str) -> None:
     """Print a line for the person at the screen."""
     print(text, file=sys.stderr, flush=True)
+
+
+def step(number: int, text: str) -> None:
+    """Say which of the steps begins."""
+    say(f"[{number}/{STEPS}] {text}")
 
 
 def clock(since: float) -> str:
@@ -255,6 +261,26 @@ class Environment:
         command += ["--config-settings-package", build.setting()]
         run([*command, *what], {**build.environ(os.environ), **variables})
 
+    def install_ready_llama(self, index: str) -> None:
+        """Install the locked version of llama.cpp as a wheel of the user's index, or folder of wheels.
+
+        The lock has the hash of the source alone, so that the index is trusted as it is.
+
+        Raises:
+            SetupError: when there is no such wheel; it names what was asked for.
+        """
+        version = pinned((ROOT / LOCK).read_text("utf-8"), LLAMA).split()[0]
+        where = ("--no-index", "--find-links") if Path(index).is_dir() else ("--default-index",)
+        command = [self.find_uv(), "pip", "install", "--python", str(self.python), "--no-deps"]
+        try:
+            run([*command, "--only-binary", LLAMA, *where, index, version])
+        except SetupError:
+            raise SetupError(
+                f"LLAMA_INDEX={index} has no wheel of {version} for this machine, or cannot be "
+                "reached: uv says above which.\nName another index, or leave it out and have a "
+                "compiler build it."
+            ) from None
+
     def has_cached_llama(self, build: Build) -> bool:
         """Install llama.cpp if uv has kept that build, whatever the index says of its age."""
         try:  # without compilers, or uv would build what it has kept no more than the source of
@@ -286,14 +312,15 @@ def set_up(environment: Environment, wanted: str) -> None:
         if environment.is_current(wanted):
             return
         started = time.monotonic()
-        say(f"setting up {environment.path} with {base_python()}")
         state = environment.state()
         present = Build(**state["build"]) if state else None
         build = choose_build(os.environ, present, say)
+        step(1, f"the environment {environment.path}, with {base_python()}")
         if not state.get("sets"):
             environment.create()
         environment.write_state(build, ())
         bring_up(environment, build, wanted, rebuild=present not in (None, build))
+        step(4, "et-agent's kernels for this CPU; without them, llama.cpp's own serve")
         environment.build_kernels()
         # What was installed before stays, unless the environment was made anew.
         kept = state.get("sets", ()) if state.get("inputs") == inputs(ROOT) else ()
@@ -305,19 +332,30 @@ def bring_up(environment: Environment, build: Build, wanted: str, *, rebuild: bo
     """Install a set, with llama.cpp in the build that is asked for."""
     if rebuild:  # uv would keep what is there
         environment.uninstall_llama()
-    cached = environment.has_cached_llama(build)
-    if not cached:
+    index = os.environ.get("LLAMA_INDEX", "")
+    cached = not index and environment.has_cached_llama(build)
+    if index:
+        step(2, f"llama.cpp: a ready-made wheel of {index}, whose hash the lock does not have")
+        environment.install_ready_llama(index)
+    elif cached:
+        step(2, "llama.cpp: built before, out of uv's cache")
+    else:
         if problem := missing_compiler(os.environ):
             raise SetupError(problem)
         minutes = max(1, round(10 / CORES))
-        say(f"building llama.cpp from source, once: about {minutes} min on an idle machine")
+        step(2, f"llama.cpp: built from source, once, about {minutes} min on an idle machine")
+        environment.install(build, *ONLY_LLAMA)
+    step(3, f"the packages of {LOCK}, for {wanted}")
     environment.install(build, *SETS[wanted])
     if cached and not environment.loads_llama():  # it may be of another machine
         if problem := missing_compiler(os.environ):
             raise SetupError(problem)
         environment.install(build, *ONLY_LLAMA, "--reinstall-package", LLAMA, "--no-cache")
     if not environment.loads_llama():
-        raise SetupError(f"llama.cpp was built but does not load: {environment.python} tells why.")
+        raise SetupError(
+            f"llama.cpp is installed but does not load: `{environment.python} -c 'import llama_cpp'` "
+            "tells why."
+        )
 
 
 def published(environ: Mapping[str, str]) -> dict[str, str]:

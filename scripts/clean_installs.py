@@ -119,7 +119,7 @@ TRIALS = (
     Trial(
         "a tree drawn",
         ("et-agent", *ASK, "--svg", "tree.svg", "What is 2 + 2?"),
-        "p(a|x)",
+        "share of the paths",
         ("typer", "matplotlib"),
     ),
     Trial("serve", ("python", "-c", SERVE), '"scripted"', ("et_agent_server",)),

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from et_agent.extras import compiler_hint  # noqa: E402
 
 LLAMA = "llama-cpp-python"
-READY_MADE = "docs/install.md tells of ready-made builds."
+READY_MADE = "Or name an index of ready-made wheels, make … LLAMA_INDEX=address: docs/install.md."
 AMX_PROGRAM = Path(__file__).with_name("amx_probe.cpp").read_text("utf-8")
 PLAIN_PROGRAM = "#ifdef __AMX_TILE__\n#error AMX is still on\n#endif\nint main() { return 0; }\n"
 KEEP_STORES = ("-fno-tree-dce", "-fno-tree-dse", "-fno-dse", "-fno-dce")

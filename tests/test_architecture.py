@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "et_agent"
 ROOT = PACKAGE.parent
 LONGEST_FILE = 450
 FLOORS = (
-    ("errors", "extras", "interpreter", "renaming"),
+    ("errors", "extras", "interpreter", "renaming", "wording"),
     ("validation", "arrays", "storage", "made_once"),
     ("arguments", "kept", "waiting", "limited_process"),
     ("config",),

@@ -239,6 +239,9 @@ class Recorded(bootstrap.Environment):  # type: ignore[misc, name-defined]
     def has_cached_llama(self, build: Any) -> bool:
         return self.cached
 
+    def install_ready_llama(self, index: str) -> None:
+        self.installed.append(("ready", index))
+
     def uninstall_llama(self) -> None:
         self.installed.append(("uninstall",))
 
@@ -254,7 +257,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is missing of compilers, if anything."""
     missing: list[str] = []
     monkeypatch.setattr(bootstrap, "missing_compiler", lambda environ: "".join(missing))
-    for name in ("CMAKE_ARGS", "CFLAGS", "CXXFLAGS", "PYTHON"):
+    for name in ("CMAKE_ARGS", "CFLAGS", "CXXFLAGS", "LLAMA_INDEX", "PYTHON"):
         monkeypatch.delenv(name, raising=False)
     return missing
 
@@ -344,6 +347,47 @@ def test_without_a_compiler_only_a_cached_build_will_do(
     environment.cached = False
     with pytest.raises(bootstrap.SetupError, match="install one"):
         bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+
+
+def test_a_ready_made_wheel_needs_no_compiler(
+    tmp_path: Path, compiler: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler.append("no compiler: install one")
+    monkeypatch.setenv("LLAMA_INDEX", "wheels")
+    environment = Recorded(tmp_path, loads=(True,))
+    bootstrap.bring_up(environment, llama_build.Build(), "runtime", rebuild=False)
+    assert environment.installed == [("ready", "wheels"), bootstrap.SETS["runtime"]]
+
+
+def test_a_ready_made_wheel_is_asked_of_that_index_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "run", commands.append)
+    environment = bootstrap.Environment(tmp_path)
+    environment.install_ready_llama("https://index.example/cpu")
+    environment.install_ready_llama(str(tmp_path))
+    assert commands[0][-3:-1] == ["--default-index", "https://index.example/cpu"]
+    assert commands[1][-4:-1] == ["--no-index", "--find-links", str(tmp_path)]
+    for command in commands:
+        assert command[command.index("--only-binary") + 1] == llama_build.LLAMA
+        assert command[-1].startswith(f"{llama_build.LLAMA}==")
+
+    def fail(command: list[str]) -> None:
+        raise bootstrap.SetupError("uv failed")
+
+    monkeypatch.setattr(bootstrap, "run", fail)
+    with pytest.raises(bootstrap.SetupError, match="LLAMA_INDEX=nowhere has no wheel of llama-cpp"):
+        environment.install_ready_llama("nowhere")
+
+
+def test_steps_are_numbered(
+    tmp_path: Path, compiler: list[str], cpu: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bootstrap.set_up(Recorded(tmp_path / "venv"), "runtime")
+    said = capsys.readouterr().err.splitlines()
+    assert [line[:5] for line in said[:-1]] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert said[-1].startswith("ready in ")
 
 
 def test_a_cached_build_that_does_not_load_is_built_again(

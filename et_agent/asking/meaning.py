@@ -28,6 +28,7 @@ from et_agent.uncertainty.self_evaluation import (
     word_probe,
 )
 from et_agent.waiting import outcome
+from et_agent.wording import counted
 
 __all__ = ["MOST_PAIRS", "NOT_JUDGED", "Judgement", "MeaningReader"]
 
@@ -59,8 +60,8 @@ class Judgement:
         if not self.left:
             return []
         return [
-            f"{self.left} pairs of answers were compared by their words alone: there were more than "
-            f"{MOST_PAIRS} of which words do not tell whether they say the same"
+            f"{counted(self.left, 'pair')} of answers compared by their words alone: there were more "
+            f"than {MOST_PAIRS} of which words do not tell whether they say the same"
         ]
 
 

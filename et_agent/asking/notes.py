@@ -1,6 +1,7 @@
 """What the user should know about a result besides its numbers."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,10 +20,12 @@ from et_agent.decoding.tree import Finish
 from et_agent.engines.base import LanguageModel
 from et_agent.results import AnswerShare, SteeringSign
 from et_agent.uncertainty.leaves import SHARE_DIGITS
+from et_agent.wording import counted, noun
 
-__all__ = ["run_notes", "steering_notes", "thought_notes", "warnings"]
+__all__ = ["is_about_size", "run_notes", "steering_notes", "thought_notes", "warnings"]
 
 _MUCH_CUT_OFF: Final = 0.2
+_SIZE: Final = re.compile(r"[\d,]+(?: of at most [\d,]+)? lea(?:f|ves): ")
 _NOT_WORTH: Final = "no other fork would be worth its tokens"
 
 
@@ -32,8 +35,8 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
     if run.cancelled:
         running = sum(b.codes for b in run.tree.branches if b.finish is Finish.CANCELLED)
         notes.append(
-            f"interrupted: {running} leaves were not finished; those without an answer so far "
-            "count as none"
+            f"interrupted: {counted(running, 'leaf', 'leaves')} {noun(running, 'was', 'were')} not "
+            "finished; those without an answer so far count as none"
         )
     cut = any(branch.finish is Finish.LENGTH for branch in run.tree.branches)
     if isinstance(request, SampledRequest):
@@ -50,16 +53,21 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
         )
     if request.recomputed:
         notes.append(
-            f"the cache was too small for all branches at once: {request.recomputed} tokens were "
-            "decoded again; a larger context, or fewer questions at once, is faster"
+            f"the cache was too small for all branches at once: {counted(request.recomputed, 'token')} "
+            "had to be decoded again; a larger context, or fewer questions at once, is faster"
         )
     if (store := request.model.prefixes) is not None and store.note:
         notes.append(store.note)
     if isinstance(decoder, EntropyTree):
         notes += _tree_notes(request, decoder)
     elif run.stopped is not None:
-        notes.append(f"{run.tree.leaf_count()} leaves: {_why_fewer(run)}")
+        notes.append(f"{counted(run.tree.leaf_count(), 'leaf', 'leaves')}: {_why_fewer(run)}")
     return notes
+
+
+def is_about_size(note: str) -> bool:
+    """Whether a note says no more than how many leaves a tree has, and why not more."""
+    return _SIZE.match(note) is not None
 
 
 def steering_notes(signs: Sequence[SteeringSign]) -> list[str]:
@@ -77,7 +85,7 @@ def _sampled_notes(request: SampledRequest) -> list[str]:
     log_probs = [one for branch in tree.branches for one in branch.log_probs]
     notes = []
     if request.run.stopped is not None:
-        notes.append(f"{tree.leaf_count()} leaves: {_why_fewer(request.run)}")
+        notes.append(f"{counted(tree.leaf_count(), 'leaf', 'leaves')}: {_why_fewer(request.run)}")
     if log_probs and all(map(math.isnan, log_probs)):
         notes.append(
             "the server tells no log-probabilities: what depends on them was not measured, and lengths "
@@ -155,7 +163,7 @@ def warnings(
     if cut_off_share >= _MUCH_CUT_OFF:
         notes.append(
             f"paths with {cut_off_share:.0%} of the weight did not end within {max_tokens} "
-            "tokens: allow more (max_tokens)"
+            f"{noun(max_tokens, 'token')}: allow more (max_tokens)"
         )
     shares = [round(one.share, SHARE_DIGITS) for one in distribution if one.answer is not None]
     tied = shares.count(max(shares, default=0.0))

@@ -15,6 +15,7 @@ from et_agent.decoding.naming import from_description, migrated, settings_class
 from et_agent.decoding.schedules import EntropyTree
 from et_agent.errors import CalibrationError
 from et_agent.validation import Record
+from et_agent.wording import noun
 
 __all__ = ["Fingerprint"]
 
@@ -204,7 +205,8 @@ class Fingerprint(Record):
             wanted, known = (
                 " to ".join(map(str, dict.fromkeys(one))) for one in (requested.leaves, self.leaves)
             )
-            found.append(f"{wanted} leaves instead of {known}")
+            leaves = noun(requested.leaves[1], "leaf", "leaves")
+            found.append(f"{wanted} {leaves} instead of {known}")
         for kind, text in requested.instructions.items():
             if kind not in self.instructions:
                 found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")

@@ -14,6 +14,7 @@ from et_agent.calibration.labels import checked_labels
 from et_agent.calibration.libraries import scipy_module
 from et_agent.errors import CalibrationError, RiskControlError
 from et_agent.validation import explained
+from et_agent.wording import counted, noun
 
 __all__ = ["Costs", "RiskControl", "Threshold", "threshold_for_coverage"]
 
@@ -157,9 +158,10 @@ class RiskControl:
         rate = first.errors / first.answered
         if rate >= self.target_error:
             return (
-                f"{what}: of {first.answered} answers with a confidence of {first.value:.2f} or more "
-                f"{first.errors} are wrong ({rate:.0%}), so more labels would not help. Allow a "
-                "larger error, fit the calibrator again, or use a stronger model"
+                f"{what}: of {counted(first.answered, 'answer')} with a confidence of "
+                f"{first.value:.2f} or more {first.errors} {noun(first.errors, 'is', 'are')} wrong "
+                f"({rate:.0%}), so more labels would not help. Allow a larger error, fit the "
+                "calibrator again, or use a stronger model"
             )
         needed = _answers_needed(rate, self.target_error, 1.0 - self.confidence)
         more = math.ceil(needed / first.coverage) - scores.size

@@ -11,6 +11,7 @@ from et_agent.asking.options import AskOptions, Calibration
 from et_agent.asking.pending import PendingAnswer
 from et_agent.cli import labelling, loading
 from et_agent.cli.asking_options import read_calibrator
+from et_agent.cli.brief import Tally, print_line
 from et_agent.cli.display import Board
 from et_agent.cli.guard import INTERRUPTED, USER_ERROR, fail, is_verbose
 from et_agent.cli.interrupt import Interrupts
@@ -43,6 +44,17 @@ class AskSettings:
     files: PageFiles
     lines: bool
     as_ready: bool
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether each answer is one line for people, and a summary follows."""
+        several = self.lines or len(self.questions) > 1
+        return several and not (self.as_json or self.explain or self.tree)
+
+    @property
+    def draws(self) -> bool:
+        """Whether trees are drawn."""
+        return self.explain and len(self.questions) == 1 if self.tree is None else self.tree
 
 
 def answer(settings: AskSettings) -> int:
@@ -90,7 +102,7 @@ def _answer_with(
         [question.text for question in settings.questions],
         settings.options,
         names=[question.where for question in settings.questions],
-        on_progress=board.note if board.shown else None,
+        on_progress=board.note,
         calibrator=calibrator,
         attention=settings.attention,
     )
@@ -112,6 +124,7 @@ def _print_all(
     code = 0
     total = len(pending)
     left = total
+    tally = Tally(total)
     for index in _coming(pending, as_ready=settings.as_ready):
         left -= 1
         one = pending[index]
@@ -120,9 +133,11 @@ def _print_all(
             result = one.result()
         except EtAgentError as error:
             where = settings.questions[index].where
+            tally.add_failure()
             with board.paused():
                 code = fail(f"{where}: {error}" if total > 1 else str(error), USER_ERROR)
             continue
+        tally.add(result)
         pending[index] = None
         if not left:
             board.close()
@@ -135,6 +150,9 @@ def _print_all(
             if settings.learn and not interrupts.happened:
                 with interrupts.raising():
                     code = max(code, labelling.ask_whether_right(result))
+    board.close()
+    if settings.in_lines:
+        write_line(tally.told())
     return code
 
 
@@ -161,9 +179,11 @@ def print_answer(settings: AskSettings, result: AskResult, index: int, total: in
     if total > 1 and not result.complete and not result.usage.tokens_decoded:
         write_line(f"question {index + 1} of {total}: INCOMPLETE, not started")
         return
-    tree = total == 1 if settings.tree is None else settings.tree
+    if settings.in_lines:
+        print_line(result, index + 1, total)
+        return
     title = f"{index + 1}/{total}" if total > 1 else ""
-    print_result(result, tree=tree, explain=settings.explain, title=title)
+    print_result(result, tree=settings.draws, explain=settings.explain, title=title)
     sys.stdout.flush()
 
 

@@ -150,8 +150,7 @@ def ask(
         bool | None,
         typer.Option(
             "--tree/--no-tree",
-            help="Print the tree. By default it is drawn for a "
-            "single question and left out of JSON.",
+            help="Print the tree. By default it is drawn for a single question with --explain.",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),

@@ -12,6 +12,7 @@ from et_agent.cli.labelling import LabelFiles, learn_labels, say_what_is_left_ou
 from et_agent.cli.model_learning import ModelCommand, learn_model
 from et_agent.cli.stores import StoreFile, open_store
 from et_agent.storage import user_path
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.evaluation.calibrating import Labelled
@@ -34,7 +35,7 @@ _Runs = Annotated[
 def _labelled(
     runs: list[str] | None, labels: list[str] | None, store: str | None, caps: tuple[int, ...] = ()
 ) -> "list[Labelled]":
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
     from et_agent.errors import CalibrationError
     from et_agent.evaluation.calibrating import labelled_file, labelled_run
 
@@ -59,8 +60,8 @@ def _labelled(
         if one.unanswered:
             write_line(
                 f"{one_line(one.data.name)}: {one.unanswered} of "
-                f"{one.unanswered + one.data.questions} questions are left out: their trees gave "
-                "no answer, or were stopped"
+                f"{counted(one.unanswered + one.data.questions, 'question')} left out: no answer, or "
+                "stopped"
             )
         if one.unlabelled:
             left_out = counted(one.unlabelled, "result")
@@ -135,7 +136,7 @@ def _what_is_at(path: Path) -> str:
     except CalibrationError:
         return "which was no calibrator"
     questions = sum(one.questions for one in before.data)
-    return f"the calibrator of {before.created}, fitted on {questions} questions"
+    return f"the calibrator of {before.created}, fitted on {counted(questions, 'question')}"
 
 
 calibrate_app.command("show")(show)
@@ -176,7 +177,7 @@ def check(
         scores = confidences(judged, one)
         monitor = DriftMonitor(alpha).update(scores, one.right)
         write_line(
-            f"{one.data.name}: {one.data.questions} questions, {one.data.right} right "
+            f"{one.data.name}: {counted(one.data.questions, 'question')}, {one.data.right} right "
             f"({one.right.mean():.1%}), mean confidence {scores.mean():.1%}"
         )
         for name in ("ECE", "Brier", "AUROC"):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from et_agent.wording import counted
+
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
     from et_agent.weights.gguf import GgufInfo
@@ -72,5 +74,5 @@ def _pilot(thresholds: "Thresholds | None") -> Capability:
             False,
             "has no thresholds yet: measure them with `et-agent pilot --model … --questions FILE`",
         )
-    made = f"{thresholds.questions} questions, {thresholds.tokens:,} tokens, {thresholds.created}"
-    return Capability("pilot", True, made)
+    read = f"{counted(thresholds.questions, 'question')}, {counted(thresholds.tokens, 'token')}"
+    return Capability("pilot", True, f"{read}, {thresholds.created}")

@@ -120,9 +120,9 @@ def chat(
     from et_agent.cli import loading
     from et_agent.cli.chat_files import find_chat, new_chat
     from et_agent.cli.chatting import Conversing
+    from et_agent.cli.display import Board
     from et_agent.cli.prompts import read_system
-    from et_agent.cli.terminal import say
-    from et_agent.cli.transfer import shown_transfer
+    from et_agent.cli.terminal import is_watched
     from et_agent.weights.addresses import is_address
 
     if list_chats:
@@ -154,10 +154,11 @@ def chat(
         }
         if name != spec:
             loading.check_target(name, "/model", template=True)
-        if sys.stderr is not None and sys.stderr.isatty():
-            say(f"loading {name}")
-        with shown_transfer() as progress:
-            return loading.open_model(name, **({} if is_address(name) else here), progress=progress)
+        # What is loaded is shown until it is there, and then no more.
+        shown = is_watched() and not is_verbose()
+        with Board([name], model=name, decoder=decodes.name, shown=shown) as board:
+            settings = {} if is_address(name) else here
+            return loading.open_model(name, **settings, progress=board.transfer)
 
     with Conversing(begun, options, opened, saves=not no_save) as talk:
         return _Loop(talk, decodes.name, as_json=as_json).run(goes_on=gone_on is not None)
@@ -165,7 +166,8 @@ def chat(
 
 def _list() -> int:
     from et_agent.cli.chat_files import saved_chats
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
+    from et_agent.wording import counted
 
     found = list(saved_chats())
     for one in found:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
-from et_agent.cli.terminal import counted, say
+from et_agent.cli.terminal import say
 from et_agent.errors import StoreError
 from et_agent.results import AskResult
 from et_agent.storage import (
@@ -26,6 +26,7 @@ from et_agent.storage import (
 )
 from et_agent.templates.messages import Message
 from et_agent.validation import Frozen, explained, parsed_json
+from et_agent.wording import counted
 
 __all__ = ["Chat", "Turn", "chats_folder", "find_chat", "new_chat", "saved_chats"]
 

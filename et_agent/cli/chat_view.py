@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING, Final
 
+from et_agent.cli.brief import worth_noting
 from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
 from et_agent.cli.report import basis, noted
 from et_agent.cli.terminal import (
-    counted,
     one_line,
     output_console,
     print_block,
     visible,
     write_line,
 )
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.results import AskResult
@@ -51,8 +52,8 @@ def print_reply(result: "AskResult", reply: str) -> None:
     if not result.complete:
         console.print(Text("stopped; this turn does not count", style="yellow"))
     figures = [how_sure(result), result.kind]
-    leaves = counted(result.usage.leaves, "leaf", "leaves")
-    figures.append(f"{leaves}, {result.usage.seconds:.1f} s")
+    paths = counted(result.usage.leaves, "path")
+    figures.append(f"{paths}, {result.usage.seconds:.1f} s")
     console.print(Padding(Text(" · ".join(figures), style="dim"), (0, 0, 0, 2)))
     doubtful = Table.grid(padding=(0, 1))
     doubtful.style = "yellow"
@@ -67,7 +68,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
         console.print(Text(f"  or: {named}", style="dim"))
     if not result.claims and reply and one_line(reply) != one_line(result.answer or ""):
         console.print(Padding(Text(visible(reply, keep="\n"), style="dim"), (0, 0, 0, 2)))
-    for note in result.notes:
+    for note in worth_noting(result):
         console.print(Padding(Text(f"note: {noted(note)}", style="dim"), (0, 0, 0, 2)))
     console.print()
 

@@ -10,12 +10,12 @@ from et_agent.asking import submit
 from et_agent.asking.options import AskOptions
 from et_agent.asking.pending import ProgressCallback
 from et_agent.cli.chat_files import Chat, Turn, new_chat
-from et_agent.cli.terminal import counted
 from et_agent.decoding import EntropyTree
 from et_agent.engines.base import LanguageModel
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import CalibrationError, QuestionError
 from et_agent.results import AskResult
+from et_agent.wording import counted
 
 __all__ = ["Conversing"]
 
@@ -137,11 +137,11 @@ class Conversing:
         turn = self._last()
         if turn.result.kind == "long":
             raise QuestionError(
-                "this reply is judged claim by claim and may be right in parts, so nothing is learnt: "
-                "ask for a short answer, such as with `et-agent chat --kind text`"
+                "/right and /wrong are for short answers. This reply is several sentences, of which "
+                "some may be right and others wrong. `et-agent chat --kind text` gives short answers"
             )
         if not turn.result.features:
-            raise CalibrationError("there is no answer to learn from")
+            raise CalibrationError("the last reply gave no answer that could be right or wrong")
         learnt = learn(turn.result, right)
         self._keep(self.chat.with_last(turn.model_copy(update={"right": right})))
         count = learnt.calibrator.labels

@@ -113,7 +113,10 @@ def list_(as_json: Annotated[bool, _JSON] = False) -> int:
     for name in ("setting", "value", "from"):
         table.add_column(name, overflow="fold")
     for key, (value, where) in rows.items():
-        shown = Text("default", style="dim") if value is None else Text(visible(str(value)))
+        if value is None:
+            shown, where = Text(_default(key), style="dim"), "default"
+        else:
+            shown = Text(visible(str(value)))
         table.add_row(Text(key, style="bold"), shown, Text(visible(where or ""), style="dim"))
     console = output_console()
     print_block(console, table)
@@ -136,6 +139,19 @@ def env(as_json: Annotated[bool, _JSON] = False) -> int:
     else:
         print_block(output_console(), _variables())
     return 0
+
+
+def _default(key: str) -> str:
+    """What holds where a setting is not set."""
+    from et_agent.engines.prefix_store import PREFIX_MEMORY
+    from et_agent.weights.catalog import DEFAULT_MODEL
+
+    defaults = {
+        "model": DEFAULT_MODEL,
+        "threads": "as `et-agent tune` found, or all cores",
+        "prefix_memory": str(PREFIX_MEMORY >> 20),
+    }
+    return defaults[key]
 
 
 def _variables() -> "Table":

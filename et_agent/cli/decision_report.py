@@ -1,6 +1,9 @@
 """A gate's decision in the terminal."""
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Final
+
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.gate import Decision
@@ -15,13 +18,20 @@ _COLOURS: Final = {
 }
 
 
-def print_decision(decision: "Decision") -> None:
-    """Print a decision on standard output: what is done and why, claims or other answers, the cost."""
+def print_decision(decision: "Decision", *, target: str = "", logged: bool = False) -> None:
+    """Print a decision on standard output: what is done and why, claims or other answers, the cost.
+
+    Args:
+        decision: The decision.
+        target: What a question is escalated to.
+        logged: Whether a log has the decision, so that its trace id is of use.
+    """
     from rich.text import Text
 
+    from et_agent.asking.notes import is_about_size
     from et_agent.cli.claims import claims_table
     from et_agent.cli.report import noted
-    from et_agent.cli.terminal import output_console, print_block, visible
+    from et_agent.cli.terminal import one_line, output_console, print_block, visible
 
     console = output_console()
     action = decision.action.value
@@ -34,19 +44,19 @@ def print_decision(decision: "Decision") -> None:
     if decision.clarifying_question is not None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))
     console.print(Text(visible(decision.reason), style="dim"))
+    cost = decision.cost
+    if cost.escalations:
+        console.print(Text(f"escalated to {one_line(target)}", style="dim"))
     if decision.claims:
         print_block(console, claims_table(decision.claims, decision.doubtful_claims))
     for one in decision.alternatives if not decision.claims else ():
         said = "(none)" if one.answer is None else visible(one.answer)
         console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
-    for note in decision.notes:
+    for note in filterfalse(is_about_size, decision.notes):
         console.print(Text(f"note: {noted(note)}", style="dim"))
-    cost = decision.cost
-    console.print(
-        Text(
-            f"{cost.tokens:,} tokens, {cost.seconds:.1f} s, trace {decision.trace_id}", style="dim"
-        )
-    )
+    told = f"{counted(cost.tokens, 'token')}, {cost.seconds:.1f} s"
+    trace = f", trace {decision.trace_id}" if logged else ""
+    console.print(Text(told + trace, style="dim"))
 
 
 def _how_sure(decision: "Decision", confidence: float) -> str:

@@ -1,18 +1,23 @@
-"""The live display of `ask`: what is loaded, decoded and leading. Drawn in a thread of its own."""
+"""The live display of `ask`: what is loaded, decoded and leading. Drawn in a thread of its own.
+
+Where nobody watches, a line on standard error now and then says how far it is.
+"""
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
 from et_agent.asking.pending import Progress
+from et_agent.cli.meter import NowAndThen
 from et_agent.cli.terminal import bar, error_console, is_watched, one_line
 from et_agent.cli.transfer import PlainTransfer, Transfer
 from et_agent.cli.tree_view import shorten
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,17 +55,27 @@ class Board:
         self._decoding = False
         self._interrupted: Callable[[], bool] = lambda: False
         self._live: Live | None = None
+        self._lines = None if self.shown else NowAndThen(at_once=False)
 
     def note(self, index: int, progress: Progress) -> None:
         """Take note of a question's progress."""
         with self._lock:
             self._progress[index] = progress
+            if self._lines is not None and self._lines.due():
+                # Where nobody reads them, decoding goes on.
+                with suppress(OSError, ValueError):
+                    self._lines.say(self._line(progress))
 
     def begin(self, is_done: Callable[[int], bool], interrupted: Callable[[], bool]) -> None:
         """Loading is over: show the questions from here on."""
         with self._lock:
             self._is_done, self._interrupted, self._decoding = is_done, interrupted, True
             self._started = time.perf_counter()
+
+    def escalate(self, target: str) -> None:
+        """Name the model that goes on instead."""
+        with self._lock:
+            self._title = f"escalated to {one_line(target)}"
 
     def __enter__(self) -> "Board":
         self._show()
@@ -112,6 +127,15 @@ class Board:
         one = len(self._questions) == 1
         body = self._single(progress.get(0)) if one else self._several(progress, done)
         return Group(self._head(progress), *body)
+
+    def _line(self, progress: Progress) -> str:
+        total = len(self._questions)
+        if total == 1:
+            leaves = counted(progress.leaves, "path")
+            return f"{counted(progress.tokens, 'token')}, {progress.leaves_done} of {leaves} done"
+        done = sum(map(self._is_done, range(total)))
+        tokens = sum(one.tokens for one in self._progress.values())
+        return f"{done}/{total} questions done, {counted(tokens, 'token')}"
 
     def _loading(self) -> "RenderableType":
         assert isinstance(self.transfer, Transfer)

@@ -11,6 +11,7 @@ import typer
 
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import MODEL_METAVAR, MODEL_SHOWN, GpuLayers, MainGpu, SplitMode
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -165,7 +166,7 @@ def _installation(threads: int | None) -> "Iterator[Check]":
     yield _cpu()
     yield from _gpus()
     yield kernels_check()
-    yield Check("threads", "ok", f"{threads or cores()} of {cores()} cores")
+    yield Check("threads", "ok", f"{threads or cores()} of {counted(cores(), 'core')}")
 
 
 def _cpu() -> "Check":

@@ -111,12 +111,13 @@ def run(
         be_verbose()
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_system
-    from et_agent.cli.terminal import counted, say, write_line
+    from et_agent.cli.terminal import say, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.datasets import guessed_of, load_items
     from et_agent.evaluation.decoders import parse_decoder
     from et_agent.evaluation.items import sample
     from et_agent.evaluation.running import evaluate_on
+    from et_agent.wording import counted
 
     if seed < 0:
         raise SettingsError(f"--seed is {seed}: use 0 or more")
@@ -157,8 +158,8 @@ def run(
             )
         except KeyboardInterrupt:
             say(
-                f"interrupted: {meter.done} of {meter.total} questions are kept; the same command "
-                "goes on, and `et-agent eval list` shows how far it is"
+                f"interrupted: {meter.done} of {counted(meter.total, 'question')} kept; the same "
+                "command goes on, and `et-agent eval list` shows how far it is"
             )
             return INTERRUPTED
     for one in skipped:

@@ -355,8 +355,13 @@ def gated_ask(
             kept = stack.enter_context(DecisionLog(user_path(log), keep_texts=keep_texts))
         target = None
         if escalate_to is not None:
+
+            def opened_larger() -> "AnyModel":
+                board.escalate(larger)
+                return opened(larger, here)
+
             target = ModelTarget(
-                lambda: opened(larger, here),
+                opened_larger,
                 options.changed(
                     decoder=decodes.of_model(served=served[larger]),
                     calibrator="auto" if options.calibrator is not None else None,
@@ -368,7 +373,7 @@ def gated_ask(
             clarifier=Clarifier(loaded, seed=options.seed) if rules.asks_back else None,
             log=kept,
         )
-        note = partial(board.note, 0) if board.shown else None
+        note = partial(board.note, 0)
         ended = False
         board.begin(lambda _: ended, lambda: False)
         decision = gate.ask(
@@ -376,8 +381,9 @@ def gated_ask(
         )
         ended = True
         board.close()
+        told = partial(print_decision, target=larger, logged=log is not None)
         while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
-            print_decision(decision)
+            told(decision)
             try:
                 reply = input("> ").strip()
             except EOFError:
@@ -388,7 +394,7 @@ def gated_ask(
         if as_json:
             write_line(decision.model_dump_json(indent=2))
         else:
-            print_decision(decision)
+            told(decision)
             print_details(results[-1], tree=tree, explain=explain)
         if files.wanted:
             files.write(results[-1], decision=decision)

@@ -36,8 +36,9 @@ def report(
     topic: Annotated[str | None, typer.Option(help="Only this topic or tool.")] = None,
 ) -> int:
     """Show the rate of each action, the error on labelled decisions, the cost, and drift."""
-    from et_agent.cli.terminal import counted, write_line
+    from et_agent.cli.terminal import write_line
     from et_agent.gate import DecisionLog
+    from et_agent.wording import counted
 
     with DecisionLog(existing_log(log)) as opened:
         found = opened.report(topic)
@@ -141,10 +142,11 @@ def simulate(
     """Show the coverage, error and cost that a gate would have on stored evaluation runs."""
     import numpy as np
 
-    from et_agent.cli.terminal import counted, one_line, visible, write_line
+    from et_agent.cli.terminal import one_line, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.evaluation.gating import guarantee, judged_run, outcome, requested_of
     from et_agent.evaluation.plots import draw_risk_coverage
+    from et_agent.wording import counted
 
     for value in [*(target_error or ()), *(answer_at or ())]:
         if not 0 < value < 1:

@@ -22,14 +22,14 @@ def is_sure(result: "AskResult") -> bool:
 
 
 def not_sure(result: "AskResult") -> str:
-    """In words, what the model is not sure of: the leading guess with its share."""
+    """In words, what the model is not sure of; for a short answer, its guess follows."""
     if result.kind == "long":
         return f"{_DOUBT}: {result.confidence:.0%} of its claims are true, by their mean confidence"
-    return f"{_DOUBT}: {result.share:.0%} of the weight says"
+    return f"{_DOUBT}: perhaps"
 
 
 def headline(result: "AskResult", *, told: bool = False) -> "Text":
-    """The answer, or "not sure" with the share and the guess.
+    """The answer, or "not sure" with the guess.
 
     Args:
         result: The result.

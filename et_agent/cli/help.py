@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Final
 import typer
 from typer.core import TyperCommand
 
+from et_agent.wording import noun
+
 __all__ = ["HelpAll", "ShortHelpCommand", "with_plain_flags"]
 
 _ALL: Final = "et_agent.help_all"
@@ -65,7 +67,9 @@ class ShortHelpCommand(TyperCommand):
             super().format_help(ctx, formatter)
             return
         with self._only_shown(ctx) as left_out:
-            self.epilog = f"{left_out} more options: {ctx.command_path} --help-all"
+            self.epilog = (
+                f"{left_out} more {noun(left_out, 'option')}: {ctx.command_path} --help-all"
+            )
             super().format_help(ctx, formatter)
 
     @contextmanager

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from et_agent.cli.guard import command, fail
-from et_agent.cli.terminal import counted, is_watched, say, visible, write_line
+from et_agent.cli.terminal import is_watched, say, visible, write_line
 from et_agent.errors import CalibrationError, SettingsError, StoreError
 from et_agent.storage import user_path
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.calibration import Example, Learnt
@@ -129,7 +130,7 @@ def _of_file(file: str) -> Iterator[_Given]:
     without = sum(right is not None and example is None for _, example, right in found)
     for count, what in ((unlabelled, "a label"), (without, "an answer")):
         if count:
-            say(f"{file}: {count} of {len(found)} results are left out: without {what}")
+            say(f"{file}: {count} of {counted(found, 'result')} left out: without {what}")
     for number, example, right in found:
         if example is not None and right is not None:
             yield f"{file}, line {number}", example, right
@@ -142,7 +143,7 @@ def _of_log(file: str, trace: str | None = None) -> Iterator[_Given]:
         found = opened.labels(trace)
     if without := sum(one.example is None for one in found):
         say(
-            f"{file}: {without} of {len(found)} labelled decisions are left out: the log has no "
+            f"{file}: {without} of {counted(found, 'labelled decision')} left out: the log has no "
             "features of them"
         )
     for one in found:

@@ -1,5 +1,6 @@
-"""How far an evaluation is: a bar in a terminal, and elsewhere a line now and then."""
+"""How far long work is: an evaluation's bar in a terminal, and elsewhere a line now and then."""
 
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,36 @@ from et_agent.cli.terminal import duration, error_console, say
 if TYPE_CHECKING:
     from et_agent.evaluation.running import EvaluationProgress
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "NowAndThen"]
 
 _EVERY: Final = 30.0
 """Seconds between two lines where no bar is shown."""
+
+
+class NowAndThen:
+    """Lines on standard error for long work of which no bar is shown.
+
+    Args:
+        at_once: Whether the first comes with the first news, not only after a while.
+    """
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._next = -math.inf if at_once else time.monotonic() + _EVERY
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        """Say how far the work is, if the last line is long enough ago.
+
+        Args:
+            text: What to say.
+            last: Whether nothing follows; then it is said in any case.
+        """
+        if last or self.due():
+            self._next = time.monotonic() + _EVERY
+            say(text)
+
+    def due(self) -> bool:
+        """Whether it is time for a line."""
+        return time.monotonic() >= self._next
 
 
 class Meter:
@@ -38,7 +65,7 @@ class Meter:
         )
         self._task = self._bars.add_task("loading", total=None)
         self.done = self.total = 0
-        self._last: float | None = None
+        self._lines = NowAndThen(at_once=True)
 
     def __enter__(self) -> "Meter":
         self._bars.start()
@@ -65,8 +92,5 @@ class Meter:
     def _move(self, done: int, total: int, text: str, where: str) -> None:
         self.done, self.total = done, total
         self._bars.update(self._task, completed=done, total=total, description=text)
-        now = time.monotonic()
-        due = self._last is None or now - self._last >= _EVERY or done == total
-        if not self._shown and due:
-            self._last = now
-            say(f"{done}/{total} {text}{where}")
+        if not self._shown:
+            self._lines.say(f"{done}/{total} {text}{where}", last=done == total)

@@ -38,6 +38,7 @@ from et_agent.cli.thinking import (
     ThinkingName,
     thinking_keywords,
 )
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,7 +258,7 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
             path = calibrator.save(path)
     if calibrator is None:
         why = (
-            f"none of {track.done} questions has an answer"
+            f"none of {counted(track.done, 'question')} has an answer"
             if track.done
             else "there was no time for it"
         )
@@ -267,7 +268,8 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     data = " and ".join(names)
     right = int(track.right.sum())
     write_line(
-        f"{kind}: {track.done} questions of {data}, {track.answered} with an answer, {right} right"
+        f"{kind}: {counted(track.done, 'question')} of {data}, {track.answered} with an answer, "
+        f"{right} right"
     )
     if own := len(calibrator.learnt_):
         write_line(f"  labels that were given while working count too: {own}")
@@ -281,8 +283,8 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     write_line(f"  saved: {visible(str(path))}")
     for one in replaced:
         write_line(
-            f"  in place of what {one.questions} questions of {one_line(one.name)} had taught: to "
-            "learn from both, give both with --data"
+            f"  in place of what {counted(one.questions, 'question')} of {one_line(one.name)} had "
+            "taught: to learn from both, give both with --data"
         )
     return True
 
@@ -357,7 +359,7 @@ class _Board:
                 for one in progress.standings
             )
             done = sum(one.done for one in progress.standings)
-            say(f"{done} questions, {duration(progress.seconds_left)} left: {told}")
+            say(f"{counted(done, 'question')}, {duration(progress.seconds_left)} left: {told}")
 
     def _draw(self) -> "RenderableType":
         from rich.console import Group

@@ -9,6 +9,7 @@ from et_agent.cli.asking_options import ChatName, ChatStyle
 from et_agent.cli.guard import be_verbose, command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
 from et_agent.storage import user_path
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.decoding.thresholds import Thresholds
@@ -124,8 +125,8 @@ def _print(thresholds: "Thresholds") -> None:
 
     console = output_console()
     heading = (
-        f"{thresholds.model_name}: {thresholds.questions} questions, {thresholds.tokens:,} tokens, "
-        f"temperature {thresholds.temperature:g}"
+        f"{thresholds.model_name}: {counted(thresholds.questions, 'question')}, "
+        f"{counted(thresholds.tokens, 'token')}, temperature {thresholds.temperature:g}"
     )
     console.print(Text(one_line(heading), style="bold"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

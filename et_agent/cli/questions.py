@@ -10,6 +10,7 @@ from et_agent.cli.standard_input import NAME, given_text, piped_text, stdin_text
 from et_agent.cli.terminal import say
 from et_agent.errors import QuestionError
 from et_agent.storage import read_given, user_path
+from et_agent.wording import counted
 
 __all__ = ["SourcedQuestion", "piped_context", "read_file", "read_question", "read_questions"]
 
@@ -75,7 +76,7 @@ def piped_context(*taken: str | None) -> tuple[str, ...]:
 
     if {"-", "@-"} & set(taken) or not (text := piped_text()):
         return ()
-    say(f"context: {len(text):,} characters of {NAME}, which the answer is to come from")
+    say(f"context: {counted(text, 'character')} of {NAME}, which the answer is to come from")
     return (check_text(text, f"the context in {NAME}"),)
 
 

@@ -1,15 +1,25 @@
 """The final print: answer, distribution, fields, figures, cost, notes, tree."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from et_agent.cli.brief import answers_table, brief_rows, foundation, worth_noting
 from et_agent.cli.claims import SUPPORT, claims_table
 from et_agent.cli.explaining import explanation
 from et_agent.cli.headline import headline, is_sure
 from et_agent.cli.spelling import with_options
-from et_agent.cli.terminal import bar, counted, one_line, output_console, print_block, visible
+from et_agent.cli.terminal import (
+    bar,
+    has_unicode,
+    one_line,
+    output_console,
+    print_block,
+    visible,
+)
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -30,7 +40,7 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
     Args:
         result: What to print.
         tree: Draw the tree.
-        explain: Tell what moved the confidence.
+        explain: Give all figures, and tell what moved the confidence.
         title: A heading with the question, for one of several.
     """
     from rich.padding import Padding
@@ -46,15 +56,21 @@ def print_result(result: AskResult, *, tree: bool, explain: bool = False, title:
         if result.claims:
             print_block(console, Padding(claims_table(result.claims), (0, 0, 0, 1)))
             console.print(Text(f" {SUPPORT}", style="dim"))
-    else:
+    elif explain:
         print_block(console, Padding(_distribution(result, console), (0, 0, 0, 1)))
         console.print(Text(f" {_CAVEAT}", style="dim"))
+    else:
+        print_block(console, Padding(answers_table(result, console), (0, 0, 0, 1)))
     console.print()
     if result.fields:
         print_block(console, Padding(_fields(result), (0, 0, 0, 1)))
         console.print()
-    print_block(console, Padding(_figures(result), (0, 0, 0, 1)))
+    rows = _figure_rows(result) if explain else brief_rows(result)
+    notes = result.notes if explain else worth_noting(result)
+    print_block(console, Padding(_figures(rows, notes), (0, 0, 0, 1)))
     print_details(result, tree=tree, explain=explain)
+    if console.is_terminal and not (explain or tree):
+        console.print(Text(" --explain shows more, --tree draws the paths", style="dim"))
     if title:
         console.print()
 
@@ -71,7 +87,9 @@ def print_details(result: AskResult, *, tree: bool, explain: bool) -> None:
     if tree and result.tree is not None and result.tree.nodes:
         console.print()
         # The last column stays free: some terminals wrap there.
-        lines = draw_tree(result.tree, console.width - 1, ascii_only=_is_ascii(console))
+        lines = draw_tree(
+            result.tree, console.width - 1, ascii_only=not has_unicode(console.encoding)
+        )
         console.print(Text("\n").join(lines), soft_wrap=True)
 
 
@@ -86,11 +104,8 @@ def decoder_name(result: AskResult) -> str:
 
 def basis(calibration: CalibrationReport) -> str:
     """What a confidence rests on and how far it may be off, in a few words."""
-    named = "general map"
-    if calibration.source != "general":
-        named = f"{calibration.source} calibrator, {counted(calibration.labels, 'label')}"
     low, high = calibration.interval
-    return f"{named}, {100 * low:.0f} to {high:.0%}"
+    return f"{foundation(calibration)}, {100 * low:.0f} to {high:.0%}"
 
 
 def noted(note: str) -> str:
@@ -99,10 +114,6 @@ def noted(note: str) -> str:
 
     names = {one.field: option(one.field) for one in decoder_options()}
     return visible(with_options(note, names))
-
-
-def _is_ascii(console: "Console") -> bool:
-    return not console.encoding.lower().startswith("utf")
 
 
 def _answer(result: AskResult) -> "RenderableType":
@@ -172,7 +183,7 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     return (
         answer,
         f"{share.share:.1%}",
-        Text(bar(share.share, 20, ascii_only=_is_ascii(console)), style=colour),
+        Text(bar(share.share, 20, ascii_only=not has_unicode(console.encoding)), style=colour),
         str(share.leaves),
         f"{share.share_by_count:.1%}",
     )
@@ -207,14 +218,14 @@ def _value(value: object) -> str:
     return shorten(one_line(json.dumps(value, ensure_ascii=False)), 20)
 
 
-def _figures(result: AskResult) -> "RenderableType":
+def _figures(rows: Iterable[tuple[str, str]], notes: Iterable[str]) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _figure_rows(result):
+    for name, value in (*rows, *(("note", noted(note)) for note in notes)):
         table.add_row(name, Text(value, style="yellow" if name == "note" else ""))
     return table
 
@@ -231,22 +242,25 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
                 f"{result.predictive_entropy:.3f} nats, "
                 f"normalised {result.predictive_entropy_normalised:.3f}",
             ),
-            ("effective samples", f"{result.ess:.1f} of {usage.leaves} leaves (ESS)"),
+            (
+                "effective samples",
+                f"{result.ess:.1f} of {counted(usage.leaves, 'leaf', 'leaves')} (ESS)",
+            ),
             ("margin", f"{result.margin:.1%} between the first and the second answer"),
         ]
-    rows += [
+    return [
+        *rows,
         ("cut off", _cut_off(result)),
         ("tokens", _tokens(result)),
         (
             "time",
-            f"{usage.seconds:.1f} s, {usage.tokens_per_second:,.0f} tokens/s, {usage.steps} steps",
+            f"{usage.seconds:.1f} s, {usage.tokens_per_second:,.0f} tokens/s, "
+            f"{counted(usage.steps, 'step')}",
         ),
         ("decoder", _decoder(result)),
         ("model", one_line(result.model.name)),
         ("kind", one_line(f"{result.kind}: {result.kind_reason}")),
     ]
-    rows += [("note", noted(note)) for note in result.notes]
-    return rows
 
 
 def _confidence(confidence: float, calibration: CalibrationReport | None) -> str:

@@ -26,7 +26,8 @@ def list_runs(
     """List the runs of a store: how far they are, their accuracy and their settings."""
     import json
 
-    from et_agent.cli.terminal import counted, one_line, visible, write_line
+    from et_agent.cli.terminal import one_line, visible, write_line
+    from et_agent.wording import counted
 
     with open_store(store) as runs:
         rows = [_row(runs, info) for info in runs.runs()]
@@ -95,8 +96,9 @@ def delete_runs(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
     """Delete runs with all their questions."""
-    from et_agent.cli.terminal import counted, say, write_line
+    from et_agent.cli.terminal import say, write_line
     from et_agent.errors import SettingsError
+    from et_agent.wording import counted
 
     with open_store(store) as runs:
         found = [runs.any_run(name) for name in names]
@@ -120,8 +122,9 @@ def export(
     store: StoreFile = None,
 ) -> int:
     """Write the statistics and answers of a run to a small file, without leaf texts."""
-    from et_agent.cli.terminal import counted, visible, write_line
+    from et_agent.cli.terminal import visible, write_line
     from et_agent.evaluation.exchange import export_run
+    from et_agent.wording import counted
 
     path = user_path(file)
     with open_store(store) as runs:
@@ -138,8 +141,9 @@ def import_(
     store: StoreFile = None,
 ) -> int:
     """Load exported runs into the store, in order to report, score or continue them."""
-    from et_agent.cli.terminal import counted, write_line
+    from et_agent.cli.terminal import write_line
     from et_agent.evaluation.archive import import_runs
+    from et_agent.wording import counted
 
     with open_store(store) as runs:
         for file in files:

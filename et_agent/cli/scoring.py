@@ -44,6 +44,7 @@ from et_agent.cli.thinking import (
     thinking_keywords,
 )
 from et_agent.storage import user_path
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.asking.options import AskOptions
@@ -346,18 +347,19 @@ def _print(found: "ScoreReport") -> None:
         rows.append(("confidence", f"{sure:.1%}, {basis(found.calibration)}"))
     if agreement is not None:
         what = "support of its claims" if found.claims else "of the weight"
-        rows.append(("agreement", f"{agreement:.1%} {what}, {found.samples} samples"))
+        rows.append(("agreement", f"{agreement:.1%} {what}, {counted(found.samples, 'sample')}"))
     if found.p_true is not None:
         rows.append(("P(true)", f"{found.p_true:.1%}, as the model says when it is asked"))
     rows += [
         (
             "log-probability",
-            f"{found.log_prob:.2f} nats, {found.mean_log_prob:.2f} per token, {found.tokens} tokens",
+            f"{found.log_prob:.2f} nats, {found.mean_log_prob:.2f} per token, "
+            f"{counted(found.tokens, 'token')}",
         ),
         ("own answer", "(none)" if found.own_answer is None else one_line(found.own_answer)),
         ("kind", found.kind),
         ("model", one_line(found.model.name)),
-        ("time", f"{found.seconds:.1f} s, {found.tokens_decoded:,} tokens decoded"),
+        ("time", f"{found.seconds:.1f} s, {counted(found.tokens_decoded, 'token')} decoded"),
     ]
     rows += [("note", visible(note)) for note in found.notes]
     table = Table.grid(padding=(0, 2, 0, 0))

@@ -23,6 +23,7 @@ from et_agent.engines.base import Batch, LanguageModel
 from et_agent.engines.opening import needing_logits
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import EtAgentError
+from et_agent.wording import counted
 
 __all__ = ["Check", "self_test"]
 
@@ -76,7 +77,8 @@ def _tree(model: LanguageModel) -> Check:
     decoder = EntropyTree(leaves=4, max_tokens=32)
     usage = submit(model, _QUESTION, decoder=decoder, chat=chat).result().usage
     speed = f"{usage.tokens_per_second:.0f} tokens/s"
-    detail = f"{usage.leaves} leaves, {usage.tokens_decoded} tokens, {speed}"
+    leaves = counted(usage.leaves, "leaf", "leaves")
+    detail = f"{leaves}, {counted(usage.tokens_decoded, 'token')}, {speed}"
     if usage.tokens_per_second < 5:
         return Check("tree", "warn", detail, "use a smaller model, or see --threads")
     return Check("tree", "ok", detail)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
-    "counted",
     "duration",
     "error_console",
+    "has_unicode",
     "is_watched",
     "make_streams_safe",
     "one_line",
@@ -74,6 +74,11 @@ def is_watched() -> bool:
     """Whether a person sees both output streams, so that a live display is of use."""
     terminals = sys.stdout.isatty() and sys.stderr.isatty()
     return terminals and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+
+
+def has_unicode(encoding: str | None) -> bool:
+    """Whether a stream's encoding has every character, such as those that bars are drawn with."""
+    return (encoding or "").lower().startswith("utf")
 
 
 def output_console() -> "Console":
@@ -140,17 +145,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def counted(count: int, what: str, several: str = "") -> str:
-    """A number with its noun: "1 run", "2 runs".
-
-    Args:
-        count: The number.
-        what: The noun.
-        several: Its plural, where that is not the noun with an s.
-    """
-    return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.terminal import one_line
 from et_agent.results import Leaf, Node, TreeReport
+from et_agent.wording import noun
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -97,11 +98,11 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
     step = 2 if 2 * max(line.depth for line in lines) <= left // 2 else 1
 
     found = sum(leaf.count for leaf in tree.leaves)
-    title = f"{found} {_s(found, 'leaf', 'leaves')}, "
+    title = f"{found} {noun(found, 'leaf', 'leaves')}, "
     if drawn_apart and not forks:
         title += "independent chains"
     else:
-        title += f"{forks} {_s(forks, 'fork', 'forks')}"
+        title += f"{forks} {noun(forks, 'fork')}"
     head = Text.assemble(("Tree", "bold"), f"  {shorten(title, left - 6, dots=guides.dots)}")
     head.append(" " * max(2, width - head.cell_len - edge.width) + edge.header(), "dim")
     drawn = [head]
@@ -118,10 +119,6 @@ def draw_tree(tree: TreeReport, width: int, *, ascii_only: bool = False) -> "lis
     for text in drawn:
         text.rstrip()
     return drawn
-
-
-def _s(count: int, one: str, many: str) -> str:
-    return one if count == 1 else many
 
 
 def _lines(tree: TreeReport) -> Iterator[_Line]:

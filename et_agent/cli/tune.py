@@ -8,6 +8,7 @@ import typer
 
 from et_agent.cli.guard import command
 from et_agent.cli.run_options import Fast, GpuLayers, MainGpu, ModelSpec, SplitMode
+from et_agent.wording import counted
 
 __all__ = ["tune"]
 
@@ -37,7 +38,7 @@ def tune(
     from et_agent.weights.addresses import is_address, shown_address
 
     def show(rate: Rate) -> None:
-        threads = f"{rate.threads} thread{'s' if rate.threads > 1 else ''}"
+        threads = counted(rate.threads, "thread")
         say(f"{threads}, {rate.width:2} rows: {rate.tokens_per_second:5.0f} tokens per second")
 
     spec = chosen_model(model, fast=fast)
@@ -57,7 +58,7 @@ def tune(
     if as_json:
         write_line(json.dumps({**asdict(found), "rates": [asdict(rate) for rate in rates]}))
     else:
-        threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
+        threads = counted(found.threads, "thread")
         kept = "not kept" if dry_run else "used from now on"
         write_line(f"{found.width} rows per batch with {threads}: {kept}")
     return 0

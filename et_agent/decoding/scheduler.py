@@ -38,6 +38,7 @@ from et_agent.errors import (
 from et_agent.made_once import MadeOnce
 from et_agent.renaming import old_names
 from et_agent.waiting import Birthplace, in_model_thread, model_thread
+from et_agent.wording import counted
 
 __all__ = ["Scheduler", "scheduler_of"]
 
@@ -184,9 +185,9 @@ class Scheduler:
         # What a question itself asks next comes from the model's thread: it was let in already.
         if most is not None and waiting + more > most and not in_model_thread():
             raise BusyError(
-                f"{self._model.info.name} is busy: {waiting} questions wait or are decoded, {more} "
-                f"more were asked, and {most} may at once: ask again later, or load it with a larger "
-                "max_pending"
+                f"{self._model.info.name} is busy: {counted(waiting, 'question')} waiting or being "
+                f"decoded, {more} more asked, and {most} may at once: ask again later, or load it with "
+                "a larger max_pending"
             )
 
     @property

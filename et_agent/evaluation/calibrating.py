@@ -23,6 +23,7 @@ from et_agent.errors import CalibrationError, DataError
 from et_agent.evaluation.metrics import METRICS, reliability, value_of
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.result_files import read_documents, read_text
+from et_agent.wording import counted
 
 __all__ = [
     "Labelled",
@@ -124,8 +125,8 @@ def labelled_run(
             rows.append(_Row(features, tree.correct, float(leaves.shares.max()), group))
     if not rows:
         raise CalibrationError(
-            f"{config['data']}: none of {len(records)} questions has an answer, so nothing can be "
-            "fitted: run more questions, or allow longer paths (--max-tokens)"
+            f"{config['data']}: none of {counted(records, 'question')} has an answer, so nothing can "
+            "be fitted: run more questions, or allow longer paths (--max-tokens)"
         )
     unanswered = len(records) - len({row.group for row in rows})
     fingerprint = Fingerprint.of_run(config, sorted({record.kind for record in records}))

@@ -16,6 +16,7 @@ from et_agent.errors import DataError, RiskControlError
 from et_agent.evaluation.bootstrap import Interval, Resamples, interval
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.evaluation.store import RunInfo
+from et_agent.wording import counted
 
 __all__ = [
     "Cascade",
@@ -223,7 +224,9 @@ def guarantee(
         DataError: Fewer than 4 questions.
     """
     if confidence.size < 4:
-        raise DataError(f"{confidence.size} questions are too few to split into halves: run more")
+        raise DataError(
+            f"{counted(confidence.size, 'question')} cannot be split into halves: run more"
+        )
     rng = np.random.default_rng(seed)
     found: list[tuple[bool, float, float | None]] = []
     for _ in range(splits):

@@ -23,6 +23,7 @@ from et_agent.gate.limits import Limits, ask_within
 from et_agent.gate.policy import GatePolicy
 from et_agent.results import AskResult
 from et_agent.validation import LONGEST, text_fault
+from et_agent.wording import counted
 
 __all__ = ["Escalated", "ModelTarget", "Target", "call_target", "is_interrupt"]
 
@@ -212,7 +213,7 @@ def _failed(calls: int, failure: BaseException) -> EscalationError:
     # shown and logged. The cause has it all.
     said = f": {failure}" if isinstance(failure, EscalationError) else ""
     found = EscalationError(
-        f"the escalation target failed {calls} time{'s' if calls > 1 else ''}, at last with "
+        f"the escalation target failed {counted(calls, 'time')}, at last with "
         f"{type(failure).__name__}{said}"
     )
     found.__cause__ = failure

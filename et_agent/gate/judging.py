@@ -15,6 +15,7 @@ from et_agent.results import (
     ClaimReport,
     FieldReport,
 )
+from et_agent.wording import counted, noun
 
 __all__ = ["Verdict", "judged"]
 
@@ -148,8 +149,8 @@ def _with_claims(verdict: Verdict, result: AskResult, policy: GatePolicy) -> Ver
     return replace(
         verdict,
         answers=True,
-        why=f"{len(kept)} of {len(measured)} claims reach the threshold of {most} in sentences without "
-        "others, and only these are given",
+        why=f"{len(kept)} of {counted(measured, 'claim')} {noun(len(kept), 'reaches', 'reach')} the "
+        f"threshold of {most} in sentences without others, and only these are given",
         confidence=fmean(one.confidence for one in kept),
         compared=fmean(one.compared for one in kept),
         calibration=_mean([one.calibration for one in kept if one.calibration is not None]),

@@ -287,7 +287,7 @@ def test_an_interrupted_question_tells_what_is_known_so_far(
     assert [(s.answer, s.share) for s in empty.distribution] == [(None, 1.0)]
     assert empty.usage.tokens_decoded == 0
     assert empty.usage.tokens_per_second == 0.0
-    assert "interrupted: 1 leaves" in empty.notes[0]
+    assert "interrupted: 1 leaf was not finished" in empty.notes[0]
     assert not result.complete
     assert sum(share.share for share in result.distribution) == pytest.approx(1.0)
     assert result.cut_off_share > 0

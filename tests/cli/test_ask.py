@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from et_agent.decoding.schedules.legacy import FORMER_SETTINGS
 from et_agent.engines.scripted import ScriptedModel
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message, Tool
-from tests.cli.conftest import Install, Run
+from tests.cli.conftest import Install, Outcome, Run
 
 QUESTION = "How many clips were sold?"
 TREE = ("--temperature", "1")
@@ -100,21 +101,45 @@ def test_former_options_work_and_warn(
     assert json.loads(shown.out)["decoder"] == expected["decoder"]
 
 
-def test_prints_answer_distribution_cost_and_tree(run: Run, install: Install) -> None:
-    install()
-    shown = run("ask", *TREE, QUESTION)
+def _fits(shown: Outcome) -> None:
     assert shown.code == 0
     assert shown.err == ""
-    for part in ("72", "p(a|x)", "nats", "ESS", "saved)", "tokens/s", "general map", "fork"):
-        assert part in shown.out
     assert "\x1b" not in shown.out
     assert max(map(len, shown.out.splitlines())) <= 80
     assert not any(line.endswith(" ") for line in shown.out.splitlines())
 
 
-def test_no_tree_leaves_it_out(run: Run, install: Install) -> None:
+def test_prints_what_a_person_needs(run: Run, install: Install) -> None:
     install()
-    assert "├" not in run("ask", *TREE, "--no-tree", QUESTION).out
+    shown = run("ask", *TREE, QUESTION)
+    _fits(shown)
+    assert re.search(
+        r"confidence  (\d+)%: of 100 such answers, \1 are right \(likely \d+ to \d+\)\n"
+        r" rests on    general map.*\n cost        \d+ tokens, \d+\.\d s, \d+ paths",
+        shown.out.replace("\n             ", " "),
+    )
+    for part in ("ESS", "nats", "p(a|x)", "Tree", "schedule"):
+        assert part not in shown.out
+    assert len(shown.out.splitlines()) <= 16
+
+
+def test_explained_has_all_figures_and_the_tree(run: Run, install: Install) -> None:
+    install()
+    shown = run("ask", *TREE, "--explain", QUESTION)
+    _fits(shown)
+    for part in ("72", "p(a|x)", "nats", "ESS", "saved)", "tokens/s", "general map", "fork"):
+        assert part in shown.out
+
+
+@pytest.mark.parametrize(
+    ("options", "drawn"),
+    [((), False), (("--tree",), True), (("--explain",), True), (("--explain", "--no-tree"), False)],
+)
+def test_the_tree_is_drawn_where_it_is_asked_for(
+    run: Run, install: Install, options: tuple[str, ...], drawn: bool
+) -> None:
+    install()
+    assert ("├" in run("ask", *TREE, *options, QUESTION).out) == drawn
 
 
 def test_json_is_one_document_and_nothing_else(run: Run, install: Install) -> None:
@@ -162,9 +187,29 @@ def test_the_model_is_free_while_questions_are_checked(
     assert [json.loads(line)["answer"] for line in lines] == ["72", "72"]
 
 
-def test_several_questions_have_headings_and_no_trees(run: Run, install: Install) -> None:
+def test_several_questions_are_lines_and_a_summary(run: Run, install: Install) -> None:
     install()
-    out = run("ask", *TREE, "one?", "two?").out
+    *lines, summary = run("ask", *TREE, "one?", "two?").out.splitlines()
+    assert len(lines) == 2
+    for line in sorted(lines):
+        assert re.fullmatch(r"[12]/2 +\d+% sure  72  \| (one|two)\?", line)
+    assert re.fullmatch(
+        r"2 questions: 2 answered; mean confidence \d+%; [\d,]+ tokens, \d+\.\d s", summary
+    )
+
+
+def test_one_question_of_a_file_is_a_line_too(run: Run, install: Install, tmp_path: Path) -> None:
+    install()
+    file = tmp_path / "q.txt"
+    file.write_text("one?\n", encoding="utf-8")
+    line, summary = run("ask", *TREE, "--questions", str(file)).out.splitlines()
+    assert line.startswith("1/1 ")
+    assert summary.startswith("1 question: 1 answered; ")
+
+
+def test_several_questions_explained_have_headings_and_no_trees(run: Run, install: Install) -> None:
+    install()
+    out = run("ask", *TREE, "--explain", "one?", "two?").out
     assert out.index("1/2") < out.index("one?") < out.index("2/2") < out.index("two?")
     assert "├" not in out
 
@@ -345,7 +390,7 @@ def test_chat_plain_works_without_a_template(run: Run, install: Install) -> None
 )
 def test_every_decoder_prints(run: Run, install: Install, options: list[str]) -> None:
     install()
-    shown = run("ask", *options, QUESTION)
+    shown = run("ask", *options, "--tree", QUESTION)
     assert (shown.code, shown.err) == (0, "")
     assert "Tree" in shown.out
 

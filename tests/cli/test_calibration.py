@@ -190,7 +190,7 @@ def test_questions_without_an_answer_are_told(
     assert shown.code == 0, shown.err
     name = shown.out.partition(":")[0]
     shown = run("calibrate", "fit", name, "--store", store)
-    assert "60 of 90 questions are left out: their trees gave no answer" in shown.out
+    assert "60 of 90 questions left out: no answer, or stopped" in shown.out
     assert shown.code == 0, shown.err
     assert "fitted on 30 questions" in shown.out
 

@@ -3,6 +3,7 @@
 import builtins
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,15 @@ def test_doubtful_claims_are_marked(
     )
 
 
+def test_a_long_reply_is_not_labelled_and_says_why(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install({"Rollo led them. He was a Dane.": 1.0})
+    told = say(run, monkeypatch, "Tell me who led them.\n/right\n")
+    assert told.code == 2
+    assert "/right and /wrong are for short answers. This reply is several sentences" in told.err
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_person_at_the_terminal(
     run: Run, install: Install, monkeypatch: pytest.MonkeyPatch, kept: bool
@@ -161,7 +171,8 @@ def test_a_person_at_the_terminal(
     shown = run(*CHAT, *(() if kept else ("--no-save",)))
     assert shown.code == 0, shown.err
     assert "/help lists commands" in shown.out
-    assert " · number · " in shown.out
+    assert re.search(r" · number · \d+ paths?, \d+\.\d s\b", shown.out)
+    assert "loading" not in shown.out + shown.err
     assert "/right, /wrong" in shown.out
     assert ("to go on: et-agent chat --resume" in shown.out) is kept
     assert not kept or f"--resume {find_chat('').name}" in shown.out

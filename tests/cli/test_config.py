@@ -32,6 +32,24 @@ def test_set_get_list_unset(run: Run, file: Path) -> None:
     assert run("config", "get", "model").out == "\n"
 
 
+def test_the_list_shows_what_holds_where_nothing_is_set(run: Run, file: Path) -> None:
+    rows = [line.split() for line in run("config", "list").out.splitlines()]
+    assert ["model", DEFAULT_MODEL, "default"] in rows
+    assert ["prefix_memory", "64", "default"] in rows
+    run("config", "set", "prefix_memory", "8")
+    assert "prefix_memory  8" in run("config", "list").out
+    settings = json.loads(run("config", "list", "--json").out)["settings"]
+    assert settings["model"] == {"value": None, "from": None}
+
+
+def test_a_value_that_does_not_fit_names_the_key_and_what_it_takes(run: Run) -> None:
+    done = run("config", "set", "threads", "many")
+    assert done.code == 2
+    assert done.err == (
+        "error: threads takes a whole number from 1 to 512, not 'many': nothing was set\n"
+    )
+
+
 def test_a_path_is_kept_absolute(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "my.gguf")
     monkeypatch.chdir(tmp_path)

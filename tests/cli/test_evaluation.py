@@ -196,7 +196,7 @@ def test_the_interrupted_are_told_how_to_go_on(
     monkeypatch.setattr(engines, "decoded", stop)
     shown = run("eval", "run", "--data", data, *DECODERS, "--store", store)
     assert shown.code == 130
-    assert "0 of 16 questions are kept; the same command goes on" in shown.err
+    assert "0 of 16 questions kept; the same command goes on" in shown.err
 
 
 def test_reports_in_markdown(run: Run, install: Install, data: str, store: str) -> None:

@@ -232,6 +232,16 @@ def test_the_answer_of_a_larger_model(run: Run, install: Install) -> None:
     # The larger model is the same scripted one, so its confidence is too low again.
     assert (decision.escalated, decision.action.value) == (True, "abstain")
     assert shown.code == 3
+    install(TEXTS)
+    shown = run(*ASK, "--answer-at", "0.9", "--escalate-to", "qwen2.5-coder-1.5b")
+    assert "\nescalated to qwen2.5-coder-1.5b\n" in shown.out
+
+
+def test_a_trace_is_shown_where_a_log_has_it(run: Run, install: Install, tmp_path: Path) -> None:
+    install(TEXTS)
+    assert "trace" not in run(*ASK).out
+    install(TEXTS)
+    assert re.search(r", trace \w+$", run(*ASK, "--log", str(tmp_path / "log.db")).out.strip())
 
 
 def test_policies_from_files_and_variables(

@@ -57,7 +57,7 @@ def test_labels_are_kept_undone_and_learnt(
     assert "2 of 3 labelled, 2 right" in shown.out
     some = run("calibrate", "learn", "--labels", str(results))
     assert some.out.startswith("2 learnt")
-    assert "1 of 3 results are left out: without a label" in some.err
+    assert "1 of 3 results left out: without a label" in some.err
     reply(monkeypatch, "n")
     assert "1/1  three?" in run("label", str(results)).out, "only what has no label"
     learnt = run("calibrate", "learn", "--labels", str(results))

@@ -136,7 +136,7 @@ def test_a_file_of_labels_counts_once(run: Run, install: Install, tmp_path: Path
     shown = run("calibrate", "learn", "--labels", str(file))
     assert shown.code == 0, shown.err
     assert shown.out.startswith("2 learnt\n  2 labels of yours (number): ")
-    assert "1 of 3 results are left out: without an answer" in shown.err
+    assert "1 of 3 results left out: without an answer" in shown.err
     again = run("calibrate", "learn", "--labels", str(file), "--labels", str(file))
     assert again.out.startswith("0 learnt, 4 known before\n  2 labels of yours")
     file.write_text(file.read_text("utf-8").replace('"right": true', '"right": false'), "utf-8")

@@ -31,7 +31,7 @@ def test_ask_takes_the_address_of_a_server(run: Run, server: OpenAIServer) -> No
 
 
 def test_the_tree_is_drawn_without_entropies(run: Run, server: OpenAIServer) -> None:
-    done = run("ask", "--model", server.url, "--leaves", "3", "2 + 3?")
+    done = run("ask", "--model", server.url, "--leaves", "3", "--tree", "2 + 3?")
     assert done.code == 0
     assert "nan" not in done.out.lower()
     assert "3 leaves, independent chains" in done.out

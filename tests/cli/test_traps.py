@@ -90,15 +90,20 @@ def test_an_unsure_answer_is_no_answer_in_a_box(run: Run, install: Install) -> N
         "ask", *TREE, "--kind", "number", "--decoder", "multi-chain", "--leaves", "12", QUESTION
     )
     assert shown.out.count("not sure") == 1, "the box says it once"
-    assert re.search(r"─ not sure ─.*\n│  \d+% of the weight says ", shown.out)
+    assert re.search(r"─ not sure ─.*\n│  perhaps \d+ ", shown.out)
     assert "─ answer ─" not in shown.out
 
 
-def test_a_file_has_the_whole_answer(run: Run, install: Install) -> None:
+@pytest.mark.parametrize(
+    ("more", "heading"), [((), "share of the paths"), (("--explain",), "p(a|x)")]
+)
+def test_a_file_has_the_whole_answer(
+    run: Run, install: Install, more: tuple[str, ...], heading: str
+) -> None:
     words = " ".join(f"word{number}" for number in range(12))
     install({f"\\boxed{{{words}}}": 1.0})
-    shown = run("ask", *TREE, "--kind", "text", "--no-tree", "--leaves", "2", "Say?").out
-    table = shown.partition("p(a|x)")[2].partition("share: by")[0]
+    shown = run("ask", *TREE, "--kind", "text", "--leaves", "2", *more, "Say?").out
+    table = shown.partition(heading)[2].partition("\n\n")[0]
     assert all(f"word{number}" in table for number in range(12))
 
 

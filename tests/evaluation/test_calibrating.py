@@ -73,7 +73,7 @@ def test_without_sizes_the_run_is_what_it_is() -> None:
     found = labelled_run(CONFIG, [record("q/0", coded([0, 1, 1, 1]), [True, False])])
     assert found.groups.tolist() == [0]
     assert found.fingerprint.leaves == (8, 8)
-    with pytest.raises(CalibrationError, match="sums: none of 1 questions has an answer"):
+    with pytest.raises(CalibrationError, match="sums: none of 1 question has an answer"):
         labelled_run(CONFIG, [record("q/0", coded([-1] * 4), [])])
 
 

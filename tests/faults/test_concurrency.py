@@ -156,7 +156,7 @@ def test_a_busy_model_refuses_by_name_and_takes_the_next_when_it_has_room() -> N
             lambda: Gate(GatePolicy(answer_at=0)).ask(model, QUESTION, decoder=CHAINS),
             lambda: EntropyTreeRunnable(model=model, decoder=CHAINS).invoke(QUESTION),
         ):
-            with pytest.raises(BusyError, match=r"3 questions wait .* 3 may"):
+            with pytest.raises(BusyError, match=r"3 questions waiting .* 3 may"):
                 refused()
         held.set()
         assert all(one.result(20).complete for one in pending)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Final, Protocol
 
 from et_agent.asking.pending import Progress, ProgressCallback
+from et_agent.wording import counted
 
 __all__ = ["Send", "telling"]
 
@@ -75,7 +76,7 @@ class _Teller:
 
 
 def _said(progress: Progress) -> str:
-    done = f"{progress.leaves_done} of {progress.leaves} paths done"
+    done = f"{progress.leaves_done} of {counted(progress.leaves, 'path')} done"
     if not progress.leading:
         return done
     answer, share = progress.leading[0]
