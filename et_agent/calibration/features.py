@@ -40,6 +40,8 @@ __all__ = [
 _FORMS: Final = ("json", "tool_call")
 _LEAST_SHARE: Final = 1e-9
 _DISTINCT: Final = FORKS.index("distinct")
+_SAME_WEIGHT: Final = 1e-3
+"""How far a weight may be from a probability, for figures that were rounded where they are kept."""
 NOT_TEXT: Final = "kind_not_text"
 """Column that parts what is worked out or chosen from short texts, which are recalled."""
 _NOT_TEXT_OF: Final[Mapping[str, float]] = {"text": 0.0, "number": 1.0, "choice": 1.0}
@@ -106,13 +108,24 @@ def _answer_logprob(leaves: LeafTable) -> float:
 
 
 def _is_read(leaves: LeafTable) -> bool:
-    """Whether the answers' own first tokens were read, and nothing was sampled (`decoding.direct`).
+    """Whether the answers' own tokens were read, and nothing was sampled (`decoding.direct`).
 
-    The probability of such a path is its weight, so that it says nothing beside the share.
+    Then there is a path for each answer in each order, and its weight is its probability within the
+    order, so that the latter says nothing beside the share. Paths of one token that were sampled may
+    fork alike, but the last of them weighs what the others leave.
     """
-    return bool(
-        len(leaves) > 1 and (leaves.tokens == 1).all() and (leaves.fork[1:] == _DISTINCT).all()
-    )
+    answers = leaves.classes
+    if len(leaves) < 2 or not answers or len(leaves) % answers:
+        return False
+    if (leaves.tokens != 1).any() or (leaves.fork[1:] != _DISTINCT).any():
+        return False
+    orders = leaves.answer.reshape(-1, answers)
+    if (np.sort(orders, axis=1) != np.arange(answers)).any():
+        return False
+    read = np.exp(leaves.log_prob).reshape(-1, answers)
+    sums = read.sum(axis=1, keepdims=True)
+    away = np.abs(leaves.weight.reshape(read.shape) * len(read) * sums - read)
+    return bool((away <= _SAME_WEIGHT * sums).all())
 
 
 def _votes(leaves: LeafTable) -> float:
