@@ -28,6 +28,7 @@ from benchmarks.confidence import CAPS, TREE, exact_ece
 from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import LARGER, PARAMETERS, PLANS, SMALL, TRAINING, finished
+from benchmarks.settings.turns import LATER
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration import Calibrator
 from et_agent.calibration import finding as found_in
@@ -138,7 +139,8 @@ def training() -> Iterator[Group]:
             yield group
     for model in settings.PLAN:
         for data, variant, records in settings.runs_of(model):
-            if data not in UNANSWERABLE:
+            # Questions that are asked again later are in the training runs already.
+            if data not in UNANSWERABLE and data not in LATER:
                 group = group_of(model, data, variant, records)
                 if group is not None:
                     yield group

@@ -352,20 +352,18 @@ class AskResult(Frozen):
     tool_calls: tuple[ToolCall, ...] = ()
     """Tool calls of the answer; empty for an answer in words."""
     fields: Mapping[str, FieldReport] = Field(default={})
-    """Fields of a structured answer by path, in the order in which the answer has them: "amount",
-    "address.city", "lines[0].price"; of a tool call by name and argument, "pay.amount". At most 256,
-    and empty for an answer in words."""
+    """Fields of a structured answer by path, in its order: "amount", "address.city", "lines[0].price";
+    of a tool call by name and argument, "pay.amount". At most 256; empty for an answer in words."""
     claims: tuple[ClaimReport, ...] = ()
-    """Claims of a long answer (`kind="long"`), in the order in which it makes them; empty for another
-    one. The answer's confidence is the mean of theirs."""
+    """Claims of a long answer (`kind="long"`), in its order. Its confidence is the mean of theirs."""
     tools: tuple[str, ...] = ()
     """Names of the tools that were passed."""
     steering: tuple[SteeringSign, ...] = ()
     """Places in passages and results of tools that speak to the model, at most 8. It may have done what
     they say; the confidence knows nothing of them."""
     confidence: float | None = Field(default=None, ge=0, le=1)
-    """P(correct); None if no leaf gave an answer, if decoding was stopped before the tree was complete,
-    or if none was wanted (`calibrator=None`). `calibration` says what it rests on."""
+    """P(correct), and `calibration` says what it rests on; None if no leaf gave an answer, if the run
+    was interrupted, or if none was wanted (`calibrator=None`)."""
     calibrated: bool = False
     """Whether `confidence` comes from labelled questions of this model and these settings."""
     calibration: CalibrationReport | None = None
@@ -413,6 +411,8 @@ class AskResult(Frozen):
     """The system prompt that was used, including that of a conversation."""
     single: bool = True
     """Whether the question stood alone, with at most a system message before it."""
+    begun: bool = False
+    """Whether the caller began the reply; false in results of earlier versions."""
     stops: bool = False
     """Whether the caller gave stop sequences; false in results of earlier versions."""
     chat: Literal["model", "plain"]

@@ -6,10 +6,11 @@
 The same questions are decoded under many settings. They come from training splits, from SQuAD 2.0 and
 from benchmarks/questions, so no test question of `benchmarks.runs` is among them. One archive per
 model holds the results, benchmarks/results/settings/MODEL.jsonl.xz; what it holds already is not
-decoded again. `benchmarks.general` fits to them, but for the questions without an answer.
+decoded again. `benchmarks.general` fits to them, but for the questions without an answer and those of
+training runs that are asked again later in a conversation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,9 +18,12 @@ from typing import Any, Final, Literal
 
 from benchmarks.answerable import joined
 from benchmarks.runs import LARGER, SMALL
+from benchmarks.settings.turns import HISTORIES, LATER
 from et_agent.decoding import EntropyTree, MultiChain
 from et_agent.decoding.base import DecoderSettings
+from et_agent.decoding.direct import Direct
 from et_agent.evaluation.archive import RunArchive
+from et_agent.evaluation.items import Item
 from et_agent.evaluation.records import QuestionRecord
 from et_agent.gate.early import EARLY
 
@@ -35,8 +39,8 @@ class Variant:
 
     decoder: DecoderSettings
     system_prompt: str | None = None
-    before: tuple[tuple[str, str], ...] = ()
-    """Earlier turns, roles with texts."""
+    history: str | None = None
+    """Name of what is said before the question."""
 
 
 _LONG: Final = (
@@ -48,10 +52,6 @@ _LONG: Final = (
     "greeting, a summary or a question at the end. Finish with one line of the form "
     "'The answer is …'."
 )
-_TURNS: Final = (
-    ("user", "Hello! Which planet is the largest of the solar system?"),
-    ("assistant", "Jupiter is the largest planet of the solar system."),
-)
 
 
 def variants(leaves: int) -> dict[str, Variant]:
@@ -62,7 +62,14 @@ def variants(leaves: int) -> dict[str, Variant]:
         return Variant(EntropyTree(**{**base, **changes}))
 
     plain = tree().decoder
+    later = {name: Variant(tree(schedule="rounds").decoder, history=name) for name in HISTORIES}
+    direct = {
+        f"{name}-direct": Variant(Direct(max_tokens=plain.max_tokens), history=name)
+        for name in HISTORIES
+    }
     return {
+        **later,
+        **direct,
         "default": tree(),
         "rounds": tree(schedule="rounds"),
         "stratified": tree(schedule="stratified"),
@@ -74,7 +81,7 @@ def variants(leaves: int) -> dict[str, Variant]:
         "leaves-4": tree(leaves=4),
         "leaves-8": tree(leaves=8),
         "leaves-32": tree(leaves=32),
-        "second-turn": Variant(plain, before=_TURNS),
+        "second-turn": Variant(plain, history="turn-other"),
         "prompt-none": Variant(plain, system_prompt=""),
         "prompt-role": Variant(
             plain,
@@ -94,7 +101,8 @@ def variants(leaves: int) -> dict[str, Variant]:
 LEAVES: Final = {SMALL: 16, LARGER: 8, TINY: 16, BASE: 16}
 WHOLE: Final = ("default", "rounds")
 """Variants that get all questions of a set; the others get every second one, which is enough to tell
-how far they move from the default on the same questions."""
+how far they move from the default on the same questions. Histories share the questions of a set."""
+_DIRECTLY: Final = tuple(f"{name}-direct" for name in HISTORIES)
 PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     SMALL: (
         ("word-problems", WHOLE),
@@ -110,6 +118,9 @@ PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("word-problems", ("prompt-long", "prompt-german", "prompt-terse", "temperature-0.3")),
         ("passages", ("prompt-none", "prompt-role", "temperature-1.0", "second-turn")),
         ("choices", ("prompt-none", "prompt-role", "temperature-1.0", "second-turn")),
+        ("later-choices", _DIRECTLY),
+        ("later-trivia", tuple(HISTORIES)),
+        ("later-word-problems", tuple(HISTORIES)),
     ),
     LARGER: (
         ("lacking", ("default",)),
@@ -118,6 +129,8 @@ PLAN: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ("passages", ("default",)),
         ("choices", ("default",)),
         ("word-problems", ("default", "prompt-none", "temperature-1.0")),
+        ("later-choices", _DIRECTLY),
+        ("later-trivia", tuple(HISTORIES)),
     ),
     TINY: (
         ("word-problems", ("default",)),
@@ -153,6 +166,13 @@ def runs_of(model: str) -> Iterator[tuple[str, str, list[QuestionRecord]]]:
         group, _, variant = name.partition("/")
         records = list(run.records)
         yield group, variant, joined(model, group, records) if variant == "default" else records
+
+
+def questions_of(items: Sequence[Item], group: str, variant: str) -> Sequence[Item]:
+    """Those of a set that a variant gets."""
+    if group in LATER:
+        return items[[*HISTORIES].index(variant.removesuffix("-direct")) :: len(HISTORIES)]
+    return items if variant in WHOLE else items[::2]
 
 
 def key_of(group: str, variant: str) -> str:

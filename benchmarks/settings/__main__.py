@@ -13,16 +13,17 @@ from typing import Any, Final, Literal
 from benchmarks.settings import (
     LEAVES,
     PLAN,
-    WHOLE,
     Variant,
     archive_of,
     chat_of,
     key_of,
     pairs,
+    questions_of,
     variants,
 )
 from benchmarks.settings.questions import SETS
 from benchmarks.settings.tables import write_tables
+from benchmarks.settings.turns import HISTORIES
 from et_agent.answers import AnswerKind, instruction
 from et_agent.asking import submit
 from et_agent.asking.pending import PendingAnswer
@@ -53,6 +54,7 @@ def decode(
     """
     ended: queue.SimpleQueue[PendingAnswer] = queue.SimpleQueue()
     pending: dict[PendingAnswer, Item] = {}
+    begun.parent.mkdir(parents=True, exist_ok=True)
     lines = begun.read_text("utf-8").splitlines() if begun.is_file() else []
     records = [
         QuestionRecord.from_json(row["record"], row["extras"]) for row in map(json.loads, lines)
@@ -86,8 +88,10 @@ def decode(
 
 
 def _asked(item: Item, variant: Variant) -> Any:
-    turns = [{"role": role, "content": text} for role, text in variant.before]
-    return [*turns, {"role": "user", "content": item.question}] if turns else item.question
+    if variant.history is None:
+        return item.question
+    turns = HISTORIES[variant.history](item)
+    return [{"role": role, "content": text} for role, text in turns]
 
 
 def _config(
@@ -104,7 +108,7 @@ def _config(
         "instructions": own if variant.system_prompt is None else None,
         "decoder": described(variant.decoder),
         "library": model.info.library,
-        "before": list(variant.before),
+        "history": variant.history,
     }
 
 
@@ -140,9 +144,8 @@ def main() -> None:
             continue
         with load_model(name) as model:
             for group, which in wanted:
-                variant, items, chat = variants(LEAVES[name])[which], SETS[group](), chat_of(name)
-                if which not in WHOLE:
-                    items = items[::2]
+                variant, chat = variants(LEAVES[name])[which], chat_of(name)
+                items = questions_of(SETS[group](), group, which)
                 key = key_of(group, which)
                 begun = archive.path.with_name(f".{name}-{key.replace('/', '-')}.jsonl")
                 records = decode(model, items, variant, chat, begun)

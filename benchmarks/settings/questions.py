@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.runs import SAMPLE_SEED, TRAINING
+from benchmarks.settings.turns import LATER
 from et_agent.answers import AnswerKind
 from et_agent.evaluation.datasets import load_items
 from et_agent.evaluation.datasets.locating import data_folder
@@ -166,4 +167,5 @@ SETS: Final[Mapping[str, Callable[[], list[Item]]]] = {
     "guesses": _guesses,
     "missing": _missing,
     "lacking": _lacking,
+    **{name: later.items for name, later in LATER.items()},
 }

@@ -1,7 +1,8 @@
 """Tables of what settings move, and of questions that nobody can answer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -11,14 +12,20 @@ from benchmarks.documents import put
 from benchmarks.machine import describe
 from benchmarks.runs import PARAMETERS, PLANS, finished
 from benchmarks.settings import PLAN, RESULTS, key_of, runs_of
+from benchmarks.settings.turns import LATER
 from et_agent.arrays import Doubles
 from et_agent.asking.confidence import WIDENED
 from et_agent.calibration import Calibrator
+from et_agent.evaluation.bootstrap import Interval, Resamples, interval, resampled_means
 from et_agent.evaluation.records import QuestionRecord
-from et_agent.evaluation.report import table
+from et_agent.evaluation.report import shown, table
 from et_agent.storage import write_atomically
 
 _SIZES: Final = (2, 4, 8)
+_RESAMPLES: Final = 1000
+_FARTHEST: Final = 8.0
+"""Log-odds by which no level is off."""
+_HALVINGS: Final = 24
 _DECODERS: Final = {"multi-chain": "chains", "waves": "stopped early"}
 
 
@@ -44,8 +51,13 @@ def confidences(model: str, records: Sequence[QuestionRecord]) -> Doubles:
 
 def write_tables() -> None:
     """Write what was found to the docs and to benchmarks/results/settings.json."""
-    document: dict[str, Any] = {"machine": describe(), "settings": {}, "unanswerable": {}}
-    rows, battery = [], []
+    document: dict[str, Any] = {
+        "machine": describe(),
+        "settings": {},
+        "later": {},
+        "unanswerable": {},
+    }
+    rows, later, battery = [], [], []
 
     def moved(model: str, group: str, name: str, found: dict[str, float]) -> None:
         document["settings"][f"{model}/{key_of(group, name)}"] = found
@@ -61,6 +73,8 @@ def write_tables() -> None:
         runs = {key_of(group, name): records for group, name, records in runs_of(model)}
         for key, records in runs.items():
             group, _, name = key.partition("/")
+            if group in LATER:
+                continue
             if group in ("guesses", "missing"):
                 found = _unanswerable(group, records, confidences(model, records))
                 document["unanswerable"][f"{model}/{key}"] = found
@@ -74,14 +88,81 @@ def write_tables() -> None:
                 continue
             found = _moved(runs[key_of(group, "default")], records, model)
             moved(model, group, name, found)
+        for group, name, row in _later(model, runs):
+            document["later"][f"{model}/{key_of(group, name)}"] = row
+            later.append(
+                [
+                    *(model, group, name, str(row["questions"]), f"{row['accuracy']:.3f}"),
+                    *(f"{row[one]:+.3f}" for one in ("gap", "gap minus default")),
+                    f"{row['standard error']:.3f}",
+                    *(shown(Interval(**row["log-odds"])), f"{row['outside']:.2f}"),
+                ]
+            )
         default, others = _stored(model)
         for name, records in others.items():
             moved(model, "word problems, test", name, _moved(default, records, model))
     write_atomically(RESULTS.with_suffix(".json"), json.dumps(document, indent=1) + "\n")
     header = ["model", "questions", "setting", "number", "accuracy", "gap", "minus the default's"]
     put("docs/confidence.md", "settings", table([*header, "standard error", "outside"], rows))
+    header = [
+        "model",
+        "questions",
+        "before",
+        "number",
+        "accuracy",
+        "gap",
+        "minus that of them alone",
+    ]
+    header += ["standard error", "the same in log-odds", "outside"]
+    put("docs/confidence.md", "later", table(header, later))
     header = ["model", "questions", "number", "above 0.7", "above 0.8", "above 0.9", "largest"]
     put("docs/confidence.md", "unanswerable", table(header, battery))
+
+
+def _later(
+    model: str, runs: Mapping[str, Sequence[QuestionRecord]]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Sets that were asked later in a conversation: by what was said before, and all together."""
+    for group, later in LATER.items():
+        first = [
+            record
+            for plan, decoder in later.first_turns(model)
+            for record in finished(plan, decoder)[1]
+        ]
+        found = {
+            key.partition("/")[2].removesuffix("-direct"): records
+            for key, records in runs.items()
+            if key.startswith(f"{group}/")
+        }
+        if not found:
+            continue
+        found["any"] = [record for records in found.values() for record in records]
+        for name, records in found.items():
+            place = {one.item: one for one in first}
+            alone = [place[one.item] for one in records]
+            moved = level(model, records) - level(model, alone)
+            log_odds = asdict(interval(moved, len(records)))
+            yield group, name, {**_moved(alone, records, model), "log-odds": log_odds}
+
+
+def level(model: str, records: Sequence[QuestionRecord]) -> Doubles:
+    """By how much the log-odds of confidences are too high, of each resample, float64 [R + 1].
+
+    That is what has to be taken from them for their mean to be the accuracy; NaN where none are right,
+    or all.
+    """
+    counts = Resamples(len(records), resamples=_RESAMPLES).counts
+    accuracy = resampled_means(np.array([float(one.correct) for one in records]), counts)
+    values = np.clip(confidences(model, records), 1e-9, 1 - 1e-9)
+    log_odds = np.log(values) - np.log1p(-values)
+    low, high = np.full(accuracy.size, -_FARTHEST), np.full(accuracy.size, _FARTHEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        lowered = 1.0 / (1.0 + np.exp(middle[:, None] - log_odds))
+        above = (counts * lowered).sum(axis=1) / counts.sum(axis=1) > accuracy
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    found: Doubles = np.where((accuracy > 0) & (accuracy < 1), (low + high) / 2, np.nan)
+    return found
 
 
 def _stored(model: str) -> tuple[list[QuestionRecord], dict[str, list[QuestionRecord]]]:

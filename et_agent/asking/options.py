@@ -109,7 +109,7 @@ class AskOptions:
         chat: "model" for the model's own chat template, "plain" for a plain prompt.
         thresholds: Pilot thresholds; found by the model's fingerprint if None.
         calibrator: Gives the confidence; "auto" finds the one that applies to model, decoder and
-            prompt, if there is any. Calibrators apply to single questions answered in words.
+            prompt, if there is any. Calibrators apply to questions answered in words.
         tools: Tools that the model may call, in OpenAI's form. Equal calls with equal arguments are
             one answer.
         tool_choice: "auto" lets the model call a tool or answer in words, "any" or "required" makes it

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from et_agent.arrays import Bools, Doubles, Ints
-from et_agent.calibration.features import Column, feature_columns, taken
+from et_agent.calibration.features import GUESS, Column, feature_columns, taken
 from et_agent.validation import Frozen
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 
 LEVELS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences from which on labelled questions are counted."""
-VOTES: Final = ("share", "votes")
+VOTES: Final = ("share", "votes", GUESS)
 """Columns that `within_votes` reads."""
 _DOMAIN: Final = (
     "share",
@@ -161,21 +161,23 @@ def within_limits(limits: Sequence[Limit], found: Doubles) -> Doubles:
 
 
 def within_votes(rows: Doubles, found: Doubles) -> Doubles:
-    """P(correct), but never above what the paths of the tree itself allow, [n].
+    """P(correct) within what the paths of the tree itself allow, [n].
 
     Nobody is surer of an answer than that one path more would give it, 1 - 1/2 / (paths + 1), where the
     paths are those that agree (Krichevsky & Trofimov 1981). An answer with less than half of the weight
-    gets 0.6 at most.
+    gets 0.6 at most. The likeliest of some options is right at least as often as a guess among them:
+    what was fitted to questions with more options, or with none, does not know of it.
 
     Args:
         rows: Rows of `feature_row`, float64 [n, columns].
         found: P(correct) as a map gives it, [n].
     """
-    share, votes = taken(rows, VOTES).T
+    share, votes, guess = taken(rows, VOTES).T
     # Results of an earlier et-agent have no votes.
     paths = np.expm1(np.where(np.isnan(votes), math.log(64.0), votes))
     capped = np.minimum(found, 1.0 - 0.5 / (paths + 1.0))
-    return np.asarray(np.where(share < 0, np.minimum(capped, _MINORITY), capped))
+    capped = np.where(share < 0, np.minimum(capped, _MINORITY), capped)
+    return np.asarray(np.fmax(capped, guess))
 
 
 class Domain(Frozen):

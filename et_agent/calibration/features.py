@@ -24,6 +24,7 @@ from et_agent.validation import shown
 
 __all__ = [
     "FEATURES",
+    "GUESS",
     "NOT_TEXT",
     "Column",
     "Feature",
@@ -40,6 +41,12 @@ __all__ = [
 _FORMS: Final = ("json", "tool_call")
 _LEAST_SHARE: Final = 1e-9
 _DISTINCT: Final = FORKS.index("distinct")
+_OPTIONS: Final = 4
+"""Options of the questions of which letters were read for the maps of the package."""
+_SAME_WEIGHT: Final = 1e-3
+"""How far a weight may be from a probability, for figures that were rounded where they are kept."""
+GUESS: Final = "guess"
+"""Feature that only answers of which a letter was read have."""
 NOT_TEXT: Final = "kind_not_text"
 """Column that parts what is worked out or chosen from short texts, which are recalled."""
 _NOT_TEXT_OF: Final[Mapping[str, float]] = {"text": 0.0, "number": 1.0, "choice": 1.0}
@@ -88,7 +95,7 @@ def _top_share(leaves: LeafTable) -> float:
 
 def _share(leaves: LeafTable) -> float:
     """Log-odds of the top share, drawn in by half a leaf so that unanimity stays finite."""
-    size = float(leaves.count.sum())
+    size = _OPTIONS * _readings(leaves) if _is_read(leaves) else float(leaves.count.sum())
     share = _top_share(leaves)
     return math.log((share * size + 0.5) / ((1.0 - share) * size + 0.5))
 
@@ -106,22 +113,41 @@ def _answer_logprob(leaves: LeafTable) -> float:
 
 
 def _is_read(leaves: LeafTable) -> bool:
-    """Whether the answers' own first tokens were read, and nothing was sampled (`decoding.direct`).
+    """Whether the answers' own tokens were read, and nothing was sampled (`decoding.direct`).
 
-    The probability of such a path is its weight, so that it says nothing beside the share.
+    Then there is a path for each answer in each order, and its weight is its probability within the
+    order, so that the latter says nothing beside the share. Paths of one token that were sampled may
+    fork alike, but the last of them weighs what the others leave.
     """
-    return bool(
-        len(leaves) > 1 and (leaves.tokens == 1).all() and (leaves.fork[1:] == _DISTINCT).all()
-    )
+    answers = leaves.classes
+    if len(leaves) < 2 or not answers or len(leaves) % answers:
+        return False
+    if (leaves.tokens != 1).any() or (leaves.fork[1:] != _DISTINCT).any():
+        return False
+    orders = leaves.answer.reshape(-1, answers)
+    if (np.sort(orders, axis=1) != np.arange(answers)).any():
+        return False
+    read = np.exp(leaves.log_prob).reshape(-1, answers)
+    sums = read.sum(axis=1, keepdims=True)
+    away = np.abs(leaves.weight.reshape(read.shape) * len(read) * sums - read)
+    return bool((away <= _SAME_WEIGHT * sums).all())
+
+
+def _readings(leaves: LeafTable) -> float:
+    """How many times the options were read, in all their orders as often as if they were four.
+
+    That there are more orders of more options is no more evidence.
+    """
+    return _OPTIONS * len(leaves) / leaves.classes**2
 
 
 def _votes(leaves: LeafTable) -> float:
     """More for an answer with a larger share, or one that more paths could have contradicted.
 
-    Of answers that were read, each reading is a path: the options in one order.
+    Of answers that were read, each reading is a path.
     """
     if _is_read(leaves):
-        return math.log1p(_top_share(leaves) * len(leaves) / leaves.classes)
+        return math.log1p(_top_share(leaves) * _readings(leaves))
     return math.log1p(_top_share(leaves) * effective_sample_size(leaves.checked))
 
 
@@ -137,6 +163,10 @@ def _token_probability(leaves: LeafTable) -> float:
     per_token = leaves.log_prob / np.maximum(leaves.tokens, 1)
     # numpy's minimum keeps NaN, where Python's would read it as certain.
     return math.exp(float(np.minimum(0.0, leaves.weight @ per_token)))
+
+
+def _guess(leaves: LeafTable) -> float:
+    return 1.0 / leaves.classes if _is_read(leaves) else math.nan
 
 
 def _unanswered(leaves: LeafTable) -> float:
@@ -191,6 +221,12 @@ FEATURES: Final[dict[str, Feature]] = {
             "token_probability",
             "geometric mean of the probability of a token, over all paths",
             _token_probability,
+        ),
+        Feature(
+            GUESS,
+            "probability that a guess among the options is right, where their letters were read",
+            _guess,
+            fitted=False,
         ),
         Feature(
             "answerable",

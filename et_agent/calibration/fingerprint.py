@@ -51,7 +51,10 @@ class Fingerprint(Record):
     chat: str
     """Prompt style."""
     single: bool = True
-    """Whether questions stand alone, with at most a system message before them."""
+    """Whether questions stand alone, with at most a system message before them. It is not compared:
+    what was said before hardly moves the level of a confidence (docs/confidence.md)."""
+    begun: bool = False
+    """Whether the caller began the replies."""
     stops: bool = False
     """Whether stop sequences end paths."""
     passages: bool = False
@@ -108,6 +111,7 @@ class Fingerprint(Record):
             instructions={result["kind"]: result["instruction"]},
             chat=cls.chat_style(result["chat"], result.get("template_options") or {}),
             single=result.get("single", True),
+            begun=result.get("begun", False),
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
             max_thinking_tokens=result.get("max_thinking_tokens"),
@@ -130,6 +134,7 @@ class Fingerprint(Record):
         instructions: Mapping[str, str],
         chat: str,
         single: bool = True,
+        begun: bool = False,
         stops: bool = False,
         passages: bool = False,
         max_thinking_tokens: int | None = None,
@@ -145,6 +150,7 @@ class Fingerprint(Record):
             instructions=dict(instructions),
             chat=chat,
             single=single,
+            begun=begun,
             stops=stops,
             passages=passages,
             max_thinking_tokens=max_thinking_tokens,
@@ -155,7 +161,7 @@ class Fingerprint(Record):
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
         # Without what earlier versions did not know, so that labels of theirs are known again.
-        later = ("passages", "max_thinking_tokens", "same")
+        later = ("begun", "passages", "max_thinking_tokens", "same")
         fields = type(self).model_fields
         new = {name for name in later if getattr(self, name) == fields[name].default}
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
@@ -223,11 +229,11 @@ class Fingerprint(Record):
                 yield f"decoder {name} {theirs} instead of {ours}"
         if self.chat != other.chat:
             yield f"chat {other.chat} instead of {self.chat}"
-        if self.single != other.single:
+        if self.begun != other.begun:
             yield (
-                "a single question"
-                if other.single
-                else "a conversation instead of single questions"
+                "a given beginning of the reply"
+                if other.begun
+                else "no given beginning of the reply"
             )
         if self.stops != other.stops:
             yield "stop sequences" if other.stops else "no stop sequences"

@@ -12,7 +12,7 @@ import numpy as np
 
 from et_agent.arrays import Doubles, Ints
 from et_agent.calibration.evidence import within_votes
-from et_agent.calibration.features import FEATURES, check_columns, feature_columns
+from et_agent.calibration.features import FEATURES, GUESS, check_columns, feature_columns
 from et_agent.calibration.fingerprint import Fingerprint
 from et_agent.calibration.grounds import PASSAGE_FEATURES
 from et_agent.calibration.libraries import sklearn_module
@@ -388,12 +388,13 @@ def unmeasured(rows: Doubles, fingerprint: Fingerprint | None) -> tuple[str, ...
 
     Args:
         rows: Rows of `feature_row`, float64 [n, columns].
-        fingerprint: What they are of. Answers that are not out of passages need no features of these.
+        fingerprint: What they are of. Answers that are not out of passages need no features of these,
+            and none needs that of letters that were read.
     """
     beside = beside_the_tree(rows)
     passages = fingerprint is not None and fingerprint.passages
     finite = np.asarray(np.isfinite(rows[:, : len(FEATURES)]).all(axis=0)).tolist()
-    known = (*beside, *(() if passages else PASSAGE_FEATURES))
+    known = (*beside, GUESS, *(() if passages else PASSAGE_FEATURES))
     return tuple(
         name for name, has in zip(FEATURES, finite, strict=True) if not has and name not in known
     )

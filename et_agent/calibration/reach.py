@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from et_agent.answers import AnswerKind
 from et_agent.arrays import Doubles
-from et_agent.calibration.features import FEATURES, feature_row
+from et_agent.calibration.features import FEATURES, GUESS, feature_row
 from et_agent.calibration.maps import CalibrationMap, Logistic, weighed
 
 __all__ = ["best_row"]
@@ -35,14 +36,14 @@ def best_row(mapping: CalibrationMap, leaves: int, kind: str, share: float = 1.0
     if isinstance(logistic, Logistic):
         pairs = zip(logistic.features, logistic.coefficients, strict=True)
         falling = {name for name, coefficient in pairs if coefficient < 0}
-    ranges, best = _ranges(leaves, share), dict[str, float | None]()
+    ranges, best = _ranges(leaves, kind, share), dict[str, float | None]()
     for name in FEATURES:
         low, high = ranges.get(name, (-_FAR, _FAR))
         best[name] = low if name in falling else high
     return feature_row(best, kind)[None, :]
 
 
-def _ranges(leaves: int, share: float) -> Mapping[str, tuple[float, float]]:
+def _ranges(leaves: int, kind: str, share: float) -> Mapping[str, tuple[float, float]]:
     """Smallest and largest value of the features that have one."""
     unanimous, size = math.log(2 * leaves + 1), math.log(leaves)
     # Fewer leaves draw the log-odds nearer to 0.
@@ -63,4 +64,5 @@ def _ranges(leaves: int, share: float) -> Mapping[str, tuple[float, float]]:
         "votes": (0.0, math.log1p(share * leaves)),
         "mass": (-_FAR, math.log(share)),
         "token_probability": (0.0, 1.0),
+        GUESS: (0.0, min(share, 0.5) if kind == AnswerKind.CHOICE else 0.0),
     }

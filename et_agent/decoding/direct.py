@@ -1,5 +1,6 @@
 """Reads the letters of a question's options right after the prompt, without reasoning."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -72,10 +73,10 @@ class DirectRun(ReadingRun):
             self.tree = self._tree_of_letters()
 
     def _tree_of_letters(self) -> Tree:
-        tokens, found = self._lettered.tokens, self._found
-        sums = found.sum(axis=1, keepdims=True)
+        tokens = self._lettered.tokens
         # A model that gives no letter any probability prefers none.
-        within = np.where(sums > 0, found / np.where(sums > 0, sums, 1.0), 1.0 / len(tokens))
+        found = np.maximum(self._found, _LEAST)
+        within = found / found.sum(axis=1, keepdims=True)
         tree = Tree(self.inputs.prompt_length)
         shares: list[float] = (within / len(found)).ravel().tolist()
         shares[0] = 1.0 - sum(shares[1:])
@@ -86,7 +87,7 @@ class DirectRun(ReadingRun):
             order, option = divmod(leaf, len(tokens))
             branch.tokens.append(tokens[option])
             branch.statistics.append(self._statistics[order])
-            branch.log_probs.append(float(np.log(max(probability, _LEAST))))
+            branch.log_probs.append(math.log(probability))
             branch.probabilities.append(probability)
             branch.finish = Finish.STOP
         return tree

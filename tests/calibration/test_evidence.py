@@ -16,6 +16,7 @@ from et_agent.calibration.evidence import (
     within_limits,
     within_votes,
 )
+from et_agent.calibration.features import GUESS
 from et_agent.errors import InputError
 from tests.evaluation.conftest import table
 
@@ -109,6 +110,13 @@ def test_votes_bound_it(leaves: int, data: st.DataObject) -> None:
     if mixed.shares.max() < 0.5:
         assert within_votes(row, sure)[0] <= 0.6
     assert within_votes(unanimous, sure)[0] == pytest.approx(1 - 0.5 / (leaves + 1))
+
+
+def test_the_likeliest_option_is_no_worse_than_a_guess() -> None:
+    reading = {"share": 0.1, "votes": np.log1p(1.1), GUESS: 0.5}
+    rows = np.array([feature_row({**reading, GUESS: guess}, "choice") for guess in (0.5, None)])
+    assert within_votes(rows, np.array([0.2, 0.2])).tolist() == [0.5, 0.2]
+    assert within_votes(rows, np.array([0.6, 0.6])).tolist() == [0.6, 0.6]
 
 
 def test_trees_of_another_sort_are_outside() -> None:

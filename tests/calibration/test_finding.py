@@ -131,8 +131,8 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     text = asked.model_copy(update={"instructions": {"text": "Answer briefly."}})
     others = "other instructions for answers of kind text"
     assert why_none(text) == others, "not that of another kind's calibrator"
-    spoken = text.model_copy(update={"single": False})
-    assert why_none(spoken) == f"a conversation instead of single questions; {others}"
+    begun = text.model_copy(update={"begun": True})
+    assert why_none(begun) == f"a given beginning of the reply; {others}"
     call = asked.model_copy(update={"instructions": {"tool_call": ""}})
     assert why_none(call) == "no calibrator for answers of kind tool_call"
 

@@ -20,13 +20,30 @@ def made(**changes: Any) -> Fingerprint:
 
 def test_labels_of_earlier_versions_are_known_again() -> None:
     now = made()
-    later = {"passages", "max_thinking_tokens", "same"}
+    later = {"begun", "passages", "max_thinking_tokens", "same"}
     text = json.dumps(now.model_dump(mode="json", exclude=later), sort_keys=True)
     assert now.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    "changes", [{"passages": True}, {"max_thinking_tokens": 64}, {"same": "tests"}]
+    "changes", [{"begun": True}, {"passages": True}, {"max_thinking_tokens": 64}, {"same": "tests"}]
 )
 def test_what_earlier_versions_did_not_know_tells_apart(changes: dict[str, Any]) -> None:
     assert made(**changes).digest != made().digest
+
+
+def test_it_holds_later_in_a_conversation() -> None:
+    alone, later = made(), made(single=False)
+    assert alone.problems(later) == later.problems(alone) == []
+    assert alone.joined(later) == alone
+    assert alone.digest != later.digest, "labels of other conversations are other labels"
+
+
+def test_a_reply_that_the_caller_began_is_another_thing() -> None:
+    assert made().problems(made(begun=True)) == ["a given beginning of the reply"]
+    assert made(begun=True).problems(made()) == ["no given beginning of the reply"]
+
+
+def test_what_earlier_versions_wrote_of_conversations_is_read() -> None:
+    written = made(single=False).model_dump(mode="json", exclude={"begun"})
+    assert Fingerprint.model_validate(written).problems(made()) == []

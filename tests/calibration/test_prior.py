@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,11 +203,12 @@ def test_no_shipped_map_is_surer_of_a_minority_or_less_sure_of_unanimity(
 
 @given(st.floats(0.3, 0.97), st.integers(1, 4))
 def test_a_letter_that_is_read_has_one_probability_and_counts_once(share: float, n: int) -> None:
-    """Not again as that of its token; each order of the options is a path."""
+    """Not again as that of its token; each order of four options is a path."""
     rest = (1.0 - share) / 3
     weight = [one / n for _ in range(n) for one in (share, rest, rest, rest)]
-    letters, size = [0, 1, 2, 3] * n, 4 * n
-    read = table(letters, weight, tokens=[1] * size, fork=[-1] + [2] * (size - 1))
+    letters, size, log_prob = [0, 1, 2, 3] * n, 4 * n, [math.log(one * n) for one in weight]
+    fork = [-1] + [2] * (size - 1)
+    read = table(letters, weight, tokens=[1] * size, fork=fork, log_prob=log_prob)
     found = features_of(read)
     assert found["mass"] is found["token_probability"] is None
     assert found["votes"] == pytest.approx(np.log1p(share * n))

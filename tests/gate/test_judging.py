@@ -10,8 +10,8 @@ from et_agent.results import CalibrationSource
 from tests.gate.conftest import SURE, Judged, resting_on
 
 SOURCES: tuple[CalibrationSource, ...] = get_args(CalibrationSource)
-CHAT = "a conversation instead of single questions"
-GENERAL = resting_on("general", 0.39, CHAT)
+OTHER = "chat plain instead of model"
+GENERAL = resting_on("general", 0.39, OTHER)
 
 
 def test_the_lower_end_of_the_general_map_is_compared_and_the_reason_says_so(
@@ -19,7 +19,7 @@ def test_the_lower_end_of_the_general_map_is_compared_and_the_reason_says_so(
 ) -> None:
     decision = Gate(GatePolicy(answer_at=0.8)).decide(judged(0.74, calibration=GENERAL))
     assert decision.reason == (
-        f"The confidence of 74% comes from the general map ({CHAT}); its lower end of 39% is below "
+        f"The confidence of 74% comes from the general map ({OTHER}); its lower end of 39% is below "
         "the threshold of 80%."
     )
     assert (decision.action, decision.confidence) == (Action.ABSTAIN, 0.74)
@@ -60,7 +60,7 @@ def test_what_counts(judged: Judged, source: CalibrationSource, least: Calibrati
         (
             {"calibration": GENERAL},
             "shipped",
-            f"the general map ({CHAT}), and the policy wants a shipped calibrator or a calibrator "
+            f"the general map ({OTHER}), and the policy wants a shipped calibrator or a calibrator "
             "of your own (fit one",
         ),
         (

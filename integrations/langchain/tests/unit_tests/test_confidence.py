@@ -63,7 +63,7 @@ async def test_every_message_with_an_answer_says_what_its_confidence_rests_on(wh
         assert found.single is ("history" not in what)
 
 
-def test_a_calibrator_of_one_s_own_for_conversations_holds_for_their_later_turns() -> None:
+def test_a_calibrator_of_one_s_own_holds_alone_and_later_in_a_conversation() -> None:
     with ScriptedModel.from_texts(TEXTS) as model:
         chat = ChatEntropyTree(engine=model, leaves=8)
         result = result_of(chat.invoke(HISTORY))
@@ -72,7 +72,7 @@ def test_a_calibrator_of_one_s_own_for_conversations_holds_for_their_later_turns
         history, alone = (result_of(chat.invoke(one)) for one in (HISTORY, QUESTION))
     assert history.calibration is not None
     assert alone.calibration is not None
-    assert (history.calibration.source, alone.calibration.source) == ("own", "general")
+    assert (history.calibration.source, alone.calibration.source) == ("own", "own")
 
 
 def test_each_turn_of_a_gated_agent_is_judged_by_its_confidence() -> None:
