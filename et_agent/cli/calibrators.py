@@ -9,6 +9,7 @@ from et_agent.cli.guard import command
 from et_agent.cli.labelling import say_what_is_left_out
 from et_agent.errors import CalibrationError
 from et_agent.storage import user_path
+from et_agent.wording import counted, noun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +165,7 @@ def print_calibrator(document: "CalibratorFile") -> None:
     from et_agent.calibration.maps import weighed
     from et_agent.calibration.pooled import Pooled, rising
     from et_agent.cli.reliability import print_reliability
-    from et_agent.cli.terminal import counted, one_line, write_line
+    from et_agent.cli.terminal import one_line, write_line
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
@@ -178,11 +179,7 @@ def print_calibrator(document: "CalibratorFile") -> None:
     for one in document.data:
         what = counted(one.questions, "question") + " of"
         if one.name == LEARNT:
-            what = (
-                "1 answer that was"
-                if one.questions == 1
-                else f"{one.questions:,} answers that were"
-            )
+            what = f"{counted(one.questions, 'answer')} that {noun(one.questions, 'was', 'were')}"
         write_line(f"  fitted on {what} {one_line(one.name)}, {one.right} right")
     tried = ", ".join(f"{name} {loss:.3f}" for name, loss in document.losses.items())
     compared = f"; held-out log loss of those compared: {tried}" if tried else ""

@@ -164,7 +164,8 @@ def test_a_model_that_is_closed_meanwhile_leaves_nobody_waiting() -> None:
 
 @pytest.mark.parametrize("about", ["Question: Who led them?\nAnswer: Rollo", "\n\nAnswer: Rollo"])
 def test_a_reading_that_is_cancelled_half_way_tells_nothing(about: str) -> None:
-    asked, known = Event(), []
+    asked = Event()
+    known: list[PendingAnswer] = []
 
     def cancelling(prompt: str) -> Mapping[str, float]:
         if about in prompt:
