@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -33,6 +33,9 @@ __all__ = [
     "labelled_file",
     "labelled_run",
 ]
+
+_NEEDED: Final = ("question", "answer", "kind", "instruction", "chat", "model", "decoder", "share")
+"""Fields of a result, besides its features, without which it says nothing of a calibrator."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +234,11 @@ def _result(result: Any, where: str) -> tuple[dict[str, Any], bool | None]:
     """A line's result and its label."""
     if not isinstance(result, dict) or not isinstance(result.get("features"), dict):
         raise DataError(f"{where}: this is not a result of `et-agent ask --json`")
+    if missing := [name for name in _NEEDED if name not in result]:
+        raise DataError(
+            f'{where}: the result lacks {", ".join(missing)}: add only "right" to what `et-agent ask '
+            "--json` prints, and take nothing away"
+        )
     if "right" not in result:
         return result, None
     try:

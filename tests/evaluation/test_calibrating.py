@@ -123,6 +123,14 @@ def read(folder: Path, *changes: Mapping[str, Any]) -> Labelled:
     return labelled_file(path)
 
 
+def test_a_result_that_is_not_whole_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    cut = {name: value for name, value in RESULT.items() if name not in ("kind", "chat")}
+    path.write_text(json.dumps(cut), "utf-8")
+    with pytest.raises(DataError, match=r"line 1: the result lacks kind, chat: add only"):
+        labelled_file(path)
+
+
 @pytest.mark.parametrize(("label", "right"), [(True, 1), (1, 1), (1.0, 1), (False, 0), (0, 0)])
 def test_labels_of_a_file(tmp_path: Path, label: object, right: int) -> None:
     assert read(tmp_path, {"right": label}).right.tolist() == [right]
