@@ -53,8 +53,8 @@ def run_notes(request: Request, decoder: DecoderSettings) -> list[str]:
         )
     if request.recomputed:
         notes.append(
-            f"the cache was too small for all branches at once: {counted(request.recomputed, 'token')} "
-            "had to be decoded again; a larger context, or fewer questions at once, is faster"
+            f"the cache was too small for all branches at once: {request.recomputed} tokens were "
+            "decoded again; a larger context, or fewer questions at once, is faster"
         )
     if (store := request.model.prefixes) is not None and store.note:
         notes.append(store.note)

@@ -152,7 +152,7 @@ def _print_all(
                     code = max(code, labelling.ask_whether_right(result))
     board.close()
     if settings.in_lines:
-        write_line(tally.told())
+        tally.print()
     return code
 
 

@@ -171,7 +171,10 @@ CalibratorFile = Annotated[
 Explain = Annotated[
     bool,
     typer.Option(
-        "--explain", metavar="", help="Show what moved the confidence.", rich_help_panel=_OUTPUT
+        "--explain",
+        metavar="",
+        help="Show more figures, and what moved the confidence.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 

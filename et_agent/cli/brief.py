@@ -30,8 +30,8 @@ def _in_words(confidence: float, result: AskResult) -> str:
     told = f"{count}%: of 100 such {what}, {many} {right}"
     if (found := result.calibration) is None:
         return told
-    low, high = found.interval
-    return f"{told} (likely {100 * low:.0f} to {100 * high:.0f})"
+    low, high = (f"{100 * end:.0f}" for end in found.interval)
+    return told if low == high else f"{told} (likely {low} to {high})"
 
 
 def foundation(calibration: CalibrationReport) -> str:
@@ -141,6 +141,16 @@ class Tally:
     def add_failure(self) -> None:
         """Count a question that could not be answered."""
         self._counts["failed"] += 1
+
+    def print(self) -> None:
+        """Print all of it: a line, which a narrow terminal may break between words."""
+        from rich.text import Text
+
+        console = output_console()
+        if console.is_terminal:
+            console.print(Text(self.told()))
+        else:
+            write_line(self.told())
 
     def told(self) -> str:
         """All of it in one line."""

@@ -7,7 +7,6 @@ from et_agent.cli.brief import Tally
 from et_agent.cli.cluster import ray_engine
 from et_agent.cli.guard import USER_ERROR, fail
 from et_agent.cli.pages import decision_about
-from et_agent.cli.terminal import write_line
 from et_agent.errors import SettingsError
 
 __all__ = ["answer_on_cluster"]
@@ -55,5 +54,5 @@ def answer_on_cluster(settings: AskSettings, address: str | None) -> int:
                 number = index + 1 if total > 1 else 0
                 settings.files.write(result, number=number, decision=decision_about(result))
     if settings.in_lines:
-        write_line(tally.told())
+        tally.print()
     return code

@@ -38,6 +38,12 @@ def test_a_confidence_is_told_as_its_promise(
     assert rows["cost"].endswith(" s, 8 paths")
 
 
+def test_an_interval_of_one_percent_is_not_told(result: AskResult) -> None:
+    rests = CalibrationReport(source="own", labels=9, interval=(0.926, 0.934), notes=())
+    one = result.model_copy(update={"confidence": 0.93, "calibration": rests})
+    assert dict(brief_rows(one))["confidence"] == "93%: of 100 such answers, 93 are right"
+
+
 def test_of_notes_those_to_mind_are_shown(result: AskResult) -> None:
     size = ("2 of at most 4 leaves: no other position", "1 leaf: more would hardly change")
     kept = ("2 answers tie", "interrupted: 3 leaves were not finished")
