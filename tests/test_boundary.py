@@ -41,6 +41,7 @@ INTERNAL: Final = {
     "et_agent.soundness",
     "et_agent.validation",
     "et_agent.waiting",
+    "et_agent.wording",
 }
 NETWORKED: Final = {"OpenAICompatibleModel", "load_model", "public_sets", "load_items", "own_sets"}
 """These would ask servers and indexes for what they are named; their own tests are hostile too."""
