@@ -90,6 +90,12 @@ class Conversation:
         return [one["role"] for one in self.messages if one["role"] != "system"] == ["user"]
 
     @property
+    def informed(self) -> bool:
+        """Whether more than turns came before: what tools replied, or later system messages."""
+        later = self.messages[_leading_systems(self.messages) :]
+        return any(one["role"] in ("tool", "system") for one in later)
+
+    @property
     def begun(self) -> str:
         """The assistant's text with which it ends and the reply goes on; empty for none."""
         last = self.messages[-1]

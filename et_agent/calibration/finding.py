@@ -176,22 +176,25 @@ def known_instructions() -> set[str]:
 
 
 def own_calibrator(fingerprint: Fingerprint) -> tuple[Path, Calibrator] | None:
-    """The user's own calibrator with exactly this fingerprint, and its file; None if there is none."""
+    """The user's own calibrator that covers exactly this, and its file; None if there is none.
+
+    Of several, which earlier versions may have left, one with an equal fingerprint comes first.
+    """
     folder = calibrators_folder()
-    return next(
-        (
-            (path, known)
-            for path, known in known_calibrators()
-            if path.parent == folder and known.fingerprint == fingerprint
-        ),
-        None,
-    )
+    found = [
+        (path, known)
+        for path, known in known_calibrators()
+        if path.parent == folder
+        and known.fingerprint is not None
+        and known.fingerprint.is_as(fingerprint)
+    ]
+    return max(found, key=lambda one: one[1].fingerprint == fingerprint, default=None)
 
 
 def own_file(calibrator: Calibrator) -> Path:
     """Where `save_calibrator` keeps a calibrator.
 
-    It replaces one with the same fingerprint, under the name that this has. A file from which no
+    It replaces one that covers the same, under the name that this has. A file from which no
     calibrator can be read is left alone.
 
     Raises:
