@@ -116,24 +116,30 @@ class Held(NamedTuple):
 def find_calibrator(requested: Fingerprint, *, for_labels: bool = False) -> Held | None:
     """The known calibrator that applies to what is requested; None if there is none.
 
-    The user's own come first, and among several the one with most labels.
+    The user's own come first, and among several the one with most labels, without those of a shipped
+    one that it began from: else a few labels would outweigh a fit to many.
 
     Args:
         requested: What a tree is decoded with.
         for_labels: Whether a label of the tree may move one for other numbers of leaves, too
             (`Fingerprint.with_alike_leaves`).
     """
-    own = calibrators_folder()
+    own, known = calibrators_folder(), known_calibrators()
+    shipped = [used for path, one in known if path.parent != own for used in one.data]
     applying = []
-    for path, calibrator in known_calibrators():
+    for path, calibrator in known:
         covered = calibrator.fingerprint
         if covered is not None and for_labels:
             covered = covered.with_alike_leaves()
         if covered is not None and not covered.problems(requested):
             applying.append(Held(calibrator, "own" if path.parent == own else "shipped"))
-    return max(
-        applying, key=lambda held: (held.source == "own", held.calibrator.labels), default=None
-    )
+
+    def rank(held: Held) -> tuple[bool, int]:
+        is_own = held.source == "own"
+        begun_from = sum(one.questions for one in held.calibrator.data if is_own and one in shipped)
+        return is_own, held.calibrator.labels - begun_from
+
+    return max(applying, key=rank, default=None)
 
 
 def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
