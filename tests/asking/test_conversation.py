@@ -66,6 +66,7 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
     assert [one["content"] for one in own.messages] == ["Be kind.\n\nBox it.", "Why?"]
     assert own.system == "Be kind.\n\nBox it."
     assert own.single
+    assert not Conversation.of([said("user", "Why?"), said("system", "Be kind.")]).single
 
 
 @pytest.mark.parametrize(
