@@ -371,8 +371,7 @@ class AskResult(Frozen):
     confidence_parts: tuple[ConfidencePart, ...] = ()
     """Contributions of the features to the confidence, largest first."""
     confidence_base: float | None = Field(default=None, ge=0, le=1)
-    """P(correct) of an average question by the same map, from which the contributions lead to the
-    confidence; None for a map without them."""
+    """P(correct) of an average question by the same map, before contributions; None without them."""
     features: Annotated[dict[str, float | None], AfterValidator(FeatureValues)] = Field(default={})
     """Features of the tree that calibrators use (`et_agent.calibration.FEATURES`); None for a feature
     that was not measured. Empty if there is no answer or the tree was interrupted."""
@@ -387,8 +386,7 @@ class AskResult(Frozen):
     predictive_entropy_by_count: float = Field(ge=0)
     """Entropy of the distribution by number of leaves, in nats."""
     ess: float
-    """Effective sample size of the path weights (Kish 1965): the tree is worth this many equally
-    weighted leaves. It ignores that leaves with a shared beginning depend on each other."""
+    """Effective sample size of the path weights (Kish 1965), as if all leaves were independent."""
     margin: float = Field(ge=0, le=1)
     """Share of the first answer minus share of the second."""
     cut_off_share: float = Field(ge=0, le=1)
@@ -411,6 +409,8 @@ class AskResult(Frozen):
     """The system prompt that was used, including that of a conversation."""
     single: bool = True
     """Whether the question stood alone, with at most a system message before it."""
+    informed: bool = False
+    """Whether tools replied, or system messages came later on; false in results of earlier versions."""
     begun: bool = False
     """Whether the caller began the reply; false in results of earlier versions."""
     stops: bool = False

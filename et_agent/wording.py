@@ -24,5 +24,6 @@ def counted(count: int | Sized, what: str, several: str = "") -> str:
         what: The noun.
         several: Its plural, where that is not the noun with an s.
     """
-    number = count if isinstance(count, int) else len(count)
+    # So told, since the whole numbers of numpy are no `int`.
+    number = len(count) if isinstance(count, Sized) else count
     return f"{number:,} {noun(number, what, several)}"

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from et_agent.wording import counted, noun
@@ -5,7 +6,14 @@ from et_agent.wording import counted, noun
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (2000, "2,000 runs"), ("ab", "2 runs")],
+    [
+        (0, "0 runs"),
+        (1, "1 run"),
+        (2, "2 runs"),
+        (2000, "2,000 runs"),
+        ("ab", "2 runs"),
+        (np.int64(1), "1 run"),
+    ],
 )
 def test_a_number_and_its_noun_agree(count: int | str, told: str) -> None:
     assert counted(count, "run") == told

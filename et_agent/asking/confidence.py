@@ -94,6 +94,7 @@ class ConfidenceEstimator:
             chat=Fingerprint.chat_style(self._prompt.chat, self._prompt.template_options),
             max_thinking_tokens=self._prompt.max_thinking_tokens,
             single=self._prompt.conversation.single,
+            informed=self._prompt.conversation.informed,
             begun=bool(self._prompt.conversation.begun),
             stops=self._prompt.own_stops,
             passages=bool(self._prompt.passages),

@@ -86,8 +86,15 @@ class Conversation:
 
     @property
     def single(self) -> bool:
-        """Whether it is one question, with nothing said before."""
-        return [one["role"] for one in self.messages if one["role"] != "system"] == ["user"]
+        """Whether it is one question, with nothing said before but system messages."""
+        later = self.messages[_leading_systems(self.messages) :]
+        return [one["role"] for one in later] == ["user"]
+
+    @property
+    def informed(self) -> bool:
+        """Whether more than turns came before: what tools replied, or later system messages."""
+        later = self.messages[_leading_systems(self.messages) :]
+        return any(one["role"] in ("tool", "system") for one in later)
 
     @property
     def begun(self) -> str:

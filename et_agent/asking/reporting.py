@@ -167,6 +167,7 @@ def result_of(
         decoder=described(decoded.decoder),
         instruction=prompt.instruction,
         single=prompt.conversation.single,
+        informed=prompt.conversation.informed,
         begun=bool(prompt.conversation.begun),
         stops=prompt.own_stops,
         chat=prompt.chat,

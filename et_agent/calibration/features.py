@@ -46,7 +46,7 @@ _OPTIONS: Final = 4
 _SAME_WEIGHT: Final = 1e-3
 """How far a weight may be from a probability, for figures that were rounded where they are kept."""
 GUESS: Final = "guess"
-"""Feature that only answers of which a letter was read have."""
+"""Feature that only the likeliest of answers whose letters were read has."""
 NOT_TEXT: Final = "kind_not_text"
 """Column that parts what is worked out or chosen from short texts, which are recalled."""
 _NOT_TEXT_OF: Final[Mapping[str, float]] = {"text": 0.0, "number": 1.0, "choice": 1.0}
@@ -166,7 +166,9 @@ def _token_probability(leaves: LeafTable) -> float:
 
 
 def _guess(leaves: LeafTable) -> float:
-    return 1.0 / leaves.classes if _is_read(leaves) else math.nan
+    """Only of the likeliest answer: another one may be worse than a guess."""
+    leads = leaves.top == leaves.leading(leaves.shares)
+    return 1.0 / leaves.classes if leads and _is_read(leaves) else math.nan
 
 
 def _unanswered(leaves: LeafTable) -> float:
@@ -224,7 +226,7 @@ FEATURES: Final[dict[str, Feature]] = {
         ),
         Feature(
             GUESS,
-            "probability that a guess among the options is right, where their letters were read",
+            "probability that a guess among the options is right, where the likeliest letter was read",
             _guess,
             fitted=False,
         ),

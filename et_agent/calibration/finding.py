@@ -116,24 +116,30 @@ class Held(NamedTuple):
 def find_calibrator(requested: Fingerprint, *, for_labels: bool = False) -> Held | None:
     """The known calibrator that applies to what is requested; None if there is none.
 
-    The user's own come first, and among several the one with most labels.
+    The user's own come first, and among several the one with most labels, without those of a shipped
+    one that it began from: else a few labels would outweigh a fit to many.
 
     Args:
         requested: What a tree is decoded with.
         for_labels: Whether a label of the tree may move one for other numbers of leaves, too
             (`Fingerprint.with_alike_leaves`).
     """
-    own = calibrators_folder()
+    own, known = calibrators_folder(), known_calibrators()
+    shipped = [used for path, one in known if path.parent != own for used in one.data]
     applying = []
-    for path, calibrator in known_calibrators():
+    for path, calibrator in known:
         covered = calibrator.fingerprint
         if covered is not None and for_labels:
             covered = covered.with_alike_leaves()
         if covered is not None and not covered.problems(requested):
             applying.append(Held(calibrator, "own" if path.parent == own else "shipped"))
-    return max(
-        applying, key=lambda held: (held.source == "own", held.calibrator.labels), default=None
-    )
+
+    def rank(held: Held) -> tuple[bool, int]:
+        is_own = held.source == "own"
+        begun_from = sum(one.questions for one in held.calibrator.data if is_own and one in shipped)
+        return is_own, held.calibrator.labels - begun_from
+
+    return max(applying, key=rank, default=None)
 
 
 def may_need_attention(requested: Iterable[Fingerprint]) -> bool:
@@ -176,22 +182,25 @@ def known_instructions() -> set[str]:
 
 
 def own_calibrator(fingerprint: Fingerprint) -> tuple[Path, Calibrator] | None:
-    """The user's own calibrator with exactly this fingerprint, and its file; None if there is none."""
+    """The user's own calibrator that covers exactly this, and its file; None if there is none.
+
+    Of several, which earlier versions may have left, one with an equal fingerprint comes first.
+    """
     folder = calibrators_folder()
-    return next(
-        (
-            (path, known)
-            for path, known in known_calibrators()
-            if path.parent == folder and known.fingerprint == fingerprint
-        ),
-        None,
-    )
+    found = [
+        (path, known)
+        for path, known in known_calibrators()
+        if path.parent == folder
+        and known.fingerprint is not None
+        and known.fingerprint.is_as(fingerprint)
+    ]
+    return max(found, key=lambda one: one[1].fingerprint == fingerprint, default=None)
 
 
 def own_file(calibrator: Calibrator) -> Path:
     """Where `save_calibrator` keeps a calibrator.
 
-    It replaces one with the same fingerprint, under the name that this has. A file from which no
+    It replaces one that covers the same, under the name that this has. A file from which no
     calibrator can be read is left alone.
 
     Raises:

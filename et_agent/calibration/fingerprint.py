@@ -52,7 +52,9 @@ class Fingerprint(Record):
     """Prompt style."""
     single: bool = True
     """Whether questions stand alone, with at most a system message before them. It is not compared:
-    what was said before hardly moves the level of a confidence (docs/confidence.md)."""
+    earlier turns hardly move the level of a confidence (docs/confidence.md)."""
+    informed: bool = False
+    """Whether tools replied before, or system messages came later than at the beginning."""
     begun: bool = False
     """Whether the caller began the replies."""
     stops: bool = False
@@ -111,6 +113,7 @@ class Fingerprint(Record):
             instructions={result["kind"]: result["instruction"]},
             chat=cls.chat_style(result["chat"], result.get("template_options") or {}),
             single=result.get("single", True),
+            informed=result.get("informed", False),
             begun=result.get("begun", False),
             stops=result.get("stops", False),
             passages=bool(result.get("passages")),
@@ -134,6 +137,7 @@ class Fingerprint(Record):
         instructions: Mapping[str, str],
         chat: str,
         single: bool = True,
+        informed: bool = False,
         begun: bool = False,
         stops: bool = False,
         passages: bool = False,
@@ -150,6 +154,7 @@ class Fingerprint(Record):
             instructions=dict(instructions),
             chat=chat,
             single=single,
+            informed=informed,
             begun=begun,
             stops=stops,
             passages=passages,
@@ -161,11 +166,15 @@ class Fingerprint(Record):
     def digest(self) -> str:
         """SHA-256 of all of it, the same for equal fingerprints."""
         # Without what earlier versions did not know, so that labels of theirs are known again.
-        later = ("begun", "passages", "max_thinking_tokens", "same")
+        later = ("informed", "begun", "passages", "max_thinking_tokens", "same")
         fields = type(self).model_fields
         new = {name for name in later if getattr(self, name) == fields[name].default}
         text = json.dumps(self.model_dump(mode="json", exclude=new), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def is_as(self, other: Self) -> bool:
+        """Whether both cover the same: they are equal, but for what is not compared."""
+        return self == other.model_copy(update={"single": self.single})
 
     def with_alike_leaves(self) -> Self:
         """Return the fingerprint that covers all trees of which a label of such a tree tells.
@@ -229,6 +238,12 @@ class Fingerprint(Record):
                 yield f"decoder {name} {theirs} instead of {ours}"
         if self.chat != other.chat:
             yield f"chat {other.chat} instead of {self.chat}"
+        if self.informed != other.informed:
+            yield (
+                "replies of tools or later system messages"
+                if other.informed
+                else "no replies of tools and no later system messages"
+            )
         if self.begun != other.begun:
             yield (
                 "a given beginning of the reply"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.brief import worth_noting
 from et_agent.cli.claims import coloured, mark_doubtful
-from et_agent.cli.headline import SURE_FROM, headline, is_sure, not_sure
+from et_agent.cli.headline import EVEN, headline, is_sure, not_sure
 from et_agent.cli.report import basis, noted
 from et_agent.cli.terminal import (
     one_line,
@@ -47,7 +47,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
     console = output_console()
     text = headline(result)
     if result.claims:
-        text = mark_doubtful(text, result, SURE_FROM)
+        text = mark_doubtful(text, result, EVEN)
     console.print(text)
     if not result.complete:
         console.print(Text("stopped; this turn does not count", style="yellow"))
@@ -58,7 +58,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
     doubtful = Table.grid(padding=(0, 1))
     doubtful.style = "yellow"
     for claim in result.claims:
-        if claim.confidence is not None and claim.confidence < SURE_FROM:
+        if claim.confidence is not None and claim.confidence < EVEN:
             doubtful.add_row("[?]", f"{claim.confidence:.0%}", Text(one_line(claim.text)))
     if doubtful.row_count:
         print_block(console, Padding(doubtful, (0, 0, 0, 2)))
@@ -77,7 +77,7 @@ def reply_line(result: "AskResult") -> str:
     """A reply in one line: the answer and how sure the model is."""
     if result.answer is None:
         return "(the passages do not say)" if result.declined else "(no answer)"
-    shown = mark_doubtful(coloured(result.answer, result.claims), result, SURE_FROM)
+    shown = mark_doubtful(coloured(result.answer, result.claims), result, EVEN)
     answer = one_line(shown.plain)
     if not is_sure(result):
         answer = f"({not_sure(result)}) {answer}"

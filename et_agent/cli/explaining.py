@@ -24,6 +24,7 @@ _PLAIN: Final[Mapping[str, str]] = {
 """What the features of the general map say, shorter than `Feature.meaning` and without logarithms."""
 _LESS_SURE: Final = "the rows above are uncertain"
 _AVERAGED: Final = "the mean of what labels allow"
+_GUESSED: Final = "an option is no worse than a guess"
 
 
 def explanation(result: "AskResult", bounds: str) -> "RenderableType":
@@ -69,6 +70,8 @@ def explanation(result: "AskResult", bounds: str) -> "RenderableType":
 
 def _steps(result: "AskResult") -> Iterator[tuple[str, float, str]]:
     """What moved it, by how much in log-odds, and what that says."""
+    from et_agent.calibration.features import GUESS
+
     for part in result.confidence_parts:
         yield part.feature, part.log_odds, _PLAIN.get(part.feature, part.meaning)
     if result.confidence is None or result.confidence_base is None:
@@ -76,7 +79,9 @@ def _steps(result: "AskResult") -> Iterator[tuple[str, float, str]]:
     total = _log_odds(result.confidence)
     moved = math.fsum(part.log_odds for part in result.confidence_parts)
     left = total - moved - _log_odds(result.confidence_base)
-    if abs(left) >= _SHOWN:
+    if left >= _SHOWN and result.confidence == result.features.get(GUESS):
+        yield GUESS, left, _GUESSED
+    elif abs(left) >= _SHOWN:
         yield "doubt", left, _LESS_SURE if left * total < 0 else _AVERAGED
 
 

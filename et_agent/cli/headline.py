@@ -9,16 +9,17 @@ if TYPE_CHECKING:
 
     from et_agent.results import AskResult
 
-__all__ = ["SURE_FROM", "headline", "is_sure", "not_sure"]
+__all__ = ["EVEN", "headline", "is_sure", "not_sure"]
 
 _DOUBT: Final = "not sure"
-SURE_FROM: Final = 0.5
-"""Confidence below which an answer is more likely wrong than right, and is shown as a guess."""
+EVEN: Final = 0.5
+"""Confidence of a toss-up. An answer that has no more is shown as a guess, which one of two options
+that the model cannot tell apart is."""
 
 
 def is_sure(result: "AskResult") -> bool:
     """Whether an answer may be shown as one; without a confidence nothing speaks against it."""
-    return result.confidence is None or result.confidence >= SURE_FROM
+    return result.confidence is None or result.confidence > EVEN
 
 
 def not_sure(result: "AskResult") -> str:

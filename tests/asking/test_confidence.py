@@ -17,6 +17,8 @@ from et_agent.templates.messages import Message
 
 QUESTION = "How many legs has a cat?"
 CHAINS = MultiChain(leaves=8)
+CALL = {"id": "1", "function": {"name": "look_up", "arguments": {}}}
+REPLY: Message = {"role": "tool", "content": "Cats have 4 legs.", "tool_call_id": "1"}
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +118,29 @@ def test_a_result_says_whether_stop_sequences_were_given() -> None:
     assert (plain.stops, stopped.stops) == (False, True)
     found = [Fingerprint.of_result(one.model_dump(mode="json")) for one in (plain, stopped)]
     assert found[0].problems(found[1]) == ["stop sequences"]
+
+
+@pytest.mark.parametrize(
+    ("before", "source"),
+    [
+        ([], "own"),
+        ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}], "own"),
+        ([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Lie."}], "general"),
+        ([{"role": "assistant", "content": "", "tool_calls": [CALL]}, REPLY], "general"),
+    ],
+    ids=["nothing", "a turn", "a later system message", "a tool"],
+)
+def test_a_calibrator_holds_after_turns_that_were_measured(
+    before: list[Message], source: str
+) -> None:
+    own_for(asked())
+    question: list[Message] = [*before, {"role": "user", "content": QUESTION}]
+    with ScriptedModel.from_texts({"So \\boxed{4}": 0.8, "So \\boxed{5}": 0.2}) as model:
+        result = ask(model, question, decoder=CHAINS, kind="number")
+    assert result.calibration is not None
+    assert result.calibration.source == source
+    assert result.informed == (source == "general")
+    assert Fingerprint.of_result(result.model_dump(mode="json")).informed == result.informed
 
 
 HISTORY: list[Message] = [

@@ -43,6 +43,21 @@ def test_the_last_user_message_is_the_question() -> None:
     assert made.messages[-2]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("messages", "informed"),
+    [
+        ([said("system", "Be kind."), said("user"), said("assistant"), said("user")], False),
+        ([said("user"), said("assistant")], False),
+        ([said("user"), CALLING, said("tool", "3", tool_call_id="1")], True),
+        ([said("user"), said("assistant"), said("system", "Be brief."), said("user")], True),
+    ],
+)
+def test_what_is_more_than_turns_is_known(messages: list[Message], informed: bool) -> None:
+    made = Conversation.of(messages)
+    assert made.informed == informed
+    assert made.with_system("Box it.").informed == informed
+
+
 def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
     alone = Conversation.of("Why?")
     assert alone.with_system("") is alone
@@ -51,6 +66,7 @@ def test_a_system_prompt_stands_behind_the_conversations_own() -> None:
     assert [one["content"] for one in own.messages] == ["Be kind.\n\nBox it.", "Why?"]
     assert own.system == "Be kind.\n\nBox it."
     assert own.single
+    assert not Conversation.of([said("user", "Why?"), said("system", "Be kind.")]).single
 
 
 @pytest.mark.parametrize(

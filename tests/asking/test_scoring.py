@@ -66,6 +66,17 @@ def test_agreement_is_the_share_of_the_fresh_tree() -> None:
     assert right.tokens_decoded > 0
 
 
+def test_an_option_that_is_not_the_likeliest_may_be_worse_than_a_guess() -> None:
+    def letters(prompt: str) -> Mapping[str, float]:
+        yes, no = "AB" if "A) yes" in prompt else "BA"
+        return {yes: 0.9, no: 0.1}
+
+    with ScriptedModel.from_texts(letters) as model:
+        likely, other = (score(model, "Is it?\nA) yes\nB) no", one) for one in "AB")
+    assert (likely.confidence or 0.0) >= 0.5
+    assert (other.confidence or 1.0) < 0.5
+
+
 def test_an_answer_that_no_leaf_gives() -> None:
     found, some = scored("7"), scored("5")
     assert found.agreement == 0.0

@@ -465,21 +465,15 @@ def test_plain_prompts_are_for_single_questions() -> None:
         submit(model, [{"role": "user", "content": "?"}], chat="plain")
 
 
-def test_calibrators_hold_for_single_questions_in_words(calibrator: Calibrator) -> None:
-    several: list[Message] = [
-        {"role": "user", "content": "Hello"},
-        {"role": "assistant", "content": "Hello"},
-        {"role": "user", "content": "How many?"},
-    ]
+def test_calibrators_hold_for_questions_in_words(calibrator: Calibrator) -> None:
     with ScriptedModel.from_texts(REPLIES) as model:
-        cases: list[tuple[Any, dict[str, Any]]] = [
-            (several, {}),
-            ("?", {"tools": [ADD]}),
-            ("?", {"schema": AGE}),
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"tools": [ADD], "tool_choice": "any"}, "tool_call"),
+            ({"schema": AGE}, "json"),
         ]
-        for question, options in cases:
-            with pytest.raises(CalibratorMismatchError, match="fitted for something else"):
-                submit(model, question, calibrator=calibrator, **options)
+        for options, form in cases:
+            with pytest.raises(CalibratorMismatchError, match=f"answers of kind {form} instead"):
+                submit(model, "How many?", calibrator=calibrator, **options)
 
 
 @pytest.fixture

@@ -50,6 +50,15 @@ def test_how_many_options_there_were_is_no_evidence(options: int) -> None:
     assert found["guess"] == pytest.approx(1 / options)
 
 
+def test_only_the_likeliest_option_is_as_good_as_a_guess() -> None:
+    """A score may be of another one (`LeafTable.about`)."""
+    read = of_one_token([0.9, 0.1, 0.2, 0.8], [0, 1, 1, 0], [0.45, 0.05, 0.1, 0.4])
+    assert features_of(read.about(0))["guess"] == 0.5
+    other = features_of(read.about(1))
+    assert other["guess"] is None
+    assert other["mass"] is None, "its letter was read all the same"
+
+
 def test_options_in_one_order_are_less_evidence() -> None:
     assert all_alike(4, orders=1)["votes"] == pytest.approx(math.log1p(0.7))
 

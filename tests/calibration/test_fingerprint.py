@@ -20,13 +20,20 @@ def made(**changes: Any) -> Fingerprint:
 
 def test_labels_of_earlier_versions_are_known_again() -> None:
     now = made()
-    later = {"begun", "passages", "max_thinking_tokens", "same"}
+    later = {"informed", "begun", "passages", "max_thinking_tokens", "same"}
     text = json.dumps(now.model_dump(mode="json", exclude=later), sort_keys=True)
     assert now.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    "changes", [{"begun": True}, {"passages": True}, {"max_thinking_tokens": 64}, {"same": "tests"}]
+    "changes",
+    [
+        {"informed": True},
+        {"begun": True},
+        {"passages": True},
+        {"max_thinking_tokens": 64},
+        {"same": "tests"},
+    ],
 )
 def test_what_earlier_versions_did_not_know_tells_apart(changes: dict[str, Any]) -> None:
     assert made(**changes).digest != made().digest
@@ -37,6 +44,19 @@ def test_it_holds_later_in_a_conversation() -> None:
     assert alone.problems(later) == later.problems(alone) == []
     assert alone.joined(later) == alone
     assert alone.digest != later.digest, "labels of other conversations are other labels"
+
+
+def test_what_tools_replied_is_another_thing() -> None:
+    told = "replies of tools or later system messages"
+    assert made().problems(made(informed=True)) == [told]
+    assert made(informed=True).problems(made(single=False)) == [
+        "no replies of tools and no later system messages"
+    ]
+
+
+def test_it_is_as_one_that_covers_the_same() -> None:
+    assert made().is_as(made(single=False))
+    assert not made().is_as(made(begun=True))
 
 
 def test_a_reply_that_the_caller_began_is_another_thing() -> None:

@@ -178,6 +178,22 @@ def test_a_shipped_one_is_the_start_of_trees_with_more_leaves_than_it_covers() -
     assert (held.source, held.calibrator.labels) == ("own", shipped.labels + 1)
 
 
+def test_a_few_labels_behind_a_shipped_one_do_not_outweigh_a_fit_to_many() -> None:
+    file = next(path for path in SHIPPED if path.name == "qwen2.5-coder-0.5b-number.json")
+    asked_for = what_users_ask(file)
+    learnt = learn(example(1).model_copy(update={"fingerprint": asked_for}), True)
+    kinds = {**asked_for.instructions, "text": "Say it."}
+    fitted = Calibrator.general(
+        fingerprint=asked_for.model_copy(update={"instructions": kinds}),
+    )
+    fitted.data = (DataUsed(name="mine", questions=90, right=40),)
+    assert save_calibrator(fitted) != learnt.path, "it covers more"
+    assert learnt.calibrator.labels > 90
+    held = find_calibrator(asked_for)
+    assert held is not None
+    assert held.calibrator.labels == 90
+
+
 def test_a_file_with_a_name_of_before_is_gone_on_with() -> None:
     path = learn(example(1), True).path
     former = path.rename(path.with_name("abababababab-number.json"))

@@ -52,6 +52,15 @@ def test_what_is_left_of_the_sum_is_doubt_only_where_it_makes_less_sure(
     assert "doubt" not in "\n".join(exact)
 
 
+def test_what_lifts_the_likeliest_option_to_a_guess_is_named() -> None:
+    with ScriptedModel.from_texts({"A": 0.5, "B": 0.5}) as model:
+        result = ask(model, "Is it?\nA) yes\nB) no")
+    assert result.confidence == 0.5
+    last, end = shown(result)[-2:]
+    assert re.fullmatch(r"up to +50.0% +\+\d\.\d\d +guess +an option is no worse .*", last.strip())
+    assert end.startswith("is")
+
+
 def test_without_a_beginning_only_the_ways_are_told(result: AskResult) -> None:
     lines = shown(result, confidence=0.7, confidence_base=None, confidence_parts=PARTS)
     assert [line.split()[:2] for line in lines[2:]] == [["up", "+2.00"], ["down", "-0.50"]]

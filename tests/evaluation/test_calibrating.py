@@ -77,12 +77,13 @@ def test_without_sizes_the_run_is_what_it_is() -> None:
         labelled_run(CONFIG, [record("q/0", coded([-1] * 4), [])])
 
 
-def test_labels_given_while_working_count_in_a_fit_that_replaces_theirs() -> None:
+@pytest.mark.parametrize("single", [True, False])
+def test_labels_given_while_working_count_in_a_fit_that_replaces_theirs(single: bool) -> None:
     sets = [labelled_run(CONFIG, [record("q/0", coded([0, 1, 1, 1]), [True, False])])]
     leaves = coded([0, 0, 0, 1])
     for number in range(3):
         label = Example(
-            fingerprint=sets[0].fingerprint,
+            fingerprint=sets[0].fingerprint.model_copy(update={"single": single}),
             features=features_of(leaves),
             kind="number",
             identity=str(number),
@@ -94,7 +95,9 @@ def test_labels_given_while_working_count_in_a_fit_that_replaces_theirs() -> Non
         (LEARNT, 3, 2),
     ]
     assert found.learnt_ == learnt.calibrator.learnt_
-    assert found.fingerprint == learnt.calibrator.fingerprint, "it covers what theirs did"
+    assert found.fingerprint is not None
+    assert learnt.calibrator.fingerprint is not None
+    assert found.fingerprint.is_as(learnt.calibrator.fingerprint), "it covers what theirs did"
     assert save_calibrator(found) == learnt.path
     assert not learn(label, True).is_new, "it still counts once"
     alone = calibrate(sets, method="pooled")

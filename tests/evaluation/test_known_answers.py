@@ -31,7 +31,8 @@ def test_an_answer_is_read_as_what_the_result_is(tmp_path: Path) -> None:
     assert found.grade(result("How much?", "999", "text")) is False
     assert found.grade(result("Who?", "bo li", "text"))
     assert found.grade(result("Who?", "7", "number")) is False, "its answers are no numbers"
-    assert found.grade(result("Who?", "Bo", "tool_call")), "a form that cannot be graded"
+    for kind in ("long", "tool_call"):
+        assert found.grade(result("Who?", "It was Bo.", kind)) is None, "a person has to tell"
     assert found.grade(result("Which?\nA) iron\nB) argon", "B", "choice"))
     assert found.grade(result("Where?", "here", "text")) is None
     assert found.expected(result("Who?", "", "text")) == ("Bo", "Bo Li")
@@ -43,6 +44,8 @@ def test_what_stands_beside_a_result_comes_first(tmp_path: Path) -> None:
     assert found.grade(result("How much?", "6", "number", expected=6))
     assert KnownAnswers().grade(result("Who?", "Li", "text", gold=["Bo", "Li"]))
     assert KnownAnswers().grade(result("Who?", "Li", "text", gold=None)) is None
+    expected = '{"b": 2, "a": 1.0}'
+    assert KnownAnswers().grade(result("?", '{"a":1,"b":2}', "json", expected=expected))
 
 
 def test_the_first_answer_of_a_question_counts_and_files_are_checked(tmp_path: Path) -> None:
