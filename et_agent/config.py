@@ -173,7 +173,7 @@ def _changing() -> Iterator[None]:
     """Keep other processes from changing the user's file meanwhile."""
     path = config_file()
     try:
-        with locked(path.with_name(f".{path.name}.lock"), lambda: None, poll_seconds=0.02):
+        with locked(path.parent / f".{path.name}.lock", lambda: None, poll_seconds=0.02):
             yield
     except OSError as error:
         raise SettingsError(

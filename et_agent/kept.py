@@ -37,7 +37,7 @@ def change_kept(path: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]
     """
     with contextlib.ExitStack() as stack:
         last = time.monotonic() + _PATIENCE
-        while not stack.enter_context(try_locked(path.with_name(f".{path.name}.lock"))):
+        while not stack.enter_context(try_locked(path.parent / f".{path.name}.lock")):
             if time.monotonic() > last:
                 break
             time.sleep(0.01)

@@ -311,7 +311,7 @@ def alone_with(path: Path, error: type[EtAgentError], *, busy: str = "") -> Iter
     """
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(try_locked(path.with_name(f".{path.name}.lock")))
+            held = stack.enter_context(try_locked(path.parent / f".{path.name}.lock"))
         except OSError as failure:
             raise error(
                 f"{path} cannot be written: {failure.strerror or failure}. Free some space, or mend "

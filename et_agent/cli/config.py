@@ -26,7 +26,7 @@ def _root(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@config_app.command("set")
+@config_app.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a value
 @command
 def set_(
     key: Annotated[str, _KEY],
@@ -42,8 +42,8 @@ def set_(
 
     name = config.known_key(key)
     kept = settled(value) if name == "model" else value
-    config.set_value(name, kept)
-    write_line(f"{name} = {visible(kept)}  ({visible(str(config_file()))})")
+    written = getattr(config.set_value(name, kept), name)
+    write_line(f"{name} = {visible(str(written))}  ({visible(str(config_file()))})")
     variable = config.variable_of(name)
     if os.environ.get(variable):
         say(f"note: {variable} is set and goes before it")

@@ -82,7 +82,7 @@ class RunArchive(Mapping[str, ArchivedRun]):
         Raises:
             DataError: The file was damaged meanwhile.
         """
-        lock = self.path.with_name(f".{self.path.name}.lock")
+        lock = self.path.parent / f".{self.path.name}.lock"
         try:
             with locked(lock, on_wait=lambda: None, poll_seconds=0.02):
                 held = _read(self.path)

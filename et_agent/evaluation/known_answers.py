@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 from et_agent.answers import AnswerKind
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets import load_items
+from et_agent.evaluation.datasets.own import accepted
 from et_agent.evaluation.grading import is_right
 from et_agent.evaluation.items import Item
 
@@ -59,8 +60,8 @@ class KnownAnswers:
 
     def _item(self, result: Mapping[str, Any]) -> Item | None:
         question = str(result["question"]).strip()
-        given = next((result[name] for name in _FIELDS if result.get(name) is not None), None)
-        if given is None:
+        beside = (accepted(result.get(name)) for name in _FIELDS)
+        golds = next(filter(None, beside), None)
+        if golds is None:
             return self.items.get(question)
-        golds = tuple(map(str, given)) if isinstance(given, list) else (str(given),)
         return Item(id=question, question=question, kind=AnswerKind.TEXT, golds=golds)

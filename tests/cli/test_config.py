@@ -50,6 +50,25 @@ def test_a_value_that_does_not_fit_names_the_key_and_what_it_takes(run: Run) -> 
     )
 
 
+def test_a_negative_number_is_a_value_and_what_is_shown_is_what_was_written(
+    run: Run, file: Path
+) -> None:
+    done = run("config", "set", "threads", "-1")
+    assert (done.code, done.out) == (2, "")
+    assert "threads takes a whole number from 1 to 512, not '-1'" in done.err
+    assert run("config", "set", "threads", "2.0").out == f"threads = 2  ({file})\n"
+
+
+def test_a_folder_is_no_file_of_settings(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ET_AGENT_CONFIG", ".")
+    done = run("config", "set", "threads", "2")
+    assert done.code == 2
+    assert "cannot be read: it is not a regular file" in done.err
+
+
 def test_a_path_is_kept_absolute(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "my.gguf")
     monkeypatch.chdir(tmp_path)

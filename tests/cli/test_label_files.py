@@ -195,3 +195,17 @@ def test_what_stands_behind_an_answer_is_named(
 ) -> None:
     reply(monkeypatch, "q")
     assert "  (confidence, before any label: " in run("label", str(results)).out
+
+
+@pytest.mark.parametrize("place", ["", "."])
+def test_a_folder_is_no_file_of_results(run: Run, place: str) -> None:
+    shown = run("label", place)
+    assert shown.code == 2
+    assert "cannot be read: Is a directory" in shown.err
+
+
+def test_the_answers_of_a_model_label_nothing(run: Run, results: Path) -> None:
+    shown = run("label", str(results), "--answers", str(results))
+    assert shown.code == 2
+    assert "this is a result of `ask`, and its answer is a model's own" in shown.err
+    assert labels(results) == [None, None, None]

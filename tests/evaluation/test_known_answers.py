@@ -55,3 +55,16 @@ def test_the_first_answer_of_a_question_counts_and_files_are_checked(tmp_path: P
     assert found.expected({"question": "Who?"}) == ("Bo",)
     with pytest.raises(DataError, match=r"there is no field 'answer'"):
         known(tmp_path, {"question": "Who?"})
+
+
+@pytest.mark.parametrize("nothing", ["", " ", [], [None], ["Bo", ""], {"a": 1}, None])
+def test_a_field_without_an_answer_is_not_one(tmp_path: Path, nothing: object) -> None:
+    asked = result("Who?", "Li", "text", expected=nothing)
+    assert KnownAnswers().grade(asked) is None
+    assert KnownAnswers().grade({**asked, "gold": "Li"})
+    assert known(tmp_path, {"question": "Who?", "answer": "Li"}).grade(asked)
+
+
+def test_the_answers_of_a_model_are_not_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: this is a result of `ask`.*a model's own"):
+        known(tmp_path, {"question": "Who?", "answer": "Bo", "features": {"share": 1.0}})

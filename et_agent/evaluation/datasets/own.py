@@ -16,6 +16,7 @@ from et_agent.evaluation.items import Item
 
 __all__ = [
     "OWN_ENDINGS",
+    "accepted",
     "asked_text",
     "decided_kinds",
     "own_dataset",
@@ -28,6 +29,8 @@ OWN_ENDINGS: Final = (".jsonl", *TABLES)
 
 _LETTERS = "ABCDEFGHIJ"
 _SEPARATOR = "|"
+_OF_A_RESULT: Final = "features"
+"""What results of `ask` have, and questions have not."""
 
 
 def own_dataset(path: Path) -> Dataset:
@@ -143,14 +146,25 @@ def decided_kinds(rows: Sequence[Row]) -> str:
 
 
 def _golds(row: Row) -> tuple[str, ...]:
+    if _OF_A_RESULT in row.values:
+        raise row.damaged(
+            "this is a result of `ask`, and its answer is a model's own: give a file of questions with "
+            "known answers"
+        )
     answer = row.any("answer")
-    listed = answer if isinstance(answer, list) else [answer]
-    texts = tuple(str(one).strip() for one in listed if isinstance(one, str | int | float))
-    if not texts or not all(texts) or len(texts) != len(listed):
+    texts = accepted(answer)
+    if not texts:
         raise row.damaged(
             f"'answer' is neither a text nor a number nor a list of them: {answer!r:.80}"
         )
     return texts
+
+
+def accepted(answer: object) -> tuple[str, ...]:
+    """Accepted answers as texts; empty unless a text, a number or a list of these is given."""
+    listed = answer if isinstance(answer, list) else [answer]
+    texts = tuple(str(one).strip() for one in listed if isinstance(one, str | int | float))
+    return texts if all(texts) and len(texts) == len(listed) else ()
 
 
 def _item(row: Row) -> Item:
