@@ -1,6 +1,7 @@
 """A server over scripted models, asked through sockets; no settings or calibrators of the user."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,13 @@ def _starter() -> Iterator[Serve]:
     yield start
     for server in running:
         server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a seed get 1, 2, …, so that no test hangs on a draw."""
+    numbers = count(1)
+    monkeypatch.setattr("et_agent_server.calls.secrets.randbelow", lambda _: next(numbers))
 
 
 @pytest.fixture
