@@ -81,8 +81,14 @@ def variable_of(key: str) -> str:
 
 @checks_arguments
 def shown_variable(name: str) -> str | None:
-    """What an environment variable holds, for eyes: without keys and passwords; None if unset."""
+    """What an environment variable holds, for eyes: without keys and passwords; None if unset.
+
+    A name that ends in "…" stands for all variables that begin so.
+    """
     value = os.environ.get(name)
+    if name.endswith("…"):
+        alike = sorted(one for one in os.environ if one.startswith(name[:-1]))
+        value = " ".join(f"{one}={os.environ[one]}" for one in alike) or None
     if value and name.endswith(("_KEY", "_KEYS")):
         return "(a key)"
     return None if value is None else _PASSWORD.sub("//…@", value)

@@ -153,7 +153,7 @@ def why_none(requested: Fingerprint) -> str:
     """Why no calibrator holds: how the nearest one differs from what is requested.
 
     Only those of the same model that cover the answer kind are compared. The nearest one differs in
-    the fewest respects.
+    the fewest respects. One of the user's own that would hold for other answer kinds is named.
     """
     of_model = [
         fingerprint
@@ -166,15 +166,39 @@ def why_none(requested: Fingerprint) -> str:
     kinds = requested.instructions.keys()
     of_kind = [one for one in of_model if kinds <= one.instructions.keys()]
     if not of_kind:
-        return f"no calibrator for answers of kind {', '.join(kinds)}"
+        return f"no calibrator for answers of kind {', '.join(kinds)}{_own_for_others(requested)}"
     nearest = min((one.problems(requested) for one in of_kind), key=len)
     return "; ".join(nearest)
 
 
+def _own_for_others(requested: Fingerprint) -> str:
+    """For which other answer kinds one of the user's own would hold, and how to ask for these."""
+    own, prompts = calibrators_folder(), _default_instructions()
+    for prompt in requested.instructions.values():
+        if prompt not in prompts.values():  # the user's own, which stays whatever the kind
+            prompts = dict.fromkeys(prompts, prompt)
+
+    def asked_for(kind: str) -> Fingerprint:
+        return requested.model_copy(update={"instructions": {kind: prompts[kind]}})
+
+    kinds = {
+        kind
+        for path, calibrator in known_calibrators()
+        if path.parent == own and (held := calibrator.fingerprint) is not None
+        for kind in held.instructions
+        if kind in prompts and not held.problems(asked_for(kind))
+    }
+    asking = " or ".join(f"kind='{kind}'" for kind in sorted(kinds))
+    return f"; yours is for {', '.join(sorted(kinds))}: ask with {asking}" if kinds else ""
+
+
+def _default_instructions() -> dict[str, str]:
+    return {kind.value: instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO}
+
+
 def known_instructions() -> set[str]:
     """System prompts that may have been used: the default ones, and those of known calibrators."""
-    found = {instruction(kind) for kind in AnswerKind if kind is not AnswerKind.AUTO}
-    found.add(DIRECT_INSTRUCTION)
+    found = {*_default_instructions().values(), DIRECT_INSTRUCTION}
     for _, calibrator in known_calibrators():
         if calibrator.fingerprint is not None:
             found.update(calibrator.fingerprint.instructions.values())

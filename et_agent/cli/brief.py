@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.asking.notes import is_about_size
 from et_agent.cli.headline import headline, is_sure
+from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import bar, has_unicode, one_line, output_console, visible, write_line
 from et_agent.cli.tree_view import shorten
 from et_agent.results import AskResult, CalibrationReport
@@ -14,7 +15,15 @@ from et_agent.wording import counted, noun
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["Tally", "answers_table", "brief_rows", "foundation", "print_line", "worth_noting"]
+__all__ = [
+    "Tally",
+    "answers_table",
+    "brief_rows",
+    "foundation",
+    "noted",
+    "print_line",
+    "worth_noting",
+]
 
 _MOST_ANSWERS: Final = 4
 _ANSWER: Final = 40
@@ -41,13 +50,21 @@ def foundation(calibration: CalibrationReport) -> str:
     return f"{calibration.source} calibrator, {counted(calibration.labels, 'label')}"
 
 
+def noted(note: str) -> str:
+    """A note of a result with options in place of the library's names."""
+    from et_agent.cli.decoders import decoder_options, option
+
+    names = {one.field: option(one.field) for one in decoder_options()} | {"kind": "--kind"}
+    return visible(with_options(note, names))
+
+
 def brief_rows(result: AskResult) -> list[tuple[str, str]]:
     """What a person needs beside the answers: how sure, what that rests on, and what it cost."""
     rows = []
     if result.confidence is not None:
         rows.append(("confidence", _in_words(result.confidence, result)))
     if (found := result.calibration) is not None:
-        why = visible("; ".join(found.notes))
+        why = noted("; ".join(found.notes))
         rows.append(("rests on", f"{foundation(found)}{': ' if why else ''}{why}"))
     usage = result.usage
     cost = f"{counted(usage.tokens_decoded, 'token')}, {usage.seconds:.1f} s"

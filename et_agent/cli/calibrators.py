@@ -83,9 +83,10 @@ def _chosen(wanted: str | None) -> "list[_Found]":
 
 
 def _print_table(found: "Sequence[_Found]") -> None:
-    """A line for each calibrator."""
+    """A line for each calibrator; labels that it learnt after it was fitted are counted apart."""
     from rich.table import Table
 
+    from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.finding import calibrators_folder
     from et_agent.cli.terminal import output_console, print_block, visible, write_line
 
@@ -100,11 +101,13 @@ def _print_table(found: "Sequence[_Found]") -> None:
         document = one.document()
         labels = sum(used.questions for used in document.data)
         right = sum(used.right for used in document.data)
+        learnt = sum(used.questions for used in document.data if used.name == LEARNT)
+        begun = labels - learnt
         table.add_row(
             visible(_name(path, one)),
             "yours" if path.parent == own else "shipped",
             "" if document.fingerprint is None else _leaves(document.fingerprint),
-            f"{labels:,}",
+            f"{begun:,} + {learnt:,}" if begun and learnt else f"{labels:,}",
             f"{right / labels:.0%}" if labels else "",
             f"{document.held_out['ECE']:.3f}" if "ECE" in document.held_out else "",
             document.method,

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.brief import worth_noting
+from et_agent.cli.brief import noted, worth_noting
 from et_agent.cli.claims import coloured, mark_doubtful
 from et_agent.cli.headline import EVEN, headline, is_sure, not_sure
-from et_agent.cli.report import basis, noted
+from et_agent.cli.report import basis
 from et_agent.cli.terminal import (
     one_line,
     output_console,

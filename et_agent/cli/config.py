@@ -166,6 +166,8 @@ def _variables() -> "Table":
         variables.add_column(name, overflow="fold", no_wrap=name.startswith("environment"))
     for name, what in config.VARIABLES.items():
         value = config.shown_variable(name)
-        now = Text("") if value is None else Text(f"\nnow {visible(value)}", style="green")
+        now = (
+            Text(" (not set)", "dim") if value is None else Text(f"\nnow {visible(value)}", "green")
+        )
         variables.add_row(name, Text(what) + now)
     return variables

@@ -29,8 +29,8 @@ def print_decision(decision: "Decision", *, target: str = "", logged: bool = Fal
     from rich.text import Text
 
     from et_agent.asking.notes import is_about_size
+    from et_agent.cli.brief import noted
     from et_agent.cli.claims import claims_table
-    from et_agent.cli.report import noted
     from et_agent.cli.terminal import one_line, output_console, print_block, visible
 
     console = output_console()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["label"]
 
 _PROMPT: Final = "right? y, n, Enter skips, u undoes, q leaves: "
+_KEYS: Final = "  keys: y (right), n (wrong), Enter (skip), u (undo), q (leave)"
+_NOTHING_TO_UNDO: Final = "  there is nothing to undo yet"
 _LABELS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
 
@@ -78,7 +80,7 @@ def _label(path: Path, file: str, known: "KnownAnswers", *, again: bool) -> int:
         code = INTERRUPTED
     labels = [row["right"] for row in rows if _is_labelled(row)]
     write_line(
-        f"{len(labels)} of {len(rows)} labelled, {sum(labels)} right; to learn from them: "
+        f"{len(labels)} of {len(rows)} labelled, {sum(labels)} right; to learn from them:\n"
         f"et-agent calibrate learn --labels {one_line(file)}"
     )
     return code
@@ -109,7 +111,7 @@ def _ask_about(rows: list[dict[str, Any]], known: "KnownAnswers", save: Callable
         row = rows[at]
         write_line(f"\n{at + 1}/{len(rows)}  {one_line(str(row.get('question')))}")
         sure = row.get("confidence")
-        told = f"  (confidence, before any label: {sure:.0%})" if isinstance(sure, float) else ""
+        told = f"  (confidence {sure:.0%})" if isinstance(sure, float) else ""
         write_line(f"  {one_line(str(row['answer']))}{told}")
         if expected := known.expected(row):
             write_line(f"  known answer: {one_line(' or '.join(expected))}")
@@ -129,6 +131,8 @@ def _ask_about(rows: list[dict[str, Any]], known: "KnownAnswers", save: Callable
             before.append(row.get("right"))
             _set(row, _LABELS[reply])
             save()  # at once: nothing that was said is lost
+        else:
+            write_line(_NOTHING_TO_UNDO if reply == "u" else _KEYS)
 
 
 def _set(row: dict[str, Any], right: Any) -> None:

@@ -14,6 +14,7 @@ from et_agent.cli.asking_options import ChatName, ChatStyle, System
 from et_agent.cli.guard import INTERRUPTED, be_verbose, command
 from et_agent.cli.help import HelpAll, ShortHelpCommand
 from et_agent.cli.labelling import say_what_is_left_out
+from et_agent.cli.meter import NowAndThen
 from et_agent.cli.run_options import (
     ContextSize,
     CpuThreads,
@@ -38,7 +39,7 @@ from et_agent.cli.thinking import (
     ThinkingName,
     thinking_keywords,
 )
-from et_agent.wording import counted
+from et_agent.wording import counted, noun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from et_agent.answers import AnswerKind
-    from et_agent.calibration import Calibrator
+    from et_agent.calibration import Calibrator, Fingerprint
     from et_agent.calibration.calibrator_file import DataUsed
     from et_agent.evaluation.bootstrap import Interval
     from et_agent.evaluation.learning import LearningProgress, ModelLearning
@@ -246,6 +247,7 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     """Keep what was learnt of a kind and tell what it is worth; false if that is nothing."""
     from et_agent.calibration.calibrator_file import LEARNT
     from et_agent.calibration.finding import changing_own, own_file
+    from et_agent.calibration.rows import MIN_QUESTIONS
     from et_agent.cli.reliability import print_reliability
     from et_agent.cli.terminal import one_line, visible, write_line
 
@@ -280,13 +282,33 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     write_line(f"  judged before each label: {told}")
     print_reliability(calibrator.reliability_)
     write_line(f"  {_sentence(learning, kind)}")
+    if track.answered < MIN_QUESTIONS:
+        write_line(
+            f"  {counted(track.answered, 'label')} {noun(track.answered, 'tells', 'tell')} little: "
+            f"give {MIN_QUESTIONS} or more"
+        )
     write_line(f"  saved: {visible(str(path))}")
+    if (fingerprint := calibrator.fingerprint) is not None:
+        write_line(f"  {_held(fingerprint, kind)}")
     for one in replaced:
         write_line(
             f"  in place of what {counted(one.questions, 'question')} of {one_line(one.name)} had "
             "taught: to learn from both, give both with --data"
         )
     return True
+
+
+def _held(fingerprint: "Fingerprint", kind: "AnswerKind") -> str:
+    """What a calibrator holds for, and how to ask so; leaves are named where `ask` takes others."""
+    from et_agent.decoding.schedules import EntropyTree
+
+    low, high = fingerprint.leaves
+    if high == 1 or low <= EntropyTree().leaves <= high:
+        return f"holds for kind {kind}: ask with --kind {kind}"
+    return (
+        f"holds for kind {kind}, {counted(high, 'leaf', 'leaves')}: "
+        f"ask with --kind {kind} --leaves {high}"
+    )
 
 
 def _replaced(path: "Path", calibrator: "Calibrator") -> "list[DataUsed]":
@@ -320,7 +342,7 @@ def _shown(found: "Interval") -> str:
 
 
 class _Board:
-    """A table on standard error while questions are decoded; a line for each without terminal."""
+    """A table on standard error while questions are decoded; a line now and then without terminal."""
 
     def __init__(self, title: str, seconds: float) -> None:
         from rich.live import Live
@@ -334,6 +356,7 @@ class _Board:
         self._title, self._seconds = one_line(title), seconds
         self._started = time.monotonic()
         self._progress: LearningProgress | None = None
+        self._lines = NowAndThen(at_once=True)
         self._live = Live(
             get_renderable=self._draw, console=console, refresh_per_second=4, transient=True
         )
@@ -349,17 +372,18 @@ class _Board:
 
     def move(self, progress: "LearningProgress") -> None:
         """Show how far it is."""
-        from et_agent.cli.terminal import duration, say
+        from et_agent.cli.terminal import duration
 
         self._progress = progress
-        if not self._shown:
+        if not self._shown and self._lines.due():
             told = "; ".join(
                 f"{one.kind} {one.right} right of {one.answered}"
                 + ("" if one.ece is None else f", ECE {_shown(one.ece)}")
                 for one in progress.standings
             )
             done = sum(one.done for one in progress.standings)
-            say(f"{counted(done, 'question')}, {duration(progress.seconds_left)} left: {told}")
+            left = duration(progress.seconds_left)
+            self._lines.say(f"{counted(done, 'question')}, {left} left: {told}")
 
     def _draw(self) -> "RenderableType":
         from rich.console import Group

@@ -113,7 +113,10 @@ def _of_table(path: Path, text: str | None = None) -> Iterator[tuple[str, str]]:
 
     rows, roles = own_rows(user_path(path), text)
     unused = [name for name in rows[0].values if name not in _USED]
-    _tell(path.name, roles, f"{', '.join(unused)} not used" if unused else "")
+    said = f"{', '.join(unused)} not used" if unused else ""
+    if "answer" in unused and text is None:
+        said += f" (label by them: et-agent label RESULTS --answers {path})"
+    _tell(path.name, roles, said)
     for row in rows:
         yield f"{path}, line {row.line}", asked_text(row)
 

@@ -4,18 +4,16 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.brief import answers_table, brief_rows, foundation, worth_noting
+from et_agent.cli.brief import answers_table, brief_rows, foundation, noted, worth_noting
 from et_agent.cli.claims import SUPPORT, claims_table
 from et_agent.cli.explaining import explanation
 from et_agent.cli.headline import headline, is_sure
-from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import (
     bar,
     has_unicode,
     one_line,
     output_console,
     print_block,
-    visible,
 )
 from et_agent.cli.tree_view import draw_tree, leaf_states, shorten
 from et_agent.results import AnswerShare, AskResult, CalibrationReport
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["basis", "decoder_name", "noted", "print_details", "print_result"]
+__all__ = ["basis", "decoder_name", "print_details", "print_result"]
 
 _MOST_ROWS: Final = 12
 _MOST_FIELDS: Final = 24
@@ -106,14 +104,6 @@ def basis(calibration: CalibrationReport) -> str:
     """What a confidence rests on and how far it may be off, in a few words."""
     low, high = calibration.interval
     return f"{foundation(calibration)}, {100 * low:.0f} to {high:.0%}"
-
-
-def noted(note: str) -> str:
-    """A note of a result with options in place of the library's names."""
-    from et_agent.cli.decoders import decoder_options, option
-
-    names = {one.field: option(one.field) for one in decoder_options()}
-    return visible(with_options(note, names))
 
 
 def _answer(result: AskResult) -> "RenderableType":
@@ -266,7 +256,7 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
 def _confidence(confidence: float, calibration: CalibrationReport | None) -> str:
     if calibration is None:
         return f"{confidence:.1%}"
-    why = visible("; ".join(calibration.notes))
+    why = noted("; ".join(calibration.notes))
     return f"{confidence:.1%}, {basis(calibration)}" + (f": {why}" if why else "")
 
 

@@ -137,6 +137,22 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     assert why_none(call) == "no calibrator for answers of kind tool_call"
 
 
+def test_ones_own_for_another_kind_is_named() -> None:
+    path = next(path for path in OF_TREES if "number" in path.stem)
+    asked = what_users_ask(path)
+    save_calibrator(Calibrator.load(path))
+    (kind,) = asked.instructions
+    none = "no calibrator for answers of kind date"
+    yours = f"{none}; yours is for {kind}: ask with kind='{kind}'"
+    for prompt in (instruction("date"), instruction(kind)):  # by the question, and by the replies
+        dated = asked.model_copy(update={"instructions": {"date": prompt}, "same": "meaning"})
+        assert why_none(dated) == yours
+    begun = dated.model_copy(update={"begun": True})
+    assert why_none(begun) == none, "it would not hold either"
+    briefly = asked.model_copy(update={"instructions": {"date": "Answer briefly."}})
+    assert why_none(briefly) == none, "the prompt would stay"
+
+
 def huge(path: Path) -> None:
     path.touch()
     os.truncate(path, 1 << 30)

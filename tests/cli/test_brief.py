@@ -38,6 +38,14 @@ def test_a_confidence_is_told_as_its_promise(
     assert rows["cost"].endswith(" s, 8 paths")
 
 
+def test_why_no_calibrator_holds_is_told_with_options(result: AskResult) -> None:
+    why = "no calibrator for answers of kind text; yours is for number: ask with kind='number'"
+    rests = CalibrationReport(source="general", labels=0, interval=(0.0, 0.4), notes=(why,))
+    one = result.model_copy(update={"confidence": 0.5, "calibration": rests})
+    told = "of kind text; yours is for number: ask with --kind number"
+    assert dict(brief_rows(one))["rests on"] == f"general map: no calibrator for answers {told}"
+
+
 def test_an_interval_of_one_percent_is_not_told(result: AskResult) -> None:
     rests = CalibrationReport(source="own", labels=9, interval=(0.926, 0.934), notes=())
     one = result.model_copy(update={"confidence": 0.93, "calibration": rests})

@@ -1,9 +1,11 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from et_agent.cli.run_options import FAST_HELP, MODEL_SHOWN
+from et_agent.config import VARIABLES
 from et_agent.weights.catalog import DEFAULT_MODEL, SMALL_MODEL
 from tests.cli.conftest import Install, Run
 from tests.weights.gguf_builder import write_gguf
@@ -84,6 +86,22 @@ def test_the_list_tells_no_key_and_no_password(run: Run, monkeypatch: pytest.Mon
         assert "secret" not in shown
         assert "index.example/simple" in shown
         assert "(a key)" in shown
+
+
+def test_the_list_shows_of_each_variable_what_it_holds_or_that_it_is_not_set(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ET_AGENT_THREADS", "3")
+    monkeypatch.setenv("ET_AGENT_GATE_ANSWER_AT", "0.8")
+    shown = run("config", "env").out
+    assert re.search(r"^ET_AGENT_THREADS +the setting `threads`\n +now 3$", shown, re.MULTILINE)
+    assert re.search(r"^ET_AGENT_MODEL +the setting `model` \(not set\)$", shown, re.MULTILINE)
+    assert " ".join(shown.split()).count("(not set)") == len(VARIABLES) - 2
+    listed = json.loads(run("config", "env", "--json").out)
+    assert listed["ET_AGENT_GATE_…"] == "ET_AGENT_GATE_ANSWER_AT=0.8"
+    assert listed["ET_AGENT_MODEL"] is None
 
 
 def test_keys_are_told_as_they_are_kept(run: Run, file: Path) -> None:

@@ -54,7 +54,8 @@ def test_labels_are_kept_undone_and_learnt(
     shown = run("label", str(results))
     assert shown.code == 0, shown.err
     assert labels(results) == [True, True, None]
-    assert "2 of 3 labelled, 2 right" in shown.out
+    learn = f"et-agent calibrate learn --labels {results}"
+    assert f"2 of 3 labelled, 2 right; to learn from them:\n{learn}\n" in shown.out
     some = run("calibrate", "learn", "--labels", str(results))
     assert some.out.startswith("2 learnt")
     assert "1 of 3 results left out: without a label" in some.err
@@ -62,6 +63,17 @@ def test_labels_are_kept_undone_and_learnt(
     assert "1/1  three?" in run("label", str(results)).out, "only what has no label"
     learnt = run("calibrate", "learn", "--labels", str(results))
     assert learnt.out.startswith("1 learnt, 2 known before")
+
+
+def test_an_unknown_key_is_answered_with_the_keys_there_are(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply(monkeypatch, "x", "u", "q")
+    shown = run("label", str(results))
+    keys = "  keys: y (right), n (wrong), Enter (skip), u (undo), q (leave)\n"
+    assert shown.out.count(keys) == 1
+    assert shown.out.count("  there is nothing to undo yet\n") == 1
+    assert labels(results) == [None, None, None]
 
 
 def test_undo_puts_back_the_label_of_before(
@@ -194,7 +206,8 @@ def test_what_stands_behind_an_answer_is_named(
     run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply(monkeypatch, "q")
-    assert "  (confidence, before any label: " in run("label", str(results)).out
+    shown = run("label", str(results))
+    assert shown.out.count("  (confidence ") == 1
 
 
 @pytest.mark.parametrize("place", ["", "."])

@@ -3,6 +3,7 @@
 import builtins
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from et_agent.calibration import Calibrator
-from et_agent.calibration.finding import calibrators_folder
+from et_agent.calibration.calibrator_file import LEARNT, DataUsed
+from et_agent.calibration.finding import calibrators_folder, known_calibrators, save_calibrator
 from et_agent.cli import labelling
 from tests.cli.conftest import Install, Outcome, Run
 
@@ -51,6 +53,17 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Reply:
 def own() -> Calibrator:
     (path,) = calibrators_folder().iterdir()
     return Calibrator.load(path)
+
+
+def test_labels_of_ones_own_are_counted_apart_from_those_it_began_from(run: Run) -> None:
+    shipped = next(one for _, one in known_calibrators() if one.data[0].questions == 2110)
+    held = shipped.document()
+    own = DataUsed(name=LEARNT, questions=1, right=1)
+    both = held.model_copy(update={"data": (*held.data, own)})
+    save_calibrator(Calibrator.from_json(both.model_dump_json()))
+    shown = run("calibrate", "show").out
+    assert re.search(r"-text +yours +3 to 16 +2,110 \+ 1 ", shown)
+    assert re.search(r"-text +shipped +3 to 16 +2,110 ", shown)
 
 
 def test_a_reply_moves_the_confidence_of_the_next_answer(

@@ -44,9 +44,12 @@ def test_what_was_learnt_is_told_and_found_by_ask(
     assert "  confidence  accuracy\n" in shown.out
     assert re.search(r"above 0\.8 this model was right in \d+ of \d+\n", shown.out)
     assert "all questions are used: give more with --data" in shown.out
-    assert "90 questions, " in shown.err
+    assert f"{data}: kinds by the questions and answers: 90 number" in shown.err
     (path,) = calibrators_folder().iterdir()
     assert f"saved: {path}\n" in shown.out
+    assert "  holds for kind number, 6 leaves: ask with --kind number --leaves 6\n" in shown.out
+    assert "tell little" not in shown.out
+    assert shown.err.count(" left: ") == 1, "no line for each question"
     told = shown.out.replace(data, "").replace(str(path), "")
     assert max(map(len, told.splitlines())) <= 80
     assert "method pooled" in run("calibrate", "show", "--all").out
@@ -106,7 +109,7 @@ def test_the_same_command_goes_on(install: Install, learn: Learn, data: str) -> 
     later = learn("--data", data, "--interval", "0.4")
     assert "enough is known of each kind" in later.out
     guessed, stored = later.err.splitlines()[:2]
-    assert guessed == f"{data}: kinds, as ask takes them: 90 number"
+    assert guessed == f"{data}: kinds by the questions and answers: 90 number"
     assert stored.startswith(f"{before} questions, "), "what is stored is told first"
     assert Calibrator.load(path).labels >= 50
 
@@ -120,6 +123,7 @@ def test_what_another_file_had_taught_is_named(
     other.write_text('{"question": "What is 8 + 8?", "answer": 16}\n', "utf-8")
     install(half_known)
     shown = learn("--data", str(other))
+    assert "  1 label tells little: give 50 or more\n" in shown.out
     found = re.search(r"in place of what (\d+) questions of (.*) had taught", shown.out)
     assert found is not None, shown.out
     assert int(found[1]) >= 50

@@ -45,7 +45,8 @@ def test_what_was_guessed_and_left_out_is_said(run: Run, install: Install, tmp_p
     shown = run("ask", *TREE, "--json", "--questions", str(path))
     assert shown.code == 0, shown.err
     assert json.loads(shown.out)["question"] == "How many clips?"
-    assert 'mine.csv: "Problem" as the question; id, answer not used' in shown.err
+    assert 'mine.csv: "Problem" as the question; id, answer not used (label by' in shown.err
+    assert f"(label by them: et-agent label RESULTS --answers {path})" in shown.err
     assert "SECRET" not in shown.out
 
 

@@ -142,7 +142,7 @@ def decided_kinds(rows: Sequence[Row]) -> str:
         if not row.values.get("kind") and not row.values.get("choices")
     ]
     counts = ", ".join(f"{count} {kind}" for kind, count in Counter(found).most_common())
-    return counts and f"kinds, as ask takes them: {counts}"
+    return counts and f"kinds by the questions and answers: {counts}"
 
 
 def _golds(row: Row) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def test_kinds_are_what_ask_takes_the_questions_for(tmp_path: Path) -> None:
         assert is_right(item.golds[0], item)
     assert (
         guessed_of(str(tmp_path / "mine.jsonl"))
-        == "kinds, as ask takes them: 3 text, 1 choice, 1 date, 1 number"
+        == "kinds by the questions and answers: 3 text, 1 choice, 1 date, 1 number"
     )
 
 
