@@ -140,7 +140,7 @@ def run(
                 code = process.wait(HEARTBEAT_SECONDS)
                 break
             if output or not sys.stderr.isatty():
-                say(f"  … {clock(started)}")
+                say(f"  … {clock(started)}{built(output) if output else ''}")
     except BaseException:
         stop(process)
         raise
@@ -152,6 +152,13 @@ def run(
         )
 
 
+def built(output: IO[str]) -> str:
+    """How far a build is, by the last `[110/178]` of ninja that uv passed on."""
+    output.seek(0)
+    found = re.findall(r"^DEBUG \[(\d+)/(\d+)\]", output.read(), re.MULTILINE)
+    return ", built {} of {} files".format(*found[-1]) if found else ""
+
+
 def install_packages(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
     """Run an installation by uv, and say in one line how many packages it brought.
 
@@ -159,12 +166,14 @@ def install_packages(command: Sequence[str], variables: Mapping[str, str] | None
         SetupError: when it fails; all that uv said stands above it.
     """
     started = time.monotonic()
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+    # "a": reading moves no place at which the command writes on.
+    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
         try:
-            run([*command, "--color", "never"], variables, output)
+            run([*command, "--color", "never", "--verbose"], variables, output)
         except SetupError:
             output.seek(0)
-            say(output.read().rstrip())
+            traced = re.compile(r"^(?:DEBUG|TRACE) .*\n", re.MULTILINE)
+            say(traced.sub("", output.read()).rstrip())
             raise
         output.seek(0)
         found = re.search(r"^Installed (\d+ packages?) ", output.read(), re.MULTILINE)

@@ -603,10 +603,25 @@ def test_an_installation_is_told_in_one_line(
     assert err == f"  {told}, 0:00\n"
 
 
+def test_of_a_build_it_is_told_how_far_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "HEARTBEAT_SECONDS", 0.2)
+    lines = ("DEBUG [109/178] a.c", "DEBUG [110/178] b.c", "DEBUG [some] words")
+    said = "\n".join(f"echo '{line}' >&2" for line in lines)
+    uv = program(tmp_path / "uv", f"{said}\nsleep 0.5\necho 'Installed 1 package in 1ms'")
+    bootstrap.install_packages([str(uv)])
+    first, *_, last = capfd.readouterr().err.splitlines()
+    assert first == "  … 0:00, built 110 of 178 files"
+    assert last == "  1 package, 0:00"
+
+
 def test_of_an_installation_that_fails_all_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    uv = program(tmp_path / "uv", "echo 'first lines'; echo 'the cause' >&2; exit 1")
+    uv = program(
+        tmp_path / "uv", "echo 'first lines'; echo 'DEBUG x'; echo 'the cause' >&2; exit 1"
+    )
     with pytest.raises(bootstrap.SetupError, match="as it says above"):
         bootstrap.install_packages([str(uv)])
     assert capfd.readouterr().err == "first lines\nthe cause\n"
