@@ -210,7 +210,7 @@ def test_one_question_of_a_file_is_a_line_too(run: Run, install: Install, tmp_pa
 def test_several_questions_explained_have_headings_and_no_trees(run: Run, install: Install) -> None:
     install()
     out = run("ask", *TREE, "--explain", "one?", "two?").out
-    assert out.index("1/2") < out.index("one?") < out.index("2/2") < out.index("two?")
+    assert out.index("#1") < out.index("one?") < out.index("#2") < out.index("two?")
     assert "├" not in out
 
 
