@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from llama_build import LLAMA, ROOT, Build, choose_build, missing_compiler
 
@@ -112,8 +112,14 @@ def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {**{name: value for name, value in found.items() if value}, **environ}
 
 
-def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
-    """Run a command that talks on stderr; where that is no terminal, show that time goes by.
+def run(
+    command: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
+) -> None:
+    """Run a command that talks on stderr, or into `output`; show that time goes by.
+
+    At a terminal that is left to the command, unless it has another output.
 
     Raises:
         SetupError: when it fails; it has said why.
@@ -121,7 +127,8 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> N
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
+        stdout=output or sys.stderr,
+        stderr=output or sys.stderr,
         cwd=ROOT,
         env={**uv_environ(os.environ), **(variables or {})},
         start_new_session=True,
@@ -132,8 +139,8 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> N
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(HEARTBEAT_SECONDS)
                 break
-            if not sys.stderr.isatty():
-                say(f"  … {clock(started)}")
+            if output or not sys.stderr.isatty():
+                say(f"  … {clock(started)}{built(output) if output else ''}")
     except BaseException:
         stop(process)
         raise
@@ -143,6 +150,34 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> N
             "is a matter of the network, the proxy, or pip's and uv's settings.\nThen run make again: "
             "it goes on from uv's cache."
         )
+
+
+def built(output: IO[str]) -> str:
+    """How far a build is, by the last `[110/178]` of ninja that uv passed on."""
+    output.seek(0)
+    found = re.findall(r"^DEBUG \[(\d+)/(\d+)\]", output.read(), re.MULTILINE)
+    return ", built {} of {} files".format(*found[-1]) if found else ""
+
+
+def install_packages(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run an installation by uv, and say in one line how many packages it brought.
+
+    Raises:
+        SetupError: when it fails; all that uv said stands above it.
+    """
+    started = time.monotonic()
+    # "a": reading moves no place at which the command writes on.
+    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
+        try:
+            run([*command, "--color", "never", "--verbose"], variables, output)
+        except SetupError:
+            output.seek(0)
+            traced = re.compile(r"^(?:DEBUG|TRACE) .*\n", re.MULTILINE)
+            say(traced.sub("", output.read()).rstrip())
+            raise
+        output.seek(0)
+        found = re.search(r"^Installed (\d+ packages?) ", output.read(), re.MULTILINE)
+    say(f"  {found[1] if found else 'nothing new'}, {clock(started)}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -254,12 +289,15 @@ class Environment:
                     return uv
         return ""
 
-    def install(self, build: Build, *what: str, **variables: str) -> None:
-        """Install with uv; the lock pins each package and verifies its files, also for builds."""
+    def installing(self, build: Build, *what: str) -> list[str]:
+        """Command of uv; the lock pins each package and verifies its files, also for builds."""
         command = [self.find_uv(), "pip", "install", "--python", str(self.python)]
         command += ["--verify-hashes", "--constraints", LOCK, "--build-constraints", LOCK]
-        command += ["--config-settings-package", build.setting()]
-        run([*command, *what], {**build.environ(os.environ), **variables})
+        return [*command, "--config-settings-package", build.setting(), *what]
+
+    def install(self, build: Build, *what: str) -> None:
+        """Install with uv as the lock says."""
+        install_packages(self.installing(build, *what), build.environ(os.environ))
 
     def install_ready_llama(self, index: str) -> None:
         """Install the locked version of llama.cpp as a wheel of the user's index, or folder of wheels.
@@ -273,7 +311,7 @@ class Environment:
         where = ("--no-index", "--find-links") if Path(index).is_dir() else ("--default-index",)
         command = [self.find_uv(), "pip", "install", "--python", str(self.python), "--no-deps"]
         try:
-            run([*command, "--only-binary", LLAMA, *where, index, version])
+            install_packages([*command, "--only-binary", LLAMA, *where, index, version])
         except SetupError:
             raise SetupError(
                 f"LLAMA_INDEX={index} has no wheel of {version} for this machine, or cannot be "
@@ -283,8 +321,9 @@ class Environment:
 
     def has_cached_llama(self, build: Build) -> bool:
         """Install llama.cpp if uv has kept that build, whatever the index says of its age."""
+        command = self.installing(build, *ONLY_LLAMA, "--offline", "-qq")
         try:  # without compilers, or uv would build what it has kept no more than the source of
-            self.install(build, *ONLY_LLAMA, "--offline", "-qq", CC="false", CXX="false")
+            run(command, {**build.environ(os.environ), "CC": "false", "CXX": "false"})
         except SetupError:
             return False
         return True

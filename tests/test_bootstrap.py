@@ -363,7 +363,7 @@ def test_a_ready_made_wheel_is_asked_of_that_index_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "run", commands.append)
+    monkeypatch.setattr(bootstrap, "install_packages", commands.append)
     environment = bootstrap.Environment(tmp_path)
     environment.install_ready_llama("https://index.example/cpu")
     environment.install_ready_llama(str(tmp_path))
@@ -376,7 +376,7 @@ def test_a_ready_made_wheel_is_asked_of_that_index_alone(
     def fail(command: list[str]) -> None:
         raise bootstrap.SetupError("uv failed")
 
-    monkeypatch.setattr(bootstrap, "run", fail)
+    monkeypatch.setattr(bootstrap, "install_packages", fail)
     with pytest.raises(bootstrap.SetupError, match="LLAMA_INDEX=nowhere has no wheel of llama-cpp"):
         environment.install_ready_llama("nowhere")
 
@@ -555,7 +555,7 @@ def test_uv_installs_what_is_asked_by_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_of_packages: str
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "run", lambda command, variables: commands.append(command))
+    monkeypatch.setattr(bootstrap, "install_packages", lambda command, _: commands.append(command))
     build = llama_build.Build("-DX=1")
     what = bootstrap.SETS[set_of_packages]
     bootstrap.Environment(tmp_path).install(build, *what)
@@ -580,6 +580,51 @@ def test_a_failed_command_is_an_error_and_a_long_one_shows_the_time(
     assert out == ""
     assert "words" in err
     assert "… 0:00" in err
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            ["Resolved 80 packages in 9ms", "Installed 83 packages in 1.20s", " + a==1"],
+            "83 packages",
+        ),
+        (["Prepared 1 package in 1ms", "Installed 1 package in 2ms"], "1 package"),
+        (["Audited 83 packages in 1ms"], "nothing new"),
+    ],
+)
+def test_an_installation_is_told_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], said: list[str], told: str
+) -> None:
+    uv = program(tmp_path / "uv", "\n".join(f"echo '{line}' >&2" for line in said))
+    bootstrap.install_packages([str(uv)])
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == f"  {told}, 0:00\n"
+
+
+def test_of_a_build_it_is_told_how_far_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "HEARTBEAT_SECONDS", 0.2)
+    lines = ("DEBUG [109/178] a.c", "DEBUG [110/178] b.c", "DEBUG [some] words")
+    said = "\n".join(f"echo '{line}' >&2" for line in lines)
+    uv = program(tmp_path / "uv", f"{said}\nsleep 0.5\necho 'Installed 1 package in 1ms'")
+    bootstrap.install_packages([str(uv)])
+    first, *_, last = capfd.readouterr().err.splitlines()
+    assert first == "  … 0:00, built 110 of 178 files"
+    assert last == "  1 package, 0:00"
+
+
+def test_of_an_installation_that_fails_all_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uv = program(
+        tmp_path / "uv", "echo 'first lines'; echo 'DEBUG x'; echo 'the cause' >&2; exit 1"
+    )
+    with pytest.raises(bootstrap.SetupError, match="as it says above"):
+        bootstrap.install_packages([str(uv)])
+    assert capfd.readouterr().err == "first lines\nthe cause\n"
 
 
 def test_an_interrupt_ends_what_was_started(

@@ -89,7 +89,7 @@ def test_without_the_hubs_library_the_next_source_is_tried(
         fetch(request_for(HUB, INDEX), progress=notes)
     assert_only_the_file(tmp_path / "cache")
     assert "et-agent[hub]" in notes.notes[0]
-    assert "Trying the next source" in notes.notes[0]
+    assert "trying the next source" in notes.notes[0]
     with pytest.raises(ModelDownloadError, match=r"et-agent\[hub\]"):
         locate("hf:owner/repo/m.gguf")
 

@@ -169,8 +169,7 @@ def warnings(
     tied = shares.count(max(shares, default=0.0))
     if votes and tied > 1:
         notes.append(
-            f"{tied} answers tie: the first of them has the likeliest tokens or, where these tie too, "
-            "more leaves, or came first"
+            f"{tied} answers have the same share: the one with the likeliest words is shown"
         )
     unanswered = sum(one.share for one in distribution if one.answer is None)
     if not shares:

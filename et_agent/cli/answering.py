@@ -182,7 +182,7 @@ def print_answer(settings: AskSettings, result: AskResult, index: int, total: in
     if settings.in_lines:
         print_line(result, index + 1, total)
         return
-    title = f"{index + 1}/{total}" if total > 1 else ""
+    title = f"#{index + 1}" if total > 1 else ""
     print_result(result, tree=settings.draws, explain=settings.explain, title=title)
     sys.stdout.flush()
 

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from et_agent.asking.notes import is_about_size
-from et_agent.cli.headline import headline, is_sure
+from et_agent.cli.headline import headline, in_full, is_sure
 from et_agent.cli.spelling import with_options
 from et_agent.cli.terminal import bar, has_unicode, one_line, output_console, visible, write_line
 from et_agent.cli.tree_view import shorten
@@ -91,7 +91,7 @@ def answers_table(result: AskResult, console: "Console") -> "RenderableType":
     shown = shares if len(shares) <= _MOST_ANSWERS else shares[: _MOST_ANSWERS - 1]
     ascii_only = not has_unicode(console.encoding)
     for one in shown:
-        said = "(none)" if one.answer is None else one_line(one.answer)
+        said = "(none)" if one.answer is None else one_line(in_full(one.answer, result))
         drawn = Text(f"{one.share:>4.0%} ")
         drawn.append(
             bar(one.share, 20, ascii_only=ascii_only), "yellow" if one.answer is None else "green"
@@ -111,7 +111,7 @@ def answers_table(result: AskResult, console: "Console") -> "RenderableType":
 
 def print_line(result: AskResult, number: int, total: int) -> None:
     """Print one of several answers as a line: its number, the confidence, the answer, the question."""
-    place = f"{number:>{len(str(total))}}/{total}"
+    place = f"#{number}".rjust(len(f"#{total}"))
     sure = "-" if result.confidence is None else f"{result.confidence:.0%} sure"
     said = one_line(headline(result, told=True).plain)
     if not result.complete:
@@ -160,22 +160,29 @@ class Tally:
         self._counts["failed"] += 1
 
     def print(self) -> None:
-        """Print all of it: a line, which a narrow terminal may break between words."""
+        """Print all of it: a line, or two where a terminal has no room for one."""
         from rich.text import Text
 
         console = output_console()
         if console.is_terminal:
-            console.print(Text(self.told()))
+            counts, *figures = self._parts()
+            told = "; ".join([counts, *figures])
+            # The last column stays free: some terminals wrap there.
+            two = len(told) >= console.width
+            console.print(Text(f"{counts}\n  {'; '.join(figures)}" if two else told))
         else:
             write_line(self.told())
 
     def told(self) -> str:
         """All of it in one line."""
+        return "; ".join(self._parts())
+
+    def _parts(self) -> list[str]:
         what = ("answered", "not sure", "without an answer", "stopped", "failed")
         counts = [f"{self._counts[one]} {one}" for one in what if self._counts[one]]
-        parts = [", ".join(counts) or "none answered"]
+        became = ", ".join(counts) or "none answered"
+        parts = [f"{counted(self._total, 'question')}: {became}"]
         if known := self._confidences:
             parts.append(f"mean confidence {sum(known) / len(known):.0%}")
         seconds = time.perf_counter() - self._began
-        parts.append(f"{counted(self._tokens, 'token')}, {seconds:.1f} s")
-        return f"{counted(self._total, 'question')}: {'; '.join(parts)}"
+        return [*parts, f"{counted(self._tokens, 'token')}, {seconds:.1f} s"]

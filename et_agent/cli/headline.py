@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.terminal import visible
+from et_agent.answers.choice import options_of
+from et_agent.cli.terminal import one_line, visible
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from et_agent.results import AskResult
 
-__all__ = ["EVEN", "headline", "is_sure", "not_sure"]
+__all__ = ["EVEN", "headline", "in_full", "is_sure", "not_sure"]
 
 _DOUBT: Final = "not sure"
 EVEN: Final = 0.5
@@ -29,6 +30,12 @@ def not_sure(result: "AskResult") -> str:
     return f"{_DOUBT}: perhaps"
 
 
+def in_full(answer: str, result: "AskResult") -> str:
+    """A letter with its option's text, `A) trout`, if the question tells it; else the answer."""
+    text = options_of(result.question).get(answer) if result.kind == "choice" else None
+    return f"{answer}) {one_line(text)}" if text else answer
+
+
 def headline(result: "AskResult", *, told: bool = False) -> "Text":
     """The answer, or "not sure" with the guess.
 
@@ -45,7 +52,7 @@ def headline(result: "AskResult", *, told: bool = False) -> "Text":
     if result.answer is None:
         return Text("no leaf gave an answer", style="yellow")
     if is_sure(result):
-        return coloured(result.answer, result.claims)
+        return coloured(in_full(result.answer, result), result.claims)
     joint = "\n" if result.kind == "long" else " "
     doubt = not_sure(result)
     if told:
@@ -53,4 +60,4 @@ def headline(result: "AskResult", *, told: bool = False) -> "Text":
     text = Text(doubt + joint, style="yellow")
     if result.claims:
         return text + coloured(result.answer, result.claims)
-    return text.append(visible(result.answer, keep="\n"), style="default")
+    return text.append(visible(in_full(result.answer, result), keep="\n"), style="default")

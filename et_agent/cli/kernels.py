@@ -56,7 +56,7 @@ def check() -> int:
     if kernels.instructions is not None and llama is not None:
         found = find_build(kernels.instructions, llama)
     if found is None or llama is None:
-        raise KernelError(f"llama.cpp's own kernels are used: {kernels.explained}")
+        raise KernelError(f"there is nothing to check: {kernels.explained}")
     if problem := check_library(found.library, llama):
         raise KernelError(
             f"the kernels are wrong: {problem}; switch them off with `et-agent kernels off`"

@@ -211,5 +211,5 @@ def open_model(
     )
     kernels = attach()
     if kernels.fix:
-        say(f"llama.cpp's own kernels are used: {kernels.explained}")
+        say(f"slower than it could be: {kernels.explained}")
     return closing(model)

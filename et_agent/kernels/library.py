@@ -49,7 +49,7 @@ class Kernels:
     @property
     def explained(self) -> str:
         """Why llama.cpp's own are used, and what to do about it."""
-        return f"{self.reason}: {self.fix}" if self.fix else self.reason
+        return f"{self.reason}; {self.fix}" if self.fix else self.reason
 
 
 def library_line(version: str, kernels: str) -> str:
@@ -79,7 +79,7 @@ def _attach() -> Kernels:
         return Kernels(reason=f"{VARIABLE}={wanted} is none of off, {', '.join(by_name())}")
     if not wanted and is_off():
         return Kernels(
-            reason="they are switched off", fix="run `et-agent kernels build` to use them"
+            reason="the kernels are switched off", fix="run `et-agent kernels build` to use them"
         )
     sets = [one for one in usable() if wanted in ("", one.name)]
     if not sets:
@@ -95,7 +95,7 @@ def _load(instructions: InstructionSet) -> Kernels:
     if build is None:
         kinds = [one for one in folder().glob(f"{instructions.name}-*") if one.is_dir()]
         reason = "the kernels that are there are damaged, or of another CPU, llama.cpp or et-agent"
-        return Kernels(reason=reason if kinds else "the kernels were not built", fix=_BUILD)
+        return Kernels(reason=reason if kinds else "the kernels are not built", fix=_BUILD)
     if build.checked:
         return Kernels(reason=f"the kernels did not pass their check: {build.checked}")
     let_threads_sleep()

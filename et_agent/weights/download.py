@@ -98,7 +98,7 @@ def _fetch_locked(request: FileRequest, progress: TransferProgress) -> None:
         except SourceError as error:
             failures.append((source, error))
             if len(failures) < len(request.sources):
-                progress.note(f"{source}: {error}. Trying the next source.")
+                progress.note(f"{source.name}: {error}; trying the next source")
             continue
         _publish(part, request.target)
         remember_sha256(request.target, sha256)

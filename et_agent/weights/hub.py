@@ -184,9 +184,9 @@ def _check_reachable(endpoint: str) -> None:
     thread.start()
     thread.join(CONNECT_SECONDS)
     if not outcome:
-        raise SourceError(f"not reachable: no answer within {CONNECT_SECONDS:g} s")
+        raise SourceError(f"not reachable (no answer within {CONNECT_SECONDS:g} s)")
     if outcome[0]:
-        raise SourceError(f"not reachable: {outcome[0]}")
+        raise SourceError(f"not reachable ({outcome[0]})")
 
 
 def _first_hop(endpoint: str) -> tuple[str, int]:

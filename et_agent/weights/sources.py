@@ -21,9 +21,14 @@ class HubSource(BaseModel):
     revision: str | None = None
     """Branch, tag or commit; None is the default branch."""
 
+    @property
+    def name(self) -> str:
+        """What it is, in two words."""
+        return "model hub"
+
     def __str__(self) -> str:
         at = f" at {self.revision}" if self.revision else ""
-        return f"model hub ({self.repo}, {self.file}{at})"
+        return f"{self.name} ({self.repo}, {self.file}{at})"
 
 
 class IndexPart(BaseModel):
@@ -44,9 +49,14 @@ class IndexSource(BaseModel):
 
     packages: tuple[IndexPart, ...] = Field(min_length=1)
 
+    @property
+    def name(self) -> str:
+        """What it is, in two words."""
+        return "package index"
+
     def __str__(self) -> str:
         n = len(self.packages)
-        return "package index" if n == 1 else f"package index ({n} packages)"
+        return self.name if n == 1 else f"{self.name} ({n} packages)"
 
 
 Source: TypeAlias = HubSource | IndexSource

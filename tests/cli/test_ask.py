@@ -192,7 +192,7 @@ def test_several_questions_are_lines_and_a_summary(run: Run, install: Install) -
     *lines, summary = run("ask", *TREE, "one?", "two?").out.splitlines()
     assert len(lines) == 2
     for line in sorted(lines):
-        assert re.fullmatch(r"[12]/2 +\d+% sure  72  \| (one|two)\?", line)
+        assert re.fullmatch(r"#[12] +\d+% sure  72  \| (one|two)\?", line)
     assert re.fullmatch(
         r"2 questions: 2 answered; mean confidence \d+%; [\d,]+ tokens, \d+\.\d s", summary
     )
@@ -203,14 +203,14 @@ def test_one_question_of_a_file_is_a_line_too(run: Run, install: Install, tmp_pa
     file = tmp_path / "q.txt"
     file.write_text("one?\n", encoding="utf-8")
     line, summary = run("ask", *TREE, "--questions", str(file)).out.splitlines()
-    assert line.startswith("1/1 ")
+    assert line.startswith("#1 ")
     assert summary.startswith("1 question: 1 answered; ")
 
 
 def test_several_questions_explained_have_headings_and_no_trees(run: Run, install: Install) -> None:
     install()
     out = run("ask", *TREE, "--explain", "one?", "two?").out
-    assert out.index("1/2") < out.index("one?") < out.index("2/2") < out.index("two?")
+    assert out.index("#1") < out.index("one?") < out.index("#2") < out.index("two?")
     assert "├" not in out
 
 

@@ -1,12 +1,16 @@
 """Short answers on the screen, lines of several, and what is said where nobody watches."""
 
+import io
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from et_agent import AskResult, MultiChain, ScriptedModel, ask
 from et_agent.cli import meter
-from et_agent.cli.brief import Tally, brief_rows, worth_noting
+from et_agent.cli.brief import Tally, brief_rows, print_line, worth_noting
+from et_agent.cli.report import print_result
 from et_agent.results import CalibrationReport
 from tests.cli.conftest import Install, Run
 
@@ -54,7 +58,7 @@ def test_an_interval_of_one_percent_is_not_told(result: AskResult) -> None:
 
 def test_of_notes_those_to_mind_are_shown(result: AskResult) -> None:
     size = ("2 of at most 4 leaves: no other position", "1 leaf: more would hardly change")
-    kept = ("2 answers tie", "interrupted: 3 leaves were not finished")
+    kept = ("2 answers have the same share", "interrupted: 3 leaves were not finished")
     assert worth_noting(result.model_copy(update={"notes": (*size, *kept)})) == list(kept)
 
 
@@ -79,6 +83,34 @@ def test_a_summary_counts_every_question_once(
         "6 questions: 2 answered, 1 not sure, 1 without an answer, 1 stopped, 1 failed; mean "
         f"confidence 40%; {tokens} tokens, 0.0 s"
     )
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_summary_is_not_broken_within_its_parts(
+    result: AskResult, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    console = Console(force_terminal=True, width=columns, file=io.StringIO())
+    monkeypatch.setattr("et_agent.cli.brief.output_console", lambda: console)
+    monkeypatch.setattr("et_agent.cli.brief.time.perf_counter", lambda: 0.0)
+    tally = Tally(1)
+    tally.add(result.model_copy(update={"confidence": 0.9}))
+    tally.print()
+    parts = tally.told().split("; ")
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    if columns == 100:
+        assert lines == ["; ".join(parts)]
+    else:
+        assert lines == [parts[0], "  " + "; ".join(parts[1:])]
+
+
+def test_choices_are_shown_with_their_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedModel.from_texts({"A": 0.7, "B": 0.3}) as model:
+        chosen = ask(model, "A fish?\nA) trout\nB) eagle", decoder=MultiChain(leaves=8))
+    print_line(chosen, 3, 12)
+    assert re.match(r" #3 .*A\) trout  \| A fish\?", capsys.readouterr().out)
+    print_result(chosen, tree=False)
+    assert capsys.readouterr().out.count("A) trout") == 2
 
 
 def test_where_nobody_watches_lines_say_how_far_it_is(

@@ -48,10 +48,13 @@ def test_a_build_that_fails_switches_nothing_on(
 def test_check_says_why_there_is_nothing_to_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    none = Kernels(reason="the kernels were not built", fix="run `et-agent kernels build`")
+    none = Kernels(reason="the kernels are not built", fix="run `et-agent kernels build`")
     monkeypatch.setattr(library, "attach", lambda: none)
     assert main(["kernels", "check"]) == 2
-    assert "not built: run `et-agent kernels build`" in capsys.readouterr().err
+    assert (
+        "nothing to check: the kernels are not built; run `et-agent kernels build`"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(("problem", "code"), [("", 0), ("Q5_0 is not known", 2)])

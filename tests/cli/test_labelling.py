@@ -98,7 +98,7 @@ def test_every_answer_of_several_is_asked_about(run: Run, install: Install, repl
     assert shown.code == 0, shown.err
     assert len(prompts) == 4, "it asks again after a reply that is none"
     assert (own().labels, sum(one.right for one in own().learnt_)) == (2, 1)
-    assert shown.out.index("learnt; 1 label of") < shown.out.index("3/3")
+    assert shown.out.index("learnt; 1 label of") < shown.out.index("#3")
 
 
 def test_nothing_is_asked_without_an_answer_and_nothing_learnt_without_a_reply(

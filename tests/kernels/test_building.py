@@ -57,7 +57,7 @@ def test_a_compiler_that_fails_leaves_nothing(
     with pytest.raises(KernelError, match=r"no such thing.*another compiler"):
         build()
     assert left(cache) == []
-    assert "were not built" in attach.__wrapped__().reason
+    assert "are not built" in attach.__wrapped__().reason
 
 
 def test_no_compiler(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_cpu_that_lost_a_feature(llama: Path, compiler: Compiler, features: se
     build()
     features -= {"avx512_vnni", "avx_vnni"}
     assert [one.name for one in usable()] == ["avx2"]
-    assert "were not built" in attach.__wrapped__().reason
+    assert "are not built" in attach.__wrapped__().reason
     features -= {"avx"}  # of no use to the kernels, but another CPU
     assert find_build(usable()[0], llama) is None
 
@@ -196,7 +196,7 @@ def test_off_and_on(llama: Path) -> None:
     switch(on=False)
     assert is_off()
     kernels = attach.__wrapped__()
-    assert (kernels.reason, kernels.name) == ("they are switched off", "llama.cpp")
+    assert (kernels.reason, kernels.name) == ("the kernels are switched off", "llama.cpp")
     assert "et-agent kernels build" in kernels.explained
     switch(on=True)
     switch(on=True)

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -168,7 +169,7 @@ def test_wrong_bytes_are_removed_and_the_next_source_is_tried(
     assert not (staging_dir(cache / "m.gguf") / "hub.part").exists()
     fetch(request_for(HUB, INDEX), progress=progress)
     assert_only_the_file(cache)
-    assert "Trying the next source" in progress.notes[-1]
+    assert "trying the next source" in progress.notes[-1]
 
 
 def test_a_hub_that_has_another_file_is_left_before_the_transfer(hub: Hub) -> None:
@@ -230,9 +231,14 @@ def test_an_offline_hub_is_not_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("no_hub", "index")
 def test_an_unreachable_hub_fails_over_at_once(cache: Path) -> None:
     started = time.monotonic()
-    fetch(request_for(HUB, INDEX))
+    progress = Recorder()
+    fetch(request_for(HUB, INDEX), progress=progress)
     assert time.monotonic() - started < 5
     assert_only_the_file(cache)
+    note = r"model hub: not reachable \([^()]+\); trying the next source"
+    assert re.fullmatch(note, progress.notes[0])
+    with pytest.raises(ModelDownloadError, match=r"model hub \(.+, .+\): not reachable \("):
+        fetch(request_for(HUB).model_copy(update={"target": cache / "other.gguf"}))
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(
