@@ -20,7 +20,7 @@ _log = logging.getLogger("et_agent.decoding")
 StepCallback = Callable[["Request"], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class BranchPath:
     """The path of tokens of a tree's branch, as `prefix_cache.TokenPath` has it.
 
@@ -29,12 +29,14 @@ class BranchPath:
         number: The branch.
         prompt: Tokens before those of the tree.
         tree: The tree.
+        read: Positions that were decoded so far, at least once.
     """
 
     owner: int
     number: int
     prompt: list[int]
     tree: Tree
+    read: int = 0
 
     @property
     def finished(self) -> bool:
@@ -154,7 +156,8 @@ class Request:
         """A branch's path for the cache; the same object each time."""
         found = self._paths.get(branch)
         if found is None:
-            found = BranchPath(self.arrival, branch, self.prompt, self.run.tree)
+            start = len(self.prompt) + self.run.tree.branches[branch].start
+            found = BranchPath(self.arrival, branch, self.prompt, self.run.tree, read=start)
             self._paths[branch] = found
         return found
 

@@ -364,7 +364,10 @@ class Scheduler:
             tokens = branch.tokens[-1:] or path.tokens[-1:]
         else:
             tokens = path.tokens[start:end]
-            request.recomputed += max(0, min(end, total - 1) - max(start, len(request.prompt)))
+            # What was given, and not generated, is read for the first time in a block as well.
+            again = min(end, total - 1, path.read)
+            request.recomputed += max(0, again - max(start, len(request.prompt)))
+        path.read = max(path.read, end)
         return _Row(request, path, slot.sequence, start, tokens, end == total)
 
     def _release_ended(self, request: Request) -> None:

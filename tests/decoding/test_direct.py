@@ -57,6 +57,7 @@ def test_the_prompts_count_and_no_token_is_generated_but_the_letters() -> None:
         alone = len(model.chat_tokens([{"role": "user", "content": QUESTION}]))
     assert usage.prompt_tokens > alone
     assert usage.tokens_decoded == 9
+    assert usage.tokens_recomputed == 0, "each order is read once"
 
 
 def test_earlier_turns_stay_as_they_are() -> None:
