@@ -13,7 +13,7 @@ from benchmarks.runs import LARGER, SMALL
 from et_agent.answers import AnswerKind
 from et_agent.answers.containing import words_beside
 from et_agent.asking import submit
-from et_agent.asking.grounding import asking_of
+from et_agent.asking.grounding import checks_of
 from et_agent.asking.passages import passage_instruction
 from et_agent.asking.pending import PendingAnswer
 from et_agent.decoding.base import RunInputs
@@ -139,11 +139,12 @@ def read(name: str, split: str, count: int) -> None:
             waiting = []
             for one, known in lacking[at : at + _AT_ONCE]:
                 about = asked[one.record.item]
-                found = asking_of(model, [about.passage], about.item.question, known["answer"])
+                found = checks_of(model, [about.passage], about.item.question, known["answer"])
                 pending = None
                 if found is not None:
-                    inputs = RunInputs(prompt_length=len(found[0]), stop_tokens=stop)
-                    pending = scheduler.submit(*found, inputs)
+                    _, (prompt, forced) = found
+                    inputs = RunInputs(prompt_length=len(prompt), stop_tokens=stop)
+                    pending = scheduler.submit(prompt, forced, inputs)
                 waiting.append((one, known, pending))
             for one, known, pending in waiting:
                 log_probs = () if pending is None else pending.result().tree.branches[0].log_probs

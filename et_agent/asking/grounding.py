@@ -32,7 +32,7 @@ from et_agent.uncertainty.measuring import leaf_table
 from et_agent.uncertainty.self_evaluation import first_word_shares, probe_of, word_probe
 from et_agent.uncertainty.stating import asking_prompt, stating_prompt
 
-__all__ = ["Grounding", "GroundingReader", "asking_of", "grounds_of", "stating_of"]
+__all__ = ["Grounding", "GroundingReader", "checks_of", "grounds_of"]
 
 CHOSEN: Final = (
     "Which reply to the question is right, by what the passages say?\nA) {first}\nB) {second}\nReply "
@@ -174,11 +174,12 @@ class GroundingReader:
         """Queue the second reading."""
         first, second = first_word_shares(run).tolist()
         found = Grounding(leading.key, leading.value, (first, 1.0 - second))
-        about = self._model, self._prompt.passages, self._prompt.conversation.question, found.answer
-        stating, asking = stating_of(*about), asking_of(*about)
-        if stating is None or asking is None:
+        question = self._prompt.conversation.question
+        checks = checks_of(self._model, self._prompt.passages, question, found.answer)
+        if checks is None:
             self._end(found)
             return
+        stating, asking = checks
         self._queue(*stating, lambda run: self._read_back(found, asking, run))
 
     def _read_back(self, found: Grounding, asking: tuple[list[int], Forced], run: Run) -> None:
@@ -219,35 +220,18 @@ class GroundingReader:
             request.cancel()
 
 
-def stating_of(
+def checks_of(
     model: LanguageModel, passages: Sequence[str], question: str, answer: str
-) -> tuple[list[int], Probe] | None:
-    """Prompt and probe that ask whether the answer's sentences say it; None if no sentence holds it.
+) -> tuple[tuple[list[int], Probe], tuple[list[int], Forced]] | None:
+    """What is read of the sentences that hold an answer, a prompt with its decoder each.
+
+    The first asks whether they say that it is the answer. The second tells how likely the question's
+    first tokens are, given them and the answer.
 
     Args:
         model: The model.
         passages: The passages.
         question: The question.
-        answer: The answer.
-
-    Raises:
-        UnsupportedModelError: The model has no chat template.
-    """
-    text = _said(passages, answer)
-    if text is None:
-        return None
-    return stating_prompt(model, text, question, answer), word_probe(model)
-
-
-def asking_of(
-    model: LanguageModel, passages: Sequence[str], question: str, answer: str
-) -> tuple[list[int], Forced] | None:
-    """Prompt and tokens that tell how likely the question is, given the answer and its sentences.
-
-    Args:
-        model: The model.
-        passages: The passages.
-        question: The question; its first tokens are read.
         answer: The answer.
 
     Returns:
@@ -256,16 +240,15 @@ def asking_of(
     Raises:
         UnsupportedModelError: The model has no chat template.
     """
-    text, tokens = _said(passages, answer), model.tokenize(question)[:_MOST_TOKENS]
-    if text is None or not tokens:
-        return None
-    return asking_prompt(model, text, answer), Forced(tokens=tuple(tokens))
-
-
-def _said(passages: Sequence[str], answer: str) -> str | None:
-    """The first sentences that hold an answer; None if none does."""
     sentences = [one for passage in passages for one in sentences_with(passage, answer)]
-    return " ".join(one.strip() for one in sentences[:_MOST_SENTENCES]) or None
+    text = " ".join(one.strip() for one in sentences[:_MOST_SENTENCES])
+    tokens = model.tokenize(question)[:_MOST_TOKENS]
+    if not text or not tokens:
+        return None
+    return (
+        (stating_prompt(model, text, question, answer), word_probe(model)),
+        (asking_prompt(model, text, answer), Forced(tokens=tuple(tokens))),
+    )
 
 
 def grounds_of(

@@ -14,14 +14,18 @@ from et_agent.wording import counted, noun
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
 __all__ = [
     "Tally",
+    "answer_cell",
     "answers_table",
     "brief_rows",
     "foundation",
     "noted",
     "print_line",
+    "table_of_answers",
     "worth_noting",
 ]
 
@@ -76,16 +80,30 @@ def worth_noting(result: AskResult) -> list[str]:
     return [note for note in result.notes if not is_about_size(note)]
 
 
-def answers_table(result: AskResult, console: "Console") -> "RenderableType":
-    """The answers with the share of each, the heaviest first."""
+def table_of_answers(header: str, width: int, console: "Console") -> "Table":
+    """A table that begins with a column of answers, of at most so many columns in a terminal."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     if console.is_terminal:
-        table.add_column("answers", overflow="ellipsis", no_wrap=True, max_width=_ANSWER)
+        table.add_column(header, overflow="ellipsis", no_wrap=True, max_width=width)
     else:  # a file has room for the whole answer
-        table.add_column("answers", overflow="fold")
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def answer_cell(said: str, width: int, console: "Console") -> "Text":
+    """An answer in that column."""
+    from rich.text import Text
+
+    return Text(shorten(said, width) if console.is_terminal else said)
+
+
+def answers_table(result: AskResult, console: "Console") -> "RenderableType":
+    """The answers with the share of each, the heaviest first."""
+    from rich.text import Text
+
+    table = table_of_answers("answers", _ANSWER, console)
     table.add_column("share of the paths", no_wrap=True)
     shares = result.distribution
     shown = shares if len(shares) <= _MOST_ANSWERS else shares[: _MOST_ANSWERS - 1]
@@ -98,7 +116,7 @@ def answers_table(result: AskResult, console: "Console") -> "RenderableType":
         )
         leads = one.answer is not None and one.answer == result.answer
         table.add_row(
-            Text(shorten(said, _ANSWER) if console.is_terminal else said),
+            answer_cell(said, _ANSWER, console),
             drawn,
             style="bold" if leads else "",
         )

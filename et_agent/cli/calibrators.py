@@ -172,11 +172,10 @@ def print_calibrator(document: "CalibratorFile") -> None:
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
-        low, high = fingerprint.leaves
-        most = counted(high, "leaf", "leaves")
-        leaves = most if low == high else f"{low} to {most}"
+        leaves = noun(fingerprint.leaves[1], "leaf", "leaves")
         write_line(
-            f"  model {_model_name(fingerprint)}, {fingerprint.decoder.get('name')} of {leaves}, "
+            f"  model {_model_name(fingerprint)}, {fingerprint.decoder.get('name')} of "
+            f"{_leaves(fingerprint)} {leaves}, "
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:

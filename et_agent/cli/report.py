@@ -4,7 +4,15 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from et_agent.cli.brief import answers_table, brief_rows, foundation, noted, worth_noting
+from et_agent.cli.brief import (
+    answer_cell,
+    answers_table,
+    brief_rows,
+    foundation,
+    noted,
+    table_of_answers,
+    worth_noting,
+)
 from et_agent.cli.claims import SUPPORT, claims_table
 from et_agent.cli.explaining import explanation
 from et_agent.cli.headline import headline, is_sure
@@ -133,14 +141,9 @@ def _answer(result: AskResult) -> "RenderableType":
 
 
 def _distribution(result: AskResult, console: "Console") -> "RenderableType":
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    if console.is_terminal:
-        table.add_column("p(a|x)", overflow="ellipsis", no_wrap=True, max_width=_ANSWER)
-    else:  # a file has room for the whole answer
-        table.add_column("p(a|x)", overflow="fold")
+    table = table_of_answers("p(a|x)", _ANSWER, console)
     table.add_column("share", justify="right", no_wrap=True)
     table.add_column("", width=20, no_wrap=True)
     table.add_column("leaves", justify="right", no_wrap=True)
@@ -167,9 +170,7 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     if share.answer is None:
         answer, colour = Text("(none)", style="yellow"), "yellow"
     else:
-        said = one_line(share.answer)
-        answer = Text(shorten(said, _ANSWER) if console.is_terminal else said)
-        colour = "green"
+        answer, colour = answer_cell(one_line(share.answer), _ANSWER, console), "green"
     return (
         answer,
         f"{share.share:.1%}",

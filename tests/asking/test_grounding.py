@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from et_agent import MultiChain, ScriptedModel, submit, submit_all
-from et_agent.asking.grounding import stating_of
+from et_agent.asking.grounding import checks_of
 from et_agent.asking.pending import PendingAnswer
 from et_agent.calibration import Calibrator, Fingerprint, feature_columns, feature_row
 from et_agent.calibration.grounds import PASSAGE_FEATURES
@@ -77,9 +77,10 @@ def test_an_answer_that_stands_nowhere_is_not_asked_about() -> None:
 def test_the_first_two_sentences_that_hold_it_are_shown() -> None:
     told = ("Rollo was a Norman. Others came. Bob met Rollo.", "Rollo left.")
     with ScriptedModel.from_texts(script) as model:
-        asked = stating_of(model, told, QUESTION, "Rollo")
+        asked = checks_of(model, told, QUESTION, "Rollo")
         assert asked is not None
-        text = b"".join(map(model.token_bytes, asked[0])).decode()
+        (prompt, _), _ = asked
+        text = b"".join(map(model.token_bytes, prompt)).decode()
     assert "Text: Rollo was a Norman. Bob met Rollo.\n\nQuestion: Who led them?" in text
 
 
