@@ -5,6 +5,7 @@ from et_agent.answers.extraction import Extracted, extract, read_value
 from et_agent.answers.finders import FINDERS, find_boxed, find_last_line, find_marked
 from et_agent.answers.guess import KindGuess, decide_kind, guess_kind
 from et_agent.answers.kinds import AnswerKind, instruction
+from et_agent.answers.lettering import with_choices
 from et_agent.answers.mentions import mentions
 from et_agent.answers.worker import MathWorker, shared_worker
 
@@ -27,4 +28,5 @@ __all__ = [
     "mentions",
     "read_value",
     "shared_worker",
+    "with_choices",
 ]

@@ -169,11 +169,11 @@ def warnings(
     tied = shares.count(max(shares, default=0.0))
     if votes and tied > 1:
         notes.append(
-            f"{tied} answers have the same share: the one with the likeliest words is shown"
+            f"{tied} answers have the same share: the one with the likeliest words comes first"
         )
     unanswered = sum(one.share for one in distribution if one.answer is None)
     if not shares:
         notes.append("no leaf gave an answer: an entropy of 0 does not mean that the model is sure")
     elif unanswered > 0.5:
-        notes.append("most of the weight gave no answer: the answer shown is that of a minority")
+        notes.append("most of the weight gave no answer: the answer is that of a minority")
     return notes

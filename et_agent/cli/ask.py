@@ -11,6 +11,7 @@ from et_agent.cli.asking_options import (
     CalibratorFile,
     ChatName,
     ChatStyle,
+    Choices,
     DecoderName,
     Explain,
     Kind,
@@ -20,6 +21,7 @@ from et_agent.cli.asking_options import (
     Schema,
     Seed,
     System,
+    kind_of,
 )
 from et_agent.cli.cluster import Engine, EngineName, RayAddress, check_engine
 from et_agent.cli.decoders import DecoderCommand, chosen_decoder
@@ -104,6 +106,7 @@ def ask(
         ),
     ] = None,
     passages: Passages = None,
+    choices: Choices = None,
     kind: Kind = KindName.AUTO,
     system: System = None,
     schema: Schema = None,
@@ -197,13 +200,13 @@ def ask(
     decodes = chosen_decoder(call, decoder, served=is_address(spec), seed=seed, attention=attention)
     loading.check_load_settings(context=context, threads=threads, width=width)
     asked = AskSettings(
-        questions=read_questions(questions or [], questions_file),
+        questions=read_questions(questions or [], questions_file, choices),
         model=spec,
         decoder=decodes.name,
         options=AskOptions(
             context=read_passages(passages, *(questions or ()), questions_file, system),
             decoder=decodes.settings,
-            kind=kind,
+            kind=kind_of(kind, choices),
             seed=seed or 0,
             system_prompt=read_system(system),
             chat=chat.value,

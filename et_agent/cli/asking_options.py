@@ -19,6 +19,7 @@ __all__ = [
     "CalibratorFile",
     "ChatName",
     "ChatStyle",
+    "Choices",
     "DecoderName",
     "Explain",
     "Kind",
@@ -29,6 +30,7 @@ __all__ = [
     "Schema",
     "Seed",
     "System",
+    "kind_of",
     "read_calibrator",
 ]
 
@@ -76,6 +78,16 @@ Passages = Annotated[
         metavar="TEXT|@FILE",
         help="Answer from this text, or from that of a file, and say so if it does not hold the "
         "answer. May be given several times.",
+        show_default=False,
+        rich_help_panel=_PROMPT,
+    ),
+]
+Choices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--choice",
+        metavar="TEXT",
+        help="An option to choose from. Give it once for each.",
         show_default=False,
         rich_help_panel=_PROMPT,
     ),
@@ -190,3 +202,18 @@ def read_calibrator(given: str | None) -> "Calibration":
     if given is None:
         return "auto"
     return None if given == "none" else Calibrator.load(user_path(given))
+
+
+def kind_of(kind: KindName, choices: list[str] | None) -> KindName:
+    """The kind of answer to questions that perhaps offer choices.
+
+    Raises:
+        SettingsError: They do, and the kind is of other answers.
+    """
+    from et_agent.errors import SettingsError
+
+    if not choices:
+        return kind
+    if kind not in (KindName.AUTO, KindName.CHOICE):
+        raise SettingsError(f"--choice asks for one of the choices: leave out --kind {kind.value}")
+    return KindName.CHOICE

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Final
 
 from et_agent.cli.brief import noted, worth_noting
 from et_agent.cli.claims import coloured, mark_doubtful
+from et_agent.cli.formulas import plain_formulas
 from et_agent.cli.headline import EVEN, headline, is_sure, not_sure
 from et_agent.cli.report import basis
 from et_agent.cli.terminal import (
+    has_unicode,
     one_line,
     output_console,
     print_block,
@@ -67,7 +69,8 @@ def print_reply(result: "AskResult", reply: str) -> None:
         named = ", ".join(f"{one_line(one.answer or '')} {one.share:.0%}" for one in others[:3])
         console.print(Text(f"  or: {named}", style="dim"))
     if not result.claims and reply and one_line(reply) != one_line(result.answer or ""):
-        console.print(Padding(Text(visible(reply, keep="\n"), style="dim"), (0, 0, 0, 2)))
+        words = plain_formulas(reply) if has_unicode(console.encoding) else reply
+        console.print(Padding(Text(visible(words, keep="\n"), style="dim"), (0, 0, 0, 2)))
     for note in worth_noting(result):
         console.print(Padding(Text(f"note: {noted(note)}", style="dim"), (0, 0, 0, 2)))
     console.print()

@@ -13,6 +13,7 @@ from et_agent.cli.asking_options import (
     CalibratorFile,
     ChatName,
     ChatStyle,
+    Choices,
     DecoderName,
     Explain,
     Kind,
@@ -22,6 +23,7 @@ from et_agent.cli.asking_options import (
     Schema,
     Seed,
     System,
+    kind_of,
     read_calibrator,
 )
 from et_agent.cli.decoders import STOPPING_PANEL, DecoderCommand, chosen_decoder
@@ -122,6 +124,7 @@ def gated_ask(
         str, typer.Argument(metavar="QUESTION", help="The question; - is standard input.")
     ],
     passages: Passages = None,
+    choices: Choices = None,
     kind: Kind = KindName.AUTO,
     system: System = None,
     schema: Schema = None,
@@ -313,7 +316,7 @@ def gated_ask(
     options = AskOptions(
         context=read_passages(passages, question, system),
         decoder=decodes.settings,
-        kind=kind.value,
+        kind=kind_of(kind, choices).value,
         seed=seed or 0,
         system_prompt=read_system(system),
         chat=chat.value,
@@ -333,7 +336,7 @@ def gated_ask(
         "gpu": loading.GpuSettings(gpu_layers, split_mode, main_gpu),
         "prefix_memory": prefix_memory,
     }
-    question = read_question(question)
+    question = read_question(question, choices)
     results: list[AskResult] = []
     with ExitStack() as stack:
         shown = is_watched() and not is_verbose()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +26,15 @@ class SourcedQuestion:
     where: str
 
 
-def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
+def read_questions(
+    texts: list[str], file: str | None, choices: list[str] | None = None
+) -> list[SourcedQuestion]:
     """All questions of a call: those on the command line first, then those of the file.
 
-    Of the former, "-" is the text of standard input.
+    Args:
+        texts: Questions; "-" is the text of standard input.
+        file: A file with more of them.
+        choices: What each of them offers.
 
     Raises:
         QuestionError: One of them cannot be used; the message says which.
@@ -50,17 +55,30 @@ def read_questions(texts: list[str], file: str | None) -> list[SourcedQuestion]:
             'there is no question: use et-agent ask "…", or --questions FILE with one question per '
             "line (- for standard input)"
         )
-    return questions
+    return [_offering(one, choices) for one in questions] if choices else questions
 
 
-def read_question(text: str) -> str:
+def read_question(text: str, choices: list[str] | None = None) -> str:
     """A single question; that of standard input for "-".
+
+    Args:
+        text: The question.
+        choices: What it offers.
 
     Raises:
         QuestionError: It cannot be used.
     """
-    (question,) = read_questions([text], None)
+    (question,) = read_questions([text], None, choices)
     return question.text
+
+
+def _offering(question: SourcedQuestion, choices: list[str]) -> SourcedQuestion:
+    from et_agent.answers import with_choices
+    from et_agent.answers.choice import options_of
+
+    if options_of(question.text):
+        raise QuestionError(f"{question.where} offers choices of its own: leave out --choice")
+    return replace(question, text=with_choices(question.text, choices))
 
 
 def piped_context(*taken: str | None) -> tuple[str, ...]:

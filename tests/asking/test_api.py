@@ -400,7 +400,7 @@ def test_numbers_that_say_less_than_they_seem_to_come_with_a_note() -> None:
         result = ask(model, QUESTION, decoder=tree, kind="number")
         assert [one.share for one in result.distribution] == [0.5, 0.5]
         assert result.notes == (
-            "2 answers have the same share: the one with the likeliest words is shown",
+            "2 answers have the same share: the one with the likeliest words comes first",
         )
     # Either way into 5 leaves no doubt, but the ways into 4 and 6 part before the answer.
     sure_last = {"or \\boxed{4}": 0.25, "or \\boxed{6}": 0.25, "so \\boxed{5}": 0.5}

@@ -13,6 +13,7 @@ import pytest
 
 from et_agent.cli import standard_input
 from et_agent.cli.questions import read_file
+from et_agent.errors import DataError
 from tests.cli.conftest import Install, Run
 
 TREE = ("--temperature", "1", "--leaves", "2")
@@ -54,6 +55,65 @@ def test_choices_are_asked_with_the_question(tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_text("question,choices,answer\nWhich?,x|y,x\n")
     assert texts(path) == ["Which?\nA) x\nB) y"]
+
+
+def test_no_choice_is_left_out_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(f"question,choices\nWhich?,{'|'.join('abcdefghijk')}\n")
+    with pytest.raises(DataError, match="line 2: 11 choices: 2 to 10 are needed"):
+        texts(path)
+
+
+def test_choices_beside_the_questions(run: Run, install: Install, tmp_path: Path) -> None:
+    install({r"\boxed{B}": 1.0})
+    path = tmp_path / "q.txt"
+    path.write_text("Is it a cat?\nIs it a dog?\n")
+    offered = ("--choice", "yes", "--choice", "no")
+    shown = run("ask", *TREE, "--json", *offered, "--questions", str(path))
+    assert shown.code == 0, shown.err
+    found = [json.loads(line) for line in shown.out.splitlines()]
+    assert [one["question"] for one in found] == [
+        "Is it a cat?\nA) yes\nB) no",
+        "Is it a dog?\nA) yes\nB) no",
+    ]
+    assert {one["kind"] for one in found} == {"choice"}
+    install({r"\boxed{B}": 1.0})
+    gated = run("gate", "ask", *TREE, "--json", *offered, "Is it a cat?")
+    assert gated.code in (0, 3), gated.err
+    assert json.loads(gated.out)["alternatives"][0]["answer"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "says"),
+    [
+        ("Which?", ["--choice", "one"], "1 choices: 2 to 10 are needed"),
+        ("Which?", ["--choice", "a", "--choice", "a"], "two choices are alike ('a')"),
+        ("Which?", ["--choice", "a", "--choice", ""], "a choice is empty"),
+        (
+            "Which?\nA) x\nB) y",
+            ["--choice", "a", "--choice", "b"],
+            "the question offers choices of its own: leave out --choice",
+        ),
+        (
+            "Which?",
+            ["--choice", "a", "--choice", "b", "--kind", "text"],
+            "--choice asks for one of the choices: leave out --kind text",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [("ask",), ("gate", "ask")])
+def test_choices_that_cannot_be(
+    run: Run,
+    install: Install,
+    command: tuple[str, ...],
+    question: str,
+    options: list[str],
+    says: str,
+) -> None:
+    install()
+    shown = run(*command, *options, question)
+    assert shown.code == 2
+    assert says in shown.err
 
 
 def test_a_table_without_questions_is_refused(run: Run, tmp_path: Path) -> None:

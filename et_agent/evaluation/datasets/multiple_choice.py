@@ -5,19 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.lettering import lettered
+from et_agent.answers.option_letters import LATIN
 from et_agent.evaluation.datasets.base import DataFile, Dataset, csv_rows
 from et_agent.evaluation.items import Item
 
-__all__ = ["GPQA_DIAMOND", "GPQA_MAIN", "MMLU", "with_choices"]
-
-_LETTERS = "ABCDEFGHIJ"
-
-
-def with_choices(question: str, choices: Sequence[str]) -> str:
-    """A question with its lettered choices below it, one per line."""
-    lines = [f"{letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False)]
-    return "\n".join([question, *lines])
-
+__all__ = ["GPQA_DIAMOND", "GPQA_MAIN", "MMLU"]
 
 _SUBJECTS = [
     "abstract_algebra",
@@ -93,7 +86,7 @@ def _mmlu(paths: Sequence[Path], split: str) -> Iterator[Item]:
             choices = [str(row.any(at)).strip() for at in range(1, 5)]
             yield Item(
                 id=f"mmlu/{split}/{subject}/{row.line}",
-                question=with_choices(row.text(0), choices),
+                question=lettered(row.text(0), choices),
                 kind=AnswerKind.CHOICE,
                 golds=(letter,),
                 subject=subject,
@@ -129,9 +122,9 @@ def _gpqa(paths: Sequence[Path], split: str) -> Iterator[Item]:
         random.Random(f"gpqa {row.line}").shuffle(choices)
         yield Item(
             id=f"{paths[0].stem}/{row.line}",
-            question=with_choices(row.text("Question"), choices),
+            question=lettered(row.text("Question"), choices),
             kind=AnswerKind.CHOICE,
-            golds=(_LETTERS[choices.index(right)],),
+            golds=(LATIN[choices.index(right)],),
         )
 
 

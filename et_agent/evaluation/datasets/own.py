@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from et_agent.answers import AnswerKind, decide_kind, read_value
 from et_agent.answers.kinds import KINDS
+from et_agent.answers.lettering import MOST_CHOICES, lettered
+from et_agent.answers.option_letters import LATIN
 from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset, Row, csv_rows, jsonl_rows
 from et_agent.evaluation.datasets.columns import COLUMNS, TABLES, named, renamed
-from et_agent.evaluation.datasets.multiple_choice import with_choices
 from et_agent.evaluation.items import Item
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
 OWN_ENDINGS: Final = (".jsonl", *TABLES)
 """Endings of files of a user's own."""
 
-_LETTERS = "ABCDEFGHIJ"
 _SEPARATOR = "|"
 _OF_A_RESULT: Final = "features"
 """What results of `ask` have, and questions have not."""
@@ -104,7 +104,13 @@ def asked_text(row: Row) -> str:
         DataError: It has none, or a field is damaged.
     """
     question, choices = row.text("question"), _choices(row)
-    return with_choices(question, choices) if choices else question
+    return _offering(row, question, choices) if choices else question
+
+
+def _offering(row: Row, question: str, choices: Sequence[str]) -> str:
+    if not 2 <= len(choices) <= MOST_CHOICES:
+        raise row.damaged(f"{len(choices)} choices: 2 to {MOST_CHOICES} are needed")
+    return lettered(question, choices)
 
 
 def _read(paths: Sequence[Path], split: str) -> Iterator[Item]:
@@ -171,10 +177,8 @@ def _item(row: Row) -> Item:
     question, golds = row.text("question"), _golds(row)
     kind, choices = _kind(row, question, golds), _choices(row)
     if kind is AnswerKind.CHOICE and (choices or row.values.get("kind")):
-        if not 2 <= len(choices) <= len(_LETTERS):
-            raise row.damaged(f"{len(choices)} choices: 2 to {len(_LETTERS)} are needed")
+        question = _offering(row, question, choices)
         golds = tuple(_letter(row, gold, choices) for gold in golds)
-        question = with_choices(question, choices)
     identity = row.values.get("id")
     return Item(
         id=f"{row.file.stem}/{row.line if identity in (None, '') else identity}",
@@ -218,8 +222,8 @@ def _choices(row: Row) -> list[str]:
 
 def _letter(row: Row, gold: str, choices: Sequence[str]) -> str:
     if gold in choices:
-        return _LETTERS[choices.index(gold)]
+        return LATIN[choices.index(gold)]
     letter = gold.upper()
-    if len(letter) == 1 and letter in _LETTERS[: len(choices)]:
+    if len(letter) == 1 and letter in LATIN[: len(choices)]:
         return letter
     raise row.damaged(f"the answer {gold!r:.80} is neither a choice nor its letter")

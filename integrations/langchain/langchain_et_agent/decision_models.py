@@ -23,6 +23,8 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from et_agent.answers import AnswerKind
+from et_agent.answers.lettering import MOST_CHOICES, lettered
+from et_agent.answers.option_letters import LATIN
 from et_agent.engines.sampled import AnyModel
 from et_agent.errors import InputError, SettingsError
 from et_agent.results import AskResult, CalibrationReport
@@ -31,7 +33,6 @@ from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeDecisionModel", "EntropyTreeResponse"]
 
-_LETTERS: Final = "ABCDEFGHIJ"
 """As many options as a question can have."""
 _NOT_TEXT: Final = frozenset({"image", "image_url", "audio", "input_audio", "video", "file"})
 
@@ -201,18 +202,15 @@ def _asked(state: State, questions: Mapping[str, Question]) -> dict[str, str]:
     asked = {}
     for name, question in questions.items():
         options = _options(question)
-        if len(options) > len(_LETTERS):
+        if len(options) > MOST_CHOICES:
             raise InputError(
-                f"question {name!r} has {len(options)} options, but at most {len(_LETTERS)} are "
+                f"question {name!r} has {len(options)} options, but at most {MOST_CHOICES} are "
                 "possible: ask for a group first, then for an option in it"
             )
         if len(options) > 1:
             # On one line each: a line break would end the option.
-            lines = [
-                f"{letter}) {' '.join(text.split())}"
-                for letter, text in zip(_LETTERS, options, strict=False)
-            ]
-            asked[name] = "\n".join([told, "", _plain(question.instructions), *lines])
+            offered = [" ".join(text.split()) for text in options]
+            asked[name] = lettered(f"{told}\n\n{_plain(question.instructions)}", offered)
     return asked
 
 
@@ -228,7 +226,7 @@ def _answer(
             probabilities = dict(zip(question.criteria, shares, strict=True))
             # The rest is dealt out evenly, so the answer stays the heaviest; and the confidence is
             # about it.
-            labels = dict(zip(_LETTERS, probabilities, strict=False))
+            labels = dict(zip(LATIN, probabilities, strict=False))
             said = None if result is None else result.answer
             best = labels.get(said or "A", labels["A"])
             return ChoiceAnswer(
@@ -259,7 +257,7 @@ def _shares(count: int, result: AskResult | None) -> tuple[list[float], float]:
             f'the tree reads answers of kind {result.kind}: create it with kind="choice"'
         )
     known = {one.answer: one.share for one in result.distribution}
-    chosen = [known.get(letter, 0.0) for letter in _LETTERS[:count]]
+    chosen = [known.get(letter, 0.0) for letter in LATIN[:count]]
     rest = max(0.0, 1.0 - sum(chosen)) / count
     shares = [min(1.0, share + rest) for share in chosen]
     return shares, result.share if result.confidence is None else result.confidence

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from et_agent.answers import with_choices
 from et_agent.asking.pending import ProgressCallback
+from et_agent.errors import QuestionError
 from et_agent.results import CalibrationReport, ClaimReport
 from et_agent.uncertainty.answer_distribution import AnswerShare
 from et_agent_server.answering import Answered
@@ -185,11 +187,11 @@ def _with_choices(question: str, choices: Sequence[str] | None) -> tuple[str, Se
     """
     if choices is None:
         return question, ()
-    options = [" ".join(one.split()) for one in choices]
-    if not all(options) or len(set(options)) < len(options):
-        raise invalid("choices", "use texts that differ, none of them empty")
-    lines = [f"{letter}) {one}" for letter, one in zip("ABCDEFGHIJ", options, strict=False)]
-    return "\n".join([question, *lines]), options
+    try:
+        asked = with_choices(question, choices)
+    except QuestionError as error:
+        raise invalid("choices", str(error)) from error
+    return asked, [" ".join(one.split()) for one in choices]
 
 
 def _kind(kind: str | None, options: Sequence[str]) -> str | None:
