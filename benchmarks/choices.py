@@ -56,7 +56,7 @@ def figures(shares: Sequence[Shares], golds: Sequence[str], values: Doubles) -> 
     right = np.array([a == b for a, b in zip(best, golds, strict=True)])
     counts = Resamples(right.size, resamples=1000).counts
     return {
-        "accuracy": interval(counts @ right / right.size, right.size),
+        "accuracy": interval(counts @ right / right.size, right.size, proportion=True),
         "AUROC": interval(auroc(right, values, counts), right.size),
         "ECE": interval(ece(right, values, counts), right.size, basic=True),
         "Brier": interval(brier(right, values, counts), right.size),

@@ -271,7 +271,7 @@ def judged(
     ours, raw = brier(right, confidence, counts), brier(right, share, counts)
     aurocs = auroc(right, confidence, counts)
     found = {
-        "accuracy": interval(counts @ right.astype(np.float64) / size, size),
+        "accuracy": interval(counts @ right.astype(np.float64) / size, size, proportion=True),
         "ECE": interval(ece(right, confidence, counts), size, basic=True),
         "ECE of an exact confidence": exact_ece(confidence),
         "ECE of the share": interval(ece(right, share, counts), size, basic=True),

@@ -32,9 +32,10 @@ SAID: Final = ("false among those given", "given")
 Figures = dict[str, Interval]
 
 
-def _share_where(what: Bools, among: Bools, counts: Doubles, size: int) -> Interval:
+def _share_where(what: Bools, among: Bools, counts: Doubles) -> Interval:
     with np.errstate(invalid="ignore"):
-        return interval((counts @ (what & among)) / (counts @ among), size)
+        shares = (counts @ (what & among)) / (counts @ among)
+    return interval(shares, int(among.sum()), proportion=True)
 
 
 def judged(right: Bools, confidence: Doubles) -> Figures:
@@ -48,8 +49,8 @@ def judged(right: Bools, confidence: Doubles) -> Figures:
     }
     for threshold in THRESHOLDS:
         given = confidence >= threshold
-        found[f"false at {threshold}"] = _share_where(~right, given, counts, size)
-        found[f"given at {threshold}"] = interval(counts @ given / size, size)
+        found[f"false at {threshold}"] = _share_where(~right, given, counts)
+        found[f"given at {threshold}"] = interval(counts @ given / size, size, proportion=True)
     return found
 
 
@@ -93,11 +94,11 @@ def answers(questions: Sequence[Kept]) -> Figures:
     declined = np.array([said == NOT_THERE for said in best])
     false = np.array([said is not None for said in best]) & ~right & ~declined
     return {
-        "right": _share_where(right, there, counts, size),
-        "exact match": _share_where(exact, there, counts, size),
-        "declined, answerable": _share_where(declined, there, counts, size),
-        "declined, unanswerable": _share_where(declined, ~there, counts, size),
-        "unanswerable of the false": _share_where(~there, false, counts, size),
+        "right": _share_where(right, there, counts),
+        "exact match": _share_where(exact, there, counts),
+        "declined, answerable": _share_where(declined, there, counts),
+        "declined, unanswerable": _share_where(declined, ~there, counts),
+        "unanswerable of the false": _share_where(~there, false, counts),
     }
 
 

@@ -9,10 +9,11 @@ import typer
 
 from et_agent.cli.guard import INTERRUPTED, command
 from et_agent.cli.labelling import needs_terminal
-from et_agent.cli.terminal import one_line, write_line
+from et_agent.cli.terminal import one_line, say, write_line
 from et_agent.errors import DataError, SettingsError, StoreError
 from et_agent.storage import alone_with, user_path
 from et_agent.validation import text_fault
+from et_agent.wording import counted
 
 if TYPE_CHECKING:
     from et_agent.evaluation.known_answers import KnownAnswers
@@ -58,6 +59,9 @@ def label(
     from et_agent.evaluation.known_answers import KnownAnswers
 
     known = KnownAnswers() if answers is None else KnownAnswers.of(answers)
+    if known.contradicted:
+        said = counted(known.contradicted, "question")
+        say(f"{answers}: {said} with different answers in different rows: none of these is taken")
     path = user_path(file)
     with alone_with(path, SettingsError):
         return _label(path, file, known, again=again)

@@ -23,18 +23,27 @@ class KnownAnswers:
 
     Attributes:
         items: What is known of each question.
+        contradicted: Questions that have different answers in different places; none is taken.
     """
 
     items: Mapping[str, Item] = field(default_factory=dict)
+    contradicted: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, spec: str) -> Self:
-        """Those of a data set or a file (`load_items`); of a question that it has twice, the first.
+        """Those of a data set or a file (`load_items`).
 
         Raises:
             DataError: It cannot be read.
         """
-        return cls({item.question.strip(): item for item in reversed(load_items(spec))})
+        items: dict[str, Item] = {}
+        contradicted = set()
+        for item in load_items(spec):
+            question = item.question.strip()
+            if set(items.setdefault(question, item).golds) != set(item.golds):
+                contradicted.add(question)
+        known = {question: item for question, item in items.items() if question not in contradicted}
+        return cls(known, frozenset(contradicted))
 
     def expected(self, result: Mapping[str, Any]) -> tuple[str, ...]:
         """The accepted answers to the question of a result, given as plain data; empty if unknown."""

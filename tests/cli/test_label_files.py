@@ -189,6 +189,17 @@ def test_known_answers_label_and_a_person_is_asked_about_the_rest(
     assert labels(results) == [True, True, True], "a person has the last word"
 
 
+def test_known_answers_that_contradict_each_other_are_left_to_a_person(
+    run: Run, results: Path, tmp_path: Path
+) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text("question,answer\none?,7\ntwo?,77\none?,8\n")
+    shown = run("label", str(results), "--answers", str(known))
+    assert f"{known}: 1 question with different answers in different rows" in shown.err
+    assert "1 of 3 labelled by their known answers; you are asked about the other 2" in shown.out
+    assert labels(results) == [None, False, None]
+
+
 def test_a_result_may_have_its_known_answer_beside_it(run: Run, results: Path) -> None:
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     golds = [["none", rows[0]["answer"]], 77, f"{rows[2]['answer']}.0"]

@@ -48,11 +48,20 @@ def test_what_stands_beside_a_result_comes_first(tmp_path: Path) -> None:
     assert KnownAnswers().grade(result("?", '{"a":1,"b":2}', "json", expected=expected))
 
 
-def test_the_first_answer_of_a_question_counts_and_files_are_checked(tmp_path: Path) -> None:
+def test_answers_that_contradict_each_other_are_not_taken(tmp_path: Path) -> None:
     found = known(
-        tmp_path, {"question": "Who?", "answer": "Bo"}, {"question": "Who?", "answer": "Li"}
+        tmp_path,
+        {"question": "Who?", "answer": "Bo"},
+        {"question": "Where?", "answer": "here"},
+        {"question": "Who? ", "answer": "Li"},
+        {"question": "Where?", "answer": "here"},
     )
-    assert found.expected({"question": "Who?"}) == ("Bo",)
+    assert found.contradicted == {"Who?"}
+    assert found.expected({"question": "Who?"}) == ()
+    assert found.expected({"question": "Where?"}) == ("here",)
+
+
+def test_files_of_answers_are_checked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no field 'answer'"):
         known(tmp_path, {"question": "Who?"})
 
