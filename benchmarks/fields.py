@@ -171,7 +171,7 @@ class Judged:
     @cached_property
     def counts(self) -> Doubles:
         """How often each field is in each resample of records, [R + 1, n]."""
-        return np.asfortranarray(Resamples(len(self.hard), resamples=1000).counts[:, self.record])
+        return Resamples.of_groups(self.record.tolist(), resamples=1000).counts
 
     def interval(self, values: Doubles, *, basic: bool = False) -> Interval:
         return interval(values, self.right.size, basic=basic)

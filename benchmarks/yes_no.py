@@ -154,10 +154,13 @@ def decode_all(models: Sequence[str], split: str, most: int | None) -> None:
 
 
 def figures(
-    right: Bools, values: Mapping[str, Doubles], *, seed: int
+    right: Bools, values: Mapping[str, Doubles], passages: Sequence[str], *, seed: int
 ) -> dict[str, dict[str, Doubles]]:
-    """Metrics of each way to rank, [resamples + 1] each; the Brier score also minus the share's."""
-    counts = Resamples(right.size, resamples=RESAMPLES, seed=seed).counts
+    """Metrics of each way to rank, [resamples + 1] each; the Brier score also minus the share's.
+
+    Questions about one passage are resampled together.
+    """
+    counts = Resamples.of_groups(passages, resamples=RESAMPLES, seed=seed).counts
     return {
         name: {
             "accuracy": resampled_means(right.astype(np.float64), counts),
@@ -169,6 +172,11 @@ def figures(
         }
         for name, value in values.items()
     }
+
+
+def _passage(item: Item) -> str:
+    """The passage of a question, as `_asked` tells it; the question itself where it has none."""
+    return item.question.rpartition("\n\nQuestion: ")[0] or item.question
 
 
 def compared(model: str, split: str) -> Iterator[tuple[str, int, dict[str, dict[str, Interval]]]]:
@@ -185,7 +193,9 @@ def compared(model: str, split: str) -> Iterator[tuple[str, int, dict[str, dict[
             "confidence": confidences(model, records),
             "share": np.array([float(one.leaves.shares.max()) for one in records]),
         }
-        found.append(figures(right, values, seed=seed))
+        passage_of = {item.id: _passage(item) for item in items_of(data, split)}
+        passages = [passage_of[one.item] for one in records]
+        found.append(figures(right, values, passages, seed=seed))
         total += right.size
         yield data, right.size, _intervals(found[-1:], right.size)
     if len(found) > 1:

@@ -38,10 +38,10 @@ def _share_where(what: Bools, among: Bools, counts: Doubles) -> Interval:
     return interval(shares, int(among.sum()), proportion=True)
 
 
-def judged(right: Bools, confidence: Doubles) -> Figures:
-    """Figures of a confidence over the answers that were given."""
+def judged(right: Bools, confidence: Doubles, passages: Sequence[str]) -> Figures:
+    """Figures of a confidence over the answers that were given, about the passages [n]."""
     size = right.size
-    counts = Resamples(size, resamples=1000).counts
+    counts = Resamples.of_groups(passages, resamples=1000).counts
     found = {
         "AUROC": interval(auroc(right, confidence, counts), size),
         "ECE": interval(ece(right, confidence, counts), size, basic=True),
@@ -50,7 +50,7 @@ def judged(right: Bools, confidence: Doubles) -> Figures:
     for threshold in THRESHOLDS:
         given = confidence >= threshold
         found[f"false at {threshold}"] = _share_where(~right, given, counts)
-        found[f"given at {threshold}"] = interval(counts @ given / size, size, proportion=True)
+        found[f"given at {threshold}"] = _share_where(given, np.ones_like(given), counts)
     return found
 
 
@@ -81,8 +81,7 @@ def _lower(general: Prior, model: str, rows: Doubles) -> Doubles:
 
 def answers(questions: Sequence[Kept]) -> Figures:
     """What trees say of answerable and of unanswerable questions."""
-    size = len(questions)
-    counts = Resamples(size, resamples=1000).counts
+    counts = Resamples.of_groups([one.place for one in questions], resamples=1000).counts
     there = np.array([one.answerable for one in questions])
     best = [
         None if one.record.leaves.top is None else one.record.answers[one.record.leaves.top]
@@ -113,12 +112,13 @@ def write_tables() -> None:
         rows = Rows.of(questions)
         tokens = float(np.mean([one.record.tokens_decoded for one in questions]))
         found = answers(questions)
-        figures = {name: judged(rows.right, one) for name, one in ways(model, rows).items()}
+        passages = [questions[at].place for at in rows.groups]
+        counts = Resamples.of_groups(passages).counts
+        figures = {
+            name: judged(rows.right, one, passages) for name, one in ways(model, rows).items()
+        }
         single = {
-            name: interval(
-                auroc(rows.right, _known(rows.rows, name), Resamples(rows.right.size).counts),
-                rows.right.size,
-            )
+            name: interval(auroc(rows.right, _known(rows.rows, name), counts), rows.right.size)
             for name in ("share", "answerable", *PASSAGE_FEATURES)
         }
         document[model] = {

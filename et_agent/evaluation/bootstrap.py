@@ -1,10 +1,10 @@
 """Confidence intervals by resampling questions, paired and stratified by data set."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -61,6 +61,23 @@ class Resamples:
         if size < 1 or resamples < 1:
             raise SettingsError(f"{size} questions, {resamples} resamples: both must be at least 1")
         self.counts: Doubles = _counts(size, resamples, seed)
+
+    @classmethod
+    def of_groups(cls, groups: Sequence[Hashable], *, resamples: int = 2000, seed: int = 0) -> Self:
+        """Draw whole groups, since questions about one passage are right or wrong together.
+
+        Resamples then differ in size (Davison & Hinkley 1997, section 3.8).
+
+        Args:
+            groups: What each question belongs to, [n].
+            resamples: Resamples R.
+            seed: At least 0.
+        """
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        found = cls(len(numbers), resamples=resamples, seed=seed)
+        found.counts = np.asfortranarray(found.counts[:, [numbers[one] for one in groups]])
+        found.counts.flags.writeable = False
+        return found
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,13 @@ import pytest
 import scipy.stats
 
 from et_agent.errors import SettingsError
-from et_agent.evaluation.bootstrap import Interval, Resamples, interval, pooled
+from et_agent.evaluation.bootstrap import (
+    Interval,
+    Resamples,
+    interval,
+    pooled,
+    resampled_means,
+)
 
 
 def test_the_first_row_is_the_sample_itself() -> None:
@@ -59,6 +65,38 @@ def test_a_basic_interval_takes_off_what_resampling_adds() -> None:
     assert found.low == pytest.approx(0.0025)
     assert found.high == pytest.approx(0.0975)
     assert interval(np.array([0.01, *np.linspace(0.0, 0.5, 101)]), 10, basic=True).low == 0.0
+
+
+def test_groups_are_drawn_as_a_whole() -> None:
+    groups = ["b", "a", "b", "c", "a", "b"]
+    counts = Resamples.of_groups(groups, resamples=50).counts
+    assert counts.shape == (51, 6)
+    assert counts[0].tolist() == [1.0] * 6
+    for name in "abc":
+        drawn = counts[:, [at for at, one in enumerate(groups) if one == name]]
+        assert (drawn == drawn[:, :1]).all()
+    assert len(set(counts.sum(axis=1))) > 1, "groups differ in size"
+    alone = Resamples.of_groups(range(6), resamples=50).counts
+    assert (alone == Resamples(6, resamples=50).counts).all()
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0, 0] = 2.0
+
+
+def test_an_interval_of_groups_covers_where_questions_of_a_group_are_alike() -> None:
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    counts = Resamples.of_groups(groups.tolist(), resamples=400).counts
+    plain = Resamples(groups.size, resamples=400).counts
+    covered = {"groups": 0, "questions": 0}
+    for _ in range(200):
+        values = generator.normal(size=40)[groups]
+        for name, drawn in (("groups", counts), ("questions", plain)):
+            found = interval(resampled_means(values, drawn), groups.size)
+            assert found.low is not None
+            assert found.high is not None
+            covered[name] += found.low <= 0.0 <= found.high
+    assert covered["groups"] > 0.88 * 200
+    assert covered["questions"] < 0.8 * 200
 
 
 def test_nothing_to_resample() -> None:
