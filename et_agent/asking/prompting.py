@@ -249,15 +249,16 @@ def _tokens(
 def _check_length(model: AnyModel, conversation: Conversation, passages: Sequence[str]) -> None:
     """Refuse what no context holds before anything reads it: kinds are guessed, templates rendered."""
     size = sum(len(one["content"]) for one in conversation.messages) + sum(map(len, passages))
+    what = "the question and its passages have" if passages else "the question has"
     if not isinstance(model, LanguageModel):
         if size > MOST_CHARACTERS:
             raise PromptTooLongError(
-                f"the question has {size} characters: shorten it to {MOST_CHARACTERS} or fewer"
+                f"{what} {size} characters: shorten it to {MOST_CHARACTERS} or fewer"
             )
     elif size > model.info.context * _LONGEST_TOKEN:
         raise PromptTooLongError(
-            f"the question has {size} characters, more than the context of {model.info.context} tokens "
-            "can hold: shorten it, or use a larger context"
+            f"{what} {size} characters, more than the context of {model.info.context} tokens can hold: "
+            f"{'give fewer passages' if passages else 'shorten it'}, or use a larger context"
         )
 
 

@@ -167,8 +167,8 @@ def why_none(requested: Fingerprint) -> str:
     of_kind = [one for one in of_model if kinds <= one.instructions.keys()]
     if not of_kind:
         return f"no calibrator for answers of kind {', '.join(kinds)}{_own_for_others(requested)}"
-    nearest = min((one.problems(requested) for one in of_kind), key=len)
-    return "; ".join(nearest)
+    alike = [one for one in of_kind if one.passages == requested.passages] or of_kind
+    return "; ".join(min((one.problems(requested) for one in alike), key=len))
 
 
 def _own_for_others(requested: Fingerprint) -> str:

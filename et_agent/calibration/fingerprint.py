@@ -214,6 +214,8 @@ class Fingerprint(Record):
 
     def problems(self, requested: Self) -> list[str]:
         """Return why a calibrator with this fingerprint is not valid for a tree; [] if it is valid."""
+        if self.model == requested.model and self.passages != requested.passages:
+            return [_passages(requested)]  # prompt, decoder and what is the same follow from it
         found = list(self._differences(requested))
         low, high = self.leaves
         if not (low <= requested.leaves[0] and requested.leaves[1] <= high):
@@ -255,7 +257,7 @@ class Fingerprint(Record):
         if self.max_thinking_tokens != other.max_thinking_tokens:
             yield f"{_thinking(other)} instead of {_thinking(self)}"
         if self.passages != other.passages:
-            yield "answers from passages" if other.passages else "no passages to answer from"
+            yield _passages(other)
         if self.same != other.same and self._joins and other._joins:
             yield f"answers that are one by {other.same} instead of {self.same}"
 
@@ -278,6 +280,10 @@ class Fingerprint(Record):
             # What only one of them has says no more than that they differ.
             names -= one.model_fields.keys() ^ two.model_fields.keys()
         return names if _may_stop(self.decoder) else names - stopping
+
+
+def _passages(fingerprint: Fingerprint) -> str:
+    return "answers from passages" if fingerprint.passages else "no passages to answer from"
 
 
 def _thinking(fingerprint: Fingerprint) -> str:

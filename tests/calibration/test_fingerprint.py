@@ -46,6 +46,13 @@ def test_it_holds_later_in_a_conversation() -> None:
     assert alone.digest != later.digest, "labels of other conversations are other labels"
 
 
+def test_what_follows_from_passages_is_not_told_beside_them() -> None:
+    plain, about = made(), made(passages=True, same="tests")
+    about = about.model_copy(update={"instructions": {"text": "From these."}, "leaves": (8, 8)})
+    assert plain.problems(about) == ["answers from passages"]
+    assert about.problems(plain) == ["no passages to answer from"]
+
+
 def test_what_tools_replied_is_another_thing() -> None:
     told = "replies of tools or later system messages"
     assert made().problems(made(informed=True)) == [told]
