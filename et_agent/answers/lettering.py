@@ -7,6 +7,7 @@ from typing import Final
 from et_agent.answers.option_letters import LATIN
 from et_agent.arguments import checks_arguments
 from et_agent.errors import QuestionError
+from et_agent.wording import counted
 
 __all__ = ["MOST_CHOICES", "lettered", "with_choices"]
 
@@ -38,7 +39,7 @@ def with_choices(question: str, choices: Sequence[str]) -> str:
     """
     folded = [" ".join(one.split()) for one in choices]
     if not 2 <= len(folded) <= MOST_CHOICES:
-        raise QuestionError(f"{len(folded)} choices: 2 to {MOST_CHOICES} are needed")
+        raise QuestionError(f"{counted(folded, 'choice')}: 2 to {MOST_CHOICES} are needed")
     if not all(folded):
         raise QuestionError("a choice is empty: leave it out, or write what it stands for")
     twice = [one for one, count in Counter(folded).items() if count > 1]

@@ -120,13 +120,21 @@ def load_model(
         placement=placement,
         stream_memory=stream_memory,
         prefix_memory=_prefix_memory(prefix_memory, config.prefix_memory),
-        prefix_file=None if prefix_file is None else user_path(prefix_file),
+        prefix_file=_prefix_file(prefix_file),
         max_pending=max_pending,
         # The verdict on a copy is kept under the name that copies had when the first were made.
         repack=may_repack(
             path, fingerprint if path == located.path else f"{fingerprint}-unpacked", placement
         ),
     )
+
+
+def _prefix_file(given: str | Path | None) -> Path | None:
+    if given is None:
+        return None
+    if not str(given):
+        raise SettingsError("prefix_file is empty: name a file, or leave it out")
+    return user_path(given)
 
 
 def _prefix_memory(given: int | None, mebibytes: int | None) -> int:

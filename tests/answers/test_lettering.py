@@ -23,7 +23,7 @@ def test_as_many_as_there_are_letters() -> None:
     ("choices", "says"),
     [
         ([], "0 choices: 2 to 10"),
-        (["one"], "1 choices: 2 to 10"),
+        (["one"], "1 choice: 2 to 10"),
         ([str(number) for number in range(11)], "11 choices: 2 to 10"),
         (["a", " \n"], "a choice is empty"),
         (["a b", "c", "a  b"], r"two choices are alike \('a b'\)"),

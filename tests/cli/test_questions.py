@@ -86,7 +86,7 @@ def test_choices_beside_the_questions(run: Run, install: Install, tmp_path: Path
 @pytest.mark.parametrize(
     ("question", "options", "says"),
     [
-        ("Which?", ["--choice", "one"], "1 choices: 2 to 10 are needed"),
+        ("Which?", ["--choice", "one"], "1 choice: 2 to 10 are needed"),
         ("Which?", ["--choice", "a", "--choice", "a"], "two choices are alike ('a')"),
         ("Which?", ["--choice", "a", "--choice", ""], "a choice is empty"),
         (

@@ -42,10 +42,9 @@ class PrefixKeeper:
     def __init__(self, memory: int, file: Path | None, weights: Path, fingerprint: str) -> None:
         most = _machine_memory()
         if memory < 0 or (most is not None and memory > most):
-            raise SettingsError(
-                f"prefix_memory is {memory} bytes: use 0 (keep no prefixes) to "
-                f"{'the memory of this machine' if most is None else most}"
-            )
+            limit = "the memory of this machine" if most is None else f"{most >> 20} MiB"
+            given = f"{memory} bytes" if memory % 2**20 else f"{memory >> 20} MiB"
+            raise SettingsError(f"prefix_memory is {given}: use 0 (keep no prefixes) to {limit}")
         if file is not None and not memory:
             raise SettingsError("prefix_file needs prefix_memory above 0: leave one of them out")
         self.store = PrefixStore(memory) if memory else None
@@ -68,7 +67,8 @@ class PrefixKeeper:
             return
         except (PrefixFileError, StateFormError, OSError) as error:
             self.store.clear()
-            self.store.note = f"the prefix file {file} is ignored: {error}"
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            self.store.note = f"the prefix file {file} is ignored: {why}"
             if not isinstance(error, PrefixFileError) or error.foreign:
                 self.store.note += "; nothing is written to it"
                 self._file = None

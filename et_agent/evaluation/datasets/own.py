@@ -14,6 +14,7 @@ from et_agent.errors import DataError
 from et_agent.evaluation.datasets.base import DataFile, Dataset, Row, csv_rows, jsonl_rows
 from et_agent.evaluation.datasets.columns import COLUMNS, TABLES, named, renamed
 from et_agent.evaluation.items import Item
+from et_agent.wording import counted
 
 __all__ = [
     "OWN_ENDINGS",
@@ -109,7 +110,7 @@ def asked_text(row: Row) -> str:
 
 def _offering(row: Row, question: str, choices: Sequence[str]) -> str:
     if not 2 <= len(choices) <= MOST_CHOICES:
-        raise row.damaged(f"{len(choices)} choices: 2 to {MOST_CHOICES} are needed")
+        raise row.damaged(f"{counted(choices, 'choice')}: 2 to {MOST_CHOICES} are needed")
     return lettered(question, choices)
 
 

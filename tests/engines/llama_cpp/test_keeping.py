@@ -101,9 +101,19 @@ def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "something else " * 10
 
 
-@pytest.mark.parametrize("memory", [-1, 1 << 60])
-def test_memory_out_of_range_is_refused(memory: int) -> None:
-    with pytest.raises(SettingsError, match="prefix_memory"):
+def test_a_folder_is_no_file_of_prefixes(tmp_path: Path) -> None:
+    with load(prefix_file=tmp_path) as model:
+        (note,) = (one for one in asked(model, "Name a colour.").notes if "prefix file" in one)
+    assert note.endswith("is ignored: Is a directory; nothing is written to it")
+    with pytest.raises(SettingsError, match="prefix_file is empty: name a file"):
+        load(prefix_file="")
+
+
+@pytest.mark.parametrize(
+    ("memory", "given"), [(-1, "-1 bytes"), (-1 << 20, "-1 MiB"), (1 << 60, "1099511627776 MiB")]
+)
+def test_memory_out_of_range_is_refused(memory: int, given: str) -> None:
+    with pytest.raises(SettingsError, match=rf"prefix_memory is {given}: use 0 .* to \d+ MiB"):
         load(prefix_memory=memory)
 
 

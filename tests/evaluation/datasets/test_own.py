@@ -86,7 +86,7 @@ def test_csv_with_choices_and_kinds(tmp_path: Path) -> None:
             [{"question": "Q", "answer": "z", "choices": ["x", "y"]}],
             "neither a choice nor its letter",
         ),
-        ([{"question": "Q", "answer": "x", "choices": ["x"]}], "1 choices: 2 to 10"),
+        ([{"question": "Q", "answer": "x", "choices": ["x"]}], "1 choice: 2 to 10"),
         (
             [{"question": "Q", "answer": "1", "kind": "poem"}],
             "use number, math, choice, text, date",
