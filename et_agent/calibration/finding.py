@@ -168,7 +168,8 @@ def why_none(requested: Fingerprint) -> str:
     if not of_kind:
         return f"no calibrator for answers of kind {', '.join(kinds)}{_own_for_others(requested)}"
     alike = [one for one in of_kind if one.passages == requested.passages] or of_kind
-    return "; ".join(min((one.problems(requested) for one in alike), key=len))
+    nearest = min((one.problems(requested) for one in alike), key=len)
+    return "; ".join(nearest)
 
 
 def _own_for_others(requested: Fingerprint) -> str:

@@ -212,7 +212,9 @@ def test_passages_that_do_not_fit_are_refused_before_anything_is_decoded() -> No
     with ScriptedModel.from_texts(SURE, context=512) as model:
         with pytest.raises(QuestionError, match="context"):
             ask(model, QUESTION, context="word " * 400, decoder=CHAINS)
-        with pytest.raises(QuestionError, match=r"the question and its passages have .* fewer pass"):
+        with pytest.raises(
+            QuestionError, match=r"the question and its passages have .* fewer pass"
+        ):
             ask(model, QUESTION, context="word " * 40_000, decoder=CHAINS)
         assert ask(model, "Who?", decoder=CHAINS).answer == "Rollo"
 
