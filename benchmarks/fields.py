@@ -1,6 +1,7 @@
 """Is the confidence of each field right? On invoices whose fields are known (`benchmarks.invoices`).
 
     python -m benchmarks.fields decode [--model qwen2.5-coder-1.5b] [--records 160] [--minutes 60]
+    python -m benchmarks.fields decode --task flats|orders|appointments [--records 40]    # to fit on
     python -m benchmarks.fields tables    # benchmarks/results/fields.json, docs/measured.md
 
 Resumable: what is decoded is kept after every few records in benchmarks/results/fields-MODEL.jsonl.xz,
@@ -10,7 +11,7 @@ that `tables` judges the general map as it is now, without decoding.
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmarks import kept
 from benchmarks.confidence import exact_ece
 from benchmarks.documents import put
 from benchmarks.invoices import SCHEMA, Invoice, invoice, question_of
+from benchmarks.notices import TASKS, Notice, notice
 from et_agent.answers.fields import field_key
 from et_agent.arrays import Bools, Doubles, Ints
 from et_agent.asking import submit_all
@@ -42,17 +44,30 @@ AT_ONCE: Final = 4
 WANTED: Final = 0.98
 """Share of right fields that is to be reached among those that nobody looks at."""
 SEED: Final = 0
+INVOICES: Final = "invoices"
+"""The task that judges; the others are fitted on."""
 FIELDS: Final = tuple(SCHEMA["properties"])
 
 
-def file_of(model: str) -> Path:
-    return RESULTS / f"fields-{model}.jsonl.xz"
+def file_of(model: str, task: str = INVOICES) -> Path:
+    if task == INVOICES:
+        return RESULTS / f"fields-{model}.jsonl.xz"
+    return RESULTS / "fields-fit" / f"{task}-{model}.jsonl.xz"
+
+
+def asked(task: str, number: int) -> tuple[str, Invoice | Notice]:
+    """The question about a record, and the record."""
+    if task == INVOICES:
+        one = invoice(number, SEED)
+        return question_of(one), one
+    told = notice(task, number, SEED)
+    return TASKS[task].question(told), told
 
 
 # --- Decoding
 
 
-def decode(name: str, *, records: int, leaves: int, minutes: float | None) -> None:
+def decode(name: str, task: str, *, records: int, leaves: int, minutes: float | None) -> None:
     """Decode the first records of the series that are not decoded yet."""
     decoder = EntropyTree(leaves=leaves, max_tokens=256)
 
@@ -62,10 +77,10 @@ def decode(name: str, *, records: int, leaves: int, minutes: float | None) -> No
 
     with load_model(name) as model:
         kept.decode(
-            file_of(name),
+            file_of(name, task),
             kept.head_of(model, decoder, SEED),
             records,
-            lambda numbers: decoded(model, [invoice(one, SEED) for one in numbers], decoder),
+            lambda numbers: decoded(model, task, numbers, decoder),
             told,
             at_once=AT_ONCE,
             minutes=minutes,
@@ -73,17 +88,19 @@ def decode(name: str, *, records: int, leaves: int, minutes: float | None) -> No
 
 
 def decoded(
-    model: LanguageModel, invoices: Sequence[Invoice], decoder: EntropyTree
+    model: LanguageModel, task: str, numbers: Iterable[int], decoder: EntropyTree
 ) -> Iterator[dict[str, Any]]:
     """What is kept of some records, decoded together."""
-    questions = [question_of(one) for one in invoices]
-    pending = submit_all(model, questions, decoder=decoder, schema=SCHEMA, seed=SEED)
-    for one, waiting in zip(invoices, pending, strict=True):
+    records = [asked(task, number) for number in numbers]
+    schema = SCHEMA if task == INVOICES else TASKS[task].schema
+    questions = [question for question, _ in records]
+    pending = submit_all(model, questions, decoder=decoder, schema=schema, seed=SEED)
+    for (_, one), waiting in zip(records, pending, strict=True):
         yield row_of(one, waiting, model.token_bytes)
 
 
 def row_of(
-    one: Invoice, waiting: PendingAnswer, token_bytes: Callable[[int], bytes]
+    one: Invoice | Notice, waiting: PendingAnswer, token_bytes: Callable[[int], bytes]
 ) -> dict[str, Any]:
     """What is kept of a record."""
     result, reading = waiting.result(), waiting.reading()
@@ -120,7 +137,8 @@ class Judged:
         names: Name of each field.
         record: Number of the record that each is of, counted from 0 without gaps.
         right: Whether each is right.
-        confidence: P(correct) of each, from the general map.
+        confidence: P(correct) of each, from the general map for fields.
+        as_answer: The same from the general map for answers.
         share: Share of each.
         whole: P(correct) of the record that each is of.
         whole_share: Share of the record that each is of.
@@ -131,6 +149,7 @@ class Judged:
     record: Ints
     right: Bools
     confidence: Doubles
+    as_answer: Doubles
     share: Doubles
     whole: Doubles
     whole_share: Doubles
@@ -139,9 +158,12 @@ class Judged:
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], parameters: int) -> "Judged":
         general = Calibrator.general(parameters)
+        of_fields = Calibrator.general(parameters, of_fields=True)
 
-        def confidences(trees: Sequence[Mapping[str, float | None]]) -> Doubles:
-            return np.array([one.value for one in general.confidences(trees, "json")])
+        def confidences(
+            trees: Sequence[Mapping[str, float | None]], judge: Calibrator = general
+        ) -> Doubles:
+            return np.array([one.value for one in judge.confidences(trees, "json")])
 
         answered = [row for row in rows if row["fields"]]
         fields = [one for row in answered for one in row["fields"].values()]
@@ -152,7 +174,8 @@ class Judged:
             names=tuple(name for row in answered for name in row["fields"]),
             record=record,
             right=np.array([one["right"] for one in fields], dtype=np.bool_),
-            confidence=confidences([one["features"] for one in fields]),
+            confidence=confidences([one["features"] for one in fields], of_fields),
+            as_answer=confidences([one["features"] for one in fields]),
             share=np.array([one["share"] for one in fields]),
             whole=whole[record],
             whole_share=whole_share[record],
@@ -164,7 +187,15 @@ class Judged:
         names = np.array(self.names)[chosen].tolist()
         columns = {
             name: getattr(self, name)[chosen]
-            for name in ("record", "right", "confidence", "share", "whole", "whole_share")
+            for name in (
+                "record",
+                "right",
+                "confidence",
+                "as_answer",
+                "share",
+                "whole",
+                "whole_share",
+            )
         }
         return Judged(names=tuple(names), hard=self.hard, **columns)
 
@@ -223,6 +254,7 @@ def flagged(judged: Judged, score: Doubles, wanted: float = WANTED) -> Flagged:
 
 WAYS: Final[Mapping[str, Callable[[Judged], Doubles]]] = {
     "field, confidence": lambda one: one.confidence,
+    "field, general map for answers": lambda one: one.as_answer,
     "field, share": lambda one: one.share,
     "whole record, confidence": lambda one: one.whole,
     "whole record, share": lambda one: one.whole_share,
@@ -378,6 +410,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["decode", "tables"])
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--task", choices=[INVOICES, *TASKS], default=INVOICES)
     parser.add_argument("--records", type=int, default=160)
     parser.add_argument("--leaves", type=int, default=8)
     parser.add_argument("--minutes", type=float, help="stop after about as long")
@@ -387,6 +420,7 @@ def main() -> None:
     else:
         decode(
             options.model,
+            options.task,
             records=options.records,
             leaves=options.leaves,
             minutes=options.minutes,

@@ -176,13 +176,28 @@ class ConfidenceEstimator:
         held = self._held(asked)
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
         why_none = "" if held is not None else self._why_none(asked)
-        general = Calibrator.general(self._model.parameters, fingerprint=asked)
-        ladder = _Ladder(asked, form, held, why_none, general)
-        names = ladder.reads if fields else ()
-        trees = [features, *(features_of(one, names) for one in fields)]
-        found, *of_fields = ladder.assessments(trees)
-        notes = (*found.notes, *notes)
-        return replace(found, features=features, notes=notes, fields=tuple(of_fields))
+        of_answers, of_fields = (
+            _Ladder(
+                asked,
+                form,
+                held,
+                why_none,
+                Calibrator.general(self._model.parameters, fingerprint=asked, of_fields=which),
+            )
+            for which in (False, True)
+        )
+        trees = [features_of(one, of_answers.reads | of_fields.reads) for one in fields]
+        judged = iter(of_fields.assessments([one for one in trees if of_fields.knows(one)]))
+        # Of a field whose tokens are not known, no more is known than of an answer.
+        rest = [features, *(one for one in trees if not of_fields.knows(one))]
+        others = iter(of_answers.assessments(rest))
+        found = next(others)
+        return replace(
+            found,
+            features=features,
+            notes=(*found.notes, *notes),
+            fields=tuple(next(judged if of_fields.knows(one) else others) for one in trees),
+        )
 
     def _held(self, fingerprint: Fingerprint) -> Held | None:
         """The calibrator for this answer."""
@@ -232,6 +247,10 @@ class _Ladder:
             with contextlib.suppress(CalibrationError):  # not fitted: the general map judges
                 return self._held.calibrator.reads | self._general.reads
         return self._general.reads
+
+    def knows(self, features: Mapping[str, float | None]) -> bool:
+        """Whether everything was measured that the general map reads."""
+        return all(features.get(name) is not None for name in self._general.reads)
 
     def assessments(self, trees: Sequence[Mapping[str, float | None]]) -> list[Assessment]:
         """P(correct) of trees with these features, each from the best map that applies."""

@@ -117,24 +117,23 @@ class Calibrator:
         self.seed, self.parameters = seed, parameters
 
     @classmethod
-    def general(cls, parameters: int = 0, *, fingerprint: Fingerprint | None = None) -> Self:
+    def general(
+        cls, parameters: int = 0, *, fingerprint: Fingerprint | None = None, of_fields: bool = False
+    ) -> Self:
         """The map for any model, prompt, settings and kind, before any label of one's own.
 
         Args:
             parameters: Parameters of the model; 0 if that is not known.
             fingerprint: What `update` will be given results of; None for any without passages.
+            of_fields: Whether it judges fields of structured answers.
         """
-        prior = prior_of(fingerprint)
+        prior = prior_of(fingerprint, of_fields=of_fields)
         made = cls(POOLED, fingerprint=fingerprint, parameters=parameters)
         made._set(prior.map_for(parameters), POOLED, prior.limits, None)
         return made
 
     def _set(
-        self,
-        mapping: CalibrationMap,
-        method: str,
-        limits: Sequence[Limit],
-        domain: Domain | None,
+        self, mapping: CalibrationMap, method: str, limits: Sequence[Limit], domain: Domain | None
     ) -> None:
         self.mapping_, self.method_ = mapping, method
         self.limits_, self.domain_ = tuple(limits), domain

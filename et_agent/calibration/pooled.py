@@ -18,11 +18,23 @@ from et_agent.arrays import Doubles
 from et_agent.calibration.features import Column, feature_columns, taken
 from et_agent.validation import Frozen
 
-__all__ = ["Gaussian", "Pooled", "central", "logistic", "mean_of", "predicted", "rising", "updated"]
+__all__ = [
+    "Gaussian",
+    "Pooled",
+    "central",
+    "logistic",
+    "mean_of",
+    "predicted",
+    "read_columns",
+    "rising",
+    "updated",
+]
 
 _DRAWS: Final = 256
 _INTERVAL: Final = (0.05, 0.95)
 _LIMIT: Final = 35.0
+_MOST_ODDS: Final = 7.0
+"""Log-odds beyond which a probability says no more: 1 in 1,100."""
 _STEPS: Final = 100
 _ENOUGH: Final = 1e-9
 
@@ -71,6 +83,8 @@ class Pooled(Frozen):
     """Largest values that count."""
     posterior: Gaussian
     """Of the intercept b and the z of each feature."""
+    odds: tuple[Column, ...] = ()
+    """Those that are the logarithm of a probability, and count as its log-odds."""
 
     @model_validator(mode="after")
     def _check(self) -> "Pooled":
@@ -90,7 +104,7 @@ class Pooled(Frozen):
 
     def inputs(self, rows: Doubles) -> Doubles:
         """What the features count, clipped and centred, float64 [n, features]."""
-        values = np.clip(taken(rows, self.features), self.low, self.high)
+        values = np.clip(read_columns(rows, self.features, self.odds), self.low, self.high)
         centred = values - np.array(self.centres)
         return np.where(np.isnan(centred), 0.0, centred)
 
@@ -132,12 +146,24 @@ class Pooled(Frozen):
             centres=tuple(self.centres[at] for at in kept),
             low=tuple(self.low[at] for at in kept),
             high=tuple(self.high[at] for at in kept),
+            odds=tuple(name for name in self.odds if name in names),
             posterior=Gaussian.of(np.array(self.posterior.mean)[places], covariance),
         )
 
     def widened(self, factor: float) -> "Pooled":
         """The map with `factor` times the covariance, for a tree unlike those that were fitted."""
         return self.model_copy(update={"posterior": self.posterior.widened(factor)})
+
+
+def read_columns(rows: Doubles, features: Sequence[str], odds: Sequence[str]) -> Doubles:
+    """Columns of feature rows, float64 [n, features]; those in `odds` as log-odds."""
+    values = taken(rows, features).copy()
+    for at, name in enumerate(features):
+        if name in odds:
+            log_prob = np.minimum(values[:, at], -np.exp(-_MOST_ODDS))
+            found = log_prob - np.log(-np.expm1(log_prob))
+            values[:, at] = np.clip(found, -_MOST_ODDS, _MOST_ODDS)
+    return values
 
 
 def predicted(posterior: Gaussian, inputs: Doubles) -> Doubles:

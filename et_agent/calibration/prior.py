@@ -19,17 +19,19 @@ from pydantic import Field
 
 from et_agent.arrays import Doubles
 from et_agent.calibration.evidence import LEVELS, Limit, design_effect, limits_of
-from et_agent.calibration.features import NOT_TEXT, Column, feature_columns
+from et_agent.calibration.features import NOT_TEXT, Column
 from et_agent.calibration.fingerprint import Fingerprint
-from et_agent.calibration.pooled import Gaussian, Pooled, updated
+from et_agent.calibration.pooled import Gaussian, Pooled, read_columns, updated
 from et_agent.calibration.shipped_file import ShippedFile
 from et_agent.errors import CalibrationError
 from et_agent.validation import Frozen
 
 __all__ = [
     "EXPECTED",
+    "EXPECTED_OF_FIELDS",
     "EXPECTED_OF_PASSAGES",
     "Expected",
+    "FieldPrior",
     "Group",
     "GroupUsed",
     "HeldOut",
@@ -82,6 +84,13 @@ EXPECTED_OF_PASSAGES: Final[Mapping[str, Expected]] = {
 }
 """The same of the general map for answers out of passages. Others do not pay beside these
 (`python -m benchmarks.retrieval study`)."""
+EXPECTED_OF_FIELDS: Final[Mapping[str, Expected]] = {
+    "share": Expected(0.5, 1.0),
+    "votes": Expected(0.3, 1.5),
+    "answer_logprob": Expected(0.6, 1.0),
+}
+"""The same of the general map for fields of a structured answer. Others do not pay beside these
+(`python -m benchmarks.fields_fit study`)."""
 _SIZE: Final = 0.5
 """Expected growth of the intercept per factor e of parameters, a weak guess: the log-odds of Qwen2.5's
 accuracy on GSM8K grow by about 0.9 (arXiv 2412.15115), and votes show about half of that."""
@@ -143,6 +152,8 @@ class Prior(ShippedFile):
     file_name: ClassVar[str] = "prior.json"
     expected: ClassVar[Mapping[str, Expected]] = EXPECTED
     """Its features, and what is expected of them before any question is seen."""
+    odds: ClassVar[tuple[str, ...]] = ()
+    """Those that are the logarithm of a probability, and count as its log-odds."""
     doubt: ClassVar[float] = 0.3
     """Standard deviation of what is expected of a weight's mean, in z."""
     wary: ClassVar[bool] = False
@@ -204,6 +215,7 @@ class Prior(ShippedFile):
             centres=self.centres,
             low=self.low,
             high=self.high,
+            odds=self.odds,
             posterior=self.at(parameters),
         )
 
@@ -219,12 +231,32 @@ class PassagePrior(Prior):
     wary: ClassVar[bool] = True
 
 
-def prior_of(fingerprint: Fingerprint | None) -> Prior:
+class FieldPrior(Prior):
+    """The same for fields of a structured answer.
+
+    A field is copied or worked out, like an answer, but the path says much else besides. What its own
+    tokens say counts, and what the whole path says does not. The share alone cannot tell values on
+    which all leaves agree.
+    """
+
+    file_name: ClassVar[str] = "fields.json"
+    expected: ClassVar[Mapping[str, Expected]] = EXPECTED_OF_FIELDS
+    odds: ClassVar[tuple[str, ...]] = ("answer_logprob",)
+    doubt: ClassVar[float] = 0.5
+
+
+def prior_of(fingerprint: Fingerprint | None, *, of_fields: bool = False) -> Prior:
     """What the package contains for such answers; for None, for any but those out of passages.
+
+    Args:
+        fingerprint: What the answers are decoded with.
+        of_fields: Whether their fields are judged, and not the answers as a whole.
 
     Raises:
         CalibrationError: The file is missing or damaged.
     """
+    if of_fields:
+        return FieldPrior.shipped()
     return PassagePrior.shipped() if fingerprint and fingerprint.passages else Prior.shipped()
 
 
@@ -233,7 +265,7 @@ def fit_prior(groups: Sequence[Group], kind: type[Prior] = Prior) -> Prior:
 
     Args:
         groups: The groups.
-        kind: What is made: the general map for questions alone, or that for passages.
+        kind: What is made: the general map for questions alone, for passages or for fields.
 
     Raises:
         CalibrationError: There are fewer than two groups.
@@ -249,15 +281,15 @@ def _fitted(groups: Sequence[Group], kind: type[Prior]) -> Prior:
     expected = kind.expected
     names = tuple(expected)
     centres = np.array([expected[name].centre for name in names])
-    columns = [feature_columns().index(name) for name in names]
-    stacked = np.concatenate([group.rows[:, columns] for group in groups])
+    columns = [read_columns(group.rows, names, kind.odds) for group in groups]
+    stacked = np.concatenate(columns)
     low, high = np.empty(len(names)), np.empty(len(names))
     for at, name in enumerate(names):
         column = stacked[:, at]
         low[at], high[at] = _OUTSIDE.get(name) or (np.nanmin(column), np.nanmax(column))
     inputs = []
-    for group in groups:
-        found = np.clip(group.rows[:, columns], low, high) - centres
+    for group, values in zip(groups, columns, strict=True):
+        found = np.clip(values, low, high) - centres
         size = math.log(group.parameters / _REFERENCE)
         inputs.append((np.where(np.isnan(found), 0.0, found), size))
     weights = _expectation_maximisation(groups, inputs, kind)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from et_agent.arrays import Doubles
 from et_agent.calibration import feature_columns
-from et_agent.calibration.pooled import Gaussian, Pooled, rising, updated
+from et_agent.calibration.pooled import Gaussian, Pooled, read_columns, rising, updated
 from et_agent.errors import InputError
 
 COLUMNS = feature_columns()
@@ -103,3 +103,19 @@ def test_labels_of_one_kind_never_make_it_certain(label: float) -> None:
 def test_an_unsound_posterior_is_refused(covariance: tuple[tuple[float, ...], ...]) -> None:
     with pytest.raises(InputError):
         Gaussian(mean=(0.0, 0.0), covariance=covariance)
+
+
+def test_a_logarithm_of_a_probability_counts_as_its_log_odds() -> None:
+    probabilities = np.array([0.0, 0.2, 0.5, 0.9, 1.0 - 1e-12, 1.0])
+    rows = np.full((7, len(COLUMNS)), np.nan)
+    with np.errstate(divide="ignore"):
+        rows[:6, COLUMNS.index("mass")] = np.log(probabilities)
+    before = rows.copy()
+    (found,) = read_columns(rows, ["mass"], ["mass"]).T
+    assert found[1:4] == pytest.approx(np.log([0.25, 1.0, 9.0]))
+    assert found[[0, 4, 5]] == pytest.approx([-7.0, 7.0, 7.0], abs=0.01)
+    assert np.isnan(found[6])
+    assert np.array_equal(rows, before, equal_nan=True), "the rows are the caller's"
+    assert np.array_equal(
+        read_columns(rows, ["mass"], []), rows[:, [COLUMNS.index("mass")]], equal_nan=True
+    )
