@@ -17,6 +17,7 @@ from et_agent.answers.option_letters import (
     in_alphabet,
     in_latin,
 )
+from et_agent.answers.option_references import speaks_of_others
 from et_agent.answers.text import normalised
 
 __all__ = [
@@ -55,14 +56,6 @@ _NAMED = re.compile(
 )
 _PARENTHESISED = re.compile(r"\(([A-J])\)")
 _LABELLED = re.compile(r"(?<![\w'])([A-J])[).:](?=\s|$)")
-_REFERENCE = re.compile(
-    r"\b(?:all|none|both|any|neither|each|some)\s+(?:of\s+)?(?:the|these|those)\b"
-    r"|\b(?:above|below|preceding|following)\b"
-    r"|\b[A-J]\)?\s*(?:,|and|or|&|nor)\s*\(?[A-J]\b"
-    r"|\b(?:option|choice|answer)s?\s+\(?[A-J]\b",
-    re.IGNORECASE,
-)
-"""An option that speaks of others."""
 _LETTER_LIST = (
     r"\(?[A-J]\)?(?:\s*(?:,|/|or|and|nor|oder|und|noch|ou|et|ni|o|y|e|или|и|、|和|或)+"
     r"\s*\(?[A-J]\)?){0,12}"
@@ -184,7 +177,7 @@ def rotations_of(question: str) -> list[tuple[str, tuple[str, ...]]]:
     """
     options = placed_options(question)
     letters = [one.letter for one in options]
-    if any(_REFERENCE.search(one.text) for one in options):
+    if any(speaks_of_others(one.text) for one in options):
         return [(question, tuple(letters))]
     found = []
     for turn in range(len(options)):

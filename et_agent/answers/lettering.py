@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from et_agent.answers.choice import options_of
 from et_agent.answers.option_letters import LATIN
 from et_agent.arguments import checks_arguments
 from et_agent.errors import QuestionError
@@ -35,8 +36,11 @@ def with_choices(question: str, choices: Sequence[str]) -> str:
         choices: 2 to `MOST_CHOICES` texts. Line breaks in them become spaces.
 
     Raises:
-        QuestionError: There are too few or too many, or one is empty or occurs twice.
+        QuestionError: There are too few or too many, one is empty or occurs twice, or the
+            question offers options itself.
     """
+    if options_of(question):
+        raise QuestionError("the question offers choices of its own: leave out one or the other")
     folded = [" ".join(one.split()) for one in choices]
     if not 2 <= len(folded) <= MOST_CHOICES:
         raise QuestionError(f"{counted(folded, 'choice')}: 2 to {MOST_CHOICES} are needed")

@@ -1,6 +1,7 @@
 """What more leaves would change of what is decided from a tree: asked by trees that may stop early."""
 
 from collections.abc import Callable
+from typing import Final
 
 from et_agent.asking.confidence import Assessment, ConfidenceEstimator
 from et_agent.asking.decision_rule import Compared, DecisionRule
@@ -12,6 +13,8 @@ from et_agent.results import AnswerForm
 from et_agent.uncertainty.leaf_table import LeafTable
 
 __all__ = ["DecisionForecast", "Measured"]
+
+_WITH_FIELDS: Final[tuple[AnswerForm, ...]] = ("json", "tool_call")
 
 Measured = Callable[[Tree], tuple[LeafTable, AnswerForm]]
 """A tree of which no branch runs to the statistics of its leaves and the form of its answer."""
@@ -58,13 +61,14 @@ class DecisionForecast:
         if compared is None:
             return 0.0
 
-        def changes(compared: Compared, threshold: float) -> float:
-            outlook = self._outlook(standing, leaves, form, assessment, compared)
-            return outlook.changes(threshold)
-
-        risk = changes(compared, self._rule.answer_at)
+        outlook = self._outlook(standing, leaves, form, assessment, compared)
+        if self._rule.fields and form in _WITH_FIELDS and outlook.now >= self._rule.answer_at:
+            # Now the fields decide, and what more leaves make of each was fitted to no trees.
+            return 0.0 if standing.ended else 1.0
+        risk = outlook.changes(self._rule.answer_at)
         if self._rule.escalate_from > 0.0 and assessment.calibrator is not None:
-            risk += changes("confidence", self._rule.escalate_from)
+            passing_on = self._outlook(standing, leaves, form, assessment, "confidence")
+            risk += passing_on.changes(self._rule.escalate_from)
         return min(risk, 1.0)
 
     def _outlook(

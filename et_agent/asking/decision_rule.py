@@ -1,5 +1,6 @@
 """What will be done with an answer, as far as a tree that may stop early has to know it."""
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from et_agent.results import CalibrationReport
@@ -22,6 +23,11 @@ class DecisionRule(Protocol):
     @property
     def escalate_from(self) -> float:
         """Lowest confidence at which a question is passed on that is not answered."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, float]:
+        """Lowest confidence of single fields of a structured answer, by their paths."""
         ...
 
     def compared(self, calibration: CalibrationReport | None) -> Compared | None:

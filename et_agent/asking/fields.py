@@ -90,11 +90,12 @@ def read_fields(
         return FieldReading()
     found = list(fields_of(answer.whole))
     wanted = [steps for steps, _ in found[:MOST_FIELDS]]
-    said = [None if body is None else body.whole for body in reading.bodies]
+    # A reply may be null, which is a value.
+    said = [ABSENT if body is None else body.whole for body in reading.bodies]
     log_probs, margins = _statistics(tree, reading, wanted, token_bytes)
     fields = []
     for at, steps in enumerate(wanted):
-        values = [ABSENT if one is None else value_at(one, steps) for one in said]
+        values = [value_at(one, steps) for one in said]
         table = _classed(leaves, values, member, log_probs[:, at], margins[:, at])
         others = _alternatives(table, values)
         fields.append(AnswerField(spell_path(steps), values[member], table, others))

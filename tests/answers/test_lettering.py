@@ -32,3 +32,9 @@ def test_as_many_as_there_are_letters() -> None:
 def test_choices_that_cannot_be_told_apart(choices: list[str], says: str) -> None:
     with pytest.raises(QuestionError, match=says):
         with_choices("Which?", choices)
+
+
+@pytest.mark.parametrize("question", ["Which?\nA) x\nB) y", "Is it (a) x or (b) y?"])
+def test_a_question_with_choices_of_its_own_is_given_no_others(question: str) -> None:
+    with pytest.raises(QuestionError, match="offers choices of its own"):
+        with_choices(question, ["p", "q"])

@@ -7,6 +7,7 @@ import pytest
 
 from et_agent import AskResult, EntropyTree, MultiChain, ScriptedModel, ask
 from et_agent.asking.decision_rule import Compared
+from et_agent.gate import Gate, GatePolicy
 from et_agent.results import CalibrationReport
 
 QUESTION = "How many legs has a cat?"
@@ -21,6 +22,7 @@ class Rule:
         self, answer_at: float, compared: Compared | None, escalate_from: float = 0.0
     ) -> None:
         self.answer_at, self.escalate_from = answer_at, escalate_from
+        self.fields: Mapping[str, float] = {}
         self._compared = compared
         self.told: list[CalibrationReport | None] = []
 
@@ -76,6 +78,62 @@ def test_the_confidence_is_that_of_the_result(compared: Compared) -> None:
 
 def test_a_threshold_of_zero_is_about_the_answer() -> None:
     assert asked(SURE, decides=Rule(0.0, "confidence")).usage.leaves == 9
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"schema": {"type": "object", "properties": {"amount": {"type": "integer"}}}},
+        {
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "pay",
+                        "parameters": {
+                            "type": "object",
+                            "properties": {"amount": {"type": "integer"}},
+                        },
+                    },
+                }
+            ]
+        },
+    ],
+    ids=["schema", "tools"],
+)
+def test_fields_with_thresholds_of_their_own_have_the_whole_tree(given: dict[str, Any]) -> None:
+    reply = '{"amount": 5}'
+    if "tools" in given:
+        reply = f'<tool_call>{{"name": "pay", "arguments": {reply}}}</tool_call>'
+
+    def leaves(**changes: Any) -> tuple[int, str]:
+        decoder = EntropyTree(schedule="rounds", leaves=10, **changes)
+        seen: list[int] = []
+        policy = GatePolicy(answer_at=0.3, cautious=False, fields={path: 0.78})
+        with ScriptedModel.from_texts({reply: 1.0}) as model:
+            decision = Gate(policy).ask(
+                model,
+                QUESTION,
+                decoder=decoder,
+                on_result=lambda result: seen.append(result.usage.leaves),
+                **given,
+            )
+        return seen[0], decision.action
+
+    path = "pay.amount" if "tools" in given else "amount"
+    assert leaves(stop_risk=0.01) == leaves()
+
+
+def test_fields_count_only_where_the_whole_answer_reaches_its_threshold() -> None:
+    rule = Rule(0.999, "confidence")
+    rule.fields = {"amount": 0.5}
+    schema = {"type": "object", "properties": {"amount": {"type": "integer"}}}
+    result = asked({'{"amount": 5}': 1.0}, decides=rule, schema=schema)
+    assert result.usage.leaves == 3
+    rule.fields, rule.answer_at = {"amount": 0.5}, 0.1
+    result = asked({'{"amount": 5}': 1.0}, decides=rule, schema=schema)
+    assert result.usage.leaves == 16
+    assert asked(SURE, decides=rule, risk=0.2).usage.leaves < 9, "words have no fields"
 
 
 def test_passing_on_is_decided_too() -> None:

@@ -176,6 +176,7 @@ def test_no_answer_has_none() -> None:
         ({"type": "integer"}, "7", {"$": 7}),
         ({"type": "array", "items": {"type": "integer"}}, "[7, 8]", {"[0]": 7, "[1]": 8}),
         (OBJECT, "{}", {"$": {}}),
+        ({"type": ["object", "null"]}, "null", {"$": None}),
         (OBJECT, '{"a.b": 1, "": [[]]}', {'["a.b"]': 1, '[""][0]': []}),
     ],
 )

@@ -198,9 +198,14 @@ class ChatEntropyTree(ChatSettings):
             kwargs: Passed on with each call.
 
         Raises:
-            SettingsError: The method is not one of these.
+            SettingsError: The method is not one of these, or the schema has a list as its type.
         """
         del strict
+        if isinstance(schema, dict) and isinstance(schema.get("type"), list):
+            raise SettingsError(
+                f"the schema's type is {schema['type']!r}, and LangChain knows only one there: write "
+                "anyOf with a schema for each"
+            )
         if method == "function_calling":
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
         if method == "json_schema":

@@ -33,7 +33,6 @@ from et_agent.weights.catalog import default_model
 
 __all__ = ["EntropyTreeDecisionModel", "EntropyTreeResponse"]
 
-"""As many options as a question can have."""
 _NOT_TEXT: Final = frozenset({"image", "image_url", "audio", "input_audio", "video", "file"})
 
 
@@ -210,6 +209,10 @@ def _asked(state: State, questions: Mapping[str, Question]) -> dict[str, str]:
         if len(options) > 1:
             # On one line each: a line break would end the option.
             offered = [" ".join(text.split()) for text in options]
+            if not all(offered):
+                raise InputError(
+                    f"question {name!r} has an empty option: leave it out, or write what it stands for"
+                )
             asked[name] = lettered(f"{told}\n\n{_plain(question.instructions)}", offered)
     return asked
 
@@ -292,9 +295,10 @@ def _ready(value: Any) -> Any:
         case str() | int() | float() | None:
             return value
         case Mapping():
-            if value.get("type") in _NOT_TEXT:
+            kind = value.get("type")
+            if isinstance(kind, str) and kind in _NOT_TEXT:
                 raise InputError(
-                    f"the state contains a block of type {value['type']!r}, but only text is "
+                    f"the state contains a block of type {kind!r}, but only text is "
                     "supported: leave it out or describe it in words"
                 )
             return {str(key): _ready(one) for key, one in value.items()}

@@ -104,7 +104,7 @@ def _problem(call: Mapping[str, Any], config: Mapping[str, Any], decision: Any) 
     """What is wrong with the decision about one call."""
     name = call["name"]
     kind = decision.get("type") if isinstance(decision, dict) else None
-    if kind not in _REVIEWS:
+    if not isinstance(kind, str) or kind not in _REVIEWS:
         return f"the decision about {name} is {decision!r}: its type is {', '.join(_REVIEWS)}"
     if kind == "edit":
         return _no_edit(name, config.get("args_schema"), decision.get("edited_action"))

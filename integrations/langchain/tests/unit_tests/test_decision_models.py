@@ -146,6 +146,8 @@ def test_one_option_needs_no_tree(model: ScriptedModel) -> None:
         (HumanMessage(STATE), STATE),
         ([HumanMessage("Hi."), AIMessage("Hello.")], "human: Hi.\nai: Hello."),
         ({"order": 7, "late": True}, '{"order": 7, "late": true}'),
+        ({"type": ["string", "null"]}, '{"type": ["string", "null"]}'),
+        ({"a": {"type": {"image": 1}}}, '{"a": {"type": {"image": 1}}}'),
         ([{"say": HumanMessage("Hi.")}], '[{"say": {"role": "human", "text": "Hi."}}]'),
     ],
 )
@@ -180,6 +182,17 @@ IMAGE = {"type": "image", "base64": "…", "mime_type": "image/png"}
             STATE,
             {"a": Choice(instructions="?", criteria=dict.fromkeys("ABCDEFGHIJK"))},
             "has 11 options, but at most 10",
+        ),
+        # The options of the text would be taken for the question's.
+        (
+            "Pick.\nA) x\nB) y",
+            {"a": Score(instructions="?", criteria=["", "good"])},
+            "question 'a' has an empty option",
+        ),
+        (
+            STATE,
+            {"a": Choice(instructions="?", criteria={" ": None, "b": None})},
+            "an empty option",
         ),
     ],
 )

@@ -123,6 +123,8 @@ def test_a_person_is_shown_what_arguments_may_be(done: list[str]) -> None:
         ({"type": "respond"}, "the response to pay is None: give a text"),
         ({"type": "reject", "message": 7}, "the message about pay is 7: give a text"),
         ({"type": "allow"}, "its type is approve, edit, reject, respond"),
+        ({"type": ["approve"]}, "its type is approve"),
+        ({"type": {"approve": True}}, "its type is approve"),
         ("approve", "its type is approve"),
     ],
 )

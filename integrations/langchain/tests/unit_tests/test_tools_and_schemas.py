@@ -171,6 +171,16 @@ def test_structured_output_fits_its_schema(schema: Any, include_raw: bool) -> No
         assert (found.kind, found.answer) == ("json", '{"age":3,"name":"Ann"}')
 
 
+@pytest.mark.parametrize(("reply", "value"), [("null", None), ('{"a": 1}', {"a": 1})])
+def test_a_schema_that_may_be_null(reply: str, value: Any) -> None:
+    nullable = {"title": "Found", "anyOf": [{"type": "object"}, {"type": "null"}]}
+    chat = scripted({reply: 1.0}, leaves=2)
+    assert chat.with_structured_output(nullable).invoke(QUESTION) == value
+    listed = {"title": "Found", "type": ["object", "null"]}
+    with pytest.raises(SettingsError, match="write anyOf with a schema for each"):
+        chat.with_structured_output(listed)
+
+
 def test_output_outside_the_schemas_bounds_does_not_parse() -> None:
     ages = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
     schema = {"title": "P", "type": "object", "properties": {"ages": ages}, "required": ["ages"]}
