@@ -268,6 +268,7 @@ def tiny_model(
     parts: int = 1,
     controls: Iterable[str] = (),
     tool_template: str = "",
+    turned: int = 0,
     **settings: Value,
 ) -> Path:
     """Write a tiny model, the same each time.
@@ -282,6 +283,8 @@ def tiny_model(
         parts: Files that it is split into; the first one is given back.
         controls: Texts of more control tokens, without a vocabulary.
         tool_template: A chat template of its own for tools.
+        turned: Positions up to which a cache turns keys by other factors than a longer one does, as in
+            Phi-3; 0 for the same in all.
         settings: More keys, those of the architecture with `__` for dots.
     """
     layer_shapes, layers, own = ARCHITECTURES[architecture]
@@ -302,6 +305,8 @@ def tiny_model(
         **{f"{architecture}.{key}": value for key, value in own.items()},
         **{f"{architecture}.{key.replace('__', '.')}": value for key, value in settings.items()},
     }
+    if turned:
+        keys[f"{architecture}.rope.scaling.original_context_length"] = turned
     if tool_template:
         keys["tokenizer.chat_template.tool_use"] = tool_template
     if window is not None:
@@ -318,6 +323,8 @@ def tiny_model(
         "token_embd.weight": (_WIDTH, tokens),
         "output_norm.weight": (_WIDTH,),
     }
+    if turned:
+        shapes |= {f"rope_factors_{which}.weight": (_HEAD // 2,) for which in ("long", "short")}
     if architecture == "gpt-oss":
         shapes["output.weight"] = (_WIDTH, tokens)
     for layer in range(layers):
@@ -379,6 +386,8 @@ def _weights(name: str, shape: Shape) -> NDArray[np.float32]:
     values = random.standard_normal(shape[::-1], dtype=np.float32)
     if name.endswith("norm.weight"):
         return np.ones_like(values)
+    if name.startswith("rope_factors"):
+        return np.full_like(values, 1.0 if "short" in name else 8.0)
     if name.endswith("ssm_a"):
         return -np.abs(values)
     # Sharp attention, so that a key that is missing shows in the logits.

@@ -1,5 +1,6 @@
 """`et-agent kernels`: build, check and switch off the compiled kernels."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,11 +33,16 @@ def build_(
     """Compile the kernels for this CPU and llama.cpp, check them, and use them from now on."""
     from et_agent.cli.terminal import say, write_line
     from et_agent.kernels.building import build, switch
+    from et_agent.kernels.library import VARIABLE
 
     found = build(again=again, say=say)
     switch(on=True)
+    named = os.environ.get(VARIABLE) or found.instructions
+    state = (
+        "in use" if named == found.instructions else f"built, but {VARIABLE} is {named}: unset it"
+    )
     write_line(
-        f"kernels for {found.instructions} and llama-cpp-python {found.llama_cpp_python} are in use"
+        f"kernels for {found.instructions} and llama-cpp-python {found.llama_cpp_python} are {state}"
     )
     return 0
 

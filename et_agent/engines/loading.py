@@ -134,6 +134,8 @@ def _prefix_file(given: str | Path | None) -> Path | None:
         return None
     if not str(given):
         raise SettingsError("prefix_file is empty: name a file, or leave it out")
+    if "\0" in str(given):
+        raise SettingsError("prefix_file holds a NUL character: name a file")
     return user_path(given)
 
 

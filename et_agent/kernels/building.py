@@ -253,6 +253,7 @@ def compile_library(compiler: list[str], flags: Sequence[str], target: Path) -> 
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
+        env=os.environ | {"LC_ALL": "C"},  # what it says is looked at below
         start_new_session=True,  # so that what the compiler starts ends with it
     )
     with process:
@@ -267,10 +268,14 @@ def compile_library(compiler: list[str], flags: Sequence[str], target: Path) -> 
     if process.returncode or not target.is_file():
         lines = [line for line in errors.splitlines() if "error" in line.lower()]
         said = (lines or errors.splitlines() or ["nothing"])[0][:200]
-        raise KernelError(
-            f"{command[0]} cannot compile the kernels (it said: {said}): try another compiler with "
-            "CXX=clang++, or GCC 10 or later"
+        full = os.strerror(errno.ENOSPC) in errors
+        fix = (
+            f"free some space in {folder()} and {tempfile.gettempdir()}, or name another temporary "
+            "folder with TMPDIR"
+            if full
+            else "try another compiler with CXX=clang++, or GCC 10 or later"
         )
+        raise KernelError(f"{command[0]} cannot compile the kernels (it said: {said}): {fix}")
 
 
 def find_compiler() -> tuple[list[str], str]:

@@ -1,10 +1,14 @@
 """Whether compiled kernels compute what they should: in a child process, since wrong ones may crash."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+
+from et_agent.errors import KernelError
 
 __all__ = ["check_library"]
 
@@ -20,25 +24,38 @@ def check_library(kernels: Path, llama: Path) -> str:
 
     Returns:
         What is wrong with it; empty when nothing is.
+
+    Raises:
+        KernelError: The check did not come to its end, for lack of memory or time perhaps: that says
+            nothing about the build.
     """
-    command = [sys.executable, "-m", f"{__package__}._check_child", str(kernels), str(llama)]
+    module = f"{__package__}._check_child"
     try:
         child = subprocess.run(
-            command,
+            # With -P, or a numpy.py in the folder of the caller would come before numpy.
+            [sys.executable, "-P", "-m", module, str(kernels), str(llama)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(one or os.curdir for one in sys.path)},
             timeout=_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"they did not end within {_SECONDS} s"
+        raise _unchecked(f"it did not end within {_SECONDS} s") from None
+    if child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+        raise _unchecked("it was stopped from outside, perhaps for lack of memory")
     if child.returncode < 0:
         return f"they crashed with signal {-child.returncode}"
     try:
         problems = json.loads(child.stdout.splitlines()[-1])["problems"]
     except (ValueError, LookupError, TypeError):
         said = (child.stderr.strip().splitlines() or ["nothing"])[-1][:200]
-        return f"the check ended with code {child.returncode} and said: {said}"
+        raise _unchecked(f"it ended with code {child.returncode} and said: {said}") from None
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
     return f"{problems[0]}{more}" if problems else ""
+
+
+def _unchecked(why: str) -> KernelError:
+    return KernelError(f"the kernels could not be checked: {why}; try again")

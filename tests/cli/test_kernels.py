@@ -23,6 +23,7 @@ BUILD = Build(
 def test_off_then_build(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv(library.VARIABLE, raising=False)
     monkeypatch.setattr(building, "build", lambda **_: BUILD)
     assert main(["kernels", "off"]) == 0
     assert is_off()
@@ -30,6 +31,9 @@ def test_off_then_build(
     assert main(["kernels", "build"]) == 0
     assert not is_off()
     assert "kernels for avx2 and llama-cpp-python 0.3.36 are in use" in capsys.readouterr().out
+    monkeypatch.setenv(library.VARIABLE, "off")
+    assert main(["kernels", "build"]) == 0
+    assert "are built, but ET_AGENT_KERNELS is off: unset it" in capsys.readouterr().out
 
 
 def test_a_build_that_fails_switches_nothing_on(

@@ -87,6 +87,17 @@ def test_a_full_disk(
     assert left(cache) == []
 
 
+@pytest.mark.fault("disk full")
+def test_a_full_disk_that_the_compiler_finds(llama: Path, cache: Path, compiler: Compiler) -> None:
+    compiler(
+        """[ "$LC_ALL" = C ] && echo "x.s: fatal error: No space left on device" >&2; exit 1"""
+    )
+    with pytest.raises(KernelError, match=r"No space left.*free some space in .*TMPDIR") as caught:
+        build()
+    assert "another compiler" not in str(caught.value)
+    assert left(cache) == []
+
+
 def test_no_library_to_attach_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(tmp_path))
     with pytest.raises(KernelError, match=r"no libggml-cpu\.so"):

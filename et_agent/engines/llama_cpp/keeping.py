@@ -28,7 +28,7 @@ class PrefixKeeper:
 
     Args:
         memory: Bytes of key-values at most; 0 keeps none.
-        file: Where prompts are read from now and written to by `save`; None for no file.
+        file: Where prompts are read from by `load` and written to by `save`; None for no file.
         weights: The model's file.
         fingerprint: SHA-256 of the model.
 
@@ -55,11 +55,18 @@ class PrefixKeeper:
             "weights": f"{weights.name}, {weights.stat().st_size} bytes",
             "library": f"llama-cpp-python {_library()}",
         }
-        if file is not None:
-            self._load(file)
 
-    def _load(self, file: Path) -> None:
-        assert self.store is not None
+    def load(self, turned: str = "") -> None:
+        """Read the file, if there is one.
+
+        Args:
+            turned: By which factors keys are turned, where a model has several; empty where it has not.
+        """
+        file = self._file
+        if file is None or self.store is None:
+            return
+        if turned:
+            self._fits["turned"] = turned
         try:
             self._form = StateForm.of_data(read_prefixes(file, self.store, self._fits))
             self.store.changed = False

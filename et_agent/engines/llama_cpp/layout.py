@@ -76,6 +76,7 @@ def choose_layout(
     cell_bytes: int,
     memory: int,
     window: int = 0,
+    shortest: int = _SHORTEST,
 ) -> Layout:
     """Streams where they fit into memory, else a unified cache.
 
@@ -88,8 +89,9 @@ def choose_layout(
         cell_bytes: Bytes that a position takes.
         memory: Most bytes for streams.
         window: Sliding window of the model, in positions; 0 for none.
+        shortest: Positions that a stream has at least.
     """
-    longest = max(longest, min(_SHORTEST, context))
+    longest = max(longest, min(max(shortest, _SHORTEST), context))
     cells = -(-longest // _STEP) * _STEP
     fitting = memory // (cells * cell_bytes) - 1
     sequences = min(max_sequences, width + int(_WAITING * width), MAX_SEQUENCES - 1, fitting)

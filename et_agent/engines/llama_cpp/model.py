@@ -39,6 +39,7 @@ from et_agent.engines.llama_cpp.native import (
     free_in_owner,
     library,
     longest_path,
+    turned_from,
 )
 from et_agent.engines.llama_cpp.native_batch import NativeBatch, check_batch
 from et_agent.engines.llama_cpp.opening import fewer_layers, open_weights
@@ -136,6 +137,10 @@ class LlamaCppModel(HasTokenizer):
         self._path, self._placement = path, placement or Placement()
         try:
             self._owner.submit(self._load, attention, attention_layers, repack).result()
+            # All caches lie on one side of it, or what is kept of one would be wrong in the next.
+            turned = turned_from(self._model)
+            self._shortest = turned + 1 if 0 < turned < context else 0
+            self._keeper.load("long" if self._shortest else "short" if turned else "")
             self._info = self._describe(path, name, fingerprint, context, best_width)
             self._tokenizer = LlamaTokenizer(self._native, self._info)
             self._owner.submit(self._configure, 1).result()
@@ -183,6 +188,7 @@ class LlamaCppModel(HasTokenizer):
             cell_bytes=self._cell_bytes,
             memory=self._stream_memory,
             window=info.window,
+            shortest=self._shortest,
         )
         if self._layout.serves(wanted) and self._calls_back_as_wanted():
             self._forget_everything()

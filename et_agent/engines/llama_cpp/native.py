@@ -30,6 +30,7 @@ __all__ = [
     "library",
     "longest_path",
     "metadata",
+    "turned_from",
 ]
 
 MAX_BATCH: Final = 256
@@ -194,6 +195,18 @@ def longest_path(model: Any, context: int) -> int:
     """Positions a path may have: what the model was trained for, and the context."""
     trained = int(llama_cpp.llama_model_n_ctx_train(model))
     return min(context, trained) if trained > 0 else context
+
+
+def turned_from(model: Any) -> int:
+    """Positions of a cache above which llama.cpp turns keys by other factors; 0 where it never does.
+
+    So do models with LongRoPE (arXiv 2402.13753), such as Phi-3. Those with YaRN name a length too.
+    """
+    scaling = f"{metadata(model, 'general.architecture')}.rope.scaling"
+    length = metadata(model, f"{scaling}.original_context_length")
+    longrope = metadata(model, f"{scaling}.type") in ("", "longrope")
+    turned = int(length) if length.isdigit() and longrope else 0
+    return turned if turned < int(llama_cpp.llama_model_n_ctx_train(model)) else 0
 
 
 def cell_bytes(model: Any) -> int:

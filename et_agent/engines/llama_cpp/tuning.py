@@ -147,7 +147,9 @@ def find_tuning(fingerprint: str, library: str) -> Tuning:
         found = default if kept is None else Tuning(**kept)
     except TypeError:
         return default
-    sound = 1 <= found.threads <= cores() and 1 <= found.width <= 256
+    # The type itself: what a damaged file holds may be a text, a fraction or `true`.
+    whole = type(found.threads) is int and type(found.width) is int
+    sound = whole and 1 <= found.threads <= cores() and 1 <= found.width <= 256
     return found if sound else default
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from et_agent.asking import ask
-from et_agent.decoding import EntropyTree, Greedy
+from et_agent.decoding import EntropyTree, Greedy, RunInputs, Scheduler
 from et_agent.engines.llama_cpp import keeping
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.sequence_state import StateFormError
@@ -14,6 +15,7 @@ from et_agent.errors import SettingsError
 from et_agent.results import AskResult
 from et_agent.templates.messages import Message
 from tests.conftest import SMALL_MODEL
+from tests.tiny_models import tiny_model
 
 SYSTEM = "You answer in one short sentence. " + "Mind the rules of the house. " * 12
 TREE = EntropyTree(leaves=4, max_tokens=12)
@@ -107,6 +109,8 @@ def test_a_folder_is_no_file_of_prefixes(tmp_path: Path) -> None:
     assert note.endswith("is ignored: Is a directory; nothing is written to it")
     with pytest.raises(SettingsError, match="prefix_file is empty: name a file"):
         load(prefix_file="")
+    with pytest.raises(SettingsError, match="prefix_file holds a NUL character: name a file"):
+        load(prefix_file="prefixes\0")
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,34 @@ def test_without_memory_nothing_is_kept() -> None:
         asked(model, "Name a colour.")
         assert model.prefixes is None
         assert asked(model, "Name a colour.").usage.cached_tokens == 0
+
+
+@pytest.mark.parametrize("stream_memory", [1 << 30, 0], ids=["streams", "one row"])
+def test_keys_that_longer_caches_turn_otherwise_are_not_mixed(
+    tmp_path: Path, stream_memory: int
+) -> None:
+    path, file = tiny_model(tmp_path, "phi3", turned=512), tmp_path / "prefixes"
+    prompt = np.random.default_rng(0).integers(0, 250, 300).tolist()
+
+    def decoded(model: LlamaCppModel, tokens: int) -> tuple[int, list[int]]:
+        inputs = RunInputs(prompt_length=len(prompt), stop_tokens=frozenset(), seed=0)
+        request = Scheduler(model).submit(prompt, Greedy(max_tokens=tokens), inputs)
+        request.result(60)
+        return request.cached, request.run.tree.branches[0].tokens[:12]
+
+    def opened(context: int, **changes: object) -> LlamaCppModel:
+        given = {"max_sequences": 8, "repack": False, "stream_memory": stream_memory, **changes}
+        return LlamaCppModel(path, context=context, **given)  # type: ignore[arg-type]
+
+    with opened(2048, prefix_memory=0) as model:
+        alone = decoded(model, 12)
+    with opened(2048, prefix_file=file) as model:
+        assert decoded(model, 12) == (0, alone[1])
+        assert decoded(model, 400) == (299, alone[1]), "a longer cache goes on from a shorter one's"
+    with opened(512, prefix_file=file) as model:
+        cached, short = decoded(model, 12)
+        assert (cached, short != alone[1]) == (0, True), "the model tells both ways apart"
+        assert model.prefixes is not None
+        assert "was written for another model or library" in model.prefixes.note
+    with opened(512, prefix_file=file) as model:
+        assert decoded(model, 12) == (299, short)

@@ -18,6 +18,7 @@ def test_streams_are_as_long_as_paths_need() -> None:
     assert _chosen(513).cells == 768
     assert _chosen(1500).cells == 1536
     assert _chosen(1, context=100).cells == 256, "a small context asks for little memory"
+    assert _chosen(1, shortest=4097).cells == 4352
 
 
 def test_what_does_not_fit_into_memory_shares_one_cache() -> None:

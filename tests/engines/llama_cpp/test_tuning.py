@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from et_agent.engines.base import DEFAULT_WIDTH
+from et_agent.engines.llama_cpp import tuning
 from et_agent.engines.llama_cpp.model import LlamaCppModel
 from et_agent.engines.llama_cpp.tuning import Rate, Tuning, find_tuning, keep_tuning, tune
 from et_agent.errors import StoreError
@@ -38,6 +39,17 @@ def test_a_damaged_file_is_as_good_as_none(
     assert find_tuning("model", "library").width == DEFAULT_WIDTH
     keep_tuning("model", "library", Tuning(1, 24))
     assert find_tuning("model", "library") == Tuning(1, 24)
+
+
+@pytest.mark.fault("flipped bytes")
+@pytest.mark.parametrize("threads", ["1", 1.5, True, None, [1], float("nan")])
+def test_kept_values_of_another_type_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: object
+) -> None:
+    monkeypatch.setenv("ET_AGENT_CACHE", str(tmp_path))
+    monkeypatch.setattr(tuning, "cores", lambda: 8)
+    keep_tuning("model", "library", Tuning(threads, 24))  # type: ignore[arg-type]
+    assert find_tuning("model", "library") == Tuning(8, DEFAULT_WIDTH)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
