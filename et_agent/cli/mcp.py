@@ -16,10 +16,18 @@ from et_agent.cli.run_options import (
     Dequantize,
     GpuLayers,
     MainGpu,
+    PrefixFile,
+    PrefixMemory,
     SplitMode,
     Width,
 )
-from et_agent.cli.serving import keys_of, load_settings_of, offered, opened
+from et_agent.cli.serving import (
+    keys_of,
+    load_settings_of,
+    offered,
+    opened,
+    prefix_settings_of,
+)
 from et_agent.cli.thinking import (
     MaxThinkingTokens,
     TemplateOptions,
@@ -106,6 +114,8 @@ def mcp(
     threads: CpuThreads = None,
     width: Width = None,
     dequantize: Dequantize = False,
+    prefix_memory: PrefixMemory = None,
+    prefix_file: PrefixFile = None,
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
@@ -131,6 +141,7 @@ def mcp(
 
     load = load_settings_of(context, threads, width, dequantize, (gpu_layers, split_mode, main_gpu))
     specs, larger = offered(model, escalate_to)
+    load |= prefix_settings_of(prefix_memory, prefix_file, specs)
     settings = ServerSettings(
         host=host,
         port=port,

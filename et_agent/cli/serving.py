@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from importlib.util import find_spec
@@ -21,6 +21,8 @@ from et_agent.cli.run_options import (
     Dequantize,
     GpuLayers,
     MainGpu,
+    PrefixFile,
+    PrefixMemory,
     SplitMode,
     SplitModeName,
     Width,
@@ -39,7 +41,15 @@ from et_agent.storage import read_given
 if TYPE_CHECKING:
     from et_agent.engines.sampled import AnyModel
 
-__all__ = ["keys_of", "load_settings_of", "named", "offered", "opened", "serve"]
+__all__ = [
+    "keys_of",
+    "load_settings_of",
+    "named",
+    "offered",
+    "opened",
+    "prefix_settings_of",
+    "serve",
+]
 
 _NAMED: Final = re.compile(r"([\w.-]+)=(.+)")
 _LIMITS: Final = "Limits"
@@ -140,6 +150,8 @@ def serve(
     threads: CpuThreads = None,
     width: Width = None,
     dequantize: Dequantize = False,
+    prefix_memory: PrefixMemory = None,
+    prefix_file: PrefixFile = None,
     gpu_layers: GpuLayers = None,
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
@@ -157,6 +169,7 @@ def serve(
 
     load = load_settings_of(context, threads, width, dequantize, (gpu_layers, split_mode, main_gpu))
     specs, larger = offered(model, escalate_to)
+    load |= prefix_settings_of(prefix_memory, prefix_file, specs)
     changes = {} if answer_at is None else {"answer_at": answer_at}
     settings = ServerSettings(
         host=host,
@@ -218,6 +231,22 @@ def load_settings_of(
         "dequantize": dequantize,
         "gpu": GpuSettings(*gpu),
     }
+
+
+def prefix_settings_of(
+    memory: int | None, file: str | None, specs: Mapping[str, str]
+) -> dict[str, Any]:
+    """What `open_model` is given besides, about the prompts that are kept.
+
+    Raises:
+        SettingsError: A file is named for several models.
+    """
+    if file is not None and len(specs) > 1:
+        raise SettingsError(
+            f"--prefix-file keeps the prompts of one model, and {len(specs)} are served "
+            f"({', '.join(specs)}): leave it out, or start a process for each"
+        )
+    return {"prefix_memory": memory, "prefix_file": file}
 
 
 def opened(stack: ExitStack, spec: str, loading: dict[str, Any]) -> "AnyModel":

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -51,8 +54,35 @@ def serve(
     with listening:
         listening.listen(config.backlog)  # who is told the address may come at once
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        ready(f"http://{host}:{listening.getsockname()[1]}/v1")
-        uvicorn.Server(config).run(sockets=[listening])
+        with _ended_by_sigterm():
+            ready(f"http://{host}:{listening.getsockname()[1]}/v1")
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this block and not the process, so that the caller can close its models.
+
+    When its requests have ended, uvicorn raises the signal again for the handler from before it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Terminated:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Lines(logging.Formatter):

@@ -80,6 +80,10 @@ def test_keys_come_from_a_file_or_the_environment(
         (["--on-doubt", "escalate"], "set --escalate-to"),
         (["--leaves", "0"], "leaves"),
         (["--answer-at", "2"], "--answer-at"),
+        (
+            ["--model", "a=x", "--escalate-to", "b=y", "--prefix-file", "kept"],
+            "--prefix-file keeps the prompts of one model, and 2 are served (a, b)",
+        ),
     ],
 )
 def test_wrong_options_are_told(
@@ -137,9 +141,16 @@ def test_the_container_copies_what_is_there() -> None:
 
 @pytest.mark.model
 @pytest.mark.posix
-def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_command_serves_until_it_is_told_to_stop_and_starts_warm(tmp_path: Path) -> None:
+    assert cached_tokens(tmp_path / "prompts") == 0
+    assert cached_tokens(tmp_path / "prompts") > 0
+
+
+def cached_tokens(prompts: Path) -> int:
+    """Start the command, ask once, stop it; how much of the prompt was kept by an earlier process."""
     command = [sys.executable, "-m", "et_agent.cli.main", "serve", "--model", "smollm2-135m"]
     command += ["--port", "0", "--leaves", "2", "--context", "1024", "--threads", "1"]
+    command += ["--prefix-file", str(prompts)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
@@ -158,4 +169,6 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         log = process.stderr.read()
     assert '"status": 200' in log
-    assert process.returncode in (0, -signal.SIGTERM)
+    assert process.returncode == 0
+    found: int = reply.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+    return found
