@@ -228,7 +228,9 @@ class Fingerprint(Record):
             if kind not in self.instructions:
                 found.append(f"answers of kind {kind} instead of {', '.join(self.instructions)}")
             elif self.instructions[kind] != text:
-                found.append(f"other instructions for answers of kind {kind}")
+                found.append(
+                    f"another instruction than the calibrator's for answers of kind {kind}"
+                )
         return found
 
     def _differences(self, other: Self) -> Iterator[str]:

@@ -66,10 +66,10 @@ class AskCommand(DecoderCommand):
         {
             "questions_file",
             "passages",
+            "choices",
             "kind",
             "model",
             "leaves",
-            "stop_above",
             "as_json",
             "tree",
             "explain",
@@ -78,7 +78,6 @@ class AskCommand(DecoderCommand):
     brief: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "questions_file": "Lines, JSON Lines or a CSV.",
-            "stop_above": "Stop once an answer has this share.",
             "tree": "Print the tree.",
         }
     )

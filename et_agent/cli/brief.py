@@ -109,7 +109,7 @@ def answers_table(result: AskResult, console: "Console") -> "RenderableType":
     shown = shares if len(shares) <= _MOST_ANSWERS else shares[: _MOST_ANSWERS - 1]
     ascii_only = not has_unicode(console.encoding)
     for one in shown:
-        said = "(none)" if one.answer is None else one_line(in_full(one.answer, result))
+        said = "no answer" if one.answer is None else one_line(in_full(one.answer, result))
         drawn = Text(f"{one.share:>4.0%} ")
         drawn.append(
             bar(one.share, 20, ascii_only=ascii_only), "yellow" if one.answer is None else "green"

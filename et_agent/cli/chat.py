@@ -278,9 +278,13 @@ class _Loop:
         return INTERRUPTED if interrupts.happened else 0
 
     def _explain(self, _: str) -> None:
-        from et_agent.cli.report import print_details
+        from et_agent.cli.report import print_details, rests_on
+        from et_agent.cli.terminal import write_line
 
-        print_details(self._talk.last_result(), tree=False, explain=True)
+        result = self._talk.last_result()
+        if result.calibration is not None:
+            write_line(f"rests on {rests_on(result.calibration)}")
+        print_details(result, tree=False, explain=True)
 
     def _draw(self, _: str) -> None:
         from et_agent.cli.report import print_details

@@ -55,7 +55,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
         console.print(Text("stopped; this turn does not count", style="yellow"))
     figures = [how_sure(result), result.kind]
     paths = counted(result.usage.leaves, "path")
-    figures.append(f"{paths}, {result.usage.seconds:.1f} s")
+    figures.append(f"{paths}, {result.usage.seconds:.1f}\N{NO-BREAK SPACE}s")
     console.print(Padding(Text(" · ".join(figures), style="dim"), (0, 0, 0, 2)))
     doubtful = Table.grid(padding=(0, 1))
     doubtful.style = "yellow"
@@ -66,7 +66,7 @@ def print_reply(result: "AskResult", reply: str) -> None:
         print_block(console, Padding(doubtful, (0, 0, 0, 2)))
     others = [one for one in result.distribution if one.answer not in (None, result.answer)]
     if others and not is_sure(result) and not result.claims:
-        named = ", ".join(f"{one_line(one.answer or '')} {one.share:.0%}" for one in others[:3])
+        named = ", ".join(f"{one_line(one.answer or '')} ({one.share:.0%})" for one in others[:3])
         console.print(Text(f"  or: {named}", style="dim"))
     if not result.claims and reply and one_line(reply) != one_line(result.answer or ""):
         words = plain_formulas(reply) if has_unicode(console.encoding) else reply

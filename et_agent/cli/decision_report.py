@@ -44,19 +44,32 @@ def print_decision(decision: "Decision", *, target: str = "", logged: bool = Fal
     if decision.clarifying_question is not None:
         console.print(Text(visible(decision.clarifying_question, keep="\n")))
     console.print(Text(visible(decision.reason), style="dim"))
+    if _is_withheld_by_its_interval(decision):
+        hint = "The confidence itself reaches it: --not-cautious compares that."
+        console.print(Text(hint, style="dim"))
     cost = decision.cost
     if cost.escalations:
         console.print(Text(f"escalated to {one_line(target)}", style="dim"))
     if decision.claims:
         print_block(console, claims_table(decision.claims, decision.doubtful_claims))
     for one in decision.alternatives if not decision.claims else ():
-        said = "(none)" if one.answer is None else visible(one.answer)
+        said = "no answer" if one.answer is None else visible(one.answer)
         console.print(Text(f"  {one.share:>6.1%}  {said}", style="dim"))
     for note in filterfalse(is_about_size, decision.notes):
         console.print(Text(f"note: {noted(note)}", style="dim"))
     told = f"{counted(cost.tokens, 'token')}, {cost.seconds:.1f} s"
     trace = f", trace {decision.trace_id}" if logged else ""
     console.print(Text(told + trace, style="dim"))
+
+
+def _is_withheld_by_its_interval(decision: "Decision") -> bool:
+    compared, threshold, confidence = decision.compared, decision.threshold, decision.confidence
+    if decision.answer is not None or None in (compared, threshold, confidence):
+        return False
+    assert compared is not None
+    assert threshold is not None
+    assert confidence is not None
+    return compared < threshold <= confidence
 
 
 def _how_sure(decision: "Decision", confidence: float) -> str:

@@ -1,10 +1,12 @@
 """`et-agent gate ask`: a question in, a decision out."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import typer
 
@@ -71,7 +73,7 @@ Cautious = Annotated[
     typer.Option(
         "--cautious/--not-cautious",
         help="Compare the lower end of the confidence's interval; or not, then the confidence.",
-        show_default="cautious for the general map",
+        show_default="cautious for the general map, and with fewer than 50 labels",
         rich_help_panel=_GATE,
     ),
 ]
@@ -106,6 +108,7 @@ class GateAskCommand(DecoderCommand):
             "escalate_to",
             "clarify",
             "passages",
+            "choices",
             "kind",
             "model",
             "leaves",
@@ -113,6 +116,14 @@ class GateAskCommand(DecoderCommand):
             "early",
             "log",
             "as_json",
+            "quiet",
+        }
+    )
+    brief: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "answer_at": "Lowest confidence of an answer that is given, by default 0.8.",
+            "early": "Stop once the decision is nearly certain.",
+            "quiet": "Print the answer alone, or nothing: for scripts.",
         }
     )
 
@@ -249,6 +260,16 @@ def gated_ask(
             "--json", metavar="", help="Print the decision as JSON.", rich_help_panel=_OUTPUT
         ),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            metavar="",
+            help="Print the answer alone, and nothing if none is given: for scripts.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     tree: Annotated[
         bool,
         typer.Option(
@@ -266,7 +287,7 @@ def gated_ask(
 ) -> int:
     """Answer if the confidence is high enough; otherwise escalate or ask back if allowed, or say why.
 
-    Exit code 0 with an answer, 3 without.
+    Exit code 0 with an answer, 3 without, 2 for an error.
     """
     del help_all
     if verbose:
@@ -278,7 +299,7 @@ def gated_ask(
     from et_agent.cli.prompts import read_passages, read_schema, read_system
     from et_agent.cli.questions import read_question
     from et_agent.cli.report import print_details
-    from et_agent.cli.terminal import is_watched, write_line
+    from et_agent.cli.terminal import is_watched, visible, write_line
     from et_agent.errors import SettingsError
     from et_agent.gate import EARLY, Action, Clarifier, DecisionLog, Gate, ModelTarget
     from et_agent.weights.addresses import is_address
@@ -289,6 +310,10 @@ def gated_ask(
     if as_json and (tree or explain):
         raise SettingsError(
             "--json prints the decision alone: leave out --tree and --explain, or use ask --json --tree"
+        )
+    if quiet and (as_json or tree or explain):
+        raise SettingsError(
+            "--quiet prints the answer alone: leave out --json, --tree and --explain"
         )
     files = PageFiles(html, svg, png)
     changes = {
@@ -385,7 +410,8 @@ def gated_ask(
         ended = True
         board.close()
         told = partial(print_decision, target=larger, logged=log is not None)
-        while decision.action is Action.CLARIFY and not as_json and sys.stdin.isatty():
+        asks_back = not as_json and not quiet and sys.stdin.isatty()
+        while decision.action is Action.CLARIFY and asks_back:
             told(decision)
             try:
                 reply = input("> ").strip()
@@ -396,6 +422,9 @@ def gated_ask(
             decision = gate.reply(loaded, decision, reply, options, on_result=results.append)
         if as_json:
             write_line(decision.model_dump_json(indent=2))
+        elif quiet:
+            if decision.answer is not None:
+                write_line(visible(decision.answer, keep="\n"))
         else:
             told(decision)
             print_details(results[-1], tree=tree, explain=explain)

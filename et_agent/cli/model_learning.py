@@ -212,7 +212,7 @@ _ENDS: Final = {
     "interrupted": "interrupted: everything is kept, and the same command goes on from here",
     "time": "the time is up: the same command goes on from here",
     "known": "enough is known of each kind; a smaller --interval asks for more",
-    "questions": "all questions are used: give more with --data",
+    "questions": "all questions are used",
 }
 
 
@@ -285,7 +285,7 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
     if track.answered < MIN_QUESTIONS:
         write_line(
             f"  {counted(track.answered, 'label')} {noun(track.answered, 'tells', 'tell')} little: "
-            f"give {MIN_QUESTIONS} or more"
+            f"give {MIN_QUESTIONS} or more (--data)"
         )
     write_line(f"  saved: {visible(str(path))}")
     if (fingerprint := calibrator.fingerprint) is not None:
@@ -299,16 +299,15 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
 
 
 def _held(fingerprint: "Fingerprint", kind: "AnswerKind") -> str:
-    """What a calibrator holds for, and how to ask so; leaves are named where `ask` takes others."""
+    """What a calibrator holds for, and what `ask` needs where its own leaves are others."""
     from et_agent.decoding.schedules import EntropyTree
 
     low, high = fingerprint.leaves
+    sizes = counted(high, "leaf", "leaves") if low == high else f"{low} to {high} leaves"
+    told = f"in use from now on for kind {kind}, {sizes}"
     if high == 1 or low <= EntropyTree().leaves <= high:
-        return f"holds for kind {kind}: ask with --kind {kind}"
-    return (
-        f"holds for kind {kind}, {counted(high, 'leaf', 'leaves')}: "
-        f"ask with --kind {kind} --leaves {high}"
-    )
+        return told
+    return f"{told}: ask with --leaves {high}"
 
 
 def _replaced(path: "Path", calibrator: "Calibrator") -> "list[DataUsed]":

@@ -12,7 +12,14 @@ from et_agent.errors import QuestionError
 from et_agent.storage import read_given, user_path
 from et_agent.wording import counted
 
-__all__ = ["SourcedQuestion", "piped_context", "read_file", "read_question", "read_questions"]
+__all__ = [
+    "SourcedQuestion",
+    "offering",
+    "piped_context",
+    "read_file",
+    "read_question",
+    "read_questions",
+]
 
 _USED: Final = ("question", "choices")
 """What is used of a record: what is asked."""
@@ -55,7 +62,7 @@ def read_questions(
             'there is no question: use et-agent ask "…", or --questions FILE with one question per '
             "line (- for standard input)"
         )
-    return [_offering(one, choices) for one in questions] if choices else questions
+    return [replace(one, text=offering(one.text, one.where, choices)) for one in questions]
 
 
 def read_question(text: str, choices: list[str] | None = None) -> str:
@@ -72,13 +79,20 @@ def read_question(text: str, choices: list[str] | None = None) -> str:
     return question.text
 
 
-def _offering(question: SourcedQuestion, choices: list[str]) -> SourcedQuestion:
+def offering(question: str, where: str, choices: list[str] | None) -> str:
+    """A question with the choices of `--choice` below it, if there are any.
+
+    Raises:
+        QuestionError: It offers some already, or they cannot be told apart.
+    """
     from et_agent.answers import with_choices
     from et_agent.answers.choice import options_of
 
-    if options_of(question.text):
-        raise QuestionError(f"{question.where} offers choices of its own: leave out --choice")
-    return replace(question, text=with_choices(question.text, choices))
+    if not choices:
+        return question
+    if options_of(question):
+        raise QuestionError(f"{where} offers choices of its own: leave out --choice")
+    return with_choices(question, choices)
 
 
 def piped_context(*taken: str | None) -> tuple[str, ...]:

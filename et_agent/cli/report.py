@@ -168,7 +168,7 @@ def _row(share: AnswerShare, console: "Console") -> "tuple[Text, str, Text, str,
     from rich.text import Text
 
     if share.answer is None:
-        answer, colour = Text("(none)", style="yellow"), "yellow"
+        answer, colour = Text("no answer", style="yellow"), "yellow"
     else:
         answer, colour = answer_cell(one_line(share.answer), _ANSWER, console), "green"
     return (
@@ -254,11 +254,16 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     ]
 
 
+def rests_on(calibration: CalibrationReport) -> str:
+    """What a confidence rests on, its interval, and why it is nothing better."""
+    why = noted("; ".join(calibration.notes))
+    return basis(calibration) + (f": {why}" if why else "")
+
+
 def _confidence(confidence: float, calibration: CalibrationReport | None) -> str:
     if calibration is None:
         return f"{confidence:.1%}"
-    why = noted("; ".join(calibration.notes))
-    return f"{confidence:.1%}, {basis(calibration)}" + (f": {why}" if why else "")
+    return f"{confidence:.1%}, {rests_on(calibration)}"
 
 
 def _bounds(result: AskResult) -> str:
@@ -271,7 +276,7 @@ def _bounds(result: AskResult) -> str:
         return told
     leaves = counted(int(result.decoder.get("leaves") or 1), "leaf", "leaves")
     told = f"{told}; {leaves} can reach {calibration.largest:.1%} at most"
-    if calibration.largest_low is None:
+    if calibration.largest_low is None or calibration.largest - calibration.largest_low < 0.001:
         return told
     return f"{told}, and {calibration.largest_low:.1%} at the lower end"
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,12 +12,14 @@ from et_agent.cli.asking_options import (
     CalibratorFile,
     ChatName,
     ChatStyle,
+    Choices,
     DecoderName,
     Kind,
     KindName,
     Passages,
     SameAnswers,
     Seed,
+    kind_of,
     read_calibrator,
 )
 from et_agent.cli.decoders import DecoderCommand, chosen_decoder
@@ -118,6 +121,7 @@ def score(
         ),
     ] = None,
     passages: Passages = None,
+    choices: Choices = None,
     kind: Kind = KindName.AUTO,
     system: Annotated[
         str | None,
@@ -161,6 +165,7 @@ def score(
     from et_agent.asking.options import AskOptions
     from et_agent.cli import loading
     from et_agent.cli.prompts import read_passages, read_system
+    from et_agent.cli.questions import offering
     from et_agent.cli.scored_files import AnswerRow, read_answers
     from et_agent.cli.standard_input import given_text
     from et_agent.cli.transfer import shown_transfer
@@ -186,7 +191,7 @@ def score(
     options = AskOptions(
         context=read_passages(passages, file, question, answer, system),
         decoder=decodes.settings,
-        kind=kind.value,
+        kind=kind_of(kind, choices).value,
         seed=seed or 0,
         system_prompt=read_system(system),
         chat=chat.value,
@@ -199,6 +204,13 @@ def score(
     else:
         asked, given = given_text(str(question)), given_text(str(answer))
         rows = [AnswerRow(1, "the answer", asked, given, _given(sample))]
+    rows = [
+        replace(
+            one,
+            question=offering(one.question, one.where if file else "the question", choices),
+        )
+        for one in rows
+    ]
     with shown_transfer() as progress:
         opened = loading.open_model(
             spec,
@@ -356,7 +368,7 @@ def _print(found: "ScoreReport") -> None:
             f"{found.log_prob:.2f} nats, {found.mean_log_prob:.2f} per token, "
             f"{counted(found.tokens, 'token')}",
         ),
-        ("own answer", "(none)" if found.own_answer is None else one_line(found.own_answer)),
+        ("own answer", "no answer" if found.own_answer is None else one_line(found.own_answer)),
         ("kind", found.kind),
         ("model", one_line(found.model.name)),
         ("time", f"{found.seconds:.1f} s, {counted(found.tokens_decoded, 'token')} decoded"),

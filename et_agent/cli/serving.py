@@ -156,7 +156,10 @@ def serve(
     split_mode: SplitMode = None,
     main_gpu: MainGpu = None,
 ) -> int:
-    """Serve models with OpenAI's interface, with a confidence in every reply."""
+    """Serve models with OpenAI's interface, with a confidence in every reply.
+
+    It is a package of its own, which the command says how to install.
+    """
     if find_spec("et_agent_server") is None:
         raise SettingsError(
             f"`et-agent serve` is a package of its own: install it with {integration_hint('server')}"

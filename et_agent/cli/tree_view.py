@@ -189,7 +189,7 @@ def _answer(leaf: Leaf, guides: _Guides) -> str:
     state = _STATES[leaf.finish]
     answer = "" if leaf.answer is None else one_line(leaf.answer)
     if not state:
-        return shorten(answer or "(none)", _LONGEST_ANSWER, dots=guides.dots)
+        return shorten(answer or "no answer", _LONGEST_ANSWER, dots=guides.dots)
     if not answer:
         return state
     return f"{shorten(answer, _LONGEST_ANSWER - len(state) - 3, dots=guides.dots)} ({state})"

@@ -30,6 +30,8 @@ __all__ = ["LearningProgress", "ModelLearning", "Standing"]
 
 _POOLED: Final = "pooled"
 """The method whose map `learn` can go on with."""
+_SMALLER: Final = (3, 4, 8)
+"""Leaves at which each tree is taken once more, so that what is learnt holds for smaller trees too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ class ModelLearning:
     def calibrator(self, kind: AnswerKind) -> Calibrator | None:
         """The general map after all labels of a kind that are stored; None if no answer has one.
 
+        It holds for trees of three leaves up to those that were decoded (`labelled_run`).
         Labels that the user's own calibrator for the same has learnt (`learn`) count too. Its figures
         are those of `tracks`.
         """
@@ -264,6 +267,11 @@ class ModelLearning:
         ]
         if all(record.leaves.top is None for record in wanted):
             return None
+        leaves = getattr(self._decoder, "leaves", 1)
         return labelled_run(
-            run.config, wanted, library=run.library, parameters=self._model.info.parameters
+            run.config,
+            wanted,
+            caps=[cap for cap in _SMALLER if cap < leaves],
+            library=run.library,
+            parameters=self._model.info.parameters,
         )

@@ -36,7 +36,8 @@ class GatePolicy(BaseModel):
     """Thresholds, budgets and limits of a gate; frozen.
 
     If the confidence is at least `answer_at`, the answer is given. If the confidence comes from the
-    general map, the lower end of its interval is compared instead (`cautious`). Otherwise the first
+    general map, or from fewer than 50 labels, the lower end of its interval is compared instead
+    (`cautious`). Otherwise the first
     of these that applies is done:
 
     1. Ask the user back, if `clarify` is set and the question turns out to be unclear.
@@ -56,7 +57,7 @@ class GatePolicy(BaseModel):
     calibrator for the model and its settings, shipped or your own. `own` takes those of your own."""
     cautious: bool | None = None
     """Whether the lower end of the confidence's interval is compared with `answer_at`, instead of the
-    confidence itself. None does so for the general map only."""
+    confidence itself. None does so for the general map, and for fewer than 50 labels."""
     clarify: bool = False
     """Whether to ask the user back if the question has several readings."""
     clarify_at: float = Field(default=0.5, ge=0, allow_inf_nan=False)

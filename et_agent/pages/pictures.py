@@ -155,6 +155,6 @@ def _colour(answers: Sequence[str | None], answer: str | None) -> str:
 
 def _named(answer: str | None) -> str:
     if answer is None:
-        return "(none)"
+        return "no answer"
     line = "".join(one if one.isprintable() else " " for one in answer)
     return line if len(line) <= _LONGEST_ANSWER else f"{line[: _LONGEST_ANSWER - 1]}…"

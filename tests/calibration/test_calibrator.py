@@ -245,7 +245,10 @@ def test_what_moved_the_confidence_adds_up() -> None:
         ({"decoder": {"name": "EntropyTree", "roots": 4, "leaves": 16}}, "roots 4 instead of 8"),
         ({"decoder": {"name": "EntropyTree", "roots": 8, "leaves": 40}}, "40 leaves"),
         ({"instructions": {"choice": "Think."}}, "kind choice instead of number"),
-        ({"instructions": {"number": "Guess."}}, "other instructions for answers of kind number"),
+        (
+            {"instructions": {"number": "Guess."}},
+            "another instruction than the calibrator's for answers of kind number",
+        ),
         ({"chat": "plain"}, "chat plain"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_shipped_calibrator_holds_for_nothing_else(path: Path) -> None:
     too_many = asked.model_copy(update={"leaves": (64, 64)})
     assert why_none(too_many) == f"64 leaves instead of 3 to {most}"
     text = asked.model_copy(update={"instructions": {"text": "Answer briefly."}})
-    others = "other instructions for answers of kind text"
+    others = "another instruction than the calibrator's for answers of kind text"
     assert why_none(text) == others, "not that of another kind's calibrator"
     begun = text.model_copy(update={"begun": True})
     assert why_none(begun) == f"a given beginning of the reply; {others}"

@@ -171,7 +171,7 @@ def test_a_person_at_the_terminal(
     shown = run(*CHAT, *(() if kept else ("--no-save",)))
     assert shown.code == 0, shown.err
     assert "/help lists commands" in shown.out
-    assert re.search(r" · number · \d+ paths?, \d+\.\d s\b", shown.out)
+    assert re.search(r" · number · \d+ paths?, \d+\.\d\ss\b", shown.out)
     assert "loading" not in shown.out + shown.err
     assert "/right, /wrong" in shown.out
     assert ("to go on: et-agent chat --resume" in shown.out) is kept

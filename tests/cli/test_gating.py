@@ -154,6 +154,29 @@ def test_asking_through_a_gate(run: Run, install: Install, tmp_path: Path) -> No
     assert "1 decision\n" in run("gate", "report", "--log", path).out
 
 
+def test_a_script_gets_the_answer_alone_or_nothing(run: Run, install: Install) -> None:
+    install(SURE)
+    given = run(*ASK, *SHARE, "--answer-at", "0.7", "--quiet")
+    assert (given.code, given.out) == (0, "72\n")
+    install(TEXTS)
+    withheld = run(*ASK, *SHARE, "--answer-at", "0.9", "-q")
+    assert (withheld.code, withheld.out) == (3, "")
+    for other in ("--json", "--tree", "--explain"):
+        refused = run(*ASK, "-q", other)
+        assert refused.code == 2
+        assert "--quiet prints the answer alone" in refused.err
+
+
+def test_what_only_the_interval_withholds_says_how_it_is_given(run: Run, install: Install) -> None:
+    install(SURE)
+    cautious = run(*ASK, "--answer-at", "0.6", "--cautious")
+    assert cautious.code == 3
+    assert "The confidence itself reaches it: --not-cautious compares that." in cautious.out
+    install(SURE)
+    bold = run(*ASK, "--answer-at", "0.6", "--not-cautious")
+    assert (bold.code, "reaches it" in bold.out) == (0, False)
+
+
 def test_a_gate_tells_what_it_compares(run: Run, install: Install) -> None:
     def told(*more: str) -> tuple[int, str]:
         install(sure)

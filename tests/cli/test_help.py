@@ -29,10 +29,10 @@ def test_the_short_help_shows_nine_options(run: Run) -> None:
     assert options(shown.out) - {"--help", "--help-all"} == {
         "--questions",
         "--passage",
+        "--choice",
         "--kind",
         "--model",
         "--leaves",
-        "--stop-above",
         "--json",
         "--tree",
         "--explain",

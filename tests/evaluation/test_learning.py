@@ -85,8 +85,11 @@ def test_the_calibrator_is_the_posterior_of_all_stored_labels(store: RunStore) -
         worked(one)
         found = one.calibrator(NUMBER)
     run = store.again(one.runs["sums"])
-    expected = calibrate([labelled_run(run.config, store.records(run))], method="pooled")
+    labelled = labelled_run(run.config, store.records(run), caps=(3, 4))
+    expected = calibrate([labelled], method="pooled")
     assert found is not None
+    assert found.fingerprint is not None
+    assert found.fingerprint.leaves == (3, run.config["decoder"]["leaves"])
     assert found.fingerprint == expected.fingerprint
     ours, theirs = found.mapping_, expected.mapping_
     assert isinstance(ours, Pooled)

@@ -11,7 +11,7 @@ from tests.pages.test_html import hostile
 
 def test_the_picture_has_all_leaves_and_answers(result: AskResult, tmp_path: Path) -> None:
     text = draw_tree_picture(result, tmp_path / "tree.svg").read_text("utf-8")
-    for shown in ("72", "96", "24", "(none)", "50%", "entropy of the fork (nats)"):
+    for shown in ("72", "96", "24", "no answer", "50%", "entropy of the fork (nats)"):
         assert f">{shown}<" in text
 
 
