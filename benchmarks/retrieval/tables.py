@@ -1,5 +1,6 @@
 """Judges the shipped map on the articles of the judge split, and writes the tables."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,10 +33,11 @@ SAID: Final = ("false among those given", "given")
 Figures = dict[str, Interval]
 
 
-def _share_where(what: Bools, among: Bools, counts: Doubles) -> Interval:
+def _share_where(what: Bools, among: Bools, counts: Doubles, passages: Sequence[str]) -> Interval:
     with np.errstate(invalid="ignore"):
         shares = (counts @ (what & among)) / (counts @ among)
-    return interval(shares, int(among.sum()), proportion=True)
+    groups = len(set(itertools.compress(passages, among)))
+    return interval(shares, int(among.sum()), proportion=True, groups=groups)
 
 
 def judged(right: Bools, confidence: Doubles, passages: Sequence[str]) -> Figures:
@@ -48,9 +50,9 @@ def judged(right: Bools, confidence: Doubles, passages: Sequence[str]) -> Figure
         "Brier": interval(brier(right, confidence, counts), size),
     }
     for threshold in THRESHOLDS:
-        given = confidence >= threshold
-        found[f"false at {threshold}"] = _share_where(~right, given, counts)
-        found[f"given at {threshold}"] = _share_where(given, np.ones_like(given), counts)
+        given, every = confidence >= threshold, np.ones_like(right)
+        found[f"false at {threshold}"] = _share_where(~right, given, counts, passages)
+        found[f"given at {threshold}"] = _share_where(given, every, counts, passages)
     return found
 
 
@@ -81,7 +83,8 @@ def _lower(general: Prior, model: str, rows: Doubles) -> Doubles:
 
 def answers(questions: Sequence[Kept]) -> Figures:
     """What trees say of answerable and of unanswerable questions."""
-    counts = Resamples.of_groups([one.place for one in questions], resamples=1000).counts
+    passages = [one.place for one in questions]
+    counts = Resamples.of_groups(passages, resamples=1000).counts
     there = np.array([one.answerable for one in questions])
     best = [
         None if one.record.leaves.top is None else one.record.answers[one.record.leaves.top]
@@ -93,11 +96,11 @@ def answers(questions: Sequence[Kept]) -> Figures:
     declined = np.array([said == NOT_THERE for said in best])
     false = np.array([said is not None for said in best]) & ~right & ~declined
     return {
-        "right": _share_where(right, there, counts),
-        "exact match": _share_where(exact, there, counts),
-        "declined, answerable": _share_where(declined, there, counts),
-        "declined, unanswerable": _share_where(declined, ~there, counts),
-        "unanswerable of the false": _share_where(~there, false, counts),
+        "right": _share_where(right, there, counts, passages),
+        "exact match": _share_where(exact, there, counts, passages),
+        "declined, answerable": _share_where(declined, there, counts, passages),
+        "declined, unanswerable": _share_where(declined, ~there, counts, passages),
+        "unanswerable of the false": _share_where(~there, false, counts, passages),
     }
 
 

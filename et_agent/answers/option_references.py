@@ -12,7 +12,9 @@ _LETTER: Final = r"(?:[A-J]|(?-i:[АБВГДЕЖЗИК]|[アイウエオカキ�
 _NO_WORD: Final = "[A-Za-z0-9_À-ɏЀ-ӿァ-ヶ]"
 _AND: Final = (
     r"(?:\s*(?:,|&|、|和|与|或|と|か|와|과|및)\s*"
-    r"|\s+(?:and|or|nor|und|oder|noch|et|ou|ni|y|o|e|en|of|и|или|ни|또는|और|या)\s+)"
+    r"|\s+(?:and|or|nor|as well as|und|oder|noch|als auch|et|ou|ni|ainsi que"
+    r"|y|o|e|en|of|и|или|또는|और|या)\s+"
+    r"|,?\s+ни\s+)"
 )
 _LETTERS: Final = re.compile(
     rf"(?<!{_NO_WORD}){_LETTER}\)?{_AND}\(?{_LETTER}(?!{_NO_WORD})", re.IGNORECASE
@@ -34,7 +36,8 @@ _WORDS: Final = re.compile(
     r"(?:all|none|both|any|neither|each|some)\s+(?:of\s+)?(?:the|these|those)"
     r"|(?:all|none|both|neither|either)\s+of\s+them"
     r"|above|below|preceding|following|(?:option|choice|answer)s?\s+\(?[A-J]"
-    r"|(?:oben|vorher|vor|zuvor)\s*(?:ig|stehend|genannt|erwähnt)\w*|obig\w*|(?:keine|alle)[rs]?\s+davon"
+    r"|(?:oben|vorher|vor|zuvor)\s*(?:ig|stehend|genannt|erwähnt)\w*|obig\w*"
+    r"|(?:keine|alle)[rs]?\s+(?:davon|(?:der\s+)?genannten)"
     r"|(?:alle|beide|keine)[rs]?\s+(?:der\s+)?Antworten"
     r"|ci-dessus|ci-dessous|précédente?s|(?:toutes|aucune)\s+(?:des|les|de\s+ces)\s+réponses"
     r"|(?:la|el|lo)\s+anterior|anteriores|tod[ao]s\s+ellas|ningun[ao]\s+de\s+(?:ell|l)[ao]s"
@@ -42,7 +45,9 @@ _WORDS: Final = re.compile(
     r"|bovenstaande\w*|alle\s+genoemde|geen\s+van\s+(?:de|deze)"
     r"|вышеперечисленн\w*|перечисленн\w*|вышеуказанн\w*|ничего\s+из|ни\s+один\s+из|все\s+ответы"
     r")(?!\w)"
-    r"|以上|上述|都(?:不?对|不?是|正确)|皆[是非对错]|上記|いずれも|위의|상기|ما سبق|उपरोक्त|उपर्युक्त",
+    # Not "18岁以上", a number and more.
+    r"|(?<![\d０-９%％万千百十岁歳人個个年月日度元円回点分件本名倍])以上"
+    r"|上述|都(?:不?对|不?是|正确)|皆[是非对错]|上記|いずれも|위의|상기|ما سبق|उपरोक्त|उपर्युक्त",
     re.IGNORECASE,
 )
 

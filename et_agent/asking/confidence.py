@@ -249,8 +249,11 @@ class _Ladder:
         return self._general.reads
 
     def knows(self, features: Mapping[str, float | None]) -> bool:
-        """Whether everything was measured that the general map reads."""
-        return all(features.get(name) is not None for name in self._general.reads)
+        """Whether everything was measured that the general map reads.
+
+        What bounds its confidences beside (`Calibrator.reads`) may be of other trees alone.
+        """
+        return all(features.get(name) is not None for name in self._general.mapping_.read)
 
     def assessments(self, trees: Sequence[Mapping[str, float | None]]) -> list[Assessment]:
         """P(correct) of trees with these features, each from the best map that applies."""

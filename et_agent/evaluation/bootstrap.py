@@ -107,6 +107,7 @@ def interval(
     level: float = 0.95,
     basic: bool = False,
     proportion: bool = False,
+    groups: int | None = None,
 ) -> Interval:
     """The percentile interval out of a statistic's values.
 
@@ -117,6 +118,8 @@ def interval(
         basic: Take the basic interval, from 0 on, for a statistic that resampling pushes up (ECE).
         proportion: Whether it is a proportion of the questions. At 0 and 1, where every resample is
             the same, the exact interval is taken instead (Clopper and Pearson 1934).
+        groups: Of questions that were resampled together; the exact interval counts each as one
+            question, since its questions may all be right together. None where each is alone.
 
     Returns:
         Limits are None when more than a tenth of the resamples are undefined.
@@ -128,7 +131,7 @@ def interval(
     if defined.size < 0.9 * rest.size:
         return Interval(own, None, None, questions)
     if proportion and min(own, 1.0 - own) < _ROUNDING:
-        far = ((1.0 - level) / 2) ** (1.0 / questions)
+        far = ((1.0 - level) / 2) ** (1.0 / (questions if groups is None else groups))
         return (
             Interval(own, 0.0, 1.0 - far, questions)
             if own < 0.5

@@ -44,6 +44,10 @@ from et_agent.answers.option_references import speaks_of_others
         "위의 모두",
         "كل ما سبق",
         "उपरोक्त सभी",
+        "A as well as B",
+        "sowohl A als auch B",
+        "ни А, ни Б",
+        "keine der genannten",
     ],
 )
 def test_an_option_that_speaks_of_others(option: str) -> None:
@@ -69,6 +73,8 @@ def test_an_option_that_speaks_of_others(option: str) -> None:
         "не он",
         "北京和上海",
         "Plan A",
+        "18岁以上",
+        "１０以上",
         "",
     ],
 )

@@ -224,6 +224,23 @@ def test_of_values_that_all_leaves_give_the_likelier_tokens_are_surer() -> None:
     assert sure.confidence > lucky.confidence + 0.1
 
 
+def test_the_general_map_for_fields_judges_them_and_not_the_answer() -> None:
+    replies = {call("pay", '{"amount": 5}'): 0.7, call("pay", '{"amount": 50}'): 0.3}
+    for result in (asked(), asked(replies, schema=None, tools=[PAY])):
+        assert result.kind is not None
+        of_fields, of_answers = (
+            Calibrator.general(0, of_fields=which).largest(20, result.kind)[0]
+            for which in (True, False)
+        )
+        assert of_fields != pytest.approx(of_answers), "or the test cannot tell them apart"
+        assert result.calibration is not None
+        assert result.calibration.largest == pytest.approx(of_answers)
+        assert result.fields
+        for field in result.fields.values():
+            assert field.calibration is not None
+            assert field.calibration.largest == pytest.approx(of_fields)
+
+
 def test_a_field_whose_tokens_are_not_known_is_judged_as_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

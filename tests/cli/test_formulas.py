@@ -19,7 +19,7 @@ from et_agent.cli.formulas import plain_formulas
         (r"$$x^{10} \le \sqrt{16}$$", "x¹⁰ ≤ √16"),
         (r"\(\sqrt[3]{a+b}\)", "∛(a+b)"),
         (r"\( x^{a+b} + 10^{-3} \)", "x^(a+b) + 10⁻³"),
-        (r"\(\frac{a+b}{c}\)", "(a+b)/(c)"),
+        (r"\(\frac{a+b}{c}\)", "(a+b)/c"),
         (r"\(\left( \dfrac{\frac12}{3} \right)\)", "((1/2)/3)"),
         (r"\( \frac{1}{2}x + 2\frac{1}{2} \)", "(1/2)x + 2 1/2"),
         (r"\( 90^\circ \neq \pi \)", "90° ≠ π"),
@@ -36,6 +36,25 @@ def test_formulas_are_written_in_characters(written: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (r"\(x^{2y} + x^{2}y + a^2b\)", "x^(2y) + x²y + a²b"),
+        (r"\(10^{3}5 + 2^{2^{3}} + x^{n}y\)", "10³5 + 2^(2³) + x^(n)y"),
+        (r"\(x_{1}2 + m_{\text{max}}\)", "x_(1)2 + m_max"),
+        (r"\(\sqrt{2}x + \sqrt{16}4 + \sqrt{ab} + \sqrt{x}^2\)", "(√2)x + (√16)4 + √(ab) + (√x)²"),
+        (r"\(6 \div \frac{1}{2} + 6 / \frac12\)", "6 ÷ (1/2) + 6 / (1/2)"),
+        (r"\(\frac{a}{b}c + \frac{1}{2}3 + \frac{x}{2}y\)", "(a/b)c + (1/2)3 + (x/2)y"),
+        (r"\(\frac{1}{2}\frac{3}{4} + \frac{2}{3}^2\)", "(1/2)(3/4) + (2/3)²"),
+        (r"\(x^\frac{1}{2} + e^{-\frac{x}{2}}\)", "x^(1/2) + e^(-x/2)"),
+        (r"\[ \frac{1}{2} \text{ of } 8 \\[4pt] y = 2 \]", "1/2 of 8\ny = 2"),
+        (r"\(\left. x \right|\)", "x |"),
+    ],
+)
+def test_neighbours_are_not_read_as_parts(written: str, shown: str) -> None:
+    assert plain_formulas(written) == shown
+
+
+@pytest.mark.parametrize(
     "written",
     [
         r"\( \begin{pmatrix}1&2\\3&4\end{pmatrix} \)",
@@ -44,6 +63,8 @@ def test_formulas_are_written_in_characters(written: str, shown: str) -> None:
         r"\( \unknown{x} \)",
         r"\( " + "x" * 2000 + r" \)",
         r"\[ never closed",
+        r"a \\[4pt] b \] c",
+        "\\(\ue001\\)",
     ],
 )
 def test_what_cannot_be_written_plainly_stays(written: str) -> None:

@@ -104,6 +104,16 @@ def test_nothing_to_resample() -> None:
         Resamples(0)
 
 
+def test_an_exact_interval_rests_on_groups_that_were_drawn_together() -> None:
+    counts = Resamples.of_groups([at // 4 for at in range(40)], resamples=50).counts
+    values = resampled_means(np.zeros(40), counts)
+    found = interval(values, 40, proportion=True, groups=10)
+    assert found.high == interval(values, 10, proportion=True).high
+    assert found.questions == 40
+    some = resampled_means(np.arange(40) % 3 == 0, counts)
+    assert interval(some, 40, proportion=True, groups=10) == interval(some, 40)
+
+
 def test_a_proportion_at_a_bound_has_its_exact_interval() -> None:
     counts = Resamples(59, resamples=50).counts
     none = interval(counts @ np.zeros(59) / 59, 59, proportion=True)

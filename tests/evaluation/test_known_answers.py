@@ -55,8 +55,13 @@ def test_answers_that_contradict_each_other_are_not_taken(tmp_path: Path) -> Non
         {"question": "Where?", "answer": "here"},
         {"question": "Who? ", "answer": "Li"},
         {"question": "Where?", "answer": "here"},
+        {"question": "How much?", "answer": "1,000"},
+        {"question": "How much?", "answer": 1000.0},
+        {"question": "When?", "answer": ["noon", "at 12"]},
+        {"question": "When?", "answer": "noon"},
     )
-    assert found.contradicted == {"Who?"}
+    assert found.contradicted == {"Who?", "When?"}
+    assert found.grade(result("How much?", "1000", "number"))
     assert found.expected({"question": "Who?"}) == ()
     assert found.expected({"question": "Where?"}) == ("here",)
 
