@@ -176,16 +176,15 @@ class ConfidenceEstimator:
         held = self._held(asked)
         notes = unusable_calibrators() if self._calibrator == "auto" else ()
         why_none = "" if held is not None else self._why_none(asked)
-        of_answers, of_fields = (
-            _Ladder(
-                asked,
-                form,
-                held,
-                why_none,
-                Calibrator.general(self._model.parameters, fingerprint=asked, of_fields=which),
+
+        def ladder(*, for_fields: bool = False) -> _Ladder:
+            general = Calibrator.general(
+                self._model.parameters, fingerprint=asked, of_fields=for_fields
             )
-            for which in (False, True)
-        )
+            return _Ladder(asked, form, held, why_none, general)
+
+        of_answers = ladder()
+        of_fields = ladder(for_fields=True) if fields else of_answers
         trees = [features_of(one, of_answers.reads | of_fields.reads) for one in fields]
         judged = iter(of_fields.assessments([one for one in trees if of_fields.knows(one)]))
         # Of a field whose tokens are not known, no more is known than of an answer.
