@@ -76,14 +76,15 @@ class Set:
 def load(plans: Sequence[Plan]) -> list[Set]:
     """The sets of which there is anything; trees and chains of the questions that both have.
 
-    What trees have beyond that is for the confidence (`benchmarks.confidence`).
+    What trees have beyond that is for the confidence (`benchmarks.confidence`). A run that has fewer
+    than half of its questions yet is left out.
     """
     found = []
     for plan in plans:
         runs: dict[str, Sequence[QuestionRecord]] = {}
         for decoder in DECODERS:
             _, records = finished(plan, decoder)
-            if records:
+            if records and 2 * len(records) >= plan.questions.get(decoder, 0):
                 runs[decoder] = records
         both = [{one.item for one in runs[name]} for name in SIDE_BY_SIDE if name in runs]
         if len(both) == len(SIDE_BY_SIDE):
