@@ -44,6 +44,7 @@ def test_formulas_are_written_in_characters(written: str, shown: str) -> None:
         (r"\(\sqrt{2}x + \sqrt{16}4 + \sqrt{ab} + \sqrt{x}^2\)", "(√2)x + (√16)4 + √(ab) + (√x)²"),
         (r"\(6 \div \frac{1}{2} + 6 / \frac12\)", "6 ÷ (1/2) + 6 / (1/2)"),
         (r"\(\frac{a}{b}c + \frac{1}{2}3 + \frac{x}{2}y\)", "(a/b)c + (1/2)3 + (x/2)y"),
+        (r"\(6 : \frac{1}{2} + \frac{1}{n} \sum_{i} x_i\)", "6 : (1/2) + (1/n) ∑_i x_i"),
         (r"\(\frac{1}{2}\frac{3}{4} + \frac{2}{3}^2\)", "(1/2)(3/4) + (2/3)²"),
         (r"\(x^\frac{1}{2} + e^{-\frac{x}{2}}\)", "x^(1/2) + e^(-x/2)"),
         (r"\[ \frac{1}{2} \text{ of } 8 \\[4pt] y = 2 \]", "1/2 of 8\ny = 2"),
