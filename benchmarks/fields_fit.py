@@ -48,7 +48,7 @@ def groups() -> Iterator[Group]:
         for task in TASKS:
             found = kept.read(file_of(model, task))
             if found is None:
-                continue
+                raise SystemExit(f"decode {task} with {model} first: see benchmarks.fields")
             _, rows = found
             fields = [(row["number"], one) for row in rows for one in row["fields"].values()]
             right = np.array([float(one["right"]) for _, one in fields])

@@ -35,6 +35,7 @@ __all__ = ["WIDENED", "Assessment", "ConfidenceEstimator"]
 
 WIDENED: Final = 2.0
 """Factor of the general map's covariance for a tree unlike those that any map was fitted on."""
+_PASSED: Final = "the general map was passed"
 _UNCHOSEN: Final = "the model could not be asked whether the passages say the answer"
 
 
@@ -181,6 +182,8 @@ class ConfidenceEstimator:
             general = Calibrator.general(
                 self._model.parameters, fingerprint=asked, of_fields=for_fields
             )
+            if for_fields and held is not None and held.source == "general":
+                return _Ladder(asked, form, None, _PASSED, general)
             return _Ladder(asked, form, held, why_none, general)
 
         of_answers = ladder()

@@ -257,6 +257,17 @@ def test_a_field_whose_tokens_are_not_known_is_judged_as_an_answer(
         assert field.calibration.largest == pytest.approx(general.largest(20, "json")[0])
 
 
+def test_the_general_map_that_is_passed_judges_fields_as_fields() -> None:
+    found = asked().fields
+    passed = asked(calibrator=Calibrator.general()).fields
+    assert {path: one.confidence for path, one in passed.items()} == pytest.approx(
+        {path: one.confidence for path, one in found.items()}
+    )
+    for one in passed.values():
+        assert one.calibration is not None
+        assert one.calibration.source == "general"
+
+
 def test_what_is_too_much_is_left_out_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking_fields, "MOST_FIELDS", 3)
     result = asked({'{"a": [1, 2, 3, 4], "b": 5}': 1.0}, schema=OBJECT)
