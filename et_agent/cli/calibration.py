@@ -171,6 +171,11 @@ def check(
         elif (held := find_calibrator(one.fingerprint)) is not None:
             judged = held.calibrator
         else:
+            if len(kinds := sorted(one.fingerprint.instructions)) > 1:
+                raise CalibratorMismatchError(
+                    f"no calibrator covers all of {one.data.name}, whose answers are of kind "
+                    f"{' and '.join(kinds)}: keep those of one kind, or name one with --calibrator"
+                )
             raise CalibratorMismatchError(
                 f"no calibrator matches {one.data.name}: fit one with `et-agent calibrate fit`"
             )

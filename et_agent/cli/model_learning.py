@@ -304,10 +304,10 @@ def _held(fingerprint: "Fingerprint", kind: "AnswerKind") -> str:
 
     low, high = fingerprint.leaves
     sizes = counted(high, "leaf", "leaves") if low == high else f"{low} to {high} leaves"
-    told = f"in use from now on for kind {kind}, {sizes}"
+    told = f"in use from now on for kind {kind}, {sizes}: --kind {kind}"
     if high == 1 or low <= EntropyTree().leaves <= high:
         return told
-    return f"{told}: ask with --leaves {high}"
+    return f"{told} --leaves {high}"
 
 
 def _replaced(path: "Path", calibrator: "Calibrator") -> "list[DataUsed]":

@@ -194,7 +194,8 @@ def serve(
     with ExitStack() as stack:
         models = {name: opened(stack, spec, load) for name, spec in specs.items()}
         app = create_app(models, settings)
-        listen(app, settings, ready=lambda url: say(f"serving {', '.join(models)} at {url}"))
+        names = ", ".join(f"{name}, {name}:gated" for name in models)
+        listen(app, settings, ready=lambda url: say(f"serving {names} at {url}"))
     return 0
 
 

@@ -209,6 +209,19 @@ def test_check_raises_the_alarm(
     assert "DRIFT: the confidence is overconfident" in bad.out
 
 
+def test_a_check_of_several_kinds_names_them(run: Run, install: Install, tmp_path: Path) -> None:
+    lines = []
+    for kind, said in (("number", "72"), ("text", "Bo")):
+        install({f"\\boxed{{{said}}}": 1.0})
+        asked = run("ask", "Which one is it?", "--kind", kind, "--json", *DECODER[2:])
+        lines.append(json.dumps({**json.loads(asked.out), "right": True}))
+    file = tmp_path / "results.jsonl"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    shown = run("calibrate", "check", "--labels", str(file))
+    assert shown.code == 2
+    assert "whose answers are of kind number and text: keep those of one kind" in shown.err
+
+
 def test_bad_input(run: Run, store: str, tmp_path: Path) -> None:
     assert "name a run" in run("calibrate", "fit", "--store", store).err
     labels = tmp_path / "labels.jsonl"

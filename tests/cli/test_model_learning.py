@@ -47,7 +47,10 @@ def test_what_was_learnt_is_told_and_found_by_ask(
     assert f"{data}: kinds by the questions and answers: 90 number" in shown.err
     (path,) = calibrators_folder().iterdir()
     assert f"saved: {path}\n" in shown.out
-    assert "  in use from now on for kind number, 3 to 6 leaves: ask with --leaves 6\n" in shown.out
+    assert (
+        "  in use from now on for kind number, 3 to 6 leaves: --kind number --leaves 6\n"
+        in shown.out
+    )
     assert "tell little" not in shown.out
     assert shown.err.count(" left: ") == 1, "no line for each question"
     told = shown.out.replace(data, "").replace(str(path), "")
