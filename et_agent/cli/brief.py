@@ -21,6 +21,7 @@ __all__ = [
     "Tally",
     "answer_cell",
     "answers_table",
+    "because",
     "brief_rows",
     "foundation",
     "noted",
@@ -62,14 +63,19 @@ def noted(note: str) -> str:
     return visible(with_options(note, names))
 
 
+def because(told: str, calibration: CalibrationReport) -> str:
+    """What is told of a confidence, with why it rests on nothing better."""
+    why = noted("; ".join(calibration.notes))
+    return f"{told}: {why}" if why else told
+
+
 def brief_rows(result: AskResult) -> list[tuple[str, str]]:
     """What a person needs beside the answers: how sure, what that rests on, and what it cost."""
     rows = []
     if result.confidence is not None:
         rows.append(("confidence", _in_words(result.confidence, result)))
     if (found := result.calibration) is not None:
-        why = noted("; ".join(found.notes))
-        rows.append(("rests on", f"{foundation(found)}{': ' if why else ''}{why}"))
+        rows.append(("rests on", because(foundation(found), found)))
     usage = result.usage
     cost = f"{counted(usage.tokens_decoded, 'token')}, {usage.seconds:.1f} s"
     return [*rows, ("cost", f"{cost}, {counted(usage.leaves, 'path')}")]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     _Found = tuple[Path, Calibrator]
 
-__all__ = ["print_calibrator", "show"]
+__all__ = ["in_leaves", "print_calibrator", "show"]
 
 
 @command
@@ -121,6 +121,11 @@ def _leaves(fingerprint: "Fingerprint") -> str:
     return str(high) if low == high else f"{low} to {high}"
 
 
+def in_leaves(fingerprint: "Fingerprint") -> str:
+    """The sizes of trees that a calibrator holds for: `3 to 16 leaves`."""
+    return f"{_leaves(fingerprint)} {noun(fingerprint.leaves[1], 'leaf', 'leaves')}"
+
+
 def _name(path: Path, calibrator: "Calibrator") -> str:
     """What a calibrator is called in the table: its model and kinds of answers."""
     fingerprint = calibrator.fingerprint
@@ -172,10 +177,9 @@ def print_calibrator(document: "CalibratorFile") -> None:
 
     fingerprint = document.fingerprint
     if fingerprint is not None:
-        leaves = noun(fingerprint.leaves[1], "leaf", "leaves")
         write_line(
             f"  model {_model_name(fingerprint)}, {fingerprint.decoder.get('name')} of "
-            f"{_leaves(fingerprint)} {leaves}, "
+            f"{in_leaves(fingerprint)}, "
             f"answers: {', '.join(fingerprint.instructions)}"
         )
     for one in document.data:

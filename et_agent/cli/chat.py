@@ -278,12 +278,13 @@ class _Loop:
         return INTERRUPTED if interrupts.happened else 0
 
     def _explain(self, _: str) -> None:
-        from et_agent.cli.report import print_details, rests_on
+        from et_agent.cli.brief import because
+        from et_agent.cli.report import basis, print_details
         from et_agent.cli.terminal import write_line
 
         result = self._talk.last_result()
-        if result.calibration is not None:
-            write_line(f"rests on {rests_on(result.calibration)}")
+        if (found := result.calibration) is not None:
+            write_line(f"rests on {because(basis(found), found)}")
         print_details(result, tree=False, explain=True)
 
     def _draw(self, _: str) -> None:

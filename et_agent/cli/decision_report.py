@@ -64,11 +64,8 @@ def print_decision(decision: "Decision", *, target: str = "", logged: bool = Fal
 
 def _is_withheld_by_its_interval(decision: "Decision") -> bool:
     compared, threshold, confidence = decision.compared, decision.threshold, decision.confidence
-    if decision.answer is not None or None in (compared, threshold, confidence):
+    if decision.answer is not None or compared is None or threshold is None or confidence is None:
         return False
-    assert compared is not None
-    assert threshold is not None
-    assert confidence is not None
     return compared < threshold <= confidence
 
 

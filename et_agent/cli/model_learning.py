@@ -300,11 +300,11 @@ def _report(learning: "ModelLearning", kind: "AnswerKind") -> bool:
 
 def _held(fingerprint: "Fingerprint", kind: "AnswerKind") -> str:
     """What a calibrator holds for, and what `ask` needs where its own leaves are others."""
+    from et_agent.cli.calibrators import in_leaves
     from et_agent.decoding.schedules import EntropyTree
 
     low, high = fingerprint.leaves
-    sizes = counted(high, "leaf", "leaves") if low == high else f"{low} to {high} leaves"
-    told = f"in use from now on for kind {kind}, {sizes}: --kind {kind}"
+    told = f"in use from now on for kind {kind}, {in_leaves(fingerprint)}: --kind {kind}"
     if high == 1 or low <= EntropyTree().leaves <= high:
         return told
     return f"{told} --leaves {high}"

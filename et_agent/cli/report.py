@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from et_agent.cli.brief import (
     answer_cell,
     answers_table,
+    because,
     brief_rows,
     foundation,
     noted,
@@ -254,16 +255,10 @@ def _figure_rows(result: AskResult) -> list[tuple[str, str]]:
     ]
 
 
-def rests_on(calibration: CalibrationReport) -> str:
-    """What a confidence rests on, its interval, and why it is nothing better."""
-    why = noted("; ".join(calibration.notes))
-    return basis(calibration) + (f": {why}" if why else "")
-
-
 def _confidence(confidence: float, calibration: CalibrationReport | None) -> str:
     if calibration is None:
         return f"{confidence:.1%}"
-    return f"{confidence:.1%}, {rests_on(calibration)}"
+    return because(f"{confidence:.1%}, {basis(calibration)}", calibration)
 
 
 def _bounds(result: AskResult) -> str:

@@ -200,17 +200,14 @@ def score(
         **thinking_keywords(thinking, max_thinking_tokens, template_options),
     )
     if file is not None:
-        rows = read_answers(file)
+        rows = [
+            replace(one, question=offering(one.question, one.where, choices))
+            for one in read_answers(file)
+        ]
     else:
         asked, given = given_text(str(question)), given_text(str(answer))
+        asked = offering(asked, "the question", choices)
         rows = [AnswerRow(1, "the answer", asked, given, _given(sample))]
-    rows = [
-        replace(
-            one,
-            question=offering(one.question, one.where if file else "the question", choices),
-        )
-        for one in rows
-    ]
     with shown_transfer() as progress:
         opened = loading.open_model(
             spec,

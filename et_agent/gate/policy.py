@@ -37,8 +37,7 @@ class GatePolicy(BaseModel):
 
     If the confidence is at least `answer_at`, the answer is given. If the confidence comes from the
     general map, or from fewer than 50 labels, the lower end of its interval is compared instead
-    (`cautious`). Otherwise the first
-    of these that applies is done:
+    (`cautious`). Otherwise the first of these that applies is done:
 
     1. Ask the user back, if `clarify` is set and the question turns out to be unclear.
     2. Escalate, if the confidence is at least `escalate_from`, there is a target, and the budget
